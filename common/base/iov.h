@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A cursor over a list of iovecs that only moves forward and never past the end. A device sees a
+ * request as two of them: `out` (it reads) and `in` (it writes); what went through `in` is the used
+ * length. The iovecs point into guest memory: never interpret it there, pull a copy and check that.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/uio.h>
+
+struct iov_cursor {
+	const struct iovec *iov; /* the current one; the list is the chain's, not the cursor's */
+	unsigned n_iov; /* from the current one on */
+	size_t offset; /* into the current one */
+	size_t left; /* bytes still ahead */
+	size_t done; /* bytes gone by */
+};
+
+/* A cursor over the first `bytes` bytes (at most all) of n iovecs, which must outlive it. */
+struct iov_cursor iov_cursor(const struct iovec *iov, unsigned n, size_t bytes);
+
+static inline size_t iov_left(const struct iov_cursor *c)
+{
+	return c->left;
+}
+
+static inline size_t iov_done(const struct iov_cursor *c)
+{
+	return c->done;
+}
+
+/*
+ * Copies min(len, left) bytes out of, or into, the memory at the cursor; moves on; returns how
+ * many.
+ */
+size_t iov_pull(struct iov_cursor *c, void *to, size_t len);
+size_t iov_push(struct iov_cursor *c, const void *from, size_t len);
+/* Writes min(len, left) zero bytes; moves on; returns how many. */
+size_t iov_push_zeroes(struct iov_cursor *c, size_t len);
+/* Moves on by min(len, left); returns how many. */
+size_t iov_skip(struct iov_cursor *c, size_t len);
+/*
+ * Describes the next bytes, at most len, in at most max iovecs, for preadv() and friends; does
+ * not move: iov_skip() by what the call really did. *n receives the iovecs used; returns the
+ * bytes described.
+ */
+size_t iov_peek(
+	const struct iov_cursor *c, size_t len, struct iovec *iov, unsigned max, unsigned *n);
+/*
+ * Cuts the last len bytes off into *tail (a status byte, whatever descriptors it lies in). False,
+ * and nothing changed, if fewer are left.
+ */
+bool iov_split_tail(struct iov_cursor *c, size_t len, struct iov_cursor *tail);
+/*
+ * After iov_split_tail(): counts what went through the tail as done, too, if c is at its end;
+ * otherwise the written bytes are no prefix, and the used length stays that of c.
+ */
+void iov_join_tail(struct iov_cursor *c, const struct iov_cursor *tail);

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Log lines on stderr: "virtiod-blk: queue 0: descriptor 7 is outside the ring". */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+
+/* The program's name, before every line; the caller keeps the string alive. */
+void log_set_program(const char *name);
+/* Lines above this level are dropped. INFO at the start. */
+void log_set_level(enum log_level level);
+/* "error", "warning", "info" or "debug"; false for any other name. */
+bool log_parse_level(const char *name, enum log_level *level);
+
+/* who names the object ("queue 0", "front-end"); NULL for the program itself. Thread-safe. */
+void log_msg(enum log_level level, const char *who, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+#define log_error(who, ...) log_msg(LOG_LEVEL_ERROR, who, __VA_ARGS__)
+#define log_warning(who, ...) log_msg(LOG_LEVEL_WARNING, who, __VA_ARGS__)
+#define log_info(who, ...) log_msg(LOG_LEVEL_INFO, who, __VA_ARGS__)
+#define log_debug(who, ...) log_msg(LOG_LEVEL_DEBUG, who, __VA_ARGS__)
+
+/*
+ * What a guest or a peer can cause at will is limited: at most 10 lines in 5 seconds for each
+ * limit; the next line let through says how many were dropped. Zero-initialised; owned by the
+ * object that logs; one thread at a time.
+ */
+struct log_limit {
+	int64_t window_start; /* monotonic µs */
+	unsigned in_window;
+	unsigned dropped;
+};
+
+void log_limited(struct log_limit *limit, enum log_level level, const char *who, const char *format,
+	...) __attribute__((format(printf, 4, 5)));
+
+/* Tests read lines instead of stderr: sink(level, line without newline). NULL: stderr again. */
+void log_set_sink(void (*sink)(enum log_level level, const char *line, void *opaque), void *opaque);

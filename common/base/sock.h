@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Unix stream sockets, and file descriptors sent over them. Every fd made here is CLOEXEC. */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Largest number of fds in one message: SCM_MAX_FD of Linux. */
+#define SOCK_MAX_FDS 253
+
+/*
+ * A listening, non-blocking socket at path, with this mode from the first moment on, and this
+ * group ((gid_t)-1: as created). A socket file that nobody listens on is replaced; one that
+ * somebody serves, or any other kind of file, is an error that names it. -1 on error.
+ */
+int sock_listen(const char *path, mode_t mode, gid_t group, GError **error);
+/*
+ * A connected socket, blocking; -1 on error (G_FILE_ERROR, e.g. NOENT; refused:
+ * G_FILE_ERROR_FAILED).
+ */
+int sock_connect(const char *path, GError **error);
+/* The next connection, non-blocking; -1 with errno as accept4(). */
+int sock_accept(int fd);
+/* True for a listening socket, false for a connected one (SO_ACCEPTCONN). */
+bool sock_is_listening(int fd);
+
+/*
+ * Sends all len bytes, the fds with the first one; waits (poll) while a non-blocking socket is
+ * full, at most timeout_ms (-1: for ever). 0, or -errno (-EPIPE when the peer is gone, never
+ * SIGPIPE; -ETIMEDOUT).
+ */
+int sock_send(int fd, const void *buf, size_t len, const int *fds, unsigned n_fds, int timeout_ms);
+/*
+ * One recvmsg() of up to len bytes, without waiting. Returns the bytes read, 0 at the end of the
+ * stream, or -errno (-EAGAIN: nothing there). fds arriving are stored from fds[*n_fds] on and
+ * *n_fds grows; they are the caller's, also on error. More than fit, or MSG_CTRUNC: the surplus
+ * is closed and *truncated set.
+ */
+ssize_t sock_recv(int fd, void *buf, size_t len, int *fds, unsigned max_fds, unsigned *n_fds,
+	bool *truncated);

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The driver's side of a virtqueue (virtio 1.2 §2.7): lays the ring out in a driver_mem, makes
+ * requests available and reaps them. Used by virtioctl and the tests. It trusts the device as
+ * little as a device trusts a driver: an id or a length that cannot be is an error, not a crash.
+ */
+#pragma once
+
+#include "driver/driver_mem.h"
+
+typedef struct driver_ring driver_ring; /* for g_autoptr */
+
+/* A buffer of a request: guest address and length. */
+struct driver_buf {
+	uint64_t addr;
+	uint32_t len;
+};
+
+/*
+ * A ring of size descriptors (a power of two). features: VIRTIO_RING_F_INDIRECT_DESC (requests of
+ * more than one buffer go into an indirect table), VIRTIO_RING_F_EVENT_IDX and VIRTIO_F_IN_ORDER
+ * are read.
+ */
+struct driver_ring *driver_ring_new(
+	struct driver_mem *mem, unsigned size, uint64_t features, GError **error);
+void driver_ring_free(struct driver_ring *r);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(driver_ring, driver_ring_free)
+
+/* Guest addresses (= user addresses) of the three areas, for SET_VRING_ADDR. */
+void driver_ring_addresses(
+	const struct driver_ring *r, uint64_t *desc, uint64_t *avail, uint64_t *used);
+unsigned driver_ring_size(const struct driver_ring *r);
+
+/*
+ * Makes a request available to the device at the next driver_ring_publish(): n_out buffers that
+ * the device reads, then n_in that it writes. token comes back from driver_ring_reap(). -ENOSPC:
+ * not enough free descriptors; -EINVAL: no buffer at all.
+ */
+int driver_ring_add(struct driver_ring *r, const struct driver_buf *buf, unsigned n_out,
+	unsigned n_in, void *token);
+/* Publishes what was added; true if the device wants a kick for it. */
+bool driver_ring_publish(struct driver_ring *r);
+/*
+ * The next completed request: 1, with its token and used length; 0: none; -EPROTO: the device
+ * returned an id that is not out, or a length larger than the request's writable part.
+ */
+int driver_ring_reap(struct driver_ring *r, void **token, uint32_t *len);
+/*
+ * Asks for a call at the next completion. True if one is there already: reap again before
+ * waiting.
+ */
+bool driver_ring_arm(struct driver_ring *r);
+/* No calls wanted, while polling. */
+void driver_ring_disarm(struct driver_ring *r);
+/* Requests available or in the device's hands. */
+unsigned driver_ring_outstanding(const struct driver_ring *r);

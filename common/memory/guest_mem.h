@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Guest memory as a back-end sees it: a table of regions, each of one memory type (mem_type.h).
+ *
+ *	guest address (GPA)   what a descriptor holds        guest_mem_borrow()
+ *	user address (UVA)    what SET_VRING_ADDR holds      guest_mem_map_ring()
+ *
+ * Nobody keeps a pointer: data is borrowed for the life of a request and given back before the
+ * request is published as used; rings are mapped from start to stop. Whole batches are borrowed
+ * and given back in one call, because for Xen grants each call is a hypercall; for memfd both are a
+ * look-up.
+ *
+ * Threads: the table changes only while every borrower is quiescent (no loan, no ring mapped); the
+ * backend sees to that. Borrowing itself takes no lock; each ring has a borrower of its own.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+/* A region as the wire describes it (vhost-user.rst, "Memory region description"). */
+struct mem_region_desc {
+	uint64_t guest_addr;
+	uint64_t size;
+	uint64_t user_addr;
+	uint64_t mmap_offset;
+	uint32_t xen_flags; /* 0: a file to mmap, with or without XEN_MMAP */
+	uint32_t xen_domid;
+};
+
+/* The most regions of one table: GET_MAX_MEM_SLOTS. */
+#define GUEST_MEM_MAX_REGIONS 509
+
+typedef struct guest_mem guest_mem; /* for g_autoptr */
+
+struct guest_mem *guest_mem_new(void);
+/* Unmaps all; no loan may be out. NULL is nothing. */
+void guest_mem_free(struct guest_mem *m);
+
+/*
+ * The table. The fds stay the caller's; a memory type that needs one longer dups it. Refused, with
+ * the table as it was: size 0, addresses that wrap or overlap another region, a file too short, an
+ * unknown type, too many. The error names the region by its guest address.
+ */
+bool guest_mem_set(struct guest_mem *m, const struct mem_region_desc *desc, const int *fds,
+	unsigned n, GError **error);
+bool guest_mem_add(struct guest_mem *m, const struct mem_region_desc *desc, int fd, GError **error);
+/* Matches guest address, user address and size; the offset is not compared. */
+bool guest_mem_remove(struct guest_mem *m, const struct mem_region_desc *desc, GError **error);
+unsigned guest_mem_regions(const struct guest_mem *m);
+
+/* A piece of guest memory as a descriptor names it, and what became of it. */
+struct mem_range {
+	uint64_t addr; /* guest address */
+	uint32_t len;
+	bool write; /* the device writes it; false: it only reads */
+	void *loan; /* the memory type's own; NULL outside a loan */
+};
+
+/* A request's worth of ranges: borrowed and given back as one. Caller's storage throughout. */
+struct mem_lot {
+	struct mem_range *range;
+	unsigned n_range;
+	struct iovec *iov; /* filled by borrow, in range order; one range may take several */
+	unsigned max_iov;
+	unsigned n_iov; /* filled by borrow */
+	unsigned n_iov_out; /* of those, the leading ones of ranges that the device only reads */
+	size_t written; /* set before give_back: bytes written, from the first writable range on */
+	int status; /* filled by borrow */
+};
+
+/* One per ring. Zero-initialised but for mem. */
+struct mem_borrower {
+	struct guest_mem *mem;
+	const void *last; /* the region of the last look-up */
+	unsigned lots_out; /* borrowed and not given back: 0 whenever the ring is stopped */
+};
+
+/*
+ * Borrows n lots with at most one call to each memory type. The ranges of a lot that the device
+ * only reads precede the writable ones. Each lot's status says how it went; one that failed holds
+ * nothing and is not to be given back:
+ *	0		iov is filled
+ *	-EFAULT		a range is (partly) in no region, or its region is poisoned
+ *	-ENOBUFS	max_iov is too small (ranges that straddle regions): retry with more
+ *	-EIO		the memory type could not map it (a bad grant reference)
+ */
+void guest_mem_borrow(struct mem_borrower *b, struct mem_lot *const *lots, unsigned n);
+/*
+ * Gives back n lots; copies, where the memory type bounces, `written` bytes of each to the guest.
+ */
+void guest_mem_give_back(struct mem_borrower *b, struct mem_lot *const *lots, unsigned n);
+
+/* A part of a vring, mapped from ring start to ring stop. */
+struct mem_ring_map {
+	void *host; /* NULL: not mapped */
+	size_t len;
+	const void *region;
+	void *loan; /* the memory type's own */
+};
+
+/*
+ * Maps len bytes at a user address, within one region. False, with an error that names what
+ * ("used ring"), the address and the length, if no region holds it all or addr is not a multiple
+ * of align.
+ */
+bool guest_mem_map_ring(struct guest_mem *m, uint64_t user_addr, size_t len, size_t align,
+	const char *what, struct mem_ring_map *map, GError **error);
+void guest_mem_unmap_ring(struct guest_mem *m, struct mem_ring_map *map);
+
+/*
+ * True if memory of every region may be pinned (O_DIRECT, registered buffers); else use a bounce
+ * buffer.
+ */
+bool guest_mem_can_pin(const struct guest_mem *m);
+
+/*
+ * A front-end can truncate the file under a mapping; touching it then raises SIGBUS. With the
+ * handler installed, the fault is answered with zero pages and the region is poisoned: the access
+ * goes on, borrowing from it fails with -EFAULT, and guest_mem_poisoned() tells the ring to
+ * break. A SIGBUS anywhere else kills the process as before. Call once, before the first region.
+ */
+void guest_mem_catch_sigbus(void);
+/* True once any region of the table has been poisoned. Cheap; from any thread. */
+bool guest_mem_poisoned(const struct guest_mem *m);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(guest_mem, guest_mem_free)

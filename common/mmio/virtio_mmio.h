@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The virtio-mmio register window, version 2 (virtio 1.2 §4.2.2): what a driver reads and writes,
+ * and what that means, told to the owner by callbacks. No sockets, no memory, no threads, no
+ * devices: one caller at a time.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/virtio_probe.h"
+
+/* Offset of the configuration space; the window is this plus the configuration's size. */
+#define VIRTIO_MMIO_CONFIG_SPACE 0x100
+
+enum virtio_mmio_result {
+	VIRTIO_MMIO_DONE, /* the access is complete */
+	VIRTIO_MMIO_LATER, /* the owner completes it; until then the accessing vCPU stands still */
+};
+
+/* A queue as the driver set it up. */
+struct virtio_mmio_queue {
+	uint32_t size; /* descriptors */
+	bool ready;
+	uint64_t desc, driver, device; /* guest addresses of the three areas */
+};
+
+struct virtio_mmio_ops {
+	/*
+	 * The driver wrote Status; m has the new value (0: reset, the registers are back at their
+	 * start already). FEATURES_OK has been taken back already if the features were not a
+	 * subset.
+	 */
+	enum virtio_mmio_result (*status)(void *opaque, uint8_t old_status, uint8_t new_status);
+	/* QueueReady changed. On true the queue is set up. */
+	enum virtio_mmio_result (*queue_ready)(void *opaque, unsigned queue, bool ready);
+	/*
+	 * QueueReset was written (RING_RESET negotiated); on completion the queue is as after a
+	 * reset.
+	 */
+	enum virtio_mmio_result (*queue_reset)(void *opaque, unsigned queue);
+	/* QueueNotify, of a queue that is ready. */
+	void (*queue_notify)(void *opaque, unsigned queue);
+	/*
+	 * An access of size 1, 2, 4 or 8 inside the configuration space. Reads set *value; on
+	 * LATER the owner hands the value over itself.
+	 */
+	enum virtio_mmio_result (*config)(
+		void *opaque, bool write, uint32_t offset, unsigned size, uint64_t *value);
+	/* InterruptStatus went from 0 to non-zero (true) or back (false). */
+	void (*interrupt)(void *opaque, bool level);
+};
+
+/* A shared memory region (§4.2.2: SHMSel …). */
+struct virtio_mmio_shm {
+	uint8_t id;
+	uint64_t base, len; /* guest address, bytes */
+};
+
+struct virtio_mmio;
+
+/* An empty slot: DeviceID reads 0 and drivers go away, until virtio_mmio_set_device(). */
+struct virtio_mmio *virtio_mmio_new(const struct virtio_mmio_ops *ops, void *opaque);
+void virtio_mmio_free(struct virtio_mmio *m);
+/*
+ * What sits in the slot; queue_size_max is the same for all queues (no message on the wire says
+ * it). All registers go back to their start. NULL empties the slot.
+ */
+void virtio_mmio_set_device(
+	struct virtio_mmio *m, const struct virtio_probe *probe, uint32_t queue_size_max);
+/* Replaces the list; the regions are copied. */
+void virtio_mmio_set_shm(struct virtio_mmio *m, const struct virtio_mmio_shm *shm, unsigned n);
+
+/*
+ * One access of the driver: size 1, 2, 4 or 8 bytes. Registers want aligned accesses of 4 bytes;
+ * anything else there, and any unknown register, reads 0 and ignores writes. *value: in for
+ * writes, out for reads (unless LATER).
+ */
+enum virtio_mmio_result virtio_mmio_access(
+	struct virtio_mmio *m, uint64_t offset, unsigned size, bool write, uint64_t *value);
+
+/* What the driver made of it. */
+uint8_t virtio_mmio_status(const struct virtio_mmio *m);
+uint64_t virtio_mmio_driver_features(const struct virtio_mmio *m);
+/* NULL for a queue that there is not. */
+const struct virtio_mmio_queue *virtio_mmio_queue(const struct virtio_mmio *m, unsigned queue);
+
+/* A used buffer notification: InterruptStatus bit 0. */
+void virtio_mmio_used(struct virtio_mmio *m);
+/*
+ * With an irqfd nobody here sees the calls: bit 0 then always reads as set, and ops->interrupt
+ * speaks of the config bit alone.
+ */
+void virtio_mmio_used_always(struct virtio_mmio *m, bool always);
+/*
+ * The configuration changed: ConfigGeneration moves and InterruptStatus bit 1 is set (if
+ * DRIVER_OK).
+ */
+void virtio_mmio_config_changed(struct virtio_mmio *m);
+/* ConfigGeneration moves, without an interrupt. */
+void virtio_mmio_config_touched(struct virtio_mmio *m);
+/* Status gets DEVICE_NEEDS_RESET, with a configuration interrupt if DRIVER_OK. */
+void virtio_mmio_needs_reset(struct virtio_mmio *m);

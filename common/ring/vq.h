@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A virtqueue as a device sees it: requests ("chains") to take and to complete. The device knows
+ * neither the ring's format (split, packed) nor guest addresses nor threads; the owner of the ring
+ * (vq_engine.h) publishes what was completed, and notifies the driver, when the callback returns,
+ * and in between every few completions.
+ *
+ *	for (;;) {
+ *		g_autoptr(vq_chain) c = vq_pop(q);	// end of scope: vq_push()
+ *
+ *		if (!c)
+ *			return;
+ *		n = getrandom(buf, MIN(sizeof(buf), iov_left(&c->in)), 0);
+ *		...
+ *		iov_push(&c->in, buf, n);
+ *	}
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/iov.h"
+
+struct vq;
+
+/* One request. Valid from vq_pop() to vq_push(), however long that takes. */
+typedef struct vq_chain {
+	struct iov_cursor out; /* what the driver wrote for the device */
+	struct iov_cursor in; /* where the device answers; in.done becomes the used length */
+	struct vq *q;
+} vq_chain;
+
+/*
+ * The next request, its memory borrowed; NULL: none, the queue is broken or stopping, or this
+ * burst was long enough (the core then calls kick again by itself). Batches are fetched behind
+ * this call. A chain that is malformed breaks the queue.
+ */
+struct vq_chain *vq_pop(struct vq *q);
+/*
+ * Puts the request popped last back in front: vq_pop() returns it again. For "cannot serve it
+ * now".
+ */
+void vq_unpop(struct vq_chain *c);
+/*
+ * Completes a request; c is gone. On a queue that has broken, only its memory is given back. NULL
+ * is nothing.
+ */
+void vq_push(struct vq_chain *c);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(vq_chain, vq_push)
+
+/*
+ * The guest broke the rules ("request header is 3 bytes long"): nothing more is taken from the
+ * queue or published to it until the driver resets it; the reason is logged (rate-limited), the
+ * err fd is signalled and the device status gets NEEDS_RESET. Sticky; the first reason counts.
+ */
+void vq_break(struct vq *q, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+unsigned vq_index(const struct vq *q);
+/* "queue 0", for log lines. */
+const char *vq_name(const struct vq *q);
+/* The negotiated virtio features. */
+uint64_t vq_features(const struct vq *q);
+/* Requests popped and not pushed yet. */
+unsigned vq_in_flight(const struct vq *q);
+/* A pointer of the device's own, per queue; NULL at first, kept over stop and start. */
+void vq_set_data(struct vq *q, void *data);
+void *vq_data(const struct vq *q);

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A virtqueue as its owner runs it: start, stop, bursts, publication. One thread at a time. The
+ * ring formats lie under it (vq_impl.h); chains go out by vq.h.
+ *
+ * A burst, after a kick or anything else that gave the device something to do:
+ *
+ *	do {
+ *		vq_burst_begin(q);
+ *		device's kick(q)		// vq_pop(), vq_push() ...
+ *	} while (vq_burst_end(q) == VQ_MORE);	// publishes; VQ_IDLE: a kick will come
+ */
+#pragma once
+
+#include "memory/guest_mem.h"
+#include "ring/vq.h"
+
+/* Largest ring of either format (virtio 1.2 §2.7: 2^15). */
+#define VQ_MAX_SIZE 32768
+
+/* What the engine asks of its owner. Called on the owning thread. */
+struct vq_hooks {
+	/* Used buffers were published and the driver wants to hear of it: signal the call fd. */
+	void (*call)(void *opaque);
+	/* The queue has just broken, for this reason (already logged). */
+	void (*broken)(void *opaque, const char *reason);
+};
+
+/* A ring as SET_VRING_NUM, _ADDR and _BASE and SET_FEATURES describe it. */
+struct vq_setup {
+	uint32_t size; /* descriptors: 1 to VQ_MAX_SIZE, split: a power of two */
+	uint64_t
+		features; /* negotiated: RING_PACKED, EVENT_IDX, INDIRECT_DESC, IN_ORDER are read */
+	uint64_t desc; /* user addresses: descriptor table, avail (driver) and used (device) area */
+	uint64_t avail;
+	uint64_t used;
+	/*
+	 * SET_VRING_BASE: where to go on; split: the next avail index; packed: avail index, avail
+	 * wrap << 15, used index << 16, used wrap << 31.
+	 */
+	uint32_t base;
+	/*
+	 * Requests that a previous owner took and never completed (base ahead of the ring's used
+	 * index) are run again; false: they are left alone, with a warning.
+	 */
+	bool rerun;
+};
+
+/* A stopped queue; hooks and opaque must outlive it. */
+struct vq *vq_new(
+	unsigned index, struct guest_mem *mem, const struct vq_hooks *hooks, void *opaque);
+/* Stopped, or never started. NULL is nothing. */
+void vq_free(struct vq *q);
+typedef struct vq vq; /* for g_autoptr */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(vq, vq_free)
+
+/*
+ * Maps the rings and begins at setup->base. False, and nothing mapped, if the size, an address or
+ * the base is wrong; the error names it.
+ */
+bool vq_start(struct vq *q, const struct vq_setup *setup, GError **error);
+bool vq_is_started(const struct vq *q);
+/*
+ * True if this start was that of a freshly initialised driver: base and used index both at their
+ * beginning.
+ */
+bool vq_is_fresh(const struct vq *q);
+/*
+ * From here on vq_pop() returns NULL; what was fetched but not popped goes back to the ring.
+ * Then, once vq_in_flight() is 0, vq_stop().
+ */
+void vq_drain(struct vq *q);
+/*
+ * Publishes what is completed, unmaps the rings, and returns the base to go on from. No chain may
+ * be in flight.
+ */
+uint32_t vq_stop(struct vq *q);
+bool vq_is_broken(const struct vq *q);
+
+void vq_burst_begin(struct vq *q);
+enum vq_more {
+	VQ_IDLE, /* notification is armed, nothing new is there: wait for a kick */
+	VQ_MORE, /* more is available: another burst, now or after others had their turn */
+};
+enum vq_more vq_burst_end(struct vq *q);
+/*
+ * Gives memory back in one call, publishes all that is completed by one index store, calls at
+ * most once.
+ */
+void vq_publish(struct vq *q);
+
+/* Since the queue was made, for statistics. */
+struct vq_stats {
+	uint64_t popped, published, publications, calls, breaks;
+};
+const struct vq_stats *vq_stats(const struct vq *q);

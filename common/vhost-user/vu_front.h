@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The front-end's end of a vhost-user connection: negotiate, probe, configure, start and stop
+ * rings. It knows no device. Every call is synchronous and ends within the deadline; one that
+ * fails with VU_FRONT_ERROR_GONE has closed the connection. One thread at a time; plain poll(),
+ * no main loop.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/virtio_probe.h"
+#include "memory/guest_mem.h"
+#include "vhost-user/vu_proto.h"
+
+#define VU_FRONT_ERROR vu_front_error_quark()
+GQuark vu_front_error_quark(void);
+enum vu_front_error {
+	VU_FRONT_ERROR_BUSY, /* the back-end serves another front-end: it closed at once */
+	VU_FRONT_ERROR_GONE, /* connection closed, reset, or the deadline was missed */
+	VU_FRONT_ERROR_REFUSED, /* the back-end answered with an error; the connection lives */
+	VU_FRONT_ERROR_PROTOCOL, /* an answer that cannot be: closed */
+	VU_FRONT_ERROR_FACTS, /* neither the back-end nor the user told a fact (device id …) */
+};
+
+enum vu_probe_mode {
+	VU_PROBE_AUTO, /* probe if the back-end offers PROBE and STATUS */
+	VU_PROBE_FORCE, /* on PROBE alone */
+	VU_PROBE_OFF,
+};
+
+struct vu_front_options {
+	enum vu_probe_mode probe;
+	unsigned deadline_ms; /* for each request; 0: 3000 */
+	/* What the user says, for a back-end without PROBE; 0 (config_size: -1): not said. */
+	uint32_t device_id;
+	int32_t config_size;
+	uint32_t queues;
+	/*
+	 * Virtio features the caller can do (transport and ring); device features (0-23, 50-127)
+	 * always pass. 0: all that the front-end library knows to be harmless.
+	 */
+	uint64_t transport_features;
+};
+
+/* Where a fact came from. */
+enum vu_source {
+	VU_SOURCE_NONE, /* not known */
+	VU_SOURCE_PROBE, /* PROBE's message */
+	VU_SOURCE_MESSAGE, /* an ordinary message: GET_QUEUE_NUM, GET_FEATURES */
+	VU_SOURCE_USER, /* the caller's options */
+	VU_SOURCE_ASSUMED, /* one queue; the largest config that GET_CONFIG answers */
+};
+/* "PROBE", "GET_QUEUE_NUM …": for messages to the user. */
+const char *vu_source_name(enum vu_source source);
+
+struct vu_facts {
+	struct virtio_probe probe;
+	enum vu_source device_id, config_size, min_queues, max_queues;
+	uint64_t features; /* raw GET_FEATURES: also bits 26 and 30 */
+	uint64_t protocol_features; /* offered */
+	uint64_t protocol_acked;
+	uint64_t max_mem_slots; /* 8 without CONFIGURE_MEM_SLOTS */
+};
+
+typedef struct vu_front vu_front; /* for g_autoptr */
+
+/*
+ * Takes over a connected socket, also on error: negotiates protocol features, probes, becomes
+ * owner, opens the back-end channel (protocol.md order: GET_FEATURES, GET/SET_PROTOCOL_FEATURES,
+ * probe, GET_QUEUE_NUM, SET_OWNER, SET_BACKEND_REQ_FD). A peer that offers bit 18 but does not
+ * answer as PROBE says is asked no more: if path is known the front-end dials again, without
+ * probing. name is for messages.
+ */
+struct vu_front *vu_front_new(
+	int fd, const char *name, const struct vu_front_options *options, GError **error);
+/* Dials path first. */
+struct vu_front *vu_front_connect(
+	const char *path, const struct vu_front_options *options, GError **error);
+void vu_front_free(struct vu_front *f);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(vu_front, vu_front_free)
+
+const struct vu_facts *vu_front_facts(const struct vu_front *f);
+/* False once the connection is closed. */
+bool vu_front_is_alive(const struct vu_front *f);
+/* For poll(): POLLIN or POLLHUP here while no call is under way means that the back-end is gone. */
+int vu_front_fd(const struct vu_front *f);
+
+/* Reads or writes part of the configuration space. */
+bool vu_front_get_config(
+	struct vu_front *f, uint32_t offset, void *to, uint32_t len, GError **error);
+bool vu_front_set_config(
+	struct vu_front *f, uint32_t offset, const void *from, uint32_t len, GError **error);
+
+/* The driver's choice; bit 30 is added here. */
+bool vu_front_set_features(struct vu_front *f, uint64_t features, GError **error);
+/*
+ * Replaces what memory the back-end sees, by SET_MEM_TABLE or, beyond its limit, by ADD_MEM_REG
+ * and REM_MEM_REG. The fds stay the caller's.
+ */
+bool vu_front_set_memory(struct vu_front *f, const struct mem_region_desc *desc, const int *fds,
+	unsigned n, GError **error);
+
+struct vu_ring_setup {
+	uint32_t size;
+	uint32_t base;
+	uint64_t desc, avail, used; /* user addresses */
+	int kick, call, err; /* eventfds, the caller's; err may be -1 */
+};
+/* NUM, BASE, ADDR, CALL, ERR, KICK. Then vu_front_enable_ring(). */
+bool vu_front_setup_ring(
+	struct vu_front *f, unsigned index, const struct vu_ring_setup *setup, GError **error);
+bool vu_front_enable_ring(struct vu_front *f, unsigned index, bool enable, GError **error);
+/* ENABLE 0 and GET_VRING_BASE: on return the back-end has finished or left every request. */
+bool vu_front_stop_ring(struct vu_front *f, unsigned index, uint32_t *base, GError **error);
+/* A new call fd for a ring that may be running. */
+bool vu_front_set_call(struct vu_front *f, unsigned index, int call, GError **error);
+
+/* Without STATUS: SET is nothing, GET gives 0. */
+bool vu_front_set_status(struct vu_front *f, uint8_t status, GError **error);
+bool vu_front_get_status(struct vu_front *f, uint8_t *status, GError **error);
+/* All rings are stopped: SET_STATUS 0 and, if acked, RESET_DEVICE. */
+bool vu_front_reset(struct vu_front *f, GError **error);
+
+/* The back-end channel; -1 without it. Poll it, and call vu_front_backend_event() on POLLIN. */
+int vu_front_backend_fd(const struct vu_front *f);
+struct vu_front_events {
+	void (*config_changed)(void *opaque);
+};
+/*
+ * Reads and acks what is there, without waiting. SHARED_OBJECT_LOOKUP is answered with failure,
+ * ADD and REMOVE are ignored (PROBE was acked, not sharing). False: the channel is closed or
+ * broken.
+ */
+bool vu_front_backend_event(struct vu_front *f, const struct vu_front_events *events, void *opaque);

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One message, read and written the same way by front-end and back-end, on the main socket and on
+ * the back-end channel.
+ */
+#pragma once
+
+#include <glib.h>
+
+#include "vhost-user/vu_proto.h"
+
+/* Owned by whoever declares it; the fds in it are closed by vu_msg_clear() unless taken. */
+struct vu_msg {
+	struct vu_header header;
+	unsigned n_fds;
+	int fds[SOCK_MAX_FDS]; /* -1 where taken */
+	bool truncated; /* MSG_CTRUNC, or more fds than fit */
+	union {
+		uint64_t u64;
+		uint32_t u32;
+		struct vu_vring_state state;
+		struct vu_vring_addr addr;
+		struct vu_mem_table table;
+		struct vu_config config;
+		struct vu_log log;
+		struct vu_inflight inflight;
+		uint8_t bytes[VU_MAX_PAYLOAD];
+	} payload;
+};
+
+/* An empty message: version 1, no payload, no fds. Does not touch the payload's bytes. */
+void vu_msg_init(struct vu_msg *msg, uint32_t request);
+/* Closes what fds are left. */
+void vu_msg_clear(struct vu_msg *msg);
+/* Takes fd i out of the message; the caller owns it. -1 if there is none. */
+int vu_msg_take_fd(struct vu_msg *msg, unsigned i);
+
+/* Collects one message from a socket that need not have it all at once. Zero-initialised. */
+struct vu_reader {
+	size_t have; /* bytes of header and payload so far */
+};
+
+enum vu_read {
+	VU_READ_AGAIN, /* nothing more there yet: wait for POLLIN */
+	VU_READ_DONE, /* msg is whole; the reader is ready for the next */
+	VU_READ_CLOSED, /* the peer closed between two messages */
+	VU_READ_ERROR, /* framing damaged, or the stream ended inside a message: close */
+};
+
+/*
+ * Goes on reading into msg, the same one until it is DONE; never waits. Reads no byte beyond the
+ * message. Only framing is checked here: version, size <= VU_MAX_PAYLOAD. On ERROR, error names
+ * what (request number, size).
+ */
+enum vu_read vu_msg_read(struct vu_reader *r, int fd, struct vu_msg *msg, GError **error);
+
+/*
+ * Is this request of its shape? Size, number of fds, truncation. False: error names the message,
+ * what it had and what it should have ("SET_VRING_NUM: 7 bytes of payload instead of 8").
+ */
+bool vu_msg_check(const struct vu_msg *msg, const struct vu_shape *shape, GError **error);
+
+/*
+ * Sends header, payload (header.size bytes of it) and fds, which stay the message's. Waits at most
+ * timeout_ms. False with an error if the peer is gone or does not read.
+ */
+bool vu_msg_write(int fd, const struct vu_msg *msg, int timeout_ms, GError **error);

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One guest device: the virtio-mmio registers on one side, a vhost-user back-end on the other,
+ * and a control thread between them that owns the connection.
+ *
+ *	vCPU thread: vmm_dev_access()  ->  registers  ->  what the guest wants (DONE)
+ *	                                                  |  or must wait for (LATER)
+ *	control thread: makes the back-end converge to it  ->  ops->access_done(token)
+ *
+ * The guest-driven state is the truth. While the back-end is away the guest's registers go on
+ * working: config reads come from the last copy, DRIVER_OK completes, rings start when the back-
+ * end is back; reset, QueueReady = 0 and QueueReset complete at once. A back-end that comes back
+ * as something else (another id, config size, fewer queues, missing features) gives
+ * DEVICE_NEEDS_RESET.
+ *
+ * Nothing here knows a device or a hypervisor.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "memory/guest_mem.h"
+#include "mmio/virtio_mmio.h"
+#include "vhost-user/vu_front.h"
+
+typedef struct vmm_dev vmm_dev; /* for g_autoptr */
+
+/*
+ * What a hypervisor supplies. opaque is vmm_dev_new()'s. Calls come from vCPU threads (inside
+ * vmm_dev_access()) and from the device's control thread, so they must be thread-safe, and must
+ * not call back into the same vmm_dev.
+ */
+struct vmm_ops {
+	/*
+	 * The guest's memory as the back-end shall see it. *desc and *fds stay the hypervisor's
+	 * and valid until the next call of vmm_dev_memory_changed() has returned. Returns how
+	 * many.
+	 */
+	unsigned (*memory)(void *opaque, const struct mem_region_desc **desc, const int **fds);
+	/*
+	 * Routes guest accesses of [base, base + size) to vmm_dev_access(); NULL: the caller does
+	 * so itself.
+	 */
+	bool (*map_range)(
+		void *opaque, struct vmm_dev *d, uint64_t base, uint64_t size, GError **error);
+	void (*unmap_range)(void *opaque, struct vmm_dev *d, uint64_t base, uint64_t size);
+	/* The device's interrupt line; with an edge-triggered line only true matters. */
+	void (*interrupt)(void *opaque, struct vmm_dev *d, bool level);
+	/*
+	 * Let the kernel inject the interrupt when fd is signalled (assign), or stop that. False:
+	 * cannot; the control thread then waits for fd itself and uses interrupt(). NULL: never
+	 * can.
+	 */
+	bool (*irqfd)(void *opaque, struct vmm_dev *d, int fd, bool assign);
+	/*
+	 * Likewise: let the kernel signal fd when the guest writes queue to the 32-bit register
+	 * at addr.
+	 */
+	bool (*ioeventfd)(void *opaque, struct vmm_dev *d, uint64_t addr, uint32_t queue, int fd,
+		bool assign);
+	/*
+	 * An access that vmm_dev_access() left for LATER is complete; value for a read. Once per
+	 * token.
+	 */
+	void (*access_done)(void *opaque, void *token, uint64_t value);
+};
+
+struct vmm_dev_config {
+	const char *name; /* for messages; copied */
+	const char *socket_path; /* dial, and dial again after a loss; or NULL and: */
+	int fd; /* a connected socket, taken over; no second chance */
+	struct vu_front_options front; /* transport_features is set here */
+	uint64_t base; /* guest address of the window */
+	uint32_t queue_size_max; /* 0: 256 */
+	unsigned retry_ms; /* between two dials; 0: 200 */
+};
+
+/*
+ * Makes the slot at once, maps its range, and starts the control thread, which dials. Until the
+ * first probe has succeeded, accesses are LATER; vmm_dev_give_up() turns the slot into an empty
+ * one instead.
+ */
+struct vmm_dev *vmm_dev_new(const struct vmm_dev_config *config, const struct vmm_ops *ops,
+	void *opaque, GError **error);
+/* Stops the back-end's rings, closes, ends the thread; every token still out is completed first. */
+void vmm_dev_free(struct vmm_dev *d);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(vmm_dev, vmm_dev_free)
+
+/*
+ * Waits until the first probe succeeded (true) or failed for good, or timeout_ms passed. Not from
+ * within vmm_ops.
+ */
+bool vmm_dev_wait(struct vmm_dev *d, unsigned timeout_ms, GError **error);
+/* The slot reads as empty (DeviceID 0), loudly; accesses that wait are completed. */
+void vmm_dev_give_up(struct vmm_dev *d);
+
+const char *vmm_dev_name(const struct vmm_dev *d);
+/* The probed facts; valid once vmm_dev_wait() returned true. */
+const struct vu_facts *vmm_dev_facts(const struct vmm_dev *d);
+/* Bytes of the window: 0x100 and the configuration, rounded up to 0x200 or a page. */
+uint64_t vmm_dev_window(const struct vmm_dev *d);
+
+/*
+ * A guest access at window offset off. DONE: complete, *value set for a read. LATER: token comes
+ * back by ops->access_done(), possibly before this returns. Any thread; never waits for the back-
+ * end.
+ */
+enum virtio_mmio_result vmm_dev_access(
+	struct vmm_dev *d, uint64_t off, unsigned size, bool write, uint64_t *value, void *token);
+
+/* ops->memory() gives something else now: returns when the back-end has it, or is away. */
+void vmm_dev_memory_changed(struct vmm_dev *d);
+
+struct vmm_dev_counters {
+	uint64_t accesses, later, notifies, interrupts, config_interrupts, reconnects;
+};
+void vmm_dev_counters(struct vmm_dev *d, struct vmm_dev_counters *counters);
