@@ -18,13 +18,16 @@
 int sock_listen(const char *path, mode_t mode, gid_t group, GError **error);
 /*
  * A connected socket, blocking; -1 on error (G_FILE_ERROR, e.g. NOENT; refused:
- * G_FILE_ERROR_FAILED).
+ * G_FILE_ERROR_FAILED; a server that accepts nobody for 3 s: G_FILE_ERROR_AGAIN).
  */
 int sock_connect(const char *path, GError **error);
 /* The next connection, non-blocking; -1 with errno as accept4(). */
 int sock_accept(int fd);
 /* True for a listening socket, false for a connected one (SO_ACCEPTCONN). */
 bool sock_is_listening(int fd);
+
+/* One datagram to the socket at path ("@name": an abstract one). 0, or -errno. */
+int sock_send_datagram(const char *path, const void *buf, size_t len);
 
 /*
  * Sends all len bytes, the fds with the first one; waits (poll) while a non-blocking socket is
@@ -36,7 +39,7 @@ int sock_send(int fd, const void *buf, size_t len, const int *fds, unsigned n_fd
  * One recvmsg() of up to len bytes, without waiting. Returns the bytes read, 0 at the end of the
  * stream, or -errno (-EAGAIN: nothing there). fds arriving are stored from fds[*n_fds] on and
  * *n_fds grows; they are the caller's, also on error. More than fit, or MSG_CTRUNC: the surplus
- * is closed and *truncated set.
+ * is closed and *truncated set; otherwise *truncated is left as it was.
  */
 ssize_t sock_recv(int fd, void *buf, size_t len, int *fds, unsigned max_fds, unsigned *n_fds,
 	bool *truncated);

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Each line is put together on the stack and written at once, so that threads do not mix theirs. */
+#include "base/log.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <stdarg.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LINE_MAX_BYTES 1024
+#define LIMIT_WINDOW (5 * G_USEC_PER_SEC)
+#define LIMIT_LINES 10
+
+static const char *const level_names[] = {
+	[LOG_LEVEL_ERROR] = "error",
+	[LOG_LEVEL_WARNING] = "warning",
+	[LOG_LEVEL_INFO] = "info",
+	[LOG_LEVEL_DEBUG] = "debug",
+};
+
+static const char *program = "virtiod";
+static int max_level = LOG_LEVEL_INFO; /* atomic: other threads log, too */
+static void (*line_sink)(enum log_level level, const char *line, void *opaque);
+static void *line_sink_opaque;
+
+void log_set_program(const char *name)
+{
+	program = name;
+}
+
+void log_set_level(enum log_level level)
+{
+	g_atomic_int_set(&max_level, level);
+}
+
+bool log_parse_level(const char *name, enum log_level *level)
+{
+	for (unsigned i = 0; i < G_N_ELEMENTS(level_names); i++) {
+		if (strcmp(name, level_names[i]) == 0) {
+			*level = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+void log_set_sink(void (*sink)(enum log_level level, const char *line, void *opaque), void *opaque)
+{
+	line_sink = sink;
+	line_sink_opaque = opaque;
+}
+
+static bool is_shown(enum log_level level)
+{
+	return (int)level <= g_atomic_int_get(&max_level);
+}
+
+/* Names and strings of a peer may be in the text: they must not forge lines or move a terminal. */
+static void blot_controls(char *line)
+{
+	for (; *line; line++) {
+		if (g_ascii_iscntrl(*line))
+			*line = '?';
+	}
+}
+
+/* GLib would recode for the locale with malloc and its print handlers; this is one write(). */
+static void emit(enum log_level level, char *line, size_t len)
+{
+	if (line_sink) {
+		line_sink(level, line, line_sink_opaque);
+		return;
+	}
+	line[len++] = '\n';
+	while (write(STDERR_FILENO, line, len) < 0 && errno == EINTR)
+		;
+}
+
+static void log_va(
+	enum log_level level, const char *who, unsigned dropped, const char *format, va_list args)
+{
+	bool has_word = level != LOG_LEVEL_INFO;
+	char line[LINE_MAX_BYTES + 1]; /* the newline takes the place of the NUL */
+	int saved_errno = errno;
+	size_t len;
+
+	g_snprintf(line, LINE_MAX_BYTES, "%s: %s%s%s%s", program,
+		has_word ? level_names[level] : "", has_word ? ": " : "", who ? who : "",
+		who ? ": " : "");
+	len = strlen(line);
+	errno = saved_errno; /* for %m */
+	g_vsnprintf(line + len, LINE_MAX_BYTES - len, format, args);
+	len = strlen(line);
+	if (dropped)
+		g_snprintf(line + len, LINE_MAX_BYTES - len, " (%u like it were dropped before)",
+			dropped);
+	blot_controls(line);
+	emit(level, line, strlen(line));
+	errno = saved_errno;
+}
+
+void log_msg(enum log_level level, const char *who, const char *format, ...)
+{
+	va_list args;
+
+	if (!is_shown(level))
+		return;
+	va_start(args, format);
+	log_va(level, who, 0, format, args);
+	va_end(args);
+}
+
+void log_limited(
+	struct log_limit *limit, enum log_level level, const char *who, const char *format, ...)
+{
+	int64_t now;
+	va_list args;
+
+	if (!is_shown(level))
+		return;
+	now = g_get_monotonic_time();
+	if (limit->in_window == 0 || now - limit->window_start >= LIMIT_WINDOW) {
+		limit->window_start = now;
+		limit->in_window = 0;
+	}
+	if (limit->in_window >= LIMIT_LINES) {
+		limit->dropped++;
+		return;
+	}
+	limit->in_window++;
+	va_start(args, format);
+	log_va(level, who, limit->dropped, format, args);
+	va_end(args);
+	limit->dropped = 0;
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* GSources of the default GMainContext, one a watch. */
+#include "base/loop.h"
+
+#include <glib-unix.h>
+#include <glib.h>
+#include <sys/epoll.h>
+
+/*
+ * GLib holds its own reference while a source is dispatched; a watch that its callback frees is
+ * not touched afterwards.
+ */
+struct loop_watch {
+	GSource *source;
+	union {
+		void (*fd)(void *opaque, uint32_t revents);
+		void (*plain)(void *opaque);
+	} cb;
+	void *opaque;
+};
+
+/* GIOCondition has poll()'s numbers, and so has epoll. */
+G_STATIC_ASSERT(G_IO_IN == (int)EPOLLIN && G_IO_OUT == (int)EPOLLOUT);
+G_STATIC_ASSERT(G_IO_ERR == (int)EPOLLERR && G_IO_HUP == (int)EPOLLHUP);
+
+static gboolean on_fd(gint fd, GIOCondition condition, gpointer data)
+{
+	struct loop_watch *watch = data;
+	uint32_t revents = condition & ~G_IO_NVAL;
+
+	/* An fd closed under the watch, which epoll does not know. */
+	if (condition & G_IO_NVAL)
+		revents |= EPOLLERR;
+	watch->cb.fd(watch->opaque, revents);
+	return G_SOURCE_CONTINUE;
+}
+
+static gboolean on_signal(gpointer data)
+{
+	struct loop_watch *watch = data;
+
+	watch->cb.plain(watch->opaque);
+	return G_SOURCE_CONTINUE;
+}
+
+static gboolean on_soon(gpointer data)
+{
+	struct loop_watch *watch = data;
+
+	watch->cb.plain(watch->opaque);
+	return G_SOURCE_REMOVE;
+}
+
+static void attach(struct loop_watch *watch, GSource *source, GSourceFunc func)
+{
+	watch->source = source;
+	g_source_set_callback(source, func, watch, NULL);
+	g_source_attach(source, NULL);
+}
+
+struct loop_watch *loop_watch_fd(
+	int fd, uint32_t events, void (*cb)(void *opaque, uint32_t revents), void *opaque)
+{
+	struct loop_watch *watch = g_new0(struct loop_watch, 1);
+
+	watch->cb.fd = cb;
+	watch->opaque = opaque;
+	attach(watch, g_unix_fd_source_new(fd, events | G_IO_ERR | G_IO_HUP), G_SOURCE_FUNC(on_fd));
+	return watch;
+}
+
+struct loop_watch *loop_watch_signal(int signum, void (*cb)(void *opaque), void *opaque)
+{
+	struct loop_watch *watch = g_new0(struct loop_watch, 1);
+
+	watch->cb.plain = cb;
+	watch->opaque = opaque;
+	attach(watch, g_unix_signal_source_new(signum), on_signal);
+	return watch;
+}
+
+struct loop_watch *loop_watch_soon(void (*cb)(void *opaque), void *opaque)
+{
+	struct loop_watch *watch = g_new0(struct loop_watch, 1);
+	GSource *source = g_idle_source_new();
+
+	/* Idle priority would wait for ever behind an fd that is always ready. */
+	g_source_set_priority(source, G_PRIORITY_DEFAULT);
+	watch->cb.plain = cb;
+	watch->opaque = opaque;
+	attach(watch, source, on_soon);
+	return watch;
+}
+
+void loop_watch_free(struct loop_watch *watch)
+{
+	if (!watch)
+		return;
+	g_source_destroy(watch->source);
+	g_source_unref(watch->source);
+	g_free(watch);
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sd_notify(3) and sd_listen_fds(3), which are a datagram and three environment variables. */
+#include "base/service.h"
+
+#include <fcntl.h>
+#include <glib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/sock.h"
+
+#define LISTEN_FDS_START 3
+
+void service_notify(const char *state)
+{
+	const char *path = g_getenv("NOTIFY_SOCKET");
+	int err;
+
+	if (!path || !*path)
+		return;
+	err = sock_send_datagram(path, state, strlen(state));
+	if (err)
+		log_warning(NULL, "cannot notify '%s' of %s: %s", path, state, g_strerror(-err));
+}
+
+static bool getenv_number(const char *name, guint64 max, guint64 *number)
+{
+	const char *value = g_getenv(name);
+
+	return value && g_ascii_string_to_unsigned(value, 10, 0, max, number, NULL);
+}
+
+static bool make_cloexec_nonblock(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0 &&
+		fcntl(fd, F_SETFD, FD_CLOEXEC) == 0;
+}
+
+int service_listen_fd(void)
+{
+	guint64 pid = 0, n = 0;
+	bool ours = getenv_number("LISTEN_PID", G_MAXINT, &pid) && pid == (guint64)getpid() &&
+		getenv_number("LISTEN_FDS", G_MAXINT, &n) && n > 0;
+
+	g_unsetenv("LISTEN_PID");
+	g_unsetenv("LISTEN_FDS");
+	g_unsetenv("LISTEN_FDNAMES");
+	if (!ours)
+		return -1;
+	if (n > 1)
+		return -2;
+	return make_cloexec_nonblock(LISTEN_FDS_START) ? LISTEN_FDS_START : -1;
+}
