@@ -9,6 +9,14 @@
 
 #include "vhost-user/vu_proto.h"
 
+#define VU_MSG_ERROR vu_msg_error_quark()
+GQuark vu_msg_error_quark(void);
+enum vu_msg_error {
+	VU_MSG_ERROR_FRAMING, /* where the next message begins is not known any more */
+	VU_MSG_ERROR_SHAPE, /* a whole message, but not what it should be */
+	VU_MSG_ERROR_GONE, /* the peer closed, or does not read */
+};
+
 /* Owned by whoever declares it; the fds in it are closed by vu_msg_clear() unless taken. */
 struct vu_msg {
 	struct vu_header header;
@@ -35,6 +43,9 @@ void vu_msg_clear(struct vu_msg *msg);
 /* Takes fd i out of the message; the caller owns it. -1 if there is none. */
 int vu_msg_take_fd(struct vu_msg *msg, unsigned i);
 
+/* Makes this u64 the payload. */
+void vu_msg_set_u64(struct vu_msg *msg, uint64_t value);
+
 /* Collects one message from a socket that need not have it all at once. Zero-initialised. */
 struct vu_reader {
 	size_t have; /* bytes of header and payload so far */
@@ -49,16 +60,33 @@ enum vu_read {
 
 /*
  * Goes on reading into msg, the same one until it is DONE; never waits. Reads no byte beyond the
- * message. Only framing is checked here: version, size <= VU_MAX_PAYLOAD. On ERROR, error names
- * what (request number, size).
+ * message. msg was initialised once, and is clear when the next message begins. Only framing is
+ * checked here: version, size <= VU_MAX_PAYLOAD. On ERROR, error names what (request number, size),
+ * and msg may hold fds as ever.
  */
 enum vu_read vu_msg_read(struct vu_reader *r, int fd, struct vu_msg *msg, GError **error);
 
 /*
- * Is this request of its shape? Size, number of fds, truncation. False: error names the message,
- * what it had and what it should have ("SET_VRING_NUM: 7 bytes of payload instead of 8").
+ * Is this request of its shape? Size, number of fds, truncation, and what the shape says of the
+ * body: region count, config length, an fd where SET_VRING_KICK and so on promise one. False: error
+ * names the message, what it had and what it should have ("SET_VRING_NUM: 7 bytes of payload
+ * instead of 8").
  */
 bool vu_msg_check(const struct vu_msg *msg, const struct vu_shape *shape, GError **error);
+/* Is this the reply to such a request? Number, flags, size, fds, truncation. */
+bool vu_msg_check_reply(
+	const struct vu_msg *msg, uint32_t request, const struct vu_shape *shape, GError **error);
+
+/* Of messages that passed vu_msg_check(): */
+
+/* The ring that the message names; its shape has a ring field. Not checked against any limit. */
+unsigned vu_msg_ring_index(const struct vu_msg *msg, const struct vu_shape *shape);
+/*
+ * Decodes the regions of SET_MEM_TABLE, ADD_MEM_REG or REM_MEM_REG, 32- or 40-byte ones by the
+ * message's size, into desc, which has room for VU_MAX_REGIONS. Returns how many; the fd of region
+ * i is fd i.
+ */
+unsigned vu_msg_regions(const struct vu_msg *msg, struct mem_region_desc *desc);
 
 /*
  * Sends header, payload (header.size bytes of it) and fds, which stay the message's. Waits at most

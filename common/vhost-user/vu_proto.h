@@ -172,8 +172,9 @@ struct vu_config {
 struct vu_inflight {
 	uint64_t mmap_size, mmap_offset;
 	uint16_t num_queues, queue_size;
-	uint32_t padding; /* on the wire; peers that send 20 bytes exist */
+	uint32_t padding; /* on the wire; peers that leave it out exist */
 };
+#define VU_INFLIGHT_UNPADDED 20
 
 /* Largest payload we accept or send: a full memory table. */
 #define VU_MAX_PAYLOAD (sizeof(struct vu_mem_table) + VU_MAX_REGIONS * sizeof(struct vu_region_xen))
@@ -191,6 +192,15 @@ enum vu_ring_field {
 	VU_RING_FD, /* bits 0 to 7 of a u64, bit 8: no fd */
 };
 
+/* What is checked of a payload beyond its size: see vu_msg_check(). */
+enum vu_body {
+	VU_BODY_PLAIN,
+	VU_BODY_TABLE, /* vu_mem_table: as many regions as it says, of one kind, an fd for each */
+	VU_BODY_REGION, /* vu_mem_single: one region of either kind */
+	VU_BODY_CONFIG, /* vu_config: as many bytes as it says */
+	VU_BODY_INFLIGHT, /* vu_inflight with or without padding, or nothing if min_size is 0 */
+};
+
 /* One row a message: what the generic reader checks before any handler sees it. */
 struct vu_shape {
 	const char *name; /* NULL: no such message */
@@ -200,6 +210,7 @@ struct vu_shape {
 	uint16_t reply_min, reply_max; /* payload of the reply, if ALWAYS */
 	uint16_t reply_max_fds;
 	enum vu_ring_field ring;
+	enum vu_body body;
 	/*
 	 * The protocol feature without which the message is not legal, plus one; 0: always legal.
 	 * PROBE's three are decoded by shape and have their own rule.
