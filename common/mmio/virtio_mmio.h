@@ -28,16 +28,20 @@ struct virtio_mmio_queue {
 
 struct virtio_mmio_ops {
 	/*
-	 * The driver wrote Status; m has the new value (0: reset, the registers are back at their
-	 * start already). FEATURES_OK has been taken back already if the features were not a
-	 * subset.
+	 * The driver wrote Status and changed it, or reset; m has the new value (0: reset, the
+	 * registers are back at their start already). FEATURES_OK has been taken back already if
+	 * the features were not a subset or lack VERSION_1, DRIVER_OK if it came without
+	 * FEATURES_OK.
 	 */
 	enum virtio_mmio_result (*status)(void *opaque, uint8_t old_status, uint8_t new_status);
-	/* QueueReady changed. On true the queue is set up. */
+	/*
+	 * QueueReady changed. On true the queue is set up: its size is not 0, within the maximum,
+	 * and a power of two unless RING_PACKED; the addresses are as the driver left them.
+	 */
 	enum virtio_mmio_result (*queue_ready)(void *opaque, unsigned queue, bool ready);
 	/*
-	 * QueueReset was written (RING_RESET negotiated); on completion the queue is as after a
-	 * reset.
+	 * QueueReset of a queue that was ready (RING_RESET negotiated): its registers are back at
+	 * their start already, the write completes when the device has let go of it.
 	 */
 	enum virtio_mmio_result (*queue_reset)(void *opaque, unsigned queue);
 	/* QueueNotify, of a queue that is ready. */
@@ -48,7 +52,10 @@ struct virtio_mmio_ops {
 	 */
 	enum virtio_mmio_result (*config)(
 		void *opaque, bool write, uint32_t offset, unsigned size, uint64_t *value);
-	/* InterruptStatus went from 0 to non-zero (true) or back (false). */
+	/*
+	 * A bit of InterruptStatus was set, or is still set after an ACK of others (true), or the
+	 * last one is gone (false). An edge-triggered line is to be pulsed at every true.
+	 */
 	void (*interrupt)(void *opaque, bool level);
 };
 
@@ -86,11 +93,14 @@ uint64_t virtio_mmio_driver_features(const struct virtio_mmio *m);
 /* NULL for a queue that there is not. */
 const struct virtio_mmio_queue *virtio_mmio_queue(const struct virtio_mmio *m, unsigned queue);
 
-/* A used buffer notification: InterruptStatus bit 0. */
+/* The device does not accept the features after all: FEATURES_OK is taken back. */
+void virtio_mmio_refuse_features(struct virtio_mmio *m);
+
+/* A used buffer notification: InterruptStatus bit 0 (if DRIVER_OK). */
 void virtio_mmio_used(struct virtio_mmio *m);
 /*
- * With an irqfd nobody here sees the calls: bit 0 then always reads as set, and ops->interrupt
- * speaks of the config bit alone.
+ * With an irqfd nobody here sees the calls: bit 0 then always reads as set while DRIVER_OK is, and
+ * ops->interrupt speaks of the config bit alone.
  */
 void virtio_mmio_used_always(struct virtio_mmio *m, bool always);
 /*
