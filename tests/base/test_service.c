@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* systemd's protocol, with this test in systemd's place. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <glib/gstdio.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "base/log.h"
+#include "base/service.h"
+#include "base/util.h"
+#include "leak.h"
+
+struct world {
+	char *dir, *path;
+	unsigned n_fds, n_lines;
+	char last_line[256];
+};
+
+static void keep_line(enum log_level level, const char *line, void *opaque)
+{
+	struct world *w = opaque;
+
+	w->n_lines++;
+	g_strlcpy(w->last_line, line, sizeof(w->last_line));
+}
+
+static int setup(void **state)
+{
+	struct world *w = g_new0(struct world, 1);
+
+	w->n_fds = count_fds();
+	w->dir = g_dir_make_tmp("virtiod-service-XXXXXX", NULL);
+	w->path = g_build_filename(w->dir, "notify", NULL);
+	log_set_sink(keep_line, w);
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	g_unsetenv("NOTIFY_SOCKET");
+	log_set_sink(NULL, NULL);
+	g_unlink(w->path);
+	assert_int_equal(g_rmdir(w->dir), 0);
+	assert_int_equal(count_fds(), w->n_fds);
+	g_free(w->path);
+	g_free(w->dir);
+	g_free(w);
+	return 0;
+}
+
+/* A datagram socket at path, where '@' stands for an abstract name's NUL. */
+static int make_notify_socket(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	socklen_t len = offsetof(struct sockaddr_un, sun_path) + strlen(path);
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	memcpy(address.sun_path, path, strlen(path));
+	if (*path == '@')
+		address.sun_path[0] = '\0';
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
+	return fd;
+}
+
+static void check_notify(const char *path)
+{
+	autofd fd = make_notify_socket(path);
+	char got[64];
+
+	g_setenv("NOTIFY_SOCKET", path, TRUE);
+	service_notify("READY=1");
+	assert_int_equal(recv(fd, got, sizeof(got), 0), 7);
+	assert_memory_equal(got, "READY=1", 7);
+	assert_int_equal(recv(fd, got, sizeof(got), 0), -1);
+}
+
+static void test_notify(void **state)
+{
+	struct world *w = *state;
+
+	check_notify(w->path);
+	assert_int_equal(w->n_lines, 0);
+}
+
+static void test_notify_abstract(void **state)
+{
+	struct world *w = *state;
+	g_autofree char *name = g_strdup_printf("@%s", w->path);
+
+	check_notify(name);
+	assert_int_equal(w->n_lines, 0);
+}
+
+static void test_notify_without(void **state)
+{
+	struct world *w = *state;
+
+	g_unsetenv("NOTIFY_SOCKET");
+	service_notify("READY=1");
+	g_setenv("NOTIFY_SOCKET", "", TRUE);
+	service_notify("READY=1");
+	assert_int_equal(w->n_lines, 0);
+}
+
+static void test_notify_fails(void **state)
+{
+	struct world *w = *state;
+	g_autofree char *too_long = g_strnfill(200, 'x');
+
+	g_setenv("NOTIFY_SOCKET", w->path, TRUE);
+	service_notify("READY=1");
+	assert_int_equal(w->n_lines, 1);
+	assert_non_null(strstr(w->last_line, w->path));
+	g_setenv("NOTIFY_SOCKET", too_long, TRUE);
+	service_notify("READY=1");
+	assert_int_equal(w->n_lines, 2);
+}
+
+/*
+ * Calls service_listen_fd() in a child, whose fd 3 is a socket, or closed. LISTEN_PID is the
+ * child's pid where pid is NULL. Returns its result, or 100 if it left something undone.
+ */
+static int listen_fd_in_child(const char *pid, const char *fds, bool has_socket)
+{
+	int status;
+	pid_t child = fork();
+
+	if (child == 0) {
+		g_autofree char *own = g_strdup_printf("%d", (int)getpid());
+		int fd, flags;
+
+		close(3);
+		if (has_socket)
+			dup2(socket(AF_UNIX, SOCK_STREAM, 0), 3);
+		g_setenv("LISTEN_PID", pid ? pid : own, TRUE);
+		g_setenv("LISTEN_FDS", fds, TRUE);
+		g_setenv("LISTEN_FDNAMES", "x", TRUE);
+		fd = service_listen_fd();
+		flags = fd == 3 ? fcntl(3, F_GETFL) : O_NONBLOCK;
+		if (g_getenv("LISTEN_PID") || g_getenv("LISTEN_FDS") ||
+			g_getenv("LISTEN_FDNAMES") || !(flags & O_NONBLOCK) ||
+			(fd == 3 && fcntl(3, F_GETFD) != FD_CLOEXEC))
+			fd = 100;
+		_exit(fd & 0xff);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	return (int8_t)WEXITSTATUS(status);
+}
+
+static void test_listen_fd(void **state)
+{
+	assert_int_equal(listen_fd_in_child(NULL, "1", true), 3);
+	assert_int_equal(listen_fd_in_child(NULL, "1", false), -1);
+	assert_int_equal(listen_fd_in_child(NULL, "0", true), -1);
+	assert_int_equal(listen_fd_in_child(NULL, "2", true), -2);
+	assert_int_equal(listen_fd_in_child(NULL, "", true), -1);
+	assert_int_equal(listen_fd_in_child(NULL, "1x", true), -1);
+	assert_int_equal(listen_fd_in_child(NULL, "-1", true), -1);
+	assert_int_equal(listen_fd_in_child(NULL, "99999999999999999999", true), -1);
+	/* Meant for another process. */
+	assert_int_equal(listen_fd_in_child("1", "1", true), -1);
+	assert_int_equal(listen_fd_in_child("", "1", true), -1);
+}
+
+static void test_listen_fd_without(void **state)
+{
+	assert_int_equal(service_listen_fd(), -1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_notify),
+		TEST(test_notify_abstract),
+		TEST(test_notify_without),
+		TEST(test_notify_fails),
+		TEST(test_listen_fd),
+		TEST(test_listen_fd_without),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
