@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * virtio-rng (virtio 1.2 §5.4): random bytes from getrandom(), or from a file, a character device
+ * or a FIFO of the host.
+ *
+ * A request must get one byte at least (§5.4.6.2; Linux waits for ever after an empty answer), so
+ * one that cannot be served now goes back to the ring, where it does not hinder the queue's stop,
+ * and the ring is looked at again when
+ *	- the FIFO has bytes,
+ *	- a new period of the rate limit has begun,
+ *	- some time has gone by, for sources that cannot say when they have bytes, or that fail.
+ */
+#include "daemon/device.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/virtio_ids.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+
+/* A request may be answered in part: a huge one is not to keep its thread busy. */
+#define MAX_REQUEST 65536
+#define MAX_PERIOD_MS 65536
+#define RETRY_EMPTY_MS 20
+#define RETRY_FAILED_MS 1000
+
+struct rng {
+	int fd; /* the source; -1: getrandom() */
+	int timer;
+	bool is_fifo;
+	struct log_limit limit;
+	/* Rate limit: quota bytes are left of the period that began then. */
+	uint64_t quota;
+	int64_t period_start; /* monotonic µs */
+};
+
+static struct {
+	char *filename;
+	gint64 max_bytes;
+	int period_ms;
+} options = { .max_bytes = G_MAXINT64, .period_ms = 60000 };
+
+/* -errno; 0: the file has ended */
+static ssize_t rng_read(const struct rng *r, void *buf, size_t len)
+{
+	ssize_t n;
+
+	do
+		n = r->fd < 0 ? getrandom(buf, len, 0) : read(r->fd, buf, len);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
+/* Straight into the guest's buffers. 0, once there is something in them, or -errno. */
+static int rng_fill(const struct rng *r, struct iov_cursor *in, size_t max)
+{
+	struct iovec iov;
+	ssize_t got = 0;
+	unsigned n;
+
+	while (iov_left(in) > 0 && iov_done(in) < max) {
+		iov_peek(in, max - iov_done(in), &iov, 1, &n);
+		got = rng_read(r, iov.iov_base, iov.iov_len);
+		if (got <= 0)
+			break;
+		iov_skip(in, got);
+	}
+	if (iov_done(in) > 0)
+		return 0;
+	return got ? (int)got : -ENODATA;
+}
+
+/* How long until there is quota; 0: there is. */
+static int64_t rng_wait_us(struct rng *r)
+{
+	int64_t period = (int64_t)options.period_ms * 1000;
+	int64_t now = g_get_monotonic_time();
+
+	if (now - r->period_start >= period) {
+		r->period_start = now;
+		r->quota = options.max_bytes;
+	}
+	return r->quota ? 0 : r->period_start + period - now;
+}
+
+static void rng_arm(const struct rng *r, int64_t us)
+{
+	struct itimerspec when = {
+		.it_value = { .tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000 },
+	};
+
+	timerfd_settime(r->timer, 0, &when, NULL);
+}
+
+static void rng_readable(struct virtio_device *d, struct vq *q, uint32_t revents);
+
+/* The source gave nothing: when to look again. */
+static void rng_wait_for_source(struct rng *r, struct vq *q, int why)
+{
+	if (why == -EAGAIN && r->is_fifo) {
+		virtio_queue_watch(q, r->fd, EPOLLIN, rng_readable);
+	} else if (why == -EAGAIN) {
+		rng_arm(r, RETRY_EMPTY_MS * 1000);
+	} else {
+		log_limited(&r->limit, LOG_LEVEL_ERROR, vq_name(q),
+			"the source of random bytes fails: %s",
+			why == -ENODATA ? "the file has ended" : g_strerror(-why));
+		rng_arm(r, RETRY_FAILED_MS * 1000);
+	}
+}
+
+/* False: nothing more can be done now. */
+static bool rng_serve(struct rng *r, struct vq *q)
+{
+	g_autoptr(vq_chain) c = vq_pop(q);
+	int64_t wait;
+	int result;
+
+	if (!c)
+		return false;
+	if (iov_left(&c->in) == 0) {
+		vq_break(q, "request has no room for random bytes");
+		return false;
+	}
+	wait = rng_wait_us(r);
+	if (wait > 0) {
+		vq_unpop(g_steal_pointer(&c));
+		rng_arm(r, wait);
+		return false;
+	}
+	result = rng_fill(r, &c->in, MIN(r->quota, MAX_REQUEST));
+	if (result == -EFAULT) {
+		vq_break(q, "the buffer for random bytes is not accessible");
+		return false;
+	}
+	if (result < 0) {
+		vq_unpop(g_steal_pointer(&c));
+		rng_wait_for_source(r, q, result);
+		return false;
+	}
+	r->quota -= iov_done(&c->in);
+	return true;
+}
+
+static void rng_kick(struct virtio_device *d, struct vq *q)
+{
+	while (rng_serve(d->data, q))
+		;
+}
+
+static void rng_readable(struct virtio_device *d, struct vq *q, uint32_t revents)
+{
+	struct rng *r = d->data;
+
+	virtio_queue_watch(q, r->fd, 0, NULL);
+	rng_kick(d, q);
+}
+
+static void rng_timer(struct virtio_device *d, struct vq *q, uint32_t revents)
+{
+	struct rng *r = d->data;
+	uint64_t expirations;
+
+	/* Never blocks; and if nothing had expired, looking again does no harm. */
+	if (read(r->timer, &expirations, sizeof(expirations)) == sizeof(expirations))
+		rng_kick(d, q);
+}
+
+static void rng_queue_start(struct virtio_device *d, struct vq *q)
+{
+	struct rng *r = d->data;
+
+	virtio_queue_watch(q, r->timer, EPOLLIN, rng_timer);
+}
+
+static bool rng_open_source(struct rng *r, const char *name, GError **error)
+{
+	const char *problem = NULL;
+	struct stat st;
+
+	/*
+	 * A FIFO is opened for writing, too: otherwise it ends, and says so without a pause, whenever
+	 * no other writer has it open.
+	 */
+	if (stat(name, &st) == 0) {
+		r->is_fifo = S_ISFIFO(st.st_mode);
+		r->fd = open(
+			name, (r->is_fifo ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	}
+	if (r->fd < 0)
+		problem = g_strerror(errno);
+	else if (S_ISREG(st.st_mode) && st.st_size == 0)
+		problem = "the file is empty";
+	else if (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode) && !r->is_fifo)
+		problem = "neither a file nor a character device nor a FIFO";
+	if (problem)
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+			"cannot take random bytes from '%s': %s", name, problem);
+	return !problem;
+}
+
+static bool rng_check_options(GError **error)
+{
+	if (options.max_bytes < 1)
+		g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+			"--max-bytes=%" PRId64 " is less than 1", options.max_bytes);
+	else if (options.period_ms < 1 || options.period_ms > MAX_PERIOD_MS)
+		g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+			"--period=%d is not from 1 to %d milliseconds", options.period_ms,
+			MAX_PERIOD_MS);
+	else
+		return true;
+	return false;
+}
+
+static bool rng_open(struct virtio_device *d, GError **error)
+{
+	struct rng *r = d->data = g_new0(struct rng, 1);
+
+	r->fd = r->timer = -1;
+	r->quota = options.max_bytes;
+	r->period_start = g_get_monotonic_time();
+	d->num_queues = 1;
+	if (!rng_check_options(error))
+		return false;
+	if (options.filename && !rng_open_source(r, options.filename, error))
+		return false;
+	r->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (r->timer < 0)
+		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
+			"cannot make a timer: %s", g_strerror(errno));
+	return r->timer >= 0;
+}
+
+static void rng_close(struct virtio_device *d)
+{
+	struct rng *r = g_steal_pointer(&d->data);
+
+	fd_close(&r->fd);
+	fd_close(&r->timer);
+	g_free(r);
+	g_clear_pointer(&options.filename, g_free);
+}
+
+static const GOptionEntry rng_options[] = {
+	{ "filename", 0, 0, G_OPTION_ARG_FILENAME, &options.filename,
+		"Source of random bytes: a device, a FIFO or a file (default: getrandom())",
+		"FILE" },
+	{ "max-bytes", 0, 0, G_OPTION_ARG_INT64, &options.max_bytes,
+		"Give the guest at most N bytes in each period (default: no limit)", "N" },
+	{ "period", 0, 0, G_OPTION_ARG_INT, &options.period_ms,
+		"Length of a period in milliseconds (default: 60000)", "MS" },
+	{}
+};
+
+const struct virtio_device_ops virtio_device_ops = {
+	.name = "rng",
+	.type = "rng",
+	.summary = "virtio entropy device",
+	.probe = { .device_id = VIRTIO_ID_RNG, .min_queues = 1, .max_queues = 1 },
+	.threads = VIRTIO_DEVICE_ONE,
+	.rerun = true,
+	.options = rng_options,
+	.open = rng_open,
+	.close = rng_close,
+	.queue_start = rng_queue_start,
+	.kick = rng_kick,
+};
