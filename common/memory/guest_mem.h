@@ -74,7 +74,7 @@ struct mem_lot {
 /* One per ring. Zero-initialised but for mem. */
 struct mem_borrower {
 	struct guest_mem *mem;
-	const void *last; /* the region of the last look-up */
+	unsigned last; /* where the last look-up ended: a hint, right or wrong */
 	unsigned lots_out; /* borrowed and not given back: 0 whenever the ring is stopped */
 };
 
@@ -120,7 +120,7 @@ bool guest_mem_can_pin(const struct guest_mem *m);
  * A front-end can truncate the file under a mapping; touching it then raises SIGBUS. With the
  * handler installed, the fault is answered with zero pages and the region is poisoned: the access
  * goes on, borrowing from it fails with -EFAULT, and guest_mem_poisoned() tells the ring to
- * break. A SIGBUS anywhere else kills the process as before. Call once, before the first region.
+ * break. A SIGBUS anywhere else does what it did before. Call before the first region.
  */
 void guest_mem_catch_sigbus(void);
 /* True once any region of the table has been poisoned. Cheap; from any thread. */

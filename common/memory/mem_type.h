@@ -31,9 +31,10 @@ struct mem_type {
 	void (*unmap)(struct mem_region *r);
 	/*
 	 * For regions without host: one call for all ranges of a batch that lie in regions of
-	 * this type; ranges[i] lies in regions[i]. Sets host[i] and ranges[i]->loan, and
-	 * status[i] = 0 or -EIO. Ranges that the device only reads are mapped read-only. NULL:
-	 * every region has host.
+	 * this type (a very long batch takes several calls); ranges[i] lies wholly in regions[i]
+	 * and is not empty. Sets status[i] to 0, with host[i] and ranges[i]->loan, neither of them
+	 * NULL, or to -EIO. Ranges that the device only reads are mapped read-only. NULL: every
+	 * region has host.
 	 */
 	void (*borrow)(struct mem_region *const *regions, struct mem_range *const *ranges,
 		void **host, int *status, unsigned n);
@@ -42,7 +43,7 @@ struct mem_type {
 	 * must have reached the guest on return.
 	 */
 	void (*give_back)(struct mem_range *const *ranges, const uint32_t *written, unsigned n);
-	/* A part of a ring in a region without host: mapped until unmap_ring. */
+	/* A part of a ring in a region without host: sets map->host, and map->loan if it likes. */
 	bool (*map_ring)(struct mem_region *r, uint64_t offset, size_t len,
 		struct mem_ring_map *map, GError **error);
 	void (*unmap_ring)(struct mem_ring_map *map);
@@ -50,3 +51,6 @@ struct mem_type {
 
 /* mem_memfd.c: any fd that mmap() takes (memfd, hugetlbfs, tmpfs), mapped for its life. */
 extern const struct mem_type mem_type_memfd;
+
+/* As guest_mem_new(), with another list of memory types, NULL at its end: for tests. */
+struct guest_mem *guest_mem_new_with_types(const struct mem_type *const *types);

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Memory type: a file that mmap() takes (memfd, hugetlbfs, tmpfs, a DAX device). */
+#include <errno.h>
+#include <inttypes.h>
+#include <linux/magic.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include "base/util.h"
+#include "memory/mem_type.h"
+
+static bool memfd_match(const struct mem_region_desc *desc)
+{
+	return desc->xen_flags == 0;
+}
+
+/* What an offset into the file must be a multiple of to be mapped: a huge page on hugetlbfs. */
+static uint64_t mapping_unit(int fd)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) == 0 && fs.f_type == HUGETLBFS_MAGIC)
+		return fs.f_bsize;
+	return sysconf(_SC_PAGESIZE);
+}
+
+static bool fail(const struct mem_region *r, int err, GError **error)
+{
+	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(err),
+		"memory region at 0x%" PRIx64 ": cannot map 0x%" PRIx64
+		" bytes at offset 0x%" PRIx64 " of its file: %s",
+		r->desc.guest_addr, r->desc.size, r->desc.mmap_offset, g_strerror(err));
+	return false;
+}
+
+/* Only of a regular file does the size say anything; beyond its end a mapping raises SIGBUS. */
+static bool check_length(const struct mem_region *r, int fd, GError **error)
+{
+	const struct mem_region_desc *desc = &r->desc;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return fail(r, errno, error);
+	if (!S_ISREG(st.st_mode) || desc->mmap_offset + desc->size <= (uint64_t)st.st_size)
+		return true;
+	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+		"memory region at 0x%" PRIx64 ": 0x%" PRIx64 " bytes at offset 0x%" PRIx64
+		" do not fit in its file of 0x%" PRIx64 " bytes",
+		desc->guest_addr, desc->size, desc->mmap_offset, (uint64_t)st.st_size);
+	return false;
+}
+
+static bool memfd_map(struct mem_region *r, int fd, GError **error)
+{
+	const struct mem_region_desc *desc = &r->desc;
+	uint64_t unit, before;
+	void *base;
+
+	if (fd < 0)
+		return fail(r, EBADF, error);
+	if (!check_length(r, fd, error))
+		return false;
+	unit = mapping_unit(fd);
+	before = desc->mmap_offset % unit;
+	if (desc->size > PTRDIFF_MAX - 2 * unit)
+		return fail(r, ENOMEM, error);
+	r->map_size = align_up(before + desc->size, unit);
+	base = mmap(NULL, r->map_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd,
+		desc->mmap_offset - before);
+	if (base == MAP_FAILED)
+		return fail(r, errno, error);
+	r->map_base = base;
+	r->host = (char *)base + before;
+	return true;
+}
+
+static void memfd_unmap(struct mem_region *r)
+{
+	munmap(r->map_base, r->map_size);
+}
+
+const struct mem_type mem_type_memfd = {
+	.name = "memfd",
+	.can_pin = true,
+	.match = memfd_match,
+	.map = memfd_map,
+	.unmap = memfd_unmap,
+};

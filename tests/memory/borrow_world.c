@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The memory that the borrow tests borrow from. */
+#include "borrow_world.h"
+
+#include <errno.h>
+
+#include "memory/mem_type.h"
+
+struct lent lent;
+
+struct loan {
+	unsigned char *guest;
+	unsigned char bounce[];
+};
+
+static bool lent_match(const struct mem_region_desc *desc)
+{
+	return desc->xen_flags == 1;
+}
+
+static bool lent_map(struct mem_region *r, int fd, GError **error)
+{
+	lent.regions++;
+	return true;
+}
+
+static void lent_unmap(struct mem_region *r)
+{
+	lent.regions--;
+}
+
+static void lent_borrow(struct mem_region *const *regions, struct mem_range *const *ranges,
+	void **host, int *status, unsigned n)
+{
+	lent.borrows++;
+	lent.most = MAX(lent.most, n);
+	assert_true(n > 0);
+	for (unsigned i = 0; i < n; i++) {
+		struct loan *loan = g_malloc(sizeof(*loan) + ranges[i]->len);
+
+		assert_true(ranges[i]->len > 0);
+		assert_true(ranges[i]->addr >= regions[i]->desc.guest_addr);
+		assert_true(ranges[i]->addr + ranges[i]->len <=
+			regions[i]->desc.guest_addr + regions[i]->desc.size);
+		status[i] = 0;
+		if (lent.bad_page && ranges[i]->addr < lent.bad_page + PAGE &&
+			ranges[i]->addr + ranges[i]->len > lent.bad_page) {
+			status[i] = -EIO;
+			g_free(loan);
+			continue;
+		}
+		loan->guest = lent.memory + (ranges[i]->addr - LENT_BASE);
+		memcpy(loan->bounce, loan->guest, ranges[i]->len);
+		ranges[i]->loan = loan;
+		host[i] = loan->bounce;
+		lent.loans++;
+	}
+}
+
+static void lent_give_back(struct mem_range *const *ranges, const uint32_t *written, unsigned n)
+{
+	lent.give_backs++;
+	for (unsigned i = 0; i < n; i++) {
+		struct loan *loan = ranges[i]->loan;
+
+		assert_true(written[i] == 0 || ranges[i]->write);
+		assert_true(written[i] <= ranges[i]->len);
+		memcpy(loan->guest, loan->bounce, written[i]);
+		g_free(loan);
+		lent.loans--;
+	}
+}
+
+static bool lent_map_ring(
+	struct mem_region *r, uint64_t offset, size_t len, struct mem_ring_map *map, GError **error)
+{
+	if (lent.bad_page && r->desc.guest_addr + offset >= lent.bad_page) {
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_IO, "bad page");
+		return false;
+	}
+	map->host = lent.memory + (r->desc.guest_addr - LENT_BASE) + offset;
+	map->loan = &lent;
+	lent.rings++;
+	return true;
+}
+
+static void lent_unmap_ring(struct mem_ring_map *map)
+{
+	assert_ptr_equal(map->loan, &lent);
+	lent.rings--;
+}
+
+static const struct mem_type lent_type = {
+	.name = "lent",
+	.match = lent_match,
+	.map = lent_map,
+	.unmap = lent_unmap,
+	.borrow = lent_borrow,
+	.give_back = lent_give_back,
+	.map_ring = lent_map_ring,
+	.unmap_ring = lent_unmap_ring,
+};
+
+static const struct mem_type *const types[] = { &lent_type, &mem_type_memfd, NULL };
+
+struct guest_mem *memory;
+struct mem_borrower borrower;
+
+static const struct mem_region_desc file_regions[] = {
+	{ .guest_addr = 0, .user_addr = 0, .size = 2 * PAGE, .mmap_offset = 2 * PAGE },
+	{ .guest_addr = 2 * PAGE, .user_addr = 2 * PAGE, .size = PAGE, .mmap_offset = 0 },
+	{ .guest_addr = 4 * PAGE, .user_addr = 4 * PAGE, .size = PAGE, .mmap_offset = PAGE },
+};
+
+int world_setup(void **state)
+{
+	autofd fd = test_file(4 * PAGE);
+	unsigned char page[PAGE];
+	GError *error = NULL;
+
+	memset(&lent, 0, sizeof(lent));
+	for (unsigned i = 0; i < sizeof(lent.memory); i++)
+		lent.memory[i] = i / PAGE + 1;
+	memory = guest_mem_new_with_types(types);
+	borrower = (struct mem_borrower){ .mem = memory };
+	for (unsigned i = 0; i < G_N_ELEMENTS(file_regions); i++)
+		assert_true(guest_mem_add(memory, &file_regions[i], fd, &error));
+	for (unsigned i = 0; i < 4; i++) {
+		memset(page, 0xf0 + i, PAGE);
+		assert_int_equal(pwrite(fd, page, PAGE, i * PAGE), PAGE);
+	}
+	fd_close(&fd);
+	*state = GUINT_TO_POINTER(count_fds());
+	return 0;
+}
+
+int world_setup_lent(void **state)
+{
+	GError *error = NULL;
+
+	world_setup(state);
+	for (unsigned i = 0; i < LENT_PAGES; i++) {
+		struct mem_region_desc desc = {
+			.guest_addr = LENT_BASE + i * PAGE,
+			.user_addr = LENT_BASE + i * PAGE,
+			.size = PAGE,
+			.xen_flags = 1,
+		};
+
+		assert_true(guest_mem_add(memory, &desc, -1, &error));
+	}
+	return 0;
+}
+
+int world_teardown(void **state)
+{
+	assert_int_equal(borrower.lots_out, 0);
+	assert_int_equal(lent.loans, 0);
+	assert_int_equal(lent.rings, 0);
+	guest_mem_free(memory);
+	assert_int_equal(lent.regions, 0);
+	return leak_teardown(state);
+}
+
+void request_init(struct request *q)
+{
+	memset(q, 0, sizeof(*q));
+	q->lot = (struct mem_lot){ .range = q->range, .iov = q->iov, .max_iov = 8, .status = 99 };
+}
+
+void request_range(struct request *q, uint64_t addr, uint32_t len, bool write)
+{
+	q->range[q->lot.n_range++] = (struct mem_range){
+		.addr = addr,
+		.len = len,
+		.write = write,
+		.loan = q, /* what was there before must not matter */
+	};
+}
+
+int request_borrow(struct request *q)
+{
+	struct mem_lot *lot = &q->lot;
+
+	guest_mem_borrow(&borrower, &lot, 1);
+	assert_int_equal(borrower.lots_out, q->lot.status == 0);
+	return q->lot.status;
+}
+
+void request_give_back(struct request *q)
+{
+	struct mem_lot *lot = &q->lot;
+
+	guest_mem_give_back(&borrower, &lot, 1);
+}
+
+void assert_iov(const struct request *q, unsigned i, size_t len, unsigned char byte)
+{
+	const unsigned char *p = q->iov[i].iov_base;
+
+	assert_true(i < q->lot.n_iov);
+	assert_int_equal(q->iov[i].iov_len, len);
+	assert_int_equal(p[0], byte);
+	assert_int_equal(p[len - 1], byte);
+}
+
+void assert_fault(uint64_t addr, uint32_t len)
+{
+	struct request q;
+
+	request_init(&q);
+	request_range(&q, 0, 1, false);
+	request_range(&q, addr, len, true);
+	assert_int_equal(request_borrow(&q), -EFAULT);
+	assert_int_equal(q.lot.n_iov, 0);
+	assert_int_equal(q.lot.n_iov_out, 0);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Guest memory to borrow from: pages of a file, and pages of a memory type that lends. */
+#pragma once
+
+#include "mem_test.h"
+
+/*
+ * The "lent" memory type: regions of xen_flags 1, mapped per borrow. A borrow bounces through
+ * malloc()ed memory, so that what was not given back is not in the "guest", and leaks show.
+ */
+#define LENT_BASE 0x800000u
+#define LENT_PAGES 4
+
+struct lent {
+	unsigned char memory[LENT_PAGES * PAGE]; /* page i is full of i + 1 */
+	unsigned regions;
+	unsigned borrows, give_backs; /* calls */
+	unsigned loans; /* out now */
+	unsigned most; /* ranges in one call */
+	unsigned rings;
+	uint64_t bad_page; /* ranges that touch it fail; 0: none */
+};
+
+extern struct lent lent;
+
+/*
+ * [0, 2 pages), [2 pages, 3 pages) and [4 pages, 5 pages) of a file whose pages are full of 0xf0,
+ * 0xf1 ... The first region lies last in the file: neighbours in the guest are none here.
+ */
+extern struct guest_mem *memory;
+extern struct mem_borrower borrower;
+
+int world_setup(void **state);
+/* And LENT_PAGES lent regions of a page each. */
+int world_setup_lent(void **state);
+int world_teardown(void **state);
+
+#define with(setup, f) cmocka_unit_test_setup_teardown(f, setup, world_teardown)
+
+/* A lot with room for everything. */
+struct request {
+	struct mem_lot lot;
+	struct mem_range range[8];
+	struct iovec iov[8];
+};
+
+void request_init(struct request *q);
+void request_range(struct request *q, uint64_t addr, uint32_t len, bool write);
+int request_borrow(struct request *q);
+void request_give_back(struct request *q);
+/* The i-th iovec has this length, and begins and ends with this byte. */
+void assert_iov(const struct request *q, unsigned i, size_t len, unsigned char byte);
+/* Borrowing it fails, though another range of the lot is good. */
+void assert_fault(uint64_t addr, uint32_t len);

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The region table: what is refused, what stays, rings. */
+#include "mem_test.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+/* Three pages of guest memory at 1 MiB, user address 16 MiB. */
+static const struct mem_region_desc plain = {
+	.guest_addr = 0x100000,
+	.size = 3 * PAGE,
+	.user_addr = 0x1000000,
+};
+
+static struct mem_region_desc plain_at(uint64_t shift)
+{
+	struct mem_region_desc desc = plain;
+
+	desc.guest_addr += shift;
+	desc.user_addr += shift;
+	return desc;
+}
+
+/* Where one byte of guest memory is; NULL: nowhere. */
+static unsigned char *host_of(struct guest_mem *m, uint64_t addr)
+{
+	struct mem_borrower b = { .mem = m };
+	struct mem_range range = { .addr = addr, .len = 1 };
+	struct iovec iov;
+	struct mem_lot lot = { .range = &range, .n_range = 1, .iov = &iov, .max_iov = 1 };
+	struct mem_lot *lots = &lot;
+
+	guest_mem_borrow(&b, &lots, 1);
+	if (lot.status)
+		return NULL;
+	guest_mem_give_back(&b, &lots, 1);
+	return iov.iov_base;
+}
+
+static void test_map(void **state)
+{
+	g_autoptr(guest_mem) m = guest_mem_new();
+	autofd fd = test_file(plain.size);
+	GError *error = NULL;
+	unsigned char byte = 0x5a;
+
+	assert_null(host_of(m, plain.guest_addr));
+	assert_true(guest_mem_set(m, &plain, &fd, 1, &error));
+	assert_int_equal(guest_mem_regions(m), 1);
+	assert_true(guest_mem_can_pin(m));
+	assert_false(guest_mem_poisoned(m));
+	fd_close(&fd); /* the mapping does not need it */
+
+	*host_of(m, plain.guest_addr + plain.size - 1) = byte;
+	assert_int_equal(*host_of(m, plain.guest_addr + plain.size - 1), byte);
+	assert_null(host_of(m, plain.guest_addr - 1));
+	assert_null(host_of(m, plain.guest_addr + plain.size));
+	assert_null(host_of(m, plain.user_addr));
+}
+
+/* The region begins at mmap_offset of the file, whether or not mmap() could start there. */
+static void test_offset(void **state)
+{
+	static const uint64_t offsets[] = { 0, PAGE, 5 * PAGE, 1, PAGE - 1, 2 * PAGE + 24 };
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(offsets); i++) {
+		g_autoptr(guest_mem) m = guest_mem_new();
+		struct mem_region_desc desc = plain;
+		autofd fd = test_file(offsets[i] + plain.size);
+		GError *error = NULL;
+
+		desc.mmap_offset = offsets[i];
+		assert_int_equal(pwrite(fd, "first", 5, offsets[i]), 5);
+		assert_int_equal(pwrite(fd, "!", 1, offsets[i] + plain.size - 1), 1);
+		assert_true(guest_mem_add(m, &desc, fd, &error));
+		assert_memory_equal(host_of(m, plain.guest_addr), "first", 5);
+		assert_int_equal(*host_of(m, plain.guest_addr + plain.size - 1), '!');
+	}
+}
+
+/* Each bad region alone, beside a good one, and added: refused, and what was there stays. */
+static void assert_refused(struct mem_region_desc bad, const char *says)
+{
+	g_autoptr(guest_mem) m = guest_mem_new();
+	autofd fd = test_file(plain.size);
+	struct mem_region_desc both[] = { plain, bad };
+	int fds[] = { fd, fd };
+	GError *error = NULL;
+	unsigned char *before;
+
+	assert_true(guest_mem_set(m, &plain, &fd, 1, &error));
+	before = host_of(m, plain.guest_addr);
+	*before = 7;
+
+	assert_false(guest_mem_add(m, &bad, fd, &error));
+	assert_error(&error, says);
+	assert_false(guest_mem_set(m, both, fds, 2, &error));
+	assert_error(&error, says);
+
+	assert_int_equal(guest_mem_regions(m), 1);
+	assert_ptr_equal(host_of(m, plain.guest_addr), before);
+	assert_int_equal(*before, 7);
+}
+
+static void test_refused_alone(void **state)
+{
+	struct mem_region_desc bad = plain_at(16 * PAGE);
+
+	bad.size = 0;
+	assert_refused(bad, "its size is 0");
+	bad = plain_at(16 * PAGE);
+	bad.guest_addr = UINT64_MAX - bad.size + 1;
+	assert_refused(bad, "its guest addresses wrap");
+	bad.guest_addr = UINT64_MAX;
+	assert_refused(bad, "0xffffffffffffffff: its guest addresses wrap");
+	bad = plain_at(16 * PAGE);
+	bad.user_addr = UINT64_MAX - 1;
+	assert_refused(bad, "its user addresses wrap");
+	bad = plain_at(16 * PAGE);
+	bad.mmap_offset = UINT64_MAX - bad.size + 1;
+	assert_refused(bad, "its offset in the file wraps");
+	bad = plain_at(16 * PAGE);
+	bad.mmap_offset = 1;
+	assert_refused(bad, "do not fit in its file of 0x3000 bytes");
+	bad.mmap_offset = UINT64_MAX - bad.size;
+	assert_refused(bad, "do not fit in its file");
+	bad = plain_at(16 * PAGE);
+	bad.size++;
+	assert_refused(bad, "do not fit in its file");
+	bad.size = UINT64_MAX - bad.user_addr;
+	assert_refused(bad, "do not fit in its file");
+	bad = plain_at(16 * PAGE);
+	bad.xen_flags = 2;
+	assert_refused(bad, "no memory type for Xen flags 0x2");
+}
+
+static void test_refused_overlap(void **state)
+{
+	struct mem_region_desc bad = plain_at(16 * PAGE);
+
+	bad.guest_addr = plain.guest_addr;
+	assert_refused(bad, "its guest addresses overlap those of the region at 0x100000");
+	bad.guest_addr = plain.guest_addr + plain.size - 1;
+	assert_refused(bad, "its guest addresses overlap");
+	bad.guest_addr = plain.guest_addr - bad.size + 1;
+	assert_refused(bad, "its guest addresses overlap");
+	bad = plain_at(16 * PAGE);
+	bad.user_addr = plain.user_addr + plain.size - 1;
+	assert_refused(bad, "its user addresses overlap those of the region at 0x100000");
+	bad.user_addr = plain.user_addr - bad.size + 1;
+	assert_refused(bad, "its user addresses overlap");
+}
+
+static void test_bad_file(void **state)
+{
+	g_autoptr(guest_mem) m = guest_mem_new();
+	struct mem_region_desc desc = plain;
+	autofd null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	autofd zero = open("/dev/zero", O_RDWR | O_CLOEXEC);
+	autofd read_only = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	GError *error = NULL;
+
+	assert_false(guest_mem_add(m, &desc, -1, &error));
+	assert_error(&error, "Bad file descriptor");
+	assert_false(guest_mem_add(m, &desc, null, &error));
+	assert_error(&error, "cannot map 0x3000 bytes at offset 0x0");
+	assert_false(guest_mem_add(m, &desc, read_only, &error));
+	assert_error(&error, "0x100000");
+	/* A device has no size to check: mmap() judges, and must not be tricked by rounding. */
+	desc.size = UINT64_MAX - desc.user_addr;
+	assert_false(guest_mem_add(m, &desc, zero, &error));
+	assert_error(&error, "cannot map");
+	desc.size = INT64_MAX;
+	assert_false(guest_mem_add(m, &desc, zero, &error));
+	assert_error(&error, "cannot map");
+	assert_int_equal(guest_mem_regions(m), 0);
+}
+
+/* 509 regions in an order that is neither up nor down; the 510th is refused. */
+static void test_full(void **state)
+{
+	g_autoptr(guest_mem) m = guest_mem_new();
+	autofd fd = test_file(plain.size);
+	struct mem_region_desc desc;
+	GError *error = NULL;
+	uint64_t slot;
+
+	for (unsigned i = 0; i <= GUEST_MEM_MAX_REGIONS; i++) {
+		slot = i * 211 % (GUEST_MEM_MAX_REGIONS + 1);
+		desc = plain_at(slot * 2 * plain.size);
+		assert_int_equal(guest_mem_add(m, &desc, fd, &error), i < GUEST_MEM_MAX_REGIONS);
+	}
+	assert_error(&error, "there are 509 already");
+	assert_int_equal(guest_mem_regions(m), GUEST_MEM_MAX_REGIONS);
+	for (unsigned i = 0; i <= GUEST_MEM_MAX_REGIONS; i++) {
+		desc = plain_at((uint64_t)i * 2 * plain.size);
+		assert_int_equal(host_of(m, desc.guest_addr) != NULL, i != slot);
+		assert_int_equal(host_of(m, desc.guest_addr + desc.size - 1) != NULL, i != slot);
+		assert_null(host_of(m, desc.guest_addr + desc.size));
+	}
+}
+
+static void test_remove(void **state)
+{
+	g_autoptr(guest_mem) m = guest_mem_new();
+	autofd fd = test_file(PAGE + plain.size);
+	struct mem_region_desc desc[3] = { plain_at(0), plain_at(8 * PAGE), plain_at(4 * PAGE) };
+	struct mem_region_desc wrong;
+	int fds[] = { fd, fd, fd };
+	GError *error = NULL;
+
+	assert_true(guest_mem_set(m, desc, fds, 3, &error));
+	wrong = desc[2];
+	wrong.size -= PAGE;
+	assert_false(guest_mem_remove(m, &wrong, &error));
+	assert_error(&error, "0x104000: none there with size 0x2000");
+	wrong = desc[2];
+	wrong.user_addr += PAGE;
+	assert_false(guest_mem_remove(m, &wrong, &error));
+	assert_error(&error, "none there");
+	wrong = desc[2];
+	wrong.guest_addr += 1;
+	assert_false(guest_mem_remove(m, &wrong, &error));
+	assert_error(&error, "none there");
+	assert_int_equal(guest_mem_regions(m), 3);
+
+	desc[2].mmap_offset = 12345;
+	assert_true(guest_mem_remove(m, &desc[2], &error));
+	assert_null(host_of(m, desc[2].guest_addr));
+	assert_non_null(host_of(m, desc[0].guest_addr));
+	assert_non_null(host_of(m, desc[1].guest_addr));
+	assert_int_equal(count_mappings(), 2);
+	assert_false(guest_mem_remove(m, &desc[2], &error));
+	assert_error(&error, "none there");
+
+	assert_true(guest_mem_set(m, NULL, NULL, 0, &error));
+	assert_int_equal(guest_mem_regions(m), 0);
+	assert_int_equal(count_mappings(), 0);
+}
+
+/* A borrower's hint outlives the table that it was about. */
+static void test_stale_hint(void **state)
+{
+	g_autoptr(guest_mem) m = guest_mem_new();
+	autofd fd = test_file(plain.size);
+	struct mem_region_desc desc[2] = { plain_at(0), plain_at(8 * PAGE) };
+	int fds[] = { fd, fd };
+	struct mem_borrower b = { .mem = m };
+	struct mem_range range = { .addr = desc[1].guest_addr, .len = 1 };
+	struct iovec iov;
+	struct mem_lot lot = { .range = &range, .n_range = 1, .iov = &iov, .max_iov = 1 };
+	struct mem_lot *lots = &lot;
+	GError *error = NULL;
+
+	assert_true(guest_mem_set(m, desc, fds, 2, &error));
+	guest_mem_borrow(&b, &lots, 1);
+	assert_int_equal(lot.status, 0);
+	guest_mem_give_back(&b, &lots, 1);
+	assert_true(guest_mem_remove(m, &desc[0], &error));
+	guest_mem_borrow(&b, &lots, 1);
+	assert_int_equal(lot.status, 0);
+	guest_mem_give_back(&b, &lots, 1);
+	assert_true(guest_mem_set(m, NULL, NULL, 0, &error));
+	guest_mem_borrow(&b, &lots, 1);
+	assert_int_equal(lot.status, -EFAULT);
+	assert_int_equal(b.lots_out, 0);
+}
+
+static void assert_no_ring(
+	struct guest_mem *m, uint64_t user_addr, size_t len, size_t align, const char *says)
+{
+	struct mem_ring_map map;
+	GError *error = NULL;
+
+	assert_false(guest_mem_map_ring(m, user_addr, len, align, "used ring", &map, &error));
+	assert_error(&error, says);
+	assert_null(map.host);
+}
+
+static void test_ring(void **state)
+{
+	g_autoptr(guest_mem) m = guest_mem_new();
+	autofd fd = test_file(3 * plain.size);
+	struct mem_region_desc desc[] = { plain_at(0), plain_at(plain.size), plain_at(9 * PAGE) };
+	int fds[] = { fd, fd, fd };
+	struct mem_ring_map map;
+	GError *error = NULL;
+	uint64_t end = plain.user_addr + 2 * plain.size;
+
+	desc[2].mmap_offset = 1; /* its host addresses are odd where the user addresses are even */
+	assert_true(guest_mem_set(m, desc, fds, 3, &error));
+	assert_true(guest_mem_map_ring(m, end - 64, 64, 16, "used ring", &map, &error));
+	assert_ptr_equal(map.host, host_of(m, plain.guest_addr + 2 * plain.size - 64));
+	assert_int_equal(map.len, 64);
+	guest_mem_unmap_ring(m, &map);
+	assert_null(map.host);
+	assert_true(guest_mem_map_ring(m, plain.user_addr, plain.size, 4, "ring", &map, &error));
+	guest_mem_unmap_ring(m, &map);
+
+	assert_no_ring(m, end - 64, 65, 16, "used ring at user address 0x1005fc0, 65 bytes");
+	assert_no_ring(m, plain.user_addr + plain.size - 16, 32, 16, "not all in one");
+	assert_no_ring(m, plain.user_addr - 16, 32, 16, "not all in one");
+	assert_no_ring(m, plain.guest_addr, 32, 16, "not all in one");
+	assert_no_ring(m, UINT64_MAX - 15, 32, 16, "not all in one");
+	assert_no_ring(m, plain.user_addr, SIZE_MAX, 16, "not all in one");
+	assert_no_ring(m, plain.user_addr + 8, 32, 16, "0x1000008, 32 bytes aligned to 16, is not");
+	assert_no_ring(m, desc[2].user_addr, 32, 2, "is not aligned");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		leak_checked(test_map),
+		leak_checked(test_offset),
+		leak_checked(test_refused_alone),
+		leak_checked(test_refused_overlap),
+		leak_checked(test_bad_file),
+		leak_checked(test_full),
+		leak_checked(test_remove),
+		leak_checked(test_stale_hint),
+		leak_checked(test_ring),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

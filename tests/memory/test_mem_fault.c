@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SIGBUS: a truncated file poisons its region; anything else kills as ever. */
+#include "mem_test.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#define REGION_PAGES 8
+
+/* Two regions of their own files. */
+struct world {
+	struct guest_mem *m;
+	struct mem_region_desc desc[2];
+	int fd[2];
+	unsigned char *host[2];
+};
+
+static int borrow_status(struct guest_mem *m, uint64_t addr, uint32_t len, struct iovec *iov)
+{
+	struct mem_borrower b = { .mem = m };
+	struct mem_range range = { .addr = addr, .len = len };
+	struct mem_lot lot = { .range = &range, .n_range = 1, .iov = iov, .max_iov = 1 };
+	struct mem_lot *lots = &lot;
+
+	guest_mem_borrow(&b, &lots, 1);
+	if (lot.status == 0)
+		guest_mem_give_back(&b, &lots, 1);
+	return lot.status;
+}
+
+static void world_up(struct world *w)
+{
+	GError *error = NULL;
+	struct iovec iov;
+
+	/* cmocka takes the signal over for each test: hence here and not once. */
+	guest_mem_catch_sigbus();
+	guest_mem_catch_sigbus(); /* harmless: it must not chain to itself */
+	w->m = guest_mem_new();
+	for (unsigned i = 0; i < 2; i++) {
+		w->desc[i] = (struct mem_region_desc){
+			.guest_addr = i * 0x100000,
+			.user_addr = i * 0x100000,
+			.size = REGION_PAGES * PAGE,
+		};
+		w->fd[i] = test_file(w->desc[i].size);
+	}
+	assert_true(guest_mem_set(w->m, w->desc, w->fd, 2, &error));
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(borrow_status(w->m, w->desc[i].guest_addr, 1, &iov), 0);
+		w->host[i] = iov.iov_base;
+		memset(w->host[i], 0x11, w->desc[i].size);
+	}
+}
+
+static void world_down(struct world *w)
+{
+	guest_mem_free(w->m);
+	for (unsigned i = 0; i < 2; i++)
+		close(w->fd[i]);
+}
+
+static void test_read(void **state)
+{
+	struct world w;
+	struct mem_ring_map map;
+	struct iovec iov;
+	GError *error = NULL;
+
+	world_up(&w);
+	assert_int_equal(ftruncate(w.fd[0], 0), 0);
+	assert_int_equal(*(volatile unsigned char *)(w.host[0] + 5 * PAGE + 7), 0);
+	assert_true(guest_mem_poisoned(w.m));
+	/* Forwards, backwards and with writes: the access goes on. */
+	memset(w.host[0], 0x22, w.desc[0].size);
+
+	assert_int_equal(borrow_status(w.m, 0, 1, &iov), -EFAULT);
+	assert_int_equal(borrow_status(w.m, w.desc[1].guest_addr, 1, &iov), 0);
+	assert_int_equal(*w.host[1], 0x11);
+	assert_false(guest_mem_map_ring(w.m, 0, 64, 16, "avail ring", &map, &error));
+	assert_error(&error, "truncated");
+	assert_true(
+		guest_mem_map_ring(w.m, w.desc[1].user_addr, 64, 16, "avail ring", &map, &error));
+	guest_mem_unmap_ring(w.m, &map);
+	world_down(&w);
+}
+
+/* Cut in the middle: what lies before the cut is reached without a fault. */
+static void test_partial(void **state)
+{
+	struct world w;
+
+	world_up(&w);
+	assert_int_equal(ftruncate(w.fd[1], 2 * PAGE), 0);
+	assert_int_equal(*(volatile unsigned char *)(w.host[1] + 2 * PAGE - 1), 0x11);
+	assert_false(guest_mem_poisoned(w.m));
+	*(volatile unsigned char *)(w.host[1] + 2 * PAGE) = 1;
+	assert_true(guest_mem_poisoned(w.m));
+	world_down(&w);
+}
+
+/* The flag belongs to the table: it goes when the region does, or with a new table. */
+static void test_recover(void **state)
+{
+	struct world w;
+	GError *error = NULL;
+	struct iovec iov;
+
+	world_up(&w);
+	assert_int_equal(ftruncate(w.fd[0], 0), 0);
+	*(volatile unsigned char *)w.host[0] = 1;
+	assert_true(guest_mem_remove(w.m, &w.desc[1], &error));
+	assert_true(guest_mem_poisoned(w.m));
+	assert_true(guest_mem_remove(w.m, &w.desc[0], &error));
+	assert_false(guest_mem_poisoned(w.m));
+
+	assert_int_equal(ftruncate(w.fd[0], w.desc[0].size), 0);
+	assert_true(guest_mem_set(w.m, w.desc, w.fd, 2, &error));
+	assert_int_equal(borrow_status(w.m, 0, 1, &iov), 0);
+	assert_int_equal(ftruncate(w.fd[0], 0), 0);
+	*(volatile unsigned char *)iov.iov_base = 1;
+	assert_true(guest_mem_poisoned(w.m));
+	assert_int_equal(ftruncate(w.fd[0], w.desc[0].size), 0);
+	assert_true(guest_mem_set(w.m, w.desc, w.fd, 2, &error));
+	assert_false(guest_mem_poisoned(w.m));
+	world_down(&w);
+}
+
+static void *touch_all(void *opaque)
+{
+	struct world *w = opaque;
+	unsigned sum = 0;
+
+	for (unsigned page = REGION_PAGES; page-- > 0;)
+		sum += *(volatile unsigned char *)(w->host[0] + page * PAGE);
+	return GUINT_TO_POINTER(sum);
+}
+
+static void test_threads(void **state)
+{
+	struct world w;
+	pthread_t thread[4];
+	void *sum;
+
+	world_up(&w);
+	assert_int_equal(ftruncate(w.fd[0], 0), 0);
+	for (unsigned i = 0; i < G_N_ELEMENTS(thread); i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, touch_all, &w), 0);
+	for (unsigned i = 0; i < G_N_ELEMENTS(thread); i++) {
+		assert_int_equal(pthread_join(thread[i], &sum), 0);
+		assert_null(sum);
+	}
+	assert_true(guest_mem_poisoned(w.m));
+	world_down(&w);
+}
+
+/* More watched ranges than one chunk of the registry holds; the last one is still found. */
+static void test_many(void **state)
+{
+	g_autoptr(guest_mem) m = guest_mem_new();
+	GError *error = NULL;
+	struct iovec iov;
+	autofd fd = test_file(PAGE);
+	autofd last = test_file(PAGE);
+
+	guest_mem_catch_sigbus();
+	for (unsigned i = 0; i < GUEST_MEM_MAX_REGIONS; i++) {
+		struct mem_region_desc desc = { .guest_addr = i * 2 * PAGE, .size = PAGE };
+
+		desc.user_addr = desc.guest_addr;
+		assert_true(guest_mem_add(
+			m, &desc, i + 1 == GUEST_MEM_MAX_REGIONS ? last : fd, &error));
+	}
+	assert_int_equal(ftruncate(last, 0), 0);
+	assert_int_equal(borrow_status(m, (GUEST_MEM_MAX_REGIONS - 1) * 2 * PAGE, 1, &iov), 0);
+	assert_int_equal(*(volatile unsigned char *)iov.iov_base, 0);
+	assert_true(guest_mem_poisoned(m));
+	assert_int_equal(
+		borrow_status(m, (GUEST_MEM_MAX_REGIONS - 1) * 2 * PAGE, 1, &iov), -EFAULT);
+	assert_int_equal(borrow_status(m, 0, 1, &iov), 0);
+}
+
+static void fault_elsewhere(struct world *w)
+{
+	autofd fd = test_file(PAGE);
+	void *p = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
+
+	if (p != MAP_FAILED && ftruncate(fd, 0) == 0)
+		(void)*(volatile unsigned char *)p;
+}
+
+static void fault_after_unmap(struct world *w)
+{
+	GError *error = NULL;
+	void *p;
+
+	/* The address of a region that is gone now belongs to another mapping. */
+	if (!guest_mem_remove(w->m, &w->desc[0], &error) || ftruncate(w->fd[0], 0) < 0)
+		return;
+	p = mmap(w->host[0], PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, w->fd[0], 0);
+	if (p != MAP_FAILED)
+		(void)*(volatile unsigned char *)p;
+}
+
+static void raise_sigbus(struct world *w)
+{
+	raise(SIGBUS);
+}
+
+/* Runs f in a child; its wait status. 77: it came back. */
+static int run_child(void (*f)(struct world *w), void (*before)(int))
+{
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct world w;
+
+		signal(SIGBUS, before);
+		world_up(&w);
+		f(&w);
+		_exit(77);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+static void exit_55(int sig)
+{
+	_exit(55);
+}
+
+static void test_fatal(void **state)
+{
+	static void (*const deadly[])(struct world *) = {
+		fault_elsewhere,
+		fault_after_unmap,
+		raise_sigbus,
+	};
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(deadly); i++) {
+		int status = run_child(deadly[i], SIG_DFL);
+
+		assert_true(WIFSIGNALED(status));
+		assert_int_equal(WTERMSIG(status), SIGBUS);
+
+		/* A handler that was there before gets what is not ours. */
+		status = run_child(deadly[i], exit_55);
+		assert_true(WIFEXITED(status));
+		assert_int_equal(WEXITSTATUS(status), 55);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		leak_checked(test_read),
+		leak_checked(test_partial),
+		leak_checked(test_recover),
+		leak_checked(test_threads),
+		leak_checked(test_many),
+		leak_checked(test_fatal),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

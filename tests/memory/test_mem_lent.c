@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Borrowing from a memory type that maps per borrow, as Xen grants will. */
+#include "borrow_world.h"
+
+#include <errno.h>
+
+static void test_lent(void **state)
+{
+	struct request q[2];
+	struct mem_lot *lots[2] = { &q[0].lot, &q[1].lot };
+
+	assert_false(guest_mem_can_pin(memory));
+	request_init(&q[0]);
+	request_range(&q[0], LENT_BASE, 16, false);
+	request_range(&q[0], 2 * PAGE - 1, 2, false); /* file memory, in two pieces */
+	request_range(&q[0], LENT_BASE + PAGE, 0, true);
+	request_range(&q[0], LENT_BASE + PAGE, 100, true);
+	request_range(&q[0], 4 * PAGE, 10, true);
+	request_range(&q[0], LENT_BASE + 2 * PAGE, 100, true);
+	request_init(&q[1]);
+	request_range(&q[1], LENT_BASE + 3 * PAGE, PAGE, true);
+
+	guest_mem_borrow(&borrower, lots, 2);
+	assert_int_equal(q[0].lot.status, 0);
+	assert_int_equal(q[1].lot.status, 0);
+	assert_int_equal(lent.borrows, 1);
+	assert_int_equal(lent.most, 4);
+	assert_int_equal(lent.loans, 4);
+	assert_int_equal(q[0].lot.n_iov, 6);
+	assert_int_equal(q[0].lot.n_iov_out, 3);
+	assert_iov(&q[0], 0, 16, 1);
+	assert_iov(&q[0], 1, 1, 0xf3);
+	assert_iov(&q[0], 2, 1, 0xf0);
+	assert_iov(&q[0], 3, 100, 2);
+	assert_iov(&q[0], 4, 10, 0xf1);
+	assert_iov(&q[0], 5, 100, 3);
+	assert_iov(&q[1], 0, PAGE, 4);
+
+	for (unsigned i = 0; i < 6; i++)
+		memset(q[0].iov[i].iov_base, 0xaa, q[0].iov[i].iov_len);
+	memset(q[1].iov[0].iov_base, 0xbb, PAGE);
+	q[0].lot.written = 100 + 10 + 3;
+	q[1].lot.written = 0;
+	guest_mem_give_back(&borrower, lots, 2);
+	assert_int_equal(lent.give_backs, 1);
+	assert_null(q[0].range[0].loan);
+
+	assert_int_equal(lent.memory[0], 1); /* the device only reads it */
+	assert_int_equal(lent.memory[PAGE + 99], 0xaa);
+	assert_int_equal(lent.memory[PAGE + 100], 2);
+	assert_int_equal(lent.memory[2 * PAGE + 2], 0xaa);
+	assert_int_equal(lent.memory[2 * PAGE + 3], 3);
+	assert_int_equal(lent.memory[3 * PAGE], 4);
+}
+
+/* A bad page fails its lot, whose other loans end at once and unwritten; the others go on. */
+static void test_lent_bad_page(void **state)
+{
+	struct request q[3];
+	struct mem_lot *lots[3];
+
+	lent.bad_page = LENT_BASE + 2 * PAGE;
+	for (unsigned i = 0; i < 3; i++) {
+		request_init(&q[i]);
+		request_range(&q[i], LENT_BASE, 8, false);
+		request_range(&q[i], LENT_BASE + PAGE, 8, true);
+		q[i].lot.written = 8;
+		lots[i] = &q[i].lot;
+	}
+	request_range(&q[1], LENT_BASE + 2 * PAGE + 50, 8, true);
+	request_range(&q[1], LENT_BASE + 3 * PAGE, 8, true);
+	request_range(&q[2], 3 * PAGE, 8, true); /* in no region: never gets to the type */
+
+	guest_mem_borrow(&borrower, lots, 3);
+	assert_int_equal(q[0].lot.status, 0);
+	assert_int_equal(q[1].lot.status, -EIO);
+	assert_int_equal(q[2].lot.status, -EFAULT);
+	assert_int_equal(q[1].lot.n_iov, 0);
+	assert_int_equal(borrower.lots_out, 1);
+	assert_int_equal(lent.borrows, 1);
+	assert_int_equal(lent.most, 6);
+	assert_int_equal(lent.give_backs, 1);
+	assert_int_equal(lent.loans, 2);
+	assert_int_equal(lent.memory[PAGE], 2);
+
+	guest_mem_give_back(&borrower, lots, 1);
+	assert_int_equal(lent.give_backs, 2);
+}
+
+static void test_lent_straddle(void **state)
+{
+	struct request q;
+
+	request_init(&q);
+	request_range(&q, LENT_BASE + PAGE - 8, 8, false);
+	assert_int_equal(request_borrow(&q), 0);
+	request_give_back(&q);
+	/* A range has one loan, in one region. */
+	assert_fault(LENT_BASE + PAGE - 8, 9);
+	assert_int_equal(lent.borrows, 1);
+}
+
+/* File memory alone asks the type nothing; a batch beyond the scratch takes a second call. */
+static void test_lent_calls(void **state)
+{
+	enum { N = 300 };
+	struct request *q = g_new(struct request, N);
+	struct mem_lot *lots[N];
+
+	request_init(&q[0]);
+	request_range(&q[0], 0, 8, false);
+	assert_int_equal(request_borrow(&q[0]), 0);
+	request_give_back(&q[0]);
+	assert_int_equal(lent.borrows, 0);
+	assert_int_equal(lent.give_backs, 0);
+
+	for (unsigned i = 0; i < N; i++) {
+		request_init(&q[i]);
+		request_range(&q[i], LENT_BASE + i, 1, true);
+		q[i].lot.written = 1;
+		lots[i] = &q[i].lot;
+	}
+	guest_mem_borrow(&borrower, lots, N);
+	assert_int_equal(lent.borrows, 2);
+	assert_int_equal(borrower.lots_out, N);
+	for (unsigned i = 0; i < N; i++) {
+		assert_int_equal(lots[i]->status, 0);
+		*(unsigned char *)q[i].iov[0].iov_base = i;
+	}
+	guest_mem_give_back(&borrower, lots, N);
+	assert_int_equal(lent.give_backs, 2);
+	for (unsigned i = 0; i < N; i++)
+		assert_int_equal(lent.memory[i], i & 0xff);
+	g_free(q);
+}
+
+static void test_lent_ring(void **state)
+{
+	struct mem_ring_map map;
+	GError *error = NULL;
+
+	assert_true(guest_mem_map_ring(memory, LENT_BASE + 64, 64, 16, "ring", &map, &error));
+	assert_ptr_equal(map.host, lent.memory + 64);
+	assert_int_equal(lent.rings, 1);
+	guest_mem_unmap_ring(memory, &map);
+	assert_int_equal(lent.rings, 0);
+	guest_mem_unmap_ring(memory, &map); /* nothing */
+	assert_int_equal(lent.rings, 0);
+
+	assert_false(guest_mem_map_ring(memory, LENT_BASE + 8, 64, 16, "ring", &map, &error));
+	assert_error(&error, "not aligned");
+	assert_null(map.host);
+	lent.bad_page = LENT_BASE + PAGE;
+	assert_false(guest_mem_map_ring(memory, LENT_BASE + PAGE, 64, 16, "ring", &map, &error));
+	assert_error(&error, "bad page");
+	assert_null(map.host);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		with(world_setup_lent, test_lent),
+		with(world_setup_lent, test_lent_bad_page),
+		with(world_setup_lent, test_lent_straddle),
+		with(world_setup_lent, test_lent_calls),
+		with(world_setup_lent, test_lent_ring),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
