@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Bytes and fds over a socket pair. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include "base/sock.h"
+#include "base/util.h"
+#include "leak.h"
+
+struct world {
+	int a, b; /* a socket pair; b is non-blocking */
+	unsigned n_fds;
+};
+
+static int setup(void **state)
+{
+	struct world *w = g_new0(struct world, 1);
+	int pair[2];
+
+	w->n_fds = count_fds();
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return -1;
+	w->a = pair[0];
+	w->b = pair[1];
+	fcntl(w->b, F_SETFL, O_NONBLOCK);
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	fd_close(&w->a);
+	fd_close(&w->b);
+	assert_int_equal(count_fds(), w->n_fds);
+	g_free(w);
+	return 0;
+}
+
+static bool is_cloexec(int fd)
+{
+	return fcntl(fd, F_GETFD) & FD_CLOEXEC;
+}
+
+/* Sends the bytes with n fds. */
+static void send_fds(struct world *w, const char *bytes, unsigned n, int timeout_ms)
+{
+	int fds[SOCK_MAX_FDS];
+
+	for (unsigned i = 0; i < n; i++)
+		fds[i] = w->a;
+	assert_int_equal(sock_send(w->a, bytes, strlen(bytes), fds, n, timeout_ms), 0);
+}
+
+static void close_all(int *fds, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		assert_true(is_cloexec(fds[i]));
+		assert_int_equal(close(fds[i]), 0);
+	}
+}
+
+static void test_send_and_receive(void **state)
+{
+	struct world *w = *state;
+	bool truncated = false;
+	unsigned n_fds = 0;
+	char got[16];
+
+	assert_int_equal(sock_recv(w->b, got, sizeof(got), NULL, 0, &n_fds, &truncated), -EAGAIN);
+	assert_int_equal(sock_recv(w->a, got, sizeof(got), NULL, 0, &n_fds, &truncated), -EAGAIN);
+	assert_int_equal(sock_send(w->a, "hello", 5, NULL, 0, -1), 0);
+	assert_int_equal(sock_recv(w->b, got, 2, NULL, 0, &n_fds, &truncated), 2);
+	assert_int_equal(sock_recv(w->b, got + 2, 9, NULL, 0, &n_fds, &truncated), 3);
+	assert_memory_equal(got, "hello", 5);
+	assert_int_equal(sock_send(w->a, "", 0, NULL, 0, -1), 0);
+	assert_int_equal(sock_recv(w->b, got, sizeof(got), NULL, 0, &n_fds, &truncated), -EAGAIN);
+	assert_int_equal(sock_recv(w->b, got, 0, NULL, 0, &n_fds, &truncated), -EINVAL);
+	fd_close(&w->a);
+	assert_int_equal(sock_recv(w->b, got, sizeof(got), NULL, 0, &n_fds, &truncated), 0);
+	assert_int_equal(n_fds, 0);
+	assert_false(truncated);
+}
+
+static void test_fds(void **state)
+{
+	struct world *w = *state;
+	int pipe_ends[2], fds[4] = { -1, -1, -1, -1 };
+	bool truncated = false;
+	unsigned n_fds = 1; /* one is there already */
+	char got[4];
+
+	assert_int_equal(pipe2(pipe_ends, O_CLOEXEC), 0);
+	assert_int_equal(sock_send(w->a, "abc", 3, pipe_ends, 2, -1), 0);
+	assert_int_equal(sock_recv(w->b, got, 1, fds, 4, &n_fds, &truncated), 1);
+	assert_int_equal(n_fds, 3);
+	assert_int_equal(fds[0], -1);
+	assert_int_equal(sock_recv(w->b, got, 2, fds, 4, &n_fds, &truncated), 2);
+	assert_int_equal(n_fds, 3);
+	assert_false(truncated);
+	/* In order: the read end first. */
+	assert_int_equal(write(fds[2], "x", 1), 1);
+	assert_int_equal(read(fds[1], got, 1), 1);
+	close_all(fds + 1, 2);
+	close_all(pipe_ends, 2);
+}
+
+static void test_most_fds(void **state)
+{
+	struct world *w = *state;
+	int fds[SOCK_MAX_FDS];
+	bool truncated = false;
+	unsigned n_fds = 0;
+	char got[4];
+
+	send_fds(w, "a", SOCK_MAX_FDS, -1);
+	assert_int_equal(sock_recv(w->b, got, 4, fds, SOCK_MAX_FDS, &n_fds, &truncated), 1);
+	assert_int_equal(n_fds, SOCK_MAX_FDS);
+	assert_false(truncated);
+	close_all(fds, n_fds);
+
+	assert_int_equal(sock_send(w->a, "a", 1, fds, SOCK_MAX_FDS + 1, -1), -EINVAL);
+	assert_int_equal(sock_send(w->a, "", 0, &w->a, 1, -1), -EINVAL);
+	assert_int_equal(sock_send(w->a, "a", 1, &(int){ -1 }, 1, -1), -EBADF);
+	assert_int_equal(sock_recv(w->b, got, 4, fds, SOCK_MAX_FDS, &n_fds, &truncated), -EAGAIN);
+}
+
+/* What does not fit is closed: the teardown counts. */
+static void test_surplus_fds(void **state)
+{
+	struct world *w = *state;
+	int fds[3];
+	bool truncated = false;
+	unsigned n_fds = 0;
+	char got[4];
+
+	send_fds(w, "a", 5, -1);
+	assert_int_equal(sock_recv(w->b, got, 4, fds, 3, &n_fds, &truncated), 1);
+	assert_int_equal(n_fds, 3);
+	assert_true(truncated);
+	close_all(fds, 3);
+
+	truncated = false;
+	n_fds = 0;
+	send_fds(w, "a", SOCK_MAX_FDS, -1);
+	assert_int_equal(sock_recv(w->b, got, 4, NULL, 0, &n_fds, &truncated), 1);
+	assert_int_equal(n_fds, 0);
+	assert_true(truncated);
+}
+
+/* The process may open no more: the kernel drops some and says MSG_CTRUNC. */
+static void test_fd_limit(void **state)
+{
+	struct world *w = *state;
+	struct rlimit limit, saved;
+	int fds[8], next = dup(w->a);
+	bool truncated = false;
+	unsigned n_fds = 0;
+	char got[4];
+
+	send_fds(w, "a", 4, -1);
+	close(next);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &saved), 0);
+	limit = saved;
+	limit.rlim_cur = next + 1;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_int_equal(sock_recv(w->b, got, 4, fds, 8, &n_fds, &truncated), 1);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &saved), 0);
+	assert_true(truncated);
+	assert_int_equal(n_fds, 1);
+	close_all(fds, n_fds);
+}
+
+#define BIG (4u << 20)
+
+struct reader {
+	int fd;
+	unsigned n_fds;
+	size_t fds_at; /* how many bytes had been read when the fds came */
+	bool in_order;
+};
+
+static gpointer read_big(gpointer data)
+{
+	struct reader *r = data;
+	g_autofree unsigned char *got = g_malloc(60000);
+	bool truncated = false;
+	int fds[8];
+
+	r->in_order = true;
+	for (size_t at = 0; at < BIG;) {
+		unsigned n_fds = 0;
+		ssize_t n = sock_recv(r->fd, got, 60000, fds, 8, &n_fds, &truncated);
+
+		if (n == -EAGAIN) {
+			g_usleep(100);
+			continue;
+		}
+		if (n <= 0 || truncated)
+			return NULL;
+		if (n_fds)
+			r->fds_at = at;
+		r->n_fds += n_fds;
+		for (unsigned i = 0; i < n_fds; i++)
+			close(fds[i]);
+		for (ssize_t i = 0; i < n; i++, at++)
+			r->in_order &= got[i] == (unsigned char)(at * 7 >> 3);
+	}
+	return NULL;
+}
+
+/* More than any socket buffer: sent in pieces, waiting in between, the fds only once. */
+static void test_send_in_pieces(void **state)
+{
+	struct world *w = *state;
+
+	for (int nonblocking = 0; nonblocking < 2; nonblocking++) {
+		g_autofree unsigned char *big = g_malloc(BIG);
+		struct reader r = { .fd = nonblocking ? w->a : w->b, .fds_at = SIZE_MAX };
+		int fds[2] = { w->a, w->b };
+		GThread *thread = g_thread_new(NULL, read_big, &r);
+
+		for (size_t i = 0; i < BIG; i++)
+			big[i] = i * 7 >> 3;
+		assert_int_equal(sock_send(nonblocking ? w->b : w->a, big, BIG, fds, 2, 60000), 0);
+		g_thread_join(thread);
+		assert_true(r.in_order);
+		assert_int_equal(r.n_fds, 2);
+		assert_int_equal(r.fds_at, 0);
+	}
+}
+
+static void test_send_timeout(void **state)
+{
+	struct world *w = *state;
+	g_autofree char *big = g_malloc0(BIG);
+	gint64 start = g_get_monotonic_time();
+
+	assert_int_equal(sock_send(w->b, big, BIG, NULL, 0, 50), -ETIMEDOUT);
+	assert_in_range(g_get_monotonic_time() - start, 50 * 1000, 60 * G_USEC_PER_SEC);
+	assert_int_equal(sock_send(w->b, big, 1, NULL, 0, 0), -ETIMEDOUT);
+	/* A blocking socket does not block either. */
+	assert_int_equal(sock_send(w->a, big, BIG, NULL, 0, 20), -ETIMEDOUT);
+}
+
+/* No SIGPIPE: it would end this program. */
+static void test_send_to_nobody(void **state)
+{
+	struct world *w = *state;
+
+	fd_close(&w->b);
+	assert_int_equal(sock_send(w->a, "x", 1, NULL, 0, -1), -EPIPE);
+	assert_int_equal(sock_send(w->a, "x", 1, &w->a, 1, -1), -EPIPE);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_send_and_receive),
+		TEST(test_fds),
+		TEST(test_most_fds),
+		TEST(test_surplus_fds),
+		TEST(test_fd_limit),
+		TEST(test_send_in_pieces),
+		TEST(test_send_timeout),
+		TEST(test_send_to_nobody),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
