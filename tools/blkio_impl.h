@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What blkio.c and blkio_setup.c share; nobody else includes this. */
+#pragma once
+
+#include <linux/virtio_blk.h>
+
+#include "blkio.h"
+#include "driver/driver_ring.h"
+
+#define BLKIO_SECTOR 512u
+#define BLKIO_MAX_SEGMENTS 64u /* of data in one request */
+
+/* What the device reads and writes besides the data; one slot of each per request. */
+struct wire {
+	struct virtio_blk_outhdr header;
+	uint8_t status;
+};
+
+struct slot {
+	struct blk_request request; /* what the caller sees */
+	struct wire *wire;
+	uint64_t wire_addr, data_addr;
+};
+
+struct blkio {
+	struct vu_front *f;
+	struct blkio_options options;
+	struct blkio_info info;
+	uint32_t segment_size;
+	struct driver_mem *mem;
+	struct driver_ring *ring;
+	struct slot *slots;
+	int kick, call;
+	bool started;
+};

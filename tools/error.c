@@ -1,0 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The tool's own errors. */
+#include "virtioctl.h"
+
+G_DEFINE_QUARK(ctl - error - quark, ctl_error)

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See json.h. */
+#include "json.h"
+
+static void quote(GString *out, const char *text)
+{
+	g_autofree char *valid = g_utf8_make_valid(text, -1);
+
+	g_string_append_c(out, '"');
+	for (const char *c = valid; *c; c++) {
+		if (*c == '"' || *c == '\\')
+			g_string_append_printf(out, "\\%c", *c);
+		else if ((unsigned char)*c < 0x20 || *c == 0x7f)
+			g_string_append_printf(out, "\\u%04x", (unsigned)*c);
+		else
+			g_string_append_c(out, *c);
+	}
+	g_string_append_c(out, '"');
+}
+
+/* The comma, the line break and the key before any value. */
+static void lead(struct json *j, const char *key)
+{
+	if (j->follows)
+		g_string_append_c(j->out, ',');
+	if (j->depth > 0)
+		g_string_append_printf(j->out, "\n%*s", (int)j->depth * 2, "");
+	if (key) {
+		quote(j->out, key);
+		g_string_append(j->out, ": ");
+	}
+	j->follows = true;
+}
+
+static void enter(struct json *j, const char *key, char bracket)
+{
+	lead(j, key);
+	g_string_append_c(j->out, bracket);
+	j->depth++;
+	j->follows = false;
+}
+
+static void leave(struct json *j, char bracket)
+{
+	j->depth--;
+	if (j->follows)
+		g_string_append_printf(j->out, "\n%*s", (int)j->depth * 2, "");
+	g_string_append_c(j->out, bracket);
+	j->follows = true;
+}
+
+void json_open_object(struct json *j, const char *key)
+{
+	enter(j, key, '{');
+}
+
+void json_close_object(struct json *j)
+{
+	leave(j, '}');
+}
+
+void json_open_array(struct json *j, const char *key)
+{
+	enter(j, key, '[');
+}
+
+void json_close_array(struct json *j)
+{
+	leave(j, ']');
+}
+
+void json_string(struct json *j, const char *key, const char *value)
+{
+	if (!value) {
+		json_null(j, key);
+		return;
+	}
+	lead(j, key);
+	quote(j->out, value);
+}
+
+void json_uint(struct json *j, const char *key, uint64_t value)
+{
+	lead(j, key);
+	g_string_append_printf(j->out, "%" G_GUINT64_FORMAT, value);
+}
+
+void json_bool(struct json *j, const char *key, bool value)
+{
+	lead(j, key);
+	g_string_append(j->out, value ? "true" : "false");
+}
+
+void json_null(struct json *j, const char *key)
+{
+	lead(j, key);
+	g_string_append(j->out, "null");
+}
+
+void json_hex64(struct json *j, const char *key, uint64_t value)
+{
+	lead(j, key);
+	g_string_append_printf(j->out, "\"0x%016" G_GINT64_MODIFIER "x\"", value);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* virtioctl probe: connects, asks, shows. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "connect.h"
+#include "facts.h"
+#include "virtioctl.h"
+
+static bool gather(const char *path, struct vu_front *front, struct facts *f, GError **error)
+{
+	f->socket = path;
+	f->vu = vu_front_facts(front);
+	if (f->vu->probe.config_size == 0)
+		return true;
+	if (f->vu->probe.config_size > sizeof(f->config)) {
+		g_set_error(error, CTL_ERROR, CTL_ERROR_FAILED,
+			"a configuration space of %u bytes is too large", f->vu->probe.config_size);
+		return false;
+	}
+	return vu_front_get_config(front, 0, f->config, f->vu->probe.config_size, error);
+}
+
+int probe_run(int argc, char **argv)
+{
+	g_auto(connect_options) options = CONNECT_OPTIONS_INIT;
+	gboolean json = FALSE;
+	const GOptionEntry entries[] = {
+		{ "json", 0, 0, G_OPTION_ARG_NONE, &json, "Print JSON", NULL },
+		{ NULL },
+	};
+	g_autoptr(GError) error = NULL;
+	g_autoptr(vu_front) front = NULL;
+	g_autoptr(GString) out = NULL;
+	struct facts facts;
+	int status = CTL_OK;
+
+	if (!connect_parse(&argc, &argv, entries, &options, "SOCKET",
+		    "Shows what a back-end says about its device, and by which message.", 1, 1,
+		    &error))
+		return ctl_report(error);
+	front = connect_socket(argv[1], &options, &status);
+	if (!front)
+		return status;
+	if (!gather(argv[1], front, &facts, &error))
+		return ctl_report(error);
+	out = json ? facts_json(&facts) : facts_text(&facts);
+	if (fputs(out->str, stdout) == EOF || fflush(stdout) == EOF) {
+		fprintf(stderr, "virtioctl: standard output: %s\n", g_strerror(errno));
+		return CTL_FAILED;
+	}
+	return CTL_OK;
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* virtioctl read: the device's bytes, in order, to a file or pipe. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/virtio_blk.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "transfer.h"
+#include "virtioctl.h"
+
+static bool open_output(struct transfer *t, GError **error)
+{
+	if (!t->file && isatty(STDOUT_FILENO)) {
+		g_set_error(error, CTL_ERROR, CTL_ERROR_USAGE,
+			"standard output is a terminal: name a file, or '-' to mean it");
+		return false;
+	}
+	if (!t->file || !strcmp(t->file, "-")) {
+		t->file = "standard output";
+		t->fd = STDOUT_FILENO;
+		return true;
+	}
+	t->fd = open(t->file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	if (t->fd < 0) {
+		g_set_error(
+			error, CTL_ERROR, CTL_ERROR_FAILED, "%s: %s", t->file, g_strerror(errno));
+		return false;
+	}
+	t->fd_is_ours = true;
+	return true;
+}
+
+/* Asks for more, as long as requests are free: those from *next to oldest + depth. */
+static bool ask(
+	struct transfer *t, uint64_t *asked, uint64_t *next, uint64_t oldest, GError **error)
+{
+	const struct blkio_info *info = blkio_info(t->io);
+
+	while (*asked < t->length && *next - oldest < info->depth) {
+		struct blk_request *r = blkio_request(t->io, *next % info->depth);
+		uint32_t len = (uint32_t)MIN(info->request_size, t->length - *asked);
+
+		r->type = VIRTIO_BLK_T_IN;
+		r->offset = t->offset + *asked;
+		r->len = transfer_whole_blocks(t, r->offset, len);
+		if (!blkio_submit(t->io, r, error))
+			return false;
+		*asked += len;
+		++*next;
+	}
+	blkio_publish(t->io);
+	return true;
+}
+
+static bool read_all(struct transfer *t, GError **error)
+{
+	const struct blkio_info *info = blkio_info(t->io);
+	uint64_t asked = 0, next = 0;
+
+	for (uint64_t oldest = 0; t->done < t->length; oldest++) {
+		struct blk_request *r = blkio_request(t->io, oldest % info->depth);
+		uint32_t len;
+
+		if (!ask(t, &asked, &next, oldest, error) || !transfer_wait(t, r, error))
+			return false;
+		len = (uint32_t)MIN(r->len, t->length - t->done);
+		if (!transfer_output(t, r->data, len, error))
+			return false;
+		t->done += len;
+		progress_update(&t->progress, t->done);
+	}
+	return true;
+}
+
+static bool run(struct transfer *t, GError **error)
+{
+	bool ok;
+
+	if (!t->has_length)
+		t->length = transfer_room(t);
+	if (!open_output(t, error))
+		return false;
+	progress_start(&t->progress, t->length);
+	ok = read_all(t, error);
+	progress_end(&t->progress, t->done, t->verb, t->verbose);
+	return ok;
+}
+
+int read_run(int argc, char **argv)
+{
+	struct transfer t = { .verb = "read" };
+
+	return transfer_main(argc, argv, &t,
+		"Copies the contents of a block device to FILE or standard output.", run);
+}
