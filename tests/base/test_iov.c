@@ -51,6 +51,16 @@ static void world_make(struct world *w)
 	}
 }
 
+/* Not by memcmp(): the struct has padding. */
+static void assert_same(const struct iov_cursor *a, const struct iov_cursor *b)
+{
+	assert_ptr_equal(a->iov, b->iov);
+	assert_int_equal(a->n_iov, b->n_iov);
+	assert_int_equal(a->offset, b->offset);
+	assert_int_equal(a->left, b->left);
+	assert_int_equal(a->done, b->done);
+}
+
 static void check_pull(struct world *w, struct iov_cursor *c, size_t pos, size_t len, size_t moved)
 {
 	unsigned char got[2 * MAX_TOTAL];
@@ -90,7 +100,7 @@ static void check_peek(
 	struct iov_cursor before = *c;
 	size_t bytes = iov_peek(c, len, got, max, &n), seen = 0;
 
-	assert_memory_equal(c, &before, sizeof(before));
+	assert_same(c, &before);
 	assert_true(n <= max);
 	for (unsigned i = 0; i < n; i++) {
 		assert_true(got[i].iov_len > 0);
@@ -160,7 +170,7 @@ static void run_one(struct world *w)
 
 	unchanged = c;
 	assert_false(iov_split_tail(&c, left - pos + 1, &tail));
-	assert_memory_equal(&c, &unchanged, sizeof(c));
+	assert_same(&c, &unchanged);
 	cut = random_below(w, left - pos + 1);
 	assert_true(iov_split_tail(&c, cut, &tail));
 	assert_int_equal(iov_left(&c), left - pos - cut);

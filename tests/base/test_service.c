@@ -130,33 +130,37 @@ static void test_notify_fails(void **state)
 	assert_int_equal(w->n_lines, 2);
 }
 
+/* What the child of the next function does; 100: service_listen_fd() left something undone. */
+static int try_listen_fd(const char *pid, const char *fds, bool has_socket)
+{
+	g_autofree char *own = g_strdup_printf("%d", (int)getpid());
+	int fd;
+
+	close(3);
+	if (has_socket)
+		dup2(socket(AF_UNIX, SOCK_STREAM, 0), 3);
+	g_setenv("LISTEN_PID", pid ? pid : own, TRUE);
+	g_setenv("LISTEN_FDS", fds, TRUE);
+	g_setenv("LISTEN_FDNAMES", "x", TRUE);
+	fd = service_listen_fd();
+	if (g_getenv("LISTEN_PID") || g_getenv("LISTEN_FDS") || g_getenv("LISTEN_FDNAMES"))
+		return 100;
+	if (fd == 3 && (fcntl(3, F_GETFD) != FD_CLOEXEC || !(fcntl(3, F_GETFL) & O_NONBLOCK)))
+		return 100;
+	return fd;
+}
+
 /*
- * Calls service_listen_fd() in a child, whose fd 3 is a socket, or closed. LISTEN_PID is the
- * child's pid where pid is NULL. Returns its result, or 100 if it left something undone.
+ * service_listen_fd() in a child whose fd 3 is a socket, or closed. LISTEN_PID is the child's pid
+ * where pid is NULL.
  */
 static int listen_fd_in_child(const char *pid, const char *fds, bool has_socket)
 {
 	int status;
 	pid_t child = fork();
 
-	if (child == 0) {
-		g_autofree char *own = g_strdup_printf("%d", (int)getpid());
-		int fd, flags;
-
-		close(3);
-		if (has_socket)
-			dup2(socket(AF_UNIX, SOCK_STREAM, 0), 3);
-		g_setenv("LISTEN_PID", pid ? pid : own, TRUE);
-		g_setenv("LISTEN_FDS", fds, TRUE);
-		g_setenv("LISTEN_FDNAMES", "x", TRUE);
-		fd = service_listen_fd();
-		flags = fd == 3 ? fcntl(3, F_GETFL) : O_NONBLOCK;
-		if (g_getenv("LISTEN_PID") || g_getenv("LISTEN_FDS") ||
-			g_getenv("LISTEN_FDNAMES") || !(flags & O_NONBLOCK) ||
-			(fd == 3 && fcntl(3, F_GETFD) != FD_CLOEXEC))
-			fd = 100;
-		_exit(fd & 0xff);
-	}
+	if (child == 0)
+		_exit(try_listen_fd(pid, fds, has_socket) & 0xff);
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_true(WIFEXITED(status));
 	return (int8_t)WEXITSTATUS(status);

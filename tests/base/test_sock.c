@@ -131,6 +131,7 @@ static void test_connect_leaves_no_timeout(void **state)
 	struct timeval timeout = { .tv_sec = 99 };
 	socklen_t len = sizeof(timeout);
 
+	assert_true(listener >= 0 && front >= 0);
 	assert_int_equal(getsockopt(front, SOL_SOCKET, SO_SNDTIMEO, &timeout, &len), 0);
 	assert_int_equal(timeout.tv_sec, 0);
 	assert_int_equal(timeout.tv_usec, 0);
@@ -215,7 +216,7 @@ static void test_live_with_full_backlog_is_refused(void **state)
 	autofd server = raw_socket_at(w->path, SOCK_STREAM, 0);
 	autofd first = sock_connect(w->path, &w->error);
 
-	assert_true(first >= 0);
+	assert_true(server >= 0 && first >= 0);
 	assert_int_equal(sock_listen(w->path, 0600, NO_GROUP, &w->error), -1);
 	assert_error(w, G_FILE_ERROR_EXIST, "another process serves it");
 }
@@ -225,6 +226,7 @@ static void test_other_type_is_refused(void **state)
 	struct world *w = *state;
 	autofd server = raw_socket_at(w->path, SOCK_DGRAM, -1);
 
+	assert_true(server >= 0);
 	assert_int_equal(sock_listen(w->path, 0600, NO_GROUP, &w->error), -1);
 	assert_error(w, G_FILE_ERROR_EXIST, "another process serves it");
 }
@@ -300,7 +302,7 @@ static void test_connect_to_wedged_server(void **state)
 	autofd first = sock_connect(w->path, &w->error);
 	gint64 start = g_get_monotonic_time();
 
-	assert_true(first >= 0);
+	assert_true(server >= 0 && first >= 0);
 	assert_int_equal(sock_connect(w->path, &w->error), -1);
 	assert_error(w, G_FILE_ERROR_AGAIN, "accepted nobody for 3 s");
 	assert_in_range(g_get_monotonic_time() - start, 2 * G_USEC_PER_SEC, 60 * G_USEC_PER_SEC);
