@@ -16,15 +16,21 @@ struct driver_buf {
 	uint32_t len;
 };
 
+/* The most buffers of a request in an indirect table; a longer one takes descriptors of the ring. */
+#define DRIVER_RING_TABLE_LEN 66u
+
 /*
  * A ring of size descriptors (a power of two). features: VIRTIO_RING_F_INDIRECT_DESC (requests of
- * more than one buffer go into an indirect table), VIRTIO_RING_F_EVENT_IDX and VIRTIO_F_IN_ORDER
- * are read.
+ * more than one buffer go into an indirect table, of which each descriptor has one),
+ * VIRTIO_RING_F_EVENT_IDX and VIRTIO_F_IN_ORDER are read. Calls are wanted at first.
  */
 struct driver_ring *driver_ring_new(
 	struct driver_mem *mem, unsigned size, uint64_t features, GError **error);
 void driver_ring_free(struct driver_ring *r);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(driver_ring, driver_ring_free)
+
+/* What such a ring takes of the memory, up to alignment to 64 bytes. */
+uint64_t driver_ring_footprint(unsigned size, uint64_t features);
 
 /* Guest addresses (= user addresses) of the three areas, for SET_VRING_ADDR. */
 void driver_ring_addresses(
@@ -42,7 +48,8 @@ int driver_ring_add(struct driver_ring *r, const struct driver_buf *buf, unsigne
 bool driver_ring_publish(struct driver_ring *r);
 /*
  * The next completed request: 1, with its token and used length; 0: none; -EPROTO: the device
- * returned an id that is not out, or a length larger than the request's writable part.
+ * returned more than was out, an id that is not out, or a length larger than the request's
+ * writable part; nothing more can come then.
  */
 int driver_ring_reap(struct driver_ring *r, void **token, uint32_t *len);
 /*

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SIGBUS: a truncated file poisons its region; anything else kills as ever. */
+/*
+ * SIGBUS: a truncated file poisons its region; anything else kills as ever.
+ *
+ * Under valgrind an access that is repeated after its fault sees stale registers, unless valgrind
+ * is told --px-default=allregs-at-mem-access.
+ */
 #include "mem_test.h"
 
 #include <errno.h>
