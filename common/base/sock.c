@@ -79,7 +79,7 @@ static bool clear_path(const struct sockaddr_un *address, GError **error)
 	}
 	if (!S_ISSOCK(st.st_mode)) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_EXIST,
-			"cannot listen at '%s': the file is there and no socket", path);
+			"cannot listen at '%s': it exists and is not a socket", path);
 		return false;
 	}
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

@@ -237,13 +237,13 @@ static void test_other_file_is_refused(void **state)
 
 	assert_true(g_file_set_contents(w->path, "precious", -1, NULL));
 	assert_int_equal(sock_listen(w->path, 0600, NO_GROUP, &w->error), -1);
-	assert_error(w, G_FILE_ERROR_EXIST, "no socket");
+	assert_error(w, G_FILE_ERROR_EXIST, "not a socket");
 	assert_int_equal(stat_of(w->path).st_size, 8);
 	g_unlink(w->path);
 
 	assert_int_equal(symlink("/nonexistent", w->path), 0);
 	assert_int_equal(sock_listen(w->path, 0600, NO_GROUP, &w->error), -1);
-	assert_error(w, G_FILE_ERROR_EXIST, "no socket");
+	assert_error(w, G_FILE_ERROR_EXIST, "not a socket");
 	assert_true(S_ISLNK(stat_of(w->path).st_mode));
 }
 
