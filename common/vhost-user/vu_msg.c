@@ -54,12 +54,12 @@ static enum vu_read read_part(
 		return VU_READ_ERROR;
 	}
 	if (n == 0 && r->have < HEADER) {
-		g_set_error(error, VU_MSG_ERROR, VU_MSG_ERROR_FRAMING,
+		g_set_error(error, VU_MSG_ERROR, VU_MSG_ERROR_GONE,
 			"closed after %zu of a header's %zu bytes", r->have, HEADER);
 		return VU_READ_ERROR;
 	}
 	if (n == 0) {
-		g_set_error(error, VU_MSG_ERROR, VU_MSG_ERROR_FRAMING,
+		g_set_error(error, VU_MSG_ERROR, VU_MSG_ERROR_GONE,
 			"closed after %zu of %" PRIu32 " bytes of payload of message %" PRIu32,
 			r->have - HEADER, msg->header.size, msg->header.request);
 		return VU_READ_ERROR;

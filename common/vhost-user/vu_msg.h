@@ -14,7 +14,7 @@ GQuark vu_msg_error_quark(void);
 enum vu_msg_error {
 	VU_MSG_ERROR_FRAMING, /* where the next message begins is not known any more */
 	VU_MSG_ERROR_SHAPE, /* a whole message, but not what it should be */
-	VU_MSG_ERROR_GONE, /* the peer closed, or does not read */
+	VU_MSG_ERROR_GONE, /* the peer closed (in the middle of a message), or does not read */
 };
 
 /* Owned by whoever declares it; the fds in it are closed by vu_msg_clear() unless taken. */

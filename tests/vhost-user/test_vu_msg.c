@@ -231,7 +231,7 @@ static void test_closed_within_header(void **state)
 	feed(&sample, 5, fds, 1);
 	expect(VU_READ_AGAIN);
 	fd_close(&far);
-	expect_error(VU_MSG_ERROR_FRAMING, "5 of a header's 12 bytes");
+	expect_error(VU_MSG_ERROR_GONE, "5 of a header's 12 bytes");
 	assert_int_equal(msg.n_fds, 1);
 }
 
@@ -242,14 +242,14 @@ static void test_closed_within_payload(void **state)
 	wire_sample(wire);
 	feed(wire, 15, NULL, 0);
 	fd_close(&far);
-	expect_error(VU_MSG_ERROR_FRAMING, "3 of 8 bytes of payload of message 42");
+	expect_error(VU_MSG_ERROR_GONE, "3 of 8 bytes of payload of message 42");
 }
 
 static void test_closed_before_payload(void **state)
 {
 	feed(&sample.header, 12, NULL, 0);
 	fd_close(&far);
-	expect_error(VU_MSG_ERROR_FRAMING, "0 of 8 bytes");
+	expect_error(VU_MSG_ERROR_GONE, "0 of 8 bytes");
 }
 
 static void test_write(void **state)
