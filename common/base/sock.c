@@ -188,6 +188,11 @@ int sock_accept(int fd)
 	return conn;
 }
 
+bool sock_pair(int fds[2])
+{
+	return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0;
+}
+
 bool sock_is_listening(int fd)
 {
 	int on = 0;

@@ -23,6 +23,8 @@ int sock_listen(const char *path, mode_t mode, gid_t group, GError **error);
 int sock_connect(const char *path, GError **error);
 /* The next connection, non-blocking; -1 with errno as accept4(). */
 int sock_accept(int fd);
+/* Two sockets connected to each other, blocking. False with errno as socketpair(). */
+bool sock_pair(int fds[2]);
 /* True for a listening socket, false for a connected one (SO_ACCEPTCONN). */
 bool sock_is_listening(int fd);
 

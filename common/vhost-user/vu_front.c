@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The front-end's connection: one request at a time, each within its deadline. */
+#include "vhost-user/vu_front.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+
+#include "base/sock.h"
+#include "base/util.h"
+#include "vhost-user/vu_front_impl.h"
+
+#define DEFAULT_DEADLINE_MS 3000
+
+G_DEFINE_QUARK(vu - front - error - quark, vu_front_error)
+
+bool vu_front_fail(
+	struct vu_front *f, GError **error, enum vu_front_error code, const char *format, ...)
+{
+	g_autofree char *text = NULL;
+	va_list args;
+
+	va_start(args, format);
+	text = g_strdup_vprintf(format, args);
+	va_end(args);
+	g_set_error(error, VU_FRONT_ERROR, code, "%s: %s", f->name, text);
+	switch (code) {
+	case VU_FRONT_ERROR_REFUSED:
+	case VU_FRONT_ERROR_FACTS:
+		break;
+	case VU_FRONT_ERROR_BUSY:
+	case VU_FRONT_ERROR_GONE:
+	case VU_FRONT_ERROR_PROTOCOL:
+		vu_front_close(f);
+	}
+	return false;
+}
+
+void vu_front_close(struct vu_front *f)
+{
+	vu_front_channel_close(f);
+	fd_close(&f->fd);
+}
+
+void vu_front_open(struct vu_front *f, int fd)
+{
+	vu_front_close(f);
+	f->fd = fd;
+	f->answered = false;
+	f->reader = (struct vu_reader){ 0 };
+}
+
+struct vu_msg *vu_front_request(struct vu_front *f, uint32_t request)
+{
+	vu_msg_init(&f->msg, request);
+	return &f->msg;
+}
+
+/* A peer that serves somebody else accepts and closes: then nothing was ever answered. */
+static bool fail_gone(struct vu_front *f, const char *why, GError **error)
+{
+	if (f->answered)
+		return vu_front_fail(f, error, VU_FRONT_ERROR_GONE, "%s", why);
+	return vu_front_fail(
+		f, error, VU_FRONT_ERROR_BUSY, "busy: the back-end serves another front-end");
+}
+
+bool vu_front_send(struct vu_front *f, GError **error)
+{
+	g_autoptr(GError) why = NULL;
+	bool ok;
+
+	if (f->fd < 0) {
+		f->msg.n_fds = 0;
+		return vu_front_fail(f, error, VU_FRONT_ERROR_GONE, "not connected");
+	}
+	ok = vu_msg_write(f->fd, &f->msg, f->options.deadline_ms, &why);
+	f->msg.n_fds = 0; /* they are the caller's */
+	return ok || fail_gone(f, why->message, error);
+}
+
+/*
+ * Waits for input. Meanwhile serves the channel: some back-ends wait there for an answer of ours
+ * before they answer us.
+ */
+static bool wait_for_input(
+	struct vu_front *f, const char *what, unsigned timeout_ms, gint64 deadline, GError **error)
+{
+	gint64 left = deadline - g_get_monotonic_time();
+	struct pollfd pfd[] = { { .fd = f->fd, .events = POLLIN },
+		{ .fd = f->channel, .events = POLLIN } };
+
+	if (left <= 0)
+		return vu_front_fail(f, error, VU_FRONT_ERROR_GONE,
+			"no answer to %s within %u ms%s", what, timeout_ms,
+			f->answered ? "" : ": does the back-end serve another front-end?");
+	if (poll(pfd, G_N_ELEMENTS(pfd), (left + 999) / 1000) < 0 && errno != EINTR)
+		return vu_front_fail(
+			f, error, VU_FRONT_ERROR_GONE, "cannot wait: %s", g_strerror(errno));
+	if (pfd[1].revents && !vu_front_channel_serve(f))
+		vu_front_channel_lose(f);
+	return true;
+}
+
+bool vu_front_receive(struct vu_front *f, const char *what, unsigned timeout_ms, GError **error)
+{
+	gint64 deadline = g_get_monotonic_time() + timeout_ms * 1000LL;
+	g_autoptr(GError) why = NULL;
+
+	for (;;) {
+		switch (vu_msg_read(&f->reader, f->fd, &f->msg, &why)) {
+		case VU_READ_DONE:
+			f->answered = true;
+			return true;
+		case VU_READ_CLOSED:
+			return fail_gone(f, "the back-end closed the connection", error);
+		case VU_READ_ERROR:
+			vu_msg_clear(&f->msg);
+			return vu_front_fail(f, error,
+				g_error_matches(why, VU_MSG_ERROR, VU_MSG_ERROR_GONE)
+					? VU_FRONT_ERROR_GONE
+					: VU_FRONT_ERROR_PROTOCOL,
+				"after %s: %s", what, why->message);
+		case VU_READ_AGAIN:
+			if (!wait_for_input(f, what, timeout_ms, deadline, error)) {
+				vu_msg_clear(&f->msg); /* fds of half a message */
+				return false;
+			}
+		}
+	}
+}
+
+/* A request as a message for people names it: "SET_VRING_NUM 1024 of ring 3". */
+static char *describe(const struct vu_msg *msg, const struct vu_shape *s)
+{
+	unsigned ring = vu_msg_ring_index(msg, s);
+
+	if (s->ring == VU_RING_U32 && s->max_size == sizeof(struct vu_vring_state))
+		return g_strdup_printf(
+			"%s %" PRIu32 " of ring %u", s->name, msg->payload.state.num, ring);
+	if (s->ring != VU_RING_NONE)
+		return g_strdup_printf("%s of ring %u", s->name, ring);
+	if (s->body == VU_BODY_REGION) {
+		struct mem_region_desc desc;
+
+		vu_msg_regions(msg, &desc);
+		return g_strdup_printf("%s of memory at 0x%" PRIx64, s->name, desc.guest_addr);
+	}
+	if (msg->header.size == sizeof(uint64_t) && s->body == VU_BODY_PLAIN)
+		return g_strdup_printf("%s 0x%" PRIx64, s->name, msg->payload.u64);
+	return g_strdup(s->name);
+}
+
+bool vu_front_call(struct vu_front *f, GError **error)
+{
+	uint32_t request = f->msg.header.request;
+	const struct vu_shape *shape = vu_shape(request);
+	g_autofree char *what = describe(&f->msg, shape);
+	g_autoptr(GError) why = NULL;
+	bool own_reply = shape->reply == VU_REPLY_ALWAYS;
+	bool ack = !own_reply && vu_front_acked(f, VU_F_REPLY_ACK);
+
+	if (ack)
+		f->msg.header.flags |= VU_FLAG_NEED_REPLY;
+	if (!vu_front_send(f, error))
+		return false;
+	if (!own_reply && !ack)
+		return true;
+	if (!vu_front_receive(f, what, f->options.deadline_ms, error))
+		return false;
+	if (!vu_msg_check_reply(&f->msg, request, shape, &why)) {
+		vu_msg_clear(&f->msg);
+		return vu_front_fail(f, error, VU_FRONT_ERROR_PROTOCOL, "%s", why->message);
+	}
+	vu_msg_clear(&f->msg); /* of no reply that we ask for do we want the fds */
+	if (ack && f->msg.payload.u64 != 0)
+		return vu_front_fail(f, error, VU_FRONT_ERROR_REFUSED,
+			"the back-end refused %s (%" PRId64 ")", what, (int64_t)f->msg.payload.u64);
+	return true;
+}
+
+bool vu_front_get_u64(struct vu_front *f, uint32_t request, uint64_t *value, GError **error)
+{
+	vu_front_request(f, request);
+	if (!vu_front_call(f, error))
+		return false;
+	*value = f->msg.payload.u64;
+	return true;
+}
+
+bool vu_front_set_u64(struct vu_front *f, uint32_t request, uint64_t value, GError **error)
+{
+	vu_msg_set_u64(vu_front_request(f, request), value);
+	return vu_front_call(f, error);
+}
+
+static struct vu_front *front_new(int fd, const char *name, const char *path,
+	const struct vu_front_options *options, GError **error)
+{
+	g_autoptr(vu_front) f = g_new0(struct vu_front, 1);
+
+	f->name = g_strdup(name);
+	f->path = g_strdup(path);
+	f->options = *options;
+	if (!f->options.deadline_ms)
+		f->options.deadline_ms = DEFAULT_DEADLINE_MS;
+	f->fd = f->channel = f->changed = f->channel_poll = -1;
+	f->regions = g_array_new(FALSE, FALSE, sizeof(struct vu_front_region));
+	vu_front_open(f, fd);
+	if (!vu_front_negotiate(f, error))
+		return NULL;
+	return g_steal_pointer(&f);
+}
+
+struct vu_front *vu_front_new(
+	int fd, const char *name, const struct vu_front_options *options, GError **error)
+{
+	return front_new(fd, name, NULL, options, error);
+}
+
+struct vu_front *vu_front_connect(
+	const char *path, const struct vu_front_options *options, GError **error)
+{
+	int fd = sock_connect(path, error);
+
+	return fd < 0 ? NULL : front_new(fd, path, path, options, error);
+}
+
+void vu_front_free(struct vu_front *f)
+{
+	if (!f)
+		return;
+	vu_front_close(f);
+	g_array_unref(f->regions);
+	g_free(f->name);
+	g_free(f->path);
+	g_free(f);
+}
+
+const struct vu_facts *vu_front_facts(const struct vu_front *f)
+{
+	return &f->facts;
+}
+
+bool vu_front_is_alive(const struct vu_front *f)
+{
+	return f->fd >= 0;
+}
+
+int vu_front_fd(const struct vu_front *f)
+{
+	return f->fd;
+}
+
+const char *vu_source_name(enum vu_source source)
+{
+	switch (source) {
+	case VU_SOURCE_NONE:
+		return "unknown";
+	case VU_SOURCE_PROBE:
+		return "PROBE";
+	case VU_SOURCE_MESSAGE:
+		return "negotiation";
+	case VU_SOURCE_USER:
+		return "the user";
+	case VU_SOURCE_ASSUMED:
+		return "assumed";
+	}
+	return "unknown";
+}

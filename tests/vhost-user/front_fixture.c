@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See front_fixture.h. */
+#include "front_fixture.h"
+
+#include <glib/gstdio.h>
+
+#include "base/log.h"
+
+struct fake *b;
+struct vu_front *f;
+struct vu_front_options options;
+char *path;
+static char *dir;
+static unsigned fds_before;
+
+int front_setup(void **state)
+{
+	log_set_level(LOG_LEVEL_ERROR);
+	fds_before = count_fds();
+	b = fake_new();
+	options = (struct vu_front_options){ .config_size = -1, .deadline_ms = 2000 };
+	dir = g_dir_make_tmp("virtiod-XXXXXX", NULL);
+	path = g_build_filename(dir, "socket", NULL);
+	return 0;
+}
+
+int front_teardown(void **state)
+{
+	fake_free(b);
+	g_unlink(path);
+	g_rmdir(dir);
+	g_free(path);
+	g_free(dir);
+	return count_fds() == fds_before ? 0 : -1;
+}
+
+void connect_pair(void)
+{
+	g_autoptr(GError) error = NULL;
+
+	f = vu_front_new(fake_start(b), "peer", &options, &error);
+	if (!f)
+		fail_msg("%s", error->message);
+}
+
+void connect_path(void)
+{
+	g_autoptr(GError) error = NULL;
+
+	fake_listen(b, path);
+	f = vu_front_connect(path, &options, &error);
+	if (!f)
+		fail_msg("%s", error->message);
+}
+
+void finish(void)
+{
+	g_clear_pointer(&f, vu_front_free);
+	fake_stop(b);
+}
+
+void expect_failure(enum vu_front_error code, const char *part)
+{
+	g_autoptr(GError) error = NULL;
+
+	assert_null(vu_front_new(fake_start(b), "peer", &options, &error));
+	fake_stop(b);
+	assert_true(g_str_has_prefix(error->message, "peer: "));
+	if (!strstr(error->message, part) || !g_error_matches(error, VU_FRONT_ERROR, code))
+		fail_msg("%d: %s", error->code, error->message);
+}
+
+void expect_order(const uint32_t *requests, unsigned n)
+{
+	assert_int_equal(b->n_notes, n);
+	for (unsigned i = 0; i < n; i++)
+		assert_int_equal(b->notes[i].request, requests[i]);
+}

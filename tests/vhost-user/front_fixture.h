@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What tests of the front-end share: a fake back-end, a front-end, and that nothing leaks. */
+#pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "fake_backend.h"
+#include "vhost-user/vu_front.h"
+
+extern struct fake *b;
+extern struct vu_front *f;
+extern struct vu_front_options options;
+extern char *path; /* of a socket that is not there yet */
+
+int front_setup(void **state);
+int front_teardown(void **state);
+#define TEST(name) cmocka_unit_test_setup_teardown(name, front_setup, front_teardown)
+
+/* Front-end and back-end are there; finish() ends both, and b's notes stay. */
+void connect_pair(void);
+void connect_path(void);
+void finish(void);
+/* That there is no front-end with this back-end, and why. */
+void expect_failure(enum vu_front_error code, const char *part);
+/* That these are all requests that the back-end saw. */
+void expect_order(const uint32_t *requests, unsigned n);
