@@ -51,9 +51,10 @@ void vq_push(struct vq_chain *c);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(vq_chain, vq_push)
 
 /*
- * The guest broke the rules ("request header is 3 bytes long"): nothing more is taken from the
- * queue or published to it until the driver resets it; the reason is logged (rate-limited), the
- * err fd is signalled and the device status gets NEEDS_RESET. Sticky; the first reason counts.
+ * The guest broke the rules ("request header is 3 bytes long"): what is completed is published,
+ * then nothing more is taken from the queue or published to it until the driver resets it; the
+ * reason is logged (rate-limited), the err fd is signalled and the device status gets NEEDS_RESET.
+ * Sticky; the first reason counts.
  */
 void vq_break(struct vq *q, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

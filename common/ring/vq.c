@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The virtqueue engine: what is the same for every ring format. vq_impl.h has the picture.
+ *
+ * Notification. A queue is armed (the driver kicks for the next request) only when the device has
+ * found it empty; with the first fetch after that it is not any more. vq_burst_end() arms and
+ * looks again. A device that leaves requests of its own will resumes by itself, so there is nothing
+ * to arm and no VQ_MORE for it.
+ */
+#include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "ring/vq_impl.h"
+
+G_STATIC_ASSERT(VQ_PUBLISH_REQS <= VQ_BATCH);
+G_STATIC_ASSERT(offsetof(struct vq_req, chain) == 0);
+
+static struct vq_req *to_req(struct vq_chain *c)
+{
+	return container_of(c, struct vq_req, chain);
+}
+
+struct vq *vq_new(unsigned index, struct guest_mem *mem, const struct vq_hooks *hooks, void *opaque)
+{
+	struct vq *q = g_new0(struct vq, 1);
+
+	q->index = index;
+	snprintf(q->name, sizeof(q->name), "queue %u", index);
+	q->hooks = hooks;
+	q->opaque = opaque;
+	q->borrower.mem = mem;
+	TAILQ_INIT(&q->free);
+	TAILQ_INIT(&q->ready);
+	TAILQ_INIT(&q->flight);
+	return q;
+}
+
+void vq_free(struct vq *q)
+{
+	g_assert(!q || !q->started);
+	g_free(q);
+}
+
+static bool negotiated(const struct vq_setup *setup, unsigned bit)
+{
+	return setup->features >> bit & 1;
+}
+
+static bool start(struct vq *q, const struct vq_setup *setup, GError **error)
+{
+	if (!setup->size || setup->size > VQ_MAX_SIZE) {
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+			"ring size %u is not between 1 and %u", setup->size, VQ_MAX_SIZE);
+		return false;
+	}
+	if (negotiated(setup, VIRTIO_F_RING_PACKED)) {
+		g_set_error(
+			error, G_FILE_ERROR, G_FILE_ERROR_NOSYS, "packed rings are not supported");
+		return false;
+	}
+	q->ops = &vq_split_ops;
+	q->size = setup->size;
+	q->features = setup->features;
+	q->event_idx = negotiated(setup, VIRTIO_RING_F_EVENT_IDX);
+	q->indirect = negotiated(setup, VIRTIO_RING_F_INDIRECT_DESC);
+	q->in_order = negotiated(setup, VIRTIO_F_IN_ORDER);
+	/* The table may have changed since the last look-up. */
+	q->borrower = (struct mem_borrower){ .mem = q->borrower.mem };
+	return q->ops->start(q, setup, error);
+}
+
+bool vq_start(struct vq *q, const struct vq_setup *setup, GError **error)
+{
+	g_assert(!q->started);
+	if (!start(q, setup, error)) {
+		g_prefix_error(error, "%s: ", q->name);
+		return false;
+	}
+	q->started = true;
+	q->taking = true;
+	q->broken = false;
+	q->drained = false;
+	q->stalled = false;
+	q->burst_over = false;
+	q->notify = VQ_NOTIFY_UNKNOWN;
+	q->budget = VQ_BURST;
+	q->order = 0;
+	return true;
+}
+
+bool vq_is_started(const struct vq *q)
+{
+	return q->started;
+}
+
+bool vq_is_fresh(const struct vq *q)
+{
+	return q->fresh;
+}
+
+bool vq_is_broken(const struct vq *q)
+{
+	return q->broken;
+}
+
+static void break_now(struct vq *q, const char *reason)
+{
+	q->broken = true;
+	q->taking = false;
+	q->stats.breaks++;
+	log_limited(&q->log_limit, LOG_LEVEL_WARNING, q->name, "broken: %s", reason);
+	vq_unfetch_ready(q);
+	q->hooks->broken(q->opaque, reason);
+}
+
+void vq_break(struct vq *q, const char *format, ...)
+{
+	char reason[sizeof(q->bad)];
+	va_list ap;
+
+	if (q->broken || !q->started)
+		return;
+	va_start(ap, format);
+	vsnprintf(reason, sizeof(reason), format, ap);
+	va_end(ap);
+	/* What was completed until now was good. */
+	vq_publish(q);
+	if (!q->broken)
+		break_now(q, reason);
+}
+
+/* True if the queue is broken because memory went away under it. */
+static bool break_if_poisoned(struct vq *q)
+{
+	if (!guest_mem_poisoned(q->borrower.mem))
+		return false;
+	if (!q->broken)
+		break_now(q, "the front-end has truncated guest memory");
+	return true;
+}
+
+/* Fills the empty ready list; false: there is nothing to pop. */
+static bool refill(struct vq *q)
+{
+	int n = vq_fetch(q);
+
+	if (n > 0) {
+		q->drained = false;
+		if (q->notify != VQ_NOTIFY_OFF) {
+			q->ops->disarm(q);
+			q->notify = VQ_NOTIFY_OFF;
+		}
+		return true;
+	}
+	if (n == 0)
+		q->drained = !q->stalled;
+	else if (!break_if_poisoned(q)) /* zero pages make odd rings: name the cause */
+		vq_break(q, "%s", q->bad);
+	return false;
+}
+
+struct vq_chain *vq_pop(struct vq *q)
+{
+	struct vq_req *r;
+
+	if (!q->taking)
+		return NULL;
+	if (!q->budget) {
+		q->burst_over = true;
+		return NULL;
+	}
+	if (break_if_poisoned(q))
+		return NULL;
+	if (TAILQ_EMPTY(&q->ready) && !refill(q))
+		return NULL;
+	r = TAILQ_FIRST(&q->ready);
+	TAILQ_REMOVE(&q->ready, r, link);
+	TAILQ_INSERT_TAIL(&q->flight, r, link);
+	r->order = q->order++;
+	q->in_flight++;
+	q->budget--;
+	q->stats.popped++;
+	return &r->chain;
+}
+
+void vq_unpop(struct vq_chain *c)
+{
+	struct vq_req *r = to_req(c);
+	struct vq *q = c->q;
+
+	g_assert(r->order == q->order - 1 && !r->done);
+	q->order--;
+	q->in_flight--;
+	q->stats.popped--;
+	TAILQ_REMOVE(&q->flight, r, link);
+	if (!q->taking) {
+		vq_unfetch_one(q, r);
+		return;
+	}
+	q->budget++;
+	vq_req_rewind(r);
+	TAILQ_INSERT_HEAD(&q->ready, r, link);
+}
+
+/*
+ * How much must reach the guest where memory is bounced. If the device cut off a tail and did not
+ * join it again, what it wrote is no prefix: all of it then.
+ */
+static size_t written(const struct vq_req *r)
+{
+	const struct iov_cursor *in = &r->chain.in;
+
+	return in->done + in->left == r->in_len ? in->done : r->in_len;
+}
+
+void vq_publish(struct vq *q)
+{
+	bool live;
+
+	if (!q->n_done)
+		return;
+	/* Memory first: once published, the driver may use it again. */
+	vq_give_back(q, q->done, q->n_done);
+	live = !q->broken && !break_if_poisoned(q);
+	for (unsigned i = 0; i < q->n_done; i++) {
+		if (live)
+			q->ops->put_used(q, q->done[i], q->done[i]->chain.in.done);
+		vq_req_free(q, q->done[i]);
+	}
+	if (live) {
+		q->ops->publish(q);
+		q->stats.publications++;
+		q->stats.published += q->n_done;
+	}
+	q->n_done = 0;
+	q->done_bytes = 0;
+	if (live && q->ops->wants_call(q)) {
+		q->stats.calls++;
+		q->hooks->call(q->opaque);
+	}
+}
+
+/* Of a request that was pushed and whose turn it is. */
+static void complete(struct vq *q, struct vq_req *r)
+{
+	TAILQ_REMOVE(&q->flight, r, link);
+	r->lot.written = written(r);
+	q->done_bytes += r->chain.out.done + r->chain.in.done;
+	q->done[q->n_done++] = r;
+	if (q->n_done == VQ_PUBLISH_REQS || q->done_bytes >= VQ_PUBLISH_BYTES)
+		vq_publish(q);
+}
+
+void vq_push(struct vq_chain *c)
+{
+	struct vq_req *r;
+	struct vq *q;
+
+	if (!c)
+		return;
+	q = c->q;
+	r = to_req(c);
+	r->done = true;
+	q->in_flight--;
+	if (!q->in_order || q->broken) {
+		complete(q, r);
+		return;
+	}
+	/* VIRTIO_F_IN_ORDER: those that wait for an earlier one go with it (§2.7.9). */
+	while ((r = TAILQ_FIRST(&q->flight)) && r->done)
+		complete(q, r);
+}
+
+void vq_drain(struct vq *q)
+{
+	q->taking = false;
+	vq_unfetch_ready(q);
+}
+
+uint32_t vq_stop(struct vq *q)
+{
+	struct vq_req *r;
+	uint32_t base;
+
+	g_assert(q->started && !q->in_flight);
+	vq_drain(q);
+	/* Those whose turn did not come because the queue broke before. */
+	while ((r = TAILQ_FIRST(&q->flight)))
+		complete(q, r);
+	vq_publish(q);
+	base = q->ops->base(q);
+	q->ops->stop(q);
+	vq_pool_clear(q);
+	q->started = false;
+	return base;
+}
+
+void vq_burst_begin(struct vq *q)
+{
+	q->budget = VQ_BURST;
+	q->burst_over = false;
+}
+
+enum vq_more vq_burst_end(struct vq *q)
+{
+	vq_publish(q);
+	if (!q->taking)
+		return VQ_IDLE;
+	if (q->burst_over)
+		return VQ_MORE;
+	if (q->stalled && vq_pool_has_room(q)) {
+		q->stalled = false;
+		return VQ_MORE;
+	}
+	if (!q->drained || q->notify == VQ_NOTIFY_ARMED)
+		return VQ_IDLE;
+	q->notify = VQ_NOTIFY_ARMED;
+	if (!q->ops->arm(q))
+		return VQ_IDLE;
+	q->drained = false;
+	return VQ_MORE;
+}
+
+unsigned vq_index(const struct vq *q)
+{
+	return q->index;
+}
+
+const char *vq_name(const struct vq *q)
+{
+	return q->name;
+}
+
+uint64_t vq_features(const struct vq *q)
+{
+	return q->features;
+}
+
+unsigned vq_in_flight(const struct vq *q)
+{
+	return q->in_flight;
+}
+
+void vq_set_data(struct vq *q, void *data)
+{
+	q->data = data;
+}
+
+void *vq_data(const struct vq *q)
+{
+	return q->data;
+}
+
+const struct vq_stats *vq_stats(const struct vq *q)
+{
+	return &q->stats;
+}

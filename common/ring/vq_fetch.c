@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Requests by the batch: fetched from the ring, their indirect tables read, their memory borrowed;
+ * one borrow and one give back for the tables of a batch, one borrow for its data.
+ */
+#include <errno.h>
+#include <inttypes.h>
+
+#include "ring/vq_impl.h"
+
+/* Borrows lots of requests; those that need more iovecs than they have get them. */
+static void borrow(struct vq *q, struct mem_lot **lots, unsigned n)
+{
+	while (n) {
+		unsigned again = 0;
+
+		guest_mem_borrow(&q->borrower, lots, n);
+		for (unsigned i = 0; i < n; i++) {
+			if (lots[i]->status != -ENOBUFS)
+				continue;
+			vq_req_grow_iov(
+				q, container_of(lots[i], struct vq_req, lot), 2 * lots[i]->max_iov);
+			lots[again++] = lots[i];
+		}
+		n = again;
+	}
+}
+
+void vq_give_back(struct vq *q, struct vq_req *const *reqs, unsigned n)
+{
+	struct mem_lot *lots[VQ_BATCH];
+	unsigned n_lots = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		if (reqs[i]->lot.n_range)
+			lots[n_lots++] = &reqs[i]->lot;
+	if (n_lots)
+		guest_mem_give_back(&q->borrower, lots, n_lots);
+}
+
+void vq_unfetch_one(struct vq *q, struct vq_req *r)
+{
+	r->lot.written = 0;
+	vq_give_back(q, &r, 1);
+	q->ops->unfetch(q, r);
+	vq_req_free(q, r);
+}
+
+void vq_unfetch_ready(struct vq *q)
+{
+	struct vq_req *batch[VQ_BATCH];
+	unsigned n = 0;
+
+	while (!TAILQ_EMPTY(&q->ready)) {
+		struct vq_req *r = TAILQ_LAST(&q->ready, vq_req_list);
+
+		TAILQ_REMOVE(&q->ready, r, link);
+		r->lot.written = 0;
+		batch[n++] = r;
+		if (n < VQ_BATCH && !TAILQ_EMPTY(&q->ready))
+			continue;
+		vq_give_back(q, batch, n);
+		for (unsigned i = 0; i < n; i++) {
+			q->ops->unfetch(q, batch[i]);
+			vq_req_free(q, batch[i]);
+		}
+		n = 0;
+	}
+}
+
+static int bad_range(
+	struct vq *q, const struct mem_range *range, int status, unsigned desc, const char *what)
+{
+	return vq_bad(q, "descriptor %u: %s 0x%" PRIx64 ", length %" PRIu32 ", %s", desc, what,
+		range->addr, range->len,
+		status == -EFAULT ? "is not in guest memory" : "cannot be mapped");
+}
+
+/* Which of its ranges made the borrowing of r fail? */
+static int bad_memory(struct vq *q, struct vq_req *r)
+{
+	int status = r->lot.status;
+	unsigned i = 0;
+
+	for (; i < r->n_range - 1; i++) {
+		struct mem_lot lot = r->lot;
+		struct mem_lot *lots[] = { &lot };
+
+		lot.range = &r->range[i];
+		lot.n_range = 1;
+		guest_mem_borrow(&q->borrower, lots, 1);
+		if (lot.status < 0 && lot.status != -ENOBUFS)
+			break;
+		if (lot.status == 0)
+			guest_mem_give_back(&q->borrower, lots, 1);
+	}
+	return bad_range(q, &r->range[i], status, r->id, "the chain from there has a buffer at");
+}
+
+/* Each of these takes a batch and returns how many requests at its start are good. */
+
+static unsigned fetch_rings_part(struct vq *q, struct vq_req **batch, int *found)
+{
+	unsigned n = 0;
+
+	*found = 0;
+	q->stalled = false;
+	while (n < VQ_BATCH) {
+		struct vq_req *r;
+
+		if (!vq_pool_has_room(q)) {
+			q->stalled = true;
+			break;
+		}
+		r = vq_req_new(q);
+		*found = q->ops->fetch(q, r);
+		if (*found <= 0) {
+			r->n_desc = 0;
+			vq_req_free(q, r);
+			break;
+		}
+		q->desc_used += r->n_desc;
+		batch[n++] = r;
+	}
+	return n;
+}
+
+static unsigned fetch_tables(struct vq *q, struct vq_req *const *batch, unsigned n)
+{
+	struct mem_lot *lots[VQ_BATCH];
+	unsigned good, n_lots = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct mem_lot *lot = &batch[i]->lot;
+
+		if (!batch[i]->table.len)
+			continue;
+		lot->range = &batch[i]->table;
+		lot->n_range = 1;
+		lot->written = 0;
+		lots[n_lots++] = lot;
+	}
+	if (!n_lots)
+		return n;
+	borrow(q, lots, n_lots);
+	for (good = 0; good < n; good++) {
+		struct vq_req *r = batch[good];
+
+		if (!r->table.len)
+			continue;
+		if (r->lot.status < 0) {
+			bad_range(q, &r->table, r->lot.status, r->table_desc,
+				"the indirect table at");
+			break;
+		}
+		if (q->ops->read_table(q, r) < 0)
+			break;
+	}
+	n_lots = 0;
+	for (unsigned i = 0; i < n; i++)
+		if (batch[i]->table.len && batch[i]->lot.status == 0)
+			lots[n_lots++] = &batch[i]->lot;
+	if (n_lots)
+		guest_mem_give_back(&q->borrower, lots, n_lots);
+	return good;
+}
+
+static unsigned fetch_data(struct vq *q, struct vq_req *const *batch, unsigned n)
+{
+	struct mem_lot *lots[VQ_BATCH];
+	unsigned good = 0, n_lots = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct mem_lot *lot = &batch[i]->lot;
+
+		lot->range = batch[i]->range;
+		lot->n_range = batch[i]->n_range;
+		lot->n_iov = 0;
+		lot->n_iov_out = 0;
+		lot->written = 0;
+		lot->status = 0;
+		if (lot->n_range > lot->max_iov)
+			vq_req_grow_iov(q, batch[i], batch[i]->max_range);
+		if (lot->n_range)
+			lots[n_lots++] = lot;
+	}
+	if (n_lots)
+		borrow(q, lots, n_lots);
+	while (good < n && batch[good]->lot.status == 0)
+		good++;
+	if (good == n)
+		return n;
+	if (good == 0)
+		bad_memory(q, batch[0]);
+	n_lots = 0;
+	for (unsigned i = good + 1; i < n; i++)
+		if (batch[i]->lot.n_range && batch[i]->lot.status == 0)
+			lots[n_lots++] = &batch[i]->lot;
+	if (n_lots)
+		guest_mem_give_back(&q->borrower, lots, n_lots);
+	return good;
+}
+
+/* Of a batch of which no memory is borrowed, lets the last ones go until n are left. */
+static void cut(struct vq *q, struct vq_req *const *batch, unsigned *size, unsigned n)
+{
+	while (*size > n) {
+		struct vq_req *r = batch[--*size];
+
+		q->ops->unfetch(q, r);
+		vq_req_free(q, r);
+	}
+}
+
+int vq_fetch(struct vq *q)
+{
+	struct vq_req *batch[VQ_BATCH];
+	int found;
+	unsigned n = fetch_rings_part(q, batch, &found);
+
+	if (!n)
+		return found;
+	cut(q, batch, &n, fetch_tables(q, batch, n));
+	if (n)
+		cut(q, batch, &n, fetch_data(q, batch, n));
+	for (unsigned i = 0; i < n; i++) {
+		vq_req_rewind(batch[i]);
+		TAILQ_INSERT_TAIL(&q->ready, batch[i], link);
+	}
+	return n ? (int)n : -1;
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Between the engine (vq.c, vq_req.c, vq_fetch.c) and a ring format (vq_split.c). Nobody else includes this.
+ *
+ * A request's way:
+ *
+ *	 free --fetch--> ready --vq_pop()--> flight --vq_push()--> done --vq_publish()--> free
+ *	      <-unfetch-       <-vq_unpop()-
+ *
+ * Fetched requests are copied, checked and borrowed, a batch at a time. A bad one ends its batch
+ * early and is looked at again when it is the first of one: only then it breaks the queue, and what
+ * came before it has been served by then.
+ */
+#pragma once
+
+#include <sys/queue.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "ring/vq_engine.h"
+
+/* The most requests fetched, and borrowed in one call, at a time. */
+#define VQ_BATCH 32
+/*
+ * Publishing at burst end only is best when driver and device share a CPU, after each request when
+ * they do not; every 8, or about 10 µs of work, comes near the better of the two in both cases.
+ * Work is told by the bytes moved, which needs no clock: a 128k read from the page cache takes 19 µs.
+ */
+#define VQ_PUBLISH_REQS 8
+#define VQ_PUBLISH_BYTES 65536
+/* Pops in one burst; other queues of the thread get their turn after it. */
+#define VQ_BURST 256
+/*
+ * What the requests of one queue may take of our memory before no more are fetched until some are
+ * completed: a hostile driver can let every request name the same long indirect table.
+ */
+#define VQ_POOL_MAX (32u << 20)
+
+/* A descriptor, copied. Packed rings have id instead of next, and no use for it here. */
+struct vq_desc {
+	uint64_t addr;
+	uint32_t len;
+	uint16_t flags;
+	uint16_t next;
+};
+
+#define VQ_REQ_INLINE 4
+
+/* One request; a device sees its first member. */
+struct vq_req {
+	struct vq_chain chain;
+	TAILQ_ENTRY(vq_req) link; /* ready, flight or free */
+	uint64_t order; /* of the pop */
+	uint16_t id; /* split: index of the first descriptor */
+	uint16_t n_desc; /* descriptors of the ring itself that it takes up */
+	bool done; /* pushed */
+	bool writable; /* the last descriptor added was */
+	uint32_t out_len, in_len;
+
+	struct mem_range table; /* the indirect table; len 0: none */
+	uint16_t table_desc; /* the descriptor that names it */
+
+	struct mem_lot lot; /* first for the indirect table, then for the data */
+	struct mem_range *range;
+	unsigned n_range, max_range;
+	struct mem_range range_inline[VQ_REQ_INLINE];
+	struct iovec iov_inline[VQ_REQ_INLINE];
+};
+
+TAILQ_HEAD(vq_req_list, vq_req);
+
+struct vq_split {
+	struct mem_ring_map desc, avail, used;
+	uint16_t mask;
+	uint16_t last_avail; /* the next entry of the available ring to fetch */
+	uint16_t avail_idx; /* the driver's index as last read: not behind last_avail */
+	uint16_t used_idx; /* the next used entry; the ring's own index lags until publication */
+	uint16_t decided; /* used_idx when it was last decided whether to call */
+	bool decided_valid; /* false: never since the start */
+};
+
+enum vq_notify { VQ_NOTIFY_UNKNOWN, VQ_NOTIFY_ARMED, VQ_NOTIFY_OFF };
+
+struct vq {
+	/* For life. */
+	unsigned index;
+	char name[16];
+	const struct vq_hooks *hooks;
+	void *opaque;
+	void *data;
+	struct vq_stats stats;
+	struct log_limit log_limit;
+	struct mem_borrower borrower;
+
+	/* From start to stop. */
+	const struct vq_ops *ops;
+	uint32_t size;
+	uint64_t features;
+	bool event_idx, indirect, in_order;
+	bool started, fresh, broken;
+	bool taking; /* started, not broken, not draining: vq_pop() may give something */
+	bool drained; /* vq_pop() found the ring empty, and the owner has not been told to go on */
+	bool stalled; /* VQ_POOL_MAX was reached with requests left */
+	bool burst_over; /* vq_pop() was asked for more than VQ_BURST */
+	enum vq_notify notify;
+	unsigned budget; /* pops left in this burst */
+	unsigned in_flight;
+	uint64_t order;
+
+	struct vq_req_list free, ready, flight;
+	struct vq_req *done[VQ_PUBLISH_REQS];
+	unsigned n_done;
+	size_t done_bytes;
+	unsigned reqs_used; /* not on the free list */
+	unsigned desc_used; /* sum of their n_desc: at most size, or the driver cheats */
+	size_t pool_bytes;
+
+	char bad[160]; /* why the last fetch failed */
+	union {
+		struct vq_split split;
+	};
+};
+
+/* A ring format. All but start and read_table are called on started queues only. */
+struct vq_ops {
+	/* Checks size, maps the areas, begins at setup->base; sets fresh. Nothing mapped on error. */
+	bool (*start)(struct vq *q, const struct vq_setup *setup, GError **error);
+	void (*stop)(struct vq *q);
+	uint32_t (*base)(const struct vq *q);
+	/*
+	 * Copies and checks the ring's descriptors of the next request: 1, r is filled; 0, there is
+	 * none; -1, it is bad, q->bad says why, and the position is as before.
+	 */
+	int (*fetch)(struct vq *q, struct vq_req *r);
+	/* Takes back the fetch of r, the last one fetched. */
+	void (*unfetch)(struct vq *q, const struct vq_req *r);
+	/* Copies and checks the entries of r->table, which r->lot has borrowed: 0, or -1 as fetch. */
+	int (*read_table)(struct vq *q, struct vq_req *r);
+	/* Writes a used entry; the driver does not see it before publish. */
+	void (*put_used)(struct vq *q, const struct vq_req *r, uint32_t len);
+	void (*publish)(struct vq *q);
+	/* Does the driver want a call for what was published since this was last asked? */
+	bool (*wants_call)(struct vq *q);
+	/* Asks for kicks; true if something is available already. */
+	bool (*arm)(struct vq *q);
+	/* No kicks, please: the device is busy and will look by itself. */
+	void (*disarm)(struct vq *q);
+};
+
+extern const struct vq_ops vq_split_ops;
+
+/* vq_req.c */
+
+/* Sets q->bad; returns -1. */
+int vq_bad(struct vq *q, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Adds what descriptor i of the ring, or entry i of the indirect table, describes. 0 or -1. */
+int vq_req_add(struct vq *q, struct vq_req *r, unsigned i, const struct vq_desc *d, bool in_table);
+/* Notes the indirect table that descriptor i names. 0 or -1. */
+int vq_req_add_table(struct vq *q, struct vq_req *r, unsigned i, const struct vq_desc *d);
+/* A copy of entry i of the borrowed table. */
+struct vq_desc vq_req_load_table(const struct vq_req *r, unsigned i);
+/* Sets the cursors to the beginning. */
+void vq_req_rewind(struct vq_req *r);
+struct vq_req *vq_req_new(struct vq *q);
+/* It holds no memory and is on no list. */
+void vq_req_free(struct vq *q, struct vq_req *r);
+bool vq_pool_has_room(const struct vq *q);
+/* No request may be in use. */
+void vq_pool_clear(struct vq *q);
+/* Room for max iovecs; what was in it is lost. */
+void vq_req_grow_iov(struct vq *q, struct vq_req *r, unsigned max);
+
+/* vq_fetch.c */
+
+/*
+ * Fetches a batch into q->ready: how many; 0: none is available or the pool is full (q->stalled);
+ * -1: the next request is bad.
+ */
+int vq_fetch(struct vq *q);
+/* Gives up what is ready: memory back, position back. */
+void vq_unfetch_ready(struct vq *q);
+/* Gives up the request fetched last, which is on no list. */
+void vq_unfetch_one(struct vq *q, struct vq_req *r);
+/* Gives back the memory of n requests in one call. */
+void vq_give_back(struct vq *q, struct vq_req *const *reqs, unsigned n);
+
+/*
+ * A copy of a descriptor in shared memory, made once: the barrier keeps the compiler from looking
+ * there again when the copy is used.
+ */
+static inline struct vq_desc vq_desc_load(const void *p)
+{
+	struct vq_desc d;
+
+	memcpy(&d, p, sizeof(d));
+	__asm__ volatile("" : : : "memory");
+	d.addr = le64toh(d.addr);
+	d.len = le32toh(d.len);
+	d.flags = le16toh(d.flags);
+	d.next = le16toh(d.next);
+	return d;
+}
