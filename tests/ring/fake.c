@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The driver without manners: see fake.h. */
+#include "fake.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/util.h"
+#include "ring/vq_impl.h"
+#include "../base/leak.h"
+
+#include "memory/mem_type.h"
+
+#define USER_OFFSET UINT64_C(0x7000000000)
+
+/* The fake that lends; one at a time. */
+static struct fake *lender;
+
+/* A memory type that maps per borrow, and counts. */
+
+static bool lend_match(const struct mem_region_desc *desc)
+{
+	return true;
+}
+
+static bool lend_map(struct mem_region *r, int fd, GError **error)
+{
+	return true;
+}
+
+static void lend_unmap(struct mem_region *r)
+{
+}
+
+static void lend_borrow(struct mem_region *const *regions, struct mem_range *const *ranges,
+	void **host, int *status, unsigned n)
+{
+	lender->borrows++;
+	lender->loans += n;
+	for (unsigned i = 0; i < n; i++) {
+		host[i] = fake_host(lender, ranges[i]->addr);
+		ranges[i]->loan = host[i];
+		status[i] = 0;
+	}
+}
+
+static void lend_give_back(struct mem_range *const *ranges, const uint32_t *written, unsigned n)
+{
+	lender->give_backs++;
+	lender->loans -= n;
+	lender->written = written[n - 1];
+}
+
+static bool lend_map_ring(
+	struct mem_region *r, uint64_t offset, size_t len, struct mem_ring_map *map, GError **error)
+{
+	map->host = fake_host(lender, r->desc.guest_addr + offset);
+	map->loan = map->host;
+	lender->loans++;
+	return true;
+}
+
+static void lend_unmap_ring(struct mem_ring_map *map)
+{
+	lender->loans--;
+}
+
+static const struct mem_type lending_type = {
+	.name = "lending",
+	.match = lend_match,
+	.map = lend_map,
+	.unmap = lend_unmap,
+	.borrow = lend_borrow,
+	.give_back = lend_give_back,
+	.map_ring = lend_map_ring,
+	.unmap_ring = lend_unmap_ring,
+};
+static const struct mem_type *const lending_types[] = { &lending_type, NULL };
+
+/* The owner of the queue. */
+
+static void on_call(void *opaque)
+{
+	struct fake *f = opaque;
+
+	f->calls++;
+}
+
+static void on_broken(void *opaque, const char *reason)
+{
+	struct fake *f = opaque;
+
+	f->breaks++;
+	g_strlcpy(f->reason, reason, sizeof(f->reason));
+}
+
+static const struct vq_hooks hooks = { .call = on_call, .broken = on_broken };
+
+/* In the file, the second region comes first. */
+void *fake_host(struct fake *f, uint64_t guest_addr)
+{
+	uint64_t offset = guest_addr - GUEST_ADDR;
+
+	return f->host + (offset + REGION_BYTES) % (REGIONS * REGION_BYTES);
+}
+
+uint64_t fake_user(uint64_t guest_addr)
+{
+	return guest_addr + USER_OFFSET;
+}
+
+void fake_open(struct fake *f, bool lend)
+{
+	struct mem_region_desc desc[REGIONS];
+	int fds[REGIONS];
+
+	*f = (struct fake){ .lend = lend, .fds = count_fds() };
+	f->memfd = memfd_create("fake guest", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(f->memfd, REGIONS * REGION_BYTES), 0);
+	f->host =
+		mmap(NULL, REGIONS * REGION_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, f->memfd, 0);
+	assert_ptr_not_equal(f->host, MAP_FAILED);
+	for (unsigned i = 0; i < REGIONS; i++) {
+		fds[i] = f->memfd;
+		desc[i] = (struct mem_region_desc){
+			.guest_addr = GUEST_ADDR + i * REGION_BYTES,
+			.size = REGION_BYTES,
+			.user_addr = fake_user(GUEST_ADDR + i * REGION_BYTES),
+			.mmap_offset = (1 - i) * REGION_BYTES,
+		};
+	}
+	lender = f;
+	f->mem = lend ? guest_mem_new_with_types(lending_types) : guest_mem_new();
+	assert_true(guest_mem_set(f->mem, desc, fds, REGIONS, NULL));
+	f->q = vq_new(3, f->mem, &hooks, f);
+}
+
+void fake_layout(struct fake *f, unsigned size, uint64_t features)
+{
+	uint64_t desc = GUEST_ADDR, avail = desc + 0x80000, used = avail + 0x20000;
+
+	f->setup = (struct vq_setup){
+		.size = size,
+		.features = features,
+		.desc = fake_user(desc),
+		.avail = fake_user(avail),
+		.used = fake_user(used),
+	};
+	f->desc = fake_host(f, desc);
+	f->avail = fake_host(f, avail);
+	f->used = fake_host(f, used);
+	memset(f->desc, 0, DATA_ADDR - desc);
+	f->seen = 0;
+}
+
+void fake_vq_start(struct fake *f)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (!vq_start(f->q, &f->setup, &error))
+		fail_msg("vq_start: %s", error->message);
+}
+
+void fake_start(struct fake *f, bool lend, unsigned size, uint64_t features)
+{
+	fake_open(f, lend);
+	fake_layout(f, size, features);
+	fake_vq_start(f);
+}
+
+unsigned fake_lots_out(const struct fake *f)
+{
+	return f->q->borrower.lots_out;
+}
+
+uint32_t fake_vq_stop(struct fake *f)
+{
+	uint32_t base = vq_stop(f->q);
+
+	assert_int_equal(fake_lots_out(f), 0);
+	assert_int_equal(f->loans, 0);
+	assert_int_equal(f->q->pool_bytes, 0);
+	assert_int_equal(f->q->desc_used, 0);
+	return base;
+}
+
+void fake_close(struct fake *f)
+{
+	if (vq_is_started(f->q))
+		fake_vq_stop(f);
+	vq_free(f->q);
+	guest_mem_free(f->mem);
+	munmap(f->host, REGIONS * REGION_BYTES);
+	close(f->memfd);
+	assert_int_equal(count_fds(), f->fds);
+}
+
+static struct vring_desc make_desc(uint64_t addr, uint32_t len, uint16_t flags, uint16_t next)
+{
+	return (struct vring_desc){
+		.addr = htole64(addr),
+		.len = htole32(len),
+		.flags = htole16(flags),
+		.next = htole16(next),
+	};
+}
+
+void fake_desc(
+	struct fake *f, unsigned i, uint64_t addr, uint32_t len, uint16_t flags, uint16_t next)
+{
+	f->desc[i] = make_desc(addr, len, flags, next);
+}
+
+void fake_table(struct fake *f, uint64_t table, unsigned i, uint64_t addr, uint32_t len,
+	uint16_t flags, uint16_t next)
+{
+	struct vring_desc d = make_desc(addr, len, flags, next);
+
+	/* Byte by byte: the entry may straddle the border. */
+	for (unsigned k = 0; k < sizeof(d); k++)
+		*(uint8_t *)fake_host(f, table + i * sizeof(d) + k) = ((uint8_t *)&d)[k];
+}
+
+void fake_avail(struct fake *f, uint16_t head)
+{
+	uint16_t idx = shm_load16(&f->avail->idx);
+
+	shm_store16(&f->avail->ring[idx % f->setup.size], head);
+	shm_store16_release(&f->avail->idx, idx + 1);
+}
+
+void fake_request(struct fake *f, uint16_t i)
+{
+	fake_desc(f, i, DATA_ADDR + 16 * i, 16, VRING_DESC_F_WRITE, 0);
+	fake_avail(f, i);
+}
+
+bool fake_reap(struct fake *f, uint32_t *id, uint32_t *len)
+{
+	const struct vring_used_elem *e = &f->used->ring[f->seen % f->setup.size];
+
+	if (shm_load16_acquire(&f->used->idx) == f->seen)
+		return false;
+	*id = shm_load32(&e->id);
+	*len = shm_load32(&e->len);
+	f->seen++;
+	return true;
+}
+
+unsigned fake_reap_all(struct fake *f)
+{
+	uint32_t id, len;
+	unsigned n = 0;
+
+	while (fake_reap(f, &id, &len))
+		n++;
+	return n;
+}
+
+uint16_t *fake_used_event(struct fake *f)
+{
+	return &f->avail->ring[f->setup.size];
+}
+
+uint16_t *fake_avail_event(struct fake *f)
+{
+	return (uint16_t *)&f->used->ring[f->setup.size];
+}
+
+unsigned fake_serve(struct fake *f)
+{
+	unsigned n = 0;
+
+	do {
+		vq_burst_begin(f->q);
+		for (;;) {
+			g_autoptr(vq_chain) c = vq_pop(f->q);
+
+			if (!c)
+				break;
+			iov_push(&c->in, "x", 1);
+			n++;
+		}
+	} while (vq_burst_end(f->q) == VQ_MORE);
+	return n;
+}

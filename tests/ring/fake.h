@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A driver without manners: it writes split rings byte by byte, honest or not, into a memfd that a
+ * vq serves. Guest addresses, user addresses and the mapping here all differ.
+ *
+ * Memory is two regions that follow each other for the guest and not for the host. With lend, each
+ * borrow maps (as grants do) and is counted.
+ */
+#pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <glib.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
+
+#include "ring/vq_engine.h"
+
+#define FEATURE(bit) (UINT64_C(1) << (bit))
+#define EVENT_IDX FEATURE(VIRTIO_RING_F_EVENT_IDX)
+#define INDIRECT FEATURE(VIRTIO_RING_F_INDIRECT_DESC)
+#define IN_ORDER FEATURE(VIRTIO_F_IN_ORDER)
+
+#define REGION_BYTES (4u << 20)
+#define REGIONS 2
+#define GUEST_ADDR UINT64_C(0x100000)
+#define DATA_ADDR (GUEST_ADDR + (1u << 20)) /* free for a test's buffers */
+#define BORDER_ADDR (GUEST_ADDR + REGION_BYTES) /* where the second region begins */
+#define END_ADDR (BORDER_ADDR + REGION_BYTES)
+
+struct fake {
+	unsigned fds;
+	int memfd;
+	uint8_t *host;
+	bool lend;
+	struct guest_mem *mem;
+	struct vq *q;
+	struct vq_setup setup;
+
+	/* The driver's view, valid after fake_layout(). */
+	struct vring_desc *desc;
+	struct vring_avail *avail;
+	struct vring_used *used;
+	uint16_t seen; /* used entries reaped */
+
+	/* What happened. */
+	unsigned calls, breaks;
+	char reason[256];
+	unsigned borrows, give_backs; /* calls to the memory type, with lend */
+	int loans; /* ranges out, with lend */
+	uint32_t written; /* what the last give back said was written, with lend */
+};
+
+/* Makes memory and a stopped queue. */
+void fake_open(struct fake *f, bool lend);
+/* As fake_open(), with zeroed rings in default places, started. */
+void fake_start(struct fake *f, bool lend, unsigned size, uint64_t features);
+/* Stops it if need be; checks that no loan and no fd leaked. */
+void fake_close(struct fake *f);
+
+/* Default places for a ring of this size and these features: into f->setup, zeroed. */
+void fake_layout(struct fake *f, unsigned size, uint64_t features);
+/* vq_start() of f->setup, which must work. */
+void fake_vq_start(struct fake *f);
+/* vq_stop(), then no loan may be out. */
+uint32_t fake_vq_stop(struct fake *f);
+/* The host address of a guest address. */
+void *fake_host(struct fake *f, uint64_t guest_addr);
+/* The user address of a guest address. */
+uint64_t fake_user(uint64_t guest_addr);
+
+void fake_desc(
+	struct fake *f, unsigned i, uint64_t addr, uint32_t len, uint16_t flags, uint16_t next);
+/* Writes entry i of an indirect table at a guest address. */
+void fake_table(struct fake *f, uint64_t table, unsigned i, uint64_t addr, uint32_t len,
+	uint16_t flags, uint16_t next);
+/* The next available entry is head; published. */
+void fake_avail(struct fake *f, uint16_t head);
+/* Descriptor i: 16 bytes for the device to write, and available. */
+void fake_request(struct fake *f, uint16_t i);
+/* The next used entry, if any. */
+bool fake_reap(struct fake *f, uint32_t *id, uint32_t *len);
+/* How many used entries are new; reaps them. */
+unsigned fake_reap_all(struct fake *f);
+uint16_t *fake_used_event(struct fake *f);
+uint16_t *fake_avail_event(struct fake *f);
+
+/* A device that writes one byte to every request, in one burst after the other; how many. */
+unsigned fake_serve(struct fake *f);
+/* Loans of the queue that are out. */
+unsigned fake_lots_out(const struct fake *f);

@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Everything a driver can get wrong in a chain: each breaks the queue, says why, loses nothing. */
+#include "fake.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/util.h"
+
+#define NEXT VRING_DESC_F_NEXT
+#define WRITE VRING_DESC_F_WRITE
+#define IND VRING_DESC_F_INDIRECT
+#define RING 8
+#define TABLE (DATA_ADDR + 0x10000)
+
+/* Descriptors 2 to 6 are free for the bad one. */
+static void head_outside(struct fake *f)
+{
+	fake_avail(f, RING);
+}
+
+static void head_far_outside(struct fake *f)
+{
+	fake_avail(f, 65535);
+}
+
+static void next_outside(struct fake *f)
+{
+	fake_desc(f, 2, DATA_ADDR, 4, NEXT, RING);
+	fake_avail(f, 2);
+}
+
+static void loops_on_itself(struct fake *f)
+{
+	fake_desc(f, 2, DATA_ADDR, 4, NEXT, 2);
+	fake_avail(f, 2);
+}
+
+static void loops_over_three(struct fake *f)
+{
+	fake_desc(f, 2, DATA_ADDR, 4, NEXT, 3);
+	fake_desc(f, 3, DATA_ADDR, 4, NEXT, 4);
+	fake_desc(f, 4, DATA_ADDR, 4, NEXT, 2);
+	fake_avail(f, 2);
+}
+
+static void readable_last(struct fake *f)
+{
+	fake_desc(f, 2, DATA_ADDR, 4, NEXT | WRITE, 5);
+	fake_desc(f, 5, DATA_ADDR, 4, 0, 0);
+	fake_avail(f, 2);
+}
+
+static void readable_last_and_empty(struct fake *f)
+{
+	fake_desc(f, 2, DATA_ADDR, 0, NEXT | WRITE, 5);
+	fake_desc(f, 5, DATA_ADDR, 0, 0, 0);
+	fake_avail(f, 2);
+}
+
+static void too_long(struct fake *f)
+{
+	fake_desc(f, 2, DATA_ADDR, UINT32_MAX, NEXT, 3);
+	fake_desc(f, 3, DATA_ADDR, 1, WRITE, 0);
+	fake_avail(f, 2);
+}
+
+static void outside_memory(struct fake *f)
+{
+	fake_desc(f, 2, END_ADDR - 8, 16, 0, 0);
+	fake_avail(f, 2);
+}
+
+static void second_outside_memory(struct fake *f)
+{
+	fake_desc(f, 2, DATA_ADDR, 16, NEXT, 3);
+	fake_desc(f, 3, 0xdead000, 17, WRITE | NEXT, 4);
+	fake_desc(f, 4, DATA_ADDR, 16, WRITE, 0);
+	fake_avail(f, 2);
+}
+
+static void wraps_around(struct fake *f)
+{
+	fake_desc(f, 2, UINT64_MAX - 3, 16, 0, 0);
+	fake_avail(f, 2);
+}
+
+static void huge(struct fake *f)
+{
+	fake_desc(f, 2, GUEST_ADDR, UINT32_MAX, WRITE, 0);
+	fake_avail(f, 2);
+}
+
+static void indirect(struct fake *f)
+{
+	fake_table(f, TABLE, 0, DATA_ADDR, 4, WRITE, 0);
+	fake_desc(f, 2, TABLE, 16, IND, 0);
+	fake_avail(f, 2);
+}
+
+static void indirect_and_next(struct fake *f)
+{
+	fake_desc(f, 2, TABLE, 16, IND | NEXT, 3);
+	fake_desc(f, 3, DATA_ADDR, 16, WRITE, 0);
+	fake_avail(f, 2);
+}
+
+static void indirect_empty(struct fake *f)
+{
+	fake_desc(f, 2, TABLE, 0, IND, 0);
+	fake_avail(f, 2);
+}
+
+static void indirect_odd(struct fake *f)
+{
+	fake_desc(f, 2, TABLE, 24, IND, 0);
+	fake_avail(f, 2);
+}
+
+static void indirect_too_long(struct fake *f)
+{
+	fake_desc(f, 2, TABLE, 16 * (VQ_MAX_SIZE + 1), IND, 0);
+	fake_avail(f, 2);
+}
+
+static void indirect_in_indirect(struct fake *f)
+{
+	fake_table(f, TABLE, 0, DATA_ADDR, 4, NEXT, 1);
+	fake_table(f, TABLE, 1, TABLE, 16, IND, 0);
+	fake_desc(f, 2, TABLE, 32, IND, 0);
+	fake_avail(f, 2);
+}
+
+static void indirect_next_outside(struct fake *f)
+{
+	fake_table(f, TABLE, 0, DATA_ADDR, 4, NEXT, 2);
+	fake_desc(f, 2, TABLE, 32, IND, 0);
+	fake_avail(f, 2);
+}
+
+static void indirect_loops(struct fake *f)
+{
+	fake_table(f, TABLE, 0, DATA_ADDR, 4, NEXT, 1);
+	fake_table(f, TABLE, 1, DATA_ADDR, 4, NEXT, 0);
+	fake_desc(f, 2, TABLE, 32, IND, 0);
+	fake_avail(f, 2);
+}
+
+static void indirect_readable_last(struct fake *f)
+{
+	fake_table(f, TABLE, 0, DATA_ADDR, 4, 0, 0);
+	fake_desc(f, 2, DATA_ADDR, 16, WRITE | NEXT, 3);
+	fake_desc(f, 3, TABLE, 16, IND, 0);
+	fake_avail(f, 2);
+}
+
+static void indirect_too_much(struct fake *f)
+{
+	fake_table(f, TABLE, 0, DATA_ADDR, 0x80000000, NEXT, 1);
+	fake_table(f, TABLE, 1, DATA_ADDR, 0x80000000, 0, 0);
+	fake_desc(f, 2, TABLE, 32, IND, 0);
+	fake_avail(f, 2);
+}
+
+static void indirect_outside_memory(struct fake *f)
+{
+	fake_desc(f, 2, END_ADDR - 16, 32, IND, 0);
+	fake_avail(f, 2);
+}
+
+static void indirect_data_outside_memory(struct fake *f)
+{
+	fake_table(f, TABLE, 0, GUEST_ADDR - 1, 2, WRITE, 0);
+	fake_desc(f, 2, TABLE, 16, IND, 0);
+	fake_avail(f, 2);
+}
+
+static const struct {
+	void (*make)(struct fake *f);
+	uint64_t features;
+	const char *reason;
+} cases[] = {
+	{ head_outside, 0, "available entry 2: descriptor 8 is outside the ring of 8" },
+	{ head_far_outside, 0, "available entry 2: descriptor 65535 is outside the ring of 8" },
+	{ next_outside, 0, "descriptor 2: next descriptor 8 is outside the ring of 8" },
+	{ loops_on_itself, 0, "descriptor 2: its chain loops" },
+	{ loops_over_three, 0, "descriptor 2: its chain loops" },
+	{ readable_last, 0, "descriptor 5: readable after a writable one" },
+	{ readable_last_and_empty, 0, "descriptor 5: readable after a writable one" },
+	{ too_long, 0, "descriptor 3: with it the request is longer than 4 GiB" },
+	{ outside_memory, 0,
+		"descriptor 2: the chain from there has a buffer at 0x8ffff8, "
+		"length 16, is not in guest memory" },
+	{ second_outside_memory, 0,
+		"descriptor 2: the chain from there has a buffer at 0xdead000, "
+		"length 17, is not in guest memory" },
+	{ wraps_around, 0, "buffer at 0xfffffffffffffffc, length 16, is not in guest memory" },
+	{ huge, 0, "buffer at 0x100000, length 4294967295, is not in guest memory" },
+	{ indirect, 0, "descriptor 2: indirect, which was not negotiated" },
+	{ indirect_and_next, INDIRECT, "descriptor 2: indirect and not the last of its chain" },
+	{ indirect_empty, INDIRECT, "descriptor 2: indirect table of 0 bytes" },
+	{ indirect_odd, INDIRECT, "descriptor 2: indirect table of 24 bytes" },
+	{ indirect_too_long, INDIRECT, "descriptor 2: indirect table of 32769 entries" },
+	{ indirect_in_indirect, INDIRECT,
+		"descriptor 2, indirect entry 1: names an indirect table itself" },
+	{ indirect_next_outside, INDIRECT,
+		"descriptor 2, indirect entry 0: next entry 2 is outside the table of 2" },
+	{ indirect_loops, INDIRECT, "descriptor 2: the chain in its indirect table loops" },
+	{ indirect_readable_last, INDIRECT,
+		"descriptor 3, indirect entry 0: readable after a writable one" },
+	{ indirect_too_much, INDIRECT,
+		"descriptor 2, indirect entry 1: with it the request is longer than 4 GiB" },
+	{ indirect_outside_memory, INDIRECT,
+		"descriptor 2: the indirect table at 0x8ffff0, length 32, is not in guest memory" },
+	{ indirect_data_outside_memory, INDIRECT,
+		"buffer at 0xfffff, length 2, is not in guest memory" },
+};
+
+static unsigned lines;
+static char line[256];
+
+static void on_log(enum log_level level, const char *text, void *opaque)
+{
+	lines++;
+	g_strlcpy(line, text, sizeof(line));
+}
+
+static void check_reason(const struct fake *f, const char *reason)
+{
+	assert_int_equal(f->breaks, 1);
+	if (!strstr(f->reason, reason))
+		fail_msg("the reason is \"%s\", not \"%s\"", f->reason, reason);
+	assert_true(vq_is_broken(f->q));
+}
+
+/* Two good requests, the bad one and one more. */
+static void make_case(struct fake *f, unsigned i, bool lend)
+{
+	fake_start(f, lend, RING, cases[i].features);
+	fake_request(f, 0);
+	fake_request(f, 1);
+	cases[i].make(f);
+	fake_request(f, 7);
+}
+
+/* What came before it in the batch is served, and the queue can be started anew. */
+static void run_served(unsigned i, bool lend)
+{
+	struct fake f;
+
+	make_case(&f, i, lend);
+	lines = 0;
+	assert_int_equal(fake_serve(&f), 2);
+	check_reason(&f, cases[i].reason);
+	assert_int_equal(lines, 1);
+	assert_non_null(strstr(line, "queue 3: broken: "));
+	assert_non_null(strstr(line, cases[i].reason));
+	assert_int_equal(fake_reap_all(&f), 2);
+	assert_int_equal(fake_lots_out(&f), 0);
+	assert_int_equal(fake_serve(&f), 0);
+	assert_int_equal(fake_reap_all(&f), 0);
+	assert_int_equal(f.breaks, 1);
+	assert_int_equal(fake_vq_stop(&f), 2);
+
+	fake_layout(&f, RING, cases[i].features);
+	fake_vq_start(&f);
+	assert_false(vq_is_broken(f.q));
+	fake_request(&f, 5);
+	assert_int_equal(fake_serve(&f), 1);
+	assert_int_equal(fake_reap_all(&f), 1);
+	fake_close(&f);
+}
+
+/* The device still has what came before it: only memory goes back. */
+static void run_in_flight(unsigned i, bool lend)
+{
+	struct vq_chain *first, *second;
+	struct fake f;
+
+	make_case(&f, i, lend);
+	vq_burst_begin(f.q);
+	first = vq_pop(f.q);
+	second = vq_pop(f.q);
+	assert_non_null(first);
+	assert_non_null(second);
+	assert_null(vq_pop(f.q));
+	check_reason(&f, cases[i].reason);
+	assert_int_equal(fake_lots_out(&f), 2);
+	vq_push(second);
+	vq_push(first);
+	assert_int_equal(vq_burst_end(f.q), VQ_IDLE);
+	assert_int_equal(fake_lots_out(&f), 0);
+	assert_int_equal(fake_reap_all(&f), 0);
+	assert_int_equal(f.calls, 0);
+	fake_close(&f);
+}
+
+static void test_cases(void **state)
+{
+	for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+		run_served(i, false);
+		run_served(i, true);
+		run_in_flight(i, false);
+		run_in_flight(i, true);
+	}
+}
+
+/* The available index runs away; at once, or with requests outstanding. */
+static void test_index_jump(void **state)
+{
+	struct fake f;
+
+	fake_start(&f, false, RING, 0);
+	shm_store16(&f.avail->idx, RING + 1);
+	assert_int_equal(fake_serve(&f), 0);
+	check_reason(&f, "available index jumped from 0 to 9 in a ring of 8");
+	assert_int_equal(fake_vq_stop(&f), 0);
+
+	fake_layout(&f, RING, 0);
+	f.breaks = 0;
+	fake_vq_start(&f);
+	fake_request(&f, 0);
+	assert_int_equal(fake_serve(&f), 1);
+	shm_store16(&f.avail->idx, 0);
+	assert_int_equal(fake_serve(&f), 0);
+	check_reason(&f, "available index jumped from 1 to 0 in a ring of 8");
+	fake_close(&f);
+}
+
+/* One descriptor in two requests: bounds what can be in flight. */
+static void test_shared_descriptor(void **state)
+{
+	struct vq_chain *c[2];
+	struct fake f;
+
+	fake_start(&f, false, 2, 0);
+	fake_request(&f, 0);
+	c[0] = vq_pop(f.q);
+	fake_avail(&f, 0);
+	c[1] = vq_pop(f.q);
+	fake_avail(&f, 0);
+	assert_null(vq_pop(f.q));
+	check_reason(&f, "descriptor 0: its chain loops or runs into other requests");
+	vq_push(c[0]);
+	vq_push(c[1]);
+	fake_close(&f);
+}
+
+/*
+ * A request that names the longest table takes its share of our memory. With all of them doing
+ * so, fetching stops for a while, and goes on with the completions.
+ */
+static void test_pool_limit(void **state)
+{
+	enum { N = 256 };
+	g_autoptr(GPtrArray) held = g_ptr_array_new();
+	struct vq_chain *c;
+	struct fake f;
+	unsigned served;
+
+	fake_start(&f, false, N, INDIRECT);
+	for (unsigned i = 0; i < VQ_MAX_SIZE; i++)
+		fake_table(&f, TABLE, i, DATA_ADDR, 1, WRITE | (i < VQ_MAX_SIZE - 1 ? NEXT : 0),
+			i + 1);
+	for (unsigned i = 0; i < N; i++) {
+		fake_desc(&f, i, TABLE, 16 * VQ_MAX_SIZE, IND, 0);
+		fake_avail(&f, i);
+	}
+	vq_burst_begin(f.q);
+	while ((c = vq_pop(f.q)))
+		g_ptr_array_add(held, c);
+	assert_int_equal(vq_burst_end(f.q), VQ_IDLE);
+	assert_in_range(held->len, 1, N / 2);
+	served = held->len;
+
+	vq_burst_begin(f.q);
+	for (unsigned i = 0; i < held->len; i++) {
+		c = held->pdata[i];
+		assert_int_equal(iov_left(&c->in), VQ_MAX_SIZE);
+		vq_push(c);
+	}
+	assert_int_equal(vq_burst_end(f.q), VQ_MORE);
+	served += fake_serve(&f);
+	assert_int_equal(served, N);
+	assert_int_equal(fake_reap_all(&f), N);
+	assert_int_equal(f.breaks, 0);
+	fake_close(&f);
+}
+
+/* The device's own reason, with requests ready, in flight and completed. */
+static void test_break_by_device(void **state)
+{
+	struct vq_chain *c;
+	struct fake f;
+
+	fake_start(&f, true, RING, 0);
+	for (unsigned i = 0; i < 4; i++)
+		fake_request(&f, i);
+	vq_burst_begin(f.q);
+	vq_push(vq_pop(f.q));
+	c = vq_pop(f.q);
+	vq_break(f.q, "request header is %u bytes long", 3);
+	vq_break(f.q, "another reason");
+	check_reason(&f, "request header is 3 bytes long");
+	assert_int_equal(vq_stats(f.q)->breaks, 1);
+	assert_int_equal(fake_reap_all(&f), 1);
+	assert_int_equal(fake_lots_out(&f), 1);
+	assert_null(vq_pop(f.q));
+	assert_int_equal(vq_in_flight(f.q), 1);
+	vq_unpop(c);
+	assert_int_equal(vq_in_flight(f.q), 0);
+	assert_int_equal(fake_lots_out(&f), 0);
+	assert_int_equal(vq_burst_end(f.q), VQ_IDLE);
+	assert_int_equal(fake_reap_all(&f), 0);
+	assert_int_equal(fake_vq_stop(&f), 1);
+	vq_break(f.q, "not running");
+	assert_int_equal(f.breaks, 1);
+	fake_close(&f);
+}
+
+/* The file shrinks while a request is served: noticed when it is to be published. */
+static void test_poisoned_at_publish(void **state)
+{
+	struct vq_chain *c;
+	struct fake f;
+
+	guest_mem_catch_sigbus(); /* cmocka takes the signal for each test */
+	fake_start(&f, false, RING, EVENT_IDX);
+	fake_request(&f, 0);
+	fake_request(&f, 1);
+	c = vq_pop(f.q);
+	assert_int_equal(ftruncate(f.memfd, 0), 0);
+	iov_push(&c->in, "x", 1);
+	vq_push(c);
+	vq_publish(f.q);
+	check_reason(&f, "the front-end has truncated guest memory");
+	assert_int_equal(fake_lots_out(&f), 0);
+	assert_null(vq_pop(f.q));
+	assert_int_equal(f.calls, 0);
+	fake_close(&f);
+}
+
+/* The file shrinks under the ring: it then reads as zeroes, which is not the reason given. */
+static void test_poisoned_at_pop(void **state)
+{
+	struct fake f;
+
+	guest_mem_catch_sigbus();
+	fake_start(&f, false, RING, 0);
+	fake_request(&f, 0);
+	assert_int_equal(fake_serve(&f), 1);
+	assert_int_equal(ftruncate(f.memfd, REGION_BYTES), 0);
+	assert_null(vq_pop(f.q));
+	check_reason(&f, "the front-end has truncated guest memory");
+	fake_close(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_cases),
+		cmocka_unit_test(test_index_jump),
+		cmocka_unit_test(test_shared_descriptor),
+		cmocka_unit_test(test_pool_limit),
+		cmocka_unit_test(test_break_by_device),
+		cmocka_unit_test(test_poisoned_at_publish),
+		cmocka_unit_test(test_poisoned_at_pop),
+	};
+
+	log_set_sink(on_log, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* When the driver kicks and when it is called, with EVENT_IDX and without. */
+#include "fake.h"
+
+#include "base/util.h"
+#include "ring/vq_impl.h"
+
+static unsigned serve_n(struct fake *f, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct vq_chain *c = vq_pop(f->q);
+
+		if (!c)
+			return i;
+		vq_push(c);
+	}
+	return n;
+}
+
+/* avail_event stands still while the device is busy, and is set when it has found nothing. */
+static void test_avail_event(void **state)
+{
+	struct fake f;
+
+	fake_start(&f, false, 256, EVENT_IDX);
+	*fake_avail_event(&f) = 0x5555;
+	fake_request(&f, 0);
+	vq_burst_begin(f.q);
+	assert_int_equal(serve_n(&f, 1), 1);
+	assert_int_equal(*fake_avail_event(&f), 0x5555);
+	/* The device left it at that: no kick is asked for. */
+	assert_int_equal(vq_burst_end(f.q), VQ_IDLE);
+	assert_int_equal(*fake_avail_event(&f), 0x5555);
+	vq_burst_begin(f.q);
+	assert_null(vq_pop(f.q));
+	assert_int_equal(*fake_avail_event(&f), 0x5555);
+	assert_int_equal(vq_burst_end(f.q), VQ_IDLE);
+	assert_int_equal(*fake_avail_event(&f), 1);
+
+	/* New ones between the last look and going idle are seen. */
+	for (unsigned i = 0; i < 3; i++)
+		fake_request(&f, i);
+	vq_burst_begin(f.q);
+	assert_int_equal(serve_n(&f, 4), 3);
+	fake_request(&f, 3);
+	assert_int_equal(vq_burst_end(f.q), VQ_MORE);
+	assert_int_equal(*fake_avail_event(&f), 4);
+	/* Only once, if the device does not want them. */
+	vq_burst_begin(f.q);
+	assert_int_equal(vq_burst_end(f.q), VQ_IDLE);
+	assert_int_equal(fake_serve(&f), 1);
+	assert_int_equal(*fake_avail_event(&f), 5);
+	fake_close(&f);
+}
+
+static void test_flags(void **state)
+{
+	struct fake f;
+
+	fake_start(&f, false, 256, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(f.used->flags, 0);
+		fake_request(&f, 0);
+		vq_burst_begin(f.q);
+		assert_int_equal(serve_n(&f, 2), 1);
+		assert_int_equal(f.used->flags, VRING_USED_F_NO_NOTIFY);
+		assert_int_equal(vq_burst_end(f.q), VQ_IDLE);
+	}
+	assert_int_equal(f.used->flags, 0);
+	assert_int_equal(f.calls, 2);
+
+	f.avail->flags = VRING_AVAIL_F_NO_INTERRUPT;
+	fake_request(&f, 0);
+	assert_int_equal(fake_serve(&f), 1);
+	assert_int_equal(f.calls, 2);
+	f.avail->flags = 0;
+	fake_request(&f, 0);
+	assert_int_equal(fake_serve(&f), 1);
+	assert_int_equal(f.calls, 3);
+
+	/* A previous owner died busy: asked for again, though nothing is there. */
+	fake_vq_stop(&f);
+	f.used->flags = VRING_USED_F_NO_NOTIFY;
+	f.setup.base = shm_load16(&f.avail->idx);
+	fake_vq_start(&f);
+	assert_int_equal(fake_serve(&f), 0);
+	assert_int_equal(f.used->flags, 0);
+	fake_close(&f);
+}
+
+/* A call is due when the entry that used_event names is among those just published. */
+static void test_used_event(void **state)
+{
+	static const struct {
+		int event; /* relative to the used index before */
+		unsigned n;
+		bool call;
+	} cases[] = {
+		{ 0, 1, true },
+		{ 1, 1, false },
+		{ -1, 1, false },
+		{ 0, 5, true },
+		{ 4, 5, true },
+		{ 5, 5, false },
+		{ -1, 5, false },
+		{ 32767, 5, false },
+		{ -32768, 5, false },
+	};
+	static const uint16_t bases[] = { 0, 100, 65530, 65535, 32767 };
+
+	for (unsigned b = 0; b < G_N_ELEMENTS(bases); b++) {
+		struct fake f;
+
+		fake_open(&f, false);
+		fake_layout(&f, 16, EVENT_IDX);
+		f.setup.base = bases[b];
+		f.avail->idx = f.used->idx = bases[b];
+		fake_vq_start(&f);
+		/* The first one after a start calls, whatever used_event is. */
+		*fake_used_event(&f) = bases[b] + 1000;
+		fake_request(&f, 0);
+		assert_int_equal(fake_serve(&f), 1);
+		assert_int_equal(f.calls, 1);
+		for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+			*fake_used_event(&f) = shm_load16(&f.used->idx) + cases[i].event;
+			for (unsigned n = 0; n < cases[i].n; n++)
+				fake_request(&f, n);
+			f.calls = 0;
+			assert_int_equal(fake_serve(&f), cases[i].n);
+			assert_int_equal(f.calls, cases[i].call);
+		}
+		fake_close(&f);
+	}
+}
+
+/* Both sides sleep by the event indices for more than one turn of 65536: nothing is lost. */
+static void test_long_run(void **state)
+{
+	enum { TOTAL = 150000, RING = 64 };
+	g_autoptr(GRand) rand = g_rand_new_with_seed(7);
+	unsigned added = 0, served = 0, reaped = 0, kicks = 0, calls = 0;
+	bool kicked = true, called = true;
+	struct fake f;
+
+	fake_start(&f, false, RING, EVENT_IDX);
+	while (reaped < TOTAL) {
+		if (called) {
+			uint16_t old = f.avail->idx;
+			unsigned n;
+
+			called = false;
+			reaped += fake_reap_all(&f);
+			*fake_used_event(&f) = f.seen;
+			n = g_rand_int_range(rand, 1, RING - (added - reaped) + 1);
+			for (; n && added < TOTAL; n--, added++)
+				fake_request(&f, added % RING);
+			if (vring_need_event(*fake_avail_event(&f), f.avail->idx, old))
+				kicked = true;
+			kicks += kicked;
+		}
+		if (kicked) {
+			kicked = false;
+			f.calls = 0;
+			served += fake_serve(&f);
+			called = f.calls > 0;
+			calls += f.calls;
+		}
+		if (!kicked && !called)
+			break;
+	}
+	assert_int_equal(served, TOTAL);
+	assert_int_equal(reaped + fake_reap_all(&f), TOTAL);
+	/* One call a wake-up, for a whole burst. */
+	assert_int_equal(calls, kicks);
+	fake_close(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_avail_event),
+		cmocka_unit_test(test_flags),
+		cmocka_unit_test(test_used_event),
+		cmocka_unit_test(test_long_run),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
