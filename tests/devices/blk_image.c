@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See blk_image.h. */
+#include "blk_image.h"
+
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <sys/stat.h>
+#include <cmocka.h>
+
+#define F(bit) (1ull << VIRTIO_BLK_F_##bit)
+/* As Linux negotiates. */
+#define USUAL (F(FLUSH) | F(CONFIG_WCE) | F(DISCARD) | F(WRITE_ZEROES) | F(BLK_SIZE))
+
+char *image_dir, *image_path, *image_arg;
+
+void image_fill(size_t size)
+{
+	g_autofree uint8_t *data = g_malloc(size);
+
+	for (size_t i = 0; i < size; i++)
+		data[i] = i / 512 * 7 + i % 251 + i / 512 / 256 + 1;
+	assert_true(g_file_set_contents(image_path, (char *)data, size, NULL));
+}
+
+void image_read(void *to, uint64_t offset, size_t len)
+{
+	int fd = open(image_path, O_RDONLY | O_CLOEXEC);
+
+	assert_int_equal(pread(fd, to, len, offset), len);
+	close(fd);
+}
+
+blkcnt_t image_blocks(void)
+{
+	struct stat st;
+
+	assert_int_equal(stat(image_path, &st), 0);
+	return st.st_blocks;
+}
+
+int image_setup(void **state)
+{
+	image_fill(IMAGE_SIZE);
+	return core_setup(state);
+}
+
+void image_open(struct core *c, const char *option)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (!core_open(c, &error, image_arg, option, NULL))
+		fail_msg("%s", error->message);
+	core_start(c, USUAL);
+}
+
+const struct virtio_blk_config *image_config(struct core *c)
+{
+	return (const struct virtio_blk_config *)c->device.config;
+}
+
+int image_make_dir(void **state)
+{
+	image_dir = g_dir_make_tmp("virtiod-blk-XXXXXX", NULL);
+	image_path = g_build_filename(image_dir, "image", NULL);
+	image_arg = g_strdup_printf("--blk-file=%s", image_path);
+	return image_dir ? 0 : -1;
+}
+
+int image_remove_dir(void **state)
+{
+	g_unlink(image_path);
+	g_rmdir(image_dir);
+	g_free(image_dir);
+	g_free(image_path);
+	g_free(image_arg);
+	return 0;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A disk image in a file, and virtiod-blk on it, for tests. */
+#pragma once
+
+#include "blk_driver.h"
+
+#define IMAGE_SIZE (1024u * 1024)
+
+extern char *image_dir, *image_path;
+extern char *image_arg; /* the option that names the image */
+
+/* cmocka's setup and teardown of a group, and setup of a test: a new image, and core_setup(). */
+int image_make_dir(void **state);
+int image_remove_dir(void **state);
+int image_setup(void **state);
+
+/* Opens the device on the image with this option (or NULL), and starts a driver like Linux's. */
+void image_open(struct core *c, const char *option);
+const struct virtio_blk_config *image_config(struct core *c);
+
+/* Makes the file anew; every sector differs from every other. */
+void image_fill(size_t size);
+void image_read(void *to, uint64_t offset, size_t len);
+/* How much of it is there: st_blocks. */
+blkcnt_t image_blocks(void);

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* virtiod-blk: what it does to the file, and who else may use it. */
+#include <glib/gstdio.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <cmocka.h>
+
+#include "blk_image.h"
+
+#define F(bit) (1ull << VIRTIO_BLK_F_##bit)
+
+static void test_read_only(void **state)
+{
+	struct virtio_blk_discard_write_zeroes s = { 0, htole32(8), 0 };
+	g_autofree uint8_t *before = g_malloc(IMAGE_SIZE), *after = g_malloc(IMAGE_SIZE);
+	struct core *c = *state;
+	uint8_t data[512];
+
+	assert_int_equal(chmod(image_path, 0400), 0);
+	image_open(c, "--read-only");
+	assert_int_equal(c->device.features & F(RO), F(RO));
+	assert_int_equal(c->device.features & (F(DISCARD) | F(WRITE_ZEROES)), 0);
+	image_read(before, 0, IMAGE_SIZE);
+	memset(data, 0, sizeof(data));
+	assert_int_equal(blk_request(c, VIRTIO_BLK_T_OUT, 0, data, 512), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(
+		blk_request(c, VIRTIO_BLK_T_DISCARD, 0, &s, sizeof(s)), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(
+		blk_request(c, VIRTIO_BLK_T_WRITE_ZEROES, 0, &s, sizeof(s)), VIRTIO_BLK_S_IOERR);
+	image_read(after, 0, IMAGE_SIZE);
+	assert_memory_equal(before, after, IMAGE_SIZE);
+	assert_int_equal(blk_request(c, VIRTIO_BLK_T_IN, 0, data, 512), VIRTIO_BLK_S_OK);
+	assert_memory_equal(before, data, 512);
+	assert_int_equal(blk_request(c, VIRTIO_BLK_T_FLUSH, 0, NULL, 0), VIRTIO_BLK_S_OK);
+}
+
+/* The file is cut behind the device's back: reads end in an error, with nothing undefined. */
+static void test_truncated(void **state)
+{
+	struct core *c = *state;
+	uint8_t data[2048], want[2048] = { 0 };
+
+	image_open(c, NULL);
+	assert_int_equal(truncate(image_path, 10 * 512 + 100), 0);
+	assert_int_equal(blk_request(c, VIRTIO_BLK_T_IN, 8, data, 2048), VIRTIO_BLK_S_IOERR);
+	image_read(want, 8 * 512, 2 * 512 + 100);
+	assert_memory_equal(data, want, 2048);
+	assert_non_null(strstr(c->log, image_path));
+	assert_non_null(strstr(c->log, "offset 4096"));
+}
+
+static uint8_t segments(
+	struct core *c, uint32_t type, const struct virtio_blk_discard_write_zeroes *s, unsigned n)
+{
+	return blk_request(c, type, 0, (void *)s, n * sizeof(*s));
+}
+
+static void test_discard(void **state)
+{
+	const struct virtio_blk_discard_write_zeroes two[] = {
+		{ htole64(8), htole32(512), 0 },
+		{ htole64(1024), htole32(256), 0 },
+	};
+	struct core *c = *state;
+	uint8_t before[512], after[512];
+	blkcnt_t blocks = image_blocks();
+
+	image_open(c, NULL);
+	assert_int_equal(segments(c, VIRTIO_BLK_T_DISCARD, two, 2), VIRTIO_BLK_S_OK);
+	assert_true(image_blocks() < blocks);
+	/* The neighbours, compared with a new image: the device has the old file. */
+	image_fill(IMAGE_SIZE);
+	image_read(before, 7 * 512, 512);
+	assert_int_equal(blk_request(c, VIRTIO_BLK_T_IN, 7, after, 512), 0);
+	assert_memory_equal(before, after, 512);
+	image_read(before, 520 * 512, 512);
+	assert_int_equal(blk_request(c, VIRTIO_BLK_T_IN, 520, after, 512), 0);
+	assert_memory_equal(before, after, 512);
+}
+
+static void test_bad_segments(void **state)
+{
+	const uint64_t end = IMAGE_SIZE / 512;
+	const struct {
+		uint8_t status;
+		struct virtio_blk_discard_write_zeroes s;
+	} bad[] = {
+		{ VIRTIO_BLK_S_UNSUPP, { 0, htole32(8), htole32(2) } },
+		{ VIRTIO_BLK_S_UNSUPP, { 0, htole32(8), htole32(0x80000000) } },
+		{ VIRTIO_BLK_S_IOERR, { 0, htole32(end + 1), 0 } },
+		{ VIRTIO_BLK_S_IOERR, { 0, htole32(UINT32_MAX), 0 } },
+		{ VIRTIO_BLK_S_IOERR, { htole64(end), htole32(1), 0 } },
+		{ VIRTIO_BLK_S_IOERR, { htole64(UINT64_MAX), htole32(2), 0 } },
+		{ VIRTIO_BLK_S_IOERR, { htole64(end + 1), 0, 0 } },
+	};
+	g_autofree uint8_t *before = g_malloc(IMAGE_SIZE), *after = g_malloc(IMAGE_SIZE);
+	struct virtio_blk_discard_write_zeroes list[33] = { { 0, htole32(8), 0 } };
+	struct core *c = *state;
+
+	image_open(c, NULL);
+	image_read(before, 0, IMAGE_SIZE);
+	for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
+		list[1] = bad[i].s;
+		/* One bad segment spoils the list: the good one before it is not done. */
+		assert_int_equal(segments(c, VIRTIO_BLK_T_DISCARD, list, 2), bad[i].status);
+		assert_int_equal(
+			segments(c, VIRTIO_BLK_T_WRITE_ZEROES, &bad[i].s, 1), bad[i].status);
+	}
+	list[1] = (struct virtio_blk_discard_write_zeroes){ 0, htole32(8), htole32(1) };
+	assert_int_equal(segments(c, VIRTIO_BLK_T_DISCARD, list, 2), VIRTIO_BLK_S_UNSUPP);
+	for (unsigned i = 0; i < 33; i++)
+		list[i] = (struct virtio_blk_discard_write_zeroes){ htole64(i), htole32(1), 0 };
+	assert_int_equal(segments(c, VIRTIO_BLK_T_DISCARD, list, 33), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(segments(c, VIRTIO_BLK_T_WRITE_ZEROES, list, 2), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(blk_request(c, VIRTIO_BLK_T_DISCARD, 0, list, 15), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(blk_request(c, VIRTIO_BLK_T_DISCARD, 0, list, 17), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(blk_request(c, VIRTIO_BLK_T_DISCARD, 0, NULL, 0), VIRTIO_BLK_S_IOERR);
+	image_read(after, 0, IMAGE_SIZE);
+	assert_memory_equal(before, after, IMAGE_SIZE);
+}
+
+static void zero_and_check(struct core *c, uint32_t flags)
+{
+	const struct virtio_blk_discard_write_zeroes s = { htole64(8), htole32(512),
+		htole32(flags) };
+	g_autofree uint8_t *want = g_malloc(IMAGE_SIZE), *is = g_malloc(IMAGE_SIZE);
+
+	image_read(want, 0, IMAGE_SIZE);
+	memset(want + 8 * 512, 0, 512 * 512);
+	assert_int_equal(segments(c, VIRTIO_BLK_T_WRITE_ZEROES, &s, 1), VIRTIO_BLK_S_OK);
+	image_read(is, 0, IMAGE_SIZE);
+	assert_memory_equal(want, is, IMAGE_SIZE);
+}
+
+static void test_write_zeroes(void **state)
+{
+	struct core *c = *state;
+	blkcnt_t blocks = image_blocks();
+
+	image_open(c, NULL);
+	zero_and_check(c, 0);
+	assert_true(image_blocks() >= blocks);
+	assert_string_equal(c->log, "");
+}
+
+static void test_write_zeroes_unmap(void **state)
+{
+	struct core *c = *state;
+	blkcnt_t blocks = image_blocks();
+
+	image_open(c, NULL);
+	zero_and_check(c, VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP);
+	assert_true(image_blocks() < blocks);
+}
+
+static void test_resize(void **state)
+{
+	struct core *c = *state;
+	uint8_t data[512] = { 1 };
+
+	image_open(c, NULL);
+	virtio_device_ops.reload(&c->device);
+	assert_int_equal(c->config_changes, 0);
+
+	assert_int_equal(truncate(image_path, 2 * IMAGE_SIZE), 0);
+	assert_int_equal(
+		blk_request(c, VIRTIO_BLK_T_OUT, IMAGE_SIZE / 512, data, 512), VIRTIO_BLK_S_IOERR);
+	virtio_device_ops.reload(&c->device);
+	assert_int_equal(c->config_changes, 1);
+	assert_int_equal(le64toh(image_config(c)->capacity), 2 * IMAGE_SIZE / 512);
+	assert_int_equal(
+		blk_request(c, VIRTIO_BLK_T_OUT, IMAGE_SIZE / 512, data, 512), VIRTIO_BLK_S_OK);
+
+	assert_int_equal(truncate(image_path, 512), 0);
+	virtio_device_ops.reload(&c->device);
+	assert_int_equal(c->config_changes, 2);
+	assert_int_equal(le64toh(image_config(c)->capacity), 1);
+	assert_int_equal(blk_request(c, VIRTIO_BLK_T_IN, 1, data, 512), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(blk_request(c, VIRTIO_BLK_T_IN, 0, data, 512), VIRTIO_BLK_S_OK);
+}
+
+/* What another process that serves the image in this mode is told; "" if it may. */
+static char *try_elsewhere(struct core *here, const char *option)
+{
+	char answer[512] = "";
+	int pipe_fd[2], status;
+	ssize_t len;
+	pid_t pid;
+
+	assert_int_equal(pipe(pipe_fd), 0);
+	pid = fork();
+	if (pid == 0) {
+		g_autoptr(GError) error = NULL;
+		struct core c = { 0 };
+
+		/* The parent keeps the file open, and so the locks. */
+		if (here->device.data)
+			core_close(here);
+		if (!core_open(&c, &error, image_arg, option, NULL))
+			(void)!write(pipe_fd[1], error->message, strlen(error->message));
+		_exit(0);
+	}
+	close(pipe_fd[1]);
+	len = read(pipe_fd[0], answer, sizeof(answer) - 1);
+	assert_true(len >= 0);
+	close(pipe_fd[0]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	return g_strdup(answer);
+}
+
+static void assert_refused(struct core *c, const char *option)
+{
+	g_autofree char *answer = try_elsewhere(c, option);
+
+	assert_non_null(strstr(answer, image_path));
+	assert_non_null(strstr(answer, "another virtiod-blk or QEMU"));
+}
+
+static void assert_allowed(struct core *c, const char *option)
+{
+	g_autofree char *answer = try_elsewhere(c, option);
+
+	assert_string_equal(answer, "");
+}
+
+static void test_lock_writer(void **state)
+{
+	struct core *c = *state;
+
+	assert_allowed(c, NULL);
+	image_open(c, NULL);
+	assert_refused(c, NULL);
+	assert_refused(c, "--read-only");
+	core_stop(c);
+	core_close(c);
+	assert_allowed(c, NULL);
+}
+
+static void test_lock_reader(void **state)
+{
+	struct core *c = *state;
+
+	image_open(c, "--read-only");
+	assert_allowed(c, "--read-only");
+	assert_refused(c, NULL);
+}
+
+/* True if qemu-img lets itself read the image_path; its stderr goes to *err. */
+static bool qemu_reads(char **err)
+{
+	g_autofree char *copy = g_strconcat(image_path, ".copy", NULL);
+	char *argv[] = { "qemu-img", "convert", "-f", "raw", "-O", "raw", image_path, copy, NULL };
+	int status;
+
+	assert_true(g_spawn_sync(
+		NULL, argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, err, &status, NULL));
+	g_unlink(copy);
+	return status == 0;
+}
+
+/* The same with QEMU on the other side. */
+static void test_lock_qemu(void **state)
+{
+	g_autofree char *qemu_img = g_find_program_in_path("qemu-img"), *err = NULL, *err2 = NULL;
+	struct core *c = *state;
+
+	if (!qemu_img)
+		skip();
+	image_open(c, NULL);
+	assert_false(qemu_reads(&err));
+	assert_non_null(strstr(err, "Failed to get shared \"write\" lock"));
+	core_stop(c);
+	core_close(c);
+	assert_true(core_open(c, NULL, image_arg, "--read-only", NULL));
+	assert_true(qemu_reads(&err2));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, image_setup, core_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_read_only),
+		TEST(test_truncated),
+		TEST(test_discard),
+		TEST(test_bad_segments),
+		TEST(test_write_zeroes),
+		TEST(test_write_zeroes_unmap),
+		TEST(test_resize),
+		TEST(test_lock_writer),
+		TEST(test_lock_reader),
+		TEST(test_lock_qemu),
+	};
+
+	return cmocka_run_group_tests(tests, image_make_dir, image_remove_dir);
+}

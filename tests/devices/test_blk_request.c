@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * virtiod-blk on an image that only exists here: when it is synced, and what becomes of the host's
+ * errors.
+ */
+#include <errno.h>
+#include <linux/virtio_ring.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "blk_driver.h"
+#include "daemon/devices/blk_file.h"
+
+#define F(bit) (1ull << VIRTIO_BLK_F_##bit)
+
+/* The fake image: what is done to it, in order, as letters; what it answers. */
+static struct {
+	GString *done;
+	int result, sync_result;
+} image;
+
+static int note(char letter, int result)
+{
+	g_string_append_c(image.done, letter);
+	return result;
+}
+
+bool blk_file_open(struct blk_file *f, const char *path, bool read_only, GError **error)
+{
+	f->path = g_strdup(path);
+	f->size = 1 << 20;
+	f->logical_block = f->physical_block = f->min_io = 512;
+	return true;
+}
+
+void blk_file_close(struct blk_file *f)
+{
+	g_clear_pointer(&f->path, g_free);
+}
+
+bool blk_file_update_size(struct blk_file *f, GError **error)
+{
+	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_IO, "no size");
+	return false;
+}
+
+int blk_file_read(const struct blk_file *f, struct iov_cursor *in, uint64_t offset)
+{
+	return note('R', image.result);
+}
+
+int blk_file_write(const struct blk_file *f, struct iov_cursor *out, uint64_t offset)
+{
+	iov_skip(out, iov_left(out));
+	return note('W', image.result);
+}
+
+int blk_file_sync(struct blk_file *f)
+{
+	return note('S', image.sync_result);
+}
+
+int blk_file_discard(const struct blk_file *f, uint64_t offset, uint64_t len)
+{
+	return note('D', image.result);
+}
+
+int blk_file_write_zeroes(const struct blk_file *f, uint64_t offset, uint64_t len, bool unmap)
+{
+	return note(unmap ? 'U' : 'Z', image.result);
+}
+
+static const struct virtio_blk_discard_write_zeroes one_sector = { 0, 1, 0 };
+
+static int setup(void **state)
+{
+	int r = core_setup(state);
+
+	image.done = g_string_new(NULL);
+	image.result = image.sync_result = 0;
+	return r;
+}
+
+static int teardown(void **state)
+{
+	g_string_free(image.done, TRUE);
+	return core_teardown(state);
+}
+
+static void begin(struct core *c, uint64_t features, uint8_t wce)
+{
+	assert_true(core_open(c, NULL, "--blk-file=fake", NULL));
+	((struct virtio_blk_config *)c->device.config)->wce = wce;
+	core_start(c, features);
+}
+
+static struct request *add_write(struct core *c)
+{
+	uint8_t data[512] = { 0 };
+
+	return blk_add(c, VIRTIO_BLK_T_OUT, 0, data, sizeof(data));
+}
+
+static void assert_done(const char *want)
+{
+	assert_string_equal(image.done->str, want);
+	g_string_truncate(image.done, 0);
+}
+
+/* Three writes and a read in one burst. */
+static void burst(struct core *c, uint8_t write_status)
+{
+	struct request *w[3], *r;
+
+	w[0] = add_write(c);
+	w[1] = add_write(c);
+	r = blk_add(c, VIRTIO_BLK_T_IN, 0, NULL, 512);
+	w[2] = add_write(c);
+	core_kick(c);
+	blk_reap(c);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(blk_status_of(c, w[i]), write_status);
+	assert_int_equal(blk_status_of(c, r), VIRTIO_BLK_S_OK);
+}
+
+static void test_writeback(void **state)
+{
+	struct core *c = *state;
+
+	begin(c, F(FLUSH) | F(CONFIG_WCE), 1);
+	burst(c, VIRTIO_BLK_S_OK);
+	assert_done("WWRW");
+	assert_int_equal(blk_request(c, VIRTIO_BLK_T_FLUSH, 0, NULL, 0), VIRTIO_BLK_S_OK);
+	assert_done("S");
+}
+
+/* The driver cannot see wce: FLUSH alone means writeback. */
+static void test_flush_only(void **state)
+{
+	struct core *c = *state;
+
+	begin(c, F(FLUSH), 0);
+	burst(c, VIRTIO_BLK_S_OK);
+	assert_done("WWRW");
+}
+
+static void test_wce_off(void **state)
+{
+	struct core *c = *state;
+
+	begin(c, F(FLUSH) | F(CONFIG_WCE), 0);
+	burst(c, VIRTIO_BLK_S_OK);
+	assert_done("WWRWS");
+}
+
+static void test_no_flush(void **state)
+{
+	struct core *c = *state;
+
+	begin(c, 0, 1);
+	burst(c, VIRTIO_BLK_S_OK);
+	assert_done("WWRWS");
+	/* Zeroes are data; a discard leaves none. */
+	blk_request(c, VIRTIO_BLK_T_WRITE_ZEROES, 0, (void *)&one_sector, sizeof(one_sector));
+	assert_done("ZS");
+	blk_request(c, VIRTIO_BLK_T_DISCARD, 0, (void *)&one_sector, sizeof(one_sector));
+	assert_done("D");
+	blk_request(c, VIRTIO_BLK_T_IN, 0, NULL, 0);
+	assert_done("R");
+}
+
+/* In writethrough mode no write is complete before its sync. */
+static void test_complete_after_sync(void **state)
+{
+	struct core *c = *state;
+	struct request *w;
+
+	begin(c, F(FLUSH) | F(CONFIG_WCE), 0);
+	w = add_write(c);
+	image.sync_result = -EIO;
+	core_kick(c);
+	blk_reap(c);
+	assert_int_equal(blk_status_of(c, w), VIRTIO_BLK_S_IOERR);
+	assert_done("WS");
+	assert_non_null(strstr(c->log, "cannot flush 'fake'"));
+
+	burst(c, VIRTIO_BLK_S_IOERR);
+	assert_int_equal(blk_request(c, VIRTIO_BLK_T_FLUSH, 0, NULL, 0), VIRTIO_BLK_S_IOERR);
+}
+
+/* More writes than wait for one sync: none is lost. */
+static void test_many_writes(void **state)
+{
+	struct core *c = *state;
+	unsigned writes = 0, syncs = 0;
+	struct request *w[100];
+
+	assert_true(core_open(c, NULL, "--blk-file=fake", NULL));
+	core_start(c, 1ull << VIRTIO_RING_F_INDIRECT_DESC);
+	for (unsigned i = 0; i < G_N_ELEMENTS(w); i++)
+		w[i] = add_write(c);
+	core_kick(c);
+	blk_reap(c);
+	for (unsigned i = 0; i < G_N_ELEMENTS(w); i++)
+		assert_int_equal(blk_status_of(c, w[i]), VIRTIO_BLK_S_OK);
+	for (const char *p = image.done->str; *p; p++) {
+		writes += *p == 'W';
+		syncs += *p == 'S';
+	}
+	assert_int_equal(writes, G_N_ELEMENTS(w));
+	assert_in_range(syncs, 1, 20);
+	assert_int_equal(image.done->str[image.done->len - 1], 'S');
+}
+
+static void test_host_errors(void **state)
+{
+	struct core *c = *state;
+	uint8_t data[512] = { 0 };
+
+	begin(c, F(FLUSH), 1);
+	image.result = -ENOSPC;
+	assert_int_equal(blk_request(c, VIRTIO_BLK_T_OUT, 3, data, 512), VIRTIO_BLK_S_IOERR);
+	assert_non_null(strstr(c->log, "cannot write 'fake' at offset 1536: No space left"));
+	image.result = -EIO;
+	assert_int_equal(blk_request(c, VIRTIO_BLK_T_IN, 5, data, 512), VIRTIO_BLK_S_IOERR);
+	assert_non_null(strstr(c->log, "cannot read 'fake' at offset 2560: Input/output error"));
+	assert_int_equal(blk_request(c, VIRTIO_BLK_T_DISCARD, 0, (void *)&one_sector, 16),
+		VIRTIO_BLK_S_IOERR);
+	image.result = -EOPNOTSUPP;
+	assert_int_equal(blk_request(c, VIRTIO_BLK_T_DISCARD, 0, (void *)&one_sector, 16),
+		VIRTIO_BLK_S_UNSUPP);
+	assert_null(c->broken);
+}
+
+/* A disk that fails for every request does not fill the log. */
+static void test_log_limit(void **state)
+{
+	struct core *c = *state;
+	unsigned lines = 0;
+	uint8_t data[512];
+
+	begin(c, F(FLUSH), 1);
+	image.result = -EIO;
+	for (unsigned i = 0; i < 100; i++)
+		blk_request(c, VIRTIO_BLK_T_IN, 0, data, 512);
+	for (const char *p = c->log; *p; p++)
+		lines += *p == '\n';
+	assert_in_range(lines, 1, 25);
+}
+
+static void test_zero_flags(void **state)
+{
+	struct virtio_blk_discard_write_zeroes s = { 0, htole32(1), htole32(1) };
+	struct core *c = *state;
+
+	begin(c, F(FLUSH), 1);
+	assert_int_equal(blk_request(c, VIRTIO_BLK_T_WRITE_ZEROES, 0, &s, 16), VIRTIO_BLK_S_OK);
+	assert_done("U");
+	s.flags = 0;
+	assert_int_equal(blk_request(c, VIRTIO_BLK_T_WRITE_ZEROES, 0, &s, 16), VIRTIO_BLK_S_OK);
+	assert_done("Z");
+	s.num_sectors = 0;
+	assert_int_equal(blk_request(c, VIRTIO_BLK_T_WRITE_ZEROES, 0, &s, 16), VIRTIO_BLK_S_OK);
+	assert_done("");
+}
+
+static void test_reload_fails(void **state)
+{
+	struct core *c = *state;
+	uint64_t capacity;
+
+	begin(c, F(FLUSH), 1);
+	capacity = ((struct virtio_blk_config *)c->device.config)->capacity;
+	virtio_device_ops.reload(&c->device);
+	assert_non_null(strstr(c->log, "no size"));
+	assert_int_equal(c->config_changes, 0);
+	assert_int_equal(((struct virtio_blk_config *)c->device.config)->capacity, capacity);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_writeback),
+		TEST(test_flush_only),
+		TEST(test_wce_off),
+		TEST(test_no_flush),
+		TEST(test_complete_after_sync),
+		TEST(test_many_writes),
+		TEST(test_host_errors),
+		TEST(test_log_limit),
+		TEST(test_zero_flags),
+		TEST(test_reload_fails),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* virtiod-rng: sources, the rate limit, and what it does when there is nothing to give. */
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <sys/stat.h>
+#include <cmocka.h>
+
+#include "fake_core.h"
+
+static char *dir;
+
+static char *in_dir(const char *name)
+{
+	return g_build_filename(dir, name, NULL);
+}
+
+/* Makes a buffer of len bytes available; its address. */
+static uint64_t ask(struct core *c, uint32_t len)
+{
+	struct driver_buf buf = { core_alloc(c, len, 0), len };
+
+	assert_int_equal(driver_ring_add(c->ring, &buf, 0, 1, core_host(c, buf.addr)), 0);
+	core_kick(c);
+	return buf.addr;
+}
+
+/* The used length of the one request that is complete; 0: none is. */
+static uint32_t answered(struct core *c)
+{
+	uint32_t len = 0;
+	void *token;
+
+	if (core_reap(c, &token, &len))
+		assert_true(len > 0);
+	return len;
+}
+
+static void open_source(struct core *c, const char *path)
+{
+	g_autofree char *arg = g_strdup_printf("--filename=%s", path);
+	g_autoptr(GError) error = NULL;
+
+	if (!core_open(c, &error, arg, NULL))
+		fail_msg("%s", error->message);
+	core_start(c, 0);
+}
+
+static void test_getrandom(void **state)
+{
+	struct core *c = *state;
+	static const uint8_t zeroes[64];
+	struct driver_buf buf[3];
+	uint32_t len;
+	void *token;
+
+	assert_true(core_open(c, NULL, NULL));
+	assert_int_equal(c->device.num_queues, 1);
+	core_start(c, 0);
+	for (unsigned i = 0; i < 3; i++)
+		buf[i] = (struct driver_buf){ core_alloc(c, 1000, 0), i == 1 ? 999 : 64 };
+	assert_int_equal(driver_ring_add(c->ring, buf, 0, 3, c), 0);
+	core_kick(c);
+	assert_true(core_reap(c, &token, &len));
+	assert_int_equal(len, 64 + 999 + 64);
+	for (unsigned i = 0; i < 3; i++)
+		assert_memory_not_equal(core_host(c, buf[i].addr), zeroes, sizeof(zeroes));
+	/* Not beyond the buffer's end. */
+	assert_int_equal(*(uint8_t *)core_host(c, buf[1].addr + 999), 0);
+}
+
+/* A huge request is answered in part, so that others get their turn. */
+static void test_huge(void **state)
+{
+	struct core *c = *state;
+	uint32_t len;
+
+	assert_true(core_open(c, NULL, NULL));
+	core_start(c, 0);
+	ask(c, 8 << 20);
+	len = answered(c);
+	assert_in_range(len, 1, 1 << 20);
+}
+
+static void test_no_room(void **state)
+{
+	struct core *c = *state;
+	struct driver_buf buf;
+
+	assert_true(core_open(c, NULL, NULL));
+	core_start(c, 0);
+	buf = (struct driver_buf){ core_alloc(c, 16, 0), 16 };
+	assert_int_equal(driver_ring_add(c->ring, &buf, 1, 0, c), 0);
+	core_kick(c);
+	assert_non_null(c->broken);
+	assert_non_null(strstr(c->broken, "no room"));
+}
+
+static void test_bad_options(void **state)
+{
+	g_autofree char *empty = in_dir("empty");
+	g_autofree char *empty_arg = g_strdup_printf("--filename=%s", empty);
+	g_autofree char *dir_arg = g_strdup_printf("--filename=%s", dir);
+	struct core *c = *state;
+
+	core_open_fails(c, "--max-bytes=0", "--max-bytes=0", NULL);
+	core_open_fails(c, "--max-bytes=-1", "--max-bytes=-1", NULL);
+	core_open_fails(c, "--period=0", "--period=0", NULL);
+	core_open_fails(c, "--period=65537", "--period=65537", NULL);
+	core_open_fails(c, "/nowhere/source", "--filename=/nowhere/source", NULL);
+	core_open_fails(c, "neither", dir_arg, NULL);
+	assert_true(g_file_set_contents(empty, "", 0, NULL));
+	core_open_fails(c, "empty", empty_arg, NULL);
+}
+
+static void test_file(void **state)
+{
+	g_autofree char *path = in_dir("file");
+	struct core *c = *state;
+	uint64_t first, second;
+
+	assert_true(g_file_set_contents(path, "0123456789", 10, NULL));
+	open_source(c, path);
+	first = ask(c, 4);
+	assert_int_equal(answered(c), 4);
+	assert_memory_equal(core_host(c, first), "0123", 4);
+	second = ask(c, 100);
+	assert_int_equal(answered(c), 6);
+	assert_memory_equal(core_host(c, second), "456789", 6);
+	assert_string_equal(c->log, "");
+
+	/* At its end a request is neither lost nor answered with nothing. */
+	ask(c, 4);
+	assert_int_equal(answered(c), 0);
+	assert_non_null(strstr(c->log, "ended"));
+	assert_false(core_wait(c, 20)); /* it does not spin */
+	core_stop(c);
+}
+
+static void test_fifo(void **state)
+{
+	g_autofree char *path = in_dir("fifo");
+	struct core *c = *state;
+	uint64_t addr;
+	int writer;
+
+	assert_int_equal(mkfifo(path, 0600), 0);
+	open_source(c, path);
+	addr = ask(c, 8);
+	ask(c, 8);
+	assert_int_equal(answered(c), 0);
+	assert_false(core_wait(c, 20));
+
+	writer = open(path, O_WRONLY | O_CLOEXEC);
+	assert_true(writer >= 0);
+	assert_int_equal(write(writer, "abc", 3), 3);
+	assert_true(core_wait(c, 1000));
+	assert_int_equal(answered(c), 3);
+	assert_memory_equal(core_host(c, addr), "abc", 3);
+	assert_int_equal(answered(c), 0);
+
+	/* A writer that goes is no end, and no reason to spin. */
+	close(writer);
+	assert_false(core_wait(c, 20));
+	writer = open(path, O_WRONLY | O_CLOEXEC);
+	assert_int_equal(write(writer, "defghijklmn", 11), 11);
+	assert_true(core_wait(c, 1000));
+	assert_int_equal(answered(c), 8);
+	/* With no request there is nothing to wait for: three bytes stay in the FIFO. */
+	assert_false(core_wait(c, 20));
+	addr = ask(c, 8);
+	assert_int_equal(answered(c), 3);
+	assert_memory_equal(core_host(c, addr), "lmn", 3);
+	assert_string_equal(c->log, "");
+	close(writer);
+}
+
+/* A request that waits does not delay a stop, and is there again after the next start. */
+static void test_stop_while_waiting(void **state)
+{
+	g_autofree char *path = in_dir("fifo2");
+	struct core *c = *state;
+	int writer;
+
+	assert_int_equal(mkfifo(path, 0600), 0);
+	open_source(c, path);
+	ask(c, 8);
+	core_stop(c);
+	assert_int_equal(c->base, 0);
+	writer = open(path, O_WRONLY | O_CLOEXEC);
+	assert_int_equal(write(writer, "x", 1), 1);
+	core_resume(c);
+	core_kick(c);
+	assert_int_equal(answered(c), 1);
+	close(writer);
+}
+
+static void test_rate(void **state)
+{
+	struct core *c = *state;
+	int64_t start, elapsed;
+	unsigned bytes = 0;
+
+	start = g_get_monotonic_time();
+	assert_true(core_open(c, NULL, "--max-bytes=16", "--period=60", NULL));
+	core_start(c, 0);
+	/* More than a period allows: answered in part. */
+	ask(c, 100);
+	assert_int_equal(answered(c), 16);
+	ask(c, 10);
+	assert_int_equal(answered(c), 0);
+	while (bytes < 40) {
+		uint32_t len = answered(c);
+
+		bytes += len;
+		if (len)
+			ask(c, 10);
+		else
+			assert_true(core_wait(c, 5000));
+	}
+	/* 56 bytes: the fourth period at the earliest. */
+	elapsed = g_get_monotonic_time() - start;
+	assert_in_range(elapsed, 3 * 60000, 5000000);
+	assert_string_equal(c->log, "");
+}
+
+static int make_dir(void **state)
+{
+	dir = g_dir_make_tmp("virtiod-rng-XXXXXX", NULL);
+	return dir ? 0 : -1;
+}
+
+static int remove_dir(void **state)
+{
+	static const char *const names[] = { "empty", "file", "fifo", "fifo2" };
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
+		g_autofree char *path = in_dir(names[i]);
+
+		g_unlink(path);
+	}
+	g_rmdir(dir);
+	g_free(dir);
+	return 0;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, core_setup, core_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_getrandom),
+		TEST(test_huge),
+		TEST(test_no_room),
+		TEST(test_bad_options),
+		TEST(test_file),
+		TEST(test_fifo),
+		TEST(test_stop_while_waiting),
+		TEST(test_rate),
+	};
+
+	return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}
