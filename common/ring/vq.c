@@ -37,6 +37,11 @@ struct vq *vq_new(unsigned index, struct guest_mem *mem, const struct vq_hooks *
 	return q;
 }
 
+void *vq_opaque(const struct vq *q)
+{
+	return q->opaque;
+}
+
 void vq_free(struct vq *q)
 {
 	g_assert(!q || !q->started);

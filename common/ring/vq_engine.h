@@ -49,6 +49,8 @@ struct vq_setup {
 /* A stopped queue; hooks and opaque must outlive it. */
 struct vq *vq_new(
 	unsigned index, struct guest_mem *mem, const struct vq_hooks *hooks, void *opaque);
+/* What vq_new() was given. */
+void *vq_opaque(const struct vq *q);
 /* Stopped, or never started. NULL is nothing. */
 void vq_free(struct vq *q);
 typedef struct vq vq; /* for g_autoptr */
