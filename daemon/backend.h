@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The back-end: one device, its rings and its configuration space, and at most one front-end that
+ * is connected to it. Lives as long as the process; front-ends come and go. Control thread only.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+#include "daemon/device.h"
+
+typedef struct backend backend; /* for g_autoptr */
+
+struct backend_options {
+	bool probe; /* offer PROBE */
+};
+
+/* Opens the device. */
+struct backend *backend_new(
+	const struct virtio_device_ops *ops, const struct backend_options *options, GError **error);
+/* Closes the device; the back-end is idle. NULL is nothing. */
+void backend_free(struct backend *b);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(backend, backend_free)
+
+/*
+ * Serves the front-end at the other end of a connected socket, which is the back-end's from now
+ * on. The back-end was idle, and is again when closed() is called: then the socket is closed, no
+ * ring runs and no memory is mapped.
+ */
+void backend_serve(struct backend *b, int fd, void (*closed)(void *opaque), void *opaque);
+/*
+ * Closes the connection now and lets requests in flight end, by and by; closed() follows, perhaps
+ * before this returns. Nothing if no front-end is connected.
+ */
+void backend_disconnect(struct backend *b);
+
+enum backend_state {
+	BACKEND_IDLE,
+	BACKEND_SERVING,
+	BACKEND_CLOSING, /* the socket is closed, requests are still in flight */
+};
+enum backend_state backend_state(const struct backend *b);
+
+/* SIGHUP: the device looks at its host side again. */
+void backend_reload(struct backend *b);

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* main() of every virtiod-<device>: options, device, socket, and then the loop. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+#include "base/service.h"
+#include "base/sock.h"
+#include "base/util.h"
+#include "daemon/options.h"
+#include "daemon/server.h"
+#include "memory/guest_mem.h"
+
+/* --fd: a socket that somebody left open for us. */
+static int inherited_socket(int fd, GError **error)
+{
+	int domain = 0, type = 0, flags = fcntl(fd, F_GETFL);
+	socklen_t len = sizeof(int);
+
+	if (flags < 0 || getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 ||
+		getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0) {
+		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "--fd=%d: %s", fd,
+			g_strerror(errno));
+		return -1;
+	}
+	if (domain != AF_UNIX || type != SOCK_STREAM) {
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+			"--fd=%d: not a Unix stream socket", fd);
+		return -1;
+	}
+	if (fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
+		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "--fd=%d: %s", fd,
+			g_strerror(errno));
+		return -1;
+	}
+	return fd;
+}
+
+/* The socket to serve, or -1. */
+static int open_socket(const struct options *o, GError **error)
+{
+	int fd;
+
+	if (o->socket_path)
+		return sock_listen(o->socket_path, o->socket_mode, o->socket_group, error);
+	if (o->fd >= 0)
+		return inherited_socket(o->fd, error);
+	fd = service_listen_fd();
+	if (fd == -2)
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+			"more than one socket was passed by socket activation");
+	else if (fd == -1)
+		g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED,
+			"one of --socket-path=PATH and --fd=N is needed (try --help)");
+	return fd < 0 ? -1 : inherited_socket(fd, error);
+}
+
+/* True if the back-end may be freed. */
+static bool serve(struct backend *b, const struct options *o, int fd)
+{
+	struct server *s = server_new(b, fd, o->one_off);
+	bool idle;
+
+	if (o->socket_path)
+		log_info(NULL, "listening at %s", o->socket_path);
+	service_notify("READY=1");
+	idle = server_run(s);
+	if (o->socket_path)
+		unlink(o->socket_path);
+	if (idle)
+		server_free(s);
+	return idle;
+}
+
+static bool run(const struct options *o, GError **error)
+{
+	struct backend *b;
+	int fd;
+
+	log_set_level(o->log_level);
+	guest_mem_catch_sigbus();
+	signal(SIGPIPE, SIG_IGN);
+	b = backend_new(&virtio_device_ops, &(struct backend_options){ .probe = o->probe }, error);
+	if (!b)
+		return false;
+	fd = open_socket(o, error);
+	if (fd < 0) {
+		backend_free(b);
+		return false;
+	}
+	if (serve(b, o, fd))
+		backend_free(b);
+	return true;
+}
+
+int main(int argc, char **argv)
+{
+	g_autofree char *name = g_strconcat("virtiod-", virtio_device_ops.name, NULL);
+	g_autofree char *capabilities = options_capabilities(&virtio_device_ops);
+	g_autoptr(GError) error = NULL;
+	struct options o;
+	bool ok;
+
+	g_set_prgname(name);
+	log_set_program(name);
+	ok = options_parse(&o, &virtio_device_ops, argc, argv, &error);
+	if (ok && o.print_capabilities)
+		fputs(capabilities, stdout);
+	else if (ok && o.version)
+		printf("%s %s\n", name, VIRTIOD_VERSION);
+	else if (ok)
+		ok = run(&o, &error);
+	if (!ok)
+		log_error(NULL, "%s", error->message);
+	options_clear(&o);
+	return ok ? 0 : 1;
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Options, by the conventions for back-end programs of vhost-user.rst. */
+#include "daemon/options.h"
+
+#include <errno.h>
+#include <grp.h>
+
+struct raw {
+	char *mode, *group, *probe, *log_level;
+};
+
+static bool has_argument(char **argv, const char *name)
+{
+	for (char **a = argv + 1; *a; a++) {
+		if (g_str_equal(*a, name))
+			return true;
+	}
+	return false;
+}
+
+static bool bad_value(GError **error, const char *option, const char *value, const char *expected)
+{
+	g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "%s=%s: %s", option, value,
+		expected);
+	return false;
+}
+
+static bool parse_mode(const char *text, mode_t *mode, GError **error)
+{
+	guint64 n;
+
+	if (!g_ascii_string_to_unsigned(text, 8, 0, 0777, &n, NULL))
+		return bad_value(error, "--socket-mode", text, "not an octal mode up to 777");
+	*mode = n;
+	return true;
+}
+
+static bool parse_group(const char *text, gid_t *gid, GError **error)
+{
+	const struct group *group;
+	guint64 n;
+
+	if (g_ascii_string_to_unsigned(text, 10, 0, G_MAXINT32, &n, NULL)) {
+		*gid = n;
+		return true;
+	}
+	group = getgrnam(text);
+	if (!group)
+		return bad_value(error, "--socket-group", text, "there is no such group");
+	*gid = group->gr_gid;
+	return true;
+}
+
+static bool parse_probe(const char *text, bool *on, GError **error)
+{
+	*on = g_str_equal(text, "on");
+	return *on || g_str_equal(text, "off") ||
+		bad_value(error, "--probe", text, "neither on nor off");
+}
+
+static bool parse_raw(struct options *o, const struct raw *raw, GError **error)
+{
+	if (raw->mode && !parse_mode(raw->mode, &o->socket_mode, error))
+		return false;
+	if (raw->group && !parse_group(raw->group, &o->socket_group, error))
+		return false;
+	if (raw->probe && !parse_probe(raw->probe, &o->probe, error))
+		return false;
+	if (raw->log_level && !log_parse_level(raw->log_level, &o->log_level))
+		return bad_value(error, "--log-level", raw->log_level,
+			"not one of error, warning, info, debug");
+	return true;
+}
+
+static bool parse_context(struct options *o, struct raw *raw, const struct virtio_device_ops *ops,
+	char ***argv, GError **error)
+{
+	const GOptionEntry entries[] = {
+		{ "socket-path", 0, 0, G_OPTION_ARG_FILENAME, &o->socket_path,
+			"Listen for the front-end at this path", "PATH" },
+		{ "fd", 0, 0, G_OPTION_ARG_INT, &o->fd,
+			"Use this inherited socket, listening or connected", "N" },
+		{ "one-off", 0, 0, G_OPTION_ARG_NONE, &o->one_off,
+			"Exit when the front-end disconnects", NULL },
+		{ "socket-mode", 0, 0, G_OPTION_ARG_STRING, &raw->mode,
+			"Permissions of the socket (default: 0600)", "MODE" },
+		{ "socket-group", 0, 0, G_OPTION_ARG_STRING, &raw->group, "Group of the socket",
+			"GROUP" },
+		{ "probe", 0, 0, G_OPTION_ARG_STRING, &raw->probe,
+			"Tell front-ends which device this is (default: on)", "on|off" },
+		{ "log-level", 0, 0, G_OPTION_ARG_STRING, &raw->log_level,
+			"error, warning, info or debug (default: info)", "LEVEL" },
+		{ "print-capabilities", 0, 0, G_OPTION_ARG_NONE, &o->print_capabilities,
+			"Print what management software must know, as JSON, and exit", NULL },
+		{ "version", 0, 0, G_OPTION_ARG_NONE, &o->version, "Print the version and exit",
+			NULL },
+		{ NULL },
+	};
+	g_autoptr(GOptionContext) context = g_option_context_new(NULL);
+
+	g_option_context_set_summary(context, ops->summary);
+	if (ops->options)
+		g_option_context_add_main_entries(context, ops->options, NULL);
+	g_option_context_add_main_entries(context, entries, NULL);
+	return g_option_context_parse_strv(context, argv, error);
+}
+
+bool options_parse(struct options *o, const struct virtio_device_ops *ops, int argc, char **argv,
+	GError **error)
+{
+	g_auto(GStrv) args = g_strdupv(argv);
+	struct raw raw = { 0 };
+	bool ok;
+
+	*o = (struct options){
+		.fd = -1,
+		.socket_mode = 0600,
+		.socket_group = (gid_t)-1,
+		.probe = true,
+		.log_level = LOG_LEVEL_INFO,
+		.print_capabilities = has_argument(argv, "--print-capabilities"),
+		.version = has_argument(argv, "--version"),
+	};
+	if (o->print_capabilities || o->version)
+		return true;
+	ok = parse_context(o, &raw, ops, &args, error) && parse_raw(o, &raw, error);
+	g_free(raw.mode);
+	g_free(raw.group);
+	g_free(raw.probe);
+	g_free(raw.log_level);
+	if (!ok)
+		return false;
+	if (args[0] && args[1]) {
+		g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED,
+			"what is '%s'? (try --help)", args[1]);
+		return false;
+	}
+	if (o->socket_path && o->fd >= 0) {
+		g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED,
+			"--socket-path and --fd exclude each other");
+		return false;
+	}
+	return true;
+}
+
+void options_clear(struct options *o)
+{
+	g_clear_pointer(&o->socket_path, g_free);
+}
+
+char *options_capabilities(const struct virtio_device_ops *ops)
+{
+	GString *json = g_string_new(NULL);
+
+	g_string_append_printf(json, "{\n  \"type\": \"%s\",\n  \"features\": [",
+		ops->type ? ops->type : ops->name);
+	for (const char *const *c = ops->capabilities; c && *c; c++)
+		g_string_append_printf(
+			json, "%s\n    \"%s\"", c == ops->capabilities ? "" : ",", *c);
+	g_string_append(json, ops->capabilities && *ops->capabilities ? "\n  ]\n}\n" : "]\n}\n");
+	return g_string_free(json, FALSE);
+}

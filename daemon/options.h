@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command line of every virtiod-<device>. */
+#pragma once
+
+#include <sys/types.h>
+
+#include "base/log.h"
+#include "daemon/device.h"
+
+struct options {
+	char *socket_path; /* NULL: not given */
+	int fd; /* -1: not given */
+	bool one_off;
+	mode_t socket_mode;
+	gid_t socket_group; /* (gid_t)-1: as created */
+	bool probe;
+	enum log_level log_level;
+	bool print_capabilities, version;
+};
+
+/*
+ * Sets o; the device's own options go to their own variables. --help prints and exits.
+ * --print-capabilities and --version win over whatever else is wrong.
+ */
+bool options_parse(struct options *o, const struct virtio_device_ops *ops, int argc, char **argv,
+	GError **error);
+void options_clear(struct options *o);
+/* What --print-capabilities prints: one JSON object as QEMU's vhost-user.json has it. */
+char *options_capabilities(const struct virtio_device_ops *ops);

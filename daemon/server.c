@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One connection after the other, and the signals. */
+#include "daemon/server.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/timerfd.h>
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/service.h"
+#include "base/sock.h"
+#include "base/util.h"
+
+/* How long SIGTERM waits for requests that the host has not finished. */
+#define STOP_TIMEOUT_S 3
+
+struct server {
+	struct backend *backend;
+	GMainLoop *loop;
+	int fd; /* listens; -1: the one front-end was connected from the start */
+	struct loop_watch *listen_watch; /* NULL while the last connection is being closed */
+	struct loop_watch *terminate, *interrupt, *hangup, *timeout;
+	int timer; /* bounds the wait at the end; -1: not running */
+	bool one_off, stopping;
+	struct log_limit log_limit;
+};
+
+static void on_front_end(void *opaque, uint32_t revents);
+
+static void on_closed(void *opaque)
+{
+	struct server *s = opaque;
+
+	if (s->one_off || s->stopping)
+		g_main_loop_quit(s->loop);
+	else if (!s->listen_watch)
+		s->listen_watch = loop_watch_fd(s->fd, EPOLLIN, on_front_end, s);
+}
+
+static void on_front_end(void *opaque, uint32_t revents)
+{
+	struct server *s = opaque;
+	autofd fd = -1;
+
+	/* It may wait while requests of the one before it are in flight: on_closed() comes. */
+	if (backend_state(s->backend) == BACKEND_CLOSING) {
+		g_clear_pointer(&s->listen_watch, loop_watch_free);
+		return;
+	}
+	fd = sock_accept(s->fd);
+	if (fd < 0) {
+		if (errno != EAGAIN && errno != ECONNABORTED)
+			log_limited(&s->log_limit, LOG_LEVEL_ERROR, NULL, "accept: %s",
+				g_strerror(errno));
+		return;
+	}
+	if (backend_state(s->backend) == BACKEND_SERVING) {
+		log_limited(&s->log_limit, LOG_LEVEL_WARNING, NULL,
+			"busy: another front-end was turned away");
+		return;
+	}
+	backend_serve(s->backend, fd_steal(&fd), on_closed, s);
+}
+
+static void on_timeout(void *opaque, uint32_t revents)
+{
+	struct server *s = opaque;
+
+	log_warning(NULL, "requests are still in flight after %d s: leaving them", STOP_TIMEOUT_S);
+	g_main_loop_quit(s->loop);
+}
+
+static void on_stop(void *opaque)
+{
+	const struct itimerspec wait = { .it_value.tv_sec = STOP_TIMEOUT_S };
+	struct server *s = opaque;
+
+	if (s->stopping || backend_state(s->backend) == BACKEND_IDLE) {
+		g_main_loop_quit(s->loop);
+		return;
+	}
+	s->stopping = true;
+	service_notify("STOPPING=1");
+	g_clear_pointer(&s->listen_watch, loop_watch_free);
+	s->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+	if (s->timer < 0 || timerfd_settime(s->timer, 0, &wait, NULL) < 0) {
+		g_main_loop_quit(s->loop);
+		return;
+	}
+	s->timeout = loop_watch_fd(s->timer, EPOLLIN, on_timeout, s);
+	backend_disconnect(s->backend);
+}
+
+static void on_reload(void *opaque)
+{
+	const struct server *s = opaque;
+
+	backend_reload(s->backend);
+}
+
+struct server *server_new(struct backend *b, int fd, bool one_off)
+{
+	struct server *s = g_new(struct server, 1);
+	bool listens = sock_is_listening(fd);
+
+	*s = (struct server){
+		.backend = b,
+		.loop = g_main_loop_new(NULL, FALSE),
+		.fd = listens ? fd : -1,
+		.timer = -1,
+		.one_off = one_off || !listens,
+	};
+	s->terminate = loop_watch_signal(SIGTERM, on_stop, s);
+	s->interrupt = loop_watch_signal(SIGINT, on_stop, s);
+	s->hangup = loop_watch_signal(SIGHUP, on_reload, s);
+	if (listens)
+		s->listen_watch = loop_watch_fd(fd, EPOLLIN, on_front_end, s);
+	else
+		backend_serve(b, fd, on_closed, s);
+	return s;
+}
+
+bool server_run(struct server *s)
+{
+	g_main_loop_run(s->loop);
+	return backend_state(s->backend) == BACKEND_IDLE;
+}
+
+void server_free(struct server *s)
+{
+	loop_watch_free(s->listen_watch);
+	loop_watch_free(s->terminate);
+	loop_watch_free(s->interrupt);
+	loop_watch_free(s->hangup);
+	loop_watch_free(s->timeout);
+	fd_close(&s->timer);
+	fd_close(&s->fd);
+	g_main_loop_unref(s->loop);
+	g_free(s);
+}
