@@ -72,7 +72,21 @@ void expect_failure(enum vu_front_error code, const char *part)
 
 void expect_order(const uint32_t *requests, unsigned n)
 {
-	assert_int_equal(b->n_notes, n);
+	assert_true(b->n_notes >= n);
 	for (unsigned i = 0; i < n; i++)
-		assert_int_equal(b->notes[i].request, requests[i]);
+		assert_int_equal(b->notes[b->n_notes - n + i].request, requests[i]);
+}
+
+void expect_error(GError **error, enum vu_front_error code, const char *part)
+{
+	assert_non_null(*error);
+	if (!strstr((*error)->message, part) || !g_error_matches(*error, VU_FRONT_ERROR, code))
+		fail_msg("%d: %s", (*error)->code, (*error)->message);
+	g_clear_error(error);
+}
+
+void connect_fresh(void)
+{
+	connect_pair();
+	b->n_notes = 0;
 }

@@ -22,8 +22,12 @@ int front_teardown(void **state);
 /* Front-end and back-end are there; finish() ends both, and b's notes stay. */
 void connect_pair(void);
 void connect_path(void);
+/* Then forgets what negotiation looked like; its last request was acknowledged. */
+void connect_fresh(void);
 void finish(void);
 /* That there is no front-end with this back-end, and why. */
 void expect_failure(enum vu_front_error code, const char *part);
-/* That these are all requests that the back-end saw. */
+/* That these are the last requests that the back-end saw. */
 void expect_order(const uint32_t *requests, unsigned n);
+/* That *error is this one; clears it. */
+void expect_error(GError **error, enum vu_front_error code, const char *part);

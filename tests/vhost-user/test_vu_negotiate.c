@@ -30,6 +30,7 @@ static void test_everything(void **state)
 	assert_true(vu_front_fd(f) >= 0);
 	assert_true(vu_front_backend_fd(f) >= 0);
 	finish();
+	assert_int_equal(b->n_notes, G_N_ELEMENTS(order));
 	expect_order(order, G_N_ELEMENTS(order));
 	/* Only what was offered and we implement. */
 	assert_true(b->acked ==
@@ -81,6 +82,7 @@ static void test_no_protocol_features(void **state)
 	assert_int_equal(facts->probe.config_size, 0);
 	assert_int_equal(vu_front_backend_fd(f), -1);
 	finish();
+	assert_int_equal(b->n_notes, G_N_ELEMENTS(order));
 	expect_order(order, G_N_ELEMENTS(order));
 }
 

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The back-end channel: what is answered, what is told, and what happens during other calls. */
+#include "front_fixture.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include "base/sock.h"
+
+static unsigned changes;
+
+static void count_change(void *opaque)
+{
+	assert_ptr_equal(opaque, &changes);
+	changes++;
+}
+
+static const struct vu_front_events events = { .config_changed = count_change };
+
+static bool has_event(int timeout_ms)
+{
+	struct pollfd pfd = { .fd = vu_front_backend_fd(f), .events = POLLIN };
+
+	return poll(&pfd, 1, timeout_ms) == 1 && (pfd.revents & POLLIN);
+}
+
+/* The back-end sends this; the front-end handles it. */
+static void send_and_serve(uint32_t request, uint32_t flags, uint32_t size)
+{
+	assert_int_equal(fake_channel_send(b, request, flags, size), 0);
+	assert_true(has_event(2000));
+	assert_true(vu_front_backend_event(f, &events, &changes));
+	assert_false(has_event(0));
+}
+
+static void connect_silent(void)
+{
+	changes = 0;
+	connect_pair();
+	assert_false(has_event(0));
+}
+
+static void test_config_change(void **state)
+{
+	connect_silent();
+	send_and_serve(VU_BACKEND_CONFIG_CHANGE_MSG, VU_FLAG_NEED_REPLY, 0);
+	assert_int_equal(fake_channel_ack(b), 0);
+	assert_int_equal(changes, 1);
+	/* Two at once are one to the caller; without need_reply there is no answer. */
+	assert_int_equal(fake_channel_send(b, VU_BACKEND_CONFIG_CHANGE_MSG, 0, 0), 0);
+	send_and_serve(VU_BACKEND_CONFIG_CHANGE_MSG, 0, 0);
+	assert_int_equal(changes, 2);
+	send_and_serve(VU_BACKEND_SHARED_OBJECT_ADD, VU_FLAG_NEED_REPLY, 16);
+	assert_int_equal(fake_channel_ack(b), 0);
+	finish();
+}
+
+static void test_shared_objects(void **state)
+{
+	connect_silent();
+	send_and_serve(VU_BACKEND_SHARED_OBJECT_ADD, VU_FLAG_NEED_REPLY, 16);
+	assert_int_equal(fake_channel_ack(b), 0);
+	send_and_serve(VU_BACKEND_SHARED_OBJECT_REMOVE, 0, 16);
+	/* Always answered, and never with success. */
+	send_and_serve(VU_BACKEND_SHARED_OBJECT_LOOKUP, 0, 16);
+	assert_true(fake_channel_ack(b) > 0);
+	send_and_serve(VU_BACKEND_SHARED_OBJECT_LOOKUP, VU_FLAG_NEED_REPLY, 16);
+	assert_true(fake_channel_ack(b) > 0);
+	assert_int_equal(changes, 0);
+	finish();
+}
+
+static void test_what_is_not_done_is_refused(void **state)
+{
+	const uint32_t requests[] = { VU_BACKEND_IOTLB_MSG, VU_BACKEND_VRING_CALL,
+		VU_BACKEND_SHMEM_UNMAP, VU_BACKEND_REQUEST_END, 0, UINT32_MAX };
+
+	connect_silent();
+	for (unsigned i = 0; i < G_N_ELEMENTS(requests); i++) {
+		send_and_serve(requests[i], VU_FLAG_NEED_REPLY, 8);
+		assert_true(fake_channel_ack(b) > 0);
+	}
+	/* The right number, the wrong size. */
+	send_and_serve(VU_BACKEND_CONFIG_CHANGE_MSG, VU_FLAG_NEED_REPLY, 4);
+	assert_true(fake_channel_ack(b) > 0);
+	assert_int_equal(changes, 0);
+	finish();
+}
+
+static void test_surplus_fds_are_closed(void **state)
+{
+	const struct vu_header h = { VU_BACKEND_CONFIG_CHANGE_MSG, VU_VERSION | VU_FLAG_NEED_REPLY,
+		0 };
+	const int fds[] = { STDERR_FILENO, STDERR_FILENO };
+	unsigned n;
+
+	connect_silent();
+	n = count_fds();
+	assert_int_equal(sock_send(b->channel, &h, sizeof(h), fds, 2, 0), 0);
+	assert_true(vu_front_backend_event(f, &events, &changes));
+	assert_true(fake_channel_ack(b) > 0);
+	assert_int_equal(changes, 0);
+	assert_int_equal(count_fds(), n);
+	finish();
+}
+
+static void test_back_end_waits_for_us_first(void **state)
+{
+	uint8_t status;
+
+	b->quirk[VU_GET_STATUS] = FAKE_CHANNEL_FIRST;
+	connect_silent();
+	assert_true(vu_front_get_status(f, &status, NULL));
+	assert_int_equal(status, 0x4f);
+	/* It is answered already, and still to be told. */
+	assert_int_equal(changes, 0);
+	assert_true(has_event(0));
+	assert_true(vu_front_backend_event(f, &events, &changes));
+	assert_int_equal(changes, 1);
+	assert_false(has_event(0));
+	finish();
+}
+
+static void test_channel_closed(void **state)
+{
+	uint8_t status;
+
+	b->quirk[VU_GET_STATUS] = FAKE_CHANNEL_CLOSE;
+	connect_silent();
+	assert_true(vu_front_get_status(f, &status, NULL));
+	/* Whether the call or poll() saw it first, it is told. */
+	assert_true(has_event(2000));
+	assert_false(vu_front_backend_event(f, &events, &changes));
+	assert_int_equal(vu_front_backend_fd(f), -1);
+	assert_false(vu_front_backend_event(f, &events, &changes));
+	assert_true(vu_front_is_alive(f));
+	assert_true(vu_front_get_status(f, &status, NULL));
+	finish();
+}
+
+static void test_channel_damaged(void **state)
+{
+	const struct vu_header h = { VU_BACKEND_CONFIG_CHANGE_MSG, 3, 0 };
+
+	connect_silent();
+	assert_int_equal(sock_send(b->channel, &h, sizeof(h), NULL, 0, 0), 0);
+	assert_true(has_event(2000));
+	assert_false(vu_front_backend_event(f, &events, &changes));
+	assert_int_equal(vu_front_backend_fd(f), -1);
+	finish();
+}
+
+static void test_half_a_message(void **state)
+{
+	const struct vu_header h = { VU_BACKEND_CONFIG_CHANGE_MSG, VU_VERSION, 0 };
+
+	connect_silent();
+	assert_int_equal(sock_send(b->channel, &h, 5, NULL, 0, 0), 0);
+	assert_true(vu_front_backend_event(f, &events, &changes));
+	assert_int_equal(changes, 0);
+	assert_int_equal(sock_send(b->channel, (const char *)&h + 5, 7, NULL, 0, 0), 0);
+	assert_true(vu_front_backend_event(f, &events, &changes));
+	assert_int_equal(changes, 1);
+	finish();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_config_change),
+		TEST(test_shared_objects),
+		TEST(test_what_is_not_done_is_refused),
+		TEST(test_surplus_fds_are_closed),
+		TEST(test_back_end_waits_for_us_first),
+		TEST(test_channel_closed),
+		TEST(test_channel_damaged),
+		TEST(test_half_a_message),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
