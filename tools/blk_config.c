@@ -20,7 +20,7 @@
 const struct blk_field blk_fields[] = {
 	FIELD(capacity, "capacity", -1, SECTORS),
 	FIELD(size_max, "largest segment", VIRTIO_BLK_F_SIZE_MAX, BYTES),
-	FIELD(seg_max, "segments a request", VIRTIO_BLK_F_SEG_MAX, COUNT),
+	FIELD(seg_max, "most segments", VIRTIO_BLK_F_SEG_MAX, COUNT),
 	FIELD(geometry.cylinders, "cylinders", VIRTIO_BLK_F_GEOMETRY, COUNT),
 	FIELD(geometry.heads, "heads", VIRTIO_BLK_F_GEOMETRY, COUNT),
 	FIELD(geometry.sectors, "sectors a track", VIRTIO_BLK_F_GEOMETRY, COUNT),
@@ -57,14 +57,19 @@ bool blk_field_value(const struct blk_field *field, const uint8_t *config, size_
 	return true;
 }
 
+static char *count_text(uint64_t n, const char *of)
+{
+	return g_strdup_printf("%" PRIu64 " %s%s", n, of, n == 1 ? "" : "s");
+}
+
 static char *sectors_text(uint64_t sectors)
 {
-	g_autofree char *bytes = NULL;
+	g_autofree char *count = count_text(sectors, "sector"), *bytes = NULL;
 
 	if (sectors > UINT64_MAX / 512)
-		return g_strdup_printf("%" PRIu64 " sectors", sectors);
+		return g_steal_pointer(&count);
 	bytes = text_size(sectors * 512);
-	return g_strdup_printf("%s (%" PRIu64 " sectors)", bytes, sectors);
+	return g_strdup_printf("%s (%s)", bytes, count);
 }
 
 char *blk_field_text(const struct blk_field *field, uint64_t value)
@@ -75,7 +80,7 @@ char *blk_field_text(const struct blk_field *field, uint64_t value)
 	case BLK_UNIT_SECTORS:
 		return sectors_text(value);
 	case BLK_UNIT_BLOCKS:
-		return g_strdup_printf("%" PRIu64 " blocks", value);
+		return count_text(value, "block");
 	case BLK_UNIT_COUNT:
 		return g_strdup_printf("%" PRIu64, value);
 	case BLK_UNIT_EXPONENT:

@@ -22,7 +22,7 @@ bool blkio_submit(struct blkio *b, struct blk_request *r, GError **error)
 {
 	struct slot *s = container_of(r, struct slot, request);
 	uint32_t len = r->type == VIRTIO_BLK_T_FLUSH ? 0 : r->len;
-	struct driver_buf buf[BLKIO_MAX_SEGMENTS + 2];
+	struct driver_buf buf[DRIVER_RING_TABLE_LEN];
 	unsigned n = 0, n_out;
 	int rc;
 

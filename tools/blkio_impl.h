@@ -8,7 +8,6 @@
 #include "driver/driver_ring.h"
 
 #define BLKIO_SECTOR 512u
-#define BLKIO_MAX_SEGMENTS 64u /* of data in one request */
 
 /* What the device reads and writes besides the data; one slot of each per request. */
 struct wire {

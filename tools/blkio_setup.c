@@ -33,23 +33,34 @@ static uint64_t config_value(const char *key, const uint8_t *config, size_t size
 	return value;
 }
 
-/* Fits the request size to what the device can take; 0 means that it says nothing. */
+/*
+ * Fits the request size to what device and queue can take; 0 means that the device says nothing. A
+ * chain is no longer than the queue, indirect or not (virtio 1.2 §2.7.5.3.1).
+ */
 static bool fit_request(struct blkio *b, uint32_t size_max, uint32_t seg_max, GError **error)
 {
-	struct blkio_info *info = &b->info;
+	uint32_t wanted = b->options.request_size;
+	unsigned segments = MIN(b->options.queue_size, DRIVER_RING_TABLE_LEN);
 	uint64_t most;
 
-	b->segment_size =
-		size_max ? MIN(size_max, b->options.request_size) : b->options.request_size;
-	most = (uint64_t)b->segment_size *
-		(seg_max ? MIN(seg_max, BLKIO_MAX_SEGMENTS) : BLKIO_MAX_SEGMENTS);
-	info->request_size = (uint32_t)MIN(most, b->options.request_size);
-	info->request_size -= info->request_size % info->block_size;
-	if (info->request_size > 0)
+	if (segments < 3) {
+		g_set_error(error, CTL_ERROR, CTL_ERROR_FAILED,
+			"a queue of %u is too small: a request takes 3 descriptors",
+			b->options.queue_size);
+		return false;
+	}
+	segments -= 2; /* header and status */
+	if (seg_max)
+		segments = MIN(segments, seg_max);
+	b->segment_size = size_max ? MIN(size_max, wanted) : wanted;
+	most = MIN((uint64_t)b->segment_size * segments, wanted);
+	b->info.request_size = (uint32_t)(most - most % b->info.block_size);
+	if (b->info.request_size > 0)
 		return true;
 	g_set_error(error, CTL_ERROR, CTL_ERROR_FAILED,
-		"requests of %u bytes in segments of %u are smaller than the device's blocks of %u",
-		b->options.request_size, b->segment_size, info->block_size);
+		"requests of %u bytes (%u segments of %u) are smaller than the device's blocks of "
+		"%u",
+		wanted, segments, b->segment_size, b->info.block_size);
 	return false;
 }
 
@@ -88,19 +99,13 @@ static bool read_config(struct blkio *b, GError **error)
 }
 
 /* How many requests the ring holds at a time. */
-static bool fit_depth(struct blkio *b, GError **error)
+static void fit_depth(struct blkio *b)
 {
 	unsigned segments = (b->info.request_size + b->segment_size - 1) / b->segment_size;
 	bool indirect = b->info.features & FEATURE(VIRTIO_RING_F_INDIRECT_DESC);
-	unsigned descriptors = indirect ? 1 : segments + 2;
 
-	b->info.depth = MIN(b->options.depth, b->options.queue_size / descriptors);
-	if (b->info.depth > 0)
-		return true;
-	g_set_error(error, CTL_ERROR, CTL_ERROR_FAILED,
-		"a queue of %u is too small for a request of %u descriptors", b->options.queue_size,
-		descriptors);
-	return false;
+	b->info.depth = MIN(b->options.depth,
+		indirect ? b->options.queue_size : b->options.queue_size / (segments + 2));
 }
 
 static bool make_slots(struct blkio *b, GError **error)
@@ -125,10 +130,9 @@ static bool make_slots(struct blkio *b, GError **error)
 static bool make_memory(struct blkio *b, GError **error)
 {
 	uint64_t one = align_up(b->info.request_size, SEGMENT_ALIGN) + 2 * SEGMENT_ALIGN;
-	/* The ring's areas and indirect tables: at most 16 bytes for each of these descriptors. */
-	uint64_t ring = (uint64_t)b->options.queue_size * (64 + 16 * (BLKIO_MAX_SEGMENTS + 2));
+	uint64_t ring = driver_ring_footprint(b->options.queue_size, b->info.features);
 
-	b->mem = driver_mem_new(b->info.depth * one + ring + (1 << 16), error);
+	b->mem = driver_mem_new(b->info.depth * one + ring + SEGMENT_ALIGN, error);
 	if (!b->mem)
 		return false;
 	b->ring = driver_ring_new(b->mem, b->options.queue_size, b->info.features, error);
@@ -197,8 +201,10 @@ struct blkio *blkio_new(struct vu_front *f, const struct blkio_options *o, GErro
 	b->f = f;
 	b->options = *o;
 	b->kick = b->call = -1;
-	if (!read_config(b, error) || !fit_depth(b, error) || !make_memory(b, error) ||
-		!start(b, error))
+	if (!read_config(b, error))
+		return NULL;
+	fit_depth(b);
+	if (!make_memory(b, error) || !start(b, error))
 		return NULL;
 	return g_steal_pointer(&b);
 }

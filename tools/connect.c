@@ -20,7 +20,7 @@ static void add_connect_entries(GOptionContext *context, struct connect_options 
 		{ "probe", 0, 0, G_OPTION_ARG_STRING, &o->probe,
 			"Ask by PROBE: auto (if offered with STATUS), force, off", "HOW" },
 		{ "type", 0, 0, G_OPTION_ARG_STRING, &o->type,
-			"Device type, for a back-end without PROBE (block, 2, …)", "TYPE" },
+			"Device type, for a back-end without PROBE (block, 2, ...)", "TYPE" },
 		{ "config-size", 0, 0, G_OPTION_ARG_INT, &o->config_size,
 			"Size of its configuration space", "BYTES" },
 		{ "queues", 0, 0, G_OPTION_ARG_INT, &o->queues, "Its number of virtqueues", "N" },

@@ -67,7 +67,7 @@ static void bits(GString *out, const char *label, const struct facts *f, uint64_
 		if (!(set >> bit & 1))
 			continue;
 		known = name(f, bit);
-		item = g_strdup_printf("%s(%u)", known ? known : "", bit);
+		item = g_strdup_printf("%s(%u)", known ? known : "?", bit);
 		if (column > LABEL_WIDTH && column + 1 + strlen(item) > COLUMNS) {
 			g_string_append_printf(out, "\n%*s", LABEL_WIDTH, "");
 			column = LABEL_WIDTH;
@@ -141,7 +141,7 @@ GString *facts_text(const struct facts *f)
 		vu->probe.max_queues);
 	fact(out, "driver needs", source_text(vu->min_queues, "GET_QUEUE_NUM"), "%u",
 		vu->probe.min_queues);
-	fact(out, "configuration", source_text(vu->config_size, "GET_CONFIG"), "%u bytes",
+	fact(out, "configuration", source_text(vu->config_size, "no CONFIG"), "%u bytes",
 		vu->probe.config_size);
 	fact(out, "memory slots", NULL, "%" PRIu64, vu->max_mem_slots);
 	fact(out, "standalone", NULL, "%s", standalone_text(f));

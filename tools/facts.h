@@ -18,7 +18,7 @@ struct facts {
 bool facts_by_probe(const struct facts *f);
 /* PROBE, STATUS and, where there is a configuration space, CONFIG. */
 bool facts_standalone(const struct facts *f);
-/* "PROBE" for bit 18 of a back-end that answered; "bit 40" never: NULL for one without a name. */
+/* "PROBE" for bit 18 of a back-end that answered; NULL for a bit without a name. */
 const char *facts_protocol_name(const struct facts *f, unsigned bit);
 
 /* The caller frees. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* virtioctl: finds the subcommand and runs it. */
+#include <locale.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,7 +17,7 @@ static void print_help(FILE *to)
 {
 	fprintf(to,
 		"Usage:\n"
-		"  virtioctl SUBCOMMAND [OPTION…] SOCKET …\n\n"
+		"  virtioctl SUBCOMMAND [OPTION...] SOCKET ...\n\n"
 		"Talks to a vhost-user back-end without a guest.\n\n"
 		"Subcommands:\n");
 	for (size_t i = 0; i < G_N_ELEMENTS(subcommands); i++)
@@ -46,6 +47,7 @@ static int run_subcommand(const char *name, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	setlocale(LC_CTYPE, ""); /* for GOption's output; numbers stay plain */
 	log_set_program("virtioctl");
 	if (argc < 2) {
 		print_help(stderr);

@@ -31,13 +31,17 @@ static bool open_input(struct transfer *t, GError **error)
 	return true;
 }
 
-/* What is ahead in a file or disk; false for a pipe. */
+/* What is ahead in a file or disk; false for a pipe or a source without end. */
 static bool source_size(int fd, uint64_t *size)
 {
-	off_t now = lseek(fd, 0, SEEK_CUR);
-	off_t end = now < 0 ? -1 : lseek(fd, 0, SEEK_END);
+	struct stat st;
+	off_t now, end;
 
-	if (end < 0 || lseek(fd, now, SEEK_SET) < 0)
+	if (fstat(fd, &st) < 0 || !(S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)))
+		return false;
+	now = lseek(fd, 0, SEEK_CUR);
+	end = lseek(fd, 0, SEEK_END);
+	if (now < 0 || end < 0 || lseek(fd, now, SEEK_SET) < 0)
 		return false;
 	*size = end > now ? (uint64_t)(end - now) : 0;
 	return true;

@@ -90,6 +90,8 @@ static void test_text(void **state)
 	check_text("seg_max", 126, "126");
 	check_text("physical_block_exp", 3, "2^3 blocks");
 	check_text("min_io_size", 8, "8 blocks");
+	check_text("min_io_size", 1, "1 block");
+	check_text("discard_sector_alignment", 1, "512 bytes (1 sector)");
 	check_text("wce", 1, "writeback");
 	check_text("wce", 0, "writethrough");
 	check_text("write_zeroes_may_unmap", 1, "yes");
