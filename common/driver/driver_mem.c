@@ -77,10 +77,10 @@ void driver_mem_describe(const struct driver_mem *m, struct mem_region_desc *des
 
 uint64_t driver_mem_alloc(struct driver_mem *m, uint64_t len, uint64_t align)
 {
-	/* The base is aligned to more than anyone asks for, and the size is far from wrapping. */
+	/* Alignment counts from GUEST_BASE, which is aligned to more than anyone asks for. */
 	uint64_t start = align_up(m->allocated, align);
 
-	if (start < m->allocated || start > m->size || len > m->size - start)
+	if (start > m->size || len > m->size - start)
 		return 0;
 	m->allocated = start + len;
 	return GUEST_BASE + start;
@@ -88,9 +88,9 @@ uint64_t driver_mem_alloc(struct driver_mem *m, uint64_t len, uint64_t align)
 
 void *driver_mem_host(const struct driver_mem *m, uint64_t addr, uint64_t len)
 {
-	uint64_t offset = addr - GUEST_BASE;
+	uint64_t offset = addr - GUEST_BASE; /* huge if below */
 
-	if (addr < GUEST_BASE || offset > m->size || len > m->size - offset)
+	if (offset > m->size || len > m->size - offset)
 		return NULL;
 	return (char *)m->host + offset;
 }

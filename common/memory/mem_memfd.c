@@ -63,6 +63,7 @@ static bool memfd_map(struct mem_region *r, int fd, GError **error)
 		return false;
 	unit = mapping_unit(fd);
 	before = desc->mmap_offset % unit;
+	/* size_t may be the narrower one. */
 	if (desc->size > PTRDIFF_MAX - 2 * unit)
 		return fail(r, ENOMEM, error);
 	r->map_size = align_up(before + desc->size, unit);

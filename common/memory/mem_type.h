@@ -32,7 +32,7 @@ struct mem_type {
 	/*
 	 * For regions without host: one call for all ranges of a batch that lie in regions of
 	 * this type (a very long batch takes several calls); ranges[i] lies wholly in regions[i]
-	 * and is not empty. Sets status[i] to 0, with host[i] and ranges[i]->loan, neither of them
+	 * (one that straddles was refused) and is not empty. Sets status[i] to 0, with host[i] and ranges[i]->loan, neither of them
 	 * NULL, or to -EIO. Ranges that the device only reads are mapped read-only. NULL: every
 	 * region has host.
 	 */

@@ -129,6 +129,7 @@ static void test_arm_half_way(void **state)
 	complete(&f, true);
 	assert_int_equal(driver_ring_reap(f.ring, &token, &len), 1);
 	assert_true(driver_ring_arm(f.ring));
+	assert_int_equal(shm_load16(fake_used_event(&f)), 1);
 	assert_int_equal(driver_ring_reap(f.ring, &token, &len), 1);
 	assert_false(driver_ring_arm(f.ring));
 	fake_down(&f);

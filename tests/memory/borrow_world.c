@@ -46,6 +46,7 @@ static void lent_borrow(struct mem_region *const *regions, struct mem_range *con
 		if (lent.bad_page && ranges[i]->addr < lent.bad_page + PAGE &&
 			ranges[i]->addr + ranges[i]->len > lent.bad_page) {
 			status[i] = -EIO;
+			ranges[i]->loan = &lent; /* is none, and must not be taken for one */
 			g_free(loan);
 			continue;
 		}
@@ -66,6 +67,7 @@ static void lent_give_back(struct mem_range *const *ranges, const uint32_t *writ
 		assert_true(written[i] == 0 || ranges[i]->write);
 		assert_true(written[i] <= ranges[i]->len);
 		memcpy(loan->guest, loan->bounce, written[i]);
+		lent.copied += written[i];
 		g_free(loan);
 		lent.loans--;
 	}

@@ -16,6 +16,7 @@ struct lent {
 	unsigned regions;
 	unsigned borrows, give_backs; /* calls */
 	unsigned loans; /* out now */
+	size_t copied; /* bytes that reached the guest */
 	unsigned most; /* ranges in one call */
 	unsigned rings;
 	uint64_t bad_page; /* ranges that touch it fail; 0: none */

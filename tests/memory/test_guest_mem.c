@@ -151,6 +151,21 @@ static void test_refused_overlap(void **state)
 	assert_refused(bad, "its user addresses overlap");
 }
 
+/* Regions that touch, added upwards and downwards, do not overlap. */
+static void test_touching(void **state)
+{
+	g_autoptr(guest_mem) m = guest_mem_new();
+	autofd fd = test_file(plain.size);
+	GError *error = NULL;
+
+	for (int i = -1; i < 3; i += 2) {
+		struct mem_region_desc desc[] = { plain_at(0), plain_at(i * (int)plain.size) };
+		int fds[] = { fd, fd };
+
+		assert_true(guest_mem_set(m, desc, fds, 2, &error));
+	}
+}
+
 static void test_bad_file(void **state)
 {
 	g_autoptr(guest_mem) m = guest_mem_new();
@@ -281,14 +296,16 @@ static void test_ring(void **state)
 {
 	g_autoptr(guest_mem) m = guest_mem_new();
 	autofd fd = test_file(3 * plain.size);
-	struct mem_region_desc desc[] = { plain_at(0), plain_at(plain.size), plain_at(9 * PAGE) };
-	int fds[] = { fd, fd, fd };
+	struct mem_region_desc desc[] = { plain_at(0), plain_at(plain.size), plain_at(9 * PAGE),
+		plain_at(20 * PAGE) };
+	int fds[] = { fd, fd, fd, fd };
 	struct mem_ring_map map;
 	GError *error = NULL;
 	uint64_t end = plain.user_addr + 2 * plain.size;
 
 	desc[2].mmap_offset = 1; /* its host addresses are odd where the user addresses are even */
-	assert_true(guest_mem_set(m, desc, fds, 3, &error));
+	desc[3].user_addr += 2; /* and here the other way round */
+	assert_true(guest_mem_set(m, desc, fds, 4, &error));
 	assert_true(guest_mem_map_ring(m, end - 64, 64, 16, "used ring", &map, &error));
 	assert_ptr_equal(map.host, host_of(m, plain.guest_addr + 2 * plain.size - 64));
 	assert_int_equal(map.len, 64);
@@ -305,6 +322,7 @@ static void test_ring(void **state)
 	assert_no_ring(m, plain.user_addr, SIZE_MAX, 16, "not all in one");
 	assert_no_ring(m, plain.user_addr + 8, 32, 16, "0x1000008, 32 bytes aligned to 16, is not");
 	assert_no_ring(m, desc[2].user_addr, 32, 2, "is not aligned");
+	assert_no_ring(m, desc[3].user_addr, 32, 4, "is not aligned");
 }
 
 int main(void)
@@ -314,6 +332,7 @@ int main(void)
 		leak_checked(test_offset),
 		leak_checked(test_refused_alone),
 		leak_checked(test_refused_overlap),
+		leak_checked(test_touching),
 		leak_checked(test_bad_file),
 		leak_checked(test_full),
 		leak_checked(test_remove),
