@@ -182,9 +182,9 @@ static const GOptionEntry blk_options[] = {
 	{ "serial", 0, 0, G_OPTION_ARG_STRING, &options.serial,
 		"Serial number for the guest, at most 20 bytes", "TEXT" },
 	{ "num-queues", 0, 0, G_OPTION_ARG_INT, &options.num_queues,
-		"Number of request queues (default 1)", "N" },
+		"Number of request queues (default: 1)", "N" },
 	{ "block-size", 0, 0, G_OPTION_ARG_INT, &options.block_size,
-		"Logical block size (default 512, or the block device's)", "BYTES" },
+		"Logical block size (default: 512, or the block device's)", "BYTES" },
 	{}
 };
 

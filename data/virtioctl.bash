@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+# bash completion for virtioctl: subcommands, and the options that their --help shows.
+_virtioctl()
+{
+	local cur prev words cword split
+	_init_completion -s || return
+
+	if [[ $cword -eq 1 ]]; then
+		COMPREPLY=($(compgen -W 'probe read write help --help --version' -- "$cur"))
+		return
+	fi
+	if [[ ${words[1]} == help ]]; then
+		COMPREPLY=($(compgen -W 'probe read write' -- "$cur"))
+		return
+	fi
+	if [[ $prev == --probe ]]; then
+		COMPREPLY=($(compgen -W 'auto force off' -- "$cur"))
+		return
+	fi
+	$split && return
+	if [[ $cur == -* ]]; then
+		COMPREPLY=($(compgen -W '$("$1" "${words[1]}" --help 2>/dev/null | _parse_help -)' \
+			-- "$cur"))
+		[[ ${COMPREPLY-} == *= ]] && compopt -o nospace
+		return
+	fi
+	_filedir
+} && complete -F _virtioctl virtioctl
