@@ -172,7 +172,6 @@ bool vu_front_call(struct vu_front *f, GError **error)
 		vu_msg_clear(&f->msg);
 		return vu_front_fail(f, error, VU_FRONT_ERROR_PROTOCOL, "%s", why->message);
 	}
-	vu_msg_clear(&f->msg); /* of no reply that we ask for do we want the fds */
 	if (ack && f->msg.payload.u64 != 0)
 		return vu_front_fail(f, error, VU_FRONT_ERROR_REFUSED,
 			"the back-end refused %s (%" PRId64 ")", what, (int64_t)f->msg.payload.u64);

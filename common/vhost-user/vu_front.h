@@ -22,7 +22,7 @@ enum vu_front_error {
 	VU_FRONT_ERROR_GONE, /* connection closed, reset, or the deadline was missed */
 	VU_FRONT_ERROR_REFUSED, /* the back-end answered with an error; the connection lives */
 	VU_FRONT_ERROR_PROTOCOL, /* an answer that cannot be: closed */
-	VU_FRONT_ERROR_FACTS, /* neither the back-end nor the user told a fact (device id …) */
+	VU_FRONT_ERROR_FACTS, /* the user told none, or another fact than the back-end */
 };
 
 enum vu_probe_mode {
@@ -34,7 +34,10 @@ enum vu_probe_mode {
 struct vu_front_options {
 	enum vu_probe_mode probe;
 	unsigned deadline_ms; /* for each request; 0: 3000 */
-	/* What the user says, for a back-end without PROBE; 0 (config_size: -1): not said. */
+	/*
+	 * What the user says, for a back-end without PROBE; 0 (config_size: -1): not said. A
+	 * back-end that says by PROBE that it is another device is an error.
+	 */
 	uint32_t device_id;
 	int32_t config_size;
 	uint32_t queues;
@@ -49,11 +52,11 @@ struct vu_front_options {
 enum vu_source {
 	VU_SOURCE_NONE, /* not known */
 	VU_SOURCE_PROBE, /* PROBE's message */
-	VU_SOURCE_MESSAGE, /* an ordinary message: GET_QUEUE_NUM, GET_FEATURES */
+	VU_SOURCE_MESSAGE, /* an ordinary message: GET_QUEUE_NUM; no config as CONFIG is not offered */
 	VU_SOURCE_USER, /* the caller's options */
 	VU_SOURCE_ASSUMED, /* one queue; the largest config that GET_CONFIG answers */
 };
-/* "PROBE", "GET_QUEUE_NUM …": for messages to the user. */
+/* "PROBE", "negotiation", "the user" …: for messages to the user. */
 const char *vu_source_name(enum vu_source source);
 
 struct vu_facts {
@@ -88,7 +91,10 @@ bool vu_front_is_alive(const struct vu_front *f);
 /* For poll(): POLLIN or POLLHUP here while no call is under way means that the back-end is gone. */
 int vu_front_fd(const struct vu_front *f);
 
-/* Reads or writes part of the configuration space. */
+/*
+ * Reads or writes part of the configuration space. (On the wire all of it is read: libvhost-user
+ * ignores the offset.)
+ */
 bool vu_front_get_config(
 	struct vu_front *f, uint32_t offset, void *to, uint32_t len, GError **error);
 bool vu_front_set_config(
@@ -124,7 +130,11 @@ bool vu_front_get_status(struct vu_front *f, uint8_t *status, GError **error);
 /* All rings are stopped: SET_STATUS 0 and, if acked, RESET_DEVICE. */
 bool vu_front_reset(struct vu_front *f, GError **error);
 
-/* The back-end channel; -1 without it. Poll it, and call vu_front_backend_event() on POLLIN. */
+/*
+ * The back-end channel; -1 without it, and after it broke. Poll it, and call
+ * vu_front_backend_event() on POLLIN. Any other call serves it, too, while it waits for a reply;
+ * what it saw there is told by the next vu_front_backend_event(), for which this fd is readable.
+ */
 int vu_front_backend_fd(const struct vu_front *f);
 struct vu_front_events {
 	void (*config_changed)(void *opaque);

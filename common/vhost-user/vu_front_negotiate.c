@@ -66,6 +66,7 @@ static bool wants_probe(const struct vu_front *f, uint64_t offered)
 static bool exchange_features(struct vu_front *f, GError **error)
 {
 	struct vu_facts *facts = &f->facts;
+	uint64_t acked;
 
 	if (!vu_front_get_u64(f, VU_GET_FEATURES, &facts->features, error))
 		return false;
@@ -74,13 +75,11 @@ static bool exchange_features(struct vu_front *f, GError **error)
 		return true;
 	if (!vu_front_get_u64(f, VU_GET_PROTOCOL_FEATURES, &facts->protocol_features, error))
 		return false;
-	/* Set before facts->protocol_acked, which would have us ask for an acknowledgement. */
-	vu_msg_set_u64(vu_front_request(f, VU_SET_PROTOCOL_FEATURES),
-		facts->protocol_features &
-			(IMPLEMENTED |
-				(wants_probe(f, facts->protocol_features) ? VU_BIT(VU_F_PROBE)
-									  : 0)));
-	facts->protocol_acked = f->msg.payload.u64;
+	acked = facts->protocol_features & IMPLEMENTED;
+	if (wants_probe(f, facts->protocol_features))
+		acked |= VU_BIT(VU_F_PROBE);
+	facts->protocol_acked = acked;
+	vu_msg_set_u64(vu_front_request(f, VU_SET_PROTOCOL_FEATURES), acked);
 	return vu_front_send(f, error);
 }
 

@@ -199,8 +199,10 @@ static bool serve_request(struct fake *b)
 		b->channel = vu_msg_take_fd(m, 0);
 	}
 	vu_msg_clear(m);
-	if (quirk == FAKE_CHANNEL_CLOSE)
+	if (quirk == FAKE_CHANNEL_CLOSE) {
 		fd_close(&b->channel);
+		g_usleep(20000); /* so that it is seen before the reply */
+	}
 	if (quirk == FAKE_CHANNEL_FIRST) {
 		fake_channel_send(b, VU_BACKEND_CONFIG_CHANGE_MSG, VU_FLAG_NEED_REPLY, 0);
 		if (fake_channel_ack(b) != 0)
@@ -219,10 +221,15 @@ static bool serve_request(struct fake *b)
 	return send_reply(b, quirk, size);
 }
 
+static bool is_busy(const struct fake *b)
+{
+	return b->busy || (b->connections > 1 && b->connections <= b->busy_until);
+}
+
 static void serve_connection(struct fake *b)
 {
 	b->connections++;
-	while (!b->busy && receive(b->conn, &b->msg)) {
+	while (!is_busy(b) && receive(b->conn, &b->msg)) {
 		take_note(b);
 		if (!serve_request(b))
 			break;

@@ -32,6 +32,7 @@ struct fake {
 	uint64_t features, protocol_features, queues, slots;
 	uint32_t device_id, config_size, min_queues;
 	bool busy; /* closes what it accepts */
+	unsigned busy_until; /* after the first connection so does it with all up to this one */
 	enum fake_quirk quirk[VU_REQUEST_END];
 	unsigned quirky_connections; /* the first so many have the quirks; 0: all */
 

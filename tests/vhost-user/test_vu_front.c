@@ -208,6 +208,7 @@ static void test_config(void **state)
 	assert_true(vu_front_get_config(f, 8, got, 4, NULL));
 	assert_int_equal(got[0], 8);
 	assert_int_equal(got[3], 11);
+	assert_int_equal(b->notes[1].size, 12 + 60);
 	assert_true(vu_front_set_config(f, 8, "\xaa\xbb", 2, NULL));
 	assert_true(vu_front_get_config(f, 9, got, 1, NULL));
 	assert_int_equal(got[0], 0xbb);

@@ -87,6 +87,14 @@ static void test_peer_that_hangs_up_when_probed(void **state)
 	expect_no_probe(2);
 }
 
+static void test_peer_that_is_slow_to_see_us_leave(void **state)
+{
+	b->quirk[VU_GET_DEVICE_ID] = FAKE_OWN_SIZE;
+	b->busy_until = 3;
+	connect_path();
+	expect_no_probe(4);
+}
+
 static void test_peer_that_hangs_up_for_good(void **state)
 {
 	b->quirk[VU_GET_CONFIG_SIZE] = FAKE_CLOSE;
@@ -143,6 +151,7 @@ int main(void)
 		TEST(test_shared_object_peer),
 		TEST(test_shared_object_peer_dialled_again),
 		TEST(test_peer_that_hangs_up_when_probed),
+		TEST(test_peer_that_is_slow_to_see_us_leave),
 		TEST(test_peer_that_hangs_up_for_good),
 		TEST(test_peer_that_ignores_probe),
 		TEST(test_implausible),
