@@ -30,7 +30,8 @@ typedef struct vmm_dev vmm_dev; /* for g_autoptr */
 /*
  * What a hypervisor supplies. opaque is vmm_dev_new()'s. Calls come from vCPU threads (inside
  * vmm_dev_access()) and from the device's control thread, so they must be thread-safe, and must
- * not call back into the same vmm_dev.
+ * not call back into the same vmm_dev. interrupt() is called with the device's lock held: a lock
+ * that it takes must not be held around vmm_dev_access().
  */
 struct vmm_ops {
 	/*
@@ -46,7 +47,10 @@ struct vmm_ops {
 	bool (*map_range)(
 		void *opaque, struct vmm_dev *d, uint64_t base, uint64_t size, GError **error);
 	void (*unmap_range)(void *opaque, struct vmm_dev *d, uint64_t base, uint64_t size);
-	/* The device's interrupt line; with an edge-triggered line only true matters. */
+	/*
+	 * The device's interrupt line. An edge-triggered one is to be pulsed at every true, also
+	 * when the last call said true.
+	 */
 	void (*interrupt)(void *opaque, struct vmm_dev *d, bool level);
 	/*
 	 * Let the kernel inject the interrupt when fd is signalled (assign), or stop that. False:
@@ -73,6 +77,7 @@ struct vmm_dev_config {
 	int fd; /* a connected socket, taken over; no second chance */
 	struct vu_front_options front; /* transport_features is set here */
 	uint64_t base; /* guest address of the window */
+	uint64_t window; /* its size; configuration beyond it reads 0; 0: a page */
 	uint32_t queue_size_max; /* 0: 256 */
 	unsigned retry_ms; /* between two dials; 0: 200 */
 };
@@ -99,7 +104,7 @@ void vmm_dev_give_up(struct vmm_dev *d);
 const char *vmm_dev_name(const struct vmm_dev *d);
 /* The probed facts; valid once vmm_dev_wait() returned true. */
 const struct vu_facts *vmm_dev_facts(const struct vmm_dev *d);
-/* Bytes of the window: 0x100 and the configuration, rounded up to 0x200 or a page. */
+/* Bytes of the window. */
 uint64_t vmm_dev_window(const struct vmm_dev *d);
 
 /*

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Starting and stopping the back-end's rings.
+ *
+ * A queue's eventfds are made when it is first started and stay: what the kernel has been told of
+ * them holds for every later back-end, and a kick without a back-end is not lost.
+ *
+ * A ring that starts for the first time since the queue became ready starts at 0. One that a lost
+ * back-end has left goes on from the used index in guest memory: what was available but not used
+ * is done again. (A packed ring does not show that index.)
+ */
+#include "vmm/vmm_impl.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <sys/eventfd.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_mmio.h>
+
+#include "base/util.h"
+
+/* SET_VRING_BASE of a packed ring at its start: both indices 0, both wrap counters 1. */
+#define PACKED_BASE 0x80008000u
+
+static bool stop_ring(struct vmm_dev *d, unsigned i, GError **error)
+{
+	enum vmm_ring_state state = d->ring[i].state;
+	uint32_t base;
+
+	d->ring[i].state = VMM_RING_STOPPED;
+	if (state != VMM_RING_SET_UP && state != VMM_RING_RUNNING)
+		return true;
+	return vu_front_stop_ring(d->front, i, &base, error) || vmm_survived(d, error);
+}
+
+bool vmm_stop_rings(struct vmm_dev *d, GError **error)
+{
+	for (unsigned i = 0; i < d->facts.probe.max_queues; i++)
+		if (!stop_ring(d, i, error))
+			return false;
+	return true;
+}
+
+bool vmm_stop_unwanted_rings(struct vmm_dev *d, GError **error)
+{
+	for (unsigned i = 0; i < d->facts.probe.max_queues; i++)
+		if ((!d->want.queue[i].q.ready || d->ring[i].tried != d->want.queue[i].epoch) &&
+			!stop_ring(d, i, error))
+			return false;
+	return true;
+}
+
+/* The queue's eventfds, and who else is to know them. */
+static bool make_fds(struct vmm_dev *d, unsigned i)
+{
+	struct vmm_ring *r = &d->ring[i];
+	autofd kick = -1;
+
+	if (r->kick >= 0)
+		return true;
+	if (r->call < 0)
+		r->call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (r->call < 0 || kick < 0)
+		return false;
+	r->irqfd = d->ops->irqfd && d->ops->irqfd(d->opaque, d, r->call, true);
+	r->ioeventfd = d->ops->ioeventfd &&
+		d->ops->ioeventfd(d->opaque, d, d->base + VIRTIO_MMIO_QUEUE_NOTIFY, i, kick, true);
+	g_mutex_lock(&d->lock);
+	r->kick = fd_steal(&kick);
+	if (r->irqfd)
+		virtio_mmio_used_always(d->mmio, true);
+	g_mutex_unlock(&d->lock);
+	return true;
+}
+
+/* Where the back-end finds [addr, addr + len) of the guest; which region, or NULL. */
+static const struct mem_region_desc *to_user(
+	const struct mem_region_desc *desc, unsigned n, uint64_t addr, uint64_t len, uint64_t *user)
+{
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t offset = addr - desc[i].guest_addr;
+
+		if (addr < desc[i].guest_addr || offset >= desc[i].size ||
+			len > desc[i].size - offset)
+			continue;
+		*user = desc[i].user_addr + offset;
+		return &desc[i];
+	}
+	return NULL;
+}
+
+static bool read_used_index(const struct mem_region_desc *region, int fd, uint64_t used,
+	uint32_t *index, GError **error)
+{
+	g_autoptr(guest_mem) mem = guest_mem_new();
+	struct mem_ring_map map = { 0 };
+
+	if (!guest_mem_set(mem, region, &fd, 1, error) ||
+		!guest_mem_map_ring(mem, used, 4, 4, "used ring", &map, error))
+		return false;
+	*index = shm_load16((const char *)map.host + 2); /* flags, idx */
+	guest_mem_unmap_ring(mem, &map);
+	return true;
+}
+
+/* All but the fds. False, with an error: the ring cannot start. */
+static bool describe_ring(
+	struct vmm_dev *d, unsigned i, struct vu_ring_setup *setup, GError **error)
+{
+	bool packed = d->want.features & (UINT64_C(1) << VIRTIO_F_RING_PACKED);
+	const struct virtio_mmio_queue *q = &d->want.queue[i].q;
+	const struct mem_region_desc *desc, *used;
+	uint64_t size = q->size;
+	const int *fds;
+	unsigned n = d->ops->memory(d->opaque, &desc, &fds);
+
+	/* §2.7: the parts of a split ring, with the event words; §2.8: of a packed one. */
+	used = to_user(desc, n, q->device, packed ? 4 : 6 + 8 * size, &setup->used);
+	if (!used || !to_user(desc, n, q->desc, 16 * size, &setup->desc) ||
+		!to_user(desc, n, q->driver, packed ? 4 : 6 + 2 * size, &setup->avail)) {
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAULT,
+			"not in guest memory (0x%" PRIx64 ", 0x%" PRIx64 ", 0x%" PRIx64 ", %" PRIu32
+			" descriptors)",
+			q->desc, q->driver, q->device, q->size);
+		return false;
+	}
+	setup->size = q->size;
+	setup->base = packed ? PACKED_BASE : 0;
+	if (d->ring[i].ran != d->want.queue[i].epoch)
+		return true;
+	if (packed) {
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+			"a packed ring does not show how far the lost back-end was");
+		return false;
+	}
+	return read_used_index(used, fds[used - desc], setup->used, &setup->base, error);
+}
+
+static bool set_up_ring(struct vmm_dev *d, unsigned i, GError **error)
+{
+	struct vmm_ring *r = &d->ring[i];
+	struct vu_ring_setup setup = { .err = -1 };
+	g_autoptr(GError) why = NULL;
+	bool goes_on = r->ran == d->want.queue[i].epoch;
+	bool ok;
+
+	r->state = VMM_RING_BROKEN;
+	r->tried = d->want.queue[i].epoch;
+	ok = make_fds(d, i);
+	if (!ok)
+		g_set_error(&why, G_FILE_ERROR, (gint)g_file_error_from_errno(errno), "eventfd: %s",
+			g_strerror(errno));
+	ok = ok && describe_ring(d, i, &setup, &why);
+	if (ok) {
+		setup.kick = r->kick;
+		setup.call = r->call;
+		ok = vu_front_setup_ring(d->front, i, &setup, &why);
+		if (!vu_front_is_alive(d->front)) {
+			g_propagate_error(error, g_steal_pointer(&why));
+			return false;
+		}
+	}
+	if (!ok) {
+		vmm_needs_reset(d, "queue %u cannot start: %s", i, why->message);
+		return true;
+	}
+	r->state = VMM_RING_SET_UP;
+	r->ran = d->want.queue[i].epoch;
+	/* The lost back-end may have used buffers and died before its call. */
+	if (goes_on)
+		eventfd_write(r->call, 1);
+	return true;
+}
+
+bool vmm_start_rings(struct vmm_dev *d, GError **error)
+{
+	if (!(d->want.status & VIRTIO_CONFIG_S_DRIVER_OK))
+		return true;
+	for (unsigned i = 0; i < d->facts.probe.max_queues; i++)
+		if (d->want.queue[i].q.ready && d->ring[i].state == VMM_RING_STOPPED &&
+			!set_up_ring(d, i, error))
+			return false;
+	for (unsigned i = 0; i < d->facts.probe.max_queues; i++)
+		if (d->ring[i].state == VMM_RING_SET_UP &&
+			!vu_front_enable_ring(d->front, i, true, error) && !vmm_survived(d, error))
+			return false;
+	return true;
+}
+
+void vmm_first_kicks(struct vmm_dev *d)
+{
+	for (unsigned i = 0; i < d->facts.probe.max_queues; i++) {
+		struct vmm_ring *r = &d->ring[i];
+
+		if (r->state != VMM_RING_SET_UP)
+			continue;
+		r->state = VMM_RING_RUNNING;
+		eventfd_write(r->kick, 1);
+	}
+}

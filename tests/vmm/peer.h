@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A back-end of no device, at a socket path, in a thread: notes what it is asked, and plays along. */
+#pragma once
+
+#include <glib.h>
+
+#include "vhost-user/vu_msg.h"
+
+#define PEER_QUEUES 8
+#define PEER_CONFIG 16
+
+struct peer_ring {
+	uint32_t num, base;
+	struct vu_vring_addr addr;
+	int kick, call;
+	bool enabled;
+	unsigned kicks; /* how many wake-ups; reading drains */
+};
+
+struct peer {
+	/* To be changed while it is down. */
+	uint32_t device_id, config_size, queues;
+	uint64_t features;
+
+	GMutex lock;
+	/* Misbehaviour; under the lock. */
+	uint32_t silent; /* leaves this request without an answer */
+	uint32_t refused; /* says no to this one */
+	bool refuses_features; /* FEATURES_OK does not stick */
+	/* What it has been told; under the lock. */
+	GString *trace; /* "SET_FEATURES SET_VRING_NUM/0 " */
+	uint64_t driver_features;
+	uint8_t status;
+	/* Byte 1 is twice byte 0, like a field that depends on a selector. */
+	uint8_t config[PEER_CONFIG];
+	struct peer_ring ring[PEER_QUEUES];
+	struct mem_region_desc region;
+	unsigned n_regions, connections;
+
+	char *path;
+	int listener, conn, channel, stop;
+	uint64_t acked;
+	GThread *thread;
+};
+
+struct peer *peer_new(const char *path);
+void peer_free(struct peer *p);
+void peer_up(struct peer *p);
+/* Gone at once, as by kill -9; it forgets everything but its configuration space. */
+void peer_down(struct peer *p);
+
+/* What came since the last call; to be freed. */
+char *peer_trace(struct peer *p);
+/* A used buffer notification of this ring. */
+void peer_call(struct peer *p, unsigned ring);
+void peer_config_changed(struct peer *p);

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A guest device with its back-end there: from the driver's probe to reset. */
+#include "guest.h"
+
+static void assert_trace(struct guest *g, const char *want)
+{
+	g_autofree char *trace = peer_trace(g->peer);
+
+	assert_string_equal(trace, want);
+}
+
+static void test_facts(void **state)
+{
+	struct guest *g = *state;
+	uint64_t features;
+
+	guest_start(g);
+	assert_string_equal(vmm_dev_name(g->d), "dev0");
+	assert_int_equal(vmm_dev_facts(g->d)->probe.device_id, 42);
+	assert_int_equal(vmm_dev_facts(g->d)->device_id, VU_SOURCE_PROBE);
+	assert_int_equal(rd32(g, VIRTIO_MMIO_MAGIC_VALUE), 0x74726976);
+	assert_int_equal(rd32(g, VIRTIO_MMIO_VERSION), 2);
+	assert_int_equal(rd32(g, VIRTIO_MMIO_DEVICE_ID), 42);
+	wr32(g, VIRTIO_MMIO_DEVICE_FEATURES_SEL, 1);
+	features = (uint64_t)rd32(g, VIRTIO_MMIO_DEVICE_FEATURES) << 32;
+	wr32(g, VIRTIO_MMIO_DEVICE_FEATURES_SEL, 0);
+	features |= rd32(g, VIRTIO_MMIO_DEVICE_FEATURES);
+	/* Neither SR_IOV nor vhost-user's own bit 30. */
+	assert_true(features ==
+		(VU_BIT(VIRTIO_F_VERSION_1) | VU_BIT(VIRTIO_F_RING_PACKED) |
+			VU_BIT(VIRTIO_F_RING_RESET) | 0x15));
+	wr32(g, VIRTIO_MMIO_QUEUE_SEL, 3);
+	assert_int_equal(rd32(g, VIRTIO_MMIO_QUEUE_NUM_MAX), 0);
+}
+
+static void test_start(void **state)
+{
+	struct guest *g = *state;
+	const struct peer_ring *r = &g->peer->ring[2];
+
+	guest_start(g);
+	wr32(g, VIRTIO_MMIO_STATUS, 0);
+	g_free(peer_trace(g->peer));
+	guest_features(g, VU_BIT(VIRTIO_F_VERSION_1) | 4);
+	assert_trace(g,
+		"SET_STATUS=0x0 RESET_DEVICE GET_CONFIG "
+		"SET_MEM_TABLE SET_FEATURES SET_STATUS=0xb GET_STATUS ");
+	assert_true(g->peer->driver_features ==
+		(VU_BIT(VIRTIO_F_VERSION_1) | VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES) | 4));
+	assert_int_equal(g->peer->n_regions, 1);
+	assert_true(g->peer->region.guest_addr == MEMORY && g->peer->region.user_addr == USER);
+	guest_queue(g, 0, 16);
+	guest_queue(g, 2, 64);
+	wr32(g, VIRTIO_MMIO_STATUS, S_ALL);
+	/* Queue 1 was never made ready: not a word of it. */
+	assert_trace(g,
+		"SET_VRING_NUM/0 SET_VRING_BASE/0 SET_VRING_ADDR/0 SET_VRING_CALL/0 "
+		"SET_VRING_KICK/0 "
+		"SET_VRING_NUM/2 SET_VRING_BASE/2 SET_VRING_ADDR/2 SET_VRING_CALL/2 "
+		"SET_VRING_KICK/2 "
+		"SET_VRING_ENABLE/0=1 SET_VRING_ENABLE/2=1 SET_STATUS=0xf ");
+	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL);
+	assert_int_equal(r->num, 64);
+	assert_int_equal(r->base, 0);
+	assert_true(r->addr.desc == desc_of(2) - MEMORY + USER);
+	assert_true(r->addr.avail == driver_of(2) - MEMORY + USER);
+	assert_true(r->addr.used == device_of(2) - MEMORY + USER);
+	/* What the driver put in before is not forgotten. */
+	WAIT_UNTIL(&g->peer->lock, g->peer->ring[0].kicks == 1 && r->kicks == 1);
+}
+
+static void test_notify(void **state)
+{
+	struct guest *g = *state;
+	struct vmm_dev_counters counters;
+	struct token t;
+
+	guest_start(g);
+	guest_driver_ok(g);
+	WAIT_UNTIL(&g->peer->lock, g->peer->ring[2].kicks == 1);
+	assert_int_equal(
+		guest_access(g, &t, VIRTIO_MMIO_QUEUE_NOTIFY, 4, true, 2), VIRTIO_MMIO_DONE);
+	WAIT_UNTIL(&g->peer->lock, g->peer->ring[2].kicks == 2);
+	guest_access(g, &t, VIRTIO_MMIO_QUEUE_NOTIFY, 4, true, 1);
+	guest_access(g, &t, VIRTIO_MMIO_QUEUE_NOTIFY, 4, true, 77);
+	vmm_dev_counters(g->d, &counters);
+	assert_int_equal(counters.notifies, 1);
+}
+
+static void test_call(void **state)
+{
+	struct guest *g = *state;
+	struct vmm_dev_counters counters;
+
+	guest_start(g);
+	guest_driver_ok(g);
+	assert_int_equal(rd32(g, VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+	peer_call(g->peer, 2);
+	WAIT_UNTIL(&g->lock, g->rises == 1);
+	assert_int_equal(rd32(g, VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
+	wr32(g, VIRTIO_MMIO_INTERRUPT_ACK, VIRTIO_MMIO_INT_VRING);
+	assert_int_equal(g->falls, 1);
+	assert_int_equal(rd32(g, VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+	vmm_dev_counters(g->d, &counters);
+	assert_int_equal(counters.interrupts, 1);
+	assert_int_equal(counters.config_interrupts, 0);
+}
+
+/* The kernel takes both ways over: nobody here touches the eventfds. */
+static void test_kernel(void **state)
+{
+	struct guest *g = *state;
+	struct pollfd pfd = { .events = POLLIN };
+	int kick;
+
+	g->kernel = true;
+	guest_start(g);
+	guest_driver_ok(g);
+	assert_int_equal(g->n_irqfd, 2);
+	assert_true(g->ioeventfd[0] >= 0 && g->ioeventfd[1] < 0 && g->ioeventfd[2] >= 0);
+	peer_call(g->peer, 0);
+	pfd.fd = g->irqfd[0];
+	g_usleep(20000);
+	assert_int_equal(poll(&pfd, 1, 0), 1);
+	assert_int_equal(g->rises, 0);
+	assert_int_equal(rd32(g, VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
+	/* The same fds serve after a reset. */
+	kick = g->ioeventfd[2];
+	guest_driver_ok(g);
+	assert_int_equal(g->n_irqfd, 2);
+	assert_int_equal(g->ioeventfd[2], kick);
+	eventfd_write(kick, 1);
+	WAIT_UNTIL(&g->peer->lock, g->peer->ring[2].kicks >= 1);
+}
+
+static void test_reset(void **state)
+{
+	struct guest *g = *state;
+
+	guest_start(g);
+	guest_driver_ok(g);
+	wr32(g, VIRTIO_MMIO_STATUS, 0);
+	assert_trace(g,
+		"SET_VRING_ENABLE/0=0 GET_VRING_BASE/0 SET_VRING_ENABLE/2=0 GET_VRING_BASE/2 "
+		"SET_STATUS=0x0 RESET_DEVICE GET_CONFIG ");
+	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), 0);
+	guest_driver_ok(g);
+	WAIT_UNTIL(&g->peer->lock, g->peer->ring[0].enabled && g->peer->status == 0xf);
+}
+
+static void test_queue_ready(void **state)
+{
+	struct guest *g = *state;
+
+	guest_start(g);
+	guest_driver_ok(g);
+	wr32(g, VIRTIO_MMIO_QUEUE_SEL, 0);
+	wr32(g, VIRTIO_MMIO_QUEUE_READY, 0);
+	assert_trace(g, "SET_VRING_ENABLE/0=0 GET_VRING_BASE/0 ");
+	assert_int_equal(rd32(g, VIRTIO_MMIO_QUEUE_READY), 0);
+	/* Another time, and one that was not there at the start. */
+	g->memory[device_of(0) - MEMORY + 2] = 5;
+	guest_queue(g, 0, 32);
+	guest_queue(g, 1, 32);
+	assert_trace(g,
+		"SET_VRING_NUM/0 SET_VRING_BASE/0 SET_VRING_ADDR/0 SET_VRING_CALL/0 "
+		"SET_VRING_KICK/0 SET_VRING_ENABLE/0=1 "
+		"SET_VRING_NUM/1 SET_VRING_BASE/1 SET_VRING_ADDR/1 SET_VRING_CALL/1 "
+		"SET_VRING_KICK/1 SET_VRING_ENABLE/1=1 ");
+	assert_int_equal(g->peer->ring[0].num, 32);
+	assert_int_equal(g->peer->ring[0].base, 0);
+}
+
+static void test_queue_reset(void **state)
+{
+	struct guest *g = *state;
+
+	guest_start(g);
+	guest_driver_ok(g);
+	wr32(g, VIRTIO_MMIO_QUEUE_SEL, 2);
+	wr32(g, VIRTIO_MMIO_QUEUE_RESET, 1);
+	assert_trace(g, "SET_VRING_ENABLE/2=0 GET_VRING_BASE/2 ");
+	assert_int_equal(rd32(g, VIRTIO_MMIO_QUEUE_RESET), 0);
+	guest_queue(g, 2, 8);
+	assert_int_equal(g->peer->ring[2].num, 8);
+	assert_true(g->peer->ring[2].enabled && g->peer->ring[0].enabled);
+}
+
+static void test_features_refused(void **state)
+{
+	struct guest *g = *state;
+
+	guest_start(g);
+	g->peer->refuses_features = true;
+	guest_features(g, VU_BIT(VIRTIO_F_VERSION_1) | 4);
+	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), 3);
+	g_mutex_lock(&g->peer->lock);
+	g->peer->refuses_features = false;
+	g_mutex_unlock(&g->peer->lock);
+	wr32(g, VIRTIO_MMIO_STATUS, S_FEATURES);
+	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_FEATURES);
+	/* An error reply says the same. */
+	g_mutex_lock(&g->peer->lock);
+	g->peer->refused = VU_SET_FEATURES;
+	g_mutex_unlock(&g->peer->lock);
+	guest_features(g, VU_BIT(VIRTIO_F_VERSION_1));
+	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), 3);
+}
+
+static void test_bad_queue(void **state)
+{
+	struct guest *g = *state;
+
+	guest_start(g);
+	guest_features(g, VU_BIT(VIRTIO_F_VERSION_1));
+	guest_queue(g, 0, 16);
+	wr32(g, VIRTIO_MMIO_QUEUE_SEL, 1);
+	wr32(g, VIRTIO_MMIO_QUEUE_NUM, 256);
+	wr32(g, VIRTIO_MMIO_QUEUE_DESC_LOW, (uint32_t)MEMORY);
+	wr32(g, VIRTIO_MMIO_QUEUE_AVAIL_LOW, (uint32_t)MEMORY);
+	/* One byte too many. */
+	wr32(g, VIRTIO_MMIO_QUEUE_USED_LOW, (uint32_t)(MEMORY + MEMORY_SIZE - (6 + 8 * 256) + 1));
+	wr32(g, VIRTIO_MMIO_QUEUE_READY, 1);
+	wr32(g, VIRTIO_MMIO_STATUS, S_ALL);
+	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL | VIRTIO_CONFIG_S_NEEDS_RESET);
+	assert_int_equal(rd32(g, VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_CONFIG);
+	assert_int_equal(g->peer->ring[1].num, 0);
+	assert_true(g->peer->ring[0].enabled);
+	/* Up to the last byte it goes. */
+	guest_features(g, VU_BIT(VIRTIO_F_VERSION_1));
+	guest_queue(g, 1, 256);
+	wr32(g, VIRTIO_MMIO_QUEUE_READY, 0);
+	wr32(g, VIRTIO_MMIO_QUEUE_USED_LOW, (uint32_t)(MEMORY + MEMORY_SIZE - (6 + 8 * 256)));
+	wr32(g, VIRTIO_MMIO_QUEUE_READY, 1);
+	wr32(g, VIRTIO_MMIO_STATUS, S_ALL);
+	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL);
+	assert_int_equal(g->peer->ring[1].num, 256);
+}
+
+static void test_refused(void **state)
+{
+	struct guest *g = *state;
+
+	guest_start(g);
+	g->peer->refused = VU_SET_VRING_NUM;
+	guest_features(g, VU_BIT(VIRTIO_F_VERSION_1));
+	guest_queue(g, 0, 16);
+	wr32(g, VIRTIO_MMIO_STATUS, S_ALL);
+	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL | VIRTIO_CONFIG_S_NEEDS_RESET);
+	assert_false(g->peer->ring[0].enabled);
+	g_mutex_lock(&g->peer->lock);
+	g->peer->refused = VU_SET_MEM_TABLE;
+	g_mutex_unlock(&g->peer->lock);
+	vmm_dev_memory_changed(g->d);
+	g_mutex_lock(&g->peer->lock);
+	g->peer->refused = 0;
+	g_mutex_unlock(&g->peer->lock);
+	guest_driver_ok(g);
+	assert_true(g->peer->ring[0].enabled);
+}
+
+static void test_memory_changed(void **state)
+{
+	struct guest *g = *state;
+	g_autofree char *trace = NULL;
+
+	guest_start(g);
+	/* Nobody has asked for memory yet. */
+	vmm_dev_memory_changed(g->d);
+	assert_int_equal(g->peer->n_regions, 0);
+	guest_driver_ok(g);
+	g->desc.user_addr += 0x1000000;
+	vmm_dev_memory_changed(g->d);
+	trace = peer_trace(g->peer);
+	assert_true(g_str_has_prefix(trace, "SET_MEM_TABLE "));
+	assert_true(g->peer->region.user_addr == USER + 0x1000000);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, guest_setup, guest_teardown)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(facts),
+		TEST(start),
+		TEST(notify),
+		TEST(call),
+		TEST(kernel),
+		TEST(reset),
+		TEST(queue_ready),
+		TEST(queue_reset),
+		TEST(features_refused),
+		TEST(bad_queue),
+		TEST(refused),
+		TEST(memory_changed),
+	};
+
+	return cmocka_run_group_tests_name("vmm_dev", tests, NULL, NULL);
+}
