@@ -20,10 +20,19 @@
 #include <signal.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "memory/guest_mem.h"
 
 #define SLOTS 64
+
+/* The kernel's own call, since sanitizers do more in theirs than a signal handler may. */
+#ifdef SYS_mmap2
+#define MMAP_CALL SYS_mmap2
+#else
+#define MMAP_CALL SYS_mmap
+#endif
 
 struct watch {
 	void *base;
@@ -133,9 +142,8 @@ static bool replace_with_zeroes(const void *address)
 	/* Flags first: no other thread may take the zeroes for the guest's. */
 	__atomic_store_n(watch.region_poisoned, 1, __ATOMIC_SEQ_CST);
 	__atomic_store_n(watch.table_poisoned, 1, __ATOMIC_SEQ_CST);
-	return mmap(watch.base, watch.size, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
-		       0) != MAP_FAILED;
+	return syscall(MMAP_CALL, watch.base, watch.size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1L, 0L) != -1;
 }
 
 static void on_sigbus(int sig, siginfo_t *info, void *context)
