@@ -9,9 +9,9 @@
  *	last_used <= used idx <= published <= added <= last_used + size	(free-running, mod 2^16)
  *
  * A request is known by its head descriptor, which is also the index of its slot. With
- * VIRTIO_F_IN_ORDER descriptors are taken in ring order, and since they come back in that order, too,
- * the free list never needs relinking. A used entry may then stand for a batch (2.7.9): it names the
- * last request of it, is at the place of the first, and those before the last have been used
+ * VIRTIO_F_IN_ORDER descriptors are taken in ring order, and since they come back in that order,
+ * the free list never needs relinking. A used entry may then stand for a batch (2.7.9): it names
+ * the last request of it, is at the place of the first, and those before the last have been used
  * completely.
  */
 #include "driver/driver_ring.h"

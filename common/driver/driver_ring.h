@@ -16,7 +16,7 @@ struct driver_buf {
 	uint32_t len;
 };
 
-/* The most buffers of a request in an indirect table; a longer one takes descriptors of the ring. */
+/* The most buffers in an indirect table; a longer request takes descriptors of the ring. */
 #define DRIVER_RING_TABLE_LEN 66u
 
 /*

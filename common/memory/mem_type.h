@@ -31,10 +31,10 @@ struct mem_type {
 	void (*unmap)(struct mem_region *r);
 	/*
 	 * For regions without host: one call for all ranges of a batch that lie in regions of
-	 * this type (a very long batch takes several calls); ranges[i] lies wholly in regions[i]
-	 * (one that straddles was refused) and is not empty. Sets status[i] to 0, with host[i] and ranges[i]->loan, neither of them
-	 * NULL, or to -EIO. Ranges that the device only reads are mapped read-only. NULL: every
-	 * region has host.
+	 * this type (a very long batch takes several calls); ranges[i] is not empty and lies
+	 * wholly in regions[i] (one that straddles was refused). Sets status[i] to 0, with host[i]
+	 * and ranges[i]->loan, neither of them NULL, or to -EIO. Ranges that the device only reads
+	 * are mapped read-only. NULL: every region has host.
 	 */
 	void (*borrow)(struct mem_region *const *regions, struct mem_range *const *ranges,
 		void **host, int *status, unsigned n);

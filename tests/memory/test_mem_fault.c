@@ -195,8 +195,8 @@ static void test_many(void **state)
 }
 
 /*
- * Huge pages are mapped from a multiple of their size, whatever the offset, and replaced whole. That
- * there may be none free here makes no difference: that is the same fault.
+ * Huge pages are mapped from a multiple of their size, whatever the offset, and replaced whole.
+ * That there may be none free here makes no difference: that is the same fault.
  */
 static void test_huge(void **state)
 {
