@@ -2,6 +2,8 @@
 /* The back-end's life, and that of one connection after the other. */
 #include "daemon/backend.h"
 
+#include <poll.h>
+
 #include "base/util.h"
 #include "daemon/owner.h"
 
@@ -46,8 +48,18 @@ void backend_free(struct backend *b)
 	g_free(b);
 }
 
+/* All that is still to come from the peer has been sent: the end of the stream is behind it. */
+static bool peer_has_left(int fd)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLRDHUP };
+
+	return poll(&pfd, 1, 0) > 0;
+}
+
 enum backend_state backend_state(const struct backend *b)
 {
+	if (b->state == BACKEND_SERVING && peer_has_left(b->fd))
+		return BACKEND_CLOSING;
 	return b->state;
 }
 

@@ -38,7 +38,7 @@ void backend_disconnect(struct backend *b);
 enum backend_state {
 	BACKEND_IDLE,
 	BACKEND_SERVING,
-	BACKEND_CLOSING, /* the socket is closed, requests are still in flight */
+	BACKEND_CLOSING, /* the front-end has left; closed() comes when all of it is done with */
 };
 enum backend_state backend_state(const struct backend *b);
 

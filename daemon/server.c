@@ -43,7 +43,7 @@ static void on_front_end(void *opaque, uint32_t revents)
 	struct server *s = opaque;
 	autofd fd = -1;
 
-	/* It may wait while requests of the one before it are in flight: on_closed() comes. */
+	/* It may wait while the one before it is on its way out: on_closed() comes. */
 	if (backend_state(s->backend) == BACKEND_CLOSING) {
 		g_clear_pointer(&s->listen_watch, loop_watch_free);
 		return;
