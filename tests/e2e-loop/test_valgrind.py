@@ -1,0 +1,39 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A session with the daemon, and one with virtioctl, under valgrind: no error, nothing lost."""
+import subprocess
+
+from harness import MIB, VIRTIOCTL, LoopTest, main, need_program, pattern, sha256, sha256_file
+
+VALGRIND = [need_program("valgrind", "valgrind"), "-q", "--error-exitcode=99", "--leak-check=full",
+            "--show-leak-kinds=definite,indirect", "--errors-for-leak-kinds=definite,indirect",
+            "--track-fds=no"]
+
+
+class Valgrind(LoopTest):
+    def test_daemons(self):
+        image = self.file("img", pattern(4 * MIB))
+        d = self.blk(image, "--num-queues=2", wrapper=VALGRIND)
+        self.ctl("probe", d.path)
+        data = pattern(MIB + 17, seed=2)
+        self.ctl("write", "--offset=1M", d.path, data=data)
+        got = self.ctl("read", "--queue=1", "--queue-size=1024", d.path)[0]
+        self.stop(d)
+        self.assertEqual(got[MIB:MIB + len(data)], data)
+        self.assertEqual(sha256(got), sha256_file(image))
+
+    def test_virtioctl(self):
+        image = self.file("img", pattern(MIB))
+        d = self.blk(image)
+        for args in (["probe", "--json"], ["probe"], ["read"]):
+            done = subprocess.run([*VALGRIND, VIRTIOCTL, *args, d.path], capture_output=True,
+                                  timeout=120, check=False)
+            self.assertEqual((done.returncode, done.stderr), (0, b""))
+        done = subprocess.run([*VALGRIND, VIRTIOCTL, "write", d.path], input=pattern(100001, seed=5),
+                              capture_output=True, timeout=120, check=False)
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        self.stop(d)
+
+
+if __name__ == "__main__":
+    main()
