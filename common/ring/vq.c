@@ -71,8 +71,6 @@ static bool start(struct vq *q, const struct vq_setup *setup, GError **error)
 	q->event_idx = negotiated(setup, VIRTIO_RING_F_EVENT_IDX);
 	q->indirect = negotiated(setup, VIRTIO_RING_F_INDIRECT_DESC);
 	q->in_order = negotiated(setup, VIRTIO_F_IN_ORDER);
-	/* The table may have changed since the last look-up. */
-	q->borrower = (struct mem_borrower){ .mem = q->borrower.mem };
 	return q->ops->start(q, setup, error);
 }
 
@@ -322,10 +320,7 @@ enum vq_more vq_burst_end(struct vq *q)
 	if (!q->drained || q->notify == VQ_NOTIFY_ARMED)
 		return VQ_IDLE;
 	q->notify = VQ_NOTIFY_ARMED;
-	if (!q->ops->arm(q))
-		return VQ_IDLE;
-	q->drained = false;
-	return VQ_MORE;
+	return q->ops->arm(q) ? VQ_MORE : VQ_IDLE;
 }
 
 unsigned vq_index(const struct vq *q)

@@ -58,7 +58,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(vq, vq_free)
 
 /*
  * Maps the rings and begins at setup->base. False, and nothing mapped, if the size, an address or
- * the base is wrong; the error names it.
+ * the base is wrong; the error names it. A burst must follow, kick or no kick: what came before is
+ * not announced again, and only a burst asks for kicks.
  */
 bool vq_start(struct vq *q, const struct vq_setup *setup, GError **error);
 bool vq_is_started(const struct vq *q);
@@ -81,7 +82,8 @@ bool vq_is_broken(const struct vq *q);
 
 void vq_burst_begin(struct vq *q);
 enum vq_more {
-	VQ_IDLE, /* notification is armed, nothing new is there: wait for a kick */
+	/* Wait for a kick; a device that left requests waits for what made it leave them. */
+	VQ_IDLE,
 	VQ_MORE, /* more is available: another burst, now or after others had their turn */
 };
 enum vq_more vq_burst_end(struct vq *q);

@@ -99,7 +99,7 @@ struct vq {
 	bool event_idx, indirect, in_order;
 	bool started, fresh, broken;
 	bool taking; /* started, not broken, not draining: vq_pop() may give something */
-	bool drained; /* vq_pop() found the ring empty, and the owner has not been told to go on */
+	bool drained; /* the last look of vq_pop() found the ring empty */
 	bool stalled; /* VQ_POOL_MAX was reached with requests left */
 	bool burst_over; /* vq_pop() was asked for more than VQ_BURST */
 	enum vq_notify notify;

@@ -13,6 +13,7 @@
 #include "memory/mem_type.h"
 
 #define USER_OFFSET UINT64_C(0x7000000000)
+#define FILE_BYTES ((REGIONS + 1) * REGION_BYTES)
 
 /* The fake that lends; one at a time. */
 static struct fake *lender;
@@ -97,12 +98,12 @@ static void on_broken(void *opaque, const char *reason)
 
 static const struct vq_hooks hooks = { .call = on_call, .broken = on_broken };
 
-/* In the file, the second region comes first. */
+/* In the file the second region comes first, after a part that is in neither. */
 void *fake_host(struct fake *f, uint64_t guest_addr)
 {
 	uint64_t offset = guest_addr - GUEST_ADDR;
 
-	return f->host + (offset + REGION_BYTES) % (REGIONS * REGION_BYTES);
+	return f->host + (offset < REGION_BYTES ? offset + 2 * REGION_BYTES : offset);
 }
 
 uint64_t fake_user(uint64_t guest_addr)
@@ -117,9 +118,8 @@ void fake_open(struct fake *f, bool lend)
 
 	*f = (struct fake){ .lend = lend, .fds = count_fds() };
 	f->memfd = memfd_create("fake guest", MFD_CLOEXEC);
-	assert_int_equal(ftruncate(f->memfd, REGIONS * REGION_BYTES), 0);
-	f->host =
-		mmap(NULL, REGIONS * REGION_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, f->memfd, 0);
+	assert_int_equal(ftruncate(f->memfd, FILE_BYTES), 0);
+	f->host = mmap(NULL, FILE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, f->memfd, 0);
 	assert_ptr_not_equal(f->host, MAP_FAILED);
 	for (unsigned i = 0; i < REGIONS; i++) {
 		fds[i] = f->memfd;
@@ -127,7 +127,7 @@ void fake_open(struct fake *f, bool lend)
 			.guest_addr = GUEST_ADDR + i * REGION_BYTES,
 			.size = REGION_BYTES,
 			.user_addr = fake_user(GUEST_ADDR + i * REGION_BYTES),
-			.mmap_offset = (1 - i) * REGION_BYTES,
+			.mmap_offset = (REGIONS - i) * REGION_BYTES,
 		};
 	}
 	lender = f;
@@ -191,7 +191,7 @@ void fake_close(struct fake *f)
 		fake_vq_stop(f);
 	vq_free(f->q);
 	guest_mem_free(f->mem);
-	munmap(f->host, REGIONS * REGION_BYTES);
+	munmap(f->host, FILE_BYTES);
 	close(f->memfd);
 	assert_int_equal(count_fds(), f->fds);
 }
@@ -284,4 +284,12 @@ unsigned fake_serve(struct fake *f)
 		}
 	} while (vq_burst_end(f->q) == VQ_MORE);
 	return n;
+}
+
+void fake_expect_broken(const struct fake *f, const char *reason)
+{
+	assert_int_equal(f->breaks, 1);
+	if (!strstr(f->reason, reason))
+		fail_msg("the reason is \"%s\", not \"%s\"", f->reason, reason);
+	assert_true(vq_is_broken(f->q));
 }

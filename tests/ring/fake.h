@@ -93,3 +93,5 @@ uint16_t *fake_avail_event(struct fake *f);
 unsigned fake_serve(struct fake *f);
 /* Loans of the queue that are out. */
 unsigned fake_lots_out(const struct fake *f);
+/* It has broken once, and this is in the reason. */
+void fake_expect_broken(const struct fake *f, const char *reason);

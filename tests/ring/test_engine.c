@@ -41,10 +41,11 @@ static void test_one_borrow_a_batch(void **state)
 		fake_start(&f, true, 256, INDIRECT);
 		for (unsigned i = 0; i < VQ_BATCH + 1; i++)
 			fake_request(&f, i);
-		for (unsigned i = 0; tables && i < VQ_BATCH; i++) {
-			fake_table(&f, TABLE, i, DATA_ADDR, 16, WRITE, 0);
-			fake_desc(&f, i, TABLE + 16 * i, 16, IND, 0);
-		}
+		/* Some have six buffers, which is more than a request has room for at first. */
+		for (unsigned i = 0; tables && i < 6; i++)
+			fake_table(&f, TABLE, i, DATA_ADDR, 16, WRITE | (i < 5 ? NEXT : 0), i + 1);
+		for (unsigned i = 0; tables && i < VQ_BATCH; i += 2)
+			fake_desc(&f, i, TABLE, 6 * 16, IND, 0);
 		vq_burst_begin(f.q);
 		pop(&f, c, VQ_BATCH);
 		assert_int_equal(f.borrows, tables + 1);

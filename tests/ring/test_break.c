@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How a queue breaks, whatever the reason: what is lost, what is kept, what it may cost us. */
+#include "fake.h"
+
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/util.h"
+
+#define NEXT VRING_DESC_F_NEXT
+#define WRITE VRING_DESC_F_WRITE
+#define IND VRING_DESC_F_INDIRECT
+#define RING 8
+#define TABLE (DATA_ADDR + 0x10000)
+
+/* The available index runs away; at once, or with requests outstanding. */
+static void test_index_jump(void **state)
+{
+	struct fake f;
+
+	fake_start(&f, false, RING, 0);
+	shm_store16(&f.avail->idx, RING + 1);
+	assert_int_equal(fake_serve(&f), 0);
+	fake_expect_broken(&f, "available index jumped from 0 to 9 in a ring of 8");
+	assert_int_equal(fake_vq_stop(&f), 0);
+
+	fake_layout(&f, RING, 0);
+	f.breaks = 0;
+	fake_vq_start(&f);
+	fake_request(&f, 0);
+	assert_int_equal(fake_serve(&f), 1);
+	shm_store16(&f.avail->idx, 0);
+	assert_int_equal(fake_serve(&f), 0);
+	fake_expect_broken(&f, "available index jumped from 1 to 0 in a ring of 8");
+	fake_close(&f);
+}
+
+/* One descriptor in two requests: bounds what can be in flight. */
+static void test_shared_descriptor(void **state)
+{
+	struct vq_chain *c[2];
+	struct fake f;
+
+	fake_start(&f, false, 2, 0);
+	fake_request(&f, 0);
+	c[0] = vq_pop(f.q);
+	fake_avail(&f, 0);
+	c[1] = vq_pop(f.q);
+	fake_avail(&f, 0);
+	assert_null(vq_pop(f.q));
+	fake_expect_broken(&f, "descriptor 0: its chain loops or runs into other requests");
+	vq_push(c[0]);
+	vq_push(c[1]);
+	fake_close(&f);
+}
+
+/*
+ * A request that names the longest table takes its share of our memory. With all of them doing
+ * so, fetching stops for a while, and goes on with the completions.
+ */
+static void test_pool_limit(void **state)
+{
+	enum { N = 256 };
+	g_autoptr(GPtrArray) held = g_ptr_array_new();
+	struct vq_chain *c;
+	struct fake f;
+	unsigned served;
+
+	fake_start(&f, false, N, INDIRECT);
+	for (unsigned i = 0; i < VQ_MAX_SIZE; i++)
+		fake_table(&f, TABLE, i, DATA_ADDR, 1, WRITE | (i < VQ_MAX_SIZE - 1 ? NEXT : 0),
+			i + 1);
+	for (unsigned i = 0; i < N; i++) {
+		fake_desc(&f, i, TABLE, 16 * VQ_MAX_SIZE, IND, 0);
+		fake_avail(&f, i);
+	}
+	vq_burst_begin(f.q);
+	while ((c = vq_pop(f.q)))
+		g_ptr_array_add(held, c);
+	assert_int_equal(vq_burst_end(f.q), VQ_IDLE);
+	assert_in_range(held->len, 1, N / 2);
+	served = held->len;
+
+	vq_burst_begin(f.q);
+	for (unsigned i = 0; i < held->len; i++) {
+		c = held->pdata[i];
+		assert_int_equal(iov_left(&c->in), VQ_MAX_SIZE);
+		vq_push(c);
+	}
+	assert_int_equal(vq_burst_end(f.q), VQ_MORE);
+	served += fake_serve(&f);
+	assert_int_equal(served, N);
+	assert_int_equal(fake_reap_all(&f), N);
+	assert_int_equal(f.breaks, 0);
+	fake_close(&f);
+}
+
+/* The device's own reason, with requests ready, in flight and completed. */
+static void test_break_by_device(void **state)
+{
+	struct vq_chain *c;
+	struct fake f;
+
+	fake_start(&f, true, RING, 0);
+	for (unsigned i = 0; i < 4; i++)
+		fake_request(&f, i);
+	vq_burst_begin(f.q);
+	vq_push(vq_pop(f.q));
+	c = vq_pop(f.q);
+	vq_break(f.q, "request header is %u bytes long", 3);
+	vq_break(f.q, "another reason");
+	fake_expect_broken(&f, "request header is 3 bytes long");
+	assert_int_equal(vq_stats(f.q)->breaks, 1);
+	assert_int_equal(fake_reap_all(&f), 1);
+	assert_int_equal(fake_lots_out(&f), 1);
+	assert_null(vq_pop(f.q));
+	assert_int_equal(vq_in_flight(f.q), 1);
+	vq_unpop(c);
+	assert_int_equal(vq_in_flight(f.q), 0);
+	assert_int_equal(fake_lots_out(&f), 0);
+	assert_int_equal(vq_burst_end(f.q), VQ_IDLE);
+	assert_int_equal(fake_reap_all(&f), 0);
+	assert_int_equal(fake_vq_stop(&f), 1);
+	vq_break(f.q, "not running");
+	assert_int_equal(f.breaks, 1);
+	fake_close(&f);
+}
+
+/* The file shrinks while a request is served: noticed when it is to be published. */
+static void test_poisoned_at_publish(void **state)
+{
+	struct vq_chain *c;
+	struct fake f;
+
+	guest_mem_catch_sigbus(); /* cmocka takes the signal for each test */
+	fake_start(&f, false, RING, EVENT_IDX);
+	fake_request(&f, 0);
+	fake_request(&f, 1);
+	c = vq_pop(f.q);
+	assert_int_equal(ftruncate(f.memfd, 0), 0);
+	iov_push(&c->in, "x", 1);
+	vq_push(c);
+	vq_publish(f.q);
+	fake_expect_broken(&f, "the front-end has truncated guest memory");
+	assert_int_equal(fake_lots_out(&f), 0);
+	assert_null(vq_pop(f.q));
+	assert_int_equal(f.calls, 0);
+	fake_close(&f);
+}
+
+/* The same is noticed when the next one is popped, though it was fetched before. */
+static void test_poisoned_at_pop(void **state)
+{
+	struct vq_chain *c;
+	struct fake f;
+
+	guest_mem_catch_sigbus();
+	fake_start(&f, false, RING, 0);
+	fake_request(&f, 0);
+	fake_request(&f, 1);
+	c = vq_pop(f.q);
+	assert_int_equal(ftruncate(f.memfd, 0), 0);
+	iov_push(&c->in, "x", 1);
+	assert_null(vq_pop(f.q));
+	fake_expect_broken(&f, "the front-end has truncated guest memory");
+	vq_push(c);
+	fake_close(&f);
+}
+
+/* The file shrinks under the ring: it then reads as zeroes, which is not the reason given. */
+static void test_poisoned_ring(void **state)
+{
+	struct fake f;
+
+	guest_mem_catch_sigbus();
+	fake_start(&f, false, RING, 0);
+	fake_request(&f, 0);
+	assert_int_equal(fake_serve(&f), 1);
+	assert_int_equal(ftruncate(f.memfd, 2 * REGION_BYTES), 0);
+	assert_null(vq_pop(f.q));
+	fake_expect_broken(&f, "the front-end has truncated guest memory");
+	fake_close(&f);
+}
+
+/* A bad request that was cut from its batch is read anew; it may have become a good one. */
+static void test_read_anew(void **state)
+{
+	struct vq_chain *c;
+	struct fake f;
+
+	fake_start(&f, true, RING, 0);
+	fake_request(&f, 0);
+	fake_desc(&f, 1, 0, 16, 0, 0);
+	fake_avail(&f, 1);
+	c = vq_pop(f.q);
+	assert_non_null(c);
+	fake_desc(&f, 1, 0, 0, 0, 0);
+	vq_push(c);
+	c = vq_pop(f.q);
+	assert_non_null(c);
+	vq_push(c);
+	assert_int_equal(f.breaks, 0);
+	fake_close(&f);
+}
+
+static void drop_line(enum log_level level, const char *line, void *opaque)
+{
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_index_jump),
+		cmocka_unit_test(test_shared_descriptor),
+		cmocka_unit_test(test_pool_limit),
+		cmocka_unit_test(test_break_by_device),
+		cmocka_unit_test(test_poisoned_at_publish),
+		cmocka_unit_test(test_poisoned_at_pop),
+		cmocka_unit_test(test_poisoned_ring),
+		cmocka_unit_test(test_read_anew),
+	};
+
+	log_set_sink(drop_line, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
