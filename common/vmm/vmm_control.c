@@ -13,7 +13,7 @@ static void snapshot(struct vmm_dev *d)
 {
 	struct vmm_want *w = &d->want;
 
-	g_mutex_lock(&d->lock);
+	pthread_mutex_lock(&d->lock);
 	w->seq = d->seq;
 	w->status = virtio_mmio_status(d->mmio) & ~VIRTIO_CONFIG_S_NEEDS_RESET;
 	w->features = virtio_mmio_driver_features(d->mmio);
@@ -31,7 +31,7 @@ static void snapshot(struct vmm_dev *d)
 		w->queue[i].q = q ? *q : (struct virtio_mmio_queue){ 0 };
 		w->queue[i].epoch = d->epoch[i];
 	}
-	g_mutex_unlock(&d->lock);
+	pthread_mutex_unlock(&d->lock);
 }
 
 /* Notes why there is no back-end; true if that is news. Final: there will never be one. */
@@ -39,15 +39,15 @@ static bool note_problem(struct vmm_dev *d, const char *problem, bool final)
 {
 	bool news;
 
-	g_mutex_lock(&d->lock);
+	pthread_mutex_lock(&d->lock);
 	news = g_strcmp0(d->problem, problem) != 0;
 	if (news) {
 		g_free(d->problem);
 		d->problem = g_strdup(problem);
 	}
 	d->failed = final;
-	g_cond_broadcast(&d->cond);
-	g_mutex_unlock(&d->lock);
+	pthread_cond_broadcast(&d->cond);
+	pthread_mutex_unlock(&d->lock);
 	return news;
 }
 
@@ -62,11 +62,11 @@ static void hang_up(struct vmm_dev *d)
 	d->memory_sent = 0;
 	d->features_sent = false;
 	d->status_sent = 0;
-	g_mutex_lock(&d->lock);
+	pthread_mutex_lock(&d->lock);
 	d->connected = false;
 	vmm_take_done(d, UINT64_MAX, done);
-	g_cond_broadcast(&d->cond);
-	g_mutex_unlock(&d->lock);
+	pthread_cond_broadcast(&d->cond);
+	pthread_mutex_unlock(&d->lock);
 	vmm_complete(d, done);
 }
 
@@ -91,11 +91,11 @@ static void pass(struct vmm_dev *d)
 		return;
 	}
 	done = vmm_done_new();
-	g_mutex_lock(&d->lock);
+	pthread_mutex_lock(&d->lock);
 	d->done = d->want.seq;
 	vmm_take_done(d, d->done, done);
-	g_cond_broadcast(&d->cond);
-	g_mutex_unlock(&d->lock);
+	pthread_cond_broadcast(&d->cond);
+	pthread_mutex_unlock(&d->lock);
 	vmm_complete(d, done);
 }
 
@@ -120,7 +120,7 @@ static bool adopt(struct vmm_dev *d, const struct vu_facts *facts)
 	d->config_written = g_malloc0(facts->probe.config_size);
 	d->facts = *facts;
 
-	g_mutex_lock(&d->lock);
+	pthread_mutex_lock(&d->lock);
 	given_up = d->slot != VMM_SLOT_PROBING;
 	if (!given_up) {
 		virtio_mmio_set_device(d->mmio, &probe, d->queue_size_max);
@@ -129,9 +129,9 @@ static bool adopt(struct vmm_dev *d, const struct vu_facts *facts)
 		d->connected = true;
 		vmm_wish(d);
 		vmm_replay(d, done);
-		g_cond_broadcast(&d->cond);
+		pthread_cond_broadcast(&d->cond);
 	}
-	g_mutex_unlock(&d->lock);
+	pthread_mutex_unlock(&d->lock);
 	vmm_complete(d, done);
 	return !given_up;
 }
@@ -164,10 +164,10 @@ static bool fits(struct vmm_dev *d, const struct virtio_probe *now, GError **err
 	const struct virtio_probe *was = &d->facts.probe;
 	uint64_t features = was->features;
 
-	g_mutex_lock(&d->lock);
+	pthread_mutex_lock(&d->lock);
 	if (virtio_mmio_status(d->mmio) & VIRTIO_CONFIG_S_FEATURES_OK)
 		features = virtio_mmio_driver_features(d->mmio);
-	g_mutex_unlock(&d->lock);
+	pthread_mutex_unlock(&d->lock);
 	if (now->device_id != was->device_id)
 		g_set_error(error, VU_FRONT_ERROR, VU_FRONT_ERROR_FACTS,
 			"device id %" PRIu32 " instead of %" PRIu32, now->device_id,
@@ -190,7 +190,7 @@ static bool fits(struct vmm_dev *d, const struct virtio_probe *now, GError **err
 
 static void take_back(struct vmm_dev *d)
 {
-	g_mutex_lock(&d->lock);
+	pthread_mutex_lock(&d->lock);
 	/* Resets of the time in between need not be repeated. */
 	d->resets_done = d->resets;
 	rewrite_config(d);
@@ -200,7 +200,7 @@ static void take_back(struct vmm_dev *d)
 	d->counters.reconnects++;
 	d->connected = true;
 	vmm_wish(d);
-	g_mutex_unlock(&d->lock);
+	pthread_mutex_unlock(&d->lock);
 	log_info(d->name, "the back-end is back");
 }
 
@@ -220,6 +220,8 @@ static void dial(struct vmm_dev *d)
 	g_autoptr(vu_front) f = NULL;
 	bool first = !d->ring;
 
+	/* A guest that resets from here on is not told of what is found here. */
+	snapshot(d);
 	if (d->socket_path)
 		f = vu_front_connect(d->socket_path, &d->options, &error);
 	else
@@ -231,7 +233,6 @@ static void dial(struct vmm_dev *d)
 	}
 	if (!first && !fits(d, &vu_front_facts(f)->probe, &error)) {
 		dial_failed(d, error);
-		snapshot(d);
 		vmm_set_needs_reset(d);
 		return;
 	}
@@ -247,11 +248,11 @@ static void config_changed(void *opaque)
 {
 	struct vmm_dev *d = opaque;
 
-	g_mutex_lock(&d->lock);
+	pthread_mutex_lock(&d->lock);
 	d->config_drops++;
 	d->config_event = true;
 	vmm_wish(d);
-	g_mutex_unlock(&d->lock);
+	pthread_mutex_unlock(&d->lock);
 }
 
 static void called(struct vmm_dev *d, unsigned queue)
@@ -260,10 +261,10 @@ static void called(struct vmm_dev *d, unsigned queue)
 
 	if (eventfd_read(d->ring[queue].call, &n) < 0)
 		return;
-	g_mutex_lock(&d->lock);
+	pthread_mutex_lock(&d->lock);
 	d->counters.interrupts++;
 	virtio_mmio_used(d->mmio);
-	g_mutex_unlock(&d->lock);
+	pthread_mutex_unlock(&d->lock);
 }
 
 enum { POLL_WAKE, POLL_FRONT, POLL_CHANNEL, POLL_CALLS };
@@ -321,11 +322,11 @@ void *vmm_control_main(void *opaque)
 	while (!quit) {
 		bool news, wanted;
 
-		g_mutex_lock(&d->lock);
+		pthread_mutex_lock(&d->lock);
 		quit = d->quit;
 		news = d->seq != d->done;
 		wanted = !quit && d->slot != VMM_SLOT_EMPTY && !d->failed;
-		g_mutex_unlock(&d->lock);
+		pthread_mutex_unlock(&d->lock);
 		if (d->front && !wanted) {
 			vmm_stop_rings(d, &error);
 			g_clear_error(&error);
@@ -338,10 +339,10 @@ void *vmm_control_main(void *opaque)
 		if (!quit)
 			wait_for_events(d, next_dial(d, wanted));
 	}
-	g_mutex_lock(&d->lock);
+	pthread_mutex_lock(&d->lock);
 	virtio_mmio_set_device(d->mmio, NULL, 0);
 	vmm_replay(d, done);
-	g_mutex_unlock(&d->lock);
+	pthread_mutex_unlock(&d->lock);
 	vmm_complete(d, done);
 	return NULL;
 }

@@ -90,10 +90,10 @@ static void refuse_features(struct vmm_dev *d)
 		return;
 	}
 	log_limited(&d->limit, LOG_LEVEL_WARNING, d->name, "%s 0x%" PRIx64, what, d->want.features);
-	g_mutex_lock(&d->lock);
+	pthread_mutex_lock(&d->lock);
 	if (d->resets == d->want.resets)
 		virtio_mmio_refuse_features(d->mmio);
-	g_mutex_unlock(&d->lock);
+	pthread_mutex_unlock(&d->lock);
 }
 
 static bool set_features(struct vmm_dev *d, GError **error)
@@ -150,7 +150,7 @@ static bool read_config(struct vmm_dev *d, GError **error)
 	if (d->want.config_event && !vu_front_get_status(d->front, &status, error) &&
 		!vmm_survived(d, error))
 		return false;
-	g_mutex_lock(&d->lock);
+	pthread_mutex_lock(&d->lock);
 	if (have)
 		memcpy(d->config, now, size);
 	/* What the guest wrote since then is newer. */
@@ -166,7 +166,7 @@ static bool read_config(struct vmm_dev *d, GError **error)
 		d->counters.config_interrupts++;
 		virtio_mmio_config_changed(d->mmio);
 	}
-	g_mutex_unlock(&d->lock);
+	pthread_mutex_unlock(&d->lock);
 	if (status & VIRTIO_CONFIG_S_NEEDS_RESET)
 		vmm_needs_reset(d, "the back-end says that the device needs a reset");
 	return true;

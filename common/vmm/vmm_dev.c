@@ -142,7 +142,7 @@ enum virtio_mmio_result vmm_dev_access(
 	enum virtio_mmio_result result = VIRTIO_MMIO_LATER;
 	struct vmm_pending p = { .token = token, .off = off, .size = size, .write = write };
 
-	g_mutex_lock(&d->lock);
+	pthread_mutex_lock(&d->lock);
 	d->counters.accesses++;
 	p.raw = d->slot == VMM_SLOT_PROBING;
 	if (!p.raw)
@@ -153,7 +153,7 @@ enum virtio_mmio_result vmm_dev_access(
 		p.value = write ? *value : 0;
 		g_array_append_val(d->pending, p);
 	}
-	g_mutex_unlock(&d->lock);
+	pthread_mutex_unlock(&d->lock);
 	return result;
 }
 
@@ -210,10 +210,10 @@ void vmm_complete(struct vmm_dev *d, GArray *done)
 
 void vmm_set_needs_reset(struct vmm_dev *d)
 {
-	g_mutex_lock(&d->lock);
+	pthread_mutex_lock(&d->lock);
 	if (d->resets == d->want.resets)
 		virtio_mmio_needs_reset(d->mmio);
-	g_mutex_unlock(&d->lock);
+	pthread_mutex_unlock(&d->lock);
 }
 
 void vmm_needs_reset(struct vmm_dev *d, const char *format, ...)
@@ -252,8 +252,8 @@ static void destroy(struct vmm_dev *d)
 	g_free(d->problem);
 	fd_close(&d->fd);
 	fd_close(&d->wake);
-	g_mutex_clear(&d->lock);
-	g_cond_clear(&d->cond);
+	pthread_mutex_destroy(&d->lock);
+	pthread_cond_destroy(&d->cond);
 	g_free(d->name);
 	g_free(d->socket_path);
 	g_free(d);
@@ -263,6 +263,7 @@ struct vmm_dev *vmm_dev_new(const struct vmm_dev_config *config, const struct vm
 	void *opaque, GError **error)
 {
 	struct vmm_dev *d = g_new0(struct vmm_dev, 1);
+	int result;
 
 	d->name = g_strdup(config->name);
 	d->socket_path = g_strdup(config->socket_path);
@@ -278,8 +279,8 @@ struct vmm_dev *vmm_dev_new(const struct vmm_dev_config *config, const struct vm
 	d->memory = 1;
 	d->pending = vmm_done_new();
 	d->mmio = virtio_mmio_new(&mmio_ops, d);
-	g_mutex_init(&d->lock);
-	g_cond_init(&d->cond);
+	pthread_mutex_init(&d->lock, NULL);
+	pthread_cond_init(&d->cond, NULL);
 	d->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (d->wake < 0) {
 		g_set_error(error, G_FILE_ERROR, (gint)g_file_error_from_errno(errno),
@@ -291,7 +292,15 @@ struct vmm_dev *vmm_dev_new(const struct vmm_dev_config *config, const struct vm
 		destroy(d);
 		return NULL;
 	}
-	d->thread = g_thread_new("vmm_dev", vmm_control_main, d);
+	result = pthread_create(&d->thread, NULL, vmm_control_main, d);
+	if (result) {
+		g_set_error(error, G_FILE_ERROR, (gint)g_file_error_from_errno(result),
+			"%s: cannot make a thread: %s", d->name, g_strerror(result));
+		if (ops->unmap_range)
+			ops->unmap_range(opaque, d, d->base, d->window);
+		destroy(d);
+		return NULL;
+	}
 	return d;
 }
 
@@ -301,28 +310,30 @@ void vmm_dev_free(struct vmm_dev *d)
 		return;
 	if (d->ops->unmap_range)
 		d->ops->unmap_range(d->opaque, d, d->base, d->window);
-	g_mutex_lock(&d->lock);
+	pthread_mutex_lock(&d->lock);
 	d->quit = true;
 	vmm_wish(d);
-	g_mutex_unlock(&d->lock);
-	g_thread_join(d->thread);
+	pthread_mutex_unlock(&d->lock);
+	pthread_join(d->thread, NULL);
 	destroy(d);
 }
 
 bool vmm_dev_wait(struct vmm_dev *d, unsigned timeout_ms, GError **error)
 {
 	int64_t end = g_get_monotonic_time() + timeout_ms * G_TIME_SPAN_MILLISECOND;
+	struct timespec until = { .tv_sec = end / G_USEC_PER_SEC,
+		.tv_nsec = end % G_USEC_PER_SEC * 1000 };
 	bool ok;
 
-	g_mutex_lock(&d->lock);
+	pthread_mutex_lock(&d->lock);
 	while (d->slot == VMM_SLOT_PROBING && !d->failed)
-		if (!g_cond_wait_until(&d->cond, &d->lock, end))
+		if (pthread_cond_clockwait(&d->cond, &d->lock, CLOCK_MONOTONIC, &until))
 			break;
 	ok = d->slot == VMM_SLOT_DEVICE;
 	if (!ok)
 		g_set_error(error, VU_FRONT_ERROR, VU_FRONT_ERROR_GONE, "%s: %s", d->name,
 			d->problem ? d->problem : "no answer from the back-end yet");
-	g_mutex_unlock(&d->lock);
+	pthread_mutex_unlock(&d->lock);
 	return ok;
 }
 
@@ -330,7 +341,7 @@ void vmm_dev_give_up(struct vmm_dev *d)
 {
 	GArray *done = vmm_done_new();
 
-	g_mutex_lock(&d->lock);
+	pthread_mutex_lock(&d->lock);
 	log_error(d->name, "given up, the guest finds no device at 0x%" PRIx64 ": %s", d->base,
 		d->problem ? d->problem : "no back-end");
 	vmm_take_done(d, UINT64_MAX, done);
@@ -338,8 +349,8 @@ void vmm_dev_give_up(struct vmm_dev *d)
 	d->slot = VMM_SLOT_EMPTY;
 	vmm_replay(d, done);
 	vmm_wish(d);
-	g_cond_broadcast(&d->cond);
-	g_mutex_unlock(&d->lock);
+	pthread_cond_broadcast(&d->cond);
+	pthread_mutex_unlock(&d->lock);
 	vmm_complete(d, done);
 }
 
@@ -362,18 +373,18 @@ void vmm_dev_memory_changed(struct vmm_dev *d)
 {
 	uint64_t seq;
 
-	g_mutex_lock(&d->lock);
+	pthread_mutex_lock(&d->lock);
 	d->memory++;
 	vmm_wish(d);
 	seq = d->seq;
 	while (d->connected && d->done < seq)
-		g_cond_wait(&d->cond, &d->lock);
-	g_mutex_unlock(&d->lock);
+		pthread_cond_wait(&d->cond, &d->lock);
+	pthread_mutex_unlock(&d->lock);
 }
 
 void vmm_dev_counters(struct vmm_dev *d, struct vmm_dev_counters *counters)
 {
-	g_mutex_lock(&d->lock);
+	pthread_mutex_lock(&d->lock);
 	*counters = d->counters;
-	g_mutex_unlock(&d->lock);
+	pthread_mutex_unlock(&d->lock);
 }

@@ -15,6 +15,8 @@
  */
 #pragma once
 
+#include <pthread.h>
+
 #include "base/log.h"
 #include "vmm/vmm_dev.h"
 
@@ -81,11 +83,11 @@ struct vmm_dev {
 	unsigned retry_ms;
 	const struct vmm_ops *ops;
 	void *opaque;
-	GThread *thread;
+	pthread_t thread;
 	int wake; /* eventfd: wishes, or quit */
 
-	GMutex lock;
-	GCond cond; /* slot, connected, done, failed */
+	pthread_mutex_t lock;
+	pthread_cond_t cond; /* slot, connected, done, failed */
 	struct virtio_mmio *mmio;
 	enum vmm_slot slot;
 	bool connected; /* a back-end that fits is there */

@@ -66,11 +66,11 @@ static bool make_fds(struct vmm_dev *d, unsigned i)
 	r->irqfd = d->ops->irqfd && d->ops->irqfd(d->opaque, d, r->call, true);
 	r->ioeventfd = d->ops->ioeventfd &&
 		d->ops->ioeventfd(d->opaque, d, d->base + VIRTIO_MMIO_QUEUE_NOTIFY, i, kick, true);
-	g_mutex_lock(&d->lock);
+	pthread_mutex_lock(&d->lock);
 	r->kick = fd_steal(&kick);
 	if (r->irqfd)
 		virtio_mmio_used_always(d->mmio, true);
-	g_mutex_unlock(&d->lock);
+	pthread_mutex_unlock(&d->lock);
 	return true;
 }
 

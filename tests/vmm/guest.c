@@ -40,10 +40,10 @@ static void on_interrupt(void *opaque, struct vmm_dev *d, bool level)
 {
 	struct guest *g = opaque;
 
-	g_mutex_lock(&g->lock);
+	pthread_mutex_lock(&g->lock);
 	g->rises += level;
 	g->falls += !level;
-	g_mutex_unlock(&g->lock);
+	pthread_mutex_unlock(&g->lock);
 }
 
 static bool on_irqfd(void *opaque, struct vmm_dev *d, int fd, bool assign)
@@ -51,13 +51,13 @@ static bool on_irqfd(void *opaque, struct vmm_dev *d, int fd, bool assign)
 	struct guest *g = opaque;
 	bool kernel;
 
-	g_mutex_lock(&g->lock);
+	pthread_mutex_lock(&g->lock);
 	kernel = g->kernel;
 	if (kernel && assign)
 		g->irqfd[g->n_irqfd++] = fd;
 	else if (kernel)
 		g->n_irqfd--;
-	g_mutex_unlock(&g->lock);
+	pthread_mutex_unlock(&g->lock);
 	return kernel;
 }
 
@@ -68,13 +68,13 @@ static bool on_ioeventfd(
 	bool kernel;
 
 	assert_true(addr == BASE + VIRTIO_MMIO_QUEUE_NOTIFY);
-	g_mutex_lock(&g->lock);
+	pthread_mutex_lock(&g->lock);
 	kernel = g->kernel;
 	if (kernel) {
 		assert_int_equal(g->ioeventfd[queue], assign ? -1 : fd);
 		g->ioeventfd[queue] = assign ? fd : -1;
 	}
-	g_mutex_unlock(&g->lock);
+	pthread_mutex_unlock(&g->lock);
 	return kernel;
 }
 
@@ -83,11 +83,11 @@ static void on_done(void *opaque, void *token, uint64_t value)
 	struct guest *g = opaque;
 	struct token *t = token;
 
-	g_mutex_lock(&g->lock);
+	pthread_mutex_lock(&g->lock);
 	t->times++;
 	t->value = value;
-	g_cond_broadcast(&g->cond);
-	g_mutex_unlock(&g->lock);
+	pthread_cond_broadcast(&g->cond);
+	pthread_mutex_unlock(&g->lock);
 }
 
 static const struct vmm_ops ops = {
@@ -111,8 +111,8 @@ int guest_setup(void **state)
 	if (!g_getenv("VMM_TEST_LOG"))
 		log_set_sink(drop_line, NULL);
 	g->fds_before = count_fds();
-	g_mutex_init(&g->lock);
-	g_cond_init(&g->cond);
+	pthread_mutex_init(&g->lock, NULL);
+	pthread_cond_init(&g->cond, NULL);
 	g->dir = g_dir_make_tmp("vmm-XXXXXX", NULL);
 	g->path = g_build_filename(g->dir, "socket", NULL);
 	g->memfd = memfd_create("guest", MFD_CLOEXEC);
@@ -154,8 +154,8 @@ int guest_teardown(void **state)
 	g_unlink(g->path);
 	g_rmdir(g->dir);
 	assert_int_equal(count_fds(), g->fds_before);
-	g_mutex_clear(&g->lock);
-	g_cond_clear(&g->cond);
+	pthread_mutex_destroy(&g->lock);
+	pthread_cond_destroy(&g->cond);
 	g_free(g->path);
 	g_free(g->dir);
 	g_free(g);
@@ -195,14 +195,15 @@ enum virtio_mmio_result guest_access(
 
 uint64_t guest_wait(struct guest *g, struct token *t)
 {
-	int64_t end = g_get_monotonic_time() + 5 * G_TIME_SPAN_SECOND;
+	int64_t end = g_get_monotonic_time() / G_USEC_PER_SEC + 5;
+	struct timespec until = { .tv_sec = end };
 	unsigned times;
 
-	g_mutex_lock(&g->lock);
-	while (!t->times && g_cond_wait_until(&g->cond, &g->lock, end))
+	pthread_mutex_lock(&g->lock);
+	while (!t->times && !pthread_cond_clockwait(&g->cond, &g->lock, CLOCK_MONOTONIC, &until))
 		;
 	times = t->times;
-	g_mutex_unlock(&g->lock);
+	pthread_mutex_unlock(&g->lock);
 	assert_int_equal(times, 1);
 	return t->value;
 }

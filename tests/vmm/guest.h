@@ -41,8 +41,8 @@ struct guest {
 	char *dir, *path;
 	unsigned fds_before;
 
-	GMutex lock;
-	GCond cond;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
 	unsigned rises, falls;
 	unsigned n_regions;
 	bool mapped;
@@ -88,9 +88,9 @@ void guest_driver_ok(struct guest *g);
 	do {                                                            \
 		bool met_ = false;                                      \
 		for (unsigned try_ = 0; !met_ && try_ < 5000; try_++) { \
-			g_mutex_lock(mutex);                            \
+			pthread_mutex_lock(mutex);                      \
 			met_ = (condition);                             \
-			g_mutex_unlock(mutex);                          \
+			pthread_mutex_unlock(mutex);                    \
 			if (!met_)                                      \
 				g_usleep(1000);                         \
 		}                                                       \

@@ -149,7 +149,7 @@ static void serve_request(struct peer *p, struct vu_msg *m)
 		shape = vu_shape(request);
 	due = shape->reply == VU_REPLY_ALWAYS;
 	ack = !due && (m->header.flags & VU_FLAG_NEED_REPLY);
-	g_mutex_lock(&p->lock);
+	pthread_mutex_lock(&p->lock);
 	note(p, m, shape);
 	if (shape->ring != VU_RING_NONE)
 		set_ring(p, m, vu_msg_ring_index(m, shape));
@@ -163,7 +163,7 @@ static void serve_request(struct peer *p, struct vu_msg *m)
 		vu_msg_set_u64(m, request == p->refused ? EINVAL : 0);
 	if (request == p->silent)
 		due = ack = false;
-	g_mutex_unlock(&p->lock);
+	pthread_mutex_unlock(&p->lock);
 	vu_msg_clear(m);
 	m->header.flags = VU_VERSION | VU_FLAG_REPLY;
 	if (due || ack)
@@ -172,11 +172,11 @@ static void serve_request(struct peer *p, struct vu_msg *m)
 
 static void hang_up(struct peer *p)
 {
-	g_mutex_lock(&p->lock);
+	pthread_mutex_lock(&p->lock);
 	fd_close(&p->conn);
 	fd_close(&p->channel);
 	forget(p);
-	g_mutex_unlock(&p->lock);
+	pthread_mutex_unlock(&p->lock);
 }
 
 static void serve(struct peer *p, struct vu_reader *reader, struct vu_msg *m)
@@ -199,10 +199,10 @@ static void kicked(struct peer *p, unsigned i)
 {
 	eventfd_t n;
 
-	g_mutex_lock(&p->lock);
+	pthread_mutex_lock(&p->lock);
 	if (p->ring[i].kick >= 0 && eventfd_read(p->ring[i].kick, &n) == 0)
 		p->ring[i].kicks++;
-	g_mutex_unlock(&p->lock);
+	pthread_mutex_unlock(&p->lock);
 }
 
 static void *peer_main(void *opaque)
@@ -236,9 +236,9 @@ static void *peer_main(void *opaque)
 			continue;
 		}
 		p->conn = sock_accept(p->listener);
-		g_mutex_lock(&p->lock);
+		pthread_mutex_lock(&p->lock);
 		p->connections++;
-		g_mutex_unlock(&p->lock);
+		pthread_mutex_unlock(&p->lock);
 	}
 	vu_msg_clear(m);
 	return NULL;
@@ -261,7 +261,7 @@ struct peer *peer_new(const char *path)
 		p->ring[i].kick = p->ring[i].call = -1;
 	p->trace = g_string_new("");
 	p->stop = eventfd(0, EFD_CLOEXEC);
-	g_mutex_init(&p->lock);
+	pthread_mutex_init(&p->lock, NULL);
 	return p;
 }
 
@@ -269,18 +269,19 @@ void peer_up(struct peer *p)
 {
 	p->listener = sock_listen(p->path, 0600, (gid_t)-1, NULL);
 	g_assert_cmpint(p->listener, >=, 0);
-	p->thread = g_thread_new("peer", peer_main, p);
+	g_assert_cmpint(pthread_create(&p->thread, NULL, peer_main, p), ==, 0);
+	p->up = true;
 }
 
 void peer_down(struct peer *p)
 {
 	eventfd_t n;
 
-	if (!p->thread)
+	if (!p->up)
 		return;
 	eventfd_write(p->stop, 1);
-	g_thread_join(p->thread);
-	p->thread = NULL;
+	pthread_join(p->thread, NULL);
+	p->up = false;
 	eventfd_read(p->stop, &n);
 	fd_close(&p->listener);
 	hang_up(p);
@@ -292,7 +293,7 @@ void peer_free(struct peer *p)
 	fd_close(&p->stop);
 	g_string_free(p->trace, TRUE);
 	g_free(p->path);
-	g_mutex_clear(&p->lock);
+	pthread_mutex_destroy(&p->lock);
 	g_free(p);
 }
 
@@ -300,19 +301,29 @@ char *peer_trace(struct peer *p)
 {
 	char *trace;
 
-	g_mutex_lock(&p->lock);
+	pthread_mutex_lock(&p->lock);
 	trace = g_strdup(p->trace->str);
 	g_string_truncate(p->trace, 0);
-	g_mutex_unlock(&p->lock);
+	pthread_mutex_unlock(&p->lock);
 	return trace;
+}
+
+struct peer_ring peer_ring(struct peer *p, unsigned ring)
+{
+	struct peer_ring r;
+
+	pthread_mutex_lock(&p->lock);
+	r = p->ring[ring];
+	pthread_mutex_unlock(&p->lock);
+	return r;
 }
 
 void peer_call(struct peer *p, unsigned ring)
 {
-	g_mutex_lock(&p->lock);
+	pthread_mutex_lock(&p->lock);
 	g_assert_cmpint(p->ring[ring].call, >=, 0);
 	eventfd_write(p->ring[ring].call, 1);
-	g_mutex_unlock(&p->lock);
+	pthread_mutex_unlock(&p->lock);
 }
 
 void peer_config_changed(struct peer *p)
@@ -320,7 +331,7 @@ void peer_config_changed(struct peer *p)
 	g_autofree struct vu_msg *m = g_new0(struct vu_msg, 1);
 
 	vu_msg_init(m, VU_BACKEND_CONFIG_CHANGE_MSG);
-	g_mutex_lock(&p->lock);
+	pthread_mutex_lock(&p->lock);
 	vu_msg_write(p->channel, m, TIMEOUT_MS, NULL);
-	g_mutex_unlock(&p->lock);
+	pthread_mutex_unlock(&p->lock);
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <glib.h>
+#include <pthread.h>
 
 #include "vhost-user/vu_msg.h"
 
@@ -22,7 +23,7 @@ struct peer {
 	uint32_t device_id, config_size, queues;
 	uint64_t features;
 
-	GMutex lock;
+	pthread_mutex_t lock;
 	/* Misbehaviour; under the lock. */
 	uint32_t silent; /* leaves this request without an answer */
 	uint32_t refused; /* says no to this one */
@@ -40,7 +41,8 @@ struct peer {
 	char *path;
 	int listener, conn, channel, stop;
 	uint64_t acked;
-	GThread *thread;
+	bool up;
+	pthread_t thread;
 };
 
 struct peer *peer_new(const char *path);
@@ -51,6 +53,8 @@ void peer_down(struct peer *p);
 
 /* What came since the last call; to be freed. */
 char *peer_trace(struct peer *p);
+/* What it knows of a ring. */
+struct peer_ring peer_ring(struct peer *p, unsigned ring);
 /* A used buffer notification of this ring. */
 void peer_call(struct peer *p, unsigned ring);
 void peer_config_changed(struct peer *p);

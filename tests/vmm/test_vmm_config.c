@@ -49,9 +49,9 @@ static void test_write(void **state)
 
 static void change(struct guest *g, unsigned byte, uint8_t value)
 {
-	g_mutex_lock(&g->peer->lock);
+	pthread_mutex_lock(&g->peer->lock);
 	g->peer->config[byte] = value;
-	g_mutex_unlock(&g->peer->lock);
+	pthread_mutex_unlock(&g->peer->lock);
 	peer_config_changed(g->peer);
 }
 
@@ -81,9 +81,9 @@ static void test_needs_reset(void **state)
 
 	guest_start(g);
 	guest_driver_ok(g);
-	g_mutex_lock(&g->peer->lock);
+	pthread_mutex_lock(&g->peer->lock);
 	g->peer->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
-	g_mutex_unlock(&g->peer->lock);
+	pthread_mutex_unlock(&g->peer->lock);
 	peer_config_changed(g->peer);
 	WAIT_UNTIL(&g->lock, g->rises >= 1);
 	for (unsigned i = 0; i < 1000; i++) {

@@ -36,7 +36,7 @@ static void test_facts(void **state)
 static void test_start(void **state)
 {
 	struct guest *g = *state;
-	const struct peer_ring *r = &g->peer->ring[2];
+	struct peer_ring r;
 
 	guest_start(g);
 	wr32(g, VIRTIO_MMIO_STATUS, 0);
@@ -60,13 +60,14 @@ static void test_start(void **state)
 		"SET_VRING_KICK/2 "
 		"SET_VRING_ENABLE/0=1 SET_VRING_ENABLE/2=1 SET_STATUS=0xf ");
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL);
-	assert_int_equal(r->num, 64);
-	assert_int_equal(r->base, 0);
-	assert_true(r->addr.desc == desc_of(2) - MEMORY + USER);
-	assert_true(r->addr.avail == driver_of(2) - MEMORY + USER);
-	assert_true(r->addr.used == device_of(2) - MEMORY + USER);
+	r = peer_ring(g->peer, 2);
+	assert_int_equal(r.num, 64);
+	assert_int_equal(r.base, 0);
+	assert_true(r.addr.desc == desc_of(2) - MEMORY + USER);
+	assert_true(r.addr.avail == driver_of(2) - MEMORY + USER);
+	assert_true(r.addr.used == device_of(2) - MEMORY + USER);
 	/* What the driver put in before is not forgotten. */
-	WAIT_UNTIL(&g->peer->lock, g->peer->ring[0].kicks == 1 && r->kicks == 1);
+	WAIT_UNTIL(&g->peer->lock, g->peer->ring[0].kicks == 1 && g->peer->ring[2].kicks == 1);
 }
 
 static void test_notify(void **state)
@@ -167,8 +168,8 @@ static void test_queue_ready(void **state)
 		"SET_VRING_KICK/0 SET_VRING_ENABLE/0=1 "
 		"SET_VRING_NUM/1 SET_VRING_BASE/1 SET_VRING_ADDR/1 SET_VRING_CALL/1 "
 		"SET_VRING_KICK/1 SET_VRING_ENABLE/1=1 ");
-	assert_int_equal(g->peer->ring[0].num, 32);
-	assert_int_equal(g->peer->ring[0].base, 0);
+	assert_int_equal(peer_ring(g->peer, 0).num, 32);
+	assert_int_equal(peer_ring(g->peer, 0).base, 0);
 }
 
 static void test_queue_reset(void **state)
@@ -182,8 +183,8 @@ static void test_queue_reset(void **state)
 	assert_trace(g, "SET_VRING_ENABLE/2=0 GET_VRING_BASE/2 ");
 	assert_int_equal(rd32(g, VIRTIO_MMIO_QUEUE_RESET), 0);
 	guest_queue(g, 2, 8);
-	assert_int_equal(g->peer->ring[2].num, 8);
-	assert_true(g->peer->ring[2].enabled && g->peer->ring[0].enabled);
+	assert_int_equal(peer_ring(g->peer, 2).num, 8);
+	assert_true(peer_ring(g->peer, 2).enabled && peer_ring(g->peer, 0).enabled);
 }
 
 static void test_features_refused(void **state)
@@ -194,15 +195,15 @@ static void test_features_refused(void **state)
 	g->peer->refuses_features = true;
 	guest_features(g, VU_BIT(VIRTIO_F_VERSION_1) | 4);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), 3);
-	g_mutex_lock(&g->peer->lock);
+	pthread_mutex_lock(&g->peer->lock);
 	g->peer->refuses_features = false;
-	g_mutex_unlock(&g->peer->lock);
+	pthread_mutex_unlock(&g->peer->lock);
 	wr32(g, VIRTIO_MMIO_STATUS, S_FEATURES);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_FEATURES);
 	/* An error reply says the same. */
-	g_mutex_lock(&g->peer->lock);
+	pthread_mutex_lock(&g->peer->lock);
 	g->peer->refused = VU_SET_FEATURES;
-	g_mutex_unlock(&g->peer->lock);
+	pthread_mutex_unlock(&g->peer->lock);
 	guest_features(g, VU_BIT(VIRTIO_F_VERSION_1));
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), 3);
 }
@@ -224,8 +225,8 @@ static void test_bad_queue(void **state)
 	wr32(g, VIRTIO_MMIO_STATUS, S_ALL);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL | VIRTIO_CONFIG_S_NEEDS_RESET);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_CONFIG);
-	assert_int_equal(g->peer->ring[1].num, 0);
-	assert_true(g->peer->ring[0].enabled);
+	assert_int_equal(peer_ring(g->peer, 1).num, 0);
+	assert_true(peer_ring(g->peer, 0).enabled);
 	/* Up to the last byte it goes. */
 	guest_features(g, VU_BIT(VIRTIO_F_VERSION_1));
 	guest_queue(g, 1, 256);
@@ -234,7 +235,7 @@ static void test_bad_queue(void **state)
 	wr32(g, VIRTIO_MMIO_QUEUE_READY, 1);
 	wr32(g, VIRTIO_MMIO_STATUS, S_ALL);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL);
-	assert_int_equal(g->peer->ring[1].num, 256);
+	assert_int_equal(peer_ring(g->peer, 1).num, 256);
 }
 
 static void test_refused(void **state)
@@ -247,16 +248,16 @@ static void test_refused(void **state)
 	guest_queue(g, 0, 16);
 	wr32(g, VIRTIO_MMIO_STATUS, S_ALL);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL | VIRTIO_CONFIG_S_NEEDS_RESET);
-	assert_false(g->peer->ring[0].enabled);
-	g_mutex_lock(&g->peer->lock);
+	assert_false(peer_ring(g->peer, 0).enabled);
+	pthread_mutex_lock(&g->peer->lock);
 	g->peer->refused = VU_SET_MEM_TABLE;
-	g_mutex_unlock(&g->peer->lock);
+	pthread_mutex_unlock(&g->peer->lock);
 	vmm_dev_memory_changed(g->d);
-	g_mutex_lock(&g->peer->lock);
+	pthread_mutex_lock(&g->peer->lock);
 	g->peer->refused = 0;
-	g_mutex_unlock(&g->peer->lock);
+	pthread_mutex_unlock(&g->peer->lock);
 	guest_driver_ok(g);
-	assert_true(g->peer->ring[0].enabled);
+	assert_true(peer_ring(g->peer, 0).enabled);
 }
 
 static void test_memory_changed(void **state)
