@@ -1,0 +1,225 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A stock Linux guest under unmodified QEMU uses virtiod-blk and virtiod-rng.
+
+Usage: run.py VIRTIOD_BLK VIRTIOD_RNG. Exits 77 (skipped) where QEMU or the kernel is missing.
+"""
+
+import hashlib
+import json
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import initrd  # noqa: E402
+
+MIB = 1 << 20
+DISK = 256 * MIB
+GROWN = 320 * MIB
+SERIAL = "virtiod-e2e-0001"
+
+
+def check(condition, text):
+    if not condition:
+        raise AssertionError(text)
+    print(f"ok: {text}", flush=True)
+
+
+class Daemon:
+    """A back-end, from start to a clean end."""
+
+    def __init__(self, folder, program, *options):
+        self.name = os.path.basename(program)
+        self.socket = os.path.join(folder, self.name + ".sock")
+        self.process = subprocess.Popen([program, "--socket-path=" + self.socket, *options])
+        deadline = time.monotonic() + 5
+        while not os.path.exists(self.socket):
+            check_running(self.process, self.name)
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{self.name} does not listen")
+            time.sleep(0.01)
+
+    def stop(self):
+        check_running(self.process, self.name)
+        self.process.send_signal(signal.SIGTERM)
+        check(self.process.wait(5) == 0, f"{self.name} ends with status 0 on SIGTERM")
+
+
+def check_running(process, name):
+    if process.poll() is not None:
+        raise AssertionError(f"{name} ended with status {process.returncode}")
+
+
+class Monitor:
+    """QMP, as much as is needed."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(path)
+        self.stream = self.socket.makefile("rw")
+        self.stream.readline()
+        self.run("qmp_capabilities")
+
+    def run(self, command):
+        self.stream.write(json.dumps({"execute": command}))
+        self.stream.flush()
+        while True:
+            answer = json.loads(self.stream.readline())
+            if "return" in answer:
+                return answer["return"]
+            if "error" in answer:
+                raise AssertionError(f"QMP {command}: {answer['error']}")
+
+
+class Guest:
+    def __init__(self, folder, kernel, image, blk, rng):
+        self.pending = b""
+        self.monitor_path = os.path.join(folder, "qmp")
+        self.process = subprocess.Popen([
+            initrd.program("qemu-system-x86_64"), "-accel", "tcg", "-machine", "q35,memory-backend=ram",
+            "-object", "memory-backend-memfd,id=ram,size=512M,share=on", "-m", "512M", "-cpu", "max",
+            "-smp", "2", "-nodefaults", "-nographic", "-serial", "stdio",
+            "-qmp", f"unix:{self.monitor_path},server=on,wait=off",
+            "-kernel", initrd.kernel_image(kernel), "-initrd", image,
+            "-append", "console=ttyS0 quiet panic=-1",
+            "-chardev", f"socket,id=blk,path={blk.socket}",
+            "-device", "vhost-user-blk-pci,chardev=blk,num-queues=2",
+            "-chardev", f"socket,id=rng,path={rng.socket}", "-device", "vhost-user-rng-pci,chardev=rng",
+        ], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+
+    def wait(self, name, seconds=60):
+        """The value of the guest's next report, which must have this name."""
+        deadline = time.monotonic() + seconds
+        while True:
+            while b"\n" in self.pending:
+                line, self.pending = self.pending.split(b"\n", 1)
+                text = line.decode(errors="replace").strip()
+                print("  guest: " + text, flush=True)
+                found = re.match(r"@ (\S+) ?(.*)", text)
+                if found and found.group(1) == "failed":
+                    raise AssertionError("the guest failed: " + found.group(2))
+                if found and found.group(1) == name:
+                    return found.group(2)
+                if found:
+                    raise AssertionError(f"the guest says {text!r} instead of {name}")
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self.process.stdout], [], [], left)[0]:
+                raise AssertionError(f"no {name!r} from the guest in {seconds} s")
+            data = os.read(self.process.stdout.fileno(), 65536)
+            if not data:
+                raise AssertionError(f"QEMU ended while waiting for {name!r}")
+            self.pending += data
+
+    def quiet(self):
+        """No report is there yet."""
+        return b"\n@" not in self.pending and not select.select([self.process.stdout], [], [], 0)[0]
+
+
+def sha256(path):
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(MIB), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def pause_during_io(guest):
+    """Stops and continues the VM until the guest is through with its writes; counts the pauses."""
+    monitor = Monitor(guest.monitor_path)
+    pauses = 0
+    while pauses < 20 and guest.quiet():
+        monitor.run("stop")
+        time.sleep(0.1)
+        if not guest.quiet():
+            monitor.run("cont")
+            break
+        monitor.run("cont")
+        pauses += 1
+        time.sleep(0.05)
+    return pauses
+
+
+def identify(guest, sectors):
+    check(guest.wait("serial") == SERIAL, "GET_ID gives the serial number")
+    check(guest.wait("queues") == "2", "two queues")
+    check(guest.wait("sectors") == str(sectors), f"capacity is {sectors} sectors")
+    check(guest.wait("rng").startswith("virtio_rng"), "hw_random uses the virtio device")
+    size, random = guest.wait("random").split()
+    check(size == "1024", "1024 bytes read from /dev/hwrng")
+    return random
+
+
+def boot_and_work(guest, disk, blk):
+    first_random = identify(guest, DISK // 512)
+    written = guest.wait("writing")
+    pauses = pause_during_io(guest)
+    guest.wait("written")
+    check(pauses > 0, f"writes go on over {pauses} pauses by QMP stop and cont")
+    check(guest.wait("reread", 120).split() == [written, written], "the same after a remount: " + written)
+    full = os.stat(disk).st_blocks * 512
+    guest.wait("trim")
+    guest.wait("trimmed")
+    trimmed = os.stat(disk).st_blocks * 512
+    check(trimmed <= full - 60 * MIB, f"discard freed {(full - trimmed) // MIB} MiB in the host's file")
+
+    guest.wait("resize")
+    os.truncate(disk, GROWN)
+    blk.process.send_signal(signal.SIGHUP)
+    check(guest.wait("sectors") == str(GROWN // 512), "the guest sees the larger disk without a reboot")
+    guest.wait("rebooting")
+    check(identify(guest, GROWN // 512) != first_random, "other random bytes after the reboot")
+    check(guest.wait("rebooted") == written, "the data is there after the reboot")
+    guest.wait("uptime")
+    check(guest.process.wait(30) == 0, "QEMU ends with status 0")
+    return written
+
+
+def main(blk_program, rng_program):
+    kernel = initrd.kernel_dir()
+    with tempfile.TemporaryDirectory(prefix="e2e-") as folder:
+        image = os.path.join(folder, "initrd")
+        initrd.build(os.path.join(folder, "root"), image,
+                     os.path.join(os.path.dirname(os.path.abspath(__file__)), "init"),
+                     initrd.modules(kernel, ["virtio_pci", "virtio_blk", "virtio-rng"]),
+                     ["mke2fs"])
+        disk = os.path.join(folder, "disk.img")
+        with open(disk, "wb") as file:
+            file.truncate(DISK)
+        started = []
+        try:
+            blk = Daemon(folder, blk_program, "--blk-file=" + disk, "--serial=" + SERIAL,
+                         "--num-queues=2")
+            started.append(blk.process)
+            rng = Daemon(folder, rng_program)
+            started.append(rng.process)
+            guest = Guest(folder, kernel, image, blk, rng)
+            started.append(guest.process)
+            written = boot_and_work(guest, disk, blk)
+            blk.stop()
+            rng.stop()
+        finally:
+            for process in started:
+                if process.poll() is None:
+                    process.kill()
+                    process.wait()
+        subprocess.run([initrd.program("e2fsck"), "-fn", disk], check=True,
+                       stdout=subprocess.DEVNULL)
+        data = os.path.join(folder, "data")
+        subprocess.run([initrd.program("debugfs"), "-R", f"dump /data {data}", disk], check=True,
+                       stderr=subprocess.DEVNULL)
+        check(sha256(data) == written, "the host's file holds what the guest wrote")
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except initrd.Missing as missing:
+        print(f"SKIPPED: {missing}", flush=True)
+        sys.exit(77)
