@@ -55,28 +55,15 @@ need_packages()
 	rm -f "$deps_log"
 }
 
-# Debian's cloud kernel, unpacked in the cache, not installed: prints the folder that holds
-# boot/vmlinuz-* and lib/modules/* (with modules.dep). Nothing if it cannot be had.
-debian_kernel()
+# unpacked NAME FUNCTION: the folder NAME of the cache, filled by FUNCTION (run in it) if it is not
+# there yet; prints its path. Fails, and leaves nothing, if FUNCTION does.
+unpacked()
 {
-	deps_dir=$deps_cache/linux-cloud-amd64
+	deps_dir=$deps_cache/$1
 	if [ ! -e "$deps_dir/complete" ]; then
 		deps_tmp=$deps_dir.tmp.$$
-		rm -rf "$deps_tmp"
 		mkdir -p "$deps_tmp"
-		if ! (
-			cd "$deps_tmp" || exit 1
-			name=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null |
-				sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p')
-			if [ -z "$name" ]; then
-				deps_apt update
-				name=$(apt-cache depends linux-image-cloud-amd64 |
-					sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p')
-			fi
-			apt-get -q download "$name" || { deps_apt update && apt-get -q download "$name"; }
-			dpkg -x "$name"_*.deb . && rm -f "$name"_*.deb
-			PATH=$PATH:/usr/sbin:/sbin depmod -b . "$(ls lib/modules)" && touch complete
-		) >&2; then
+		if ! (cd "$deps_tmp" && set -e && "$2" && touch complete) >&2; then
 			rm -rf "$deps_tmp"
 			return 1
 		fi
@@ -84,4 +71,71 @@ debian_kernel()
 		mv "$deps_tmp" "$deps_dir"
 	fi
 	echo "$deps_dir"
+}
+
+# Another suite's packages by an apt of our own: the system's lists and packages stay as they are.
+# private_apt SUITE, then apt-get as usual; downloads land in ./apt/cache/archives.
+private_apt()
+{
+	deps_key=/usr/share/keyrings/debian-archive-keyring.gpg
+	deps_mirror=$(cat /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2>/dev/null |
+		sed -n 's/^URIs: *\([^ ]*\).*/\1/p; s/^deb .*\(https\{0,1\}:[^ ]*\).*/\1/p' | head -1)
+	[ -n "$deps_mirror" ] || return 1
+	mkdir -p apt/none apt/state/lists/partial apt/cache/archives/partial
+	echo "deb [signed-by=$deps_key] $deps_mirror $1 main" >apt/sources.list
+	cat >apt/apt.conf <<-CONF
+		APT::Sandbox::User "root";
+		Acquire::Languages "none";
+		Dir::Etc::SourceList "$PWD/apt/sources.list";
+		Dir::Etc::SourceParts "$PWD/apt/none";
+		Dir::State "$PWD/apt/state";
+		Dir::State::Status "/dev/null";
+		Dir::Cache "$PWD/apt/cache";
+		Debug::NoLocking "true";
+	CONF
+	export APT_CONFIG=$PWD/apt/apt.conf
+	apt-get -q update
+}
+
+get_kernel()
+{
+	apt-cache show linux-image-cloud-amd64 >/dev/null 2>&1 || deps_apt update
+	deps_name=$(apt-cache depends linux-image-cloud-amd64 |
+		sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p')
+	apt-get -q download "$deps_name" || { deps_apt update && apt-get -q download "$deps_name"; }
+	dpkg -x "$deps_name"_*.deb .
+	rm "$deps_name"_*.deb
+	PATH=$PATH:/usr/sbin:/sbin depmod -b . "$(ls lib/modules)"
+}
+
+get_newer_qemu()
+{
+	private_apt trixie
+	apt-get -q -y --no-install-recommends --download-only install libc6 qemu-system-x86 seabios
+	for deps_p in apt/cache/archives/*.deb; do
+		dpkg -x "$deps_p" .
+	done
+	rm -r apt
+	mkdir bin
+	cat >bin/qemu-system-x86_64 <<-'WRAPPER'
+		#!/bin/sh
+		root=$(dirname "$0")/..
+		exec "$root/usr/lib64/ld-linux-x86-64.so.2" \
+			--library-path "$root/usr/lib/x86_64-linux-gnu" "$root/usr/bin/qemu-system-x86_64" \
+			-L "$root/usr/share/qemu" -L "$root/usr/share/seabios" "$@"
+	WRAPPER
+	chmod +x bin/qemu-system-x86_64
+	bin/qemu-system-x86_64 --version
+}
+
+# Debian's cloud kernel: boot/vmlinuz-* and lib/modules/* (with modules.dep), not installed.
+debian_kernel()
+{
+	unpacked linux-cloud-amd64 get_kernel
+}
+
+# The QEMU of Debian's next release: bin/qemu-system-x86_64, with the libraries it needs.
+newer_qemu()
+{
+	unpacked qemu-trixie get_newer_qemu
 }

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A stock Linux guest under unmodified QEMU uses virtiod-blk and virtiod-rng.
 
-Usage: run.py VIRTIOD_BLK VIRTIOD_RNG. Exits 77 (skipped) where QEMU or the kernel is missing.
+Usage: run.py VIRTIOD_BLK VIRTIOD_RNG [CACHED]: with the QEMU in the folder CACHED of the cache.
+Exits 77 (skipped) where QEMU or the kernel is missing.
 """
 
 import hashlib
@@ -79,11 +80,11 @@ class Monitor:
 
 
 class Guest:
-    def __init__(self, folder, kernel, image, blk, rng):
+    def __init__(self, folder, qemu, kernel, image, blk, rng):
         self.pending = b""
         self.monitor_path = os.path.join(folder, "qmp")
         self.process = subprocess.Popen([
-            initrd.program("qemu-system-x86_64"), "-accel", "tcg", "-machine", "q35,memory-backend=ram",
+            qemu, "-accel", "tcg", "-machine", "q35,memory-backend=ram",
             "-object", "memory-backend-memfd,id=ram,size=512M,share=on", "-m", "512M", "-cpu", "max",
             "-smp", "2", "-nodefaults", "-nographic", "-serial", "stdio",
             "-qmp", f"unix:{self.monitor_path},server=on,wait=off",
@@ -181,8 +182,10 @@ def boot_and_work(guest, disk, blk):
     return written
 
 
-def main(blk_program, rng_program):
-    kernel = initrd.kernel_dir()
+def main(blk_program, rng_program, cached_qemu=None):
+    kernel = initrd.cached("linux-cloud-amd64")
+    qemu = (os.path.join(initrd.cached(cached_qemu), "bin/qemu-system-x86_64") if cached_qemu
+            else initrd.program("qemu-system-x86_64"))
     with tempfile.TemporaryDirectory(prefix="e2e-") as folder:
         image = os.path.join(folder, "initrd")
         initrd.build(os.path.join(folder, "root"), image,
@@ -199,7 +202,7 @@ def main(blk_program, rng_program):
             started.append(blk.process)
             rng = Daemon(folder, rng_program)
             started.append(rng.process)
-            guest = Guest(folder, kernel, image, blk, rng)
+            guest = Guest(folder, qemu, kernel, image, blk, rng)
             started.append(guest.process)
             written = boot_and_work(guest, disk, blk)
             blk.stop()
@@ -210,7 +213,7 @@ def main(blk_program, rng_program):
                     process.kill()
                     process.wait()
         subprocess.run([initrd.program("e2fsck"), "-fn", disk], check=True,
-                       stdout=subprocess.DEVNULL)
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         data = os.path.join(folder, "data")
         subprocess.run([initrd.program("debugfs"), "-R", f"dump /data {data}", disk], check=True,
                        stderr=subprocess.DEVNULL)

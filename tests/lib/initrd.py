@@ -11,13 +11,13 @@ class Missing(Exception):
     """Something this machine lacks; the test is to be skipped, saying so."""
 
 
-def kernel_dir():
-    """The folder of an unpacked Debian kernel: $VIRTIOD_KERNEL_DIR, or the cache that ./check fills."""
+def cached(name):
+    """A folder of the cache that ./check fills (deps.sh)."""
     cache = os.environ.get("VIRTIOD_CACHE") or os.path.join(
         os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "virtiod")
-    path = os.environ.get("VIRTIOD_KERNEL_DIR") or os.path.join(cache, "linux-cloud-amd64")
+    path = os.path.join(cache, name)
     if not os.path.exists(os.path.join(path, "complete")):
-        raise Missing(f"no Debian kernel in {path} (./check puts one there)")
+        raise Missing(f"no {path} (./check puts it there)")
     return path
 
 
