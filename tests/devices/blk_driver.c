@@ -35,7 +35,7 @@ struct request *blk_add(
 	if (len) {
 		r->data = core_alloc(c, len, 0xdd);
 		buf[n++] = (struct driver_buf){ r->data, len };
-		if (out)
+		if (out && device_reads_data(type))
 			memcpy(core_host(c, r->data), out, len);
 	}
 	n_out = device_reads_data(type) ? n : 1;

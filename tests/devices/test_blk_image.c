@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <cmocka.h>
@@ -156,6 +157,25 @@ static void test_write_zeroes_unmap(void **state)
 	assert_true(image_blocks() < blocks);
 }
 
+/* tmpfs cannot zero a range: real zeroes are written, here more than one call takes. */
+static void test_write_zeroes_by_writing(void **state)
+{
+	const struct virtio_blk_discard_write_zeroes s = { htole64(9), htole32(1500), 0 };
+	g_autofree uint8_t *want = g_malloc(IMAGE_SIZE), *is = g_malloc(IMAGE_SIZE);
+	autofd fd = memfd_create("image", MFD_CLOEXEC);
+	g_autofree char *arg = g_strdup_printf("--blk-file=/proc/self/fd/%d", fd);
+	struct core *c = *state;
+
+	image_read(want, 0, IMAGE_SIZE);
+	assert_int_equal(write(fd, want, IMAGE_SIZE), IMAGE_SIZE);
+	assert_true(core_open(c, NULL, arg, NULL));
+	core_start(c, F(FLUSH) | F(WRITE_ZEROES));
+	assert_int_equal(segments(c, VIRTIO_BLK_T_WRITE_ZEROES, &s, 1), VIRTIO_BLK_S_OK);
+	memset(want + 9 * 512, 0, 1500 * 512);
+	assert_int_equal(pread(fd, is, IMAGE_SIZE, 0), IMAGE_SIZE);
+	assert_memory_equal(want, is, IMAGE_SIZE);
+}
+
 static void test_resize(void **state)
 {
 	struct core *c = *state;
@@ -290,6 +310,7 @@ int main(void)
 		TEST(test_bad_segments),
 		TEST(test_write_zeroes),
 		TEST(test_write_zeroes_unmap),
+		TEST(test_write_zeroes_by_writing),
 		TEST(test_resize),
 		TEST(test_lock_writer),
 		TEST(test_lock_reader),

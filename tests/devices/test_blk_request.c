@@ -30,7 +30,8 @@ static int note(char letter, int result)
 bool blk_file_open(struct blk_file *f, const char *path, bool read_only, GError **error)
 {
 	f->path = g_strdup(path);
-	f->size = 1 << 20;
+	f->read_only = read_only;
+	f->size = 16ull << 30;
 	f->logical_block = f->physical_block = f->min_io = 512;
 	return true;
 }
@@ -250,6 +251,43 @@ static void test_log_limit(void **state)
 	assert_in_range(lines, 1, 25);
 }
 
+static void test_long_segments(void **state)
+{
+	struct virtio_blk_discard_write_zeroes s = { 0 };
+	struct core *c = *state;
+	const struct virtio_blk_config *config = (void *)c->device.config;
+
+	begin(c, F(FLUSH), 1);
+	s.num_sectors = config->max_discard_sectors;
+	assert_int_equal(blk_request(c, VIRTIO_BLK_T_DISCARD, 0, &s, 16), VIRTIO_BLK_S_OK);
+	assert_done("D");
+	s.num_sectors = htole32(le32toh(s.num_sectors) + 1);
+	assert_int_equal(blk_request(c, VIRTIO_BLK_T_DISCARD, 0, &s, 16), VIRTIO_BLK_S_IOERR);
+	s.num_sectors = config->max_write_zeroes_sectors;
+	assert_int_equal(blk_request(c, VIRTIO_BLK_T_WRITE_ZEROES, 0, &s, 16), VIRTIO_BLK_S_OK);
+	assert_done("Z");
+	s.num_sectors = htole32(le32toh(s.num_sectors) + 1);
+	assert_int_equal(blk_request(c, VIRTIO_BLK_T_WRITE_ZEROES, 0, &s, 16), VIRTIO_BLK_S_IOERR);
+	assert_done("");
+}
+
+/* Refused here, and not only by a file that is open for reading. */
+static void test_read_only(void **state)
+{
+	struct core *c = *state;
+	uint8_t data[512] = { 0 };
+
+	assert_true(core_open(c, NULL, "--blk-file=fake", "--read-only", NULL));
+	core_start(c, F(FLUSH));
+	assert_int_equal(blk_request(c, VIRTIO_BLK_T_OUT, 0, data, 512), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(blk_request(c, VIRTIO_BLK_T_DISCARD, 0, (void *)&one_sector, 16),
+		VIRTIO_BLK_S_IOERR);
+	assert_int_equal(blk_request(c, VIRTIO_BLK_T_WRITE_ZEROES, 0, (void *)&one_sector, 16),
+		VIRTIO_BLK_S_IOERR);
+	assert_done("");
+	assert_non_null(strstr(c->log, "read-only"));
+}
+
 static void test_zero_flags(void **state)
 {
 	struct virtio_blk_discard_write_zeroes s = { 0, htole32(1), htole32(1) };
@@ -292,6 +330,8 @@ int main(void)
 		TEST(test_many_writes),
 		TEST(test_host_errors),
 		TEST(test_log_limit),
+		TEST(test_long_segments),
+		TEST(test_read_only),
 		TEST(test_zero_flags),
 		TEST(test_reload_fails),
 	};
