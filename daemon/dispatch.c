@@ -148,6 +148,19 @@ static void answer(struct backend *b, const GError *refused)
 	}
 }
 
+static bool concerns(const struct request *rq, const struct ring *r)
+{
+	switch (rq->handler->scope) {
+	case SCOPE_NONE:
+		break;
+	case SCOPE_RING:
+		return r == rq->ring;
+	case SCOPE_ALL:
+		return true;
+	}
+	return false;
+}
+
 /* Starts what the request made complete, or had stopped; *error: the first that failed. */
 static bool start_rings(struct backend *b, struct request *rq, GError **error)
 {
@@ -157,10 +170,7 @@ static bool start_rings(struct backend *b, struct request *rq, GError **error)
 		struct ring *r = &b->rings[i];
 		g_autoptr(GError) failed = NULL;
 
-		if (rq->handler->scope == SCOPE_RING ? r != rq->ring
-						     : rq->handler->scope != SCOPE_ALL)
-			continue;
-		if (ring_start(r, &failed))
+		if (!concerns(rq, r) || ring_start(r, &failed))
 			continue;
 		if (ok && error) {
 			g_propagate_error(error, g_steal_pointer(&failed));
@@ -221,9 +231,11 @@ void dispatch(struct backend *b)
 		end_request(b, error);
 		return;
 	}
-	for (unsigned i = 0; must_stop(b, rq) && i < b->device.num_queues; i++) {
-		if (!rq->ring || rq->ring->index == i)
-			ring_drain(&b->rings[i]);
+	if (must_stop(b, rq)) {
+		for (unsigned i = 0; i < b->device.num_queues; i++) {
+			if (concerns(rq, &b->rings[i]))
+				ring_drain(&b->rings[i]);
+		}
 	}
 	rq->waits = true;
 	dispatch_resume(b);

@@ -3,8 +3,8 @@
  * The main loop as the owner of all rings.
  *
  * Whatever makes the device do something (a kick, one of its fds, start and stop) runs between
- * group_begin() and group_end(). The group is the queues that the device lets one thread serve:
- * a callback on behalf of one may pop from and push to all of them. group_end() publishes, looks
+ * group_begin() and group_end(). The group is the queues that the device wants on one thread: a
+ * callback on behalf of one may pop from and push to all of them. group_end() publishes, looks
  * again where a burst was cut short, and notices that a draining ring has become idle. The last
  * may answer a request, close the connection or start rings, so it comes when nothing else is
  * left to do.
@@ -45,29 +45,30 @@ static const struct virtio_device_ops *ops_of(const struct ring *r)
 	return r->backend->device.ops;
 }
 
-static bool in_group(const struct ring *a, const struct ring *b)
+/* The rings from first to before end that a callback may concern. */
+struct group {
+	struct ring *first, *end;
+};
+
+static struct group all_rings(const struct backend *b)
 {
-	switch (ops_of(a)->threads) {
+	return (struct group){ b->rings, b->rings + b->device.num_queues };
+}
+
+static struct group group_of(struct ring *r)
+{
+	struct group all = all_rings(r->backend);
+	struct ring *even = r - r->index % 2;
+
+	switch (ops_of(r)->threads) {
 	case VIRTIO_DEVICE_ONE:
-		return true;
+		return all;
 	case VIRTIO_DEVICE_PER_PAIR:
-		return a->index / 2 == b->index / 2;
+		return (struct group){ even, MIN(even + 2, all.end) };
 	case VIRTIO_DEVICE_PER_QUEUE:
 		break;
 	}
-	return a == b;
-}
-
-/* The next ring after `after` (NULL: the first) of r's group that is not stopped, or NULL. */
-static struct ring *group_next(const struct ring *r, const struct ring *after)
-{
-	struct backend *b = r->backend;
-
-	for (unsigned i = after ? after->index + 1 : 0; i < b->device.num_queues; i++) {
-		if (b->rings[i].state != RING_STOPPED && in_group(r, &b->rings[i]))
-			return &b->rings[i];
-	}
-	return NULL;
+	return (struct group){ r, r + 1 };
 }
 
 static void on_soon(void *opaque);
@@ -83,27 +84,31 @@ static void settle(struct ring *r)
 	enum vq_more more = vq_burst_end(r->vq);
 
 	if (guest_mem_poisoned(r->backend->mem))
-		vq_break(r->vq, "guest memory was truncated by the front-end");
+		vq_break(r->vq, "the front-end has truncated guest memory");
 	/* Without a kick fd the front-end wants the ring polled. */
 	if (r->state == RING_RUNNING && !vq_is_broken(r->vq) && (more == VQ_MORE || r->kick < 0))
 		burst_soon(r);
 }
 
-static void group_begin(struct ring *r)
+static void group_begin(struct group g)
 {
-	for (struct ring *g = group_next(r, NULL); g; g = group_next(r, g))
-		vq_burst_begin(g->vq);
+	for (struct ring *r = g.first; r < g.end; r++) {
+		if (r->state != RING_STOPPED)
+			vq_burst_begin(r->vq);
+	}
 }
 
-static void group_end(struct ring *r)
+static void group_end(struct group g)
 {
-	for (struct ring *g = group_next(r, NULL); g; g = group_next(r, g))
-		settle(g);
-	for (struct ring *g = group_next(r, NULL); g; g = group_next(r, g)) {
-		if (g->state != RING_DRAINING || vq_in_flight(g->vq))
+	for (struct ring *r = g.first; r < g.end; r++) {
+		if (r->state != RING_STOPPED)
+			settle(r);
+	}
+	for (struct ring *r = g.first; r < g.end; r++) {
+		if (r->state != RING_DRAINING || vq_in_flight(r->vq))
 			continue;
-		g_ptr_array_set_size(g->device_watches, 0);
-		ring_drained(g);
+		g_ptr_array_set_size(r->device_watches, 0);
+		ring_drained(r);
 	}
 }
 
@@ -111,9 +116,9 @@ static void burst(struct ring *r)
 {
 	if (r->state != RING_RUNNING || vq_is_broken(r->vq))
 		return;
-	group_begin(r);
+	group_begin(group_of(r));
 	ops_of(r)->kick(&r->backend->device, r->vq);
-	group_end(r);
+	group_end(group_of(r));
 }
 
 static void on_soon(void *opaque)
@@ -163,9 +168,9 @@ void owner_start(struct ring *r)
 	if (r->kick >= 0)
 		r->kick_watch = loop_watch_fd(r->kick, EPOLLIN, on_kick, r);
 	if (ops_of(r)->queue_start) {
-		group_begin(r);
+		group_begin(group_of(r));
 		ops_of(r)->queue_start(&r->backend->device, r->vq);
-		group_end(r);
+		group_end(group_of(r));
 	}
 	/* A kick may have been delivered, and read, before the ring was set up. */
 	if (r->state == RING_RUNNING && !vq_is_broken(r->vq))
@@ -175,11 +180,11 @@ void owner_start(struct ring *r)
 void owner_drain(struct ring *r)
 {
 	stop_bursts(r);
-	group_begin(r);
+	group_begin(group_of(r));
 	vq_drain(r->vq);
 	if (ops_of(r)->queue_stop)
 		ops_of(r)->queue_stop(&r->backend->device, r->vq);
-	group_end(r);
+	group_end(group_of(r));
 }
 
 void owner_broken(struct ring *r)
@@ -192,10 +197,10 @@ static void on_device_fd(void *opaque, uint32_t revents)
 	const struct device_watch *w = opaque;
 	struct ring *r = w->ring;
 
-	group_begin(r);
+	group_begin(group_of(r));
 	w->cb(&r->backend->device, r->vq, revents);
 	/* w may be gone. */
-	group_end(r);
+	group_end(group_of(r));
 }
 
 void owner_watch(struct ring *r, int fd, uint32_t events,
@@ -224,15 +229,7 @@ void owner_watch(struct ring *r, int fd, uint32_t events,
 
 void owner_run(struct backend *b, void (*verb)(struct virtio_device *d))
 {
-	struct ring *all = b->rings;
-
-	for (unsigned i = 0; i < b->device.num_queues; i++) {
-		if (all[i].state != RING_STOPPED)
-			vq_burst_begin(all[i].vq);
-	}
+	group_begin(all_rings(b));
 	verb(&b->device);
-	for (unsigned i = 0; i < b->device.num_queues; i++) {
-		if (all[i].state != RING_STOPPED)
-			settle(&all[i]);
-	}
+	group_end(all_rings(b));
 }

@@ -41,10 +41,11 @@ static void on_closed(void *opaque)
 static void on_front_end(void *opaque, uint32_t revents)
 {
 	struct server *s = opaque;
+	enum backend_state state = backend_state(s->backend);
 	autofd fd = -1;
 
-	/* It may wait while the one before it is on its way out: on_closed() comes. */
-	if (backend_state(s->backend) == BACKEND_CLOSING) {
+	/* It may wait until the one before it is done with: on_closed() comes. */
+	if (state == BACKEND_CLOSING) {
 		g_clear_pointer(&s->listen_watch, loop_watch_free);
 		return;
 	}
@@ -55,7 +56,7 @@ static void on_front_end(void *opaque, uint32_t revents)
 				g_strerror(errno));
 		return;
 	}
-	if (backend_state(s->backend) == BACKEND_SERVING) {
+	if (state == BACKEND_SERVING) {
 		log_limited(&s->log_limit, LOG_LEVEL_WARNING, NULL,
 			"busy: another front-end was turned away");
 		return;

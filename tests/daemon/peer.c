@@ -58,7 +58,8 @@ static struct census before;
 
 void peer_run(void)
 {
-	while (g_main_context_iteration(NULL, FALSE))
+	/* Bounded: a polled ring is never at rest. */
+	for (int i = 0; i < 1000 && g_main_context_iteration(NULL, FALSE); i++)
 		;
 }
 
@@ -95,7 +96,6 @@ int peer_setup(void **state)
 	log_lines = g_string_new(NULL);
 	log_set_sink(on_log, NULL);
 	log_set_level(LOG_LEVEL_DEBUG);
-	guest_mem_catch_sigbus();
 	peer_run(); /* the main context has an fd of its own */
 	before = census();
 

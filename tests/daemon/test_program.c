@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A whole virtiod-<device>, run as management software runs it. argv[1] is virtiod-toy. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <glib/gstdio.h>
+#include <grp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "base/sock.h"
+#include "base/util.h"
+#include "vhost-user/vu_proto.h"
+
+static const char *program;
+static char *dir, *path, *path_option;
+
+static int setup(void **state)
+{
+	dir = g_dir_make_tmp("virtiod-XXXXXX", NULL);
+	path = g_build_filename(dir, "socket", NULL);
+	path_option = g_strconcat("--socket-path=", path, NULL);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	assert_int_equal(rmdir(dir), 0); /* empty: sockets were removed */
+	g_free(dir);
+	g_free(path);
+	g_free(path_option);
+	return 0;
+}
+
+/* A running program. out: what it wrote; status: how it ended. */
+struct child {
+	pid_t pid;
+	int out, err;
+};
+
+/* fd: becomes fd 3 of the child, or -1. env: NAME=value to add, or NULL. */
+static struct child start(int fd, const char *env, const char *const *options)
+{
+	int out[2], err[2];
+	struct child c;
+
+	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(err, O_CLOEXEC), 0);
+	c = (struct child){ .pid = fork(), .out = out[0], .err = err[0] };
+	assert_true(c.pid >= 0);
+	if (c.pid == 0) {
+		const char *argv[16] = { program };
+		g_autofree char *pid = g_strdup_printf("%d", getpid());
+
+		for (unsigned i = 0; options[i]; i++)
+			argv[i + 1] = options[i];
+		dup2(out[1], 1);
+		dup2(err[1], 2);
+		if (fd == 3)
+			fcntl(fd, F_SETFD, 0);
+		else if (fd >= 0)
+			dup2(fd, 3);
+		g_setenv("LISTEN_PID", pid, TRUE);
+		if (env)
+			putenv((char *)env);
+		execv(program, (char **)argv);
+		_exit(127);
+	}
+	close(out[1]);
+	close(err[1]);
+	return c;
+}
+
+#define START(fd, env, ...) start(fd, env, (const char *const[]){ __VA_ARGS__, NULL })
+
+/* All that comes until the program has closed it. */
+static char *read_all(int fd)
+{
+	GString *text = g_string_new(NULL);
+	char bytes[512];
+	ssize_t n;
+
+	while ((n = read(fd, bytes, sizeof(bytes))) > 0)
+		g_string_append_len(text, bytes, n);
+	close(fd);
+	return g_string_free(text, FALSE);
+}
+
+/* Waits for its end: the exit status. */
+static int end(struct child *c, char **out, char **err)
+{
+	g_autofree char *text_out = read_all(c->out), *text_err = read_all(c->err);
+	int status;
+
+	assert_int_equal(waitpid(c->pid, &status, 0), c->pid);
+	assert_true(WIFEXITED(status));
+	if (out)
+		*out = g_steal_pointer(&text_out);
+	if (err)
+		*err = g_steal_pointer(&text_err);
+	return WEXITSTATUS(status);
+}
+
+/* Dials until somebody listens. */
+static int dial(void)
+{
+	int fd;
+
+	for (int i = 0; i < 500; i++) {
+		fd = sock_connect(path, NULL);
+		if (fd >= 0)
+			return fd;
+		g_usleep(10000);
+	}
+	fail_msg("nobody listens at %s", path);
+	return -1;
+}
+
+/* GET_FEATURES is answered: 1; the connection was closed instead: 0. */
+static int is_served(int fd)
+{
+	const struct vu_header ask = { VU_GET_FEATURES, VU_VERSION, 0 };
+	uint8_t reply[20];
+
+	send(fd, &ask, sizeof(ask), MSG_NOSIGNAL);
+	return recv(fd, reply, sizeof(reply), MSG_WAITALL) == sizeof(reply);
+}
+
+static void assert_ends(struct child *c, int want, const char *message)
+{
+	g_autofree char *err = NULL;
+	int status = end(c, NULL, &err);
+
+	if (status != want || !strstr(err, message))
+		fail_msg("status %d, and not \"%s\" but: %s", status, message, err);
+}
+
+static void test_prints(void **state)
+{
+	g_autofree char *out = NULL, *version = NULL, *help = NULL;
+	struct child c = START(-1, NULL, "--bogus", "--print-capabilities", "--color=blue");
+
+	assert_int_equal(end(&c, &out, NULL), 0);
+	assert_string_equal(out,
+		"{\n  \"type\": \"input\",\n  \"features\": [\n"
+		"    \"color\",\n    \"shape\"\n  ]\n}\n");
+	c = START(-1, NULL, "--version");
+	assert_int_equal(end(&c, &version, NULL), 0);
+	assert_string_equal(version, "virtiod-toy " VIRTIOD_VERSION "\n");
+	c = START(-1, NULL, "--help");
+	assert_int_equal(end(&c, &help, NULL), 0);
+	assert_non_null(strstr(help, "a toy"));
+	assert_non_null(strstr(help, "--color=COLOR"));
+	assert_non_null(strstr(help, "--socket-path=PATH"));
+}
+
+static void test_bad_options(void **state)
+{
+	const struct {
+		const char *option[2];
+		const char *message;
+	} bad[] = {
+		{ { "--bogus", NULL }, "--bogus" },
+		{ { "stray", NULL }, "what is 'stray'" },
+		{ { NULL }, "one of --socket-path=PATH and --fd=N is needed" },
+		{ { path_option, "--fd=0" }, "exclude each other" },
+		{ { "--fd=77", NULL }, "77" },
+		{ { "--fd=1", NULL }, "1" },
+		{ { path_option, "--color=blue" }, "'blue' is not red" },
+		{ { path_option, "--socket-mode=999" }, "--socket-mode=999" },
+		{ { path_option, "--socket-group=no-such-group" }, "no-such-group" },
+		{ { path_option, "--log-level=loud" }, "--log-level=loud" },
+		{ { path_option, "--probe=maybe" }, "--probe=maybe" },
+		{ { "--socket-path=/nowhere/at/all", NULL }, "/nowhere/at/all" },
+	};
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
+		struct child c = start(-1, NULL,
+			(const char *[]){ bad[i].option[0],
+				bad[i].option[0] ? bad[i].option[1] : NULL, NULL });
+
+		assert_ends(&c, 1, bad[i].message);
+	}
+}
+
+static void test_one_after_the_other(void **state)
+{
+	struct child c = START(-1, NULL, path_option, "--color=red");
+	int first = dial(), second;
+	struct stat st, later;
+
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	assert_true(is_served(first));
+	second = dial();
+	assert_false(is_served(second));
+	close(second);
+	assert_true(is_served(first));
+	close(first);
+	/* The same socket goes on. */
+	for (int i = 0; i < 3; i++) {
+		second = dial();
+		assert_true(is_served(second));
+		close(second);
+	}
+	assert_int_equal(stat(path, &later), 0);
+	assert_int_equal(later.st_ino, st.st_ino);
+	assert_int_equal(kill(c.pid, SIGHUP), 0);
+	second = dial();
+	assert_int_equal(kill(c.pid, SIGTERM), 0);
+	assert_ends(&c, 0, "busy: another front-end was turned away");
+	close(second);
+	assert_int_equal(access(path, F_OK), -1);
+}
+
+static void test_socket_file(void **state)
+{
+	g_autofree char *group = g_strdup_printf("--socket-group=%u", (unsigned)getgid());
+	struct child c = START(-1, NULL, path_option, "--socket-mode=0660", group), second;
+	int fd = dial();
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0660);
+	assert_int_equal(st.st_gid, getgid());
+	second = START(-1, NULL, path_option);
+	assert_ends(&second, 1, "another process serves it");
+	/* Killed, it leaves the file, which the next one replaces. */
+	assert_int_equal(kill(c.pid, SIGKILL), 0);
+	assert_int_equal(waitpid(c.pid, NULL, 0), c.pid);
+	close(c.out);
+	close(c.err);
+	close(fd);
+	assert_int_equal(access(path, F_OK), 0);
+	c = START(-1, NULL, path_option, "--one-off");
+	fd = dial();
+	assert_true(is_served(fd));
+	close(fd);
+	assert_ends(&c, 0, "disconnected");
+	assert_int_equal(access(path, F_OK), -1);
+}
+
+static void test_inherited(void **state)
+{
+	g_autofree char *env = g_strconcat("NOTIFY_SOCKET=", path, NULL);
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int pair[2], fd, notify = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	char state_text[32] = "";
+	struct child c;
+
+	/* Connected: it ends with its front-end. And systemd hears that it is ready. */
+	strcpy(address.sun_path, path);
+	assert_int_equal(bind(notify, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	c = START(pair[1], env, "--fd=3");
+	close(pair[1]);
+	assert_true(is_served(pair[0]));
+	assert_true(recv(notify, state_text, sizeof(state_text) - 1, 0) > 0);
+	assert_string_equal(state_text, "READY=1");
+	close(pair[0]);
+	assert_ends(&c, 0, "disconnected");
+	close(notify);
+	assert_int_equal(unlink(path), 0);
+
+	/* Listening, as --fd and by socket activation; the file is not ours to remove. */
+	fd = sock_listen(path, 0600, (gid_t)-1, NULL);
+	for (int activated = 0; activated < 2; activated++) {
+		if (activated)
+			c = START(fd, "LISTEN_FDS=1", "--log-level=debug");
+		else
+			c = START(fd, NULL, "--fd=3");
+		for (int i = 0; i < 2; i++) {
+			pair[0] = dial();
+			assert_true(is_served(pair[0]));
+			close(pair[0]);
+		}
+		assert_int_equal(kill(c.pid, SIGINT), 0);
+		assert_ends(&c, 0, "connected");
+		assert_int_equal(access(path, F_OK), 0);
+	}
+	c = START(fd, "LISTEN_FDS=2", "--log-level=debug");
+	assert_ends(&c, 1, "more than one socket");
+	close(fd);
+	assert_int_equal(unlink(path), 0);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_prints, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bad_options, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_one_after_the_other, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_socket_file, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_inherited, setup, teardown),
+	};
+
+	program = argv[1];
+	return cmocka_run_group_tests_name("program", tests, NULL, NULL);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The smallest device there can be, as a whole program: virtiod-toy. */
+#include "daemon/device.h"
+
+static char *color;
+
+static void toy_kick(struct virtio_device *d, struct vq *q)
+{
+}
+
+static bool toy_open(struct virtio_device *d, GError **error)
+{
+	if (!color || g_str_equal(color, "red"))
+		return true;
+	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "'%s' is not red", color);
+	return false;
+}
+
+static void toy_close(struct virtio_device *d)
+{
+	g_clear_pointer(&color, g_free);
+}
+
+static const GOptionEntry toy_options[] = {
+	{ "color", 0, 0, G_OPTION_ARG_STRING, &color, "Must be red", "COLOR" },
+	{ NULL },
+};
+
+static const char *const toy_capabilities[] = { "color", "shape", NULL };
+
+const struct virtio_device_ops virtio_device_ops = {
+	.name = "toy",
+	.type = "input",
+	.summary = "a toy",
+	.probe = { .device_id = 18, .min_queues = 1, .max_queues = 1 },
+	.options = toy_options,
+	.capabilities = toy_capabilities,
+	.open = toy_open,
+	.close = toy_close,
+	.kick = toy_kick,
+};
