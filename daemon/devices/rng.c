@@ -30,6 +30,7 @@ struct rng {
 	int fd; /* the source; -1: getrandom() */
 	int timer;
 	bool is_fifo;
+	bool failing; /* since the last byte: has been logged */
 	struct log_limit limit;
 	/* Rate limit: quota bytes are left of the period that began then. */
 	uint64_t quota;
@@ -104,9 +105,12 @@ static void rng_wait_for_source(struct rng *r, struct vq *q, int why)
 	} else if (why == -EAGAIN) {
 		rng_arm(r, RETRY_EMPTY_MS * 1000);
 	} else {
-		log_limited(&r->limit, LOG_LEVEL_ERROR, vq_name(q),
-			"the source of random bytes fails: %s",
-			why == -ENODATA ? "the file has ended" : g_strerror(-why));
+		if (!r->failing)
+			log_limited(&r->limit, LOG_LEVEL_ERROR, vq_name(q),
+				"no random bytes from '%s': %s",
+				r->fd < 0 ? "getrandom()" : options.filename,
+				why == -ENODATA ? "the file has ended" : g_strerror(-why));
+		r->failing = true;
 		rng_arm(r, RETRY_FAILED_MS * 1000);
 	}
 }
@@ -141,6 +145,7 @@ static bool rng_serve(struct rng *r, struct vq *q)
 		return false;
 	}
 	r->quota -= iov_done(&c->in);
+	r->failing = false;
 	return true;
 }
 

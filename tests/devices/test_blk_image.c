@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* virtiod-blk: what it does to the file, and who else may use it. */
+#include <errno.h>
+#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +12,7 @@
 #include <cmocka.h>
 
 #include "blk_image.h"
+#include "daemon/devices/blk_file.h"
 
 #define F(bit) (1ull << VIRTIO_BLK_F_##bit)
 
@@ -202,6 +205,26 @@ static void test_resize(void **state)
 	assert_int_equal(blk_request(c, VIRTIO_BLK_T_IN, 0, data, 512), VIRTIO_BLK_S_OK);
 }
 
+/* What could not be synced once is lost, even if the next fdatasync() claims success. */
+static void test_failed_sync(void **state)
+{
+	struct blk_file f = { .fd = -1 };
+	int pipe_fd[2];
+	autofd fd = open(image_path, O_RDWR | O_CLOEXEC);
+
+	assert_true(blk_file_open(&f, image_path, false, NULL));
+	assert_int_equal(blk_file_sync(&f), 0);
+	/* A pipe cannot be synced. */
+	assert_int_equal(pipe(pipe_fd), 0);
+	assert_int_equal(dup2(pipe_fd[1], f.fd), f.fd);
+	assert_int_equal(blk_file_sync(&f), -EINVAL);
+	assert_int_equal(dup2(fd, f.fd), f.fd);
+	assert_int_equal(blk_file_sync(&f), -EINVAL);
+	close(pipe_fd[0]);
+	close(pipe_fd[1]);
+	blk_file_close(&f);
+}
+
 /* What another process that serves the image in this mode is told; "" if it may. */
 static char *try_elsewhere(struct core *here, const char *option)
 {
@@ -312,6 +335,7 @@ int main(void)
 		TEST(test_write_zeroes_unmap),
 		TEST(test_write_zeroes_by_writing),
 		TEST(test_resize),
+		TEST(test_failed_sync),
 		TEST(test_lock_writer),
 		TEST(test_lock_reader),
 		TEST(test_lock_qemu),

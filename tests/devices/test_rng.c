@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <cmocka.h>
 
@@ -135,8 +136,37 @@ static void test_file(void **state)
 	ask(c, 4);
 	assert_int_equal(answered(c), 0);
 	assert_non_null(strstr(c->log, "ended"));
+	assert_non_null(strstr(c->log, path));
 	assert_false(core_wait(c, 20)); /* it does not spin */
+	/* One line, however often it is tried. */
 	core_stop(c);
+	core_resume(c);
+	core_kick(c);
+	assert_ptr_equal(strchr(c->log, '\n'), c->log + strlen(c->log) - 1);
+}
+
+/* A character device that has nothing is asked again, now and then. */
+static void test_device(void **state)
+{
+	int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	struct core *c = *state;
+	uint64_t addr;
+
+	assert_int_equal(grantpt(terminal), 0);
+	assert_int_equal(unlockpt(terminal), 0);
+	open_source(c, ptsname(terminal));
+	addr = ask(c, 5);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_true(core_wait(c, 1000));
+		assert_false(core_wait(c, 2));
+		assert_int_equal(answered(c), 0);
+	}
+	assert_int_equal(write(terminal, "dice\n", 5), 5);
+	assert_true(core_wait(c, 1000));
+	assert_int_equal(answered(c), 5);
+	assert_memory_equal(core_host(c, addr), "dice\n", 5);
+	assert_string_equal(c->log, "");
+	close(terminal);
 }
 
 static void test_fifo(void **state)
@@ -256,6 +286,7 @@ int main(void)
 		TEST(test_no_room),
 		TEST(test_bad_options),
 		TEST(test_file),
+		TEST(test_device),
 		TEST(test_fifo),
 		TEST(test_stop_while_waiting),
 		TEST(test_rate),
