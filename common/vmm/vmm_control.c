@@ -74,7 +74,7 @@ static void lose(struct vmm_dev *d, const char *why)
 {
 	hang_up(d);
 	note_problem(d, why, false);
-	log_warning(d->name, "lost the back-end: %s", why);
+	log_limited(&d->limit, LOG_LEVEL_WARNING, d->name, "lost the back-end: %s", why);
 	d->retry_at = g_get_monotonic_time() + d->retry_ms * G_TIME_SPAN_MILLISECOND;
 	if (!d->socket_path)
 		vmm_needs_reset(d, "the back-end cannot be dialled again");
@@ -201,7 +201,7 @@ static void take_back(struct vmm_dev *d)
 	d->connected = true;
 	vmm_wish(d);
 	pthread_mutex_unlock(&d->lock);
-	log_info(d->name, "the back-end is back");
+	log_limited(&d->limit, LOG_LEVEL_INFO, d->name, "the back-end is back");
 }
 
 static void dial_failed(struct vmm_dev *d, const GError *error)

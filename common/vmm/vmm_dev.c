@@ -224,7 +224,8 @@ void vmm_needs_reset(struct vmm_dev *d, const char *format, ...)
 	va_start(args, format);
 	why = g_strdup_vprintf(format, args);
 	va_end(args);
-	log_limited(&d->limit, LOG_LEVEL_ERROR, d->name, "%s; the guest must reset it", why);
+	log_limited(
+		&d->limit, LOG_LEVEL_ERROR, d->name, "%s; the guest must reset the device", why);
 	vmm_set_needs_reset(d);
 }
 

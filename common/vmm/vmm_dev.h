@@ -77,7 +77,7 @@ struct vmm_dev_config {
 	int fd; /* a connected socket, taken over; no second chance */
 	struct vu_front_options front; /* transport_features is set here */
 	uint64_t base; /* guest address of the window */
-	uint64_t window; /* its size; configuration beyond it reads 0; 0: a page */
+	uint64_t window; /* its size, from 0x100; configuration beyond reads 0; 0: a page */
 	uint32_t queue_size_max; /* 0: 256 */
 	unsigned retry_ms; /* between two dials; 0: 200 */
 };
@@ -115,7 +115,10 @@ uint64_t vmm_dev_window(const struct vmm_dev *d);
 enum virtio_mmio_result vmm_dev_access(
 	struct vmm_dev *d, uint64_t off, unsigned size, bool write, uint64_t *value, void *token);
 
-/* ops->memory() gives something else now: returns when the back-end has it, or is away. */
+/*
+ * ops->memory() gives something else now: returns when the back-end has it, or is away. Memory that
+ * queues lie in keeps its user address as long as they are ready.
+ */
 void vmm_dev_memory_changed(struct vmm_dev *d);
 
 struct vmm_dev_counters {

@@ -308,6 +308,27 @@ char *peer_trace(struct peer *p)
 	return trace;
 }
 
+void peer_silence(struct peer *p, uint32_t request)
+{
+	pthread_mutex_lock(&p->lock);
+	p->silent = request;
+	pthread_mutex_unlock(&p->lock);
+}
+
+void peer_refuse(struct peer *p, uint32_t request)
+{
+	pthread_mutex_lock(&p->lock);
+	p->refused = request;
+	pthread_mutex_unlock(&p->lock);
+}
+
+void peer_refuse_features(struct peer *p, bool refuse)
+{
+	pthread_mutex_lock(&p->lock);
+	p->refuses_features = refuse;
+	pthread_mutex_unlock(&p->lock);
+}
+
 struct peer_ring peer_ring(struct peer *p, unsigned ring)
 {
 	struct peer_ring r;

@@ -25,8 +25,7 @@ struct peer {
 
 	pthread_mutex_t lock;
 	/* Misbehaviour; under the lock. */
-	uint32_t silent; /* leaves this request without an answer */
-	uint32_t refused; /* says no to this one */
+	uint32_t silent, refused;
 	bool refuses_features; /* FEATURES_OK does not stick */
 	/* What it has been told; under the lock. */
 	GString *trace; /* "SET_FEATURES SET_VRING_NUM/0 " */
@@ -51,6 +50,10 @@ void peer_up(struct peer *p);
 /* Gone at once, as by kill -9; it forgets everything but its configuration space. */
 void peer_down(struct peer *p);
 
+/* From now on: leaves this request without an answer; says no to this one; takes no features. */
+void peer_silence(struct peer *p, uint32_t request);
+void peer_refuse(struct peer *p, uint32_t request);
+void peer_refuse_features(struct peer *p, bool refuse);
 /* What came since the last call; to be freed. */
 char *peer_trace(struct peer *p);
 /* What it knows of a ring. */

@@ -192,18 +192,14 @@ static void test_features_refused(void **state)
 	struct guest *g = *state;
 
 	guest_start(g);
-	g->peer->refuses_features = true;
+	peer_refuse_features(g->peer, true);
 	guest_features(g, VU_BIT(VIRTIO_F_VERSION_1) | 4);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), 3);
-	pthread_mutex_lock(&g->peer->lock);
-	g->peer->refuses_features = false;
-	pthread_mutex_unlock(&g->peer->lock);
+	peer_refuse_features(g->peer, false);
 	wr32(g, VIRTIO_MMIO_STATUS, S_FEATURES);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_FEATURES);
 	/* An error reply says the same. */
-	pthread_mutex_lock(&g->peer->lock);
-	g->peer->refused = VU_SET_FEATURES;
-	pthread_mutex_unlock(&g->peer->lock);
+	peer_refuse(g->peer, VU_SET_FEATURES);
 	guest_features(g, VU_BIT(VIRTIO_F_VERSION_1));
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), 3);
 }
@@ -243,19 +239,15 @@ static void test_refused(void **state)
 	struct guest *g = *state;
 
 	guest_start(g);
-	g->peer->refused = VU_SET_VRING_NUM;
+	peer_refuse(g->peer, VU_SET_VRING_NUM);
 	guest_features(g, VU_BIT(VIRTIO_F_VERSION_1));
 	guest_queue(g, 0, 16);
 	wr32(g, VIRTIO_MMIO_STATUS, S_ALL);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL | VIRTIO_CONFIG_S_NEEDS_RESET);
 	assert_false(peer_ring(g->peer, 0).enabled);
-	pthread_mutex_lock(&g->peer->lock);
-	g->peer->refused = VU_SET_MEM_TABLE;
-	pthread_mutex_unlock(&g->peer->lock);
+	peer_refuse(g->peer, VU_SET_MEM_TABLE);
 	vmm_dev_memory_changed(g->d);
-	pthread_mutex_lock(&g->peer->lock);
-	g->peer->refused = 0;
-	pthread_mutex_unlock(&g->peer->lock);
+	peer_refuse(g->peer, 0);
 	guest_driver_ok(g);
 	assert_true(peer_ring(g->peer, 0).enabled);
 }

@@ -31,13 +31,6 @@ static void back_again(struct guest *g)
 	assert_int_equal(reconnects(g), before + 1);
 }
 
-static void silence(struct guest *g, uint32_t request)
-{
-	pthread_mutex_lock(&g->peer->lock);
-	g->peer->silent = request;
-	pthread_mutex_unlock(&g->peer->lock);
-}
-
 static void test_late(void **state)
 {
 	struct guest *g = *state;
@@ -46,7 +39,13 @@ static void test_late(void **state)
 
 	peer_down(g->peer);
 	guest_new_dev(g);
-	assert_false(vmm_dev_wait(g->d, 30, &error));
+	/* At first there is nothing to say, then the reason. */
+	for (unsigned i = 0; i < 1000; i++) {
+		g_clear_error(&error);
+		assert_false(vmm_dev_wait(g->d, 5, &error));
+		if (strstr(error->message, "socket"))
+			break;
+	}
 	assert_non_null(strstr(error->message, "socket"));
 	assert_int_equal(
 		guest_access(g, &id, VIRTIO_MMIO_DEVICE_ID, 4, false, 0), VIRTIO_MMIO_LATER);
@@ -171,14 +170,14 @@ static void test_deadline(void **state)
 	g->config.front.deadline_ms = 100;
 	guest_start(g);
 	guest_driver_ok(g);
-	silence(g, VU_GET_VRING_BASE);
+	peer_silence(g->peer, VU_GET_VRING_BASE);
 	wr32(g, VIRTIO_MMIO_QUEUE_SEL, 0);
 	assert_int_equal(
 		guest_access(g, &t, VIRTIO_MMIO_QUEUE_READY, 4, true, 0), VIRTIO_MMIO_LATER);
 	/* Meanwhile everybody else goes on. */
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL);
 	guest_wait(g, &t);
-	silence(g, 0);
+	peer_silence(g->peer, 0);
 	for (unsigned i = 0; i < 5000 && !reconnects(g); i++)
 		g_usleep(1000);
 	assert_int_equal(reconnects(g), 1);
@@ -251,7 +250,7 @@ static void test_end(void **state)
 	peer_up(g->peer);
 	guest_start(g);
 	guest_driver_ok(g);
-	silence(g, VU_SET_CONFIG);
+	peer_silence(g->peer, VU_SET_CONFIG);
 	guest_access(g, &t, 0x100, 1, true, 7);
 	guest_access(g, &config, 0x104, 1, false, 0);
 	assert_false(is_done(&t));
@@ -260,7 +259,7 @@ static void test_end(void **state)
 	guest_wait(g, &t);
 	assert_int_equal(guest_wait(g, &config), 0x14);
 	/* Rings are stopped when nothing hangs. */
-	silence(g, 0);
+	peer_silence(g->peer, 0);
 	guest_start(g);
 	guest_driver_ok(g);
 	g_clear_pointer(&g->d, vmm_dev_free);
