@@ -147,7 +147,7 @@ class Probe(LoopTest):
         self.assertRegex(self.ctl("--version")[0].decode(), r"^virtioctl \d+\.\d+")
 
     def test_odd_peers(self):
-        """A peer that is no back-end, and one that goes away: a message, never a hang or a crash."""
+        """A peer that is no back-end, or goes away: a message, never a hang or a crash."""
         path = self.file("odd")
         with socket.socket(socket.AF_UNIX) as s:
             s.bind(path)

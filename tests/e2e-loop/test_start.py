@@ -10,7 +10,8 @@ import stat
 import subprocess
 import time
 
-from harness import BLK, MIB, RNG, Client, Daemon, LoopTest, main, pattern, wait_until
+from harness import (BLK, FAILED, MIB, RNG, VIRTIOCTL, Client, Daemon, LoopTest, main, pattern,
+                     wait_until)
 
 
 class Start(LoopTest):
@@ -104,6 +105,19 @@ class Start(LoopTest):
             self.assertLess(time.monotonic() - start, 5)
             self.assertFalse(os.path.exists(d.path))
             client.close()
+
+    def test_ends_under_load(self):
+        d = self.blk(self.file("img", size=2048 * MIB))
+        ctl = subprocess.Popen([VIRTIOCTL, "write", "--length=2048M", d.path, "/dev/zero"],
+                               stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        wait_until(lambda: "connected" in d.log(), "a connection")
+        time.sleep(0.02)
+        start = time.monotonic()
+        self.assertEqual(d.stop(), 0, d.log())
+        self.assertLess(time.monotonic() - start, 5)
+        _, err = ctl.communicate(timeout=30)
+        self.assertEqual(ctl.returncode, FAILED)
+        self.assertIn(b"back-end", err)
 
     def test_refusals(self):
         sock = f"--socket-path={self.file('s')}"

@@ -2,12 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """A session with the daemon, and one with virtioctl, under valgrind: no error, nothing lost."""
 import subprocess
+import sys
 
 from harness import MIB, VIRTIOCTL, LoopTest, main, need_program, pattern, sha256, sha256_file
 
 VALGRIND = [need_program("valgrind", "valgrind"), "-q", "--error-exitcode=99", "--leak-check=full",
             "--show-leak-kinds=definite,indirect", "--errors-for-leak-kinds=definite,indirect",
             "--track-fds=no"]
+
+# Debian 12's valgrind does not understand the debugging information of its clang.
+if b"debuginfo reader" in subprocess.run([*VALGRIND, VIRTIOCTL, "--version"], capture_output=True,
+                                         check=False).stderr:
+    print("SKIPPED: valgrind cannot read this compiler's debugging information", file=sys.stderr)
+    sys.exit(77)
 
 
 class Valgrind(LoopTest):
@@ -29,8 +36,8 @@ class Valgrind(LoopTest):
             done = subprocess.run([*VALGRIND, VIRTIOCTL, *args, d.path], capture_output=True,
                                   timeout=120, check=False)
             self.assertEqual((done.returncode, done.stderr), (0, b""))
-        done = subprocess.run([*VALGRIND, VIRTIOCTL, "write", d.path], input=pattern(100001, seed=5),
-                              capture_output=True, timeout=120, check=False)
+        done = subprocess.run([*VALGRIND, VIRTIOCTL, "write", d.path], capture_output=True,
+                              input=pattern(100001, seed=5), timeout=120, check=False)
         self.assertEqual((done.returncode, done.stderr), (0, b""))
         self.stop(d)
 
