@@ -41,8 +41,6 @@ static enum virtio_mmio_result on_status(void *opaque, uint8_t old_status, uint8
 
 	if (new_status == 0) {
 		d->resets++;
-		for (unsigned i = 0; i < d->facts.probe.max_queues; i++)
-			d->epoch[i]++;
 		g_clear_pointer(&d->config_writes, g_array_unref);
 		memset(d->config_written, 0, d->facts.probe.config_size);
 		d->config_drops++;

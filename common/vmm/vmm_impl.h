@@ -48,7 +48,7 @@ struct vmm_want {
 	GArray *config_writes; /* struct vmm_config_write; NULL: none */
 	struct {
 		struct virtio_mmio_queue q;
-		unsigned epoch; /* how often it became ready, unready, or was reset */
+		unsigned epoch; /* how often it became ready or unready */
 	} queue[VIRTIO_MAX_QUEUES];
 };
 

@@ -269,6 +269,42 @@ static void test_memory_changed(void **state)
 	assert_true(g->peer->region.user_addr == USER + 0x1000000);
 }
 
+/* While the back-end takes its time over one wish, other vCPUs have the next. */
+static void test_overtaken(void **state)
+{
+	struct guest *g = *state;
+	struct token t[3];
+
+	guest_start(g);
+	guest_driver_ok(g);
+	wr32(g, VIRTIO_MMIO_QUEUE_SEL, 0);
+	pthread_mutex_lock(&g->peer->lock);
+	guest_access(g, &t[0], 0x100, 1, true, 1);
+	g_usleep(10000);
+	/* Away and back between two passes: it is another ring. */
+	guest_access(g, &t[1], VIRTIO_MMIO_QUEUE_READY, 4, true, 0);
+	wr32(g, VIRTIO_MMIO_QUEUE_NUM, 8);
+	assert_int_equal(
+		guest_access(g, &t[2], VIRTIO_MMIO_QUEUE_READY, 4, true, 1), VIRTIO_MMIO_LATER);
+	pthread_mutex_unlock(&g->peer->lock);
+	for (unsigned i = 0; i < 3; i++)
+		guest_wait(g, &t[i]);
+	assert_int_equal(peer_ring(g->peer, 0).num, 8);
+
+	/* What went wrong with the device before its reset is history. */
+	guest_features(g, VU_BIT(VIRTIO_F_VERSION_1));
+	guest_queue(g, 0, 16);
+	peer_refuse(g->peer, VU_SET_VRING_NUM);
+	pthread_mutex_lock(&g->peer->lock);
+	guest_access(g, &t[0], VIRTIO_MMIO_STATUS, 4, true, S_ALL);
+	g_usleep(10000);
+	guest_access(g, &t[1], VIRTIO_MMIO_STATUS, 4, true, 0);
+	pthread_mutex_unlock(&g->peer->lock);
+	guest_wait(g, &t[0]);
+	guest_wait(g, &t[1]);
+	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, guest_setup, guest_teardown)
 
 int main(void)
@@ -286,6 +322,7 @@ int main(void)
 		TEST(bad_queue),
 		TEST(refused),
 		TEST(memory_changed),
+		TEST(overtaken),
 	};
 
 	return cmocka_run_group_tests_name("vmm_dev", tests, NULL, NULL);

@@ -90,6 +90,7 @@ static void test_back(void **state)
 static void test_away(void **state)
 {
 	struct guest *g = *state;
+	g_autofree char *trace = NULL;
 	struct token t;
 
 	guest_start(g);
@@ -116,6 +117,9 @@ static void test_away(void **state)
 	back_again(g);
 	WAIT_UNTIL(&g->peer->lock,
 		strstr(g->peer->trace->str, "GET_STATUS ") && g->peer->n_regions == 0);
+	/* To a new back-end an old reset is no news. */
+	trace = peer_trace(g->peer);
+	assert_null(strstr(trace, "RESET_DEVICE"));
 }
 
 static void assert_unfit(struct guest *g)
@@ -225,6 +229,7 @@ static void test_give_up(void **state)
 static void test_give_up_running(void **state)
 {
 	struct guest *g = *state;
+	struct token t;
 
 	guest_start(g);
 	guest_driver_ok(g);
@@ -232,6 +237,14 @@ static void test_give_up_running(void **state)
 	assert_int_equal(rd32(g, VIRTIO_MMIO_DEVICE_ID), 0);
 	WAIT_UNTIL(&g->peer->lock, strstr(g->peer->trace->str, "GET_VRING_BASE/2"));
 	WAIT_UNTIL(&g->peer->lock, g->peer->ring[2].call < 0);
+	g_clear_pointer(&g->d, vmm_dev_free);
+	/* What waits for a back-end that hangs does not wait on. */
+	g->config.front.deadline_ms = 200;
+	guest_start(g);
+	peer_silence(g->peer, VU_SET_CONFIG);
+	assert_int_equal(guest_access(g, &t, 0x100, 1, true, 1), VIRTIO_MMIO_LATER);
+	vmm_dev_give_up(g->d);
+	assert_true(is_done(&t));
 }
 
 static void test_end(void **state)
