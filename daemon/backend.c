@@ -78,7 +78,6 @@ static void forget_connection(struct backend *b)
 	b->has_features = false;
 	b->status = 0;
 	b->needs_reset = false;
-	b->config_change_due = false;
 }
 
 static void close_if_idle(struct backend *b)
@@ -99,7 +98,6 @@ void backend_disconnect(struct backend *b)
 	b->request.waits = false;
 	backend_pause(b);
 	fd_close(&b->fd);
-	channel_close(b);
 	for (unsigned i = 0; i < b->device.num_queues; i++)
 		ring_drain(&b->rings[i]);
 	close_if_idle(b);
@@ -152,6 +150,7 @@ void backend_serve(struct backend *b, int fd, void (*closed)(void *opaque), void
 	b->fd = fd;
 	b->closed = closed;
 	b->opaque = opaque;
+	b->config_change_due = false; /* it reads the space anyhow */
 	backend_listen(b);
 }
 

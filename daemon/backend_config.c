@@ -103,6 +103,7 @@ bool on_backend_req_fd(struct backend *b, struct request *rq, GError **error)
 	channel_close(b);
 	b->channel = vu_msg_take_fd(&rq->in, 0);
 	channel_watch(b, false);
+	config_change_flush(b);
 	return true;
 }
 

@@ -54,6 +54,11 @@ static struct census census(void)
 	return c;
 }
 
+unsigned peer_mappings(void)
+{
+	return census().mappings;
+}
+
 static struct census before;
 
 void peer_run(void)

@@ -76,6 +76,8 @@ struct peer {
 int peer_setup(void **state);
 int peer_teardown(void **state);
 
+/* Mappings of memfds in this process. */
+unsigned peer_mappings(void);
 /* Lets the back-end do all that it can do now. */
 void peer_run(void);
 void peer_connect(struct peer *p);

@@ -162,6 +162,18 @@ static void test_change(void **state)
 	assert_logged("the back-end channel is closed");
 	virtio_device_config_changed(toy.device);
 	driver_round_trip(p, 0);
+	open_channel(p);
+	assert_true(told(p));
+	/* The next front-end hears of nothing that was before it. */
+	peer_get_base(p, 0);
+	virtio_device_config_changed(toy.device);
+	peer_disconnect(p);
+	virtio_device_config_changed(toy.device);
+	peer_connect(p);
+	driver_reset(p, 0);
+	peer_start(p);
+	open_channel(p);
+	assert_false(told(p));
 }
 
 static void test_change_unwanted(void **state)

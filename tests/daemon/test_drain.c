@@ -203,6 +203,8 @@ static void test_break(void **state)
 	peer_share_memory(p);
 	driver_round_trip(p, 1);
 	assert_int_equal(driver_used(p, 0), 0);
+	/* Queue 0 once, queue 1 anew after the change of memory. */
+	assert_int_equal(toy.starts, 3);
 	/* The front-end takes it back, and starts it again. */
 	peer_get_base(p, 0);
 	driver_reset(p, 0);
@@ -226,7 +228,10 @@ static void test_break_under_load(void **state)
 	assert_int_equal(driver_used(p, 0), 0);
 	assert_int_equal(eventfd_take(p->err[0]), 0);
 	toy.mode = TOY_ECHO;
+	assert_int_equal(peer_ack_u64(p, VU_SET_STATUS, 15), 0);
+	assert_int_equal(peer_ask(p, VU_GET_STATUS, NULL, 0), 15 | VIRTIO_CONFIG_S_NEEDS_RESET);
 	peer_check_served(p);
+	assert_int_equal(peer_ask(p, VU_GET_STATUS, NULL, 0), 0);
 }
 
 /* SET_VRING_KICK without an fd: the ring is polled. */

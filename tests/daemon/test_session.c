@@ -250,6 +250,72 @@ static void test_served_when_enabled(void **state)
 	driver_round_trip(p, 0);
 }
 
+/* After a reset, of either kind, the front-end has to begin from the beginning. */
+static void test_reset_forgets(void **state)
+{
+	struct peer *p = *state;
+
+	peer_start(p);
+	assert_int_equal(peer_ack(p, VU_RESET_DEVICE, NULL, 0, NULL, 0), 0);
+	for (unsigned i = 0; i < TOY_QUEUES; i++)
+		peer_setup_ring(p, i, 0);
+	assert_int_equal(toy.starts, 2);
+	peer_enable(p, 0, true);
+	driver_round_trip(p, 0);
+
+	assert_int_equal(peer_ack_u64(p, VU_SET_STATUS, 0), 0);
+	peer_setup_ring(p, 0, 1);
+	peer_enable(p, 0, true);
+	assert_int_equal(toy.starts, 3);
+	assert_int_equal(peer_ack_u64(p, VU_SET_FEATURES, DRIVER_FEATURES), 0);
+	assert_int_equal(toy.starts, 4);
+	driver_round_trip(p, 0);
+}
+
+/* Of one front-end nothing is left for the next. */
+static void test_next_front_end(void **state)
+{
+	struct peer *p = *state;
+	unsigned mappings = peer_mappings();
+
+	peer_start(p);
+	assert_int_equal(peer_mappings(), mappings + 1);
+	driver_round_trip(p, 0);
+	assert_int_equal(peer_ack_u64(p, VU_SET_STATUS, 15), 0);
+	peer_disconnect(p);
+	assert_int_equal(p->closed, 1);
+	assert_int_equal(peer_mappings(), mappings);
+
+	peer_connect(p);
+	peer_ack_u64(p, VU_SET_PROTOCOL_FEATURES, ALL_PROTOCOL_FEATURES);
+	assert_int_equal(peer_ask(p, VU_GET_STATUS, NULL, 0), 0);
+	peer_share_memory(p);
+	peer_enable(p, 0, true);
+	assert_int_equal(peer_get_base(p, 0), 0);
+	peer_setup_ring(p, 0, 1);
+	assert_int_equal(toy.starts, 2);
+	peer_negotiate(p);
+	assert_int_equal(toy.starts, 3);
+	assert_int_equal(toy.resets, 0);
+	driver_round_trip(p, 0);
+}
+
+/* Base 0 of a ring that has been around: a resumed driver, not a new one. */
+static void test_not_fresh(void **state)
+{
+	struct peer *p = *state;
+	struct vring_used *used = (void *)(p->mem + 0x2000);
+
+	peer_start(p);
+	driver_round_trip(p, 0);
+	peer_get_base(p, 0);
+	peer_get_base(p, 1);
+	used->idx = 65535;
+	peer_setup_ring(p, 0, 0);
+	assert_int_equal(toy.starts, 3);
+	assert_int_equal(toy.resets, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -261,6 +327,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_any_order, peer_setup, peer_teardown),
 		cmocka_unit_test_setup_teardown(
 			test_served_when_enabled, peer_setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(test_reset_forgets, peer_setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(test_next_front_end, peer_setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(test_not_fresh, peer_setup, peer_teardown),
 	};
 
 	return cmocka_run_group_tests_name("session", tests, NULL, NULL);
