@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "base/service.h"
 #include "base/sock.h"
@@ -13,7 +14,7 @@
 #include "daemon/server.h"
 #include "memory/guest_mem.h"
 
-/* --fd: a socket that somebody left open for us. */
+/* A socket that somebody left open for us. */
 static int inherited_socket(int fd, GError **error)
 {
 	int domain = 0, type = 0, flags = fcntl(fd, F_GETFL);
@@ -21,18 +22,18 @@ static int inherited_socket(int fd, GError **error)
 
 	if (flags < 0 || getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 ||
 		getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0) {
-		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "--fd=%d: %s", fd,
-			g_strerror(errno));
+		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "socket fd %d: %s",
+			fd, g_strerror(errno));
 		return -1;
 	}
 	if (domain != AF_UNIX || type != SOCK_STREAM) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
-			"--fd=%d: not a Unix stream socket", fd);
+			"socket fd %d: not a Unix stream socket", fd);
 		return -1;
 	}
 	if (fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
-		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "--fd=%d: %s", fd,
-			g_strerror(errno));
+		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "socket fd %d: %s",
+			fd, g_strerror(errno));
 		return -1;
 	}
 	return fd;
@@ -57,18 +58,30 @@ static int open_socket(const struct options *o, GError **error)
 	return fd < 0 ? -1 : inherited_socket(fd, error);
 }
 
+/* Somebody may have put another socket in the place of ours. */
+static void remove_socket(const char *path, const struct stat *ours)
+{
+	struct stat now;
+
+	if (lstat(path, &now) == 0 && now.st_ino == ours->st_ino && now.st_dev == ours->st_dev)
+		unlink(path);
+}
+
 /* True if the back-end may be freed. */
 static bool serve(struct backend *b, const struct options *o, int fd)
 {
 	struct server *s = server_new(b, fd, o->one_off);
+	struct stat ours = { 0 };
 	bool idle;
 
-	if (o->socket_path)
+	if (o->socket_path) {
+		lstat(o->socket_path, &ours);
 		log_info(NULL, "listening at %s", o->socket_path);
+	}
 	service_notify("READY=1");
 	idle = server_run(s);
 	if (o->socket_path)
-		unlink(o->socket_path);
+		remove_socket(o->socket_path, &ours);
 	if (idle)
 		server_free(s);
 	return idle;

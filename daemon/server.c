@@ -77,12 +77,12 @@ static void on_stop(void *opaque)
 	const struct itimerspec wait = { .it_value.tv_sec = STOP_TIMEOUT_S };
 	struct server *s = opaque;
 
+	service_notify("STOPPING=1");
 	if (s->stopping || backend_state(s->backend) == BACKEND_IDLE) {
 		g_main_loop_quit(s->loop);
 		return;
 	}
 	s->stopping = true;
-	service_notify("STOPPING=1");
 	g_clear_pointer(&s->listen_watch, loop_watch_free);
 	s->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
 	if (s->timer < 0 || timerfd_settime(s->timer, 0, &wait, NULL) < 0) {

@@ -236,6 +236,15 @@ static void test_socket_file(void **state)
 	assert_int_equal(st.st_gid, getgid());
 	second = START(-1, NULL, path_option);
 	assert_ends(&second, 1, "another process serves it");
+	/* It does not take away what another has put in its place. */
+	assert_int_equal(unlink(path), 0);
+	second = START(-1, NULL, path_option);
+	close(fd);
+	fd = dial();
+	assert_int_equal(kill(c.pid, SIGTERM), 0);
+	assert_ends(&c, 0, "listening at");
+	assert_int_equal(access(path, F_OK), 0);
+	c = second;
 	/* Killed, it leaves the file, which the next one replaces. */
 	assert_int_equal(kill(c.pid, SIGKILL), 0);
 	assert_int_equal(waitpid(c.pid, NULL, 0), c.pid);

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How serving ends, with requests in flight too. */
+#include "tests/daemon/peer.h"
+
+#include <signal.h>
+#include <sys/socket.h>
+
+#include "base/loop.h"
+#include "daemon/server.h"
+
+/* A server with a connected socket, whose ring 0 has a request in flight. */
+static struct server *serve_loaded(struct peer *p)
+{
+	struct server *s;
+	int pair[2];
+
+	peer_disconnect(p);
+	assert_int_equal(
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+	p->sock = pair[0];
+	s = server_new(p->backend, pair[1], false);
+	peer_start(p);
+	toy.mode = TOY_HOLD;
+	driver_submit(p, 0);
+	driver_kick(p, 0);
+	peer_run();
+	assert_int_equal(toy.held, 1);
+	return s;
+}
+
+static void release_soon(void *opaque)
+{
+	eventfd_write(toy.release, 1);
+}
+
+/* One request is waited for. */
+static void test_terminated(void **state)
+{
+	struct peer *p = *state;
+	struct server *s = serve_loaded(p);
+	struct loop_watch *soon = loop_watch_soon(release_soon, NULL);
+
+	raise(SIGTERM);
+	assert_true(server_run(s));
+	assert_int_equal(driver_used(p, 0), 1);
+	assert_true(peer_is_closed(p));
+	loop_watch_free(soon);
+	server_free(s);
+}
+
+/* The front-end leaves: so does a server that was given its connection. */
+static void test_front_end_leaves(void **state)
+{
+	struct peer *p = *state;
+	struct server *s = serve_loaded(p);
+	struct loop_watch *soon = loop_watch_soon(release_soon, NULL);
+
+	fd_close(&p->sock);
+	assert_true(server_run(s));
+	assert_int_equal(driver_used(p, 0), 1);
+	loop_watch_free(soon);
+	server_free(s);
+}
+
+/* The host never finishes: not for ever; and a second signal does not wait at all. */
+static void test_gives_up(void **state)
+{
+	struct peer *p = *state;
+	struct server *s = serve_loaded(p);
+
+	raise(SIGTERM);
+	assert_false(server_run(s));
+	assert_logged("requests are still in flight after");
+	raise(SIGINT);
+	assert_false(server_run(s));
+	assert_int_equal(toy.held, 1);
+	eventfd_write(toy.release, 1);
+	peer_run();
+	server_free(s);
+}
+
+static void on_signal(void *opaque)
+{
+}
+
+/* The first signal source makes a thread of GLib's with an fd of its own, for good. */
+static int group_setup(void **state)
+{
+	loop_watch_free(loop_watch_signal(SIGTERM, on_signal, NULL));
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_terminated, peer_setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(test_front_end_leaves, peer_setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(test_gives_up, peer_setup, peer_teardown),
+	};
+
+	return cmocka_run_group_tests_name("server", tests, group_setup, NULL);
+}
