@@ -132,7 +132,12 @@ static bool set_status(struct vmm_dev *d, GError **error)
 	if (d->status_sent == d->want.status)
 		return true;
 	d->status_sent = d->want.status;
-	return vu_front_set_status(d->front, d->want.status, error) || vmm_survived(d, error);
+	if (vu_front_set_status(d->front, d->want.status, error))
+		return true;
+	if (!vmm_survived(d, error))
+		return false;
+	vmm_needs_reset(d, "the back-end did not take status 0x%x", d->want.status);
+	return true;
 }
 
 static bool read_config(struct vmm_dev *d, GError **error)

@@ -173,6 +173,20 @@ static bool set_up_ring(struct vmm_dev *d, unsigned i, GError **error)
 	return true;
 }
 
+static bool enable_ring(struct vmm_dev *d, unsigned i, GError **error)
+{
+	if (vu_front_enable_ring(d->front, i, true, error))
+		return true;
+	if (!vu_front_is_alive(d->front))
+		return false;
+	vmm_needs_reset(d, "queue %u cannot start: %s", i, (*error)->message);
+	g_clear_error(error);
+	if (!stop_ring(d, i, error))
+		return false;
+	d->ring[i].state = VMM_RING_BROKEN;
+	return true;
+}
+
 bool vmm_start_rings(struct vmm_dev *d, GError **error)
 {
 	if (!(d->want.status & VIRTIO_CONFIG_S_DRIVER_OK))
@@ -182,8 +196,7 @@ bool vmm_start_rings(struct vmm_dev *d, GError **error)
 			!set_up_ring(d, i, error))
 			return false;
 	for (unsigned i = 0; i < d->facts.probe.max_queues; i++)
-		if (d->ring[i].state == VMM_RING_SET_UP &&
-			!vu_front_enable_ring(d->front, i, true, error) && !vmm_survived(d, error))
+		if (d->ring[i].state == VMM_RING_SET_UP && !enable_ring(d, i, error))
 			return false;
 	return true;
 }

@@ -237,14 +237,17 @@ static void test_bad_queue(void **state)
 static void test_refused(void **state)
 {
 	struct guest *g = *state;
+	static const uint32_t request[] = { VU_SET_VRING_NUM, VU_SET_VRING_ENABLE, VU_SET_STATUS };
 
 	guest_start(g);
-	peer_refuse(g->peer, VU_SET_VRING_NUM);
-	guest_features(g, VU_BIT(VIRTIO_F_VERSION_1));
-	guest_queue(g, 0, 16);
-	wr32(g, VIRTIO_MMIO_STATUS, S_ALL);
-	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL | VIRTIO_CONFIG_S_NEEDS_RESET);
-	assert_false(peer_ring(g->peer, 0).enabled);
+	for (unsigned i = 0; i < 3; i++) {
+		guest_features(g, VU_BIT(VIRTIO_F_VERSION_1));
+		guest_queue(g, 0, 16);
+		peer_refuse(g->peer, request[i]);
+		wr32(g, VIRTIO_MMIO_STATUS, S_ALL);
+		assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL | VIRTIO_CONFIG_S_NEEDS_RESET);
+		peer_refuse(g->peer, 0);
+	}
 	peer_refuse(g->peer, VU_SET_MEM_TABLE);
 	vmm_dev_memory_changed(g->d);
 	peer_refuse(g->peer, 0);
