@@ -69,7 +69,7 @@ static uint64_t serve_request(struct vu_front *f, const struct vu_shape *shape)
 	g_autoptr(GError) why = NULL;
 
 	if (shape && !vu_msg_check(msg, shape, &why)) {
-		log_warning(f->name, "%s", why->message);
+		log_limited(&f->channel_log, LOG_LEVEL_WARNING, f->name, "%s", why->message);
 		return EINVAL;
 	}
 	switch (msg->header.request) {
@@ -94,7 +94,8 @@ static bool answer(struct vu_front *f, const struct vu_shape *shape, uint64_t re
 	vu_msg_init(msg, msg->header.request);
 	msg->header.flags |= VU_FLAG_REPLY;
 	vu_msg_set_u64(msg, result);
-	return vu_msg_write(f->channel, msg, f->options.deadline_ms, NULL);
+	/* Without waiting: there is room, unless the back-end does not read its answers. */
+	return vu_msg_write(f->channel, msg, 0, NULL);
 }
 
 bool vu_front_channel_serve(struct vu_front *f)

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include "base/log.h"
 #include "vhost-user/vu_front.h"
 #include "vhost-user/vu_msg.h"
 
@@ -32,6 +33,7 @@ struct vu_front {
 	int channel_poll; /* an epoll of those two */
 	struct vu_reader channel_reader;
 	struct vu_msg channel_msg;
+	struct log_limit channel_log;
 
 	/* What the back-end has for memory: struct vu_front_region. */
 	GArray *regions;

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/sock.h"
 
 static unsigned changes;
@@ -150,6 +151,48 @@ static void test_channel_damaged(void **state)
 	finish();
 }
 
+static void test_answers_are_not_read(void **state)
+{
+	const struct vu_header h = { VU_BACKEND_CONFIG_CHANGE_MSG, VU_VERSION | VU_FLAG_NEED_REPLY,
+		0 };
+	gint64 before;
+	bool alive = true;
+
+	connect_silent();
+	before = g_get_monotonic_time();
+	/* Far more answers than a socket holds. */
+	for (unsigned i = 0; alive && i < 100000; i++) {
+		assert_int_equal(sock_send(b->channel, &h, sizeof(h), NULL, 0, 0), 0);
+		alive = vu_front_backend_event(f, &events, &changes);
+	}
+	assert_false(alive);
+	assert_int_equal(vu_front_backend_fd(f), -1);
+	/* It never waited, where one answer read in each deadline could stretch a call for ever. */
+	assert_true(g_get_monotonic_time() - before < 1000 * options.deadline_ms / 2);
+	assert_true(vu_front_is_alive(f));
+	finish();
+}
+
+static unsigned warnings;
+
+static void count_warning(enum log_level level, const char *line, void *opaque)
+{
+	warnings++;
+}
+
+static void test_log_is_not_flooded(void **state)
+{
+	connect_silent();
+	warnings = 0;
+	log_set_sink(count_warning, NULL);
+	log_set_level(LOG_LEVEL_WARNING);
+	for (unsigned i = 0; i < 100; i++)
+		send_and_serve(VU_BACKEND_CONFIG_CHANGE_MSG, 0, 4);
+	log_set_sink(NULL, NULL);
+	assert_in_range(warnings, 1, 20);
+	finish();
+}
+
 static void test_half_a_message(void **state)
 {
 	const struct vu_header h = { VU_BACKEND_CONFIG_CHANGE_MSG, VU_VERSION, 0 };
@@ -174,6 +217,8 @@ int main(void)
 		TEST(test_back_end_waits_for_us_first),
 		TEST(test_channel_closed),
 		TEST(test_channel_damaged),
+		TEST(test_answers_are_not_read),
+		TEST(test_log_is_not_flooded),
 		TEST(test_half_a_message),
 	};
 
