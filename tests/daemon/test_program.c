@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -65,6 +66,7 @@ static struct child start(int fd, const char *env, const char *const *options)
 
 		for (unsigned i = 0; options[i]; i++)
 			argv[i + 1] = options[i];
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves nobody behind */
 		dup2(out[1], 1);
 		dup2(err[1], 2);
 		if (fd == 3)
