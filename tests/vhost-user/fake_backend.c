@@ -229,6 +229,7 @@ static bool is_busy(const struct fake *b)
 static void serve_connection(struct fake *b)
 {
 	b->connections++;
+	fd_close(&b->channel);
 	while (!is_busy(b) && receive(b->conn, &b->msg)) {
 		take_note(b);
 		if (!serve_request(b))
@@ -236,7 +237,6 @@ static void serve_connection(struct fake *b)
 	}
 	vu_msg_clear(&b->msg);
 	fd_close(&b->conn);
-	fd_close(&b->channel);
 }
 
 static void *serve_one(void *opaque)
@@ -279,6 +279,8 @@ void fake_stop(struct fake *b)
 		shutdown(b->listener, SHUT_RDWR);
 	pthread_join(b->thread, NULL);
 	fd_close(&b->listener);
+	/* Only here: the test itself uses it while the thread lives. */
+	fd_close(&b->channel);
 }
 
 void fake_free(struct fake *b)
