@@ -50,7 +50,7 @@ static const struct handler handlers[VU_REQUEST_END] = {
 
 static const struct handler probe_handler = { on_probe };
 
-G_DEFINE_QUARK(virtiod - backend - error - quark, backend_error)
+G_DEFINE_QUARK(virtiod_backend_error, backend_error)
 
 bool refuse(GError **error, int err, const char *format, ...)
 {

@@ -2,4 +2,4 @@
 /* The tool's own errors. */
 #include "virtioctl.h"
 
-G_DEFINE_QUARK(ctl - error - quark, ctl_error)
+G_DEFINE_QUARK(virtioctl_error, ctl_error)

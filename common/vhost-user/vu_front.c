@@ -12,7 +12,7 @@
 
 #define DEFAULT_DEADLINE_MS 3000
 
-G_DEFINE_QUARK(vu - front - error - quark, vu_front_error)
+G_DEFINE_QUARK(vu_front_error, vu_front_error)
 
 bool vu_front_fail(
 	struct vu_front *f, GError **error, enum vu_front_error code, const char *format, ...)

@@ -8,7 +8,7 @@
 #include "base/sock.h"
 #include "base/util.h"
 
-G_DEFINE_QUARK(vu - msg - error - quark, vu_msg_error)
+G_DEFINE_QUARK(vu_msg_error, vu_msg_error)
 
 #define HEADER sizeof(struct vu_header)
 
