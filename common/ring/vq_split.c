@@ -92,10 +92,10 @@ static bool split_set_base(struct vq *q, const struct vq_setup *setup, GError **
 	s->last_avail = setup->base;
 	if (ahead && setup->rerun) {
 		s->last_avail = s->used_idx;
-		log_info(q->name, "%u requests from available index %u on are run again", ahead,
-			s->used_idx);
+		log_limited(&q->log_limit, LOG_LEVEL_INFO, q->name,
+			"%u requests from available index %u on are run again", ahead, s->used_idx);
 	} else if (ahead) {
-		log_warning(q->name,
+		log_limited(&q->log_limit, LOG_LEVEL_WARNING, q->name,
 			"%u requests before available index %u were taken and never completed",
 			ahead, setup->base);
 	}

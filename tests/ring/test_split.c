@@ -189,6 +189,33 @@ static void test_base(void **state)
 	fake_close(&f);
 }
 
+static unsigned lines;
+
+static void count_line(enum log_level level, const char *line, void *opaque)
+{
+	lines++;
+}
+
+/* A front-end can start a ring as often as it likes, and a driver writes its used index. */
+static void test_base_does_not_flood_the_log(void **state)
+{
+	struct fake f;
+
+	fake_open(&f, false);
+	fake_layout(&f, 8, 0);
+	f.setup.base = 8;
+	lines = 0;
+	log_set_sink(count_line, NULL);
+	for (unsigned i = 0; i < 100; i++) {
+		f.setup.rerun = i % 2;
+		fake_vq_start(&f);
+		fake_vq_stop(&f);
+	}
+	log_set_sink(NULL, NULL);
+	assert_in_range(lines, 1, 20);
+	fake_close(&f);
+}
+
 /* The next chain has so many bytes each way; it is completed. */
 static void expect(struct fake *f, size_t out, size_t in)
 {
@@ -295,6 +322,7 @@ int main(void)
 		cmocka_unit_test(test_region_edge),
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_base),
+		cmocka_unit_test(test_base_does_not_flood_the_log),
 		cmocka_unit_test(test_odd_but_legal),
 		cmocka_unit_test(test_straddling),
 	};
