@@ -30,6 +30,7 @@ struct vq *vq_new(unsigned index, struct guest_mem *mem, const struct vq_hooks *
 	snprintf(q->name, sizeof(q->name), "queue %u", index);
 	q->hooks = hooks;
 	q->opaque = opaque;
+	q->burst_us = VQ_BURST_US;
 	q->borrower.mem = mem;
 	TAILQ_INIT(&q->free);
 	TAILQ_INIT(&q->ready);
@@ -164,13 +165,29 @@ static bool refill(struct vq *q)
 	return false;
 }
 
+/* The clock is looked at now and then: short bursts never do. */
+static bool burst_is_over(struct vq *q)
+{
+	int64_t now;
+
+	if (!q->budget || q->budget == VQ_BURST)
+		return !q->budget;
+	if (q->budget % VQ_PUBLISH_REQS && q->unclocked < VQ_PUBLISH_BYTES)
+		return false;
+	now = g_get_monotonic_time();
+	q->unclocked = 0;
+	if (!q->burst_start)
+		q->burst_start = now;
+	return now - q->burst_start >= q->burst_us;
+}
+
 struct vq_chain *vq_pop(struct vq *q)
 {
 	struct vq_req *r;
 
 	if (!q->taking)
 		return NULL;
-	if (!q->budget) {
+	if (burst_is_over(q)) {
 		q->burst_over = true;
 		return NULL;
 	}
@@ -184,6 +201,7 @@ struct vq_chain *vq_pop(struct vq *q)
 	r->order = q->order++;
 	q->in_flight++;
 	q->budget--;
+	q->unclocked += r->out_len + r->in_len;
 	q->stats.popped++;
 	return &r->chain;
 }
@@ -304,6 +322,8 @@ void vq_burst_begin(struct vq *q)
 {
 	q->budget = VQ_BURST;
 	q->burst_over = false;
+	q->unclocked = 0;
+	q->burst_start = 0;
 }
 
 enum vq_more vq_burst_end(struct vq *q)

@@ -28,8 +28,12 @@
  */
 #define VQ_PUBLISH_REQS 8
 #define VQ_PUBLISH_BYTES 65536
-/* Pops in one burst; other queues of the thread get their turn after it. */
+/*
+ * One burst: pops, and, as a driver decides how long a request takes, time. Other queues of the
+ * thread, and whatever else it does, get their turn after it.
+ */
 #define VQ_BURST 256
+#define VQ_BURST_US 20000
 /*
  * What the requests of one queue may take of our memory before no more are fetched until some are
  * completed: a hostile driver can let every request name the same long indirect table.
@@ -90,6 +94,7 @@ struct vq {
 	void *data;
 	struct vq_stats stats;
 	struct log_limit log_limit;
+	int64_t burst_us; /* VQ_BURST_US, but in tests */
 	struct mem_borrower borrower;
 
 	/* From start to stop. */
@@ -101,9 +106,11 @@ struct vq {
 	bool taking; /* started, not broken, not draining: vq_pop() may give something */
 	bool drained; /* the last look of vq_pop() found the ring empty */
 	bool stalled; /* VQ_POOL_MAX was reached with requests left */
-	bool burst_over; /* vq_pop() was asked for more than VQ_BURST */
+	bool burst_over; /* vq_pop() was asked for more than a burst may have */
 	enum vq_notify notify;
 	unsigned budget; /* pops left in this burst */
+	size_t unclocked; /* bytes of the requests popped since the clock was looked at */
+	int64_t burst_start; /* monotonic µs, at the first look; 0: not yet */
 	unsigned in_flight;
 	uint64_t order;
 

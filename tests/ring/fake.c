@@ -134,6 +134,7 @@ void fake_open(struct fake *f, bool lend)
 	f->mem = lend ? guest_mem_new_with_types(lending_types) : guest_mem_new();
 	assert_true(guest_mem_set(f->mem, desc, fds, REGIONS, NULL));
 	f->q = vq_new(3, f->mem, &hooks, f);
+	f->q->burst_us = INT64_MAX; /* however busy this machine is */
 }
 
 void fake_layout(struct fake *f, unsigned size, uint64_t features)

@@ -300,6 +300,33 @@ static void test_budget(void **state)
 	fake_close(&f);
 }
 
+/* Requests of few bytes or of many, each of which takes a millisecond. */
+static void test_burst_ends_by_time(void **state)
+{
+	for (unsigned len = 16; len <= VQ_PUBLISH_BYTES; len *= VQ_PUBLISH_BYTES / 16) {
+		struct vq_chain *c;
+		unsigned n = 0;
+		struct fake f;
+
+		fake_start(&f, false, VQ_BURST, EVENT_IDX);
+		f.q->burst_us = 5000;
+		for (unsigned i = 0; i < VQ_BURST - 1; i++) {
+			fake_desc(&f, i, DATA_ADDR, len, WRITE, 0);
+			fake_avail(&f, i);
+		}
+		vq_burst_begin(f.q);
+		for (; (c = vq_pop(f.q)); n++) {
+			g_usleep(1000);
+			vq_push(c);
+		}
+		assert_in_range(n, 1, 3 * VQ_PUBLISH_REQS);
+		assert_int_equal(vq_burst_end(f.q), VQ_MORE);
+		f.q->burst_us = INT64_MAX;
+		assert_int_equal(fake_serve(&f), VQ_BURST - 1 - n);
+		fake_close(&f);
+	}
+}
+
 static void test_accessors(void **state)
 {
 	int data;
@@ -335,6 +362,7 @@ int main(void)
 		cmocka_unit_test(test_unpop),
 		cmocka_unit_test(test_drain_and_resume),
 		cmocka_unit_test(test_budget),
+		cmocka_unit_test(test_burst_ends_by_time),
 		cmocka_unit_test(test_accessors),
 	};
 
