@@ -227,12 +227,15 @@ void vq_unpop(struct vq_chain *c)
 
 /*
  * How much must reach the guest where memory is bounced. If the device cut off a tail and did not
- * join it again, what it wrote is no prefix: all of it then.
+ * join it again, what it wrote is no prefix: all of it then. Of a request that is not completed,
+ * nothing: what was not written are bytes of ours.
  */
 static size_t written(const struct vq_req *r)
 {
 	const struct iov_cursor *in = &r->chain.in;
 
+	if (r->chain.q->broken)
+		return 0;
 	return in->done + in->left == r->in_len ? in->done : r->in_len;
 }
 
