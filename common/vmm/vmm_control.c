@@ -117,7 +117,7 @@ static bool adopt(struct vmm_dev *d, const struct vu_facts *facts)
 	for (unsigned i = 0; i < facts->probe.max_queues; i++)
 		d->ring[i].kick = d->ring[i].call = -1;
 	d->config = g_malloc0(facts->probe.config_size);
-	d->config_written = g_malloc0(facts->probe.config_size);
+	d->config_written = g_malloc0(MAX(facts->probe.config_size, 1)); /* not NULL */
 	d->facts = *facts;
 
 	pthread_mutex_lock(&d->lock);
