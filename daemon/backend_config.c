@@ -26,6 +26,21 @@ bool on_get_config(struct backend *b, struct request *rq, GError **error)
 }
 
 /*
+ * Whoever writes while no ring runs is a driver at its beginning. If nobody has said that the one
+ * before it is gone, the device is reset now: at the start of a ring (see driver_starts_afresh())
+ * that would undo what was written.
+ */
+static void reset_for_new_driver(struct backend *b)
+{
+	bool moved = false;
+
+	for (unsigned i = 0; i < b->device.num_queues; i++)
+		moved |= b->rings[i].moved;
+	if (moved && !rings_any(b, RING_RUNNING) && !rings_any(b, RING_DRAINING))
+		backend_reset_device(b);
+}
+
+/*
  * Bytes that the driver may not write are ignored: some front-ends write the whole space back,
  * stale bytes included.
  */
@@ -46,6 +61,7 @@ bool on_set_config(struct backend *b, struct request *rq, GError **error)
 
 		if (first >= end)
 			continue;
+		reset_for_new_driver(b);
 		memcpy(d->config + first, data + first - from, end - first);
 		if (d->ops->config_written)
 			d->ops->config_written(d, first, end - first);

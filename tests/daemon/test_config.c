@@ -85,6 +85,27 @@ static void test_set(void **state)
 	peer_check_served(p);
 }
 
+/* A driver may write before its rings run: the reset of the device comes before that, not after. */
+static void test_set_by_next_driver(void **state)
+{
+	struct peer *p = *state;
+
+	peer_start(p);
+	driver_round_trip(p, 0);
+	assert_int_equal(set_config(p, 4, 1, 0), 0);
+	assert_int_equal(toy.resets, 0);
+	for (unsigned i = 0; i < TOY_QUEUES; i++) {
+		peer_get_base(p, i);
+		driver_reset(p, i);
+	}
+	assert_int_equal(set_config(p, 5, 1, 0), 0);
+	assert_int_equal(toy.resets, 1);
+	assert_int_equal(toy.writes, 2);
+	peer_start(p);
+	driver_round_trip(p, 0);
+	assert_int_equal(toy.resets, 1);
+}
+
 /* More or fewer bytes than the header says. */
 static void test_length_differs(void **state)
 {
@@ -305,6 +326,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_get, peer_setup, peer_teardown),
 		cmocka_unit_test_setup_teardown(test_set, peer_setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(test_set_by_next_driver, peer_setup, peer_teardown),
 		cmocka_unit_test_setup_teardown(test_length_differs, peer_setup, peer_teardown),
 		cmocka_unit_test_setup_teardown(test_change, peer_setup, peer_teardown),
 		cmocka_unit_test_setup_teardown(test_change_unwanted, peer_setup, peer_teardown),
