@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Requests on a running queue; see blkio.h. */
-#include <errno.h>
 #include <inttypes.h>
+#include <linux/virtio_config.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 
 #include "base/util.h"
 #include "blkio_impl.h"
@@ -48,11 +49,8 @@ bool blkio_submit(struct blkio *b, struct blk_request *r, GError **error)
 
 void blkio_publish(struct blkio *b)
 {
-	uint64_t one = 1;
-
-	if (driver_ring_publish(b->ring) && write(b->kick, &one, sizeof(one)) < 0) {
-		/* EAGAIN alone is possible: the counter is full of kicks, one more adds nothing. */
-	}
+	if (driver_ring_publish(b->ring))
+		eventfd_write(b->kick, 1); /* EAGAIN: a counter full of kicks needs no more */
 }
 
 struct blk_request *blkio_reap(struct blkio *b, GError **error)
@@ -73,13 +71,41 @@ struct blk_request *blkio_reap(struct blkio *b, GError **error)
 	return &s->request;
 }
 
-/* A new capacity does not matter to what is under way. */
-static void ignore_config_change(void *opaque)
+static bool gone(const struct blkio *b, const char *why, GError **error)
 {
+	g_set_error(error, CTL_ERROR, CTL_ERROR_FAILED, "%s: %u requests are lost", why,
+		driver_ring_outstanding(b->ring));
+	return false;
 }
 
-/* Sleeps until a call; false with an error if there is no point in waiting on. */
-static bool wait_for_call(struct blkio *b, GError **error)
+static void on_config_change(void *opaque)
+{
+	bool *changed = opaque;
+
+	*changed = true;
+}
+
+/*
+ * A new capacity does not matter to what is under way; but the same message announces that the
+ * device needs a reset (virtio 1.2 §2.1.2).
+ */
+static bool serve_channel(struct blkio *b, GError **error)
+{
+	static const struct vu_front_events events = { .config_changed = on_config_change };
+	bool changed = false;
+	uint8_t status = 0;
+
+	if (!vu_front_backend_event(b->f, &events, &changed))
+		return gone(b, "the back-end has closed its channel", error);
+	if (changed && !vu_front_get_status(b->f, &status, error))
+		return false;
+	if (status & VIRTIO_CONFIG_S_NEEDS_RESET)
+		return gone(b, "the device needs a reset", error);
+	return true;
+}
+
+/* Sleeps until there may be a completion; false with an error if none can come any more. */
+static bool wait_for_call(struct blkio *b, int64_t end_us, GError **error)
 {
 	struct pollfd fds[] = {
 		{ .fd = b->call, .events = POLLIN },
@@ -87,39 +113,28 @@ static bool wait_for_call(struct blkio *b, GError **error)
 		{ .fd = vu_front_fd(b->f), .events = POLLIN },
 		{ .fd = vu_front_backend_fd(b->f), .events = POLLIN },
 	};
-	static const struct vu_front_events events = { .config_changed = ignore_config_change };
-	uint64_t calls;
-	int n = poll(fds, G_N_ELEMENTS(fds), (int)b->options.timeout_ms);
+	int64_t left_ms = (end_us - g_get_monotonic_time()) / 1000;
+	eventfd_t calls;
 
-	if (n < 0 && errno != EINTR) {
-		g_set_error(error, CTL_ERROR, CTL_ERROR_FAILED, "poll: %s", g_strerror(errno));
-		return false;
-	}
-	if (n == 0) {
-		g_set_error(error, CTL_ERROR, CTL_ERROR_FAILED,
-			"the back-end completed nothing in %u s: %u requests are out",
-			b->options.timeout_ms / 1000, driver_ring_outstanding(b->ring));
-		return false;
-	}
-	if (n < 0)
-		return true;
-	if (fds[0].revents && read(b->call, &calls, sizeof(calls)) == sizeof(calls))
+	if (left_ms <= 0)
+		return gone(b, "the back-end completes nothing", error);
+	if (poll(fds, G_N_ELEMENTS(fds), (int)left_ms) <= 0)
+		return true; /* the deadline, which is seen the next time, or a signal */
+	if (fds[0].revents && eventfd_read(b->call, &calls) == 0)
 		return true; /* completions first: a back-end may finish and go */
 	if (fds[1].revents) {
 		g_set_error(error, CTL_ERROR, CTL_ERROR_CANCELLED, "interrupted");
 		return false;
 	}
-	if (fds[2].revents || (fds[3].revents && !vu_front_backend_event(b->f, &events, NULL))) {
-		g_set_error(error, VU_FRONT_ERROR, VU_FRONT_ERROR_GONE,
-			"the back-end has gone: %u requests are lost",
-			driver_ring_outstanding(b->ring));
-		return false;
-	}
-	return true;
+	if (fds[2].revents)
+		return gone(b, "the back-end has gone", error);
+	return !fds[3].revents || serve_channel(b, error);
 }
 
 struct blk_request *blkio_wait(struct blkio *b, GError **error)
 {
+	int64_t end_us = g_get_monotonic_time() + (int64_t)b->options.timeout_ms * 1000;
+
 	for (;;) {
 		g_autoptr(GError) broken = NULL;
 		struct blk_request *r = blkio_reap(b, &broken);
@@ -132,7 +147,7 @@ struct blk_request *blkio_wait(struct blkio *b, GError **error)
 		}
 		if (driver_ring_arm(b->ring))
 			continue;
-		if (!wait_for_call(b, error))
+		if (!wait_for_call(b, end_us, error))
 			return NULL;
 		driver_ring_disarm(b->ring);
 	}

@@ -158,6 +158,13 @@ static bool check_extent(const struct transfer *t, GError **error)
 	return true;
 }
 
+/* The driver's errors do not know whose they are; the front-end library's do. */
+static void name_backend(const struct transfer *t, GError **error)
+{
+	if (error && *error && (*error)->domain == CTL_ERROR)
+		g_prefix_error(error, "%s: ", t->socket);
+}
+
 static bool serve(struct transfer *t, struct vu_front *f, const struct blkio_options *o,
 	bool (*run)(struct transfer *t, GError **error), GError **error)
 {
@@ -167,8 +174,10 @@ static bool serve(struct transfer *t, struct vu_front *f, const struct blkio_opt
 	if (!check_device(f, t, o->queue, error))
 		return false;
 	io = blkio_new(f, o, error);
-	if (!io)
+	if (!io) {
+		name_backend(t, error);
 		return false;
+	}
 	t->io = io;
 	ok = check_extent(t, error) && run(t, error);
 	t->io = NULL;
@@ -206,11 +215,14 @@ int transfer_main(int argc, char **argv, struct transfer *t, const char *summary
 
 bool transfer_wait(struct transfer *t, struct blk_request *r, GError **error)
 {
-	while (r->busy) {
-		if (!blkio_wait(t->io, error))
-			return false;
-	}
-	return blkio_check(r, error);
+	bool ok = true;
+
+	while (ok && r->busy)
+		ok = blkio_wait(t->io, error) != NULL;
+	ok = ok && blkio_check(r, error);
+	if (!ok)
+		name_backend(t, error);
+	return ok;
 }
 
 uint64_t transfer_room(const struct transfer *t)
