@@ -8,7 +8,10 @@
 
 #include "ring/vq_impl.h"
 
-/* Borrows lots of requests; those that need more iovecs than they have get them. */
+/*
+ * Borrows lots of requests; those that need more iovecs than they have get them, within reason: a
+ * table of regions of one byte each would make thousands of iovecs out of every buffer.
+ */
 static void borrow(struct vq *q, struct mem_lot **lots, unsigned n)
 {
 	while (n) {
@@ -18,6 +21,10 @@ static void borrow(struct vq *q, struct mem_lot **lots, unsigned n)
 		for (unsigned i = 0; i < n; i++) {
 			if (lots[i]->status != -ENOBUFS)
 				continue;
+			if (lots[i]->max_iov >= VQ_MAX_IOV) {
+				lots[i]->status = -EIO;
+				continue;
+			}
 			vq_req_grow_iov(
 				q, container_of(lots[i], struct vq_req, lot), 2 * lots[i]->max_iov);
 			lots[again++] = lots[i];

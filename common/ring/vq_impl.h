@@ -40,6 +40,9 @@
  */
 #define VQ_POOL_MAX (32u << 20)
 
+/* The most iovecs of one request: four for each of the most buffers. */
+#define VQ_MAX_IOV (4 * VQ_MAX_SIZE)
+
 /* A descriptor, copied. Packed rings have id instead of next, and no use for it here. */
 struct vq_desc {
 	uint64_t addr;

@@ -2,10 +2,12 @@
 /* How a queue breaks, whatever the reason: what is lost, what is kept, what it may cost us. */
 #include "fake.h"
 
+#include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/util.h"
+#include "ring/vq_impl.h"
 
 #define NEXT VRING_DESC_F_NEXT
 #define WRITE VRING_DESC_F_WRITE
@@ -92,6 +94,39 @@ static void test_pool_limit(void **state)
 	assert_int_equal(served, N);
 	assert_int_equal(fake_reap_all(&f), N);
 	assert_int_equal(f.breaks, 0);
+	fake_close(&f);
+}
+
+/* Every buffer of a long request lies in many regions of one byte each. */
+static void test_iovec_limit(void **state)
+{
+	enum { SLIVERS = 200, BUFFERS = VQ_MAX_IOV / SLIVERS };
+	struct fake f;
+
+	fake_start(&f, false, RING, INDIRECT);
+	for (unsigned i = 0; i <= SLIVERS; i++) {
+		const struct mem_region_desc sliver = {
+			.guest_addr = END_ADDR + i,
+			.size = 1,
+			.user_addr = i,
+		};
+
+		assert_true(guest_mem_add(f.mem, &sliver, f.memfd, NULL));
+	}
+	for (unsigned i = 0; i < 2 * BUFFERS; i++)
+		fake_table(&f, TABLE, i, END_ADDR, SLIVERS,
+			WRITE | (i < 2 * BUFFERS - 1 ? NEXT : 0), i + 1);
+	/* So many can be served; twice as many cannot. */
+	fake_table(&f, TABLE, BUFFERS - 1, END_ADDR, SLIVERS, WRITE, 0);
+	fake_desc(&f, 0, TABLE, 16 * BUFFERS, IND, 0);
+	fake_avail(&f, 0);
+	assert_int_equal(fake_serve(&f), 1);
+	fake_table(&f, TABLE, BUFFERS - 1, END_ADDR, SLIVERS, WRITE | NEXT, BUFFERS);
+	fake_desc(&f, 0, TABLE, 16 * 2 * BUFFERS, IND, 0);
+	fake_avail(&f, 0);
+	assert_int_equal(fake_serve(&f), 0);
+	assert_int_equal(f.breaks, 1);
+	assert_non_null(strstr(f.reason, "cannot be mapped"));
 	fake_close(&f);
 }
 
@@ -235,6 +270,7 @@ int main(void)
 		cmocka_unit_test(test_index_jump),
 		cmocka_unit_test(test_shared_descriptor),
 		cmocka_unit_test(test_pool_limit),
+		cmocka_unit_test(test_iovec_limit),
 		cmocka_unit_test(test_break_by_device),
 		cmocka_unit_test(test_broken_request_gives_nothing),
 		cmocka_unit_test(test_poisoned_at_publish),
