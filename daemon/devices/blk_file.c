@@ -230,11 +230,16 @@ static int allocate(const struct blk_file *f, int mode, uint64_t offset, uint64_
 
 int blk_file_discard(const struct blk_file *f, uint64_t offset, uint64_t len)
 {
-	uint64_t range[2] = { offset, len };
+	uint64_t first = align_up(offset, f->logical_block);
+	uint64_t end = (offset + len) & ~(uint64_t)(f->logical_block - 1);
+	uint64_t range[2] = { first, end - first };
 
 	/* Punching a hole in a device would insist on zeroes, which a discard need not leave. */
 	if (!f->is_device)
 		return allocate(f, FALLOC_FL_PUNCH_HOLE, offset, len);
+	/* Whole blocks are all that a device takes; the guest's may be smaller. */
+	if (first >= end)
+		return 0;
 	while (ioctl(f->fd, BLKDISCARD, range) < 0) {
 		if (errno == ENOTTY)
 			return -EOPNOTSUPP;

@@ -85,6 +85,23 @@ static void test_discard(void **state)
 	assert_memory_equal(before, after, 512);
 }
 
+/* A block device takes whole blocks only. This one is none: whatever reaches it is unsupported. */
+static void test_discard_on_device(void **state)
+{
+	struct blk_file f = {
+		.fd = open(image_path, O_RDWR | O_CLOEXEC),
+		.is_device = true,
+		.logical_block = 4096,
+	};
+
+	assert_int_equal(blk_file_discard(&f, 512, 512), 0);
+	assert_int_equal(blk_file_discard(&f, 4096, 4095), 0);
+	assert_int_equal(blk_file_discard(&f, 4095, 4096), 0);
+	assert_int_equal(blk_file_discard(&f, 4096, 4096), -EOPNOTSUPP);
+	assert_int_equal(blk_file_discard(&f, 512, 8192), -EOPNOTSUPP);
+	close(f.fd);
+}
+
 static void test_bad_segments(void **state)
 {
 	const uint64_t end = IMAGE_SIZE / 512;
@@ -330,6 +347,7 @@ int main(void)
 		TEST(test_read_only),
 		TEST(test_truncated),
 		TEST(test_discard),
+		TEST(test_discard_on_device),
 		TEST(test_bad_segments),
 		TEST(test_write_zeroes),
 		TEST(test_write_zeroes_unmap),
