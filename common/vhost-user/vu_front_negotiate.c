@@ -215,6 +215,10 @@ static bool take_user_facts(struct vu_front *f, GError **error)
 		facts->probe.device_id = o->device_id;
 		facts->device_id = VU_SOURCE_USER;
 	}
+	if (o->config_size > VU_MAX_CONFIG)
+		return vu_front_fail(f, error, VU_FRONT_ERROR_FACTS,
+			"a configuration space of %" PRId32 " bytes is larger than %u",
+			o->config_size, VU_MAX_CONFIG);
 	if (o->config_size >= 0) {
 		facts->probe.config_size = o->config_size;
 		facts->config_size = VU_SOURCE_USER;

@@ -191,6 +191,13 @@ static void test_config_size_not_guessed_without_path(void **state)
 	expect_failure(VU_FRONT_ERROR_FACTS, "must be told");
 }
 
+static void test_config_size_of_the_user_is_too_large(void **state)
+{
+	b->protocol_features &= ~VU_BIT(VU_F_PROBE);
+	options.config_size = VU_MAX_CONFIG + 1;
+	expect_failure(VU_FRONT_ERROR_FACTS, "4097 bytes is larger than 4096");
+}
+
 static void test_config_size_of_the_user(void **state)
 {
 	b->protocol_features &= ~VU_BIT(VU_F_PROBE);
@@ -220,6 +227,7 @@ int main(void)
 		TEST(test_config_size_guessed_by_dialling),
 		TEST(test_config_size_not_guessed_without_path),
 		TEST(test_config_size_of_the_user),
+		TEST(test_config_size_of_the_user_is_too_large),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
