@@ -67,13 +67,13 @@ static void remove_socket(const char *path, const struct stat *ours)
 		unlink(path);
 }
 
-/* True if the back-end may be freed. */
-static bool serve(struct backend *b, const struct options *o, int fd)
+/* True if server and back-end may be freed. */
+static bool serve(struct server *s, const struct options *o, int fd)
 {
-	struct server *s = server_new(b, fd, o->one_off);
 	struct stat ours = { 0 };
 	bool idle;
 
+	server_start(s, fd);
 	if (o->socket_path) {
 		lstat(o->socket_path, &ours);
 		log_info(NULL, "listening at %s", o->socket_path);
@@ -82,14 +82,13 @@ static bool serve(struct backend *b, const struct options *o, int fd)
 	idle = server_run(s);
 	if (o->socket_path)
 		remove_socket(o->socket_path, &ours);
-	if (idle)
-		server_free(s);
 	return idle;
 }
 
 static bool run(const struct options *o, GError **error)
 {
 	struct backend *b;
+	struct server *s;
 	int fd;
 
 	log_set_level(o->log_level);
@@ -98,14 +97,13 @@ static bool run(const struct options *o, GError **error)
 	b = backend_new(&virtio_device_ops, &(struct backend_options){ .probe = o->probe }, error);
 	if (!b)
 		return false;
+	s = server_new(b, o->one_off);
 	fd = open_socket(o, error);
-	if (fd < 0) {
+	if (fd < 0 || serve(s, o, fd)) {
+		server_free(s);
 		backend_free(b);
-		return false;
 	}
-	if (serve(b, o, fd))
-		backend_free(b);
-	return true;
+	return fd >= 0;
 }
 
 int main(int argc, char **argv)

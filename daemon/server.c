@@ -100,26 +100,32 @@ static void on_reload(void *opaque)
 	backend_reload(s->backend);
 }
 
-struct server *server_new(struct backend *b, int fd, bool one_off)
+struct server *server_new(struct backend *b, bool one_off)
 {
 	struct server *s = g_new(struct server, 1);
-	bool listens = sock_is_listening(fd);
 
 	*s = (struct server){
 		.backend = b,
 		.loop = g_main_loop_new(NULL, FALSE),
-		.fd = listens ? fd : -1,
+		.fd = -1,
 		.timer = -1,
-		.one_off = one_off || !listens,
+		.one_off = one_off,
 	};
 	s->terminate = loop_watch_signal(SIGTERM, on_stop, s);
 	s->interrupt = loop_watch_signal(SIGINT, on_stop, s);
 	s->hangup = loop_watch_signal(SIGHUP, on_reload, s);
-	if (listens)
-		s->listen_watch = loop_watch_fd(fd, EPOLLIN, on_front_end, s);
-	else
-		backend_serve(b, fd, on_closed, s);
 	return s;
+}
+
+void server_start(struct server *s, int fd)
+{
+	if (sock_is_listening(fd)) {
+		s->fd = fd;
+		s->listen_watch = loop_watch_fd(fd, EPOLLIN, on_front_end, s);
+		return;
+	}
+	s->one_off = true;
+	backend_serve(s->backend, fd, on_closed, s);
 }
 
 bool server_run(struct server *s)

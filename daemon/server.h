@@ -10,10 +10,15 @@
 struct server;
 
 /*
- * The back-end is idle, and outlives the server. fd, listening or connected, is the server's from
- * now on. With one_off it ends with its first front-end; so it does if fd is a connected socket.
+ * The back-end is idle, and outlives the server. Signals are heeded from now on, so make it before
+ * anybody can see the socket. With one_off it ends with its first front-end.
  */
-struct server *server_new(struct backend *b, int fd, bool one_off);
+struct server *server_new(struct backend *b, bool one_off);
+/*
+ * fd, listening or connected, is the server's from now on. With a connected one it ends with that
+ * front-end.
+ */
+void server_start(struct server *s, int fd);
 /*
  * Serves until there is a reason to end. False: requests are still in flight after a while, and
  * nothing of the back-end may be freed.

@@ -18,7 +18,8 @@ static struct server *serve_loaded(struct peer *p)
 	assert_int_equal(
 		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
 	p->sock = pair[0];
-	s = server_new(p->backend, pair[1], false);
+	s = server_new(p->backend, false);
+	server_start(s, pair[1]);
 	peer_start(p);
 	toy.mode = TOY_HOLD;
 	driver_submit(p, 0);
