@@ -11,6 +11,7 @@
  */
 #include "daemon/owner.h"
 
+#include <sys/eventfd.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -129,19 +130,37 @@ static void on_soon(void *opaque)
 	burst(r);
 }
 
+static ssize_t read_nowait(int fd, uint64_t *count)
+{
+	struct iovec iov = { .iov_base = count, .iov_len = sizeof(*count) };
+
+	return preadv2(fd, &iov, 1, -1, RWF_NOWAIT);
+}
+
+/* Linux before 5.8 has no RWF_NOWAIT for eventfds. */
+static bool eventfds_may_block(void)
+{
+	autofd fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	uint64_t count;
+
+	return read_nowait(fd, &count) < 0 && errno == EOPNOTSUPP;
+}
+
 /*
  * Empties the eventfd. It is shared with the front-end, so it may not be made non-blocking; the
- * front-end could also empty it between our poll and our read, hence RWF_NOWAIT where the kernel
- * has it for this kind of file.
+ * front-end could also empty it between our poll and our read, hence RWF_NOWAIT. A kind of file
+ * that does not know that, where eventfds do, is none of them, and reading it could wait for ever.
  */
 static bool read_kick(int fd)
 {
 	uint64_t count;
-	struct iovec iov = { .iov_base = &count, .iov_len = sizeof(count) };
-	ssize_t n = preadv2(fd, &iov, 1, -1, RWF_NOWAIT);
+	ssize_t n = read_nowait(fd, &count);
 
-	if (n < 0 && (errno == EOPNOTSUPP || errno == ESPIPE))
+	if (n < 0 && errno == EOPNOTSUPP) {
+		if (!eventfds_may_block())
+			return false;
 		n = read(fd, &count, sizeof(count));
+	}
 	return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
 }
 

@@ -6,6 +6,8 @@
 #include "tests/daemon/peer.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 
 #define LOAD 3
@@ -264,6 +266,27 @@ static void test_odd_kick(void **state)
 	peer_check_served(p);
 }
 
+/* A terminal: what poll() saw there another reader may take, and read() would wait for more. */
+static void test_kick_that_could_block(void **state)
+{
+	struct peer *p = *state;
+	autofd ours = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), theirs = -1;
+	struct pollfd readable = { .events = POLLIN };
+
+	assert_int_equal(grantpt(ours), 0);
+	assert_int_equal(unlockpt(ours), 0);
+	theirs = open(ptsname(ours), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_true(theirs >= 0);
+	readable.fd = theirs;
+	peer_start(p);
+	assert_int_equal(peer_ack_fd(p, VU_SET_VRING_KICK, 0, theirs), 0);
+	assert_int_equal(write(ours, "x\n", 2), 2);
+	assert_int_equal(poll(&readable, 1, 5000), 1);
+	peer_run();
+	assert_logged("queue 0: the kick fd is no eventfd, or broken");
+	peer_check_served(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -277,6 +300,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_break_under_load, peer_setup, peer_teardown),
 		cmocka_unit_test_setup_teardown(test_polled, peer_setup, peer_teardown),
 		cmocka_unit_test_setup_teardown(test_odd_kick, peer_setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_kick_that_could_block, peer_setup, peer_teardown),
 	};
 
 	return cmocka_run_group_tests_name("drain", tests, NULL, NULL);
