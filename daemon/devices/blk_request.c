@@ -7,7 +7,8 @@
  * cut off the end of `in`.
  *
  * Writethrough: the writes of a burst are done, made stable together by one fdatasync(), and only
- * then completed. Other requests do not wait for that.
+ * then completed, and with them what came after: after a crash the number of completed requests
+ * says which ones are to be run again, and that is right only if they are completed in order.
  */
 #include "daemon/devices/blk_request.h"
 
@@ -16,7 +17,7 @@
 #include <glib.h>
 #include <inttypes.h>
 
-/* Writes that wait for one fdatasync(). */
+/* Requests that wait for one fdatasync(). */
 #define MAX_UNSTABLE 64
 
 struct blk_request {
@@ -24,6 +25,8 @@ struct blk_request {
 	struct iov_cursor status;
 	uint32_t type;
 	uint64_t sector;
+	int result; /* 0 or -errno */
+	bool unstable; /* it is a write that was done, and needs fdatasync() */
 };
 
 static void blk_complete(struct blk_request *r, uint8_t status)
@@ -187,29 +190,29 @@ static bool blk_next(struct vq *q, struct blk_request *r)
 
 static void blk_complete_stable(struct blk *b, struct vq *q, struct blk_request *r, unsigned n)
 {
-	uint8_t status = n ? blk_status(blk_flush(b, q)) : VIRTIO_BLK_S_OK;
+	int sync = n ? blk_flush(b, q) : 0;
 
 	for (unsigned i = 0; i < n; i++)
-		blk_complete(&r[i], status);
+		blk_complete(&r[i], blk_status(r[i].unstable ? sync : r[i].result));
 }
 
 void blk_serve(struct blk *b, struct vq *q, bool writeback)
 {
 	struct blk_request unstable[MAX_UNSTABLE], r;
 	unsigned n = 0;
-	int result;
 
 	while (blk_next(q, &r)) {
-		result = blk_do(b, &r);
-		if (result == 0 && !writeback &&
-			(r.type == VIRTIO_BLK_T_OUT || r.type == VIRTIO_BLK_T_WRITE_ZEROES)) {
-			unstable[n++] = r;
-			if (n == MAX_UNSTABLE) {
-				blk_complete_stable(b, q, unstable, n);
-				n = 0;
-			}
-		} else {
-			blk_complete(&r, blk_status(result));
+		r.result = blk_do(b, &r);
+		r.unstable = r.result == 0 && !writeback &&
+			(r.type == VIRTIO_BLK_T_OUT || r.type == VIRTIO_BLK_T_WRITE_ZEROES);
+		if (n == 0 && !r.unstable) {
+			blk_complete(&r, blk_status(r.result));
+			continue;
+		}
+		unstable[n++] = r;
+		if (n == MAX_UNSTABLE) {
+			blk_complete_stable(b, q, unstable, n);
+			n = 0;
 		}
 	}
 	blk_complete_stable(b, q, unstable, n);

@@ -191,6 +191,29 @@ static void test_complete_after_sync(void **state)
 	assert_int_equal(blk_request(c, VIRTIO_BLK_T_FLUSH, 0, NULL, 0), VIRTIO_BLK_S_IOERR);
 }
 
+/* Reads behind a write in the ring are completed behind it, and a failed sync is not theirs. */
+static void test_in_order_with_writes(void **state)
+{
+	struct core *c = *state;
+	struct request *r[12];
+	uint32_t used;
+	void *token;
+
+	assert_true(core_open(c, NULL, "--blk-file=fake", NULL));
+	core_start(c, 1ull << VIRTIO_RING_F_INDIRECT_DESC);
+	image.sync_result = -EIO;
+	for (unsigned i = 0; i < G_N_ELEMENTS(r); i++)
+		r[i] = i == 1 ? add_write(c) : blk_add(c, VIRTIO_BLK_T_IN, i, NULL, 512);
+	core_kick(c);
+	for (unsigned i = 0; i < G_N_ELEMENTS(r); i++) {
+		assert_true(core_reap(c, &token, &used));
+		assert_ptr_equal(token, r[i]);
+		r[i]->used = used;
+		assert_int_equal(
+			blk_status_of(c, r[i]), i == 1 ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK);
+	}
+}
+
 /* More writes than wait for one sync: none is lost. */
 static void test_many_writes(void **state)
 {
@@ -327,6 +350,7 @@ int main(void)
 		TEST(test_wce_off),
 		TEST(test_no_flush),
 		TEST(test_complete_after_sync),
+		TEST(test_in_order_with_writes),
 		TEST(test_many_writes),
 		TEST(test_host_errors),
 		TEST(test_log_limit),
