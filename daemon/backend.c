@@ -87,7 +87,7 @@ static void close_if_idle(struct backend *b)
 		return;
 	forget_connection(b);
 	b->state = BACKEND_IDLE;
-	b->closed(b->opaque);
+	b->closed(b->opaque, b->heard);
 }
 
 void backend_disconnect(struct backend *b)
@@ -118,12 +118,14 @@ static void on_message(void *opaque, uint32_t revents)
 	case VU_READ_AGAIN:
 		return;
 	case VU_READ_DONE:
+		b->heard = true;
 		dispatch(b);
 		return;
 	case VU_READ_CLOSED:
 		log_limited(&b->visits, LOG_LEVEL_INFO, "front-end", "disconnected");
 		break;
 	case VU_READ_ERROR:
+		b->heard = true;
 		log_limited(&b->refusals, LOG_LEVEL_WARNING, "front-end",
 			"closing the connection: %s", error->message);
 		break;
@@ -142,12 +144,14 @@ void backend_listen(struct backend *b)
 		b->watch = loop_watch_fd(b->fd, EPOLLIN, on_message, b);
 }
 
-void backend_serve(struct backend *b, int fd, void (*closed)(void *opaque), void *opaque)
+void backend_serve(
+	struct backend *b, int fd, void (*closed)(void *opaque, bool heard), void *opaque)
 {
 	g_assert(b->state == BACKEND_IDLE);
 	log_limited(&b->visits, LOG_LEVEL_INFO, "front-end", "connected");
 	b->state = BACKEND_SERVING;
 	b->fd = fd;
+	b->heard = false;
 	b->closed = closed;
 	b->opaque = opaque;
 	b->config_change_due = false; /* it reads the space anyhow */

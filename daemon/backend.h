@@ -26,9 +26,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(backend, backend_free)
 /*
  * Serves the front-end at the other end of a connected socket, which is the back-end's from now
  * on. The back-end was idle, and is again when closed() is called: then the socket is closed, no
- * ring runs and no memory is mapped.
+ * ring runs and no memory is mapped. heard: something came from the front-end.
  */
-void backend_serve(struct backend *b, int fd, void (*closed)(void *opaque), void *opaque);
+void backend_serve(
+	struct backend *b, int fd, void (*closed)(void *opaque, bool heard), void *opaque);
 /*
  * Closes the connection now and lets requests in flight end, by and by; closed() follows, perhaps
  * before this returns. Nothing if no front-end is connected.

@@ -70,9 +70,10 @@ struct backend {
 	enum backend_state state;
 	int fd;
 	struct loop_watch *watch; /* NULL while the request waits for rings to stop */
-	void (*closed)(void *opaque);
+	void (*closed)(void *opaque, bool heard);
 	void *opaque;
 	struct vu_reader reader;
+	bool heard; /* a message, or what was to be one */
 	struct request request;
 
 	/* What was negotiated. */

@@ -28,11 +28,12 @@ struct server {
 
 static void on_front_end(void *opaque, uint32_t revents);
 
-static void on_closed(void *opaque)
+static void on_closed(void *opaque, bool heard)
 {
 	struct server *s = opaque;
 
-	if (s->one_off || s->stopping)
+	/* Another daemon that looks whether this one lives connects, and says nothing. */
+	if (s->stopping || s->fd < 0 || (s->one_off && heard))
 		g_main_loop_quit(s->loop);
 	else if (!s->listen_watch)
 		s->listen_watch = loop_watch_fd(s->fd, EPOLLIN, on_front_end, s);
@@ -124,7 +125,6 @@ void server_start(struct server *s, int fd)
 		s->listen_watch = loop_watch_fd(fd, EPOLLIN, on_front_end, s);
 		return;
 	}
-	s->one_off = true;
 	backend_serve(s->backend, fd, on_closed, s);
 }
 

@@ -11,7 +11,8 @@ struct server;
 
 /*
  * The back-end is idle, and outlives the server. Signals are heeded from now on, so make it before
- * anybody can see the socket. With one_off it ends with its first front-end.
+ * anybody can see the socket. With one_off it ends with the first front-end that says
+ * anything.
  */
 struct server *server_new(struct backend *b, bool one_off);
 /*

@@ -68,7 +68,7 @@ void peer_run(void)
 		;
 }
 
-static void on_closed(void *opaque)
+static void on_closed(void *opaque, bool heard)
 {
 	struct peer *p = opaque;
 
