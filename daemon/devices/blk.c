@@ -51,7 +51,11 @@ static void blk_set_capacity(struct virtio_device *d)
 	struct blk *b = d->data;
 	uint64_t blocks = b->file.size / b->block_size;
 
-	if (b->file.size % b->block_size)
+	if (!blocks)
+		log_warning(NULL,
+			"'%s' is smaller than a block of %" PRIu32 " bytes: the disk is empty",
+			b->file.path, b->block_size);
+	else if (b->file.size % b->block_size)
 		log_warning(NULL,
 			"the size of '%s' is not a multiple of %" PRIu32 ": the last %" PRIu64
 			" bytes are left out",

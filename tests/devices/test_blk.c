@@ -50,6 +50,20 @@ static void test_block_size(void **state)
 	assert_int_equal(blk_request(c, VIRTIO_BLK_T_IN, 1, data, 512), VIRTIO_BLK_S_OK);
 }
 
+/* A disk all the same: the file may grow. */
+static void test_empty(void **state)
+{
+	struct core *c = *state;
+
+	assert_int_equal(truncate(image_path, 511), 0);
+	image_open(c, NULL);
+	assert_int_equal(le64toh(image_config(c)->capacity), 0);
+	assert_non_null(strstr(c->log, "smaller than a block of 512 bytes: the disk is empty"));
+	assert_int_equal(blk_request(c, VIRTIO_BLK_T_IN, 0, NULL, 0), VIRTIO_BLK_S_OK);
+	assert_int_equal(
+		blk_request(c, VIRTIO_BLK_T_IN, 0, (uint8_t[512]){ 0 }, 512), VIRTIO_BLK_S_IOERR);
+}
+
 static void test_bad_options(void **state)
 {
 	g_autofree char *dir_arg = g_strdup_printf("--blk-file=%s", image_dir);
@@ -263,6 +277,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_config),
 		TEST(test_block_size),
+		TEST(test_empty),
 		TEST(test_bad_options),
 		TEST(test_read_write),
 		TEST(test_layouts),
