@@ -58,6 +58,10 @@ static void tell_fd(struct peer *p, uint32_t request, uint64_t index, int fd)
 
 static void qemu_realize(struct peer *p, uint64_t mask)
 {
+	const struct {
+		struct vu_config header;
+		uint8_t data[TOY_CONFIG_SIZE];
+	} config = { { 0, TOY_CONFIG_SIZE, 0 }, { 0 } };
 	int pair[2];
 	uint64_t offered;
 
@@ -74,16 +78,13 @@ static void qemu_realize(struct peer *p, uint64_t mask)
 	peer_ask(p, VU_GET_FEATURES, NULL, 0);
 	for (unsigned i = 0; i < TOY_QUEUES; i++)
 		tell_fd(p, VU_SET_VRING_CALL, i, p->call[i]);
+	peer_ask(p, VU_GET_CONFIG, &config, sizeof(config));
+	assert_int_equal(p->msg.header.size, sizeof(config));
 }
 
-/* From DRIVER_OK of a driver that uses queue 0 only, or from `cont`. */
-static void qemu_start(struct peer *p, uint32_t base)
+/* From DRIVER_OK of a driver, or from `cont`. */
+static void qemu_features(struct peer *p)
 {
-	struct vu_vring_addr addr = {
-		.desc = MEM_UVA,
-		.avail = MEM_UVA + 0x1000,
-		.used = MEM_UVA + 0x2000,
-	};
 	uint64_t status;
 
 	for (int twice = 0; twice < 2; twice++) {
@@ -93,6 +94,32 @@ static void qemu_start(struct peer *p, uint32_t base)
 		tell_fd(p, VU_SET_VRING_CALL, 0, p->call[0]);
 	}
 	assert_int_equal(peer_ask(p, VU_GET_STATUS, NULL, 0), VIRTIO_CONFIG_S_FEATURES_OK);
+}
+
+/* Once a connection, with the first start: region by region, for there are slots. */
+static void qemu_share_memory(struct peer *p)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		const uint64_t half = MEM_SIZE / 2;
+		const struct {
+			uint64_t padding;
+			struct vu_region region;
+		} add = { 0, { MEM_GPA + i * half, half, MEM_UVA + i * half, i * half } };
+
+		assert_int_equal(peer_ack(p, VU_ADD_MEM_REG, &add, sizeof(add), &p->memfd, 1), 0);
+	}
+}
+
+/* The driver uses queue 0 only. */
+static void qemu_rings(struct peer *p, uint32_t base)
+{
+	const struct vu_vring_addr addr = {
+		.desc = MEM_UVA,
+		.avail = MEM_UVA + 0x1000,
+		.used = MEM_UVA + 0x2000,
+	};
+	uint64_t status;
+
 	tell_state(p, VU_SET_VRING_NUM, 0, RING_SIZE);
 	tell_state(p, VU_SET_VRING_BASE, 0, base);
 	peer_tell(p, VU_SET_VRING_ADDR, &addr, sizeof(addr));
@@ -103,6 +130,12 @@ static void qemu_start(struct peer *p, uint32_t base)
 	status = peer_ask(p, VU_GET_STATUS, NULL, 0);
 	tell_u64(p, VU_SET_STATUS, status | 0xf);
 	assert_int_equal(peer_ask(p, VU_GET_STATUS, NULL, 0), 0xf);
+}
+
+static void qemu_start(struct peer *p, uint32_t base)
+{
+	qemu_features(p);
+	qemu_rings(p, base);
 }
 
 static uint32_t qemu_stop(struct peer *p)
@@ -122,8 +155,9 @@ static void qemu_session(struct peer *p, uint64_t mask)
 	uint32_t base;
 
 	qemu_realize(p, mask);
-	peer_share_memory(p); /* once a connection */
-	qemu_start(p, 0);
+	qemu_features(p);
+	qemu_share_memory(p);
+	qemu_rings(p, 0);
 	for (int i = 0; i < 20; i++)
 		driver_round_trip(p, 0);
 
