@@ -254,11 +254,10 @@ static void test_socket_file(void **state)
 	close(c.err);
 	close(fd);
 	assert_int_equal(access(path, F_OK), 0);
-	/* Whoever looks whether it is there, as the next one does, is not its one front-end. */
+	/* Whoever looks whether it is there, as another daemon does, is not its one front-end. */
 	c = START(-1, NULL, path_option, "--one-off");
-	close(dial());
-	second = START(-1, NULL, path_option);
-	assert_ends(&second, 1, "another process serves it");
+	for (int i = 0; i < 3; i++)
+		close(dial());
 	fd = dial();
 	assert_true(is_served(fd));
 	close(fd);
