@@ -14,7 +14,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
-#include "leak.h"
+#include "tests/lib/leak.h"
 
 #define WINDOW_US (5 * G_USEC_PER_SEC)
 

@@ -14,7 +14,7 @@
 
 #include "base/loop.h"
 #include "base/util.h"
-#include "leak.h"
+#include "tests/lib/leak.h"
 
 struct world {
 	int pipe[2];

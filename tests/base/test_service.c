@@ -19,7 +19,7 @@
 #include "base/log.h"
 #include "base/service.h"
 #include "base/util.h"
-#include "leak.h"
+#include "tests/lib/leak.h"
 
 struct world {
 	char *dir, *path;

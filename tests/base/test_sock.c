@@ -20,7 +20,7 @@
 
 #include "base/sock.h"
 #include "base/util.h"
-#include "leak.h"
+#include "tests/lib/leak.h"
 
 #define NO_GROUP ((gid_t)-1)
 

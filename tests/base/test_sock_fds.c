@@ -15,7 +15,7 @@
 
 #include "base/sock.h"
 #include "base/util.h"
-#include "leak.h"
+#include "tests/lib/leak.h"
 
 struct world {
 	int a, b; /* a socket pair; b is non-blocking */

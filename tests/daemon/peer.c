@@ -2,7 +2,6 @@
 /* The tests' front-end and driver. */
 #include "tests/daemon/peer.h"
 
-#include <dirent.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -10,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/sock.h"
+#include "tests/lib/leak.h"
 
 static GString *log_lines;
 
@@ -40,14 +40,10 @@ struct census {
 
 static struct census census(void)
 {
-	struct census c = { 0 };
-	DIR *dir = opendir("/proc/self/fd");
+	struct census c = { .fds = count_fds() };
 	FILE *maps = fopen("/proc/self/maps", "re");
 	char line[512];
 
-	while (readdir(dir))
-		c.fds++;
-	closedir(dir);
 	while (fgets(line, sizeof(line), maps))
 		c.mappings += strstr(line, "memfd:") != NULL;
 	fclose(maps);

@@ -2,7 +2,6 @@
 /* See fake_core.h. */
 #include "fake_core.h"
 
-#include <dirent.h>
 #include <linux/virtio_config.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -10,16 +9,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-static unsigned count_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
-}
+#include "tests/lib/leak.h"
 
 static struct core *core_of(struct virtio_device *d)
 {

@@ -13,6 +13,7 @@
 
 #include "base/util.h"
 #include "driver/driver_ring.h"
+#include "tests/lib/leak.h"
 
 #define F_INDIRECT (1ull << VIRTIO_RING_F_INDIRECT_DESC)
 #define F_EVENT_IDX (1ull << VIRTIO_RING_F_EVENT_IDX)
@@ -116,18 +117,6 @@ static inline void assert_reap_fails(struct fake *f, int err)
 	uint32_t got_len;
 
 	assert_int_equal(driver_ring_reap(f->ring, &got, &got_len), err);
-}
-
-static inline unsigned count_fds(void)
-{
-	GDir *dir = g_dir_open("/proc/self/fd", 0, NULL);
-	unsigned n = 0;
-
-	assert_non_null(dir);
-	while (g_dir_read_name(dir))
-		n++;
-	g_dir_close(dir);
-	return n;
 }
 
 static inline int fd_setup(void **state)

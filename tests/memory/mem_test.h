@@ -13,6 +13,7 @@
 
 #include "base/util.h"
 #include "memory/guest_mem.h"
+#include "tests/lib/leak.h"
 
 #define PAGE 4096u
 #define TEST_FILE "virtiod-memory-test"
@@ -24,18 +25,6 @@ static inline int test_file(uint64_t size)
 	assert_true(fd >= 0);
 	assert_int_equal(ftruncate(fd, size), 0);
 	return fd;
-}
-
-static inline unsigned count_fds(void)
-{
-	GDir *dir = g_dir_open("/proc/self/fd", 0, NULL);
-	unsigned n = 0;
-
-	assert_non_null(dir);
-	while (g_dir_read_name(dir))
-		n++;
-	g_dir_close(dir);
-	return n;
 }
 
 /* Mappings of test files. */

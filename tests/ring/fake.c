@@ -8,7 +8,7 @@
 
 #include "base/util.h"
 #include "ring/vq_impl.h"
-#include "../base/leak.h"
+#include "tests/lib/leak.h"
 
 #include "memory/mem_type.h"
 

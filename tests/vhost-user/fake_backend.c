@@ -2,7 +2,6 @@
 /* See fake_backend.h. */
 #include "fake_backend.h"
 
-#include <dirent.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -10,17 +9,6 @@
 #include "base/util.h"
 
 #define WAIT_MS 2000
-
-unsigned count_fds(void)
-{
-	unsigned n = 0;
-	DIR *dir = opendir("/proc/self/fd");
-
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
-}
 
 struct fake *fake_new(void)
 {

@@ -63,5 +63,3 @@ const struct fake_note *fake_note(const struct fake *b, uint32_t request);
 /* Sends a request on the back-end channel; returns the ack, or -1 if none comes. */
 int64_t fake_channel_send(struct fake *b, uint32_t request, uint32_t flags, uint32_t size);
 int64_t fake_channel_ack(struct fake *b);
-
-unsigned count_fds(void);

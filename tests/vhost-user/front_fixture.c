@@ -5,6 +5,7 @@
 #include <glib/gstdio.h>
 
 #include "base/log.h"
+#include "tests/lib/leak.h"
 
 struct fake *b;
 struct vu_front *f;

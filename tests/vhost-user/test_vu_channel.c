@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/sock.h"
+#include "tests/lib/leak.h"
 
 static unsigned changes;
 

@@ -4,24 +4,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
 #include "base/util.h"
+#include "tests/lib/leak.h"
 #include "vhost-user/vu_msg.h"
-
-static unsigned count_fds(void)
-{
-	unsigned n = 0;
-	DIR *dir = opendir("/proc/self/fd");
-
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
-}
 
 /* near is under test, far is the peer; msg is what is read. */
 static int near, far;

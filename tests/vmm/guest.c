@@ -6,7 +6,7 @@
 #include <unistd.h>
 #include <sys/mman.h>
 
-#include "../base/leak.h"
+#include "tests/lib/leak.h"
 #include "base/log.h"
 #include "base/util.h"
 
