@@ -37,6 +37,22 @@ static void test_index_jump(void **state)
 	fake_close(&f);
 }
 
+/* The used index is ours: it is never read back while the ring runs. */
+static void test_used_index_jump(void **state)
+{
+	struct fake f;
+
+	fake_start(&f, false, RING, 0);
+	for (uint16_t n = 0; n < 2 * RING; n++) {
+		shm_store16(&f.used->idx, n * 12345);
+		fake_request(&f, n % RING);
+		assert_int_equal(fake_serve(&f), 1);
+		assert_int_equal(shm_load16(&f.used->idx), n + 1);
+	}
+	assert_int_equal(fake_vq_stop(&f), 2 * RING);
+	fake_close(&f);
+}
+
 /* One descriptor in two requests: bounds what can be in flight. */
 static void test_shared_descriptor(void **state)
 {
@@ -268,6 +284,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_index_jump),
+		cmocka_unit_test(test_used_index_jump),
 		cmocka_unit_test(test_shared_descriptor),
 		cmocka_unit_test(test_pool_limit),
 		cmocka_unit_test(test_iovec_limit),
