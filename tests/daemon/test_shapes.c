@@ -138,6 +138,24 @@ static void test_not_offered(void **state)
 	for_all_requests(not_offered);
 }
 
+/* And of what no protocol feature speaks. */
+static void test_not_supported(void **state)
+{
+	const uint32_t requests[] = { VU_SET_LOG_FD, VU_IOTLB_MSG, VU_GPU_SET_SOCKET };
+	struct peer *p = *state;
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(requests); i++) {
+		const struct vu_shape *shape = vu_shape(requests[i]);
+
+		log_clear();
+		peer_ack_u64(p, VU_SET_PROTOCOL_FEATURES, ALL_PROTOCOL_FEATURES);
+		peer_send(p, requests[i], VU_FLAG_NEED_REPLY, NULL, shape->min_size, &p->memfd,
+			shape->min_fds);
+		expect_refusal(p, shape, "not supported");
+		assert_logged("is not supported");
+	}
+}
+
 static void test_unknown(void **state)
 {
 	const uint32_t requests[] = { 0, VU_REQUEST_END, 1000 };
@@ -235,6 +253,7 @@ int main(void)
 		cmocka_unit_test(test_fds),
 		cmocka_unit_test(test_ring_index),
 		cmocka_unit_test(test_not_offered),
+		cmocka_unit_test_setup_teardown(test_not_supported, peer_setup, peer_teardown),
 		cmocka_unit_test_setup_teardown(test_unknown, peer_setup, peer_teardown),
 		cmocka_unit_test_setup_teardown(test_too_many_fds, peer_setup, peer_teardown),
 		cmocka_unit_test_setup_teardown(test_damaged_framing, peer_setup, peer_teardown),
