@@ -142,7 +142,6 @@ handle_fn on_nothing, on_get_features, on_set_features, on_get_protocol_features
 must_stop_fn changes_features, clears_status, disables_ring;
 
 /* backend_negotiate.c: what is offered. */
-uint64_t backend_features(const struct backend *b);
 uint64_t backend_protocol_features(const struct backend *b);
 
 /* backend_config.c */

@@ -5,7 +5,7 @@
 
 #include "daemon/backend_impl.h"
 
-uint64_t backend_features(const struct backend *b)
+static uint64_t backend_features(const struct backend *b)
 {
 	return b->device.features | VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES) |
 		VU_BIT(VIRTIO_F_VERSION_1) | VU_BIT(VIRTIO_RING_F_INDIRECT_DESC) |
