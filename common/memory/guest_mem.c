@@ -6,10 +6,12 @@
 
 #include "memory/guest_mem_impl.h"
 #include "memory/mem_fault.h"
+#include "memory/mem_xen.h"
 
 /* First match serves. A new memory type is one more line here. */
 static const struct mem_type *const memory_types[] = {
 	&mem_type_memfd,
+	&mem_type_foreign,
 	NULL,
 };
 
@@ -84,6 +86,23 @@ static bool ranges_overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_s
 	return a < b ? b - a < a_size : a - b < b_size;
 }
 
+/*
+ * Of Xen regions, some front-ends leave the user address undefined and all leave it 0 where nothing
+ * is mapped in advance: such a region is found by its guest addresses alone.
+ */
+static bool has_user_addr(const struct mem_region_desc *desc)
+{
+	return !desc->xen_flags ||
+		(desc->user_addr && desc->user_addr <= UINT64_MAX - desc->size &&
+			!(desc->xen_flags & MEM_XEN_NO_ADVANCE));
+}
+
+static bool user_addrs_overlap(const struct mem_region_desc *a, const struct mem_region_desc *b)
+{
+	return has_user_addr(a) && has_user_addr(b) &&
+		ranges_overlap(a->user_addr, a->size, b->user_addr, b->size);
+}
+
 /* A region that ends at 2^64 is refused, too: so an address inside plus a length cannot wrap. */
 static bool check_alone(const struct mem_region_desc *desc, GError **error)
 {
@@ -93,7 +112,7 @@ static bool check_alone(const struct mem_region_desc *desc, GError **error)
 		wrong = "its size is 0";
 	else if (desc->guest_addr > UINT64_MAX - desc->size)
 		wrong = "its guest addresses wrap";
-	else if (desc->user_addr > UINT64_MAX - desc->size)
+	else if (!desc->xen_flags && desc->user_addr > UINT64_MAX - desc->size)
 		wrong = "its user addresses wrap";
 	else if (desc->mmap_offset > UINT64_MAX - desc->size)
 		wrong = "its offset in the file wraps";
@@ -121,7 +140,7 @@ static bool check_among(
 
 		if (ranges_overlap(desc->guest_addr, desc->size, other->guest_addr, other->size))
 			which = "guest";
-		else if (ranges_overlap(desc->user_addr, desc->size, other->user_addr, other->size))
+		else if (user_addrs_overlap(desc, other))
 			which = "user";
 		if (which) {
 			g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_EXIST,
@@ -253,43 +272,52 @@ unsigned mem_table_find(const struct mem_table *table, uint64_t guest_addr)
 	return low - 1;
 }
 
-static struct mem_region *find_user(const struct mem_table *table, uint64_t user_addr, size_t len)
+/* The region of [addr, addr + len), by user addresses or by guest addresses; *offset of addr in it. */
+static struct mem_region *find_ring(
+	const struct mem_table *table, uint64_t addr, size_t len, bool guest, uint64_t *offset)
 {
 	for (unsigned i = 0; i < table->n; i++) {
 		struct mem_region *r = table->region[i];
-		uint64_t offset = user_addr - r->desc.user_addr;
+		uint64_t start = guest ? r->desc.guest_addr : r->desc.user_addr;
 
-		if (user_addr >= r->desc.user_addr && offset < r->desc.size &&
-			len <= r->desc.size - offset)
+		if (guest ? !r->desc.xen_flags : !has_user_addr(&r->desc))
+			continue;
+		*offset = addr - start;
+		if (addr >= start && *offset < r->desc.size && len <= r->desc.size - *offset)
 			return r;
 	}
 	return NULL;
 }
 
-bool guest_mem_map_ring(struct guest_mem *m, uint64_t user_addr, size_t len, size_t align,
+bool guest_mem_map_ring(struct guest_mem *m, uint64_t addr, size_t len, size_t align,
 	const char *what, struct mem_ring_map *map, GError **error)
 {
-	struct mem_region *r = find_user(&m->table, user_addr, len);
+	uint64_t offset;
+	struct mem_region *r = find_ring(&m->table, addr, len, false, &offset);
 	const char *wrong = NULL;
 
+	if (!r)
+		r = find_ring(&m->table, addr, len, true, &offset);
 	*map = (struct mem_ring_map){ .len = len, .region = r };
 	if (!r)
 		wrong = "is not all in one memory region";
 	else if (mem_region_poisoned(r))
 		wrong = "is in a memory region whose file was truncated";
+	else if (r->type->populate && !r->type->populate(r, offset, len))
+		wrong = "cannot be mapped";
 	else if (r->host)
-		map->host = (char *)r->host + (user_addr - r->desc.user_addr);
-	else if (!r->type->map_ring(r, user_addr - r->desc.user_addr, len, map, error))
+		map->host = (char *)r->host + offset;
+	else if (!r->type->map_ring(r, offset, len, map, error))
 		return false;
 
 	/* An odd user_addr or mmap_offset of the region misaligns what looks aligned here. */
-	if (!wrong && (user_addr % align != 0 || (uintptr_t)map->host % align != 0))
+	if (!wrong && (addr % align != 0 || (uintptr_t)map->host % align != 0))
 		wrong = "is not aligned";
 	if (!wrong)
 		return true;
 	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAULT,
-		"%s at user address 0x%" PRIx64 ", %zu bytes aligned to %zu, %s", what, user_addr,
-		len, align, wrong);
+		"%s at user address 0x%" PRIx64 ", %zu bytes aligned to %zu, %s", what, addr, len,
+		align, wrong);
 	if (map->host)
 		guest_mem_unmap_ring(m, map);
 	return false;

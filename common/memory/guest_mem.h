@@ -26,7 +26,7 @@ struct mem_region_desc {
 	uint64_t size;
 	uint64_t user_addr;
 	uint64_t mmap_offset;
-	uint32_t xen_flags; /* 0: a file to mmap, with or without XEN_MMAP */
+	uint32_t xen_flags; /* 0: a file to mmap, with or without XEN_MMAP; else mem_xen.h */
 	uint32_t xen_domid;
 };
 
@@ -104,9 +104,10 @@ struct mem_ring_map {
 /*
  * Maps len bytes at a user address, within one region. False, with an error that names what
  * ("used ring"), the address and the length, if no region holds it all or addr is not a multiple
- * of align.
+ * of align. Some front-ends of Xen guests have no user addresses: what is none is then taken for a
+ * guest address.
  */
-bool guest_mem_map_ring(struct guest_mem *m, uint64_t user_addr, size_t len, size_t align,
+bool guest_mem_map_ring(struct guest_mem *m, uint64_t addr, size_t len, size_t align,
 	const char *what, struct mem_ring_map *map, GError **error);
 void guest_mem_unmap_ring(struct guest_mem *m, struct mem_ring_map *map);
 

@@ -36,7 +36,7 @@ static int add_range(struct mem_borrower *b, struct mem_lot *lot, const struct m
 	uint32_t left = range->len;
 
 	while (left > 0) {
-		const struct mem_region *r = region_at(b, addr);
+		struct mem_region *r = region_at(b, addr);
 		uint64_t offset, here;
 
 		if (!r || mem_region_poisoned(r))
@@ -48,6 +48,8 @@ static int add_range(struct mem_borrower *b, struct mem_lot *lot, const struct m
 			return -EFAULT;
 		if (lot->n_iov == lot->max_iov)
 			return -ENOBUFS;
+		if (r->type->populate && !r->type->populate(r, offset, here))
+			return -EIO;
 		lot->iov[lot->n_iov++] = (struct iovec){
 			.iov_base = r->host ? (char *)r->host + offset : NULL,
 			.iov_len = here,

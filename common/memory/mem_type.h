@@ -30,6 +30,11 @@ struct mem_type {
 	bool (*map)(struct mem_region *r, int fd, GError **error);
 	void (*unmap)(struct mem_region *r);
 	/*
+	 * A region with host whose pages come when they are needed: makes these bytes accessible,
+	 * for good. From any borrower's thread. NULL: they are, once mapped.
+	 */
+	bool (*populate)(struct mem_region *r, uint64_t offset, uint64_t len);
+	/*
 	 * For regions without host: one call for all ranges of a batch that lie in regions of
 	 * this type (a very long batch takes several calls); ranges[i] is not empty and lies
 	 * wholly in regions[i] (one that straddles was refused). Sets status[i] to 0, with host[i]

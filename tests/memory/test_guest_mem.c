@@ -130,8 +130,8 @@ static void test_refused_alone(void **state)
 	bad.size = UINT64_MAX - bad.user_addr;
 	assert_refused(bad, "do not fit in its file");
 	bad = plain_at(16 * PAGE);
-	bad.xen_flags = 2;
-	assert_refused(bad, "no memory type for Xen flags 0x2");
+	bad.xen_flags = 4;
+	assert_refused(bad, "no memory type for Xen flags 0x4");
 }
 
 static void test_refused_overlap(void **state)

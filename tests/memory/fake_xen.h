@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A kernel with Xen's devices, in place of the real one. A guest has FAKE_PAGES pages: frame
+ * FAKE_GFN + i, and grant reference i, is page i, which begins full of the byte i + 1. What the
+ * kernel would refuse fails here, and what would be a leak fails the test.
+ */
+#pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "memory/mem_xen.h"
+
+#define FAKE_PAGES 2048u
+#define FAKE_GFN 0x40000u
+#define FAKE_DOMID 7
+
+struct fake_xen {
+	int memfd; /* the guest */
+	int device; /* stands for both of them */
+	bool hole[FAKE_PAGES]; /* is in no frame */
+	bool bad[FAKE_PAGES]; /* is not granted */
+	bool readonly[FAKE_PAGES]; /* is granted to be read */
+	unsigned paged; /* this many calls find all pages of the guest paged out */
+	int ioctl_errno; /* all ioctls fail with it; 0: none */
+	bool fail_mmap;
+	/* Calls seen. */
+	unsigned batches, grant_maps, grant_unmaps, mmaps, munmaps, copies;
+	unsigned segments; /* of copies */
+	unsigned refs; /* mapped by all grant_maps */
+	unsigned live; /* grant maps not undone */
+	unsigned readonly_maps;
+};
+
+extern struct fake_xen fake_xen;
+
+void fake_xen_start(void);
+/* Nothing is mapped any more. */
+void fake_xen_stop(void);
+/* The first byte of a page, and the byte at an offset. */
+uint8_t fake_xen_byte(unsigned page, unsigned offset);
