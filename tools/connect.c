@@ -46,8 +46,8 @@ bool connect_parse(int *argc, char ***argv, const GOptionEntry *entries, struct 
 		(*argc)--;
 	}
 	if (*argc - 1 < min || *argc - 1 > max) {
-		g_set_error(error, CTL_ERROR, CTL_ERROR_USAGE, "%s: expected %s", g_get_prgname(),
-			arguments);
+		g_set_error(error, CTL_ERROR, CTL_ERROR_USAGE, "the usage is: %s %s",
+			g_get_prgname(), arguments);
 		return false;
 	}
 	return true;

@@ -11,6 +11,7 @@
 #include "base/util.h"
 #include "cancel.h"
 #include "connect.h"
+#include "names.h"
 #include "text.h"
 #include "virtioctl.h"
 
@@ -126,13 +127,15 @@ static bool check_device(
 			t->socket);
 	} else if (facts->probe.device_id != VIRTIO_ID_BLOCK) {
 		g_set_error(error, CTL_ERROR, CTL_ERROR_FAILED,
-			"%s is no block device: its type is %u", t->socket, facts->probe.device_id);
+			"%s is no block device, but %s (%u)", t->socket,
+			names_device(facts->probe.device_id) ?: "something else",
+			facts->probe.device_id);
 		return false;
 	}
 	if (queue >= facts->probe.max_queues) {
 		g_set_error(error, CTL_ERROR, CTL_ERROR_FAILED,
-			"--queue: %u is not there: the back-end has %u queues", queue,
-			facts->probe.max_queues);
+			"--queue: there is no %u, the back-end has 0 to %u", queue,
+			facts->probe.max_queues - 1);
 		return false;
 	}
 	return true;

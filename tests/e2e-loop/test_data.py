@@ -143,7 +143,8 @@ class Data(LoopTest):
 
     def test_not_a_block_device(self):
         d = self.rng()
-        self.assertIn("no block device", self.ctl("read", d.path, "/dev/null", expect=FAILED)[1])
+        err = self.ctl("read", d.path, "/dev/null", expect=FAILED)[1]
+        self.assertIn("no block device, but rng (4)", err)
         self.stop(d)
 
     def test_quiet_unless_asked(self):
