@@ -12,6 +12,7 @@
 static const struct mem_type *const memory_types[] = {
 	&mem_type_memfd,
 	&mem_type_foreign,
+	&mem_type_grant,
 	NULL,
 };
 
@@ -272,7 +273,7 @@ unsigned mem_table_find(const struct mem_table *table, uint64_t guest_addr)
 	return low - 1;
 }
 
-/* The region of [addr, addr + len), by user addresses or by guest addresses; *offset of addr in it. */
+/* The region of [addr, addr + len), by user or by guest addresses; *offset: where in it. */
 static struct mem_region *find_ring(
 	const struct mem_table *table, uint64_t addr, size_t len, bool guest, uint64_t *offset)
 {

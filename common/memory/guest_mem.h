@@ -68,7 +68,8 @@ struct mem_lot {
 	unsigned n_iov; /* filled by borrow */
 	unsigned n_iov_out; /* of those, the leading ones of ranges that the device only reads */
 	size_t written; /* set before give_back: bytes written, from the first writable range on */
-	int status; /* filled by borrow */
+	int status; /* filled by borrow and by give_back */
+	uint32_t lent; /* the table's own: pages that were mapped for it */
 };
 
 /* One per ring. Zero-initialised but for mem. */
@@ -76,7 +77,14 @@ struct mem_borrower {
 	struct guest_mem *mem;
 	unsigned last; /* where the last look-up ended: a hint, right or wrong */
 	unsigned lots_out; /* borrowed and not given back: 0 whenever the ring is stopped */
+	uint32_t lent; /* pages that are mapped for these */
 };
+
+/*
+ * The most pages that are mapped for the requests of one borrower at a time, where memory is
+ * mapped for each (16 MiB): what a hypervisor maps is limited, and shared by all guests' back-ends.
+ */
+#define GUEST_MEM_LENT_MAX 4096
 
 /*
  * Borrows n lots with at most one call to each memory type. The ranges of a lot that the device
@@ -85,11 +93,14 @@ struct mem_borrower {
  *	0		iov is filled
  *	-EFAULT		a range is (partly) in no region, or its region is poisoned
  *	-ENOBUFS	max_iov is too small (ranges that straddle regions): retry with more
- *	-EIO		the memory type could not map it (a bad grant reference)
+ *	-EIO		the memory type could not map it (a bad grant reference), or it is more
+ *			than GUEST_MEM_LENT_MAX
+ *	-EAGAIN		with what is out it is more than that: give something back first
  */
 void guest_mem_borrow(struct mem_borrower *b, struct mem_lot *const *lots, unsigned n);
 /*
  * Gives back n lots; copies, where the memory type bounces, `written` bytes of each to the guest.
+ * Each lot's status is 0, or -EIO: they have not got there (a bad grant reference).
  */
 void guest_mem_give_back(struct mem_borrower *b, struct mem_lot *const *lots, unsigned n);
 

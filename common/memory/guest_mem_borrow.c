@@ -11,6 +11,7 @@
 #include <errno.h>
 
 #include "memory/guest_mem_impl.h"
+#include "memory/mem_xen.h"
 
 #define LENT_MAX 256
 
@@ -50,6 +51,8 @@ static int add_range(struct mem_borrower *b, struct mem_lot *lot, const struct m
 			return -ENOBUFS;
 		if (r->type->populate && !r->type->populate(r, offset, here))
 			return -EIO;
+		if (!r->host)
+			lot->lent += mem_xen_pages(addr, here);
 		lot->iov[lot->n_iov++] = (struct iovec){
 			.iov_base = r->host ? (char *)r->host + offset : NULL,
 			.iov_len = here,
@@ -64,6 +67,7 @@ static int look_up(struct mem_borrower *b, struct mem_lot *lot)
 {
 	lot->n_iov = 0;
 	lot->n_iov_out = 0;
+	lot->lent = 0;
 	for (unsigned i = 0; i < lot->n_range; i++) {
 		int err = add_range(b, lot, &lot->range[i]);
 
@@ -93,7 +97,7 @@ static void lent_borrow(struct lent *lent)
 
 	if (lent->n == 0)
 		return;
-	lent->type->borrow(lent->region, lent->range, host, status, lent->n);
+	lent->type->borrow(lent->region, lent->range, lent->lot, host, status, lent->n);
 	for (unsigned i = 0; i < lent->n; i++) {
 		if (status[i] == 0) {
 			lent->iov[i]->iov_base = host[i];
@@ -131,10 +135,15 @@ static void lent_borrow_lot(struct lent *lent, struct mem_borrower *b, struct me
 
 static void lent_give_back(struct lent *lent)
 {
+	int status[LENT_MAX];
+
 	if (lent->n > 0)
-		lent->type->give_back(lent->range, lent->written, lent->n);
-	for (unsigned i = 0; i < lent->n; i++)
+		lent->type->give_back(lent->range, lent->written, status, lent->n);
+	for (unsigned i = 0; i < lent->n; i++) {
 		lent->range[i]->loan = NULL;
+		if (status[i])
+			lent->lot[i]->status = -EIO;
+	}
 	lent->n = 0;
 }
 
@@ -151,6 +160,7 @@ static void lent_give_back_lot(
 		if (lent->n == LENT_MAX)
 			lent_give_back(lent);
 		lent->range[lent->n] = range;
+		lent->lot[lent->n] = lot;
 		lent->written[lent->n++] = here;
 	}
 }
@@ -165,11 +175,28 @@ static void give_back_all(
 		lent.type = *type;
 		lent.n = 0;
 		for (unsigned i = 0; (*type)->give_back && i < n; i++)
-			if ((lots[i]->status != 0) == failed)
+			if (!failed || lots[i]->status)
 				lent_give_back_lot(
 					&lent, b, lots[i], failed ? 0 : lots[i]->written);
 		lent_give_back(&lent);
 	}
+}
+
+/* Whether a lot may be borrowed beside what is out: so a lot alone always may, or never. */
+static int take_pages(struct mem_borrower *b, struct mem_lot *lot)
+{
+	if (lot->lent > GUEST_MEM_LENT_MAX)
+		return -EIO;
+	if (lot->lent > GUEST_MEM_LENT_MAX - b->lent)
+		return -EAGAIN;
+	b->lent += lot->lent;
+	return 0;
+}
+
+static void return_pages(struct mem_borrower *b, struct mem_lot *lot)
+{
+	b->lent -= lot->lent;
+	lot->lent = 0;
 }
 
 static void borrow_all(struct mem_borrower *b, struct mem_lot *const *lots, unsigned n)
@@ -193,9 +220,14 @@ void guest_mem_borrow(struct mem_borrower *b, struct mem_lot *const *lots, unsig
 		lots[i]->status = look_up(b, lots[i]);
 
 	if (b->mem->lends) {
-		for (unsigned i = 0; i < n; i++)
+		for (unsigned i = 0; i < n; i++) {
 			for (unsigned j = 0; j < lots[i]->n_range; j++)
 				lots[i]->range[j].loan = NULL;
+			if (lots[i]->status == 0)
+				lots[i]->status = take_pages(b, lots[i]);
+			if (lots[i]->status)
+				lots[i]->lent = 0;
+		}
 		borrow_all(b, lots, n);
 	}
 
@@ -204,11 +236,15 @@ void guest_mem_borrow(struct mem_borrower *b, struct mem_lot *const *lots, unsig
 			b->lots_out++;
 		else
 			lots[i]->n_iov = lots[i]->n_iov_out = 0;
+		if (lots[i]->status)
+			return_pages(b, lots[i]);
 	}
 }
 
 void guest_mem_give_back(struct mem_borrower *b, struct mem_lot *const *lots, unsigned n)
 {
+	for (unsigned i = 0; i < n; i++)
+		return_pages(b, lots[i]);
 	if (b->mem->lends)
 		give_back_all(b, lots, n, false);
 	b->lots_out -= n;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What this side uses of the kernel's interface to Xen (/dev/xen/privcmd and /dev/xen/gntdev): it is
- * stable and small, and so a build without Xen's headers serves Xen guests, too.
+ * What this side uses of the kernel's interface to Xen (/dev/xen/privcmd and /dev/xen/gntdev): it
+ * is stable and small, and so a build without Xen's headers serves Xen guests, too.
  */
 #pragma once
 

@@ -87,6 +87,7 @@ bool vq_start(struct vq *q, const struct vq_setup *setup, GError **error)
 	q->broken = false;
 	q->drained = false;
 	q->stalled = false;
+	q->wants_memory = false;
 	q->burst_over = false;
 	q->notify = VQ_NOTIFY_UNKNOWN;
 	q->budget = VQ_BURST;
@@ -241,7 +242,8 @@ static size_t written(const struct vq_req *r)
 
 void vq_publish(struct vq *q)
 {
-	bool live;
+	bool live, lost = false;
+	unsigned n = 0;
 
 	if (!q->n_done)
 		return;
@@ -249,14 +251,18 @@ void vq_publish(struct vq *q)
 	vq_give_back(q, q->done, q->n_done);
 	live = !q->broken && !break_if_poisoned(q);
 	for (unsigned i = 0; i < q->n_done; i++) {
-		if (live)
+		/* What the device wrote has not got there: neither this nor what comes after it. */
+		lost |= q->done[i]->lot.status < 0;
+		if (live && !lost) {
 			q->ops->put_used(q, q->done[i], q->done[i]->chain.in.done);
+			n++;
+		}
 		vq_req_free(q, q->done[i]);
 	}
 	if (live) {
 		q->ops->publish(q);
 		q->stats.publications++;
-		q->stats.published += q->n_done;
+		q->stats.published += n;
 	}
 	q->n_done = 0;
 	q->done_bytes = 0;
@@ -264,6 +270,8 @@ void vq_publish(struct vq *q)
 		q->stats.calls++;
 		q->hooks->call(q->opaque);
 	}
+	if (live && lost)
+		break_now(q, "a request's memory cannot be written");
 }
 
 /* Of a request that was pushed and whose turn it is. */

@@ -33,6 +33,13 @@ static void borrow(struct vq *q, struct mem_lot **lots, unsigned n)
 	}
 }
 
+/* Too much is out: the request is not bad, but has to wait. */
+static void want_memory(struct vq *q)
+{
+	q->stalled = true;
+	q->wants_memory = true;
+}
+
 void vq_give_back(struct vq *q, struct vq_req *const *reqs, unsigned n)
 {
 	struct mem_lot *lots[VQ_BATCH];
@@ -43,6 +50,7 @@ void vq_give_back(struct vq *q, struct vq_req *const *reqs, unsigned n)
 			lots[n_lots++] = &reqs[i]->lot;
 	if (n_lots)
 		guest_mem_give_back(&q->borrower, lots, n_lots);
+	q->wants_memory = false;
 }
 
 void vq_unfetch_one(struct vq *q, struct vq_req *r)
@@ -155,6 +163,10 @@ static unsigned fetch_tables(struct vq *q, struct vq_req *const *batch, unsigned
 
 		if (!r->table.len)
 			continue;
+		if (r->lot.status == -EAGAIN && good == 0)
+			want_memory(q);
+		if (r->lot.status == -EAGAIN)
+			break;
 		if (r->lot.status < 0) {
 			bad_range(q, &r->table, r->lot.status, r->table_desc,
 				"the indirect table at");
@@ -197,7 +209,9 @@ static unsigned fetch_data(struct vq *q, struct vq_req *const *batch, unsigned n
 		good++;
 	if (good == n)
 		return n;
-	if (good == 0)
+	if (good == 0 && batch[0]->lot.status == -EAGAIN)
+		want_memory(q);
+	else if (good == 0)
 		bad_memory(q, batch[0]);
 	n_lots = 0;
 	for (unsigned i = good + 1; i < n; i++)
@@ -234,5 +248,5 @@ int vq_fetch(struct vq *q)
 		vq_req_rewind(batch[i]);
 		TAILQ_INSERT_TAIL(&q->ready, batch[i], link);
 	}
-	return n ? (int)n : -1;
+	return n ? (int)n : q->wants_memory ? 0 : -1;
 }

@@ -108,7 +108,8 @@ struct vq {
 	bool started, fresh, broken;
 	bool taking; /* started, not broken, not draining: vq_pop() may give something */
 	bool drained; /* the last look of vq_pop() found the ring empty */
-	bool stalled; /* VQ_POOL_MAX was reached with requests left */
+	bool stalled; /* VQ_POOL_MAX, or GUEST_MEM_LENT_MAX, was reached with requests left */
+	bool wants_memory; /* the latter: until some is given back */
 	bool burst_over; /* vq_pop() was asked for more than a burst may have */
 	enum vq_notify notify;
 	unsigned budget; /* pops left in this burst */
@@ -183,7 +184,8 @@ void vq_req_grow_iov(struct vq *q, struct vq_req *r, unsigned max);
 /* vq_fetch.c */
 
 /*
- * Fetches a batch into q->ready: how many; 0: none is available or the pool is full (q->stalled);
+ * Fetches a batch into q->ready: how many; 0: none is available or the pool or what may be borrowed
+ * is used up (q->stalled);
  * -1: the next request is bad.
  */
 int vq_fetch(struct vq *q);
@@ -191,7 +193,7 @@ int vq_fetch(struct vq *q);
 void vq_unfetch_ready(struct vq *q);
 /* Gives up the request fetched last, which is on no list. */
 void vq_unfetch_one(struct vq *q, struct vq_req *r);
-/* Gives back the memory of n requests in one call. */
+/* Gives back the memory of n requests in one call; lot.status of each says how it went. */
 void vq_give_back(struct vq *q, struct vq_req *const *reqs, unsigned n);
 
 /*

@@ -22,7 +22,7 @@ int vq_bad(struct vq *q, const char *format, ...)
 
 bool vq_pool_has_room(const struct vq *q)
 {
-	return q->pool_bytes < VQ_POOL_MAX || !q->reqs_used;
+	return (q->pool_bytes < VQ_POOL_MAX && !q->wants_memory) || !q->reqs_used;
 }
 
 struct vq_req *vq_req_new(struct vq *q)

@@ -30,7 +30,7 @@ static void lent_unmap(struct mem_region *r)
 }
 
 static void lent_borrow(struct mem_region *const *regions, struct mem_range *const *ranges,
-	void **host, int *status, unsigned n)
+	struct mem_lot *const *lots, void **host, int *status, unsigned n)
 {
 	lent.borrows++;
 	lent.most = MAX(lent.most, n);
@@ -58,7 +58,8 @@ static void lent_borrow(struct mem_region *const *regions, struct mem_range *con
 	}
 }
 
-static void lent_give_back(struct mem_range *const *ranges, const uint32_t *written, unsigned n)
+static void lent_give_back(
+	struct mem_range *const *ranges, const uint32_t *written, int *status, unsigned n)
 {
 	lent.give_backs++;
 	for (unsigned i = 0; i < n; i++) {
@@ -70,6 +71,7 @@ static void lent_give_back(struct mem_range *const *ranges, const uint32_t *writ
 		lent.copied += written[i];
 		g_free(loan);
 		lent.loans--;
+		status[i] = 0;
 	}
 }
 

@@ -2,6 +2,7 @@
 /* The driver without manners: see fake.h. */
 #include "fake.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -35,7 +36,7 @@ static void lend_unmap(struct mem_region *r)
 }
 
 static void lend_borrow(struct mem_region *const *regions, struct mem_range *const *ranges,
-	void **host, int *status, unsigned n)
+	struct mem_lot *const *lots, void **host, int *status, unsigned n)
 {
 	lender->borrows++;
 	lender->loans += n;
@@ -46,11 +47,14 @@ static void lend_borrow(struct mem_region *const *regions, struct mem_range *con
 	}
 }
 
-static void lend_give_back(struct mem_range *const *ranges, const uint32_t *written, unsigned n)
+static void lend_give_back(
+	struct mem_range *const *ranges, const uint32_t *written, int *status, unsigned n)
 {
 	lender->give_backs++;
 	lender->loans -= n;
 	lender->written = written[n - 1];
+	for (unsigned i = 0; i < n; i++)
+		status[i] = lender->lost && ranges[i]->write ? -EIO : 0;
 }
 
 static bool lend_map_ring(

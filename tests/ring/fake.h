@@ -53,6 +53,7 @@ struct fake {
 	unsigned borrows, give_backs; /* calls to the memory type, with lend */
 	int loans; /* ranges out, with lend */
 	uint32_t written; /* what the last give back said was written, with lend */
+	bool lost; /* with lend, what the device wrote does not get to the guest */
 };
 
 /* Makes memory and a stopped queue. */

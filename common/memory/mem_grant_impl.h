@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What mem_grant.c (regions, rings) and mem_grant_lend.c (requests) share; nobody else's. */
+#pragma once
+
+#include "memory/mem_xen.h"
+#include "memory/mem_xen_abi.h"
+
+/* The most pages of one map: a ring part has some dozens, a large request some hundreds. */
+#define GRANT_MAP_PAGES 4096u
+
+struct grant_region {
+	int fd; /* a dup of the front-end's */
+	uint16_t domid;
+	uint64_t index; /* mapped in advance: of that map */
+};
+
+/* Mapped grants: to be unmapped as a whole. */
+struct grant_map {
+	void *base; /* NULL: none */
+	uint32_t pages;
+	uint64_t index;
+};
+
+/* References, collected for one map. */
+struct grant_refs {
+	uint32_t n;
+	union {
+		struct xen_map_grants call;
+		uint64_t room[2 + GRANT_MAP_PAGES]; /* the head, and 8 bytes for each */
+	};
+};
+
+static inline uint32_t grant_ref_of(uint64_t addr)
+{
+	return (addr & ~XEN_GRANT_BIT) >> XEN_PAGE_SHIFT;
+}
+
+/* Adds those of [addr, addr + len); false: there is no room for them. */
+bool grant_refs_add(struct grant_refs *refs, uint16_t domid, uint64_t addr, uint64_t len);
+/* Maps all of them, of which there are some. 0, or -errno, and then nothing is mapped. */
+int grant_map_refs(int fd, struct grant_refs *refs, int prot, struct grant_map *map);
+void grant_unmap(int fd, const struct grant_map *map);
+
+/* mem_type.borrow and mem_type.give_back */
+void grant_borrow(struct mem_region *const *regions, struct mem_range *const *ranges,
+	struct mem_lot *const *lots, void **host, int *status, unsigned n);
+void grant_give_back(
+	struct mem_range *const *ranges, const uint32_t *written, int *status, unsigned n);

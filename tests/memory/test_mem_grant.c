@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Granted regions: in advance, rings, what is refused; test_mem_grant_lend.c has the requests. */
+#include "xen_world.h"
+
+#include <errno.h>
+
+#define GRANT (UINT64_C(1) << 63)
+
+/* Pages [10, 14): as a front-end sends a ring part. */
+static const struct mem_region_desc advance = {
+	.guest_addr = GRANT | 10 * PAGE,
+	.user_addr = 0x7000000000,
+	.size = 4 * PAGE,
+	.xen_flags = MEM_XEN_GRANT,
+	.xen_domid = FAKE_DOMID,
+};
+
+/* The rest. */
+static const struct mem_region_desc on_demand = {
+	.guest_addr = GRANT | 14 * PAGE,
+	.size = (FAKE_PAGES - 14) * PAGE,
+	.xen_flags = MEM_XEN_GRANT | 0x8,
+	.xen_domid = FAKE_DOMID,
+};
+
+static void test_advance(void **state)
+{
+	struct mem_ring_map map;
+	GError *error = NULL;
+
+	add_region(advance);
+	assert_false(guest_mem_can_pin(memory));
+	assert_int_equal(fake_xen.grant_maps, 1);
+	assert_int_equal(fake_xen.refs, 4);
+	for (unsigned by_user = 0; by_user < 2; by_user++) {
+		uint64_t base = by_user ? advance.user_addr : advance.guest_addr;
+
+		assert_true(guest_mem_map_ring(
+			memory, base + PAGE + 0x400, 64, 16, "ring", &map, &error));
+		assert_int_equal(*(uint8_t *)map.host, 12);
+		*(uint8_t *)map.host = 0xaa;
+		assert_int_equal(fake_xen_byte(11, 0x400), 0xaa);
+		*(uint8_t *)map.host = 12;
+		guest_mem_unmap_ring(memory, &map);
+	}
+	assert_int_equal(fake_xen.grant_maps, 1);
+	assert_true(guest_mem_remove(memory, &advance, &error));
+	assert_int_equal(fake_xen.live, 0);
+}
+
+/* Two parts of a ring that share a page, neither of them at its beginning. */
+static void test_advance_shared_page(void **state)
+{
+	struct mem_region_desc part = advance;
+	struct mem_ring_map map;
+	GError *error = NULL;
+
+	part.guest_addr += 0x400;
+	part.size = 0x100;
+	add_region(part);
+	part.guest_addr += 0x100;
+	part.user_addr += 0x1000;
+	part.size = PAGE;
+	add_region(part);
+	assert_int_equal(fake_xen.grant_maps, 2);
+	assert_int_equal(fake_xen.refs, 3);
+	assert_true(guest_mem_map_ring(
+		memory, part.user_addr + PAGE - 16, 16, 16, "ring", &map, &error));
+	assert_int_equal(*(uint8_t *)map.host, 12);
+	guest_mem_unmap_ring(memory, &map);
+}
+
+static void test_advance_fails(void **state)
+{
+	struct mem_region_desc bad = advance;
+
+	fake_xen.bad[12] = true;
+	assert_not_added(bad, "cannot map its grants: Invalid argument");
+	fake_xen.bad[12] = false;
+	fake_xen.readonly[12] = true;
+	assert_not_added(bad, "cannot map its grants");
+	fake_xen.readonly[12] = false;
+	assert_int_equal(fake_xen.grant_maps, 2);
+	assert_int_equal(fake_xen.live, 0);
+	fake_xen.ioctl_errno = ENOSPC;
+	assert_not_added(bad, "cannot map its grants: No space left on device");
+	fake_xen.ioctl_errno = 0;
+	bad.size = 5000 * PAGE;
+	assert_not_added(bad, "too large to be mapped in advance");
+}
+
+/* A ring in memory that nobody mapped in advance: mapped from start to stop. */
+static void test_ring_on_demand(void **state)
+{
+	const uint64_t used = on_demand.guest_addr + 6 * PAGE + 64;
+	struct mem_ring_map map[2];
+	GError *error = NULL;
+
+	add_region(on_demand);
+	assert_int_equal(fake_xen.grant_maps, 0);
+	assert_true(guest_mem_map_ring(
+		memory, on_demand.guest_addr + PAGE, 64, 16, "ring", &map[0], &error));
+	assert_true(guest_mem_map_ring(memory, used, 2 * PAGE, 4, "ring", &map[1], &error));
+	assert_int_equal(fake_xen.live, 2);
+	assert_int_equal(fake_xen.refs, 4);
+	assert_int_equal(*(uint8_t *)map[0].host, 16);
+	((uint8_t *)map[1].host)[2 * PAGE - 1] = 0xaa;
+	assert_int_equal(fake_xen_byte(22, 63), 0xaa);
+	guest_mem_unmap_ring(memory, &map[0]);
+	assert_int_equal(fake_xen.live, 1);
+	guest_mem_unmap_ring(memory, &map[1]);
+	assert_int_equal(fake_xen.live, 0);
+
+	fake_xen.bad[21] = true;
+	assert_false(guest_mem_map_ring(memory, used, 2 * PAGE, 4, "ring", &map[1], &error));
+	assert_error(&error, "cannot map a ring's grants");
+	assert_null(map[1].host);
+	assert_false(guest_mem_map_ring(memory, used + 1, 64, 4, "ring", &map[1], &error));
+	assert_error(&error, "is not aligned");
+	assert_int_equal(fake_xen.live, 0);
+	/* User address 0 is none. */
+	assert_false(guest_mem_map_ring(memory, 64, 64, 4, "ring", &map[1], &error));
+	assert_error(&error, "is not all in one memory region");
+}
+
+/* As a real front-end sends them: ring parts, gaps between them with user address 0, a bank. */
+static void test_mixed_table(void **state)
+{
+	enum { N = 22 };
+	struct mem_region_desc desc[N];
+	int fds[N];
+	struct mem_ring_map map;
+	GError *error = NULL;
+
+	for (unsigned i = 0; i < N; i++) {
+		desc[i] = i % 2 ? on_demand : advance;
+		desc[i].guest_addr = GRANT | (100 + i) * PAGE;
+		desc[i].size = PAGE;
+		desc[i].user_addr = i % 2 ? 0 : advance.user_addr + i * PAGE;
+		fds[i] = fake_xen.device;
+	}
+	desc[1].xen_flags = MEM_XEN_GRANT | 0x100;
+	desc[N - 1].xen_flags = MEM_XEN_FOREIGN;
+	desc[N - 1].guest_addr = (uint64_t)FAKE_GFN * PAGE;
+	desc[N - 1].user_addr = 0x1000;
+	desc[N - 2].xen_flags = 0;
+	desc[N - 2].guest_addr = 0x1000;
+	fds[N - 2] = fake_xen.memfd;
+	if (!guest_mem_set(memory, desc, fds, N, &error))
+		fail_msg("%s", error->message);
+	assert_int_equal(fake_xen.grant_maps, 10);
+	assert_true(guest_mem_map_ring(
+		memory, advance.user_addr + 4 * PAGE, 64, 4, "ring", &map, &error));
+	assert_int_equal(*(uint8_t *)map.host, 105);
+	guest_mem_unmap_ring(memory, &map);
+	/* An ordinary region has user addresses only. */
+	assert_false(guest_mem_map_ring(memory, 0x2000, 64, 4, "ring", &map, &error));
+	assert_error(&error, "is not all in one memory region");
+	/* Those that have user addresses may not share them. */
+	desc[2].user_addr = desc[0].user_addr;
+	assert_false(guest_mem_set(memory, desc, fds, N, &error));
+	assert_error(&error, "user addresses overlap");
+	assert_int_equal(guest_mem_regions(memory), N);
+	assert_int_equal(fake_xen.live, 10);
+}
+
+static void test_refused(void **state)
+{
+	struct mem_region_desc bad = on_demand;
+
+	bad.xen_flags = MEM_XEN_GRANT | 0x8 | 0x4;
+	assert_not_added(bad, "unknown flags");
+	bad = on_demand;
+	bad.xen_domid = 0x7ff0;
+	assert_not_added(bad, "no such domain");
+	bad = on_demand;
+	bad.mmap_offset = 1;
+	assert_not_added(bad, "offset");
+	bad = on_demand;
+	bad.guest_addr = GRANT | UINT64_C(1) << 44;
+	assert_not_added(bad, "grant references have 32 bits");
+	bad.guest_addr = GRANT | ((UINT64_C(1) << 44) - PAGE);
+	bad.size = PAGE + 1;
+	assert_not_added(bad, "grant references have 32 bits");
+	bad.guest_addr = PAGE;
+	bad.size = GRANT;
+	assert_not_added(bad, "grant references have 32 bits");
+	bad.guest_addr = GRANT | ((UINT64_C(1) << 44) - PAGE);
+	bad.size = PAGE;
+	add_region(bad);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		with_xen(test_advance),
+		with_xen(test_advance_shared_page),
+		with_xen(test_advance_fails),
+		with_xen(test_ring_on_demand),
+		with_xen(test_mixed_table),
+		with_xen(test_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Memory that is mapped or copied for each request: what is out is bounded, and may get lost. */
+#include "fake.h"
+
+#include "base/log.h"
+#include "memory/guest_mem.h"
+
+#define RING 16
+#define WRITE VRING_DESC_F_WRITE
+
+/* Of the most that may be mapped, four requests take all. */
+static void big_request(struct fake *f, uint16_t i)
+{
+	assert_int_equal(4 * REGION_BYTES, GUEST_MEM_LENT_MAX * 4096);
+	fake_desc(f, i, BORDER_ADDR, REGION_BYTES, WRITE, 0);
+	fake_avail(f, i);
+}
+
+/* What is too much waits, without a kick and without spinning, until something is given back. */
+static void test_wait(void **state)
+{
+	struct vq_chain *c[RING];
+	struct fake f;
+	unsigned n;
+
+	fake_start(&f, true, RING, 0);
+	for (unsigned i = 0; i < 10; i++)
+		big_request(&f, i);
+	vq_burst_begin(f.q);
+	for (n = 0; (c[n] = vq_pop(f.q)); n++)
+		;
+	assert_int_equal(n, 4);
+	assert_int_equal(vq_burst_end(f.q), VQ_IDLE);
+	vq_burst_begin(f.q);
+	assert_null(vq_pop(f.q));
+	assert_int_equal(vq_burst_end(f.q), VQ_IDLE);
+
+	vq_push(c[1]);
+	assert_int_equal(vq_burst_end(f.q), VQ_MORE);
+	vq_burst_begin(f.q);
+	c[1] = vq_pop(f.q);
+	assert_non_null(c[1]);
+	assert_null(vq_pop(f.q));
+	assert_int_equal(vq_burst_end(f.q), VQ_IDLE);
+	for (unsigned i = 0; i < 4; i++)
+		vq_push(c[i]);
+	assert_int_equal(vq_burst_end(f.q), VQ_MORE);
+	/* A device that completes at once gets them all. */
+	assert_int_equal(fake_serve(&f), 5);
+	assert_int_equal(fake_reap_all(&f), 10);
+	assert_int_equal(f.breaks, 0);
+	fake_close(&f);
+}
+
+/* One that alone is too much. */
+static void test_never(void **state)
+{
+	struct fake f;
+
+	fake_start(&f, true, RING, 0);
+	for (unsigned i = 0; i < 5; i++)
+		fake_desc(&f, i, BORDER_ADDR, REGION_BYTES, WRITE | VRING_DESC_F_NEXT, i + 1);
+	fake_desc(&f, 5, BORDER_ADDR, 1, WRITE, 0);
+	fake_avail(&f, 0);
+	assert_int_equal(fake_serve(&f), 0);
+	fake_expect_broken(&f, "cannot be mapped");
+	fake_close(&f);
+}
+
+/* What the device wrote does not get to the guest: the request is not completed. */
+static void test_lost(void **state)
+{
+	struct vq_chain *c[3];
+	struct fake f;
+
+	fake_start(&f, true, RING, 0);
+	for (unsigned i = 0; i < 3; i++)
+		fake_request(&f, i);
+	for (unsigned i = 0; i < 3; i++)
+		c[i] = vq_pop(f.q);
+	vq_push(c[0]);
+	vq_publish(f.q);
+	f.lost = true;
+	vq_push(c[1]);
+	assert_int_equal(vq_burst_end(f.q), VQ_IDLE);
+	fake_expect_broken(&f, "memory cannot be written");
+	f.lost = false;
+	vq_push(c[2]);
+	assert_int_equal(fake_reap_all(&f), 1);
+	fake_close(&f);
+}
+
+static void drop_line(enum log_level level, const char *line, void *opaque)
+{
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_wait),
+		cmocka_unit_test(test_never),
+		cmocka_unit_test(test_lost),
+	};
+
+	log_set_sink(drop_line, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
