@@ -3,10 +3,12 @@
  * Memory type: pages that a Xen guest granted, through the front-end's /dev/xen/gntdev. An address
  * is a grant reference << 12, an offset, and bit 63; the references of a buffer are consecutive.
  *
- * A region is mapped for its life (the rings, if the front-end sends them so), or, with "no advance
- * map", nothing is mapped until a request or a ring needs it, and nothing afterwards: Linux takes its
- * grants back as soon as it sees the request completed, and if one is still mapped then, it gives
- * the device up for good.
+ * Linux takes its grants back as soon as it sees a request completed or a queue stopped, and if one
+ * is still mapped then, it gives the device up for good. So nothing is mapped until a request or a
+ * ring needs it, and nothing afterwards.
+ *
+ * That a region may be mapped in advance is made use of when it is more than a part of a ring: a
+ * pool that stays granted. Front-ends send ring parts so, too, and they do not stay granted.
  *
  * A reference that is not granted, or not for writing, is noticed by mmap(), not by the ioctl()
  * before it.
@@ -17,6 +19,9 @@
 
 #include "base/util.h"
 #include "memory/mem_grant_impl.h"
+
+/* The largest part of a ring: 2^15 descriptors, which may begin anywhere in a page. */
+#define RING_PART_PAGES 129u
 
 bool grant_refs_add(struct grant_refs *refs, uint16_t domid, uint64_t addr, uint64_t len)
 {
@@ -79,8 +84,7 @@ static bool map_in_advance(struct mem_region *r, GError **error)
 	struct grant_map map;
 	int err;
 
-	if (!grant_refs_add(&refs, g->domid, r->desc.guest_addr, r->desc.size))
-		return mem_xen_fail(&r->desc, "too large to be mapped in advance", 0, error);
+	grant_refs_add(&refs, g->domid, r->desc.guest_addr, r->desc.size);
 	err = grant_map_refs(g->fd, &refs, PROT_READ | PROT_WRITE, &map);
 	if (err)
 		return mem_xen_fail(&r->desc, "cannot map its grants", -err, error);
@@ -102,6 +106,7 @@ static bool grant_map(struct mem_region *r, int fd, GError **error)
 	const struct mem_region_desc *desc = &r->desc;
 	const uint64_t end = UINT64_C(1) << (32 + XEN_PAGE_SHIFT);
 	uint64_t first = desc->guest_addr & ~XEN_GRANT_BIT;
+	uint64_t pages = mem_xen_pages(desc->guest_addr, desc->size);
 	struct grant_region *g;
 
 	if (!mem_xen_check(desc, fd, error))
@@ -116,7 +121,8 @@ static bool grant_map(struct mem_region *r, int fd, GError **error)
 	r->priv = g;
 	if (g->fd < 0)
 		mem_xen_fail(desc, "cannot keep its fd", errno, error);
-	else if ((desc->xen_flags & MEM_XEN_NO_ADVANCE) || map_in_advance(r, error))
+	else if ((desc->xen_flags & MEM_XEN_NO_ADVANCE) || pages <= RING_PART_PAGES ||
+		pages > GRANT_MAP_PAGES || map_in_advance(r, error))
 		return true;
 	region_free(g);
 	return false;

@@ -23,8 +23,8 @@
 #include "memory/mem_grant_impl.h"
 
 /*
- * The most pages of a lot's direction that are copied: 16 KiB of data that begin anywhere in a page,
- * and a header.
+ * The most pages of a lot's direction that are copied: 16 KiB of data that begin anywhere in a
+ * page, and a header.
  */
 #define BOUNCE_PAGES 6u
 /* Segments of one copy; the kernel hands Xen 16 at a time. */

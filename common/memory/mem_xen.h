@@ -18,7 +18,7 @@
 
 /* Guest memory by frame number, mapped when it is first touched. */
 extern const struct mem_type mem_type_foreign;
-/* Grant references, mapped for the region's life or for each borrow. */
+/* Grant references, mapped for each borrow and each ring, or, of a pool, for the region's life. */
 extern const struct mem_type mem_type_grant;
 
 /* Of this process, all Xen regions together. From any thread. */
