@@ -14,6 +14,7 @@ struct backend *backend_new(
 	struct virtio_device *d = &b->device;
 
 	b->probe = options->probe;
+	b->xen = options->xen;
 	b->fd = -1;
 	b->channel = -1;
 	vu_msg_init(&b->request.in, 0);

@@ -14,6 +14,7 @@ typedef struct backend backend; /* for g_autoptr */
 
 struct backend_options {
 	bool probe; /* offer PROBE */
+	bool xen; /* offer XEN_MMAP */
 };
 
 /* Opens the device. */

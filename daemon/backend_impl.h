@@ -61,7 +61,7 @@ struct request {
 
 struct backend {
 	struct virtio_device device;
-	bool probe;
+	bool probe, xen;
 	struct guest_mem *mem;
 	struct ring *rings; /* device.num_queues of them */
 	struct log_limit refusals, visits;

@@ -20,6 +20,9 @@ uint64_t backend_protocol_features(const struct backend *b)
 	/* Offered without a configuration space it would be a bug, says PROBE's specification. */
 	if (b->device.config_size)
 		features |= VU_BIT(VU_F_CONFIG);
+	/* QEMU takes what it does not know, so only where it may be meant. */
+	if (b->xen)
+		features |= VU_BIT(VU_F_XEN_MMAP);
 	if (b->probe)
 		features |= VU_BIT(VU_F_PROBE);
 	return features;

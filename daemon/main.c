@@ -94,7 +94,8 @@ static bool run(const struct options *o, GError **error)
 	log_set_level(o->log_level);
 	guest_mem_catch_sigbus();
 	signal(SIGPIPE, SIG_IGN);
-	b = backend_new(&virtio_device_ops, &(struct backend_options){ .probe = o->probe }, error);
+	b = backend_new(&virtio_device_ops,
+		&(struct backend_options){ .probe = o->probe, .xen = o->xen }, error);
 	if (!b)
 		return false;
 	s = server_new(b, o->one_off);

@@ -4,9 +4,10 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <unistd.h>
 
 struct raw {
-	char *mode, *group, *probe, *log_level;
+	char *mode, *group, *probe, *xen, *log_level;
 };
 
 static bool has_argument(char **argv, const char *name)
@@ -58,6 +59,23 @@ static bool parse_probe(const char *text, bool *on, GError **error)
 		bad_value(error, "--probe", text, "neither on nor off");
 }
 
+/* Where guests of Xen can be served, these devices are. */
+static bool is_xen_host(void)
+{
+	return access("/dev/xen/privcmd", F_OK) == 0 || access("/dev/xen/gntdev", F_OK) == 0;
+}
+
+static bool parse_xen(const char *text, bool *on, GError **error)
+{
+	if (!text || g_str_equal(text, "auto")) {
+		*on = is_xen_host();
+		return true;
+	}
+	*on = g_str_equal(text, "on");
+	return *on || g_str_equal(text, "off") ||
+		bad_value(error, "--xen", text, "none of auto, on and off");
+}
+
 static bool parse_raw(struct options *o, const struct raw *raw, GError **error)
 {
 	if (raw->mode && !parse_mode(raw->mode, &o->socket_mode, error))
@@ -65,6 +83,8 @@ static bool parse_raw(struct options *o, const struct raw *raw, GError **error)
 	if (raw->group && !parse_group(raw->group, &o->socket_group, error))
 		return false;
 	if (raw->probe && !parse_probe(raw->probe, &o->probe, error))
+		return false;
+	if (!parse_xen(raw->xen, &o->xen, error))
 		return false;
 	if (raw->log_level && !log_parse_level(raw->log_level, &o->log_level))
 		return bad_value(error, "--log-level", raw->log_level,
@@ -88,6 +108,8 @@ static bool parse_context(struct options *o, struct raw *raw, const struct virti
 			"GROUP" },
 		{ "probe", 0, 0, G_OPTION_ARG_STRING, &raw->probe,
 			"Tell front-ends which device this is (default: on)", "on|off" },
+		{ "xen", 0, 0, G_OPTION_ARG_STRING, &raw->xen,
+			"Serve guests of Xen, too (default: auto, on a Xen host)", "auto|on|off" },
 		{ "log-level", 0, 0, G_OPTION_ARG_STRING, &raw->log_level,
 			"error, warning, info or debug (default: info)", "LEVEL" },
 		{ "print-capabilities", 0, 0, G_OPTION_ARG_NONE, &o->print_capabilities,
@@ -127,6 +149,7 @@ bool options_parse(struct options *o, const struct virtio_device_ops *ops, int a
 	g_free(raw.mode);
 	g_free(raw.group);
 	g_free(raw.probe);
+	g_free(raw.xen);
 	g_free(raw.log_level);
 	if (!ok)
 		return false;

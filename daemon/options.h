@@ -14,6 +14,7 @@ struct options {
 	mode_t socket_mode;
 	gid_t socket_group; /* (gid_t)-1: as created */
 	bool probe;
+	bool xen; /* offer what Xen guests need; with --xen=auto: if this is a Xen host */
 	enum log_level log_level;
 	bool print_capabilities, version;
 };

@@ -3,6 +3,7 @@
 #include "daemon/server.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <sys/timerfd.h>
 
@@ -11,6 +12,7 @@
 #include "base/service.h"
 #include "base/sock.h"
 #include "base/util.h"
+#include "memory/mem_xen.h"
 
 /* How long SIGTERM waits for requests that the host has not finished. */
 #define STOP_TIMEOUT_S 3
@@ -20,7 +22,7 @@ struct server {
 	GMainLoop *loop;
 	int fd; /* listens; -1: the one front-end was connected from the start */
 	struct loop_watch *listen_watch; /* NULL while the last connection is being closed */
-	struct loop_watch *terminate, *interrupt, *hangup, *timeout;
+	struct loop_watch *terminate, *interrupt, *hangup, *usr1, *timeout;
 	int timer; /* bounds the wait at the end; -1: not running */
 	bool one_off, stopping;
 	struct log_limit log_limit;
@@ -101,6 +103,18 @@ static void on_reload(void *opaque)
 	backend_reload(s->backend);
 }
 
+static void on_statistics(void *opaque)
+{
+	struct mem_xen_stats s;
+
+	mem_xen_get_stats(&s);
+	log_info(NULL,
+		"Xen memory: %" PRIu64 " pages mapped, at most %" PRIu64 "; in all %" PRIu64
+		" pages by %" PRIu64 " maps (%" PRIu64 " undone), %" PRIu64 " copies, %" PRIu64
+		" failures, %" PRIu64 " system calls",
+		s.live, s.high_water, s.pages, s.maps, s.unmaps, s.copies, s.failures, s.calls);
+}
+
 struct server *server_new(struct backend *b, bool one_off)
 {
 	struct server *s = g_new(struct server, 1);
@@ -115,6 +129,7 @@ struct server *server_new(struct backend *b, bool one_off)
 	s->terminate = loop_watch_signal(SIGTERM, on_stop, s);
 	s->interrupt = loop_watch_signal(SIGINT, on_stop, s);
 	s->hangup = loop_watch_signal(SIGHUP, on_reload, s);
+	s->usr1 = loop_watch_signal(SIGUSR1, on_statistics, s);
 	return s;
 }
 
@@ -140,6 +155,7 @@ void server_free(struct server *s)
 	loop_watch_free(s->terminate);
 	loop_watch_free(s->interrupt);
 	loop_watch_free(s->hangup);
+	loop_watch_free(s->usr1);
 	loop_watch_free(s->timeout);
 	fd_close(&s->timer);
 	fd_close(&s->fd);

@@ -44,7 +44,7 @@ void peer_setup_ring(struct peer *p, unsigned index, uint32_t base)
 {
 	assert_int_equal(peer_ack_state(p, VU_SET_VRING_NUM, index, RING_SIZE), 0);
 	assert_int_equal(peer_ack_state(p, VU_SET_VRING_BASE, index, base), 0);
-	assert_int_equal(peer_set_addr(p, index, MEM_UVA + ring_offset(index)), 0);
+	assert_int_equal(peer_set_addr(p, index, p->uva + ring_offset(index)), 0);
 	assert_int_equal(peer_ack_fd(p, VU_SET_VRING_CALL, index, p->call[index]), 0);
 	assert_int_equal(peer_ack_fd(p, VU_SET_VRING_ERR, index, p->err[index]), 0);
 	assert_int_equal(peer_ack_fd(p, VU_SET_VRING_KICK, index, p->kick[index]), 0);
@@ -71,7 +71,7 @@ void driver_submit(struct peer *p, unsigned index)
 	struct vring_desc *desc = (void *)(p->mem + ring);
 	struct vring_avail *avail = (void *)(p->mem + ring + AVAIL);
 	uint16_t slot = p->avail[index] % RING_SIZE, head = slot * 2 % RING_SIZE;
-	uint64_t buffer = MEM_GPA + ring + BUFFERS + slot * 16;
+	uint64_t buffer = p->gpa + ring + BUFFERS + slot * 16;
 
 	desc[head] = (struct vring_desc){ buffer, 8, VRING_DESC_F_NEXT, head + 1 };
 	desc[head + 1] = (struct vring_desc){ buffer + 8, 8, VRING_DESC_F_WRITE, 0 };

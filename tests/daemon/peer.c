@@ -103,6 +103,8 @@ int peer_setup(void **state)
 	toy = (struct toy){ 0 };
 	p->backend = backend_new(&toy_ops, &options, NULL);
 	assert_non_null(p->backend);
+	p->gpa = MEM_GPA;
+	p->uva = MEM_UVA;
 	p->memfd = memfd_create("guest", MFD_CLOEXEC);
 	assert_int_equal(ftruncate(p->memfd, MEM_SIZE), 0);
 	p->mem = mmap(NULL, MEM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, p->memfd, 0);

@@ -58,6 +58,7 @@ struct peer {
 	unsigned closed; /* times that the back-end became idle */
 	int memfd;
 	uint8_t *mem;
+	uint64_t gpa, uva; /* where it is for the guest, and in messages */
 	int kick[TOY_QUEUES], call[TOY_QUEUES], err[TOY_QUEUES];
 	int channel; /* our end of the back-end channel; -1 */
 	uint16_t avail[TOY_QUEUES]; /* the driver's next available index */

@@ -184,6 +184,7 @@ static void test_bad_options(void **state)
 		{ { path_option, "--socket-group=no-such-group" }, "no-such-group" },
 		{ { path_option, "--log-level=loud" }, "--log-level=loud" },
 		{ { path_option, "--probe=maybe" }, "--probe=maybe" },
+		{ { path_option, "--xen=perhaps" }, "--xen=perhaps" },
 		{ { "--socket-path=/nowhere/at/all", NULL }, "/nowhere/at/all" },
 	};
 
@@ -224,6 +225,42 @@ static void test_one_after_the_other(void **state)
 	assert_ends(&c, 0, "busy: another front-end was turned away");
 	close(second);
 	assert_int_equal(access(path, F_OK), -1);
+}
+
+/* Where no device of Xen's is, auto means off. */
+static void test_xen(void **state)
+{
+	const struct vu_header ask = { VU_GET_PROTOCOL_FEATURES, VU_VERSION, 0 };
+	bool xen_host =
+		access("/dev/xen/privcmd", F_OK) == 0 || access("/dev/xen/gntdev", F_OK) == 0;
+	const struct {
+		const char *option;
+		bool offered;
+	} cases[] = {
+		{ "--xen=on", true },
+		{ "--xen=off", false },
+		{ "--xen=auto", xen_host },
+		{ NULL, xen_host },
+	};
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+		struct child c = START(-1, NULL, path_option, cases[i].option);
+		uint8_t reply[sizeof(ask) + sizeof(uint64_t)];
+		uint64_t features;
+		int fd = dial();
+
+		assert_int_equal(send(fd, &ask, sizeof(ask), MSG_NOSIGNAL), sizeof(ask));
+		assert_int_equal(recv(fd, reply, sizeof(reply), MSG_WAITALL), sizeof(reply));
+		memcpy(&features, reply + sizeof(ask), sizeof(features));
+		assert_int_equal(features >> VU_F_XEN_MMAP & 1, cases[i].offered);
+		/* What it has mapped is asked for, and no reason to end. */
+		assert_int_equal(kill(c.pid, SIGUSR1), 0);
+		assert_true(is_served(fd));
+		assert_true(is_served(fd));
+		assert_int_equal(kill(c.pid, SIGTERM), 0);
+		assert_ends(&c, 0, "Xen memory: 0 pages mapped");
+		close(fd);
+	}
 }
 
 static void test_socket_file(void **state)
@@ -315,6 +352,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_prints, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_options, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_one_after_the_other, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_xen, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_socket_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_inherited, setup, teardown),
 	};
