@@ -23,10 +23,10 @@
 #include "memory/mem_grant_impl.h"
 
 /*
- * The most pages of a lot's direction that are copied: 64 KiB of data that begin anywhere in a page,
- * and a header. To borrow and give back a read of so many took 230 µs by copying and 890 by mapping,
- * of 4 data pages 110 and 690 (Xen 4.20 on an emulated arm64, the best of a dozen each): copying
- * wins beyond that, too, but costs the processor's cache, and us a buffer.
+ * The most pages of a lot's direction that are copied: 64 KiB of data that begin anywhere in a
+ * page, and a header. To borrow and give back a read of so many took 230 us by copying and 890 by
+ * mapping, of 4 data pages 110 and 690 (Xen 4.20 on an emulated arm64, the best of a dozen each):
+ * copying wins beyond that, too, but costs the processor's cache, and us a buffer.
  */
 #define BOUNCE_PAGES 18u
 /* Segments of one copy; the kernel hands Xen 16 at a time. */
