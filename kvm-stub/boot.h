@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Puts a kernel, and what tells it of the machine, into guest RAM. Nothing of KVM here. */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "kvm-stub/ram.h"
+#include "kvm-stub/vm.h"
+
+struct boot_config {
+	const char *kernel; /* path: bzImage or vmlinux with a PVH note (x86), Image (arm64) */
+	const char *initrd; /* path, or NULL */
+	const char *append; /* the command line, or NULL: the console alone */
+	bool selftest; /* instead of a kernel: the built-in bare-metal guest */
+	unsigned cpus;
+	unsigned n_slots; /* virtio-mmio devices, in the slots 0 to n_slots - 1 */
+	unsigned gic_version;
+};
+
+/*
+ * Loads all into r, which is zero, and says where to start. Files are hostile: a header that
+ * does not fit the file or RAM is an error that names the file, the field and its value.
+ */
+bool boot_load(const struct ram *r, const struct boot_config *config, struct vm_entry *entry,
+	GError **error);

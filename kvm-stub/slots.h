@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The machine's virtio-mmio slots: vmm_devs on the bus, vmm_ops on the VM. */
+#pragma once
+
+#include <glib.h>
+
+#include "kvm-stub/bus.h"
+#include "kvm-stub/ram.h"
+#include "kvm-stub/spec.h"
+#include "kvm-stub/vm.h"
+
+struct slots;
+typedef struct slots slots; /* for g_autoptr */
+
+/*
+ * For each spec, in order: finds and starts its back-end or dials its socket, makes the device,
+ * waits for its probe. folders as for discovery_find().
+ */
+struct slots *slots_new(struct dev_spec *const *specs, unsigned n, const char *const *folders,
+	struct vm *vm, struct bus *bus, const struct ram *ram, GError **error);
+/* Ends devices, then the back-ends that were started. The vCPUs have stopped. */
+void slots_free(struct slots *s);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(slots, slots_free)
+/* A reboot: every device as after power-on. The vCPUs have stopped. */
+void slots_reset(struct slots *s);

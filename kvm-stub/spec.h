@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A device as --device says it: "socket=PATH,…" or "type=NAME,key=value,…". */
+#pragma once
+
+#include <glib.h>
+#include <stdint.h>
+
+#include "vhost-user/vu_front.h"
+
+typedef struct dev_spec dev_spec; /* for g_autoptr */
+struct dev_spec {
+	char *text; /* as given, for messages */
+	char *socket; /* dial this; or NULL and: */
+	char *type; /* find the back-end by its discovery file, start it */
+	GPtrArray *options; /* "--key=value" for that back-end, owned strings */
+	/* fallback-type=, config-size=, queues=, probe=auto|force|off */
+	struct vu_front_options front;
+	uint32_t queue_size; /* queue-size=; 0: default */
+};
+
+/* NULL, with an error that names the key and the value. A comma in a value is written twice. */
+struct dev_spec *dev_spec_parse(const char *text, GError **error);
+void dev_spec_free(struct dev_spec *s);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(dev_spec, dev_spec_free)

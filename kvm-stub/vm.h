@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A KVM virtual machine: memory, interrupt controller, vCPUs and their threads, eventfds. Only
+ * vm*.c know <linux/kvm.h>.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "kvm-stub/bus.h"
+#include "kvm-stub/ram.h"
+
+#define VM_ERROR vm_error_quark()
+GQuark vm_error_quark(void);
+enum vm_error {
+	VM_ERROR_NO_KVM, /* no /dev/kvm, or no access to it: the message says what to do */
+	VM_ERROR_FAILED,
+};
+
+/* Where the first vCPU starts (boot.h fills it); the others wait for its INIT-SIPI or PSCI call. */
+enum vm_entry_mode {
+	VM_ENTRY_X86_64, /* long mode, flat, identity-mapped: the 64-bit boot protocol */
+	VM_ENTRY_X86_32, /* protected mode, flat, paging off: PVH, and bare metal */
+	VM_ENTRY_ARM64,
+};
+
+struct vm_entry {
+	enum vm_entry_mode mode;
+	uint64_t pc;
+	uint64_t arg; /* rsi: boot_params; ebx: start info; x0: device tree */
+	uint64_t stack; /* 0: none */
+	uint64_t page_table; /* X86_64: cr3 */
+	uint64_t gdt; /* x86: where boot.c has put the table that the selectors 0x10, 0x18 index */
+};
+
+/* Why the machine stopped. */
+enum vm_end {
+	VM_END_POWER_OFF,
+	VM_END_RESET,
+	VM_END_CRASH, /* triple fault, panic, an exit that KVM cannot explain */
+	VM_END_STOPPED, /* vm_stop() */
+};
+
+struct vm_config {
+	unsigned cpus;
+	const struct ram *ram; /* outlives the VM */
+	struct bus *bus; /* likewise */
+};
+
+struct vm;
+typedef struct vm vm; /* for g_autoptr */
+
+/* Opens KVM, makes VM, interrupt controller and vCPUs; nothing runs yet. */
+struct vm *vm_new(const struct vm_config *config, GError **error);
+/* The vCPU threads have ended (vm_wait()). NULL is nothing. */
+void vm_free(struct vm *vm);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(vm, vm_free)
+
+/* arm64: 2 or 3, for the device tree; x86: 0. */
+unsigned vm_gic_version(const struct vm *vm);
+
+/* Sets all vCPUs to their start and lets them run, each on a thread of its own. */
+bool vm_start(struct vm *vm, const struct vm_entry *entry, GError **error);
+/*
+ * An fd that becomes readable when the machine has ended by itself or by vm_stop() and all vCPU
+ * threads are on their way out; then vm_wait() joins them and says why. vm_start() may follow:
+ * a reboot.
+ */
+int vm_end_fd(const struct vm *vm);
+enum vm_end vm_wait(struct vm *vm);
+/* Asks the vCPUs to end, for this reason; the first reason counts. Any thread, also a vCPU's. */
+void vm_stop(struct vm *vm, enum vm_end reason);
+
+/* An edge on (x86: IOAPIC input, arm64: SPI) irq. Any thread. */
+void vm_pulse_irq(struct vm *vm, unsigned irq);
+/* A level-triggered line, for the serial port. Any thread. */
+void vm_set_irq(struct vm *vm, unsigned irq, bool level);
+/* See vmm_ops; false: this KVM cannot. */
+bool vm_irqfd(struct vm *vm, unsigned irq, int fd, bool assign);
+bool vm_ioeventfd(struct vm *vm, uint64_t addr, uint32_t value, int fd, bool assign);
+
+struct vm_counters {
+	uint64_t mmio_exits, port_exits;
+};
+void vm_counters(const struct vm *vm, struct vm_counters *counters);
