@@ -16,7 +16,7 @@ struct serial_ops {
 	/* The interrupt line. */
 	void (*interrupt)(void *opaque, bool level);
 	/* The receive FIFO has room again. */
-	void (*input_ready)(void *opaque);
+	void (*receive_ready)(void *opaque);
 };
 
 struct serial;
@@ -31,4 +31,4 @@ void serial_reset(struct serial *s);
 bool serial_access(
 	void *opaque, uint64_t offset, unsigned size, bool write, uint64_t *value, void *token);
 /* Bytes for the guest; returns how many fit into the receive FIFO. */
-size_t serial_input(struct serial *s, const void *bytes, size_t len);
+size_t serial_receive(struct serial *s, const void *bytes, size_t len);

@@ -12,12 +12,21 @@
 struct slots;
 typedef struct slots slots; /* for g_autoptr */
 
+struct slots_config {
+	struct dev_spec *const *specs; /* one for each slot, from 0 on */
+	unsigned n_specs;
+	const char *const *folders; /* as for discovery_find() */
+	unsigned wait_ms; /* for a back-end to be there and to answer its probe */
+	struct vm *vm; /* these three outlive the slots */
+	struct bus *bus;
+	const struct ram *ram;
+};
+
 /*
  * For each spec, in order: finds and starts its back-end or dials its socket, makes the device,
- * waits for its probe. folders as for discovery_find().
+ * waits for its probe. The strings of config need not outlive the call.
  */
-struct slots *slots_new(struct dev_spec *const *specs, unsigned n, const char *const *folders,
-	struct vm *vm, struct bus *bus, const struct ram *ram, GError **error);
+struct slots *slots_new(const struct slots_config *config, GError **error);
 /* Ends devices, then the back-ends that were started. The vCPUs have stopped. */
 void slots_free(struct slots *s);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(slots, slots_free)

@@ -47,8 +47,10 @@ NO_DEVICES = ('common/mmio', 'common/vmm', 'xen', 'kvm-stub')
 DEVICE_WORDS = frozenset(
     'blk block disk rng entropy net nic console input keyboard gpio i2c vsock sound snd scsi '
     'balloon crypto gpu pmem rpmb video camera bluetooth wifi'.split())
-# Not devices of virtio: libxl's node of that name, the kernel's parameter, a signal mask.
-NOT_DEVICES = re.compile(r'\bvirtio_disk\b|\bconsole=|\bSIG_(UN)?BLOCK\b')
+# Not devices of virtio: libxl's node of that name, the kernel's parameter and the option (as said,
+# and in its GOptionEntry), a signal mask.
+NOT_DEVICES = re.compile(
+    r'\bvirtio_disk\b|\bconsole=|(?<=\{ )"console",|\bSIG_(UN)?BLOCK\b')
 # In a comment such words are English, unless they are said of virtio.
 DEVICE_IN_COMMENT = re.compile(
     r'\b(?:virtiod?|vhost-user)[-_ /](?:%s)\b' % '|'.join(sorted(DEVICE_WORDS)), re.I)

@@ -50,6 +50,7 @@ TREE = {
     'daemon/devices/bar/bar.h': TOP,
     'xen/main.c': TOP + '#include "vmm/vmm_dev.h"\n#include "xs.h"\n'
                         'static const char *dir = "backend/virtio_disk", *arg = "console=hvc0";\n'
+                        'static const GOptionEntry option = { "console", 0 };\n'
                         'int f(void)\n{\n\treturn SIG_BLOCK;\n}\n',
     'xen/xs.h': TOP,
     'kvm-stub/main.c': TOP + '#include "vmm/vmm_dev.h"\n',
