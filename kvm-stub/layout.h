@@ -9,6 +9,7 @@
  * virtio_irq().
  */
 #define VIRTIO_STRIDE 0x1000u
+#define RESULT_FAILED 1u
 
 #if defined(__x86_64__)
 
@@ -30,6 +31,10 @@
 /* The fields of SLEEP_CONTROL_REG: SLP_EN, and the type that \_S5 names. */
 #define SLEEP_ENABLE 0x20u
 #define SLEEP_TYPE_S5 5u
+/* The built-in guest writes RESULT_FAILED here before it powers off if anything was not right. */
+#define RESULT_PORT 0x604u
+/* The ACPI device QEMU0001 (one port): a guest's kernel says that it has panicked. */
+#define PANIC_PORT 0x505u
 /* KVM on Intel wants four pages that the guest does not use. */
 #define KVM_TSS_ADDR UINT64_C(0xfffbd000)
 
@@ -47,6 +52,9 @@
 #define GIC_REDIST_STRIDE UINT64_C(0x20000)
 #define SERIAL_BASE UINT64_C(0x09000000)
 #define SERIAL_SIZE UINT64_C(0x1000)
+/* The built-in guest writes RESULT_FAILED here before it powers off if anything was not right. */
+#define RESULT_ADDR UINT64_C(0x09010000)
+#define RESULT_SIZE UINT64_C(0x1000)
 /* Shared peripheral interrupts (SPI n is GIC interrupt 32 + n). */
 #define SERIAL_IRQ 1u
 #define VIRTIO_BASE UINT64_C(0x0a000000)

@@ -54,6 +54,8 @@ TREE = {
                         'int f(void)\n{\n\treturn SIG_BLOCK;\n}\n',
     'xen/xs.h': TOP,
     'kvm-stub/main.c': TOP + '#include "vmm/vmm_dev.h"\n',
+    'kvm-stub/guest/blk.c': TOP + '#include <linux/virtio_blk.h>\n'
+                                  'int blk_read(void)\n{\n\treturn VIRTIO_ID_BLOCK;\n}\n',
     'tools/main.c': TOP + '#include "driver/driver_ring.h"\n',
     'tests/corpus/seed': 'bytes\n',
 }
@@ -199,6 +201,7 @@ class CheckLayers(unittest.TestCase):
                          '/* what virtiod-rng offers */', '/* VIRTIO_ID_NET */'):
                 with self.subTest(path=path, more=more):
                     self.assert_fault(path, more + '\n')
+        self.assert_fault('kvm-stub/guest/blk.c', '#include "ring/vq.h"\n', 'common/ring/vq.h')
         self.assert_fault('common/ring/vq.c', 'int x = VIRTIO_ID_NET;\n', 'VIRTIO_ID_NET')
         self.assert_fault('common/ring/vq.c', '#include <linux/virtio_blk.h>\n', 'virtio_blk.h')
 

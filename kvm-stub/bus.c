@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The ranges of the machine's devices, and vCPUs that wait for one of them. */
+#include "kvm-stub/bus.h"
+
+#include <inttypes.h>
+
+struct range {
+	enum bus_space space;
+	uint64_t base, size;
+	bus_access_fn access;
+	void *opaque;
+};
+
+struct bus {
+	GArray *range; /* of struct range */
+};
+
+/*
+ * The token is the bus_wait itself: a vCPU has one access at a time. One that was cancelled while
+ * its access was out is of no use any more: the completion still to come would be taken for
+ * another access.
+ */
+struct bus_wait {
+	GMutex lock;
+	GCond changed;
+	bool done, cancelled;
+	uint64_t value;
+};
+
+struct bus *bus_new(void)
+{
+	struct bus *b = g_new0(struct bus, 1);
+
+	b->range = g_array_new(FALSE, FALSE, sizeof(struct range));
+	return b;
+}
+
+void bus_free(struct bus *b)
+{
+	g_array_unref(b->range);
+	g_free(b);
+}
+
+static const char *space_name(enum bus_space space)
+{
+	return space == BUS_PORT ? "port" : "address";
+}
+
+bool bus_add(struct bus *b, enum bus_space space, uint64_t base, uint64_t size,
+	bus_access_fn access, void *opaque, GError **error)
+{
+	const struct range added = { space, base, size, access, opaque };
+
+	if (size == 0 || size - 1 > UINT64_MAX - base) {
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+			"%s 0x%" PRIx64 ": a device cannot have 0x%" PRIx64 " from there",
+			space_name(space), base, size);
+		return false;
+	}
+	for (guint i = 0; i < b->range->len; i++) {
+		const struct range *r = &g_array_index(b->range, struct range, i);
+
+		if (r->space == space && base <= r->base + (r->size - 1) &&
+			r->base <= base + (size - 1)) {
+			g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_EXIST,
+				"%s 0x%" PRIx64 " belongs to another device of the machine",
+				space_name(space), MAX(base, r->base));
+			return false;
+		}
+	}
+	g_array_append_val(b->range, added);
+	return true;
+}
+
+static const struct range *find(const struct bus *b, enum bus_space space, uint64_t addr)
+{
+	for (guint i = 0; i < b->range->len; i++) {
+		const struct range *r = &g_array_index(b->range, struct range, i);
+
+		if (r->space == space && addr >= r->base && addr - r->base < r->size)
+			return r;
+	}
+	return NULL;
+}
+
+struct bus_wait *bus_wait_new(void)
+{
+	struct bus_wait *w = g_new0(struct bus_wait, 1);
+
+	g_mutex_init(&w->lock);
+	g_cond_init(&w->changed);
+	return w;
+}
+
+void bus_wait_free(struct bus_wait *w)
+{
+	g_mutex_clear(&w->lock);
+	g_cond_clear(&w->changed);
+	g_free(w);
+}
+
+bool bus_access(struct bus *b, struct bus_wait *w, enum bus_space space, uint64_t addr,
+	unsigned size, bool write, uint64_t *value)
+{
+	const struct range *r = find(b, space, addr);
+	bool done;
+
+	if (!r) {
+		if (!write)
+			*value = UINT64_MAX;
+		return true;
+	}
+	/* Nobody else has the token before the call, so the lock is not needed here. */
+	w->done = false;
+	if (r->access(r->opaque, addr - r->base, size, write, value, w))
+		return true;
+	g_mutex_lock(&w->lock);
+	while (!w->done && !w->cancelled)
+		g_cond_wait(&w->changed, &w->lock);
+	done = w->done;
+	if (done && !write)
+		*value = w->value;
+	g_mutex_unlock(&w->lock);
+	return done;
+}
+
+void bus_access_complete(void *token, uint64_t value)
+{
+	struct bus_wait *w = token;
+
+	g_mutex_lock(&w->lock);
+	w->value = value;
+	w->done = true;
+	g_cond_signal(&w->changed);
+	g_mutex_unlock(&w->lock);
+}
+
+void bus_wait_cancel(struct bus_wait *w)
+{
+	g_mutex_lock(&w->lock);
+	w->cancelled = true;
+	g_cond_signal(&w->changed);
+	g_mutex_unlock(&w->lock);
+}

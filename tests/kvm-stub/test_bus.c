@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The bus: who gets an access, and a vCPU that waits. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "kvm-stub/bus.h"
+
+/* A device that notes what it is asked, and answers now, or later by its own thread. */
+struct toy {
+	uint64_t offset, value;
+	unsigned size, asked;
+	bool write, later;
+	void *token;
+};
+
+static bool toy_access(
+	void *opaque, uint64_t offset, unsigned size, bool write, uint64_t *value, void *token)
+{
+	struct toy *t = opaque;
+
+	t->asked++;
+	t->offset = offset;
+	t->size = size;
+	t->write = write;
+	__atomic_store_n(&t->token, token, __ATOMIC_RELEASE);
+	if (write)
+		t->value = *value;
+	else if (!t->later)
+		*value = t->value;
+	return !t->later;
+}
+
+struct world {
+	struct bus *bus;
+	struct bus_wait *wait;
+	struct toy toy;
+};
+
+static int setup(void **state)
+{
+	struct world *w = g_new0(struct world, 1);
+
+	w->bus = bus_new();
+	w->wait = bus_wait_new();
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	bus_wait_free(w->wait);
+	bus_free(w->bus);
+	g_free(w);
+	return 0;
+}
+
+static void test_look_up(void **state)
+{
+	struct world *w = *state;
+	GError *error = NULL;
+	struct toy other = { .value = 7 };
+	uint64_t value = 0;
+
+	assert_true(bus_add(w->bus, BUS_MMIO, 0x1000, 0x100, toy_access, &w->toy, &error));
+	assert_true(bus_add(w->bus, BUS_MMIO, 0x1100, 0x100, toy_access, &other, &error));
+	assert_true(bus_access(w->bus, w->wait, BUS_MMIO, 0x1100, 4, false, &value));
+	assert_int_equal(value, 7);
+	assert_int_equal(w->toy.asked, 0);
+	assert_int_equal(other.offset, 0);
+	value = 0x1234;
+	assert_true(bus_access(w->bus, w->wait, BUS_MMIO, 0x10ff, 2, true, &value));
+	assert_int_equal(w->toy.offset, 0xff);
+	assert_int_equal(w->toy.size, 2);
+	assert_int_equal(w->toy.value, 0x1234);
+	assert_true(w->toy.write);
+	assert_int_equal(other.asked, 1);
+}
+
+static void test_nobody(void **state)
+{
+	struct world *w = *state;
+	GError *error = NULL;
+	uint64_t value = 5;
+
+	assert_true(bus_add(w->bus, BUS_PORT, 0x60, 2, toy_access, &w->toy, &error));
+	assert_true(bus_access(w->bus, w->wait, BUS_PORT, 0x5f, 1, false, &value));
+	assert_true(value == UINT64_MAX);
+	value = 5;
+	assert_true(bus_access(w->bus, w->wait, BUS_PORT, 0x62, 1, false, &value));
+	assert_true(value == UINT64_MAX);
+	/* The same number in the other space is another place. */
+	assert_true(bus_access(w->bus, w->wait, BUS_MMIO, 0x60, 1, true, &value));
+	assert_int_equal(w->toy.asked, 0);
+	assert_true(bus_access(w->bus, w->wait, BUS_PORT, 0x61, 1, false, &value));
+	assert_int_equal(w->toy.asked, 1);
+	assert_int_equal(w->toy.offset, 1);
+}
+
+static void test_overlaps(void **state)
+{
+	static const struct {
+		uint64_t base, size;
+		bool ok;
+	} cases[] = {
+		{ 0x2000, 0x1000, true },
+		{ 0x2fff, 1, false },
+		{ 0x2000, 1, false },
+		{ 0x1fff, 2, false },
+		{ 0x1000, 0x4000, false },
+		{ 0x3000, 0x1000, true },
+		{ 0x1000, 0x1000, true },
+		{ 0x5000, 0, false },
+		{ UINT64_MAX, 2, false },
+		{ 0x5000, UINT64_MAX, false },
+		{ UINT64_MAX - 0xfff, 0x1000, true },
+		{ UINT64_MAX, 1, false },
+	};
+	struct world *w = *state;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autoptr(GError) error = NULL;
+
+		assert_int_equal(bus_add(w->bus, BUS_MMIO, cases[i].base, cases[i].size, toy_access,
+					 &w->toy, &error),
+			cases[i].ok);
+		assert_int_equal(error == NULL, cases[i].ok);
+	}
+	assert_true(bus_add(w->bus, BUS_PORT, 0x2000, 0x1000, toy_access, &w->toy, NULL));
+}
+
+/* Completes the toy's access as soon as it has come. */
+static void *answer(void *opaque)
+{
+	struct toy *t = opaque;
+	void *token;
+
+	while (!(token = __atomic_load_n(&t->token, __ATOMIC_ACQUIRE)))
+		g_usleep(100);
+	bus_access_complete(token, 99);
+	return NULL;
+}
+
+static void test_later(void **state)
+{
+	struct world *w = *state;
+	uint64_t value = 0;
+
+	w->toy.later = true;
+	assert_true(bus_add(w->bus, BUS_MMIO, 0, 8, toy_access, &w->toy, NULL));
+	for (unsigned i = 1; i <= 3; i++) {
+		GThread *t = g_thread_new("answer", answer, &w->toy);
+
+		value = 0;
+		assert_true(bus_access(w->bus, w->wait, BUS_MMIO, 4, 4, false, &value));
+		assert_int_equal(value, 99);
+		assert_int_equal(w->toy.asked, i);
+		g_thread_join(t);
+		w->toy.token = NULL;
+	}
+	/* A write's value is the guest's. */
+	GThread *t = g_thread_new("answer", answer, &w->toy);
+
+	value = 3;
+	assert_true(bus_access(w->bus, w->wait, BUS_MMIO, 4, 4, true, &value));
+	assert_int_equal(value, 3);
+	g_thread_join(t);
+}
+
+/* The completion comes before the access has returned. */
+static bool hasty_access(
+	void *opaque, uint64_t offset, unsigned size, bool write, uint64_t *value, void *token)
+{
+	bus_access_complete(token, offset);
+	return false;
+}
+
+static void test_hasty(void **state)
+{
+	struct world *w = *state;
+	uint64_t value = 0;
+
+	assert_true(bus_add(w->bus, BUS_MMIO, 0, 8, hasty_access, NULL, NULL));
+	assert_true(bus_access(w->bus, w->wait, BUS_MMIO, 6, 1, false, &value));
+	assert_int_equal(value, 6);
+}
+
+static void *cancel(void *opaque)
+{
+	struct world *w = opaque;
+
+	while (!__atomic_load_n(&w->toy.token, __ATOMIC_ACQUIRE))
+		g_usleep(100);
+	bus_wait_cancel(w->wait);
+	return NULL;
+}
+
+static void test_cancel(void **state)
+{
+	struct world *w = *state;
+	uint64_t value = 0;
+	GThread *t;
+
+	w->toy.later = true;
+	assert_true(bus_add(w->bus, BUS_MMIO, 0, 8, toy_access, &w->toy, NULL));
+	t = g_thread_new("cancel", cancel, w);
+	assert_false(bus_access(w->bus, w->wait, BUS_MMIO, 0, 4, false, &value));
+	g_thread_join(t);
+	/* Behind our back, as the header says, and then for good. */
+	bus_access_complete(w->toy.token, 1);
+	assert_false(bus_access(w->bus, w->wait, BUS_MMIO, 0, 4, false, &value));
+	assert_int_equal(value, 0);
+	/* What need not wait still works. */
+	w->toy.later = false;
+	w->toy.value = 8;
+	assert_true(bus_access(w->bus, w->wait, BUS_MMIO, 0, 4, false, &value));
+	assert_int_equal(value, 8);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_look_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_nobody, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_overlaps, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_later, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_hasty, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("bus", tests, NULL, NULL);
+}
