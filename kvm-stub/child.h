@@ -9,12 +9,15 @@ struct child;
 typedef struct child child; /* for g_autoptr */
 
 /*
- * Starts binary with options and --fd=N. *fd receives our end, the caller's. Its standard error is
- * passed on line by line, under its name, and the last lines are kept.
+ * Starts binary with options and --fd=N. *fd receives our end, the caller's. What it writes is
+ * passed on line by line by the main loop, under its name, and the last lines are kept. It is told
+ * to end if the calling thread ends without child_free().
  */
 struct child *child_start(const char *binary, const char *const *options, int *fd, GError **error);
+/* Has it ended, or does it within timeout_ms? Then the error says how, and what it said last. */
+bool child_failed(struct child *c, unsigned timeout_ms, GError **error);
+/* SIGTERM, and does not wait: for several at a time. */
+void child_stop(struct child *c);
 /* SIGTERM, after two seconds SIGKILL; waits. NULL is nothing. */
 void child_free(struct child *c);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(child, child_free)
-/* Has it ended? Then the error names the binary, its status, and what it said last. */
-bool child_failed(struct child *c, GError **error);

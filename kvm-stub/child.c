@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See child.h. */
+#include "kvm-stub/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/sock.h"
+#include "base/util.h"
+
+#define MAX_LINE 1024
+#define KEPT_LINES 4
+#define TERM_MS 2000
+#define STEP_MS 10
+#define PIECE_BYTES 4096
+#define LAST_PIECES 16 /* what a pipe holds */
+/* Where its socket is for the child. */
+#define SOCKET_FD 3
+
+struct child {
+	char *binary, *name; /* name: the path's last part, for messages */
+	GPid pid;
+	bool ended; /* and waited for: no process has this pid any more */
+	int status;
+	int output; /* its standard output and error; -1: at its end */
+	struct loop_watch *watch;
+	GString *line; /* begun, not ended */
+	GQueue kept; /* the last lines */
+};
+
+static void end_line(struct child *c)
+{
+	const char *line = c->line->str;
+	size_t len = strlen(c->name);
+
+	/* Programs say their names themselves. */
+	if (strncmp(line, c->name, len) == 0 && strncmp(line + len, ": ", 2) == 0)
+		line += len + 2;
+	if (*line) {
+		log_info(c->name, "%s", line);
+		g_queue_push_tail(&c->kept, g_strdup(line));
+	}
+	if (c->kept.length > KEPT_LINES)
+		g_free(g_queue_pop_head(&c->kept));
+	g_string_truncate(c->line, 0);
+}
+
+static void close_output(struct child *c)
+{
+	g_clear_pointer(&c->watch, loop_watch_free);
+	fd_close(&c->output);
+	end_line(c);
+}
+
+/* Passes on what is there, one piece at a time: a fast writer does not keep us here. */
+static void drain(struct child *c)
+{
+	char buf[PIECE_BYTES];
+	ssize_t n;
+
+	if (c->output < 0)
+		return;
+	n = read(c->output, buf, sizeof(buf));
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		close_output(c);
+	for (ssize_t i = 0; i < n; i++) {
+		if (buf[i] != '\n')
+			g_string_append_c(c->line, buf[i]);
+		if (buf[i] == '\n' || c->line->len == MAX_LINE)
+			end_line(c);
+	}
+}
+
+static bool reap(struct child *c)
+{
+	pid_t pid;
+
+	if (c->ended)
+		return true;
+	do
+		pid = waitpid(c->pid, &c->status, WNOHANG);
+	while (pid < 0 && errno == EINTR);
+	c->ended = pid != 0;
+	return c->ended;
+}
+
+static char *describe_end(const struct child *c)
+{
+	if (WIFSIGNALED(c->status))
+		return g_strdup_printf("was ended by signal %d (%s)", WTERMSIG(c->status),
+			strsignal(WTERMSIG(c->status)));
+	return g_strdup_printf("ended with status %d", WEXITSTATUS(c->status));
+}
+
+static void on_output(void *opaque, uint32_t revents)
+{
+	struct child *c = opaque;
+	g_autofree char *end = NULL;
+
+	drain(c);
+	if (c->output >= 0 || !reap(c))
+		return;
+	end = describe_end(c);
+	log_warning(c->name, "%s", end);
+}
+
+/* In the new process, before exec: nothing but async-signal-safe calls. */
+static void set_up_process(void *opaque)
+{
+	const pid_t *parent = opaque;
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* A ^C at the terminal is ours to deal with: the back-end must serve until the guest is done. */
+	setpgid(0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	/* It may have died before that. */
+	if (getppid() != *parent)
+		_exit(EXIT_FAILURE);
+}
+
+static bool spawn(struct child *c, const char *const *options, int fd, int output, GError **error)
+{
+	g_autoptr(GPtrArray) argv = g_ptr_array_new();
+	pid_t self = getpid();
+
+	g_ptr_array_add(argv, c->binary);
+	for (; *options; options++)
+		g_ptr_array_add(argv, (char *)*options);
+	g_ptr_array_add(argv, (char *)"--fd=" G_STRINGIFY(SOCKET_FD));
+	g_ptr_array_add(argv, NULL);
+	/* Its standard input is /dev/null; it inherits no fd but these. */
+	return g_spawn_async_with_pipes_and_fds(NULL, (const char *const *)argv->pdata, NULL,
+		G_SPAWN_DO_NOT_REAP_CHILD, set_up_process, &self, -1, output, output, &fd,
+		&(int){ SOCKET_FD }, 1, &c->pid, NULL, NULL, NULL, error);
+}
+
+static struct child *child_new(const char *binary)
+{
+	struct child *c = g_new0(struct child, 1);
+
+	c->binary = g_strdup(binary);
+	c->name = g_path_get_basename(binary);
+	c->output = -1;
+	c->line = g_string_new(NULL);
+	g_queue_init(&c->kept);
+	c->ended = true; /* not begun */
+	return c;
+}
+
+struct child *child_start(const char *binary, const char *const *options, int *fd, GError **error)
+{
+	g_autoptr(child) c = child_new(binary);
+	int sockets[2] = { -1, -1 }, pipe[2] = { -1, -1 };
+	bool have_fds = sock_pair(sockets) && pipe2(pipe, O_CLOEXEC) == 0;
+	autofd ours = sockets[0], theirs = sockets[1], output = pipe[1];
+
+	c->output = pipe[0];
+	if (!have_fds) {
+		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
+			"%s: cannot make its fds: %s", binary, g_strerror(errno));
+		return NULL;
+	}
+	if (!spawn(c, options, theirs, output, error)) {
+		g_prefix_error(error, "%s: ", binary);
+		return NULL;
+	}
+	c->ended = false;
+	fcntl(c->output, F_SETFL, O_NONBLOCK);
+	c->watch = loop_watch_fd(c->output, EPOLLIN, on_output, c);
+	log_debug(c->name, "started, process %d", (int)c->pid);
+	*fd = fd_steal(&ours);
+	return g_steal_pointer(&c);
+}
+
+/* Waits for its end and passes on what it says; false: it lives on. */
+static bool wait_for_end(struct child *c, unsigned timeout_ms)
+{
+	int64_t end = g_get_monotonic_time() + timeout_ms * G_TIME_SPAN_MILLISECOND;
+	struct pollfd pfd = { .fd = c->output, .events = POLLIN };
+
+	while (!reap(c)) {
+		if (g_get_monotonic_time() >= end)
+			return false;
+		poll(&pfd, 1, STEP_MS);
+		drain(c);
+		pfd.fd = c->output;
+	}
+	/* Not to the end of the pipe: its own children may hold that open, and write. */
+	for (unsigned i = 0; i < LAST_PIECES && c->output >= 0 && poll(&pfd, 1, 0) > 0; i++)
+		drain(c);
+	return true;
+}
+
+bool child_failed(struct child *c, unsigned timeout_ms, GError **error)
+{
+	g_autoptr(GString) text = NULL;
+	g_autofree char *end = NULL;
+
+	if (!wait_for_end(c, timeout_ms))
+		return false;
+	end = describe_end(c);
+	text = g_string_new(NULL);
+	for (const GList *l = c->kept.head; l; l = l->next)
+		g_string_append_printf(text, "%s%s", l->prev ? "; " : ": ", (char *)l->data);
+	g_set_error(
+		error, G_SPAWN_ERROR, G_SPAWN_ERROR_FAILED, "%s %s%s", c->binary, end, text->str);
+	return true;
+}
+
+void child_stop(struct child *c)
+{
+	if (!reap(c))
+		kill(c->pid, SIGTERM);
+}
+
+void child_free(struct child *c)
+{
+	if (!c)
+		return;
+	child_stop(c);
+	if (!wait_for_end(c, TERM_MS)) {
+		log_warning(c->name, "did not end within %d ms, is killed", TERM_MS);
+		kill(c->pid, SIGKILL);
+		wait_for_end(c, TERM_MS);
+	}
+	close_output(c);
+	g_queue_clear_full(&c->kept, g_free);
+	g_string_free(c->line, TRUE);
+	g_free(c->name);
+	g_free(c->binary);
+	g_free(c);
+}

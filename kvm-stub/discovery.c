@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See discovery.h. Anybody may have written the files: each is bounded, and skipped when bad. */
+#include "kvm-stub/discovery.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <json-glib/json-glib.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "base/util.h"
+
+#define MAX_FILE_BYTES 65536
+/* json-glib's parser recurses without a limit. */
+#define MAX_BRACKETS 256
+
+/* NULL-terminated, most specific first; to be freed by g_strfreev(). */
+static char **conventional_folders(void)
+{
+	GPtrArray *folders = g_ptr_array_new();
+
+	g_ptr_array_add(
+		folders, g_build_filename(g_get_user_config_dir(), "qemu", "vhost-user", NULL));
+	g_ptr_array_add(folders, g_strdup("/etc/qemu/vhost-user"));
+	g_ptr_array_add(folders, g_strdup("/usr/share/qemu/vhost-user"));
+	g_ptr_array_add(folders, g_strdup(VIRTIOD_SYSCONFDIR "/virtiod/vhost-user"));
+	g_ptr_array_add(folders, g_strdup(VIRTIOD_DATADIR "/virtiod/vhost-user"));
+	/* Where our own files are installed when that is not /usr/share. */
+	g_ptr_array_add(folders, g_strdup(VIRTIOD_DATADIR "/qemu/vhost-user"));
+	g_ptr_array_add(folders, NULL);
+	return (char **)g_ptr_array_free(folders, FALSE);
+}
+
+/* Adds base name -> path of the folder's files, except of those that a folder before hides. */
+static void list_folder(const char *folder, GHashTable *files)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GDir) dir = g_dir_open(folder, 0, &error);
+	const char *name;
+
+	if (!dir) {
+		if (!g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+			log_warning(NULL, "%s", error->message);
+		return;
+	}
+	while ((name = g_dir_read_name(dir))) {
+		if (*name != '.' && g_str_has_suffix(name, ".json") &&
+			!g_hash_table_contains(files, name))
+			g_hash_table_insert(
+				files, g_strdup(name), g_build_filename(folder, name, NULL));
+	}
+}
+
+/* The text of a file; NULL, with *why, if it has none or is hidden (then *why is NULL). */
+static char *read_file(const char *path, size_t *len, const char **why)
+{
+	/* Not to wait for the writer of a FIFO. */
+	autofd fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	g_autofree char *text = g_malloc(MAX_FILE_BYTES + 1);
+	struct stat st;
+	ssize_t n;
+
+	*why = NULL;
+	*len = 0;
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		*why = g_strerror(errno);
+		return NULL;
+	}
+	if (st.st_size == 0)
+		return NULL;
+	if (!S_ISREG(st.st_mode)) {
+		*why = "not a file";
+		return NULL;
+	}
+	while ((n = read(fd, text + *len, MAX_FILE_BYTES + 1 - *len)) > 0)
+		*len += n;
+	if (n < 0)
+		*why = g_strerror(errno);
+	else if (*len > MAX_FILE_BYTES)
+		*why = "too long";
+	return *why ? NULL : g_steal_pointer(&text);
+}
+
+/* The root object, or NULL and an error. */
+static JsonObject *parse(JsonParser *parser, const char *text, size_t len, GError **error)
+{
+	unsigned brackets = 0;
+	JsonNode *root;
+
+	for (size_t i = 0; i < len; i++)
+		brackets += text[i] == '[' || text[i] == '{';
+	if (brackets > MAX_BRACKETS || !g_utf8_validate(text, len, NULL)) {
+		g_set_error(error, JSON_PARSER_ERROR, JSON_PARSER_ERROR_INVALID_DATA,
+			brackets > MAX_BRACKETS ? "too many brackets" : "not UTF-8");
+		return NULL;
+	}
+	if (!json_parser_load_from_data(parser, text, len, error))
+		return NULL;
+	root = json_parser_get_root(parser);
+	if (!root || !JSON_NODE_HOLDS_OBJECT(root)) {
+		g_set_error(
+			error, JSON_PARSER_ERROR, JSON_PARSER_ERROR_INVALID_DATA, "not an object");
+		return NULL;
+	}
+	return json_node_get_object(root);
+}
+
+/* NULL if there is no such member, or it is no string. */
+static const char *string_member(JsonObject *object, const char *name)
+{
+	JsonNode *node = json_object_get_member(object, name);
+
+	if (!node || json_node_get_value_type(node) != G_TYPE_STRING)
+		return NULL;
+	return json_node_get_string(node);
+}
+
+/* Why binary cannot be run, or NULL. */
+static const char *binary_fault(const char *binary)
+{
+	struct stat st;
+
+	if (!g_path_is_absolute(binary))
+		return "is not absolute";
+	if (stat(binary, &st) < 0)
+		return "is not there";
+	if (!S_ISREG(st.st_mode) || access(binary, X_OK) < 0)
+		return "is not executable";
+	return NULL;
+}
+
+/* The binary, if the file at path is a good one of this type. */
+static char *match_file(const char *path, const char *type)
+{
+	g_autoptr(JsonParser) parser = json_parser_new();
+	g_autoptr(GError) error = NULL;
+	g_autofree char *text = NULL;
+	const char *why, *its_type, *binary;
+	JsonObject *object;
+	size_t len;
+
+	text = read_file(path, &len, &why);
+	if (!text) {
+		if (why)
+			log_warning(NULL, "%s is skipped: %s", path, why);
+		return NULL;
+	}
+	object = parse(parser, text, len, &error);
+	if (!object) {
+		log_warning(NULL, "%s is skipped: %s", path, error->message);
+		return NULL;
+	}
+	its_type = string_member(object, "type");
+	binary = string_member(object, "binary");
+	if (!its_type || !binary) {
+		log_warning(NULL, "%s is skipped: it has no string \"%s\"", path,
+			its_type ? "binary" : "type");
+		return NULL;
+	}
+	if (strcmp(its_type, type) != 0) {
+		log_debug(NULL, "%s is of type %s", path, its_type);
+		return NULL;
+	}
+	why = binary_fault(binary);
+	if (why) {
+		log_warning(NULL, "%s is skipped: its binary %s %s", path, binary, why);
+		return NULL;
+	}
+	log_debug(NULL, "%s: type %s is served by %s", path, type, binary);
+	return g_strdup(binary);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+char *discovery_find(const char *type, const char *const *folders, GError **error)
+{
+	g_autoptr(GHashTable) files =
+		g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+	g_auto(GStrv) conventional = folders ? NULL : conventional_folders();
+	char *const *all = folders ? (char *const *)folders : conventional;
+	g_autoptr(GList) names = NULL;
+	g_autofree char *looked = NULL;
+	char *binary;
+
+	for (unsigned i = 0; all[i]; i++)
+		list_folder(all[i], files);
+	names = g_list_sort(g_hash_table_get_keys(files), compare_names);
+	for (const GList *l = names; l; l = l->next) {
+		binary = match_file(g_hash_table_lookup(files, l->data), type);
+		if (binary)
+			return binary;
+	}
+	looked = g_strjoinv(", ", (char **)all);
+	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT,
+		"no discovery file of a back-end of type \"%s\" in: %s", type, looked);
+	return NULL;
+}

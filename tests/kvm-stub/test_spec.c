@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Device specs: what is ours, what is the back-end's, and what is wrong. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "kvm-stub/spec.h"
+
+static struct dev_spec *good(const char *text)
+{
+	g_autoptr(GError) error = NULL;
+	struct dev_spec *s = dev_spec_parse(text, &error);
+
+	if (!s)
+		fail_msg("%s", error->message);
+	assert_string_equal(s->text, text);
+	return s;
+}
+
+static const char *option(const struct dev_spec *s, unsigned i)
+{
+	assert_true(i < s->options->len);
+	return s->options->pdata[i];
+}
+
+static void test_socket_alone(void **state)
+{
+	g_autoptr(dev_spec) s = good("socket=/run/a b.sock");
+
+	assert_string_equal(s->socket, "/run/a b.sock");
+	assert_null(s->type);
+	assert_int_equal(s->options->len, 0);
+	assert_int_equal(s->front.device_id, 0);
+	assert_int_equal(s->front.config_size, -1);
+	assert_int_equal(s->front.queues, 0);
+	assert_int_equal(s->front.probe, VU_PROBE_AUTO);
+	assert_int_equal(s->queue_size, 0);
+}
+
+static void test_own_keys(void **state)
+{
+	g_autoptr(dev_spec) s =
+		good("fallback-type=63,config-size=3840,queues=256,queue-size=32768,"
+		     "probe=off,socket=x");
+	g_autoptr(dev_spec) least =
+		good("socket=x,fallback-type=1,config-size=0,queues=1,queue-size=1,probe=force");
+	g_autoptr(dev_spec) automatic = good("socket=x,probe=auto");
+
+	assert_string_equal(s->socket, "x");
+	assert_int_equal(s->front.device_id, 63);
+	assert_int_equal(s->front.config_size, 3840);
+	assert_int_equal(s->front.queues, 256);
+	assert_int_equal(s->queue_size, 32768);
+	assert_int_equal(s->front.probe, VU_PROBE_OFF);
+	assert_int_equal(least->front.device_id, 1);
+	assert_int_equal(least->front.config_size, 0);
+	assert_int_equal(least->front.queues, 1);
+	assert_int_equal(least->queue_size, 1);
+	assert_int_equal(least->front.probe, VU_PROBE_FORCE);
+	assert_int_equal(automatic->front.probe, VU_PROBE_AUTO);
+}
+
+static void test_options_of_the_back_end(void **state)
+{
+	g_autoptr(dev_spec) s =
+		good("path=/a=b,type=foo,read-only,queues=2,path=/c,empty=,Odd_key.9=x");
+
+	assert_string_equal(s->type, "foo");
+	assert_null(s->socket);
+	assert_int_equal(s->front.queues, 2);
+	assert_int_equal(s->options->len, 5);
+	assert_string_equal(option(s, 0), "--path=/a=b");
+	assert_string_equal(option(s, 1), "--read-only");
+	assert_string_equal(option(s, 2), "--path=/c");
+	assert_string_equal(option(s, 3), "--empty=");
+	assert_string_equal(option(s, 4), "--Odd_key.9=x");
+}
+
+static void test_commas(void **state)
+{
+	g_autoptr(dev_spec) s = good("type=foo,path=a,,b,,,,,next=,,");
+	g_autoptr(dev_spec) dial = good("socket=,,a,,");
+
+	assert_int_equal(s->options->len, 2);
+	assert_string_equal(option(s, 0), "--path=a,b,,");
+	assert_string_equal(option(s, 1), "--next=,");
+	assert_string_equal(dial->socket, ",a,");
+}
+
+/* The message has the whole text, and this. */
+static void bad(const char *text, const char *what)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (dev_spec_parse(text, &error))
+		fail_msg("%s is good", text);
+	assert_true(g_error_matches(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE));
+	if (!strstr(error->message, text) || !strstr(error->message, what))
+		fail_msg("%s", error->message);
+}
+
+static void test_numbers_are_strict(void **state)
+{
+	bad("socket=x,fallback-type=0", "fallback-type=0: not a number from 1 to 63");
+	bad("socket=x,fallback-type=64", "fallback-type=64");
+	bad("socket=x,fallback-type=name", "fallback-type=name");
+	bad("socket=x,config-size=3841", "config-size=3841: not a number from 0 to 3840");
+	bad("socket=x,config-size=-1", "config-size=-1");
+	bad("socket=x,queues=0", "queues=0");
+	bad("socket=x,queues=257", "queues=257: not a number from 1 to 256");
+	bad("socket=x,queues=4294967297", "queues=4294967297");
+	bad("socket=x,queues= 1", "queues= 1");
+	bad("socket=x,queues=1 ", "queues=1 ");
+	bad("socket=x,queues=+1", "queues=+1");
+	bad("socket=x,queues=0x1", "queues=0x1");
+	bad("socket=x,queues=", "queues=:");
+	bad("socket=x,queues", "queues=:");
+	bad("socket=x,queue-size=0", "queue-size=0");
+	bad("socket=x,queue-size=65536", "queue-size=65536: not a number from 1 to 32768");
+	bad("socket=x,queue-size=96", "queue-size=96: not a power of two");
+	bad("socket=x,probe=maybe", "probe=maybe");
+	bad("socket=x,probe", "probe=:");
+}
+
+static void test_wrong_specs(void **state)
+{
+	bad("", "not a key");
+	bad(",", "not a key");
+	bad("socket=x,", "not a key");
+	bad("=x", "not a key");
+	bad("type=foo,--path=x", "\"--path\" is not a key");
+	bad("type=foo,a b=x", "\"a b\" is not a key");
+	bad("type=foo,a\"b=x", "is not a key");
+	bad("socket=", "socket= needs a value");
+	bad("socket", "socket= needs a value");
+	bad("type=", "type= needs a value");
+	bad("queues=1", "it needs socket=PATH or type=NAME");
+	bad("path=x", "it needs socket=PATH or type=NAME");
+	bad("socket=x,type=foo", "not both");
+	bad("socket=x,socket=x", "socket= is there twice");
+	bad("type=foo,queues=1,queues=1", "queues= is there twice");
+	bad("socket=x,read-only", "unknown key read-only");
+	bad("path=y,socket=x", "unknown key path");
+	bad("type=foo,fd=3", "fd= is not for you");
+	bad("type=foo,socket-path=x", "socket-path= is not for you");
+	bad("type=foo,print-capabilities", "print-capabilities= is not for you");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_socket_alone),
+		cmocka_unit_test(test_own_keys),
+		cmocka_unit_test(test_options_of_the_back_end),
+		cmocka_unit_test(test_commas),
+		cmocka_unit_test(test_numbers_are_strict),
+		cmocka_unit_test(test_wrong_specs),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
