@@ -50,13 +50,11 @@ struct vm_config {
 };
 
 struct vm;
-typedef struct vm vm; /* for g_autoptr */
 
 /* Opens KVM, makes VM, interrupt controller and vCPUs; nothing runs yet. */
 struct vm *vm_new(const struct vm_config *config, GError **error);
 /* The vCPU threads have ended (vm_wait()). NULL is nothing. */
 void vm_free(struct vm *vm);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(vm, vm_free)
 
 /* arm64: 2 or 3, for the device tree; x86: 0. */
 unsigned vm_gic_version(const struct vm *vm);
