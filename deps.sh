@@ -6,7 +6,8 @@ deps_cache=${VIRTIOD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/virtiod}
 deps_build='gcc libc6-dev pkg-config meson ninja-build libglib2.0-dev libjson-glib-dev python3'
 deps_quickstart='e2fsprogs'
 deps_check="clang clang-format libcmocka-dev valgrind e2fsprogs qemu-system-x86
-	qemu-utils busybox-static cpio kmod util-linux man-db"
+	qemu-utils busybox-static cpio kmod util-linux man-db acpica-tools libfdt-dev
+	device-tree-compiler"
 
 deps_fail()
 {

@@ -11,7 +11,8 @@
 #define VIRTIO_STRIDE 0x1000u
 #define RESULT_FAILED 1u
 
-#if defined(__x86_64__)
+/* LAYOUT_ARM64: for tests of the files of arm64 elsewhere. */
+#if (defined(__x86_64__) || defined(__i386__)) && !defined(LAYOUT_ARM64)
 
 #define RAM_BASE UINT64_C(0)
 /* RAM ends here at the latest and goes on at 4 GiB: between them lie devices, IOAPIC and LAPIC. */
@@ -38,7 +39,7 @@
 /* KVM on Intel wants four pages that the guest does not use. */
 #define KVM_TSS_ADDR UINT64_C(0xfffbd000)
 
-#elif defined(__aarch64__)
+#elif defined(__aarch64__) || defined(LAYOUT_ARM64)
 
 #define RAM_BASE UINT64_C(0x40000000)
 /* RAM is in one piece. */
@@ -64,6 +65,10 @@
 #else
 #error "virtiod-kvm is for x86_64 and arm64"
 #endif
+
+/* The built-in guest, with its rings and stack. */
+#define SELFTEST_ADDR (RAM_BASE + 0x100000u)
+#define SELFTEST_SIZE 0x100000u
 
 static inline uint64_t virtio_addr(unsigned slot)
 {

@@ -23,6 +23,7 @@ LAYERS = {
     'daemon/devices': ('common/base',),
     'xen': ('common/base', 'common/memory', 'common/vhost-user', 'common/vmm'),
     'kvm-stub': ('common/base', 'common/memory', 'common/vhost-user', 'common/vmm'),
+    'kvm-stub/guest': ('kvm-stub',),  # the selftest guest: a driver, so it knows devices
     'tools': ('common/base', 'common/memory', 'common/vhost-user', 'common/driver'),
 }
 CODE_FOLDERS = ('common', 'daemon', 'xen', 'kvm-stub', 'tools')

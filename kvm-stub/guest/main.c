@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Walks the slots of virtio-mmio and tests each device twice, with a reset in between. */
+#include "arch.h"
+#include "guest.h"
+
+#include <stdarg.h>
+
+enum { MAGIC = 0x0, VERSION = 0x4, DEVICE_ID = 0x8 };
+#define MAGIC_VALUE 0x74726976u /* "virt" */
+
+static const struct known {
+	uint32_t id;
+	const char *name;
+	bool (*test)(struct device *d);
+} known[] = {
+	{ 2, "block", block_test },
+	{ 4, "entropy", entropy_test },
+};
+
+static void print_string(const char *s)
+{
+	while (*s)
+		arch_putc(*s++);
+}
+
+static void print_number(uint32_t n, unsigned base)
+{
+	char text[12], *at = text + sizeof(text) - 1;
+
+	*at = 0;
+	do {
+		*--at = "0123456789abcdef"[n % base];
+		n /= base;
+	} while (n);
+	if (base == 16)
+		print_string("0x");
+	print_string(at);
+}
+
+void print(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	for (; *format; format++) {
+		if (*format == '\n')
+			arch_putc('\r');
+		if (*format != '%') {
+			arch_putc(*format);
+			continue;
+		}
+		format++;
+		if (*format == 's')
+			print_string(va_arg(args, const char *));
+		else
+			print_number(va_arg(args, uint32_t), *format == 'x' ? 16 : 10);
+	}
+	va_end(args);
+}
+
+/* All that can be tested of a device that is not known here. */
+static bool unknown_test(struct device *d)
+{
+	return device_start(d, 0);
+}
+
+static bool slot_test(struct device *d)
+{
+	const struct known *k = NULL;
+
+	for (unsigned i = 0; i < sizeof(known) / sizeof(*known); i++)
+		if (known[i].id == d->id)
+			k = &known[i];
+	print("selftest: slot %u: device id %u, %s\n", d->slot, d->id,
+		k ? k->name : "which this guest has no test for but to start and reset it");
+	for (unsigned round = 0; round < 2; round++)
+		if (!(k ? k->test : unknown_test)(d) || !device_reset(d))
+			return false;
+	print("selftest: slot %u: passed, twice\n", d->slot);
+	return true;
+}
+
+void selftest_main(void)
+{
+	unsigned n = 0, passed = 0;
+
+	arch_init();
+	for (unsigned slot = 0; slot < MAX_SLOTS; slot++) {
+		struct device d = { .slot = slot, .base = virtio_addr(slot) };
+
+		if (mmio_read(d.base + MAGIC) != MAGIC_VALUE)
+			continue;
+		d.id = mmio_read(d.base + DEVICE_ID);
+		if (d.id == 0)
+			continue;
+		n++;
+		if (mmio_read(d.base + VERSION) != 2)
+			fail(&d, "not version 2 of virtio-mmio");
+		else if (slot_test(&d))
+			passed++;
+	}
+	print("selftest: %u devices, %u passed, %u failed\n", n, passed, n - passed);
+	arch_power_off(passed != n);
+}
