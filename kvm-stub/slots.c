@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See slots.h. A slot is found by its number: window, interrupt and name follow from it. */
+#include "kvm-stub/slots.h"
+
+#include <linux/virtio_mmio.h>
+
+#include "kvm-stub/child.h"
+#include "kvm-stub/discovery.h"
+#include "kvm-stub/layout.h"
+#include "vmm/vmm_dev.h"
+
+/* How long a back-end that closed its socket may take to end, and so to say why. */
+#define END_MS 500
+
+struct slot {
+	struct slots *all;
+	unsigned index;
+	struct vmm_dev *d;
+	struct child *child; /* NULL: somebody else's back-end */
+};
+
+struct slots {
+	struct vm *vm;
+	struct bus *bus;
+	const struct ram *ram;
+	unsigned n;
+	struct slot slot[MAX_SLOTS];
+};
+
+static unsigned memory(void *opaque, const struct mem_region_desc **desc, const int **fds)
+{
+	const struct slot *s = opaque;
+
+	*desc = s->all->ram->region;
+	*fds = s->all->ram->region_fd;
+	return s->all->ram->n_regions;
+}
+
+static void interrupt(void *opaque, struct vmm_dev *d, bool level)
+{
+	const struct slot *s = opaque;
+
+	if (level)
+		vm_pulse_irq(s->all->vm, virtio_irq(s->index));
+}
+
+static bool irqfd(void *opaque, struct vmm_dev *d, int fd, bool assign)
+{
+	const struct slot *s = opaque;
+
+	return vm_irqfd(s->all->vm, virtio_irq(s->index), fd, assign);
+}
+
+static bool ioeventfd(
+	void *opaque, struct vmm_dev *d, uint64_t addr, uint32_t queue, int fd, bool assign)
+{
+	const struct slot *s = opaque;
+
+	return vm_ioeventfd(s->all->vm, addr, queue, fd, assign);
+}
+
+static void access_done(void *opaque, void *token, uint64_t value)
+{
+	bus_access_complete(token, value);
+}
+
+/* The windows are on the bus for good: none to map or unmap. */
+static const struct vmm_ops ops = {
+	.memory = memory,
+	.interrupt = interrupt,
+	.irqfd = irqfd,
+	.ioeventfd = ioeventfd,
+	.access_done = access_done,
+};
+
+static bool slot_access(
+	void *opaque, uint64_t offset, unsigned size, bool write, uint64_t *value, void *token)
+{
+	const struct slot *s = opaque;
+
+	return vmm_dev_access(s->d, offset, size, write, value, token) == VIRTIO_MMIO_DONE;
+}
+
+/* *fd: our end of the socket to it. */
+static struct child *start_back_end(
+	const struct dev_spec *spec, const char *const *folders, int *fd, GError **error)
+{
+	g_autofree char *binary = discovery_find(spec->type, folders, error);
+	g_autoptr(GPtrArray) options = g_ptr_array_new();
+
+	if (!binary)
+		return NULL;
+	for (unsigned i = 0; i < spec->options->len; i++)
+		g_ptr_array_add(options, spec->options->pdata[i]);
+	g_ptr_array_add(options, NULL);
+	return child_start(binary, (const char *const *)options->pdata, fd, error);
+}
+
+static bool start_slot(
+	struct slot *s, const struct dev_spec *spec, const char *const *folders, GError **error)
+{
+	g_autofree char *name = g_strdup_printf("device %u (%s=%s)", s->index,
+		spec->socket ? "socket" : "type", spec->socket ? spec->socket : spec->type);
+	struct vmm_dev_config config = {
+		.name = name,
+		.socket_path = spec->socket,
+		.fd = -1,
+		.front = spec->front,
+		.base = virtio_addr(s->index),
+		.window = VIRTIO_STRIDE,
+		.queue_size_max = spec->queue_size,
+	};
+
+	if (!spec->socket) {
+		s->child = start_back_end(spec, folders, &config.fd, error);
+		if (!s->child) {
+			g_prefix_error(error, "%s: ", name);
+			return false;
+		}
+	}
+	s->d = vmm_dev_new(&config, &ops, s, error);
+	return s->d &&
+		bus_add(s->all->bus, BUS_MMIO, config.base, VIRTIO_STRIDE, slot_access, s, error);
+}
+
+static bool wait_for_slot(struct slot *s, unsigned wait_ms, GError **error)
+{
+	g_autoptr(GError) why = NULL, end = NULL;
+
+	if (vmm_dev_wait(s->d, wait_ms, &why))
+		return true;
+	if (s->child && child_failed(s->child, END_MS, &end))
+		g_set_error(error, VU_FRONT_ERROR, VU_FRONT_ERROR_GONE, "%s: %s",
+			vmm_dev_name(s->d), end->message);
+	else
+		g_propagate_error(error, g_steal_pointer(&why));
+	return false;
+}
+
+struct slots *slots_new(const struct slots_config *config, GError **error)
+{
+	g_autoptr(slots) all = g_new0(struct slots, 1);
+
+	all->vm = config->vm;
+	all->bus = config->bus;
+	all->ram = config->ram;
+	if (config->n_specs > MAX_SLOTS) {
+		g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+			"%u devices: this machine has %u slots", config->n_specs, MAX_SLOTS);
+		return NULL;
+	}
+	/* All start at once, then each is waited for. */
+	while (all->n < config->n_specs) {
+		struct slot *s = &all->slot[all->n];
+
+		s->all = all;
+		s->index = all->n++;
+		if (!start_slot(s, config->specs[s->index], config->folders, error))
+			return NULL;
+	}
+	for (unsigned i = 0; i < all->n; i++)
+		if (!wait_for_slot(&all->slot[i], config->wait_ms, error))
+			return NULL;
+	return g_steal_pointer(&all);
+}
+
+void slots_reset(struct slots *all)
+{
+	struct bus_wait *wait = bus_wait_new();
+
+	/*
+	 * As the guest would do it. It ends: a back-end that does not answer within the deadline
+	 * of its requests is away, and then every access is complete.
+	 */
+	for (unsigned i = 0; i < all->n; i++)
+		bus_access(all->bus, wait, BUS_MMIO, virtio_addr(i) + VIRTIO_MMIO_STATUS, 4, true,
+			&(uint64_t){ 0 });
+	bus_wait_free(wait);
+}
+
+void slots_free(struct slots *all)
+{
+	if (!all)
+		return;
+	for (unsigned i = 0; i < all->n; i++)
+		vmm_dev_free(all->slot[i].d);
+	for (unsigned i = 0; i < all->n; i++)
+		if (all->slot[i].child)
+			child_stop(all->slot[i].child);
+	for (unsigned i = 0; i < all->n; i++)
+		child_free(all->slot[i].child);
+	g_free(all);
+}

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Slots on the bus, between a machine that is a fake and back-ends: a peer, and a real program. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <glib/gstdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_mmio.h>
+
+#include "base/log.h"
+#include "fake_vm.h"
+#include "kvm-stub/layout.h"
+#include "kvm-stub/slots.h"
+#include "tests/lib/leak.h"
+#include "tests/vmm/peer.h"
+
+#define WAIT_MS 5000
+#define DEADLINE_MS 600
+#define S_ALL                                                                                 \
+	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK | \
+		VIRTIO_CONFIG_S_DRIVER_OK)
+
+static const char *toy; /* a back-end program */
+
+struct world {
+	char *dir, *sock, *json;
+	struct peer *peer;
+	struct vm vm;
+	struct bus *bus;
+	struct bus_wait *wait;
+	struct ram *ram;
+	struct slots *slots;
+	pthread_mutex_t lock;
+	GString *log; /* under the lock */
+	GError *error;
+	unsigned n_fds;
+};
+
+static void on_line(enum log_level level, const char *line, void *opaque)
+{
+	struct world *w = opaque;
+
+	pthread_mutex_lock(&w->lock);
+	g_string_append_printf(w->log, "%s\n", line);
+	pthread_mutex_unlock(&w->lock);
+}
+
+static int setup(void **state)
+{
+	struct world *w = g_new0(struct world, 1);
+	g_autofree char *text = g_strdup_printf("{\"type\": \"input\", \"binary\": \"%s\"}", toy);
+
+	g_main_context_iteration(NULL, FALSE); /* its fds are not ours to count */
+	w->n_fds = count_fds();
+	w->dir = g_dir_make_tmp("virtiod-slots-XXXXXX", NULL);
+	w->sock = g_build_filename(w->dir, "sock", NULL);
+	w->json = g_build_filename(w->dir, "50-toy.json", NULL);
+	assert_true(g_file_set_contents(w->json, text, -1, NULL));
+	w->peer = peer_new(w->sock);
+	peer_up(w->peer);
+	w->bus = bus_new();
+	w->wait = bus_wait_new();
+	w->ram = ram_new(1 << 20, NULL);
+	assert_non_null(w->ram);
+	w->log = g_string_new(NULL);
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_mutex_init(&w->vm.lock, NULL);
+	log_set_program("test");
+	log_set_sink(on_line, w);
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	slots_free(w->slots);
+	for (unsigned i = 0; i < FAKE_IRQS; i++)
+		assert_int_equal(w->vm.irqfds[i], 0);
+	for (unsigned i = 0; i < FAKE_EVENTFDS; i++)
+		assert_int_equal(w->vm.ioeventfd[i].fd, 0);
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+	assert_int_equal(errno, ECHILD);
+	peer_free(w->peer);
+	bus_wait_free(w->wait);
+	bus_free(w->bus);
+	ram_free(w->ram);
+	log_set_sink(NULL, NULL);
+	g_unlink(w->sock);
+	g_unlink(w->json);
+	assert_int_equal(g_rmdir(w->dir), 0);
+	assert_int_equal(count_fds(), w->n_fds);
+	pthread_mutex_destroy(&w->vm.lock);
+	pthread_mutex_destroy(&w->lock);
+	g_string_free(w->log, TRUE);
+	g_clear_error(&w->error);
+	g_free(w->json);
+	g_free(w->sock);
+	g_free(w->dir);
+	g_free(w);
+	return 0;
+}
+
+/* The slots of these specs, in which SOCK stands for the peer's path; false: w->error. */
+static bool make(struct world *w, const char *const *texts, unsigned wait_ms)
+{
+	struct dev_spec *specs[MAX_SLOTS + 1];
+	struct slots_config config = {
+		.specs = specs,
+		.folders = (const char *const[]){ w->dir, NULL },
+		.wait_ms = wait_ms,
+		.vm = &w->vm,
+		.bus = w->bus,
+		.ram = w->ram,
+	};
+
+	for (; texts[config.n_specs]; config.n_specs++) {
+		g_auto(GStrv) parts = g_strsplit(texts[config.n_specs], "SOCK", -1);
+		g_autofree char *text = g_strjoinv(w->sock, parts);
+
+		specs[config.n_specs] = dev_spec_parse(text, NULL);
+		assert_non_null(specs[config.n_specs]);
+		specs[config.n_specs]->front.deadline_ms = DEADLINE_MS;
+	}
+	g_clear_error(&w->error);
+	w->slots = slots_new(&config, &w->error);
+	for (unsigned i = 0; i < config.n_specs; i++)
+		dev_spec_free(specs[i]);
+	return w->slots;
+}
+
+#define MAKE(w, ...) make(w, (const char *const[]){ __VA_ARGS__, NULL }, WAIT_MS)
+
+static void assert_made(struct world *w, bool made)
+{
+	if (!made)
+		fail_msg("%s", w->error->message);
+}
+
+static uint32_t rd32(struct world *w, unsigned slot, uint64_t offset)
+{
+	uint64_t value = 0;
+
+	assert_true(bus_access(
+		w->bus, w->wait, BUS_MMIO, virtio_addr(slot) + offset, 4, false, &value));
+	return (uint32_t)value;
+}
+
+static void wr32(struct world *w, unsigned slot, uint64_t offset, uint32_t value)
+{
+	uint64_t wide = value;
+
+	assert_true(
+		bus_access(w->bus, w->wait, BUS_MMIO, virtio_addr(slot) + offset, 4, true, &wide));
+}
+
+/* Queue 0, and DRIVER_OK. */
+static void drive(struct world *w, unsigned slot)
+{
+	wr32(w, slot, VIRTIO_MMIO_STATUS, 0);
+	wr32(w, slot, VIRTIO_MMIO_STATUS, S_ALL & 3);
+	wr32(w, slot, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
+	wr32(w, slot, VIRTIO_MMIO_DRIVER_FEATURES, 1u << (VIRTIO_F_VERSION_1 - 32));
+	wr32(w, slot, VIRTIO_MMIO_STATUS, S_ALL & ~VIRTIO_CONFIG_S_DRIVER_OK);
+	assert_int_equal(rd32(w, slot, VIRTIO_MMIO_STATUS), S_ALL & ~VIRTIO_CONFIG_S_DRIVER_OK);
+	wr32(w, slot, VIRTIO_MMIO_QUEUE_SEL, 0);
+	wr32(w, slot, VIRTIO_MMIO_QUEUE_NUM, 8);
+	wr32(w, slot, VIRTIO_MMIO_QUEUE_DESC_LOW, (uint32_t)RAM_BASE + 0x1000);
+	wr32(w, slot, VIRTIO_MMIO_QUEUE_AVAIL_LOW, (uint32_t)RAM_BASE + 0x2000);
+	wr32(w, slot, VIRTIO_MMIO_QUEUE_USED_LOW, (uint32_t)RAM_BASE + 0x3000);
+	wr32(w, slot, VIRTIO_MMIO_QUEUE_READY, 1);
+	wr32(w, slot, VIRTIO_MMIO_STATUS, S_ALL);
+	assert_int_equal(rd32(w, slot, VIRTIO_MMIO_STATUS), S_ALL);
+}
+
+/* Waits until *n, under the lock, is at least 1. */
+static unsigned wait_for(pthread_mutex_t *lock, const unsigned *n)
+{
+	unsigned seen = 0;
+
+	for (unsigned i = 0; i < WAIT_MS && !seen; i++) {
+		pthread_mutex_lock(lock);
+		seen = *n;
+		pthread_mutex_unlock(lock);
+		if (!seen)
+			g_usleep(1000);
+	}
+	return seen;
+}
+
+static bool is_logged(struct world *w, const char *text)
+{
+	bool found = false;
+
+	for (unsigned i = 0; i < WAIT_MS && !found; i++) {
+		pthread_mutex_lock(&w->lock);
+		found = strstr(w->log->str, text);
+		pthread_mutex_unlock(&w->lock);
+		if (!found)
+			g_usleep(1000);
+	}
+	return found;
+}
+
+static void test_each_in_its_slot(void **state)
+{
+	struct world *w = *state;
+
+	assert_made(w, MAKE(w, "type=input", "socket=SOCK,queue-size=64", "type=input,color=red"));
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(rd32(w, i, VIRTIO_MMIO_MAGIC_VALUE), 0x74726976);
+		assert_int_equal(rd32(w, i, VIRTIO_MMIO_DEVICE_ID), i == 1 ? 42 : 18);
+		assert_int_equal(rd32(w, i, VIRTIO_MMIO_QUEUE_NUM_MAX), i == 1 ? 64 : 256);
+	}
+	assert_int_equal(rd32(w, 1, VIRTIO_MMIO_CONFIG), 0x13121110);
+	/* The window ends where the next begins. */
+	assert_int_equal(rd32(w, 1, VIRTIO_STRIDE), 0x74726976);
+	assert_int_equal(rd32(w, 3, VIRTIO_MMIO_MAGIC_VALUE), UINT32_MAX);
+}
+
+static void test_ram_and_notifications(void **state)
+{
+	struct world *w = *state;
+	struct peer_ring ring;
+
+	assert_made(w, MAKE(w, "type=input", "socket=SOCK"));
+	drive(w, 1);
+	ring = peer_ring(w->peer, 0);
+	assert_true(ring.enabled);
+	assert_int_equal(ring.addr.desc, w->ram->region[0].user_addr + 0x1000);
+	assert_int_equal(w->peer->n_regions, w->ram->n_regions);
+	assert_memory_equal(&w->peer->region, &w->ram->region[0], sizeof(w->peer->region));
+	/* The first kick is there without the guest. */
+	assert_true(wait_for(&w->peer->lock, &w->peer->ring[0].kicks));
+	pthread_mutex_lock(&w->peer->lock);
+	w->peer->ring[0].kicks = 0;
+	pthread_mutex_unlock(&w->peer->lock);
+	wr32(w, 1, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+	assert_int_equal(wait_for(&w->peer->lock, &w->peer->ring[0].kicks), 1);
+
+	assert_int_equal(w->vm.pulses[virtio_irq(1)], 0);
+	peer_call(w->peer, 0);
+	assert_int_equal(wait_for(&w->vm.lock, &w->vm.pulses[virtio_irq(1)]), 1);
+	assert_int_equal(rd32(w, 1, VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
+	wr32(w, 1, VIRTIO_MMIO_INTERRUPT_ACK, VIRTIO_MMIO_INT_VRING);
+	/* An edge: nothing at its end. */
+	assert_int_equal(w->vm.pulses[virtio_irq(1)], 1);
+	assert_int_equal(w->vm.pulses[virtio_irq(0)], 0);
+}
+
+static void test_kernel_does_it(void **state)
+{
+	struct world *w = *state;
+	uint64_t notify = virtio_addr(1) + VIRTIO_MMIO_QUEUE_NOTIFY;
+
+	w->vm.kernel = true;
+	assert_made(w, MAKE(w, "type=input", "socket=SOCK"));
+	drive(w, 1);
+	assert_int_equal(w->vm.irqfds[virtio_irq(1)], 1);
+	assert_int_equal(w->vm.irqfds[virtio_irq(0)], 0);
+	assert_int_equal(w->vm.ioeventfd[0].addr, notify);
+	assert_int_equal(w->vm.ioeventfd[0].value, 0);
+	peer_config_changed(w->peer);
+	assert_true(wait_for(&w->vm.lock, &w->vm.pulses[virtio_irq(1)]));
+}
+
+static void test_reset(void **state)
+{
+	struct world *w = *state;
+
+	assert_made(w, MAKE(w, "socket=SOCK", "type=input"));
+	drive(w, 0);
+	drive(w, 1);
+	g_free(peer_trace(w->peer));
+	slots_reset(w->slots);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(rd32(w, i, VIRTIO_MMIO_STATUS), 0);
+		assert_int_equal(rd32(w, i, VIRTIO_MMIO_QUEUE_READY), 0);
+	}
+	assert_false(peer_ring(w->peer, 0).enabled);
+	pthread_mutex_lock(&w->peer->lock);
+	assert_int_equal(w->peer->status, 0);
+	pthread_mutex_unlock(&w->peer->lock);
+	/* A second life. */
+	drive(w, 0);
+	drive(w, 1);
+	/* Without its back-end, too. */
+	peer_down(w->peer);
+	slots_reset(w->slots);
+	assert_int_equal(rd32(w, 0, VIRTIO_MMIO_STATUS), 0);
+}
+
+static void test_loss_names_the_device(void **state)
+{
+	struct world *w = *state;
+	g_autofree char *name = g_strdup_printf("device 1 (socket=%s)", w->sock);
+	g_autofree char *lost = g_strdup_printf("%s: lost the back-end", name);
+	g_autofree char *back = g_strdup_printf("%s: the back-end is back", name);
+
+	assert_made(w, MAKE(w, "type=input", "socket=SOCK"));
+	drive(w, 1);
+	peer_down(w->peer);
+	assert_true(is_logged(w, lost));
+	assert_int_equal(rd32(w, 1, VIRTIO_MMIO_DEVICE_ID), 42);
+	peer_up(w->peer);
+	assert_true(is_logged(w, back));
+}
+
+/* No slots, and an error with all of these. */
+static void assert_fails(struct world *w, const char *spec, const char *const *what)
+{
+	if (make(w, (const char *const[]){ spec, NULL }, 300))
+		fail_msg("%s", spec);
+	for (; *what; what++)
+		if (!strstr(w->error->message, *what))
+			fail_msg("%s: %s", spec, w->error->message);
+	/* A window stays on the bus: the program would end here. */
+	bus_free(w->bus);
+	w->bus = bus_new();
+}
+
+#define ASSERT_FAILS(w, spec, ...) assert_fails(w, spec, (const char *const[]){ __VA_ARGS__, NULL })
+
+static void test_back_ends_that_fail(void **state)
+{
+	struct world *w = *state;
+
+	ASSERT_FAILS(w, "type=other", "device 0 (type=other)", w->dir);
+	ASSERT_FAILS(w, "type=input,color=blue", "device 0 (type=input)", toy, "status 1",
+		"'blue' is not red");
+	ASSERT_FAILS(w, "type=input,weight=5", "device 0 (type=input)", toy, "--weight=5");
+	ASSERT_FAILS(w, "socket=/none/sock", "device 0 (socket=/none/sock)", "No such file");
+	ASSERT_FAILS(w, "socket=SOCK,fallback-type=7", "device 0 (socket=", "42");
+}
+
+/* It says a lot, more than a pipe holds, but not to its socket. */
+static void test_silent_back_end(void **state)
+{
+	struct world *w = *state;
+	g_autofree char *program = g_build_filename(w->dir, "quiet", NULL);
+	g_autofree char *json =
+		g_strdup_printf("{\"type\": \"quiet\", \"binary\": \"%s\"}", program);
+
+	assert_true(g_file_set_contents(program, "#!/bin/sh\nexec yes\n", -1, NULL));
+	g_chmod(program, 0700);
+	assert_true(g_file_set_contents(w->json, json, -1, NULL));
+	ASSERT_FAILS(w, "type=quiet", "device 0 (type=quiet): no answer");
+	assert_int_equal(g_unlink(program), 0);
+}
+
+static void test_too_many(void **state)
+{
+	struct world *w = *state;
+	const char *texts[MAX_SLOTS + 2] = { NULL };
+
+	for (unsigned i = 0; i <= MAX_SLOTS; i++)
+		texts[i] = "type=input";
+	assert_false(make(w, texts, WAIT_MS));
+	assert_true(
+		g_str_has_prefix(w->error->message, MAX_SLOTS == 19 ? "20 devices" : "33 devices"));
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_each_in_its_slot),
+		TEST(test_ram_and_notifications),
+		TEST(test_kernel_does_it),
+		TEST(test_reset),
+		TEST(test_loss_names_the_device),
+		TEST(test_back_ends_that_fail),
+		TEST(test_silent_back_end),
+		TEST(test_too_many),
+	};
+
+	if (argc != 2)
+		return 2;
+	toy = g_canonicalize_filename(argv[1], NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
