@@ -6,8 +6,9 @@ deps_cache=${VIRTIOD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/virtiod}
 deps_build='gcc libc6-dev pkg-config meson ninja-build libglib2.0-dev libjson-glib-dev python3'
 deps_quickstart='e2fsprogs'
 deps_check="clang clang-format libcmocka-dev valgrind e2fsprogs qemu-system-x86
-	qemu-utils busybox-static cpio kmod util-linux man-db acpica-tools libfdt-dev
+	qemu-utils busybox-static cpio kmod util-linux man-db binutils acpica-tools libfdt-dev
 	device-tree-compiler"
+deps_check_arm64='gcc-aarch64-linux-gnu qemu-system-arm'
 
 deps_fail()
 {
@@ -74,8 +75,8 @@ unpacked()
 	echo "$deps_dir"
 }
 
-# Another suite's packages by an apt of our own: the system's lists and packages stay as they are.
-# private_apt SUITE, then apt-get as usual; downloads land in ./apt/cache/archives.
+# Another suite's or architecture's packages by an apt of our own: the system's lists and packages
+# stay as they are. private_apt SUITE ARCHITECTURE, then private_packages.
 private_apt()
 {
 	deps_key=/usr/share/keyrings/debian-archive-keyring.gpg
@@ -86,6 +87,8 @@ private_apt()
 	echo "deb [signed-by=$deps_key] $deps_mirror $1 main" >apt/sources.list
 	cat >apt/apt.conf <<-CONF
 		APT::Sandbox::User "root";
+		APT::Architecture "$2";
+		APT::Architectures { "$2"; };
 		Acquire::Languages "none";
 		Dir::Etc::SourceList "$PWD/apt/sources.list";
 		Dir::Etc::SourceParts "$PWD/apt/none";
@@ -98,24 +101,41 @@ private_apt()
 	apt-get -q update
 }
 
+# private_packages NAME...: unpacks them, and what they depend on, into the current folder.
+private_packages()
+{
+	apt-get -q -y --no-install-recommends --download-only install "$@"
+	for deps_p in apt/cache/archives/*.deb; do
+		dpkg -x "$deps_p" .
+	done
+}
+
+# The package that METAPACKAGE stands for: the kernel's newest build.
+kernel_package()
+{
+	apt-cache depends "$1" | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p'
+}
+
+# unpack_kernel PACKAGE: downloads it; boot/vmlinuz-* and lib/modules/* with modules.dep.
+unpack_kernel()
+{
+	apt-get -q download "$1" || return 1
+	dpkg -x "$1"_*.deb .
+	rm "$1"_*.deb
+	PATH=$PATH:/usr/sbin:/sbin depmod -b . "$(ls lib/modules)"
+}
+
 get_kernel()
 {
 	apt-cache show linux-image-cloud-amd64 >/dev/null 2>&1 || deps_apt update
-	deps_name=$(apt-cache depends linux-image-cloud-amd64 |
-		sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p')
-	apt-get -q download "$deps_name" || { deps_apt update && apt-get -q download "$deps_name"; }
-	dpkg -x "$deps_name"_*.deb .
-	rm "$deps_name"_*.deb
-	PATH=$PATH:/usr/sbin:/sbin depmod -b . "$(ls lib/modules)"
+	deps_name=$(kernel_package linux-image-cloud-amd64)
+	unpack_kernel "$deps_name" || { deps_apt update && unpack_kernel "$deps_name"; }
 }
 
 get_newer_qemu()
 {
-	private_apt trixie
-	apt-get -q -y --no-install-recommends --download-only install libc6 qemu-system-x86 seabios
-	for deps_p in apt/cache/archives/*.deb; do
-		dpkg -x "$deps_p" .
-	done
+	private_apt trixie amd64
+	private_packages libc6 qemu-system-x86 seabios
 	rm -r apt
 	mkdir bin
 	cat >bin/qemu-system-x86_64 <<-'WRAPPER'
@@ -129,6 +149,37 @@ get_newer_qemu()
 	bin/qemu-system-x86_64 --version
 }
 
+get_arm64()
+{
+	private_apt bookworm arm64
+	unpack_kernel "$(kernel_package linux-image-cloud-arm64)"
+	private_packages libc6-dev libglib2.0-dev libjson-glib-dev libfdt-dev libcmocka-dev \
+		busybox-static e2fsprogs
+	rm -r apt usr/share/doc usr/share/locale
+	# Libraries' absolute links would lead out of this folder.
+	find . -type l -lname '/*' | while read -r deps_p; do
+		ln -snfr ".$(readlink "$deps_p")" "$deps_p"
+	done
+	# The folder moves when it is complete.
+	cat >cross.ini <<-CROSS
+		[constants]
+		root = '$deps_cache/arm64'
+		[binaries]
+		c = ['aarch64-linux-gnu-gcc', '--sysroot=' + root]
+		ar = 'aarch64-linux-gnu-ar'
+		strip = 'aarch64-linux-gnu-strip'
+		pkgconfig = 'pkg-config'
+		[properties]
+		sys_root = root
+		pkg_config_libdir = [root / 'usr/lib/aarch64-linux-gnu/pkgconfig', root / 'usr/share/pkgconfig']
+		[host_machine]
+		system = 'linux'
+		cpu_family = 'aarch64'
+		cpu = 'cortex-a57'
+		endian = 'little'
+	CROSS
+}
+
 # Debian's cloud kernel: boot/vmlinuz-* and lib/modules/* (with modules.dep), not installed.
 debian_kernel()
 {
@@ -139,4 +190,11 @@ debian_kernel()
 newer_qemu()
 {
 	unpacked qemu-trixie get_newer_qemu
+}
+
+# Debian for arm64: boot/, lib/, usr/ with its cloud kernel, and what virtiod is built from and
+# tested with there; cross.ini is for meson.
+debian_arm64()
+{
+	unpacked arm64 get_arm64
 }

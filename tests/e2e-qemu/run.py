@@ -9,8 +9,6 @@ Exits 77 (skipped) where QEMU or the kernel is missing.
 import hashlib
 import json
 import os
-import re
-import select
 import signal
 import socket
 import subprocess
@@ -20,17 +18,12 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import initrd  # noqa: E402
+from guest import Guest, check  # noqa: E402
 
 MIB = 1 << 20
 DISK = 256 * MIB
 GROWN = 320 * MIB
 SERIAL = "virtiod-e2e-0001"
-
-
-def check(condition, text):
-    if not condition:
-        raise AssertionError(text)
-    print(f"ok: {text}", flush=True)
 
 
 class Daemon:
@@ -79,48 +72,20 @@ class Monitor:
                 raise AssertionError(f"QMP {command}: {answer['error']}")
 
 
-class Guest:
-    def __init__(self, folder, qemu, kernel, image, blk, rng):
-        self.pending = b""
-        self.monitor_path = os.path.join(folder, "qmp")
-        self.process = subprocess.Popen([
-            qemu, "-accel", "tcg", "-machine", "q35,memory-backend=ram",
-            "-object", "memory-backend-memfd,id=ram,size=512M,share=on", "-m", "512M", "-cpu", "max",
-            "-smp", "2", "-nodefaults", "-nographic", "-serial", "stdio",
-            "-qmp", f"unix:{self.monitor_path},server=on,wait=off",
-            "-kernel", initrd.kernel_image(kernel), "-initrd", image,
-            "-append", "console=ttyS0 quiet panic=-1",
-            "-chardev", f"socket,id=blk,path={blk.socket}",
-            "-device", "vhost-user-blk-pci,chardev=blk,num-queues=2",
-            "-chardev", f"socket,id=rng,path={rng.socket}", "-device", "vhost-user-rng-pci,chardev=rng",
-        ], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-
-    def wait(self, name, seconds=60):
-        """The value of the guest's next report, which must have this name."""
-        deadline = time.monotonic() + seconds
-        while True:
-            while b"\n" in self.pending:
-                line, self.pending = self.pending.split(b"\n", 1)
-                text = line.decode(errors="replace").strip()
-                print("  guest: " + text, flush=True)
-                found = re.match(r"@ (\S+) ?(.*)", text)
-                if found and found.group(1) == "failed":
-                    raise AssertionError("the guest failed: " + found.group(2))
-                if found and found.group(1) == name:
-                    return found.group(2)
-                if found:
-                    raise AssertionError(f"the guest says {text!r} instead of {name}")
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([self.process.stdout], [], [], left)[0]:
-                raise AssertionError(f"no {name!r} from the guest in {seconds} s")
-            data = os.read(self.process.stdout.fileno(), 65536)
-            if not data:
-                raise AssertionError(f"QEMU ended while waiting for {name!r}")
-            self.pending += data
-
-    def quiet(self):
-        """No report is there yet."""
-        return b"\n@" not in self.pending and not select.select([self.process.stdout], [], [], 0)[0]
+def start_guest(folder, qemu, kernel, image, blk, rng):
+    guest = Guest([
+        qemu, "-accel", "tcg", "-machine", "q35,memory-backend=ram",
+        "-object", "memory-backend-memfd,id=ram,size=512M,share=on", "-m", "512M", "-cpu", "max",
+        "-smp", "2", "-nodefaults", "-nographic", "-serial", "stdio",
+        "-qmp", f"unix:{folder}/qmp,server=on,wait=off",
+        "-kernel", initrd.kernel_image(kernel), "-initrd", image,
+        "-append", "console=ttyS0 quiet panic=-1",
+        "-chardev", f"socket,id=blk,path={blk.socket}",
+        "-device", "vhost-user-blk-pci,chardev=blk,num-queues=2",
+        "-chardev", f"socket,id=rng,path={rng.socket}", "-device", "vhost-user-rng-pci,chardev=rng",
+    ])
+    guest.monitor_path = os.path.join(folder, "qmp")
+    return guest
 
 
 def sha256(path):
@@ -188,10 +153,11 @@ def main(blk_program, rng_program, cached_qemu=None):
             else initrd.program("qemu-system-x86_64"))
     with tempfile.TemporaryDirectory(prefix="e2e-") as folder:
         image = os.path.join(folder, "initrd")
-        initrd.build(os.path.join(folder, "root"), image,
-                     os.path.join(os.path.dirname(os.path.abspath(__file__)), "init"),
-                     initrd.modules(kernel, ["virtio_pci", "virtio_blk", "virtio-rng"]),
-                     ["mke2fs"])
+        content = initrd.Initrd(os.path.join(folder, "root"))
+        content.add_init(os.path.join(os.path.dirname(os.path.abspath(__file__)), "init"))
+        content.add_modules(initrd.modules(kernel, ["virtio_pci", "virtio_blk", "virtio-rng"]))
+        content.add_program("mke2fs")
+        content.pack(image)
         disk = os.path.join(folder, "disk.img")
         with open(disk, "wb") as file:
             file.truncate(DISK)
@@ -202,7 +168,7 @@ def main(blk_program, rng_program, cached_qemu=None):
             started.append(blk.process)
             rng = Daemon(folder, rng_program)
             started.append(rng.process)
-            guest = Guest(folder, qemu, kernel, image, blk, rng)
+            guest = start_guest(folder, qemu, kernel, image, blk, rng)
             started.append(guest.process)
             written = boot_and_work(guest, disk, blk)
             blk.stop()

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builds an initrd from busybox, programs of this machine, kernel modules and an init script."""
+"""Builds an initrd from busybox, programs, kernel modules and an init script."""
 
 import os
+import platform
 import re
 import shutil
 import subprocess
+
+LIB = os.path.dirname(os.path.abspath(__file__))
 
 
 class Missing(Exception):
@@ -21,11 +24,14 @@ def cached(name):
     return path
 
 
-def program(name):
-    """The path of a program of this machine."""
-    path = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+def program(name, root="/"):
+    """The path of a program of this machine, or of another system below root."""
+    folders = [os.path.join(root, d) for d in ("usr/bin", "bin", "usr/sbin", "sbin")]
+    if root == "/":
+        folders = os.environ["PATH"].split(":") + folders
+    path = shutil.which(name, path=":".join(folders))
     if not path:
-        raise Missing(f"{name} is not installed")
+        raise Missing(f"{name} is not installed" + ("" if root == "/" else f" below {root}"))
     return path
 
 
@@ -47,29 +53,61 @@ def modules(kernel, names):
     return files
 
 
-def build(folder, output, init, module_files=(), programs=()):
-    """Packs folder (made here) into the cpio archive output; modules load in name order."""
-    for name in ("bin", "host", "dev", "proc", "sys", "tmp", "mnt", "modules"):
-        os.makedirs(os.path.join(folder, name))
-    shutil.copy(program("busybox"), os.path.join(folder, "bin/busybox"))
-    shutil.copy(init, os.path.join(folder, "init"))
-    os.chmod(os.path.join(folder, "init"), 0o755)
-    for i, path in enumerate(module_files):
-        shutil.copy(path, os.path.join(folder, "modules", f"{i:02}-{os.path.basename(path)}"))
-    for name in programs:
-        add_program(folder, program(name))
-    listing = subprocess.run(["find", "."], cwd=folder, check=True, capture_output=True).stdout
-    with open(output, "wb") as out:
-        subprocess.run(["cpio", "--quiet", "-o", "-H", "newc"], cwd=folder, input=listing,
-                       stdout=out, check=True)
+def libraries(file, root="/", machine=platform.machine()):
+    """What a program of that machine loads, by the paths it has in its own system."""
+    folders = [f"/{usr}lib{sub}" for sub in (f"/{machine}-linux-gnu", "64", "")
+               for usr in ("", "usr/")]
+    found, todo = set(), [file]
+    while todo:
+        out = subprocess.run([program("readelf"), "-ld", todo.pop()], check=True,
+                             capture_output=True, text=True).stdout
+        names = re.findall(r"\(NEEDED\).*\[(.*)\]", out)
+        paths = re.findall(r"program interpreter: (.*)\]", out)
+        for name in names:
+            paths += [os.path.join(d, name) for d in folders
+                      if os.path.exists(root + os.path.join(d, name))][:1]
+        new = set(paths) - found
+        found |= new
+        todo += [root + path for path in new]
+    return found
 
 
-def add_program(folder, path):
-    """Copies a program to /host, with its libraries; call it by path: busybox prefers its own."""
-    shutil.copy(path, os.path.join(folder, "host", os.path.basename(path)))
-    for line in subprocess.run(["ldd", path], capture_output=True, text=True).stdout.split("\n"):
-        found = re.search(r"(/\S+) \(0x", line)
-        if found:
-            target = folder + found.group(1)
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            shutil.copy(found.group(1), target)
+class Initrd:
+    """A folder that becomes an initrd; root and machine: of the system that programs come from."""
+
+    def __init__(self, folder, root="/", machine=platform.machine()):
+        self.folder, self.root, self.machine = folder, root, machine
+        for name in ("bin", "host", "dev", "proc", "sys", "tmp", "mnt", "modules"):
+            os.makedirs(os.path.join(folder, name))
+        self.add(program("busybox", root), "bin/busybox")
+        self.add(os.path.join(LIB, "guest.sh"), "guest.sh")
+
+    def add(self, file, name):
+        """Copies a file, and follows links."""
+        target = os.path.join(self.folder, name)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        shutil.copy(file, target)
+
+    def add_init(self, script):
+        self.add(script, "init")
+        os.chmod(os.path.join(self.folder, "init"), 0o755)
+
+    def add_modules(self, files):
+        """They load in this order."""
+        for i, path in enumerate(files):
+            self.add(path, f"modules/{i:02}-{os.path.basename(path)}")
+
+    def add_program(self, name):
+        """To /host, with its libraries; call it by path: busybox prefers its own."""
+        path = name if "/" in name else program(name, self.root)
+        self.add(path, "host/" + os.path.basename(path))
+        for library in libraries(path, self.root, self.machine):
+            self.add(self.root + library, library.lstrip("/"))
+
+    def pack(self, output):
+        """Into a cpio archive."""
+        listing = subprocess.run(["find", "."], cwd=self.folder, check=True,
+                                 capture_output=True).stdout
+        with open(output, "wb") as out:
+            subprocess.run([program("cpio"), "--quiet", "-o", "-H", "newc"], cwd=self.folder,
+                           input=listing, stdout=out, check=True)
