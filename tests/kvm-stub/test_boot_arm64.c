@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Kernels of arm64, and the device tree: read with libfdt, and by dtc, which warns of what looks
+ * odd. Not a line of it needs an arm64 machine.
+ */
+#include <glib/gstdio.h>
+#include <libfdt.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "kvm-stub/boot.h"
+#include "kvm-stub/device_tree.h"
+#include "kvm-stub/layout.h"
+#include "tests/lib/leak.h"
+
+#define MIB (UINT64_C(1) << 20)
+#define FILE_LEN 4096u
+#define IMAGE_SIZE (3 * MIB)
+
+static unsigned fds;
+static struct {
+	char *dir, *kernel, *initrd;
+	struct ram *ram;
+	struct boot_config config;
+	struct vm_entry entry;
+} w;
+
+static struct image {
+	uint32_t code[2];
+	uint64_t text_offset, image_size, flags, reserved[3];
+	uint32_t magic, pe_offset;
+	uint8_t rest[FILE_LEN - 64];
+	size_t len;
+} image;
+
+static void write_image(void)
+{
+	assert_true(g_file_set_contents(w.kernel, (const char *)&image, (gssize)image.len, NULL));
+}
+
+static int setup(void **state)
+{
+	fds = count_fds();
+	w.dir = g_dir_make_tmp("virtiod-boot-XXXXXX", NULL);
+	w.kernel = g_build_filename(w.dir, "Image", NULL);
+	w.initrd = g_build_filename(w.dir, "initrd", NULL);
+	w.ram = ram_new(16 * MIB, NULL);
+	w.config = (struct boot_config){
+		.kernel = w.kernel, .cpus = 2, .n_slots = 3, .gic_version = 3
+	};
+	image = (struct image){ .image_size = IMAGE_SIZE, .flags = 0xa, .magic = 0x644d5241 };
+	image.len = FILE_LEN;
+	for (unsigned i = 0; i < sizeof(image.rest); i++)
+		image.rest[i] = (uint8_t)(i * 5);
+	write_image();
+	return w.ram ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	g_unlink(w.kernel);
+	g_unlink(w.initrd);
+	g_rmdir(w.dir);
+	g_free(w.kernel);
+	g_free(w.initrd);
+	g_free(w.dir);
+	ram_free(w.ram);
+	return count_fds() == fds ? 0 : -1;
+}
+
+static const void *load(void)
+{
+	g_autoptr(GError) error = NULL;
+	const void *tree;
+
+	if (!boot_load(w.ram, &w.config, &w.entry, &error))
+		fail_msg("%s", error->message);
+	tree = ram_at(w.ram, w.entry.arg, 65536);
+	assert_non_null(tree);
+	assert_int_equal(w.entry.arg % (2 * MIB), 0);
+	assert_int_equal(fdt_check_full(tree, 65536), 0);
+	return tree;
+}
+
+static void assert_refused(const char *path, const char *words)
+{
+	g_autoptr(GError) error = NULL;
+
+	assert_false(boot_load(w.ram, &w.config, &w.entry, &error));
+	if (!strstr(error->message, path) || !strstr(error->message, words))
+		fail_msg("\"%s\" lacks \"%s\" or \"%s\"", error->message, path, words);
+}
+
+static void assert_cells(
+	const void *tree, const char *node, const char *name, const uint32_t *want, unsigned n)
+{
+	int len = 0;
+	const fdt32_t *cell = fdt_getprop(tree, fdt_path_offset(tree, node), name, &len);
+
+	if (!cell || len != (int)(n * 4))
+		fail_msg("%s: %s has %d bytes, not %u", node, name, len, n * 4);
+	for (unsigned i = 0; i < n; i++)
+		assert_int_equal(fdt32_to_cpu(cell[i]), want[i]);
+}
+
+#define CELLS(tree, node, name, ...)                                      \
+	assert_cells(tree, node, name, (const uint32_t[]){ __VA_ARGS__ }, \
+		G_N_ELEMENTS(((const uint32_t[]){ __VA_ARGS__ })))
+
+static void assert_string(const void *tree, const char *node, const char *name, const char *want)
+{
+	const char *value = fdt_getprop(tree, fdt_path_offset(tree, node), name, NULL);
+
+	assert_non_null(value);
+	assert_string_equal(value, want);
+}
+
+static void test_kernel(void **state)
+{
+	const uint8_t *kernel;
+
+	image.text_offset = 0x80000;
+	write_image();
+	load();
+	assert_int_equal(w.entry.mode, VM_ENTRY_ARM64);
+	assert_int_equal(w.entry.pc, RAM_BASE + 0x80000);
+	assert_int_equal(w.entry.arg, RAM_BASE + 4 * MIB);
+	kernel = ram_at(w.ram, w.entry.pc, FILE_LEN);
+	assert_memory_equal(kernel, &image, FILE_LEN);
+}
+
+static void test_tree(void **state)
+{
+	const void *tree = load();
+
+	CELLS(tree, "/memory@40000000", "reg", 0, RAM_BASE, 0, 16 * MIB);
+	assert_string(tree, "/cpus/cpu@1", "enable-method", "psci");
+	CELLS(tree, "/cpus/cpu@1", "reg", 1);
+	assert_true(fdt_path_offset(tree, "/cpus/cpu@2") < 0);
+	assert_int_equal(
+		fdt_node_check_compatible(tree, fdt_path_offset(tree, "/psci"), "arm,psci-1.0"), 0);
+	assert_int_equal(
+		fdt_node_check_compatible(tree, fdt_path_offset(tree, "/psci"), "arm,psci-0.2"), 0);
+	assert_string(tree, "/psci", "method", "hvc");
+	assert_string(tree, "/interrupt-controller@8000000", "compatible", "arm,gic-v3");
+	CELLS(tree, "/interrupt-controller@8000000", "reg", 0, GIC_DIST_BASE, 0, GIC_DIST_SIZE, 0,
+		GIC_REDIST_BASE, 0, 2 * GIC_REDIST_STRIDE);
+	CELLS(tree, "/timer", "interrupts", 1, 13, 4, 1, 14, 4, 1, 11, 4, 1, 10, 4);
+	assert_string(tree, "/serial@9000000", "compatible", "ns16550a");
+	CELLS(tree, "/serial@9000000", "interrupts", 0, SERIAL_IRQ, 4);
+	CELLS(tree, "/serial@9000000", "reg-shift", 0);
+	CELLS(tree, "/virtio_mmio@a002000", "reg", 0, VIRTIO_BASE + 0x2000, 0, VIRTIO_STRIDE);
+	CELLS(tree, "/virtio_mmio@a002000", "interrupts", 0, VIRTIO_FIRST_IRQ + 2, 1);
+	assert_true(fdt_path_offset(tree, "/virtio_mmio@a003000") < 0);
+	assert_string(tree, "/chosen", "bootargs", "console=ttyS0");
+	assert_string(tree, "/chosen", "stdout-path", "/serial@9000000");
+	assert_null(
+		fdt_getprop(tree, fdt_path_offset(tree, "/chosen"), "linux,initrd-start", NULL));
+}
+
+static void test_gicv2(void **state)
+{
+	const void *tree;
+
+	w.config.gic_version = 2;
+	tree = load();
+	assert_string(tree, "/interrupt-controller@8000000", "compatible", "arm,cortex-a15-gic");
+	CELLS(tree, "/interrupt-controller@8000000", "reg", 0, GIC_DIST_BASE, 0, GIC_DIST_SIZE, 0,
+		GIC_CPU_BASE, 0, GIC_CPU_SIZE);
+	CELLS(tree, "/timer", "interrupts", 1, 13, 0x304, 1, 14, 0x304, 1, 11, 0x304, 1, 10, 0x304);
+}
+
+static void test_many_cpus(void **state)
+{
+	const void *tree;
+
+	w.config.cpus = 40;
+	w.config.n_slots = MAX_SLOTS;
+	tree = load();
+	CELLS(tree, "/cpus/cpu@207", "reg", 0x207); /* the last: cluster 2, number 7 */
+	CELLS(tree, "/virtio_mmio@a01f000", "interrupts", 0, VIRTIO_FIRST_IRQ + 31, 1);
+}
+
+static void test_initrd(void **state)
+{
+	const uint32_t at = RAM_BASE + 6 * MIB;
+	g_autofree char *bytes = g_malloc0(10 * MIB + 1);
+	const void *tree;
+
+	w.config.initrd = w.initrd;
+	assert_true(g_file_set_contents(w.initrd, "initrd", 6, NULL));
+	tree = load();
+	CELLS(tree, "/chosen", "linux,initrd-start", 0, at);
+	CELLS(tree, "/chosen", "linux,initrd-end", 0, at + 6);
+	assert_memory_equal(ram_at(w.ram, at, 6), "initrd", 6);
+	assert_true(g_file_set_contents(w.initrd, bytes, 10 * MIB, NULL));
+	load();
+	assert_true(g_file_set_contents(w.initrd, bytes, 10 * MIB + 1, NULL));
+	assert_refused(w.initrd, "no RAM for the initrd");
+}
+
+static void test_hostile(void **state)
+{
+	const struct image good = image;
+
+#define LIE(field, value, words)                 \
+	do {                                     \
+		image = good;                    \
+		image.field = value;             \
+		write_image();                   \
+		assert_refused(w.kernel, words); \
+	} while (0)
+	LIE(len, 0, "empty");
+	LIE(len, 63, "truncated");
+	LIE(magic, 0, "not an arm64 Image");
+	LIE(flags, 1, "big-endian");
+	LIE(image_size, 0, "image_size is 0");
+	LIE(image_size, UINT64_MAX, "no RAM");
+	LIE(image_size, 16 * MIB + 1, "no RAM");
+	LIE(text_offset, 2 * MIB, "text_offset 0x200000");
+	LIE(text_offset, UINT64_MAX, "text_offset");
+#undef LIE
+	/* It just fits, but nothing else does. */
+	image = good;
+	image.image_size = 16 * MIB;
+	write_image();
+	assert_refused("", "no RAM for the device tree");
+	assert_true(g_file_set_contents(w.kernel,
+		"\x1f\x8b\x08 and so on, for at least 64 bytes, "
+		"which is what a header has of them",
+		-1, NULL));
+	assert_refused(w.kernel, "gunzip");
+}
+
+static void test_no_room(void **state)
+{
+	struct device_tree_machine m = {
+		.cpus = 2, .n_slots = 2, .gic_version = 3, .cmdline = "quiet"
+	};
+	g_autofree uint8_t *tree = g_malloc(65536);
+	size_t size = device_tree_build(tree, 65536, &m, NULL);
+
+	assert_in_range(size, 500, 65536);
+	for (size_t room = 0; room < size; room++) {
+		g_autoptr(GError) error = NULL;
+		g_autofree uint8_t *to = g_malloc(room); /* a sanitizer sees what is too much */
+
+		assert_int_equal(device_tree_build(to, room, &m, &error), 0);
+		assert_non_null(strstr(error->message, "2 vCPUs and 2 devices"));
+	}
+}
+
+static void test_dtc(void **state)
+{
+	g_autofree char *tool = g_find_program_in_path("dtc");
+	const char *argv[] = { "dtc", "-I", "dtb", "-O", "dts", "-o", "/dev/null", w.kernel, NULL };
+	g_autofree char *said = NULL;
+	const void *tree = load();
+	int status;
+
+	if (!tool) {
+		print_message("SKIPPED: no dtc here (Debian: device-tree-compiler)\n");
+		skip();
+	}
+	assert_true(g_file_set_contents(w.kernel, tree, fdt_totalsize(tree), NULL));
+	assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL,
+		&said, &status, NULL));
+	assert_int_equal(status, 0);
+	assert_string_equal(said, "");
+}
+
+#define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_kernel),
+		TEST(test_tree),
+		TEST(test_gicv2),
+		TEST(test_many_cpus),
+		TEST(test_initrd),
+		TEST(test_hostile),
+		TEST(test_no_room),
+		TEST(test_dtc),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
