@@ -167,6 +167,7 @@ get_arm64()
 		[binaries]
 		c = ['aarch64-linux-gnu-gcc', '--sysroot=' + root]
 		ar = 'aarch64-linux-gnu-ar'
+		objcopy = 'aarch64-linux-gnu-objcopy'
 		strip = 'aarch64-linux-gnu-strip'
 		pkgconfig = 'pkg-config'
 		[properties]
