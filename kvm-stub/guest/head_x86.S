@@ -14,7 +14,10 @@ start:
 irq_entry:
 	incl	irq_count
 	movl	$0, 0xfee000b0	/* EOI */
-	iretl
+	/* Not iret: not every KVM can emulate it. Interrupts stay off, as irq_window() wants. */
+	popl	4(%esp)
+	addl	$4, %esp
+	ret
 
 	.bss
 	.balign	16
