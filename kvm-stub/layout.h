@@ -56,6 +56,9 @@
 /* The built-in guest writes RESULT_FAILED here before it powers off if anything was not right. */
 #define RESULT_ADDR UINT64_C(0x09010000)
 #define RESULT_SIZE UINT64_C(0x1000)
+/* "qemu,pvpanic-mmio": a guest's kernel says that it has panicked. */
+#define PANIC_ADDR UINT64_C(0x09020000)
+#define PANIC_SIZE UINT64_C(0x1000)
 /* Shared peripheral interrupts (SPI n is GIC interrupt 32 + n). */
 #define SERIAL_IRQ 1u
 #define VIRTIO_BASE UINT64_C(0x0a000000)

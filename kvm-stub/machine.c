@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The parts of the machine are put together, run by the main loop, and taken apart. */
+#include "kvm-stub/machine.h"
+
+#include <signal.h>
+#include <sys/epoll.h>
+
+#include "base/loop.h"
+#include "kvm-stub/boot.h"
+#include "kvm-stub/layout.h"
+#include "kvm-stub/power.h"
+#include "kvm-stub/serial.h"
+#include "kvm-stub/slots.h"
+#include "kvm-stub/terminal.h"
+
+/* For each back-end to be there and to answer its probe. */
+#define BACK_END_MS 5000
+
+struct machine {
+	const struct options *options;
+	struct ram *ram;
+	struct bus *bus;
+	struct vm *vm;
+	struct power power;
+	struct serial *serial;
+	struct terminal *terminal;
+	struct slots *slots;
+	GMainLoop *loop;
+	bool leave; /* we were told to end: no reboot any more */
+	enum exit_status status;
+	GError *error; /* of a reboot */
+};
+
+static void on_serial_output(void *opaque, const void *bytes, size_t len)
+{
+	struct machine *m = opaque;
+
+	terminal_output(m->terminal, bytes, len);
+}
+
+static void on_serial_interrupt(void *opaque, bool level)
+{
+	struct machine *m = opaque;
+
+	vm_set_irq(m->vm, SERIAL_IRQ, level);
+}
+
+static void on_serial_ready(void *opaque)
+{
+	struct machine *m = opaque;
+
+	terminal_resume(m->terminal);
+}
+
+static size_t on_typed(void *opaque, const void *bytes, size_t len)
+{
+	struct machine *m = opaque;
+
+	return serial_receive(m->serial, bytes, len);
+}
+
+static void on_leave(void *opaque)
+{
+	struct machine *m = opaque;
+
+	m->leave = true;
+	vm_stop(m->vm, VM_END_STOPPED);
+}
+
+static const struct serial_ops serial_ops = {
+	.output = on_serial_output,
+	.interrupt = on_serial_interrupt,
+	.receive_ready = on_serial_ready,
+};
+
+static const struct terminal_ops terminal_ops = {
+	.typed = on_typed,
+	.leave = on_leave,
+};
+
+static bool boot(struct machine *m, GError **error)
+{
+	const struct options *o = m->options;
+	const struct boot_config config = {
+		.kernel = o->kernel,
+		.initrd = o->initrd,
+		.append = o->append,
+		.selftest = o->selftest,
+		.cpus = o->cpus,
+		.n_slots = o->devices->len,
+		.gic_version = vm_gic_version(m->vm),
+	};
+	struct vm_entry entry = { 0 };
+
+	return boot_load(m->ram, &config, &entry, error) && vm_start(m->vm, &entry, error);
+}
+
+/* Back-ends first: they must not write to what is cleared, or loaded. */
+static bool reboot(struct machine *m, GError **error)
+{
+	slots_reset(m->slots);
+	serial_reset(m->serial);
+	return ram_clear(m->ram, error) && boot(m, error);
+}
+
+static void on_end(void *opaque, uint32_t revents)
+{
+	struct machine *m = opaque;
+
+	switch (vm_wait(m->vm)) {
+	case VM_END_RESET:
+		if (m->leave)
+			break;
+		log_info(NULL, "the guest restarts");
+		if (reboot(m, &m->error))
+			return;
+		m->status = EXIT_STATUS_FAILED;
+		break;
+	case VM_END_CRASH:
+		m->status = EXIT_STATUS_CRASHED;
+		break;
+	case VM_END_POWER_OFF:
+		m->status = m->power.failed ? EXIT_STATUS_GUEST_FAILED : EXIT_STATUS_OK;
+		break;
+	case VM_END_STOPPED:
+		break;
+	}
+	g_main_loop_quit(m->loop);
+}
+
+static bool add_serial(struct machine *m, GError **error)
+{
+	m->serial = serial_new(&serial_ops, m);
+#ifdef SERIAL_PORT
+	return bus_add(m->bus, BUS_PORT, SERIAL_PORT, 8, serial_access, m->serial, error);
+#else
+	return bus_add(m->bus, BUS_MMIO, SERIAL_BASE, SERIAL_SIZE, serial_access, m->serial, error);
+#endif
+}
+
+/* All that needs no back-end. */
+static enum exit_status build(struct machine *m, GError **error)
+{
+	const struct options *o = m->options;
+	struct vm_config config = { .cpus = o->cpus };
+
+	m->ram = ram_new(o->memory, error);
+	if (!m->ram)
+		return EXIT_STATUS_FAILED;
+	m->bus = bus_new();
+	config.ram = m->ram;
+	config.bus = m->bus;
+	m->vm = vm_new(&config, error);
+	if (!m->vm)
+		return error && g_error_matches(*error, VM_ERROR, VM_ERROR_NO_KVM)
+			? EXIT_STATUS_NO_KVM
+			: EXIT_STATUS_FAILED;
+	if (!power_init(&m->power, m->bus, m->vm, error) || !add_serial(m, error))
+		return EXIT_STATUS_FAILED;
+	return EXIT_STATUS_OK;
+}
+
+static bool add_slots(struct machine *m, GError **error)
+{
+	const struct slots_config config = {
+		.specs = (struct dev_spec *const *)m->options->devices->pdata,
+		.n_specs = m->options->devices->len,
+		.folders = (const char *const *)m->options->folders,
+		.wait_ms = BACK_END_MS,
+		.vm = m->vm,
+		.bus = m->bus,
+		.ram = m->ram,
+	};
+
+	m->slots = slots_new(&config, error);
+	return m->slots != NULL;
+}
+
+static void log_exits(const struct machine *m)
+{
+	struct vm_counters c;
+
+	vm_counters(m->vm, &c);
+	log_debug(NULL, "%" G_GUINT64_FORMAT " exits for memory, %" G_GUINT64_FORMAT " for ports",
+		c.mmio_exits, c.port_exits);
+}
+
+/* From here on this terminal is the guest's. */
+static enum exit_status run(struct machine *m, GError **error)
+{
+	static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
+	struct loop_watch *watch[G_N_ELEMENTS(signals) + 1];
+	unsigned n = 0;
+
+	m->terminal = terminal_new(m->options->terminal_file, &terminal_ops, m, error);
+	if (!m->terminal || !boot(m, error))
+		return EXIT_STATUS_FAILED;
+	m->loop = g_main_loop_new(NULL, FALSE);
+	for (; n < G_N_ELEMENTS(signals); n++)
+		watch[n] = loop_watch_signal(signals[n], on_leave, m);
+	watch[n++] = loop_watch_fd(vm_end_fd(m->vm), EPOLLIN, on_end, m);
+	g_main_loop_run(m->loop);
+	while (n > 0)
+		loop_watch_free(watch[--n]);
+	g_main_loop_unref(m->loop);
+	log_exits(m);
+	if (m->error)
+		g_propagate_error(error, m->error);
+	return m->status;
+}
+
+/* The vCPUs have stopped. Devices end before what they use; the terminal is ours again first. */
+static void take_apart(struct machine *m)
+{
+	g_clear_pointer(&m->terminal, terminal_free);
+	g_clear_pointer(&m->slots, slots_free);
+	g_clear_pointer(&m->vm, vm_free);
+	g_clear_pointer(&m->serial, serial_free);
+	g_clear_pointer(&m->bus, bus_free);
+	g_clear_pointer(&m->ram, ram_free);
+}
+
+enum exit_status machine_run(const struct options *o, GError **error)
+{
+	struct machine m = { .options = o };
+	enum exit_status status = build(&m, error);
+
+	if (status == EXIT_STATUS_OK)
+		status = add_slots(&m, error) ? run(&m, error) : EXIT_STATUS_NO_BACK_END;
+	take_apart(&m);
+	return status;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The machine: RAM, vCPUs, serial port, power button, device slots; from power-on to the end. */
+#pragma once
+
+#include <glib.h>
+
+#include "kvm-stub/options.h"
+
+/* Of the program, as the man page has them. */
+enum exit_status {
+	EXIT_STATUS_OK = 0, /* the guest has switched off, or we were told to end */
+	EXIT_STATUS_FAILED = 1,
+	EXIT_STATUS_BAD_OPTIONS = 2,
+	EXIT_STATUS_NO_KVM = 3,
+	EXIT_STATUS_NO_BACK_END = 4,
+	EXIT_STATUS_CRASHED = 5,
+	EXIT_STATUS_GUEST_FAILED = 6, /* the built-in guest has found something wrong */
+};
+
+/* Until the guest ends, or SIGTERM, SIGINT or SIGHUP comes. The error is set for 1 to 4 alone. */
+enum exit_status machine_run(const struct options *o, GError **error);

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* virtiod-kvm: options, the machine, exit status. */
+#include <signal.h>
+#include <stdio.h>
+
+#include "base/log.h"
+#include "kvm-stub/machine.h"
+
+int main(int argc, char **argv)
+{
+	g_autoptr(GError) error = NULL;
+	g_auto(options) o = { 0 };
+	enum exit_status status;
+
+	g_set_prgname("virtiod-kvm");
+	log_set_program("virtiod-kvm");
+	signal(SIGPIPE, SIG_IGN);
+	if (!options_parse(&o, argc, argv, &error)) {
+		status = EXIT_STATUS_BAD_OPTIONS;
+	} else if (o.version) {
+		printf("virtiod-kvm %s\n", VIRTIOD_VERSION);
+		status = EXIT_STATUS_OK;
+	} else {
+		log_set_level(o.log_level);
+		status = machine_run(&o, &error);
+	}
+	if (error)
+		log_error(NULL, "%s", error->message);
+	return status;
+}

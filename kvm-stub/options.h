@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command line of virtiod-kvm. */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/log.h"
+
+typedef struct options options; /* for g_auto */
+struct options {
+	uint64_t memory; /* bytes */
+	unsigned cpus;
+	char *kernel, *initrd, *append;
+	bool selftest; /* no kernel, the built-in guest */
+	GPtrArray *devices; /* of struct dev_spec *, owned */
+	char **folders; /* of discovery files; NULL: the conventional ones */
+	char *terminal_file; /* NULL: standard input and output */
+	enum log_level log_level;
+	bool version;
+};
+
+/* False, with an error that names the option and its value. --help does not return. */
+bool options_parse(struct options *o, int argc, char **argv, GError **error);
+/* Also after options_parse() has failed. */
+void options_clear(struct options *o);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(options, options_clear)

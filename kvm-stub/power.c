@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The ends of a machine that are accesses: x86's sleep and reset registers (arm64 has PSCI, which
+ * KVM does), the panic register of QEMU's pvpanic specification, and the built-in guest's result.
+ */
+#include "kvm-stub/power.h"
+
+#include "base/log.h"
+#include "kvm-stub/layout.h"
+
+#define PANICKED 1u
+
+#if defined(__x86_64__)
+
+#define SPACE BUS_PORT
+#define PANIC_AT PANIC_PORT
+#define RESULT_AT RESULT_PORT
+#define PANIC_SIZE 1
+#define RESULT_SIZE 1
+
+/* SLEEP_CONTROL_REG, SLEEP_STATUS_REG and RESET_REG, one byte each (ACPI 6.5, 4.8.3.7, 4.8.3.6). */
+static bool acpi_access(
+	void *opaque, uint64_t offset, unsigned size, bool write, uint64_t *value, void *token)
+{
+	const struct power *p = opaque;
+	uint64_t port = SLEEP_CONTROL_PORT + offset;
+
+	if (!write)
+		*value = 0;
+	else if (port == SLEEP_CONTROL_PORT && *value == (SLEEP_ENABLE | SLEEP_TYPE_S5 << 2))
+		vm_stop(p->vm, VM_END_POWER_OFF);
+	else if (port == RESET_PORT && *value == RESET_VALUE)
+		vm_stop(p->vm, VM_END_RESET);
+	return true;
+}
+
+static bool add_acpi(struct power *p, struct bus *b, GError **error)
+{
+	return bus_add(b, BUS_PORT, SLEEP_CONTROL_PORT, RESET_PORT - SLEEP_CONTROL_PORT + 1,
+		acpi_access, p, error);
+}
+
+#else
+
+#define SPACE BUS_MMIO
+#define PANIC_AT PANIC_ADDR
+#define RESULT_AT RESULT_ADDR
+
+static bool add_acpi(struct power *p, struct bus *b, GError **error)
+{
+	return true;
+}
+
+#endif
+
+/* Reads as what it knows of. */
+static bool panic_access(
+	void *opaque, uint64_t offset, unsigned size, bool write, uint64_t *value, void *token)
+{
+	const struct power *p = opaque;
+
+	if (!write) {
+		*value = PANICKED;
+	} else if (*value & PANICKED) {
+		log_error(NULL, "the guest's kernel has panicked");
+		vm_stop(p->vm, VM_END_CRASH);
+	}
+	return true;
+}
+
+static bool result_access(
+	void *opaque, uint64_t offset, unsigned size, bool write, uint64_t *value, void *token)
+{
+	struct power *p = opaque;
+
+	if (!write)
+		*value = 0;
+	else if (*value == RESULT_FAILED)
+		p->failed = true;
+	return true;
+}
+
+bool power_init(struct power *p, struct bus *b, struct vm *vm, GError **error)
+{
+	p->vm = vm;
+	return add_acpi(p, b, error) &&
+		bus_add(b, SPACE, PANIC_AT, PANIC_SIZE, panic_access, p, error) &&
+		bus_add(b, SPACE, RESULT_AT, RESULT_SIZE, result_access, p, error);
+}

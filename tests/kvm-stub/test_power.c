@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The registers that end a machine: the right value at the right place does, nothing else. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/log.h"
+#include "kvm-stub/layout.h"
+#include "kvm-stub/power.h"
+
+#define NOT_YET 99
+
+static int ended;
+
+void vm_stop(struct vm *vm, enum vm_end reason)
+{
+	ended = reason;
+}
+
+static void swallow(enum log_level level, const char *line, void *opaque)
+{
+}
+
+struct world {
+	struct bus *bus;
+	struct bus_wait *wait;
+	struct power power;
+};
+
+static int setup(void **state)
+{
+	struct world *w = g_new0(struct world, 1);
+
+	ended = NOT_YET;
+	log_set_sink(swallow, NULL);
+	w->bus = bus_new();
+	w->wait = bus_wait_new();
+	*state = w;
+	return power_init(&w->power, w->bus, NULL, NULL) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	log_set_sink(NULL, NULL);
+	bus_wait_free(w->wait);
+	bus_free(w->bus);
+	g_free(w);
+	return 0;
+}
+
+#if defined(__x86_64__)
+#define SPACE BUS_PORT
+#define PANIC_AT PANIC_PORT
+#define RESULT_AT RESULT_PORT
+#else
+#define SPACE BUS_MMIO
+#define PANIC_AT PANIC_ADDR
+#define RESULT_AT RESULT_ADDR
+#endif
+
+static int after_write(struct world *w, uint64_t addr, uint64_t value)
+{
+	ended = NOT_YET;
+	assert_true(bus_access(w->bus, w->wait, SPACE, addr, 1, true, &value));
+	return ended;
+}
+
+static uint64_t reads(struct world *w, uint64_t addr)
+{
+	uint64_t value = 0x55;
+
+	ended = NOT_YET;
+	assert_true(bus_access(w->bus, w->wait, SPACE, addr, 1, false, &value));
+	assert_int_equal(ended, NOT_YET);
+	return value;
+}
+
+#if defined(__x86_64__)
+static void test_acpi(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(after_write(w, 0x600, 0x34), VM_END_POWER_OFF);
+	assert_int_equal(after_write(w, 0x600, 0x14), NOT_YET);
+	assert_int_equal(after_write(w, 0x600, 0x30), NOT_YET);
+	assert_int_equal(after_write(w, 0x601, 0x34), NOT_YET);
+	assert_int_equal(after_write(w, 0x602, 1), VM_END_RESET);
+	assert_int_equal(after_write(w, 0x602, 0), NOT_YET);
+	assert_int_equal(reads(w, 0x600), 0);
+	assert_int_equal(reads(w, 0x601), 0);
+	assert_int_equal(reads(w, 0x602), 0);
+}
+#endif
+
+static void test_panic(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(reads(w, PANIC_AT), 1);
+	assert_int_equal(after_write(w, PANIC_AT, 2), NOT_YET);
+	assert_int_equal(after_write(w, PANIC_AT, 1), VM_END_CRASH);
+}
+
+static void test_result(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(reads(w, RESULT_AT), 0);
+	assert_int_equal(after_write(w, RESULT_AT, 0), NOT_YET);
+	assert_false(w->power.failed);
+	assert_int_equal(after_write(w, RESULT_AT, RESULT_FAILED), NOT_YET);
+	assert_true(w->power.failed);
+	assert_int_equal(after_write(w, RESULT_AT, 0), NOT_YET);
+	assert_true(w->power.failed);
+}
+
+static void test_places_taken(void **state)
+{
+	struct world *w = *state;
+	g_autoptr(GError) error = NULL;
+
+	assert_false(power_init(&w->power, w->bus, NULL, &error));
+	assert_non_null(error);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#if defined(__x86_64__)
+		cmocka_unit_test_setup_teardown(test_acpi, setup, teardown),
+#endif
+		cmocka_unit_test_setup_teardown(test_panic, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_result, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_places_taken, setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("power", tests, NULL, NULL);
+}
