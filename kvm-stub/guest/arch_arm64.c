@@ -2,8 +2,6 @@
 /* arm64: serial port and GIC in memory, PSCI by HVC. */
 #include "arch.h"
 
-#include <stddef.h>
-
 /* The distributor's registers for shared interrupts are the same in GICv2 and v3. */
 #define GICD_ISPENDR (GIC_DIST_BASE + 0x200)
 #define GICD_ICPENDR (GIC_DIST_BASE + 0x280)
@@ -14,16 +12,6 @@
 #define LINE_ROOM 0x20
 
 #define PSCI_SYSTEM_OFF 0x84000008u
-
-/* The compiler calls it; volatile: and must not find one in here. */
-void *memset(void *to, int byte, size_t len)
-{
-	volatile uint8_t *at = to;
-
-	while (len--)
-		*at++ = (uint8_t)byte;
-	return to;
-}
 
 void arch_init(void)
 {

@@ -82,7 +82,7 @@ static bool print_serial(struct device *d)
 	for (char *c = serial; *c; c++)
 		if (*c < ' ' || *c > '~')
 			*c = '?';
-	print("selftest: slot %u: serial \"%s\"\n", d->slot, serial);
+	report(d, "serial \"%s\"", serial);
 	return true;
 }
 
@@ -127,7 +127,7 @@ bool block_test(struct device *d)
 	if (!device_start(d, FEATURE(F_RO) | FEATURE(F_FLUSH)))
 		return false;
 	capacity = device_config64(d, 0);
-	print("selftest: slot %u: %u MiB%s\n", d->slot, (uint32_t)(capacity >> 11),
+	report(d, "%u MiB%s", (uint32_t)(capacity >> 11),
 		d->features & FEATURE(F_RO) ? ", read-only" : "");
 	if (d->size < PIECES)
 		return fail(d, "its queue is too small");
@@ -136,13 +136,15 @@ bool block_test(struct device *d)
 	n = d->size / PIECES < MAX_REQUESTS ? d->size / PIECES : MAX_REQUESTS;
 	while (n && n * (CHUNK / SECTOR) > capacity)
 		n--;
-	if (!n)
-		return fail(d, "it is too small to test");
+	if (!n) {
+		report(d, "too small to be tested any further");
+		return true;
+	}
 	sector = capacity - n * (CHUNK / SECTOR);
 	if (!transfer(d, READ, sector, saved, n))
 		return false;
 	if (!(d->features & FEATURE(F_RO)) && !overwrite(d, sector, n))
 		return false;
-	print("selftest: slot %u: %u requests in flight at once, of %u bytes\n", d->slot, n, CHUNK);
+	report(d, "%u requests in flight at once, of %u bytes", n, CHUNK);
 	return true;
 }

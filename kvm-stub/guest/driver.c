@@ -68,12 +68,6 @@ static void set_addr(const struct device *d, unsigned offset, const volatile voi
 	set(d, offset + 4, (uint32_t)((uint64_t)(uintptr_t)at >> 32));
 }
 
-bool fail(const struct device *d, const char *what)
-{
-	print("selftest: slot %u: FAILED: %s (status %x)\n", d->slot, what, get(d, STATUS));
-	return false;
-}
-
 /* Linux looks once; more would do no harm. */
 bool device_reset(struct device *d)
 {

@@ -31,6 +31,6 @@ bool entropy_test(struct device *d)
 	}
 	if (!any || !differ)
 		return fail(d, any ? "the same bytes twice" : "all bytes are zero");
-	print("selftest: slot %u: %u random bytes, two times\n", d->slot, BYTES);
+	report(d, "%u random bytes, two times", BYTES);
 	return true;
 }

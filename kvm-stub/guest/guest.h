@@ -6,13 +6,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* %s, %u (32 bits), %x (32 bits). */
-void print(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
 #define QUEUE_MAX 32u
 
 struct device {
 	unsigned slot;
+	bool again; /* the second time: it has been reported on */
 	uint64_t base;
 	uint32_t id;
 	uint64_t features; /* negotiated */
@@ -28,6 +26,8 @@ struct piece {
 	bool in; /* the device writes it */
 };
 
+/* A line about the device, the first time: %s, %u and %x (32 bits). */
+void report(const struct device *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Says why, with the slot, and returns false. */
 bool fail(const struct device *d, const char *what);
 
