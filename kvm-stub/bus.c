@@ -3,6 +3,7 @@
 #include "kvm-stub/bus.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 
 struct range {
 	enum bus_space space;
@@ -21,8 +22,8 @@ struct bus {
  * another access.
  */
 struct bus_wait {
-	GMutex lock;
-	GCond changed;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
 	bool done, cancelled;
 	uint64_t value;
 };
@@ -87,15 +88,15 @@ struct bus_wait *bus_wait_new(void)
 {
 	struct bus_wait *w = g_new0(struct bus_wait, 1);
 
-	g_mutex_init(&w->lock);
-	g_cond_init(&w->changed);
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_cond_init(&w->changed, NULL);
 	return w;
 }
 
 void bus_wait_free(struct bus_wait *w)
 {
-	g_mutex_clear(&w->lock);
-	g_cond_clear(&w->changed);
+	pthread_mutex_destroy(&w->lock);
+	pthread_cond_destroy(&w->changed);
 	g_free(w);
 }
 
@@ -114,13 +115,13 @@ bool bus_access(struct bus *b, struct bus_wait *w, enum bus_space space, uint64_
 	w->done = false;
 	if (r->access(r->opaque, addr - r->base, size, write, value, w))
 		return true;
-	g_mutex_lock(&w->lock);
+	pthread_mutex_lock(&w->lock);
 	while (!w->done && !w->cancelled)
-		g_cond_wait(&w->changed, &w->lock);
+		pthread_cond_wait(&w->changed, &w->lock);
 	done = w->done;
 	if (done && !write)
 		*value = w->value;
-	g_mutex_unlock(&w->lock);
+	pthread_mutex_unlock(&w->lock);
 	return done;
 }
 
@@ -128,17 +129,17 @@ void bus_access_complete(void *token, uint64_t value)
 {
 	struct bus_wait *w = token;
 
-	g_mutex_lock(&w->lock);
+	pthread_mutex_lock(&w->lock);
 	w->value = value;
 	w->done = true;
-	g_cond_signal(&w->changed);
-	g_mutex_unlock(&w->lock);
+	pthread_cond_signal(&w->changed);
+	pthread_mutex_unlock(&w->lock);
 }
 
 void bus_wait_cancel(struct bus_wait *w)
 {
-	g_mutex_lock(&w->lock);
+	pthread_mutex_lock(&w->lock);
 	w->cancelled = true;
-	g_cond_signal(&w->changed);
-	g_mutex_unlock(&w->lock);
+	pthread_cond_signal(&w->changed);
+	pthread_mutex_unlock(&w->lock);
 }

@@ -32,10 +32,15 @@
 #define LEVEL_THREAD (1u << 8)
 #define LEVEL_CORE (2u << 8)
 
-struct cpuid {
-	struct kvm_cpuid2 head;
-	struct kvm_cpuid_entry2 entry[CPUID_MAX_ENTRIES];
-};
+/* Room for as many as KVM can have. */
+static struct kvm_cpuid2 *cpuid_new(void)
+{
+	struct kvm_cpuid2 *c =
+		g_malloc0(sizeof(*c) + CPUID_MAX_ENTRIES * sizeof(struct kvm_cpuid_entry2));
+
+	c->nent = CPUID_MAX_ENTRIES;
+	return c;
+}
 
 unsigned long vm_arch_type(int kvm_fd)
 {
@@ -109,12 +114,12 @@ static void fix_topology(struct kvm_cpuid_entry2 *e, unsigned id, unsigned cpus)
 }
 
 /* The leaf of all vendors, in place of the host's. */
-static void add_topology(struct cpuid *c, unsigned id, unsigned cpus)
+static void add_topology(struct kvm_cpuid2 *c, unsigned id, unsigned cpus)
 {
-	struct kvm_cpuid_entry2 *e = c->entry;
+	struct kvm_cpuid_entry2 *e = c->entries;
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < c->head.nent; i++) {
+	for (unsigned i = 0; i < c->nent; i++) {
 		if (e[i].function != 0xb && e[i].function != 0x1f)
 			e[n++] = e[i];
 	}
@@ -136,19 +141,22 @@ static void add_topology(struct cpuid *c, unsigned id, unsigned cpus)
 		.ecx = LEVEL_CORE | 1,
 		.edx = id,
 	};
-	c->head.nent = n;
+	c->nent = n;
 }
 
-static bool set_cpuid(struct vcpu *v, const struct cpuid *host, bool tsc_deadline, GError **error)
+/* Whatever KVM supports, but for the topology. */
+static bool set_cpuid(struct vcpu *v, bool tsc_deadline, GError **error)
 {
-	g_autofree struct cpuid *c = g_memdup2(host, sizeof(*host));
+	g_autofree struct kvm_cpuid2 *c = cpuid_new();
 	unsigned cpus = v->vm->config.cpus;
 
-	for (unsigned i = 0; i < c->head.nent; i++) {
-		fix_topology(&c->entry[i], v->index, cpus);
+	if (ioctl(v->vm->kvm_fd, KVM_GET_SUPPORTED_CPUID, c) < 0)
+		return vm_fail("KVM_GET_SUPPORTED_CPUID", error);
+	for (unsigned i = 0; i < c->nent; i++) {
+		fix_topology(&c->entries[i], v->index, cpus);
 		/* KVM does it itself, with its own interrupt controller, and does not report it. */
-		if (c->entry[i].function == 1 && tsc_deadline)
-			c->entry[i].ecx |= CPUID_1_ECX_TSC_DEADLINE;
+		if (c->entries[i].function == 1 && tsc_deadline)
+			c->entries[i].ecx |= CPUID_1_ECX_TSC_DEADLINE;
 	}
 	add_topology(c, v->index, cpus);
 	return ioctl(v->fd, KVM_SET_CPUID2, c) == 0 || vm_fail("KVM_SET_CPUID2", error);
@@ -157,29 +165,20 @@ static bool set_cpuid(struct vcpu *v, const struct cpuid *host, bool tsc_deadlin
 /* Firmware would have switched the MTRRs on; without that Linux does not trust its memory. */
 static bool set_msrs(struct vcpu *c, GError **error)
 {
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entry[1];
-	} msrs = {
-		.head.nmsrs = 1,
-		.entry = { { .index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLED_WRITE_BACK } },
-	};
+	g_autofree struct kvm_msrs *msrs = g_malloc0(sizeof(*msrs) + sizeof(struct kvm_msr_entry));
 
-	return ioctl(c->fd, KVM_SET_MSRS, &msrs) == 1 || vm_fail("KVM_SET_MSRS", error);
+	msrs->nmsrs = 1;
+	msrs->entries[0].index = MSR_MTRR_DEF_TYPE;
+	msrs->entries[0].data = MTRR_ENABLED_WRITE_BACK;
+	return ioctl(c->fd, KVM_SET_MSRS, msrs) == 1 || vm_fail("KVM_SET_MSRS", error);
 }
 
 bool vm_arch_finish(struct vm *vm, GError **error)
 {
 	bool tsc_deadline = ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
-	g_autofree struct cpuid *host = g_new0(struct cpuid, 1);
 
-	host->head.nent = CPUID_MAX_ENTRIES;
-	if (ioctl(vm->kvm_fd, KVM_GET_SUPPORTED_CPUID, host) < 0)
-		return vm_fail("KVM_GET_SUPPORTED_CPUID", error);
 	for (unsigned i = 0; i < vm->config.cpus; i++) {
-		struct vcpu *c = &vm->vcpu[i];
-
-		if (!set_cpuid(c, host, tsc_deadline, error) || !set_msrs(c, error))
+		if (!set_cpuid(&vm->vcpu[i], tsc_deadline, error) || !set_msrs(&vm->vcpu[i], error))
 			return false;
 	}
 	return true;

@@ -5,12 +5,14 @@
  */
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -96,11 +98,11 @@ struct world {
 	char out[64]; /* what came at the serial port */
 	unsigned n_out;
 	uint8_t toy[0x100]; /* a device that is plain memory */
-	unsigned toy_accesses;
+	unsigned toy_accesses; /* read once the machine has ended */
 	bool later;
 	void *token;
-	GMutex lock;
-	GCond changed;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
 };
 
 static bool port_access(
@@ -112,11 +114,11 @@ static bool port_access(
 		*value = '!';
 		return true;
 	}
-	g_mutex_lock(&w->lock);
+	pthread_mutex_lock(&w->lock);
 	if (w->n_out < sizeof(w->out) - 1)
 		w->out[w->n_out++] = *value;
-	g_cond_signal(&w->changed);
-	g_mutex_unlock(&w->lock);
+	pthread_cond_signal(&w->changed);
+	pthread_mutex_unlock(&w->lock);
 	return true;
 }
 
@@ -136,10 +138,10 @@ static bool toy_access(
 
 	w->toy_accesses++;
 	if (w->later) {
-		g_mutex_lock(&w->lock);
+		pthread_mutex_lock(&w->lock);
 		w->token = token;
-		g_cond_signal(&w->changed);
-		g_mutex_unlock(&w->lock);
+		pthread_cond_signal(&w->changed);
+		pthread_mutex_unlock(&w->lock);
 		return false;
 	}
 	if (write)
@@ -156,6 +158,8 @@ static int setup_world(void **state, unsigned cpus)
 	g_autoptr(GError) error = NULL;
 
 	w->fds = count_fds();
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_cond_init(&w->changed, NULL);
 	w->ram = ram_new(1 << 20, NULL);
 	w->bus = bus_new();
 	bus_add(w->bus, BUS_PORT, SERIAL_PORT, 8, port_access, w, NULL);
@@ -241,13 +245,15 @@ static enum vm_end finish(struct world *w)
 
 static void wait_for_output(struct world *w, unsigned n)
 {
-	gint64 until = g_get_monotonic_time() + 10 * G_TIME_SPAN_SECOND;
+	const struct timespec until = { .tv_sec = time(NULL) + 10 };
+	bool came;
 
-	g_mutex_lock(&w->lock);
-	while (w->n_out < n && g_cond_wait_until(&w->changed, &w->lock, until))
+	pthread_mutex_lock(&w->lock);
+	while (w->n_out < n && pthread_cond_timedwait(&w->changed, &w->lock, &until) == 0)
 		;
-	g_mutex_unlock(&w->lock);
-	assert_true(w->n_out >= n);
+	came = w->n_out >= n;
+	pthread_mutex_unlock(&w->lock);
+	assert_true(came);
 }
 
 static void test_power_off(void **state)
@@ -296,10 +302,10 @@ static void test_later(void **state)
 	w->later = true;
 	START(w, mmio);
 	for (unsigned i = 0; i < 2; i++) {
-		g_mutex_lock(&w->lock);
+		pthread_mutex_lock(&w->lock);
 		while (!w->token)
-			g_cond_wait(&w->changed, &w->lock);
-		g_mutex_unlock(&w->lock);
+			pthread_cond_wait(&w->changed, &w->lock);
+		pthread_mutex_unlock(&w->lock);
 		if (i == 0)
 			bus_access_complete(g_steal_pointer(&w->token), 0);
 	}
