@@ -4,6 +4,7 @@
 deps_cache=${VIRTIOD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/virtiod}
 
 deps_build='gcc libc6-dev pkg-config meson ninja-build libglib2.0-dev libjson-glib-dev python3'
+[ "$(uname -m)" != aarch64 ] || deps_build="$deps_build libfdt-dev"
 deps_quickstart='e2fsprogs'
 deps_check="clang clang-format libcmocka-dev valgrind e2fsprogs qemu-system-x86
 	qemu-utils busybox-static cpio kmod util-linux man-db binutils acpica-tools libfdt-dev

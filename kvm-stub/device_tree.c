@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <libfdt.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "kvm-stub/layout.h"
 
@@ -165,8 +166,12 @@ static void put_slot(struct writer *w, unsigned slot)
 static void put_chosen(struct writer *w, const struct device_tree_machine *m)
 {
 	g_autofree char *serial = g_strdup_printf("/serial@%" PRIx64, SERIAL_BASE);
+	uint32_t seed[2];
 
 	begin(w, "chosen");
+	/* Without it a kernel does not randomise its address. */
+	if (getrandom(seed, sizeof(seed), 0) == sizeof(seed))
+		put_array(w, "kaslr-seed", seed, G_N_ELEMENTS(seed));
 	put_string(w, "bootargs", m->cmdline);
 	put_string(w, "stdout-path", serial);
 	if (m->initrd_size) {

@@ -136,6 +136,7 @@ static void test_kernel(void **state)
 static void test_tree(void **state)
 {
 	const void *tree = load();
+	int len = 0;
 
 	CELLS(tree, "/memory@40000000", "reg", 0, RAM_BASE, 0, 16 * MIB);
 	assert_string(tree, "/cpus/cpu@1", "enable-method", "psci");
@@ -158,6 +159,8 @@ static void test_tree(void **state)
 	assert_true(fdt_path_offset(tree, "/virtio_mmio@a003000") < 0);
 	assert_string(tree, "/chosen", "bootargs", "console=ttyS0");
 	assert_string(tree, "/chosen", "stdout-path", "/serial@9000000");
+	fdt_getprop(tree, fdt_path_offset(tree, "/chosen"), "kaslr-seed", &len);
+	assert_int_equal(len, 8);
 	assert_null(
 		fdt_getprop(tree, fdt_path_offset(tree, "/chosen"), "linux,initrd-start", NULL));
 }
