@@ -9,7 +9,7 @@
 
 /*
  * Builds them at addr (below 1 MiB, 16-byte aligned, room for limit bytes), the RSDP first. The
- * DSDT names the serial port, \_S5, and for each slot a device LNRO0005 with its window and
+ * DSDT names \_S5, the serial port, the panic port, and for each slot an LNRO0005 with window and
  * interrupt. Returns the bytes used; 0, with an error, if there is not enough room.
  */
 uint64_t acpi_build(const struct ram *r, uint64_t addr, uint64_t limit, unsigned cpus,

@@ -11,7 +11,7 @@ struct boot_file {
 	uint64_t size;
 };
 
-/* Closes itself: boot_file f __attribute__((cleanup)). */
+/* One that is closed at the end of its scope: autobootfile f = BOOT_FILE_NONE; */
 #define autobootfile __attribute__((cleanup(boot_file_close))) struct boot_file
 #define BOOT_FILE_NONE ((struct boot_file){ .fd = -1 })
 
