@@ -49,6 +49,25 @@ static bool put_page_tables(const struct ram *r, GError **error)
 	return true;
 }
 
+/*
+ * A kernel may restart by way of the BIOS: Linux does on a hardware-reduced machine, as it takes
+ * EFI for granted there, and next tries this. So there is that much of a BIOS.
+ */
+static bool put_reset_code(const struct ram *r, GError **error)
+{
+	static const uint8_t code[] = {
+		0xba, RESET_PORT & 0xff, RESET_PORT >> 8, /* mov $RESET_PORT, %dx */
+		0xb0, RESET_VALUE, /* mov $RESET_VALUE, %al */
+		0xee, /* out %al, %dx */
+		0xf4, 0xeb, 0xfd, /* hlt, for ever */
+	};
+	void *to = boot_ram_at(r, RESET_CODE_ADDR, sizeof(code), "reset code", error);
+
+	if (to)
+		memcpy(to, code, sizeof(code));
+	return to;
+}
+
 static bool put_cmdline(const struct ram *r, const struct boot_config *config,
 	const struct boot_file *f, uint64_t max, GError **error)
 {
@@ -126,7 +145,8 @@ bool boot_arch_kernel(const struct ram *r, const struct boot_config *config, str
 	make_map(r, &k);
 	if (!put_cmdline(r, config, &f, k.cmdline_max, error) || !put_gdt(r, !elf, error) ||
 		(config->initrd && !put_initrd(r, config->initrd, &k, error)) ||
-		!acpi_build(r, ACPI_ADDR, ACPI_MAX, config->cpus, config->n_slots, error))
+		!acpi_build(r, ACPI_ADDR, ACPI_MAX, config->cpus, config->n_slots, error) ||
+		!put_reset_code(r, error))
 		return false;
 	entry->gdt = GDT_ADDR;
 	entry->arg = START_ADDR;

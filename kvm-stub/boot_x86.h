@@ -21,7 +21,8 @@
 #define CMDLINE_MAX 0x10000u /* with the terminator */
 #define LOW_RAM_END 0x9fc00u
 #define ACPI_ADDR 0xe0000u
-#define ACPI_MAX 0x20000u
+#define ACPI_MAX (RESET_CODE_ADDR - ACPI_ADDR)
+#define RESET_CODE_ADDR 0xffff0u /* where a BIOS is entered */
 #define HIGH_RAM_START 0x100000u
 
 /* As E820 counts; the numbers are those of hvm_memmap_table_entry, too. */

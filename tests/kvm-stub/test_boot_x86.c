@@ -207,6 +207,15 @@ static void check_map(uint64_t size, unsigned n)
 	assert_int_equal(total, size - (HIGH_RAM_START - LOW_RAM_END));
 }
 
+/* Where a BIOS is entered, in memory that no kernel takes for its own: RESET_VALUE to RESET_PORT. */
+static void test_reset_code(void **state)
+{
+	static const uint8_t code[] = { 0xba, 0x02, 0x06, 0xb0, 0x01, 0xee };
+
+	assert_loads();
+	assert_memory_equal(at(0xffff0, sizeof(code)), code, sizeof(code));
+}
+
 static void test_map(void **state)
 {
 	check_map(32 * MIB, 3);
@@ -569,6 +578,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_bzimage, bz_setup),
 		TEST(test_page_tables, bz_setup),
+		TEST(test_reset_code, bz_setup),
 		TEST(test_map, bz_setup),
 		TEST(test_initrd, bz_setup),
 		TEST(test_initrd_limit, bz_setup),
