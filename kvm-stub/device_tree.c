@@ -153,6 +153,14 @@ static void put_serial(struct writer *w)
 	end(w);
 }
 
+static void put_panic(struct writer *w)
+{
+	begin_at(w, "pvpanic", PANIC_ADDR);
+	put_string(w, "compatible", "qemu,pvpanic-mmio");
+	put_cells(w, "reg", CELLS(PANIC_ADDR), CELLS(PANIC_SIZE));
+	end(w);
+}
+
 static void put_slot(struct writer *w, unsigned slot)
 {
 	begin_at(w, "virtio_mmio", virtio_addr(slot));
@@ -202,6 +210,7 @@ size_t device_tree_build(void *to, size_t size, const struct device_tree_machine
 	put_gic(w, m);
 	put_timer(w, m);
 	put_serial(w);
+	put_panic(w);
 	for (unsigned i = 0; i < m->n_slots; i++)
 		put_slot(w, i);
 	end(w);

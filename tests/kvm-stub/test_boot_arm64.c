@@ -154,6 +154,8 @@ static void test_tree(void **state)
 	assert_string(tree, "/serial@9000000", "compatible", "ns16550a");
 	CELLS(tree, "/serial@9000000", "interrupts", 0, SERIAL_IRQ, 4);
 	CELLS(tree, "/serial@9000000", "reg-shift", 0);
+	assert_string(tree, "/pvpanic@9020000", "compatible", "qemu,pvpanic-mmio");
+	CELLS(tree, "/pvpanic@9020000", "reg", 0, PANIC_ADDR, 0, PANIC_SIZE);
 	CELLS(tree, "/virtio_mmio@a002000", "reg", 0, VIRTIO_BASE + 0x2000, 0, VIRTIO_STRIDE);
 	CELLS(tree, "/virtio_mmio@a002000", "interrupts", 0, VIRTIO_FIRST_IRQ + 2, 1);
 	assert_true(fdt_path_offset(tree, "/virtio_mmio@a003000") < 0);
