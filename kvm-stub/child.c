@@ -36,16 +36,30 @@ struct child {
 	GQueue kept; /* the last lines */
 };
 
+/* Moves behind "word: "; false: the line does not begin so. */
+static bool skip_word(const char **line, const char *word)
+{
+	size_t len = strlen(word);
+
+	if (strncmp(*line, word, len) != 0 || strncmp(*line + len, ": ", 2) != 0)
+		return false;
+	*line += len + 2;
+	return true;
+}
+
+/* Programs say their names themselves, and those with our log their levels. */
 static void end_line(struct child *c)
 {
 	const char *line = c->line->str;
-	size_t len = strlen(c->name);
+	enum log_level level = LOG_LEVEL_INFO;
 
-	/* Programs say their names themselves. */
-	if (strncmp(line, c->name, len) == 0 && strncmp(line + len, ": ", 2) == 0)
-		line += len + 2;
+	skip_word(&line, c->name);
+	if (skip_word(&line, "error"))
+		level = LOG_LEVEL_ERROR;
+	else if (skip_word(&line, "warning"))
+		level = LOG_LEVEL_WARNING;
 	if (*line) {
-		log_info(c->name, "%s", line);
+		log_msg(level, c->name, "%s", line);
 		g_queue_push_tail(&c->kept, g_strdup(line));
 	}
 	if (c->kept.length > KEPT_LINES)

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <linux/virtio_config.h>
 
@@ -209,9 +210,14 @@ static void dial_failed(struct vmm_dev *d, const GError *error)
 	bool first = !d->ring;
 	bool final = first &&
 		(!d->socket_path || g_error_matches(error, VU_FRONT_ERROR, VU_FRONT_ERROR_FACTS));
+	const char *why = error->message;
 
-	if (note_problem(d, error->message, final))
-		log_warning(d->name, "%s%s", error->message, final ? "" : "; trying again");
+	/* A socket of ours has our name. */
+	if (g_str_has_prefix(why, d->name) && g_str_has_prefix(why + strlen(d->name), ": "))
+		why += strlen(d->name) + strlen(": ");
+	/* That it is final is for those to say who wait for the device, or give it up. */
+	if (note_problem(d, why, final) && !final)
+		log_warning(d->name, "%s; trying again", why);
 }
 
 static void dial(struct vmm_dev *d)

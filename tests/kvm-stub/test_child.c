@@ -146,13 +146,14 @@ static void test_lines(void **state)
 	struct world *w = *state;
 
 	start(w,
-		"echo one >&2; echo 'back-end: two'; printf 'thr' >&2; printf 'ee\\n\\n' >&2; "
-		"printf 'no end' >&2; exec 1>&- 2>&-; read x <&3",
+		"echo one >&2; echo 'back-end: error: two'; printf 'thr' >&2; printf 'ee\\n\\n' "
+		">&2; "
+		"echo 'warning: w'; printf 'no end' >&2; exec 1>&- 2>&-; read x <&3",
 		NULL);
 	run_loop_until(w, "no end");
 	assert_string_equal(w->log->str,
-		"test: back-end: one\ntest: back-end: two\ntest: back-end: three\n"
-		"test: back-end: no end\n");
+		"test: back-end: one\ntest: error: back-end: two\ntest: back-end: three\n"
+		"test: warning: back-end: w\ntest: back-end: no end\n");
 	assert_false(child_failed(w->c, 0, &w->error));
 	assert_null(w->error);
 }

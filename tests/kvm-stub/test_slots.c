@@ -338,6 +338,8 @@ static void test_back_ends_that_fail(void **state)
 	ASSERT_FAILS(w, "type=input,weight=5", "device 0 (type=input)", toy, "--weight=5");
 	ASSERT_FAILS(w, "socket=/none/sock", "device 0 (socket=/none/sock)", "No such file");
 	ASSERT_FAILS(w, "socket=SOCK,fallback-type=7", "device 0 (socket=", "42");
+	/* Said once, by the error. */
+	assert_null(strstr(w->log->str, "warning: device 0 (type="));
 }
 
 /* It says a lot, more than a pipe holds, but not to its socket. */
@@ -352,6 +354,7 @@ static void test_silent_back_end(void **state)
 	g_chmod(program, 0700);
 	assert_true(g_file_set_contents(w->json, json, -1, NULL));
 	ASSERT_FAILS(w, "type=quiet", "device 0 (type=quiet): no answer");
+	assert_null(strstr(w->error->message + 1, "device 0"));
 	assert_int_equal(g_unlink(program), 0);
 }
 
