@@ -180,6 +180,8 @@ static void run_echo(struct world *w, int how)
 		g_main_context_iteration(NULL, TRUE);
 	terminal_output(w->t, "typed: ", 7);
 	terminal_output(w->t, w->typed->str, w->typed->len);
+	/* Log lines end in this alone. */
+	terminal_output(w->t, "\n", 1);
 	terminal_free(w->t);
 	_exit(how);
 }
@@ -188,7 +190,7 @@ static void test_keys(void **state)
 {
 	static const char keys[] = "ab\3\r\1\1c\1zd\1"
 				   "\1x\1xnot this";
-	static const char expected[] = "typed: ab\3\r\1cd\1x";
+	static const char expected[] = "typed: ab\3\r\1cd\1x\r\n";
 	char got[64] = { 0 };
 	struct session s;
 	size_t n = 0;
@@ -315,6 +317,36 @@ static void test_background(void **state)
 
 	start(&s, *state, run_in_background, 0);
 	assert_int_equal(wait_for_end(&s), W_EXITCODE(4, 0));
+}
+
+/* In the foreground at first, and not any more at its end. */
+static void run_into_background(struct world *w, int how)
+{
+	struct termios now;
+	pid_t pid;
+
+	if (ioctl(STDIN_FILENO, TIOCSCTTY, 0) < 0)
+		_exit(97);
+	make_raw(w);
+	pid = fork();
+	if (pid == 0) {
+		pause();
+		_exit(0);
+	}
+	setpgid(pid, pid);
+	if (tcsetpgrp(STDIN_FILENO, pid) < 0)
+		_exit(96);
+	terminal_free(w->t);
+	kill(pid, SIGKILL);
+	_exit(tcgetattr(STDIN_FILENO, &now) == 0 && now.c_lflag & ICANON ? how : 95);
+}
+
+static void test_into_background(void **state)
+{
+	struct session s;
+
+	start(&s, *state, run_into_background, 6);
+	assert_int_equal(wait_for_end(&s), W_EXITCODE(6, 0));
 }
 
 /* Standard input is a pipe for as long; *end: to write to. Returns what it was. */
@@ -522,6 +554,7 @@ int main(void)
 		TEST(test_other_exits),
 		TEST(test_handlers_of_others_stay),
 		TEST(test_background),
+		TEST(test_into_background),
 		TEST(test_guest_that_does_not_read),
 		TEST(test_end_of_input),
 		TEST(test_file),
