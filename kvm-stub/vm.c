@@ -2,7 +2,6 @@
 /* A KVM virtual machine is made, but for what depends on the architecture. */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -10,7 +9,10 @@
 #include "base/util.h"
 #include "kvm-stub/vm_impl.h"
 
-G_DEFINE_QUARK(vm - error - quark, vm_error)
+GQuark vm_error_quark(void)
+{
+	return g_quark_from_static_string("vm-error-quark");
+}
 
 bool vm_fail(const char *what, GError **error)
 {
@@ -24,9 +26,8 @@ static bool no_kvm(int err, GError **error)
 {
 	const char *advice = err == EACCES || err == EPERM
 		? "join the group that owns it (usually kvm), or run as root"
-		: "load the module kvm_intel or kvm_amd; if it refuses, switch virtualization on "
-		  "in "
-		  "the firmware, or nested virtualization in the hypervisor this runs under";
+		: "load KVM's module (kvm_intel, kvm_amd); if it refuses, switch on virtualization "
+		  "in the firmware, or nested virtualization in the hypervisor below";
 
 	g_set_error(error, VM_ERROR, VM_ERROR_NO_KVM, "cannot open /dev/kvm: %s; %s",
 		g_strerror(err), advice);

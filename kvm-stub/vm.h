@@ -53,7 +53,10 @@ struct vm;
 
 /* Opens KVM, makes VM, interrupt controller and vCPUs; nothing runs yet. */
 struct vm *vm_new(const struct vm_config *config, GError **error);
-/* The vCPU threads have ended (vm_wait()). NULL is nothing. */
+/*
+ * The vCPU threads have ended (vm_wait()), and the devices that may still complete an access of
+ * theirs are gone. NULL is nothing.
+ */
 void vm_free(struct vm *vm);
 
 /* arm64: 2 or 3, for the device tree; x86: 0. */
