@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A stock Linux guest under virtiod-kvm, on nested KVM: QEMU plays the machine that has KVM.
+
+Usage: run.py MACHINE VIRTIOD_KVM VIRTIOD_BLK VIRTIOD_RNG; MACHINE: x86_64 or aarch64, which the
+programs are built for. Exits 77 (skipped) where QEMU or the kernel is missing.
+"""
+
+import json
+import os
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "../lib"))
+import initrd  # noqa: E402
+from guest import Guest, check  # noqa: E402
+
+DISK_MODULES = ["virtio_mmio", "virtio_blk", "virtio-rng"]
+
+
+class Machine:
+    """What differs between architectures."""
+
+    def __init__(self, name):
+        self.name = name
+        if name == "x86_64":
+            self.kernel = initrd.cached("linux-cloud-amd64")
+            self.root = "/"
+            self.modules = ["kvm-amd"]
+            self.console = "ttyS0"
+            self.qemu = ["qemu-system-x86_64", "-machine", "q35", "-cpu", "EPYC,+svm"]
+        else:
+            self.kernel = self.root = initrd.cached("arm64")
+            self.modules = []
+            self.console = "ttyAMA0"
+            self.qemu = ["qemu-system-aarch64", "-machine",
+                         "virt,virtualization=on,gic-version=3", "-cpu", "cortex-a57"]
+
+    def initrd(self, folder):
+        return initrd.Initrd(folder, self.root, self.name)
+
+    def start(self, image):
+        return Guest([
+            initrd.program(self.qemu[0]), *self.qemu[1:], "-accel", "tcg", "-smp", "2", "-m", "2G",
+            "-nodefaults", "-nographic", "-serial", "stdio", "-no-reboot",
+            "-kernel", initrd.kernel_image(self.kernel), "-initrd", image,
+            "-append", f"console={self.console} quiet panic=-1"])
+
+
+def build_image(machine, folder, programs):
+    """The initrd of the machine, with all that its guest needs."""
+    guest = machine.initrd(os.path.join(folder, "guest"))
+    guest.add_init(os.path.join(HERE, "guest-initrd"))
+    guest.add_modules(initrd.modules(machine.kernel, DISK_MODULES))
+    guest_image = os.path.join(folder, "guest-initrd")
+    guest.pack(guest_image)
+
+    top = os.path.join(folder, "machine")
+    content = machine.initrd(top)
+    machine.initrd(os.path.join(top, "guest/root")).add_init(os.path.join(HERE, "guest-root"))
+    content.add_init(os.path.join(HERE, "machine"))
+    content.add_modules(initrd.modules(machine.kernel, machine.modules))
+    content.add(guest_image, "guest/initrd")
+    content.add(initrd.kernel_image(machine.kernel), "guest/vmlinuz")
+    for program in programs + ["mke2fs"]:
+        content.add_program(program)
+    if machine.root == "/":
+        content.add_program("qemu-storage-daemon")
+    for kind, name in ("block", "virtiod-blk"), ("rng", "virtiod-rng"):
+        file = os.path.join(top, f"usr/share/qemu/vhost-user/50-{name}.json")
+        os.makedirs(os.path.dirname(file), exist_ok=True)
+        with open(file, "w", encoding="utf-8") as out:
+            json.dump({"description": name, "type": kind, "binary": "/host/" + name}, out)
+    image = os.path.join(folder, "initrd")
+    content.pack(image)
+    return image
+
+
+def main(name, *programs):
+    machine = Machine(name)
+    with tempfile.TemporaryDirectory(prefix="e2e-") as folder:
+        qemu = machine.start(build_image(machine, folder, list(programs)))
+        try:
+            qemu.wait("done", 240)
+            check(qemu.process.wait(30) == 0, "QEMU ends with status 0")
+        finally:
+            qemu.kill()
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except initrd.Missing as missing:
+        print(f"SKIPPED: {missing}", flush=True)
+        sys.exit(77)

@@ -1,0 +1,236 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""virtiod-kvm on this machine's KVM, which need not be able to run Linux: with its own guest, and
+with one of a few instructions that says what is typed."""
+import json
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+
+from harness import (BLK, MIB, PATIENCE, RNG, Daemon, LoopTest, main, pattern, sha256,
+                     sha256_file, wait_until)
+
+KVM = os.environ["VIRTIOD_KVM"]
+
+# Exit statuses.
+OK, FAILED, USAGE, NO_KVM, NO_BACK_END, CRASHED, GUEST_FAILED = range(7)
+
+# 32-bit code: for ever, what comes in at the serial port goes out again.
+ECHO = bytes.fromhex("66bafd03 ec a801 74fb b2f8 ec ee b2fd ebf3")
+CRASH = bytes.fromhex("0f0b")  # ud2, and there is no handler
+XEN_ELFNOTE_PHYS32_ENTRY = 18
+
+
+def vmlinux(code, address=0x100000):
+    """An ELF file with the PVH note and this code."""
+    note = struct.pack("<III4sI", 4, 4, XEN_ELFNOTE_PHYS32_ENTRY, b"Xen\0", address)
+    offset = 64 + 2 * 56
+    header = b"\x7fELF" + bytes([2, 1, 1]) + bytes(9) + struct.pack(
+        "<HHIQQQIHHHHHH", 2, 62, 1, address, 64, 0, 0, 64, 56, 2, 0, 0, 0)
+    load = struct.pack("<IIQQQQQQ", 1, 5, offset, address, address, len(code), len(code), 1)
+    notes = struct.pack("<IIQQQQQQ", 4, 4, offset + len(code), 0, 0, len(note), len(note), 4)
+    return header + load + notes + code + note
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+        return [int(child) for child in f.read().split()]
+
+
+def runs(pid):
+    return os.path.exists(f"/proc/{pid}")
+
+
+class KvmTest(LoopTest):
+    def setUp(self):
+        super().setUp()
+        self.folder = self.file("discovery")
+        os.mkdir(self.folder)
+        self.discovery("50-blk", "block", BLK)
+        self.discovery("60-rng", "rng", RNG)
+
+    def discovery(self, name, kind, binary):
+        with open(os.path.join(self.folder, name + ".json"), "w", encoding="utf-8") as f:
+            json.dump({"description": name, "type": kind, "binary": binary}, f)
+
+    def argv(self, *options, devices=()):
+        return [KVM, "--memory=16M", f"--discovery-dir={self.folder}", *options,
+                *(f"--device={device}" for device in devices)]
+
+    def run_to_end(self, *options, devices=(), expect=OK):
+        """Returns what the serial port said, and the messages."""
+        done = subprocess.run(self.argv(*options, devices=devices), stdin=subprocess.DEVNULL,
+                              capture_output=True, timeout=PATIENCE, check=False)
+        out, err = done.stdout.decode(), done.stderr.decode()
+        self.assertEqual(done.returncode, expect, out + err)
+        return out, err
+
+    def kernel(self, code):
+        return "--kernel=" + self.file("kernel", vmlinux(code))
+
+
+class ToItsEnd(KvmTest):
+    def selftest(self, *devices):
+        out, err = self.run_to_end("--guest=selftest", devices=devices)
+        self.assertIn(f"{len(devices)} devices, {len(devices)} passed, 0 failed", out, err)
+        return out
+
+    def test_no_device(self):
+        self.selftest()
+
+    def test_by_socket(self):
+        image = self.file("img", pattern(MIB))
+        blk, rng = self.blk(image, "--num-queues=2"), self.rng()
+        out = self.selftest(f"socket={blk.path}", f"socket={rng.path}")
+        self.assertIn("slot 0: device id 2", out)
+        self.assertIn("slot 1: device id 4", out)
+        self.assertEqual(sha256_file(image), sha256(pattern(MIB)), "not put back")
+        self.selftest(f"socket={rng.path}")  # the daemons go on after the machine's end
+        self.stop(blk)
+        self.stop(rng)
+
+    def test_by_discovery(self):
+        self.selftest("type=rng", f"type=block,blk-file={self.file('img', size=MIB)},num-queues=2")
+
+    def test_console_file(self):
+        out, _ = self.run_to_end("--guest=selftest", f"--console={self.file('log')}",
+                                 devices=["type=rng"])
+        self.assertEqual(out, "")
+        self.assertIn(b"1 devices, 1 passed", self.contents(self.file("log")))
+
+    def test_back_end_that_does_not_start(self):
+        _, err = self.run_to_end("--guest=selftest", devices=["type=block"], expect=NO_BACK_END)
+        self.assertIn(BLK, err)
+        self.assertIn("blk-file", err)  # what it said itself
+        absent = self.file("absent.sock")
+        _, err = self.run_to_end("--guest=selftest", devices=[f"socket={absent}"],
+                                 expect=NO_BACK_END)
+        self.assertIn(absent, err)
+        _, err = self.run_to_end("--guest=selftest", devices=["type=gramophone"],
+                                 expect=NO_BACK_END)
+        self.assertIn("gramophone", err)
+
+    def test_wrong_options(self):
+        self.run_to_end("--guest=selftest", "--cpus=0", expect=USAGE)
+        self.run_to_end("--guest=selftest", devices=["colour=red"], expect=USAGE)
+        self.run_to_end(expect=USAGE)
+
+    def test_crash(self):
+        self.run_to_end(self.kernel(CRASH), expect=CRASHED)
+
+
+class Running(KvmTest):
+    """On a terminal of its own, with the guest that echoes."""
+
+    def setUp(self):
+        super().setUp()
+        self.master, self.slave = pty.openpty()
+        self.addCleanup(os.close, self.master)
+        self.addCleanup(os.close, self.slave)
+        attributes = termios.tcgetattr(self.slave)
+        attributes[3] &= ~termios.ECHO  # so that only the guest echoes
+        termios.tcsetattr(self.slave, termios.TCSANOW, attributes)
+        self.before = termios.tcgetattr(self.slave)
+
+    def start(self, *devices):
+        self.log = self.file("messages")
+        with open(self.log, "wb") as log:
+            self.vm = subprocess.Popen(self.argv(self.kernel(ECHO), devices=devices),
+                                       stdin=self.slave, stdout=self.slave, stderr=log)
+        self.addCleanup(self.end)
+        # Bytes from before the guest's start may be lost.
+        wait_until(lambda: self.vm.poll() is not None or self.echoes(b"?"), "echo")
+        self.assertIsNone(self.vm.poll(), self.contents(self.log))
+
+    def end(self):
+        if self.vm.poll() is None:
+            self.vm.kill()
+        self.vm.wait()
+
+    def echoes(self, text, seconds=0.3):
+        os.write(self.master, text)
+        end, got = time.monotonic() + seconds, b""
+        while text not in got:
+            left = end - time.monotonic()
+            if left <= 0 or not select.select([self.master], [], [], left)[0]:
+                return False
+            got += os.read(self.master, 4096)
+        return True
+
+    def messages(self):
+        return self.contents(self.log).decode()
+
+    def start_with_children(self):
+        self.start("type=rng", f"type=block,blk-file={self.file('img', size=MIB)}")
+        pids = children(self.vm.pid)
+        self.assertEqual(len(pids), 2)
+        self.assertNotEqual(termios.tcgetattr(self.slave), self.before)
+        return pids
+
+    def assert_clean(self, pids):
+        self.assertEqual([pid for pid in pids if runs(pid)], [], "back-ends outlive the machine")
+        self.assertEqual(termios.tcgetattr(self.slave), self.before, "the terminal stays raw")
+
+    def test_raw_terminal(self):
+        pids = self.start_with_children()
+        self.assertTrue(self.echoes(b"\x03\r\x1a\x04", PATIENCE))
+        self.assertTrue(self.echoes(bytes(range(0x20, 0x7f)), PATIENCE))
+        os.write(self.master, b"\x01x")
+        self.assertEqual(self.vm.wait(PATIENCE), OK, self.messages())
+        self.assert_clean(pids)
+
+    def test_signals(self):
+        for signum in signal.SIGTERM, signal.SIGINT, signal.SIGHUP:
+            with self.subTest(signum.name):
+                pids = self.start_with_children()
+                self.vm.send_signal(signum)
+                self.assertEqual(self.vm.wait(PATIENCE), OK, self.messages())
+                self.assert_clean(pids)
+
+    def test_fatal_signal(self):
+        pids = self.start_with_children()
+        self.vm.send_signal(signal.SIGQUIT)
+        self.assertEqual(self.vm.wait(PATIENCE), -signal.SIGQUIT)
+        wait_until(lambda: not any(map(runs, pids)), "the back-ends' end")
+        self.assert_clean(pids)
+
+    def test_killed(self):
+        """Not even then do back-ends stay: their only connection is gone."""
+        pids = self.start_with_children()
+        self.vm.kill()
+        self.vm.wait()
+        wait_until(lambda: not any(map(runs, pids)), "the back-ends' end")
+
+    def test_lost_back_end(self):
+        image = self.file("img", size=MIB)
+        blk = self.blk(image)
+        self.start(f"socket={blk.path}", "type=rng")
+        blk.stop(signal.SIGKILL)
+        wait_until(lambda: blk.path in self.messages(), "a message that names the device")
+        self.assertTrue(self.echoes(b"still here", PATIENCE))
+        rng, = children(self.vm.pid)
+        os.kill(rng, signal.SIGKILL)
+        wait_until(lambda: "rng" in self.messages(), "a message that names the device")
+        self.assertTrue(self.echoes(b"still here", PATIENCE))
+        # Back at the same socket, where the killed one has left its file.
+        os.unlink(blk.path)
+        again = Daemon(self, [BLK, f"--socket-path={blk.path}", f"--blk-file={image}"], blk.path)
+        again.wait_ready()
+        wait_until(lambda: self.messages().count(blk.path) > 1, "a message about the return")
+        self.vm.terminate()
+        self.assertEqual(self.vm.wait(PATIENCE), OK, self.messages())
+        self.assert_clean([])
+        self.stop(again)
+
+
+if __name__ == "__main__":
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        print("SKIPPED: no /dev/kvm here, or no access to it", file=sys.stderr)
+        sys.exit(77)
+    main()
