@@ -8,6 +8,7 @@ programs are built for. Exits 77 (skipped) where QEMU or the kernel is missing.
 
 import json
 import os
+import subprocess
 import sys
 import tempfile
 
@@ -40,12 +41,12 @@ class Machine:
     def initrd(self, folder):
         return initrd.Initrd(folder, self.root, self.name)
 
-    def start(self, image):
+    def start(self, image, append=""):
         return Guest([
             initrd.program(self.qemu[0]), *self.qemu[1:], "-accel", "tcg", "-smp", "2", "-m", "2G",
             "-nodefaults", "-nographic", "-serial", "stdio", "-no-reboot",
             "-kernel", initrd.kernel_image(self.kernel), "-initrd", image,
-            "-append", f"console={self.console} quiet panic=-1"])
+            "-append", f"console={self.console} quiet panic=-1 {append}"])
 
 
 def build_image(machine, folder, programs):
@@ -63,6 +64,11 @@ def build_image(machine, folder, programs):
     content.add_modules(initrd.modules(machine.kernel, machine.modules))
     content.add(guest_image, "guest/initrd")
     content.add(initrd.kernel_image(machine.kernel), "guest/vmlinuz")
+    if machine.name == "x86_64":
+        vmlinux = os.path.join(folder, "vmlinux")
+        if subprocess.run([os.path.join(HERE, "../kvm-stub/vmlinux.py"),
+                           initrd.kernel_image(machine.kernel), vmlinux]).returncode == 0:
+            content.add(vmlinux, "guest/vmlinux")
     for program in programs + ["mke2fs"]:
         content.add_program(program)
     if machine.root == "/":

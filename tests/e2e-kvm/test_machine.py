@@ -7,6 +7,7 @@ import os
 import pty
 import select
 import signal
+import stat
 import struct
 import subprocess
 import sys
@@ -44,7 +45,12 @@ def children(pid):
 
 
 def runs(pid):
-    return os.path.exists(f"/proc/{pid}")
+    """Not so one that has ended and waits for whoever inherited it."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
 
 
 class KvmTest(LoopTest):
@@ -174,6 +180,8 @@ class Running(KvmTest):
         return pids
 
     def assert_clean(self, pids):
+        self.assertEqual([name for name in os.listdir(self.dir)
+                          if stat.S_ISSOCK(os.stat(self.file(name)).st_mode)], [])
         self.assertEqual([pid for pid in pids if runs(pid)], [], "back-ends outlive the machine")
         self.assertEqual(termios.tcgetattr(self.slave), self.before, "the terminal stays raw")
 
@@ -207,6 +215,16 @@ class Running(KvmTest):
         self.vm.wait()
         wait_until(lambda: not any(map(runs, pids)), "the back-ends' end")
 
+    def test_terminated_before_the_guest_runs(self):
+        """It waits for its second device; the first is there."""
+        vm = subprocess.Popen(self.argv(self.kernel(ECHO), devices=[
+            "type=rng", f"socket={self.file('absent')}"]), stdin=subprocess.DEVNULL)
+        wait_until(lambda: children(vm.pid), "the first back-end")
+        pids = children(vm.pid)
+        vm.terminate()
+        vm.wait(PATIENCE)
+        wait_until(lambda: not any(map(runs, pids)), "the back-end's end")
+
     def test_lost_back_end(self):
         image = self.file("img", size=MIB)
         blk = self.blk(image)
@@ -225,8 +243,8 @@ class Running(KvmTest):
         wait_until(lambda: self.messages().count(blk.path) > 1, "a message about the return")
         self.vm.terminate()
         self.assertEqual(self.vm.wait(PATIENCE), OK, self.messages())
-        self.assert_clean([])
         self.stop(again)
+        self.assert_clean([])
 
 
 if __name__ == "__main__":
