@@ -8,7 +8,7 @@ deps_build='gcc libc6-dev pkg-config meson ninja-build libglib2.0-dev libjson-gl
 deps_quickstart='e2fsprogs'
 deps_check="clang clang-format libcmocka-dev valgrind e2fsprogs qemu-system-x86
 	qemu-utils busybox-static cpio kmod util-linux man-db binutils acpica-tools libfdt-dev
-	device-tree-compiler"
+	device-tree-compiler lz4"
 deps_check_arm64='gcc-aarch64-linux-gnu qemu-system-arm'
 
 deps_fail()
