@@ -175,9 +175,13 @@ void vm_stop(struct vm *vm, enum vm_end reason)
 	pthread_mutex_unlock(&vm->lock);
 }
 
-/* All signals but the kick are for the main loop. vm->lock is held. */
+/*
+ * All signals are for the main loop, but for the kick, and for those of a thread's own faults: a
+ * blocked one would end us before its handler has put the terminal right. vm->lock is held.
+ */
 static bool start_threads(struct vm *vm, GError **error)
 {
+	static const int faults[] = { SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP };
 	const struct sigaction kick = { .sa_handler = on_kick };
 	sigset_t others, before;
 	int err = 0;
@@ -185,6 +189,8 @@ static bool start_threads(struct vm *vm, GError **error)
 	sigaction(kick_signal(), &kick, NULL);
 	sigfillset(&others);
 	sigdelset(&others, kick_signal());
+	for (unsigned i = 0; i < G_N_ELEMENTS(faults); i++)
+		sigdelset(&others, faults[i]);
 	pthread_sigmask(SIG_SETMASK, &others, &before);
 	vm->state = VM_RUNNING;
 	vm->used = true;

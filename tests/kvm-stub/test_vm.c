@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -96,6 +97,7 @@ struct world {
 	struct bus *bus;
 	struct vm *vm;
 	char out[64]; /* what came at the serial port */
+	sigset_t mask; /* of the vCPU thread that wrote it */
 	unsigned n_out;
 	uint8_t toy[0x100]; /* a device that is plain memory */
 	unsigned toy_accesses; /* read once the machine has ended */
@@ -114,6 +116,7 @@ static bool port_access(
 		*value = '!';
 		return true;
 	}
+	pthread_sigmask(SIG_BLOCK, NULL, &w->mask);
 	pthread_mutex_lock(&w->lock);
 	if (w->n_out < sizeof(w->out) - 1)
 		w->out[w->n_out++] = *value;
@@ -451,6 +454,19 @@ static void test_topology(void **state)
 	assert_int_equal(shm_load32(w->toy + 8), 2);
 }
 
+/* The main loop's signals are not delivered to a vCPU; what it does wrong itself is. */
+static void test_signals(void **state)
+{
+	struct world *w = *state;
+
+	START(w, string);
+	assert_int_equal(finish(w), VM_END_POWER_OFF);
+	assert_int_equal(sigismember(&w->mask, SIGTERM), 1);
+	assert_int_equal(sigismember(&w->mask, SIGCHLD), 1);
+	assert_int_equal(sigismember(&w->mask, SIGSEGV), 0);
+	assert_int_equal(sigismember(&w->mask, SIGBUS), 0);
+}
+
 static void test_reset(void **state)
 {
 	struct world *w = *state;
@@ -488,6 +504,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_irqfd, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_second_vcpu, setup_two, teardown),
 		cmocka_unit_test_setup_teardown(test_topology, setup_two, teardown),
+		cmocka_unit_test_setup_teardown(test_signals, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reset, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_too_many, setup, teardown),
 	};
