@@ -176,15 +176,6 @@ static bool add_slots(struct machine *m, GError **error)
 	return m->slots != NULL;
 }
 
-static void log_exits(const struct machine *m)
-{
-	struct vm_counters c;
-
-	vm_counters(m->vm, &c);
-	log_debug(NULL, "%" G_GUINT64_FORMAT " exits for memory, %" G_GUINT64_FORMAT " for ports",
-		c.mmio_exits, c.port_exits);
-}
-
 /* From here on this terminal is the guest's. */
 static enum exit_status run(struct machine *m, GError **error)
 {
@@ -203,7 +194,6 @@ static enum exit_status run(struct machine *m, GError **error)
 	while (n > 0)
 		loop_watch_free(watch[--n]);
 	g_main_loop_unref(m->loop);
-	log_exits(m);
 	if (m->error)
 		g_propagate_error(error, m->error);
 	return m->status;

@@ -81,8 +81,3 @@ void vm_set_irq(struct vm *vm, unsigned irq, bool level);
 /* See vmm_ops; false: this KVM cannot. */
 bool vm_irqfd(struct vm *vm, unsigned irq, int fd, bool assign);
 bool vm_ioeventfd(struct vm *vm, uint64_t addr, uint32_t value, int fd, bool assign);
-
-struct vm_counters {
-	uint64_t mmio_exits, port_exits;
-};
-void vm_counters(const struct vm *vm, struct vm_counters *counters);

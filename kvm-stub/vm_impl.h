@@ -15,7 +15,6 @@ struct vcpu {
 	struct kvm_run *run;
 	struct bus_wait *wait; /* the VM's */
 	pthread_t thread;
-	uint64_t mmio_exits, port_exits; /* written by the thread alone */
 };
 
 enum vm_state {

@@ -66,7 +66,6 @@ static void on_mmio(struct vcpu *c)
 {
 	__auto_type mmio = &c->run->mmio;
 
-	__atomic_store_n(&c->mmio_exits, c->mmio_exits + 1, __ATOMIC_RELAXED);
 	access_bus(c, BUS_MMIO, mmio->phys_addr, mmio->data, MIN(mmio->len, sizeof(mmio->data)),
 		mmio->is_write);
 }
@@ -77,7 +76,6 @@ static void on_port(struct vcpu *c)
 	__auto_type io = &c->run->io;
 	uint8_t *data = (uint8_t *)c->run + io->data_offset;
 
-	__atomic_store_n(&c->port_exits, c->port_exits + 1, __ATOMIC_RELAXED);
 	for (uint32_t i = 0; i < io->count && !told_to_end(c); i++)
 		access_bus(c, BUS_PORT, io->port, data + (size_t)i * io->size, io->size,
 			io->direction == KVM_EXIT_IO_OUT);
@@ -246,15 +244,4 @@ enum vm_end vm_wait(struct vm *vm)
 	if (read(vm->end_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
 		log_error(NULL, "the end of the machine: %s", g_strerror(errno));
 	return vm->reason;
-}
-
-void vm_counters(const struct vm *vm, struct vm_counters *counters)
-{
-	*counters = (struct vm_counters){ 0 };
-	for (unsigned i = 0; i < vm->config.cpus; i++) {
-		const struct vcpu *c = &vm->vcpu[i];
-
-		counters->mmio_exits += __atomic_load_n(&c->mmio_exits, __ATOMIC_RELAXED);
-		counters->port_exits += __atomic_load_n(&c->port_exits, __ATOMIC_RELAXED);
-	}
 }
