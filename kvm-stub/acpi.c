@@ -13,7 +13,6 @@
 
 #define LAPIC_ADDR 0xfee00000u
 #define IOAPIC_ADDR 0xfec00000u
-#define MAX_LAPICS 255u /* of MADT type 0: one byte, and 255 is broadcast */
 
 #define OEM_ID "VIRTIO"
 #define OEM_TABLE_ID "VIRTIODK"
@@ -277,7 +276,7 @@ uint64_t acpi_build(const struct ram *r, uint64_t addr, uint64_t limit, unsigned
 	set_rsdp(all, table_place(all, addr, xsdt));
 
 	to = ram_at(r, addr, limit);
-	if (all->len > limit || !to || cpus > MAX_LAPICS) {
+	if (all->len > limit || !to) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOSPC,
 			"ACPI tables for %u vCPUs and %u devices do not fit: %u bytes, %" PRIu64
 			" bytes of room at 0x%" PRIx64,

@@ -22,6 +22,8 @@
 /* Inputs of the IOAPIC that nothing else of this machine uses: one for each slot. */
 #define VIRTIO_FIRST_IRQ 5u
 #define MAX_SLOTS 19u
+/* Local APICs have 8-bit ids, and 255 is everybody. */
+#define MAX_CPUS 254u
 #define SERIAL_PORT 0x3f8u
 #define SERIAL_IRQ 4u
 /* ACPI, hardware-reduced: SLEEP_CONTROL_REG, SLEEP_STATUS_REG and RESET_REG. */
@@ -51,6 +53,7 @@
 #define GIC_CPU_SIZE UINT64_C(0x10000)
 #define GIC_REDIST_BASE UINT64_C(0x080a0000) /* GICv3's redistributors, one pair of pages a vCPU */
 #define GIC_REDIST_STRIDE UINT64_C(0x20000)
+#define MAX_CPUS ((unsigned)((SERIAL_BASE - GIC_REDIST_BASE) / GIC_REDIST_STRIDE))
 #define SERIAL_BASE UINT64_C(0x09000000)
 #define SERIAL_SIZE UINT64_C(0x1000)
 /* The built-in guest writes RESULT_FAILED here before it powers off if anything was not right. */

@@ -8,7 +8,6 @@
 #include "kvm-stub/spec.h"
 
 #define DEFAULT_MEMORY (UINT64_C(256) << 20)
-#define MAX_CPUS 255
 
 struct raw {
 	char *memory, *guest, *log_level;
@@ -85,8 +84,8 @@ static bool parse_raw(struct options *o, const struct raw *raw, GError **error)
 {
 	if (raw->memory && !parse_memory(raw->memory, &o->memory, error))
 		return false;
-	if (raw->cpus < 1 || raw->cpus > MAX_CPUS)
-		return bad(error, "--cpus=%d: not a number from 1 to %d", raw->cpus, MAX_CPUS);
+	if (raw->cpus < 1 || (unsigned)raw->cpus > MAX_CPUS)
+		return bad(error, "--cpus=%d: not a number from 1 to %u", raw->cpus, MAX_CPUS);
 	o->cpus = raw->cpus;
 	if (raw->log_level && !log_parse_level(raw->log_level, &o->log_level))
 		return bad(error, "--log-level=%s: not one of error, warning, info, debug",

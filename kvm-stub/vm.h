@@ -44,7 +44,7 @@ enum vm_end {
 };
 
 struct vm_config {
-	unsigned cpus;
+	unsigned cpus; /* up to MAX_CPUS */
 	const struct ram *ram; /* outlives the VM */
 	struct bus *bus; /* likewise */
 };

@@ -5,8 +5,6 @@
 #include "kvm-stub/vm_impl.h"
 
 #define IOAPIC_INPUTS 24u
-/* Local APICs have 8-bit ids, and 255 is everybody. */
-#define MAX_CPUS 254u
 
 #define CR0_PE 1u
 #define CR0_ET 0x10u
@@ -69,11 +67,6 @@ static bool route_to_ioapic(struct vm *vm, GError **error)
 
 bool vm_arch_create(struct vm *vm, GError **error)
 {
-	if (vm->config.cpus > MAX_CPUS) {
-		g_set_error(error, VM_ERROR, VM_ERROR_FAILED,
-			"%u vCPUs are too many: this machine takes %u", vm->config.cpus, MAX_CPUS);
-		return false;
-	}
 	if (ioctl(vm->fd, KVM_SET_TSS_ADDR, (unsigned long)KVM_TSS_ADDR) < 0)
 		return vm_fail("KVM_SET_TSS_ADDR", error);
 	if (ioctl(vm->fd, KVM_CREATE_IRQCHIP, 0) < 0)

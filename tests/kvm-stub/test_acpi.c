@@ -123,7 +123,7 @@ static void test_fadt(void **state)
 
 static void test_madt(void **state)
 {
-	const unsigned cpus[] = { 1, 2, 255 };
+	const unsigned cpus[] = { 1, 2, MAX_CPUS };
 	struct table m;
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(cpus); i++) {
@@ -147,11 +147,8 @@ static void test_no_room(void **state)
 {
 	g_autoptr(GError) error = NULL;
 
-	assert_int_equal(acpi_build(r, ADDR, LIMIT, 256, 0, &error), 0);
-	assert_non_null(strstr(error->message, "256 vCPUs"));
-	g_clear_error(&error);
 	assert_int_equal(acpi_build(r, ADDR, 500, 1, MAX_SLOTS, &error), 0);
-	assert_non_null(error);
+	assert_non_null(strstr(error->message, "1 vCPUs"));
 	g_clear_error(&error);
 	assert_int_equal(acpi_build(r, r->size - 4096, LIMIT, 1, 1, &error), 0);
 	assert_non_null(error);

@@ -107,7 +107,7 @@ static void test_refused(void **state)
 		{ "--guest=selftest --append=x", "--append" },
 		{ "--guest=selftest --cpus=0", "--cpus=0" },
 		{ "--guest=selftest --cpus=-1", "--cpus=-1" },
-		{ "--guest=selftest --cpus=256", "--cpus=256" },
+		{ "--guest=selftest --cpus=255", "--cpus=255" },
 		{ "--guest=selftest --cpus=two", "two" },
 		{ "--guest=selftest --log-level=all", "--log-level=all" },
 		{ "--guest=selftest --device=nonsense", "\"nonsense\"" },
