@@ -18,13 +18,13 @@ struct bus {
 
 /*
  * The token is the bus_wait itself: a vCPU has one access at a time. One that was cancelled while
- * its access was out is of no use any more: the completion still to come would be taken for
- * another access.
+ * its access was out is of no use until that is complete: it would be taken for another access.
  */
 struct bus_wait {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	bool done, cancelled;
+	bool done; /* no access is out */
+	bool cancelled;
 	uint64_t value;
 };
 
@@ -90,6 +90,7 @@ struct bus_wait *bus_wait_new(void)
 
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->changed, NULL);
+	w->done = true;
 	return w;
 }
 
@@ -113,8 +114,10 @@ bool bus_access(struct bus *b, struct bus_wait *w, enum bus_space space, uint64_
 	}
 	/* Nobody else has the token before the call, so the lock is not needed here. */
 	w->done = false;
-	if (r->access(r->opaque, addr - r->base, size, write, value, w))
+	if (r->access(r->opaque, addr - r->base, size, write, value, w)) {
+		w->done = true;
 		return true;
+	}
 	pthread_mutex_lock(&w->lock);
 	while (!w->done && !w->cancelled)
 		pthread_cond_wait(&w->changed, &w->lock);
@@ -142,4 +145,16 @@ void bus_wait_cancel(struct bus_wait *w)
 	w->cancelled = true;
 	pthread_cond_signal(&w->changed);
 	pthread_mutex_unlock(&w->lock);
+}
+
+bool bus_wait_reuse(struct bus_wait *w)
+{
+	bool done;
+
+	pthread_mutex_lock(&w->lock);
+	done = w->done;
+	if (done)
+		w->cancelled = false;
+	pthread_mutex_unlock(&w->lock);
+	return done;
 }

@@ -40,5 +40,7 @@ bool bus_access(struct bus *b, struct bus_wait *w, enum bus_space space, uint64_
 	unsigned size, bool write, uint64_t *value);
 /* Completes the access that token stands for. Any thread. */
 void bus_access_complete(void *token, uint64_t value);
-/* Ends a wait, now or as soon as it begins, for good. Any thread. */
+/* Ends a wait, now or as soon as it begins. Any thread. */
 void bus_wait_cancel(struct bus_wait *w);
+/* For another vCPU, once the cancelled one is gone; false: an access of that one is still out. */
+bool bus_wait_reuse(struct bus_wait *w);

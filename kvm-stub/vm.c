@@ -91,8 +91,11 @@ static bool create_vcpu(struct vm *vm, struct vcpu *c, int run_size, GError **er
 	if (run == MAP_FAILED)
 		return vm_fail("mmap of a vCPU", error);
 	c->run = run;
-	c->wait = bus_wait_new();
-	g_ptr_array_add(vm->waits, c->wait);
+	/* A guest that restarts for ever takes no memory for that. */
+	if (!c->wait || !bus_wait_reuse(c->wait)) {
+		c->wait = bus_wait_new();
+		g_ptr_array_add(vm->waits, c->wait);
+	}
 	return true;
 }
 

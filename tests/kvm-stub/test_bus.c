@@ -212,15 +212,25 @@ static void test_cancel(void **state)
 	t = g_thread_new("cancel", cancel, w);
 	assert_false(bus_access(w->bus, w->wait, BUS_MMIO, 0, 4, false, &value));
 	g_thread_join(t);
-	/* Behind our back, as the header says, and then for good. */
+	/* Behind our back, as the header says. */
+	assert_false(bus_wait_reuse(w->wait));
 	bus_access_complete(w->toy.token, 1);
 	assert_false(bus_access(w->bus, w->wait, BUS_MMIO, 0, 4, false, &value));
 	assert_int_equal(value, 0);
+	bus_access_complete(w->toy.token, 1);
 	/* What need not wait still works. */
 	w->toy.later = false;
 	w->toy.value = 8;
 	assert_true(bus_access(w->bus, w->wait, BUS_MMIO, 0, 4, false, &value));
 	assert_int_equal(value, 8);
+	/* And then everything. */
+	assert_true(bus_wait_reuse(w->wait));
+	w->toy.later = true;
+	w->toy.token = NULL;
+	t = g_thread_new("answer", answer, &w->toy);
+	assert_true(bus_access(w->bus, w->wait, BUS_MMIO, 0, 4, false, &value));
+	assert_int_equal(value, 99);
+	g_thread_join(t);
 }
 
 int main(void)
