@@ -29,6 +29,7 @@ struct machine {
 	bool leave; /* we were told to end: no reboot any more */
 	enum exit_status status;
 	GError *error; /* of a reboot */
+	struct log_limit restarts;
 };
 
 static void on_serial_output(void *opaque, const void *bytes, size_t len)
@@ -111,7 +112,7 @@ static void on_end(void *opaque, uint32_t revents)
 	case VM_END_RESET:
 		if (m->leave)
 			break;
-		log_info(NULL, "the guest restarts");
+		log_limited(&m->restarts, LOG_LEVEL_INFO, NULL, "the guest restarts");
 		if (reboot(m, &m->error))
 			return;
 		m->status = EXIT_STATUS_FAILED;
