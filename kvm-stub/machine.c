@@ -68,6 +68,15 @@ static void on_leave(void *opaque)
 	vm_stop(m->vm, VM_END_STOPPED);
 }
 
+/* While back-ends are waited for: what they say, and the signals. */
+static bool go_on(void *opaque)
+{
+	const struct machine *m = opaque;
+
+	g_main_context_iteration(NULL, FALSE);
+	return !m->leave;
+}
+
 static const struct serial_ops serial_ops = {
 	.output = on_serial_output,
 	.interrupt = on_serial_interrupt,
@@ -168,6 +177,8 @@ static bool add_slots(struct machine *m, GError **error)
 		.n_specs = m->options->devices->len,
 		.folders = (const char *const *)m->options->folders,
 		.wait_ms = BACK_END_MS,
+		.go_on = go_on,
+		.opaque = m,
 		.vm = m->vm,
 		.bus = m->bus,
 		.ram = m->ram,
@@ -180,20 +191,15 @@ static bool add_slots(struct machine *m, GError **error)
 /* From here on this terminal is the guest's. */
 static enum exit_status run(struct machine *m, GError **error)
 {
-	static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
-	struct loop_watch *watch[G_N_ELEMENTS(signals) + 1];
-	unsigned n = 0;
+	struct loop_watch *end;
 
 	m->terminal = terminal_new(m->options->terminal_file, &terminal_ops, m, error);
 	if (!m->terminal || !boot(m, error))
 		return EXIT_STATUS_FAILED;
 	m->loop = g_main_loop_new(NULL, FALSE);
-	for (; n < G_N_ELEMENTS(signals); n++)
-		watch[n] = loop_watch_signal(signals[n], on_leave, m);
-	watch[n++] = loop_watch_fd(vm_end_fd(m->vm), EPOLLIN, on_end, m);
+	end = loop_watch_fd(vm_end_fd(m->vm), EPOLLIN, on_end, m);
 	g_main_loop_run(m->loop);
-	while (n > 0)
-		loop_watch_free(watch[--n]);
+	loop_watch_free(end);
 	g_main_loop_unref(m->loop);
 	if (m->error)
 		g_propagate_error(error, m->error);
@@ -213,11 +219,21 @@ static void take_apart(struct machine *m)
 
 enum exit_status machine_run(const struct options *o, GError **error)
 {
+	static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
+	struct loop_watch *watch[G_N_ELEMENTS(signals)];
 	struct machine m = { .options = o };
 	enum exit_status status = build(&m, error);
 
+	for (unsigned i = 0; i < G_N_ELEMENTS(signals); i++)
+		watch[i] = loop_watch_signal(signals[i], on_leave, &m);
 	if (status == EXIT_STATUS_OK)
 		status = add_slots(&m, error) ? run(&m, error) : EXIT_STATUS_NO_BACK_END;
+	if (m.leave && status == EXIT_STATUS_NO_BACK_END) {
+		g_clear_error(error);
+		status = EXIT_STATUS_OK;
+	}
 	take_apart(&m);
+	for (unsigned i = 0; i < G_N_ELEMENTS(signals); i++)
+		loop_watch_free(watch[i]);
 	return status;
 }

@@ -11,6 +11,7 @@
 
 /* How long a back-end that closed its socket may take to end, and so to say why. */
 #define END_MS 500
+#define STEP_MS 20
 
 struct slot {
 	struct slots *all;
@@ -123,11 +124,18 @@ static bool start_slot(
 		bus_add(s->all->bus, BUS_MMIO, config.base, VIRTIO_STRIDE, slot_access, s, error);
 }
 
-static bool wait_for_slot(struct slot *s, unsigned wait_ms, GError **error)
+static bool wait_for_slot(struct slot *s, const struct slots_config *config, GError **error)
 {
+	int64_t until = g_get_monotonic_time() + config->wait_ms * G_TIME_SPAN_MILLISECOND;
 	g_autoptr(GError) why = NULL, end = NULL;
 
-	if (vmm_dev_wait(s->d, wait_ms, &why))
+	while (!vmm_dev_wait(s->d, STEP_MS, &why)) {
+		if (!config->go_on(config->opaque) || g_get_monotonic_time() >= until ||
+			!g_error_matches(why, G_FILE_ERROR, G_FILE_ERROR_AGAIN))
+			break;
+		g_clear_error(&why);
+	}
+	if (!why)
 		return true;
 	if (s->child && child_failed(s->child, END_MS, &end))
 		g_set_error(error, VU_FRONT_ERROR, VU_FRONT_ERROR_GONE, "%s: %s",
@@ -135,6 +143,13 @@ static bool wait_for_slot(struct slot *s, unsigned wait_ms, GError **error)
 	else
 		g_propagate_error(error, g_steal_pointer(&why));
 	return false;
+}
+
+static void stop_children(struct slots *all, unsigned from)
+{
+	for (unsigned i = from; i < all->n; i++)
+		if (all->slot[i].child)
+			child_stop(all->slot[i].child);
 }
 
 struct slots *slots_new(const struct slots_config *config, GError **error)
@@ -159,8 +174,11 @@ struct slots *slots_new(const struct slots_config *config, GError **error)
 			return NULL;
 	}
 	for (unsigned i = 0; i < all->n; i++)
-		if (!wait_for_slot(&all->slot[i], config->wait_ms, error))
+		if (!wait_for_slot(&all->slot[i], config, error)) {
+			/* Nobody shall wait for their answers any longer. */
+			stop_children(all, i);
 			return NULL;
+		}
 	return g_steal_pointer(&all);
 }
 
@@ -184,9 +202,7 @@ void slots_free(struct slots *all)
 		return;
 	for (unsigned i = 0; i < all->n; i++)
 		vmm_dev_free(all->slot[i].d);
-	for (unsigned i = 0; i < all->n; i++)
-		if (all->slot[i].child)
-			child_stop(all->slot[i].child);
+	stop_children(all, 0);
 	for (unsigned i = 0; i < all->n; i++)
 		child_free(all->slot[i].child);
 	g_free(all);

@@ -17,6 +17,9 @@ struct slots_config {
 	unsigned n_specs;
 	const char *const *folders; /* as for discovery_find() */
 	unsigned wait_ms; /* for a back-end to be there and to answer its probe */
+	/* Called now and then meanwhile; false: no more of that, slots_new() fails. */
+	bool (*go_on)(void *opaque);
+	void *opaque;
 	struct vm *vm; /* these three outlive the slots */
 	struct bus *bus;
 	const struct ram *ram;

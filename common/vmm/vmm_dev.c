@@ -322,16 +322,18 @@ bool vmm_dev_wait(struct vmm_dev *d, unsigned timeout_ms, GError **error)
 	int64_t end = g_get_monotonic_time() + timeout_ms * G_TIME_SPAN_MILLISECOND;
 	struct timespec until = { .tv_sec = end / G_USEC_PER_SEC,
 		.tv_nsec = end % G_USEC_PER_SEC * 1000 };
-	bool ok;
+	bool ok, again;
 
 	pthread_mutex_lock(&d->lock);
 	while (d->slot == VMM_SLOT_PROBING && !d->failed)
 		if (pthread_cond_clockwait(&d->cond, &d->lock, CLOCK_MONOTONIC, &until))
 			break;
 	ok = d->slot == VMM_SLOT_DEVICE;
+	again = d->slot == VMM_SLOT_PROBING && !d->failed;
 	if (!ok)
-		g_set_error(error, VU_FRONT_ERROR, VU_FRONT_ERROR_GONE, "%s: %s", d->name,
-			d->problem ? d->problem : "no answer from the back-end yet");
+		g_set_error(error, again ? G_FILE_ERROR : VU_FRONT_ERROR,
+			again ? (gint)G_FILE_ERROR_AGAIN : (gint)VU_FRONT_ERROR_GONE, "%s: %s",
+			d->name, d->problem ? d->problem : "no answer from the back-end yet");
 	pthread_mutex_unlock(&d->lock);
 	return ok;
 }

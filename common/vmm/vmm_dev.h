@@ -94,8 +94,8 @@ void vmm_dev_free(struct vmm_dev *d);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(vmm_dev, vmm_dev_free)
 
 /*
- * Waits until the first probe succeeded (true) or failed for good, or timeout_ms passed. Not from
- * within vmm_ops.
+ * Waits until the first probe succeeded (true) or failed for good, or timeout_ms passed (then the
+ * error is G_FILE_ERROR_AGAIN: one may go on waiting). Not from within vmm_ops.
  */
 bool vmm_dev_wait(struct vmm_dev *d, unsigned timeout_ms, GError **error);
 /* The slot reads as empty (DeviceID 0), loudly; accesses that wait are completed. */

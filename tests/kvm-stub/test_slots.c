@@ -36,6 +36,7 @@ struct world {
 	struct bus_wait *wait;
 	struct ram *ram;
 	struct slots *slots;
+	bool stop; /* wait for no back-end */
 	pthread_mutex_t lock;
 	GString *log; /* under the lock */
 	GError *error;
@@ -108,6 +109,13 @@ static int teardown(void **state)
 	return 0;
 }
 
+static bool until_asked_to_stop(void *opaque)
+{
+	struct world *w = opaque;
+
+	return !w->stop;
+}
+
 /* The slots of these specs, in which SOCK stands for the peer's path; false: w->error. */
 static bool make(struct world *w, const char *const *texts, unsigned wait_ms)
 {
@@ -116,6 +124,8 @@ static bool make(struct world *w, const char *const *texts, unsigned wait_ms)
 		.specs = specs,
 		.folders = (const char *const[]){ w->dir, NULL },
 		.wait_ms = wait_ms,
+		.go_on = until_asked_to_stop,
+		.opaque = w,
 		.vm = &w->vm,
 		.bus = w->bus,
 		.ram = w->ram,
@@ -358,6 +368,18 @@ static void test_silent_back_end(void **state)
 	assert_int_equal(g_unlink(program), 0);
 }
 
+/* It would be waited for longer than a test may take. */
+static void test_stop_while_waiting(void **state)
+{
+	struct world *w = *state;
+	int64_t start = g_get_monotonic_time();
+
+	w->stop = true;
+	assert_false(
+		make(w, (const char *const[]){ "type=input", "socket=/none/sock", NULL }, 1000000));
+	assert_true(g_get_monotonic_time() - start < 10 * G_TIME_SPAN_SECOND);
+}
+
 static void test_too_many(void **state)
 {
 	struct world *w = *state;
@@ -382,6 +404,7 @@ int main(int argc, char **argv)
 		TEST(test_loss_names_the_device),
 		TEST(test_back_ends_that_fail),
 		TEST(test_silent_back_end),
+		TEST(test_stop_while_waiting),
 		TEST(test_too_many),
 	};
 

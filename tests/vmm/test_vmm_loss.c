@@ -47,6 +47,7 @@ static void test_late(void **state)
 			break;
 	}
 	assert_non_null(strstr(error->message, "socket"));
+	assert_true(g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN));
 	assert_int_equal(
 		guest_access(g, &id, VIRTIO_MMIO_DEVICE_ID, 4, false, 0), VIRTIO_MMIO_LATER);
 	assert_int_equal(guest_access(g, &config, 0x104, 2, false, 0), VIRTIO_MMIO_LATER);
@@ -298,6 +299,7 @@ static void test_fd(void **state)
 	peer_down(g->peer);
 	guest_new_dev(g);
 	assert_false(vmm_dev_wait(g->d, 5000, &error));
+	assert_true(g_error_matches(error, VU_FRONT_ERROR, VU_FRONT_ERROR_GONE));
 	assert_non_null(strstr(error->message, "dev0"));
 }
 
