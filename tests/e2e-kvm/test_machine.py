@@ -149,15 +149,15 @@ class Running(KvmTest):
         with open(self.log, "wb") as log:
             self.vm = subprocess.Popen(self.argv(self.kernel(ECHO), devices=devices),
                                        stdin=self.slave, stdout=self.slave, stderr=log)
-        self.addCleanup(self.end)
+        self.addCleanup(self.end, self.vm)
         # Bytes from before the guest's start may be lost.
         wait_until(lambda: self.vm.poll() is not None or self.echoes(b"?"), "echo")
         self.assertIsNone(self.vm.poll(), self.contents(self.log))
 
-    def end(self):
-        if self.vm.poll() is None:
-            self.vm.kill()
-        self.vm.wait()
+    def end(self, vm):
+        if vm.poll() is None:
+            vm.kill()
+        vm.wait()
 
     def echoes(self, text, seconds=0.3):
         os.write(self.master, text)
@@ -219,6 +219,7 @@ class Running(KvmTest):
         """It waits for its second device; the first is there."""
         vm = subprocess.Popen(self.argv(self.kernel(ECHO), devices=[
             "type=rng", f"socket={self.file('absent')}"]), stdin=subprocess.DEVNULL)
+        self.addCleanup(self.end, vm)
         wait_until(lambda: children(vm.pid), "the first back-end")
         pids = children(vm.pid)
         vm.terminate()
