@@ -123,6 +123,17 @@ static void test_away(void **state)
 	assert_null(strstr(trace, "RESET_DEVICE"));
 }
 
+/* A figure of the peer's, which its thread may be changing. */
+static unsigned locked(struct guest *g, const unsigned *figure)
+{
+	unsigned value;
+
+	pthread_mutex_lock(&g->peer->lock);
+	value = *figure;
+	pthread_mutex_unlock(&g->peer->lock);
+	return value;
+}
+
 static void assert_unfit(struct guest *g)
 {
 	unsigned before = g->peer->connections;
@@ -131,7 +142,7 @@ static void assert_unfit(struct guest *g)
 	/* It asks again and again, and says so once. */
 	WAIT_UNTIL(&g->peer->lock, g->peer->connections >= before + 3);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL | NEEDS_RESET);
-	assert_int_equal(g->peer->n_regions, 0);
+	assert_int_equal(locked(g, &g->peer->n_regions), 0);
 	peer_down(g->peer);
 }
 
@@ -223,7 +234,7 @@ static void test_give_up(void **state)
 	/* For good. */
 	peer_up(g->peer);
 	g_usleep(30000);
-	assert_int_equal(g->peer->connections, 0);
+	assert_int_equal(locked(g, &g->peer->connections), 0);
 	assert_false(vmm_dev_wait(g->d, 0, NULL));
 }
 
