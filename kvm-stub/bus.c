@@ -2,7 +2,6 @@
 /* The ranges of the machine's devices, and vCPUs that wait for one of them. */
 #include "kvm-stub/bus.h"
 
-#include <inttypes.h>
 #include <pthread.h>
 
 struct range {
@@ -42,35 +41,12 @@ void bus_free(struct bus *b)
 	g_free(b);
 }
 
-static const char *space_name(enum bus_space space)
-{
-	return space == BUS_PORT ? "port" : "address";
-}
-
-bool bus_add(struct bus *b, enum bus_space space, uint64_t base, uint64_t size,
-	bus_access_fn access, void *opaque, GError **error)
+void bus_add(struct bus *b, enum bus_space space, uint64_t base, uint64_t size,
+	bus_access_fn access, void *opaque)
 {
 	const struct range added = { space, base, size, access, opaque };
 
-	if (size == 0 || size - 1 > UINT64_MAX - base) {
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
-			"%s 0x%" PRIx64 ": a device cannot have 0x%" PRIx64 " from there",
-			space_name(space), base, size);
-		return false;
-	}
-	for (guint i = 0; i < b->range->len; i++) {
-		const struct range *r = &g_array_index(b->range, struct range, i);
-
-		if (r->space == space && base <= r->base + (r->size - 1) &&
-			r->base <= base + (size - 1)) {
-			g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_EXIST,
-				"%s 0x%" PRIx64 " belongs to another device of the machine",
-				space_name(space), MAX(base, r->base));
-			return false;
-		}
-	}
 	g_array_append_val(b->range, added);
-	return true;
 }
 
 static const struct range *find(const struct bus *b, enum bus_space space, uint64_t addr)

@@ -23,9 +23,9 @@ typedef struct bus bus; /* for g_autoptr */
 struct bus *bus_new(void);
 void bus_free(struct bus *b);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(bus, bus_free)
-/* False, with an error, if the range is empty, wraps or overlaps another. */
-bool bus_add(struct bus *b, enum bus_space space, uint64_t base, uint64_t size,
-	bus_access_fn access, void *opaque, GError **error);
+/* Ranges do not overlap: layout.h says where they are. */
+void bus_add(struct bus *b, enum bus_space space, uint64_t base, uint64_t size,
+	bus_access_fn access, void *opaque);
 
 /* A vCPU's place to wait at; one each. */
 struct bus_wait;

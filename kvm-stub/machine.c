@@ -138,13 +138,13 @@ static void on_end(void *opaque, uint32_t revents)
 	g_main_loop_quit(m->loop);
 }
 
-static bool add_serial(struct machine *m, GError **error)
+static void add_serial(struct machine *m)
 {
 	m->serial = serial_new(&serial_ops, m);
 #ifdef SERIAL_PORT
-	return bus_add(m->bus, BUS_PORT, SERIAL_PORT, 8, serial_access, m->serial, error);
+	bus_add(m->bus, BUS_PORT, SERIAL_PORT, 8, serial_access, m->serial);
 #else
-	return bus_add(m->bus, BUS_MMIO, SERIAL_BASE, SERIAL_SIZE, serial_access, m->serial, error);
+	bus_add(m->bus, BUS_MMIO, SERIAL_BASE, SERIAL_SIZE, serial_access, m->serial);
 #endif
 }
 
@@ -165,8 +165,8 @@ static enum exit_status build(struct machine *m, GError **error)
 		return error && g_error_matches(*error, VM_ERROR, VM_ERROR_NO_KVM)
 			? EXIT_STATUS_NO_KVM
 			: EXIT_STATUS_FAILED;
-	if (!power_init(&m->power, m->bus, m->vm, error) || !add_serial(m, error))
-		return EXIT_STATUS_FAILED;
+	power_init(&m->power, m->bus, m->vm);
+	add_serial(m);
 	return EXIT_STATUS_OK;
 }
 

@@ -34,10 +34,10 @@ static bool acpi_access(
 	return true;
 }
 
-static bool add_acpi(struct power *p, struct bus *b, GError **error)
+static void add_acpi(struct power *p, struct bus *b)
 {
-	return bus_add(b, BUS_PORT, SLEEP_CONTROL_PORT, RESET_PORT - SLEEP_CONTROL_PORT + 1,
-		acpi_access, p, error);
+	bus_add(b, BUS_PORT, SLEEP_CONTROL_PORT, RESET_PORT - SLEEP_CONTROL_PORT + 1, acpi_access,
+		p);
 }
 
 #else
@@ -46,9 +46,8 @@ static bool add_acpi(struct power *p, struct bus *b, GError **error)
 #define PANIC_AT PANIC_ADDR
 #define RESULT_AT RESULT_ADDR
 
-static bool add_acpi(struct power *p, struct bus *b, GError **error)
+static void add_acpi(struct power *p, struct bus *b)
 {
-	return true;
 }
 
 #endif
@@ -80,10 +79,10 @@ static bool result_access(
 	return true;
 }
 
-bool power_init(struct power *p, struct bus *b, struct vm *vm, GError **error)
+void power_init(struct power *p, struct bus *b, struct vm *vm)
 {
 	p->vm = vm;
-	return add_acpi(p, b, error) &&
-		bus_add(b, SPACE, PANIC_AT, PANIC_SIZE, panic_access, p, error) &&
-		bus_add(b, SPACE, RESULT_AT, RESULT_SIZE, result_access, p, error);
+	add_acpi(p, b);
+	bus_add(b, SPACE, PANIC_AT, PANIC_SIZE, panic_access, p);
+	bus_add(b, SPACE, RESULT_AT, RESULT_SIZE, result_access, p);
 }

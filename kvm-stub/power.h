@@ -2,7 +2,6 @@
 /* Registers by which a guest ends or restarts the machine, or says that it has failed. */
 #pragma once
 
-#include <glib.h>
 #include <stdbool.h>
 
 #include "kvm-stub/bus.h"
@@ -14,4 +13,4 @@ struct power {
 };
 
 /* Puts the registers on the bus; p is part of it from then on. */
-bool power_init(struct power *p, struct bus *b, struct vm *vm, GError **error);
+void power_init(struct power *p, struct bus *b, struct vm *vm);

@@ -120,8 +120,10 @@ static bool start_slot(
 		}
 	}
 	s->d = vmm_dev_new(&config, &ops, s, error);
-	return s->d &&
-		bus_add(s->all->bus, BUS_MMIO, config.base, VIRTIO_STRIDE, slot_access, s, error);
+	if (!s->d)
+		return false;
+	bus_add(s->all->bus, BUS_MMIO, config.base, VIRTIO_STRIDE, slot_access, s);
+	return true;
 }
 
 static bool wait_for_slot(struct slot *s, const struct slots_config *config, GError **error)

@@ -165,9 +165,9 @@ static int setup_world(void **state, unsigned cpus)
 	pthread_cond_init(&w->changed, NULL);
 	w->ram = ram_new(1 << 20, NULL);
 	w->bus = bus_new();
-	bus_add(w->bus, BUS_PORT, SERIAL_PORT, 8, port_access, w, NULL);
-	bus_add(w->bus, BUS_PORT, SLEEP_CONTROL_PORT, 4, power_access, w, NULL);
-	bus_add(w->bus, BUS_MMIO, TOY_ADDR, sizeof(w->toy), toy_access, w, NULL);
+	bus_add(w->bus, BUS_PORT, SERIAL_PORT, 8, port_access, w);
+	bus_add(w->bus, BUS_PORT, SLEEP_CONTROL_PORT, 4, power_access, w);
+	bus_add(w->bus, BUS_MMIO, TOY_ADDR, sizeof(w->toy), toy_access, w);
 	config.ram = w->ram;
 	config.bus = w->bus;
 	w->vm = vm_new(&config, &error);
