@@ -28,7 +28,8 @@ struct slots {
 	struct slot slot[MAX_SLOTS];
 };
 
-static unsigned memory(void *opaque, const struct mem_region_desc **desc, const int **fds)
+static unsigned memory(void *opaque, struct vmm_dev *d, const struct virtio_mmio_queue *ready,
+	unsigned n_ready, const struct mem_region_desc **desc, const int **fds)
 {
 	const struct slot *s = opaque;
 
@@ -45,7 +46,7 @@ static void interrupt(void *opaque, struct vmm_dev *d, bool level)
 		vm_pulse_irq(s->all->vm, virtio_irq(s->index));
 }
 
-static bool irqfd(void *opaque, struct vmm_dev *d, int fd, bool assign)
+static bool irqfd(void *opaque, struct vmm_dev *d, unsigned queue, int fd, bool assign)
 {
 	const struct slot *s = opaque;
 

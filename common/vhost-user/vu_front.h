@@ -46,6 +46,13 @@ struct vu_front_options {
 	 * always pass. 0: all that the front-end library knows to be harmless.
 	 */
 	uint64_t transport_features;
+	/*
+	 * Memory regions say of which Xen domain they are (XEN_MMAP): a back-end that does not
+	 * offer that is an error.
+	 */
+	bool xen_memory;
+	/* Kept up to date for vu_front_adopt(); the caller's. NULL: nobody will adopt. */
+	struct vu_front_state *state;
 };
 
 /* Where a fact came from. */
@@ -68,6 +75,25 @@ struct vu_facts {
 	uint64_t max_mem_slots; /* 8 without CONFIGURE_MEM_SLOTS */
 };
 
+/*
+ * All that another process must know to go on with a connection when this one is gone. Plain
+ * memory, so that it can be shared; zeroed at first; nobody but vu_front looks inside. Whoever
+ * dies at any instruction leaves it usable.
+ */
+struct vu_front_state {
+	uint32_t adoptable; /* negotiation is complete, the connection was alive */
+	/* A request of the back-end that was read from the channel and waits for an answer. */
+	uint32_t owed;
+	struct vu_facts facts;
+};
+
+/* A connection that somebody else dialled, or kept. */
+struct vu_front_sockets {
+	int fd; /* connected to the back-end */
+	int channel; /* our end of the back-end channel; -1: vu_front makes both ends */
+	int channel_peer; /* the back-end's end, to be sent to it; -1: it has it */
+};
+
 typedef struct vu_front vu_front; /* for g_autoptr */
 
 /*
@@ -82,6 +108,19 @@ struct vu_front *vu_front_new(
 /* Dials path first. */
 struct vu_front *vu_front_connect(
 	const char *path, const struct vu_front_options *options, GError **error);
+/* As vu_front_new(); takes over all fds, also on error. A channel of one's own must have its peer. */
+struct vu_front *vu_front_new_on(const struct vu_front_sockets *sockets, const char *name,
+	const struct vu_front_options *options, GError **error);
+/*
+ * Goes on with the connection of a process that died: options->state is what that one left, the
+ * sockets are those that it used (channel_peer -1). Nothing is negotiated again. An answer to a
+ * request of the dead process is read and thrown away: every message is read whole or not at all
+ * and sent whole or not at all, and one that always has an answer (GET_PROTOCOL_FEATURES) is sent
+ * to find out where the next answer begins. Which memory and rings the back-end has is for the
+ * caller to know: the first vu_front_set_memory() replaces all of it.
+ */
+struct vu_front *vu_front_adopt(const struct vu_front_sockets *sockets, const char *name,
+	const struct vu_front_options *options, GError **error);
 void vu_front_free(struct vu_front *f);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(vu_front, vu_front_free)
 
@@ -104,7 +143,8 @@ bool vu_front_set_config(
 bool vu_front_set_features(struct vu_front *f, uint64_t features, GError **error);
 /*
  * Replaces what memory the back-end sees, by SET_MEM_TABLE or, beyond its limit, by ADD_MEM_REG
- * and REM_MEM_REG. The fds stay the caller's.
+ * and REM_MEM_REG. With options->xen_memory always by one SET_MEM_TABLE of 40-byte regions, as
+ * many as a message has fds (that is how Xen's front-ends do it). The fds stay the caller's.
  */
 bool vu_front_set_memory(struct vu_front *f, const struct mem_region_desc *desc, const int *fds,
 	unsigned n, GError **error);

@@ -69,7 +69,7 @@ static bool set_memory(struct vmm_dev *d, GError **error)
 	/* Not before there is a driver; then whenever it changes. */
 	if (memory_is_set(d) || (!d->memory_sent && !wants(d, VIRTIO_CONFIG_S_FEATURES_OK)))
 		return true;
-	n = d->ops->memory(d->opaque, &desc, &fds);
+	n = d->ops->memory(d->opaque, d, NULL, 0, &desc, &fds);
 	if (vu_front_set_memory(d->front, desc, fds, n, error)) {
 		d->memory_sent = d->want.memory;
 		return true;

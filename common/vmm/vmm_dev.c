@@ -234,7 +234,7 @@ static void destroy(struct vmm_dev *d)
 		struct vmm_ring *r = &d->ring[i];
 
 		if (r->irqfd)
-			d->ops->irqfd(d->opaque, d, r->call, false);
+			d->ops->irqfd(d->opaque, d, i, r->call, false);
 		if (r->ioeventfd)
 			d->ops->ioeventfd(d->opaque, d, d->base + VIRTIO_MMIO_QUEUE_NOTIFY, i,
 				r->kick, false);

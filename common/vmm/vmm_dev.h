@@ -19,6 +19,7 @@
 
 #include <glib.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "memory/guest_mem.h"
@@ -26,6 +27,11 @@
 #include "vhost-user/vu_front.h"
 
 typedef struct vmm_dev vmm_dev; /* for g_autoptr */
+
+enum vmm_eventfd {
+	VMM_KICK, /* front-end or kernel to back-end */
+	VMM_CALL, /* back-end to kernel or front-end */
+};
 
 /*
  * What a hypervisor supplies. opaque is vmm_dev_new()'s. Calls come from vCPU threads (inside
@@ -35,11 +41,27 @@ typedef struct vmm_dev vmm_dev; /* for g_autoptr */
  */
 struct vmm_ops {
 	/*
-	 * The guest's memory as the back-end shall see it. *desc and *fds stay the hypervisor's
-	 * and valid until the next call of vmm_dev_memory_changed() has returned. Returns how
-	 * many.
+	 * The guest's memory as the back-end shall see it, while these queues of the device are
+	 * ready (where rings are regions of their own, as with Xen's grants). *desc and *fds stay
+	 * the hypervisor's and valid until it is asked again for the same device, or
+	 * vmm_dev_memory_changed() has returned. Returns how many. Called on the device's control
+	 * thread.
 	 */
-	unsigned (*memory)(void *opaque, const struct mem_region_desc **desc, const int **fds);
+	unsigned (*memory)(void *opaque, struct vmm_dev *d, const struct virtio_mmio_queue *ready,
+		unsigned n_ready, const struct mem_region_desc **desc, const int **fds);
+	/*
+	 * Connects to the back-end, at first and after each loss, on the control thread; kept: it
+	 * is the very connection that the predecessor used (vmm_dev_config.state); it is not asked
+	 * for if fresh. options: what the user says of this back-end may be set in there. NULL:
+	 * by the configuration's path or fd.
+	 */
+	bool (*dial)(void *opaque, struct vmm_dev *d, bool fresh, struct vu_front_options *options,
+		struct vu_front_sockets *sockets, bool *kept, GError **error);
+	/*
+	 * An eventfd for a queue, non-blocking: one that outlives this process, and that its
+	 * successor is given again. The caller's. -1 and errno. NULL: eventfd() does.
+	 */
+	int (*eventfd)(void *opaque, struct vmm_dev *d, unsigned queue, enum vmm_eventfd which);
 	/*
 	 * Routes guest accesses of [base, base + size) to vmm_dev_access(); NULL: the caller does
 	 * so itself.
@@ -57,7 +79,7 @@ struct vmm_ops {
 	 * cannot; the control thread then waits for fd itself and uses interrupt(). NULL: never
 	 * can.
 	 */
-	bool (*irqfd)(void *opaque, struct vmm_dev *d, int fd, bool assign);
+	bool (*irqfd)(void *opaque, struct vmm_dev *d, unsigned queue, int fd, bool assign);
 	/*
 	 * Likewise: let the kernel signal fd when the guest writes queue to the 32-bit register
 	 * at addr.
@@ -65,8 +87,8 @@ struct vmm_ops {
 	bool (*ioeventfd)(void *opaque, struct vmm_dev *d, uint64_t addr, uint32_t queue, int fd,
 		bool assign);
 	/*
-	 * An access that vmm_dev_access() left for LATER is complete; value for a read. Once per
-	 * token.
+	 * An access that vmm_dev_access() (or vmm_dev_invalidate()) left for LATER is complete;
+	 * value for a read. Once per token.
 	 */
 	void (*access_done)(void *opaque, void *token, uint64_t value);
 };
@@ -80,7 +102,24 @@ struct vmm_dev_config {
 	uint64_t window; /* its size, from 0x100; configuration beyond reads 0; 0: a page */
 	uint32_t queue_size_max; /* 0: 256 */
 	unsigned retry_ms; /* between two dials; 0: 200 */
+	/*
+	 * Drivers must ask the platform where memory is (the guest grants it): ACCESS_PLATFORM is
+	 * offered to the driver, whatever the back-end offers, and never acked to the back-end.
+	 */
+	bool access_platform;
+	/*
+	 * Memory of vmm_dev_state_size() bytes that outlives this process, or NULL; zeroed for a
+	 * new device. One that a predecessor used makes this device that one: the registers are
+	 * as the guest left them, and if ops->dial hands over the kept connection the back-end
+	 * is only brought in line again (rings stopped where they are, and started again), so
+	 * that neither guest nor back-end sees a loss. Until then every access waits. Accesses
+	 * that the predecessor had begun are to be put in again by the caller. Registers are
+	 * always there before vmm_dev_access() says DONE, or ops->access_done() is called.
+	 */
+	void *state;
 };
+/* Fixed: for mmap(). */
+size_t vmm_dev_state_size(void);
 
 /*
  * Makes the slot at once, maps its range, and starts the control thread, which dials. Until the
@@ -121,7 +160,20 @@ enum virtio_mmio_result vmm_dev_access(
  */
 void vmm_dev_memory_changed(struct vmm_dev *d);
 
+/*
+ * Pages have left the guest, its addresses stay: a back-end that keeps pages mapped must let go of
+ * them. The same table is sent again; LATER: token comes back by ops->access_done() when the back-
+ * end has it, or is away. Any thread, never waits. Several that come while one is under way are
+ * answered by one more table.
+ */
+enum virtio_mmio_result vmm_dev_invalidate(struct vmm_dev *d, void *token);
+
 struct vmm_dev_counters {
-	uint64_t accesses, later, notifies, interrupts, config_interrupts, reconnects;
+	/* Accesses by the guest that came here; those that had to wait. */
+	uint64_t accesses, later;
+	/* Of them: QueueNotify, reads of InterruptStatus, writes of InterruptACK. */
+	uint64_t notifies, status_reads, acks;
+	/* Calls that were not the kernel's business; configuration interrupts; back-ends back. */
+	uint64_t interrupts, config_interrupts, reconnects;
 };
 void vmm_dev_counters(struct vmm_dev *d, struct vmm_dev_counters *counters);

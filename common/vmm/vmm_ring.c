@@ -63,7 +63,7 @@ static bool make_fds(struct vmm_dev *d, unsigned i)
 	kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (r->call < 0 || kick < 0)
 		return false;
-	r->irqfd = d->ops->irqfd && d->ops->irqfd(d->opaque, d, r->call, true);
+	r->irqfd = d->ops->irqfd && d->ops->irqfd(d->opaque, d, i, r->call, true);
 	r->ioeventfd = d->ops->ioeventfd &&
 		d->ops->ioeventfd(d->opaque, d, d->base + VIRTIO_MMIO_QUEUE_NOTIFY, i, kick, true);
 	pthread_mutex_lock(&d->lock);
@@ -113,7 +113,7 @@ static bool describe_ring(
 	const struct mem_region_desc *desc, *used;
 	uint64_t size = q->size;
 	const int *fds;
-	unsigned n = d->ops->memory(d->opaque, &desc, &fds);
+	unsigned n = d->ops->memory(d->opaque, d, NULL, 0, &desc, &fds);
 
 	/* §2.7: the parts of a split ring, with the event words; §2.8: of a packed one. */
 	used = to_user(desc, n, q->device, packed ? 4 : 6 + 8 * size, &setup->used);

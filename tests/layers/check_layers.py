@@ -195,7 +195,8 @@ def check_devices(path, text):
         word = m.group().lower()
         if word in DEVICE_WORDS or word.rstrip('0123456789') in DEVICE_WORDS:
             yield line_of(text, m.start()), f"'{m.group()}' is a device's name"
-    for m in DEVICE_IN_COMMENT.finditer(keep(text, ('comment',))):
+    comments = NOT_DEVICES.sub(lambda m: blank(m.group()), keep(text, ('comment',)))
+    for m in DEVICE_IN_COMMENT.finditer(comments):
         yield line_of(text, m.start()), f"'{m.group()}' names a device"
 
 

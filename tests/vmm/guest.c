@@ -10,7 +10,8 @@
 #include "base/log.h"
 #include "base/util.h"
 
-static unsigned on_memory(void *opaque, const struct mem_region_desc **desc, const int **fds)
+static unsigned on_memory(void *opaque, struct vmm_dev *d, const struct virtio_mmio_queue *ready,
+	unsigned n_ready, const struct mem_region_desc **desc, const int **fds)
 {
 	struct guest *g = opaque;
 
@@ -46,7 +47,7 @@ static void on_interrupt(void *opaque, struct vmm_dev *d, bool level)
 	pthread_mutex_unlock(&g->lock);
 }
 
-static bool on_irqfd(void *opaque, struct vmm_dev *d, int fd, bool assign)
+static bool on_irqfd(void *opaque, struct vmm_dev *d, unsigned queue, int fd, bool assign)
 {
 	struct guest *g = opaque;
 	bool kernel;

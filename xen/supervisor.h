@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The supervisor: xenstore's watches on one side, a keeper and a worker for each guest that has
+ * devices of ours on the other.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+struct supervisor_options {
+	const char *config, *defaults; /* rule files */
+	const char *run; /* folder of sockets */
+	unsigned wait_ms;
+	bool eventfds;
+	unsigned uid_base; /* a guest's worker is uid_base + domid; 0: stays what we are */
+};
+
+/* Until SIGTERM or SIGINT. */
+bool supervisor_run(const struct supervisor_options *o, GError **error);
+
+struct attach_options {
+	unsigned domid;
+	uint64_t base;
+	uint32_t irq;
+	const char *socket;
+	bool grants;
+};
+/* One device by hand, without a node in xenstore; until the domain or we are ended. */
+bool supervisor_attach(
+	const struct supervisor_options *o, const struct attach_options *a, GError **error);
