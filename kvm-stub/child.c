@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See child.h. */
+/*
+ * See child.h. The end of its output and its own end are two events, and come in any order: it may
+ * close its output and live on, and children of its own may hold that open when it is dead. So its
+ * process is watched for itself, by a pidfd. Linux before 5.3 and valgrind have none: there the fd
+ * is a timer's, and we look whether it has ended whenever that is up.
+ */
 #include "kvm-stub/child.h"
 
 #include <errno.h>
@@ -9,7 +14,10 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/loop.h"
@@ -19,7 +27,7 @@
 #define MAX_LINE 1024
 #define KEPT_LINES 4
 #define TERM_MS 2000
-#define STEP_MS 10
+#define LOOK_MS 10
 #define PIECE_BYTES 4096
 #define LAST_PIECES 16 /* what a pipe holds */
 /* Where its socket is for the child. */
@@ -29,9 +37,14 @@ struct child {
 	char *binary, *name; /* name: the path's last part, for messages */
 	GPid pid;
 	bool ended; /* and waited for: no process has this pid any more */
+	bool stopped; /* by us */
+	bool told; /* how it ended */
 	int status;
+	int process; /* readable: look at it; -1: its end is dealt with */
 	int output; /* its standard output and error; -1: at its end */
-	struct loop_watch *watch;
+	struct loop_watch *process_watch, *output_watch;
+	void (*on_end)(void *opaque);
+	void *opaque;
 	GString *line; /* begun, not ended */
 	GQueue kept; /* the last lines */
 };
@@ -69,9 +82,15 @@ static void end_line(struct child *c)
 
 static void close_output(struct child *c)
 {
-	g_clear_pointer(&c->watch, loop_watch_free);
+	g_clear_pointer(&c->output_watch, loop_watch_free);
 	fd_close(&c->output);
 	end_line(c);
+}
+
+static void close_process(struct child *c)
+{
+	g_clear_pointer(&c->process_watch, loop_watch_free);
+	fd_close(&c->process);
 }
 
 /* Passes on what is there, one piece at a time: a fast writer does not keep us here. */
@@ -93,6 +112,36 @@ static void drain(struct child *c)
 	}
 }
 
+/* What it said last. Not to the end of the pipe: children of its own may hold that, and write. */
+static void drain_last(struct child *c)
+{
+	struct pollfd pfd = { .fd = c->output, .events = POLLIN };
+
+	for (unsigned i = 0; i < LAST_PIECES && c->output >= 0 && poll(&pfd, 1, 0) > 0; i++)
+		drain(c);
+	end_line(c);
+}
+
+/* Nothing to a pidfd. */
+static void look_later(int process)
+{
+	const struct itimerspec once = { .it_value.tv_nsec = LOOK_MS * 1000000 };
+
+	timerfd_settime(process, 0, &once, NULL);
+}
+
+static int watch_process(pid_t pid)
+{
+	int fd = syscall(SYS_pidfd_open, pid, 0);
+
+	if (fd >= 0 || errno != ENOSYS)
+		return fd;
+	fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (fd >= 0)
+		look_later(fd);
+	return fd;
+}
+
 static bool reap(struct child *c)
 {
 	pid_t pid;
@@ -103,6 +152,8 @@ static bool reap(struct child *c)
 		pid = waitpid(c->pid, &c->status, WNOHANG);
 	while (pid < 0 && errno == EINTR);
 	c->ended = pid != 0;
+	if (!c->ended)
+		look_later(c->process);
 	return c->ended;
 }
 
@@ -116,14 +167,23 @@ static char *describe_end(const struct child *c)
 
 static void on_output(void *opaque, uint32_t revents)
 {
+	drain(opaque);
+}
+
+static void on_process(void *opaque, uint32_t revents)
+{
 	struct child *c = opaque;
 	g_autofree char *end = NULL;
 
-	drain(c);
-	if (c->output >= 0 || !reap(c))
+	if (!reap(c))
 		return;
+	close_process(c);
+	drain_last(c);
 	end = describe_end(c);
-	log_warning(c->name, "%s", end);
+	if (!c->told)
+		log_msg(c->stopped ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING, c->name, "%s", end);
+	if (c->on_end)
+		c->on_end(c->opaque); /* which may free c */
 }
 
 /* In the new process, before exec: nothing but async-signal-safe calls. */
@@ -164,6 +224,7 @@ static struct child *child_new(const char *binary)
 
 	c->binary = g_strdup(binary);
 	c->name = g_path_get_basename(binary);
+	c->process = -1;
 	c->output = -1;
 	c->line = g_string_new(NULL);
 	g_queue_init(&c->kept);
@@ -189,29 +250,46 @@ struct child *child_start(const char *binary, const char *const *options, int *f
 		return NULL;
 	}
 	c->ended = false;
+	/* Nobody else waits for it, so the pid is its own for as long as we have not. */
+	c->process = watch_process(c->pid);
+	if (c->process < 0) {
+		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
+			"%s: cannot watch its process: %s", binary, g_strerror(errno));
+		return NULL;
+	}
 	fcntl(c->output, F_SETFL, O_NONBLOCK);
-	c->watch = loop_watch_fd(c->output, EPOLLIN, on_output, c);
+	c->output_watch = loop_watch_fd(c->output, EPOLLIN, on_output, c);
+	c->process_watch = loop_watch_fd(c->process, EPOLLIN, on_process, c);
 	log_debug(c->name, "started, process %d", (int)c->pid);
 	*fd = fd_steal(&ours);
 	return g_steal_pointer(&c);
 }
 
+void child_on_end(struct child *c, void (*cb)(void *opaque), void *opaque)
+{
+	c->on_end = cb;
+	c->opaque = opaque;
+}
+
 /* Waits for its end and passes on what it says; false: it lives on. */
 static bool wait_for_end(struct child *c, unsigned timeout_ms)
 {
-	int64_t end = g_get_monotonic_time() + timeout_ms * G_TIME_SPAN_MILLISECOND;
-	struct pollfd pfd = { .fd = c->output, .events = POLLIN };
+	int64_t end = g_get_monotonic_time() + timeout_ms * G_TIME_SPAN_MILLISECOND, left;
 
 	while (!reap(c)) {
-		if (g_get_monotonic_time() >= end)
+		struct pollfd pfd[] = {
+			{ .fd = c->process, .events = POLLIN },
+			{ .fd = c->output, .events = POLLIN },
+		};
+
+		left = end - g_get_monotonic_time();
+		if (left <= 0)
 			return false;
-		poll(&pfd, 1, STEP_MS);
+		/* Rounded up: the last round waits, too. */
+		poll(pfd, G_N_ELEMENTS(pfd), left / G_TIME_SPAN_MILLISECOND + 1);
 		drain(c);
-		pfd.fd = c->output;
 	}
-	/* Not to the end of the pipe: its own children may hold that open, and write. */
-	for (unsigned i = 0; i < LAST_PIECES && c->output >= 0 && poll(&pfd, 1, 0) > 0; i++)
-		drain(c);
+	drain_last(c);
 	return true;
 }
 
@@ -222,6 +300,7 @@ bool child_failed(struct child *c, unsigned timeout_ms, GError **error)
 
 	if (!wait_for_end(c, timeout_ms))
 		return false;
+	c->told = true;
 	end = describe_end(c);
 	text = g_string_new(NULL);
 	for (const GList *l = c->kept.head; l; l = l->next)
@@ -233,6 +312,7 @@ bool child_failed(struct child *c, unsigned timeout_ms, GError **error)
 
 void child_stop(struct child *c)
 {
+	c->stopped = true;
 	if (!reap(c))
 		kill(c->pid, SIGTERM);
 }
@@ -247,6 +327,7 @@ void child_free(struct child *c)
 		kill(c->pid, SIGKILL);
 		wait_for_end(c, TERM_MS);
 	}
+	close_process(c);
 	close_output(c);
 	g_queue_clear_full(&c->kept, g_free);
 	g_string_free(c->line, TRUE);

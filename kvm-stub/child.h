@@ -10,10 +10,16 @@ typedef struct child child; /* for g_autoptr */
 
 /*
  * Starts binary with options and --fd=N. *fd receives our end, the caller's. What it writes is
- * passed on line by line by the main loop, under its name, and the last lines are kept. It is told
- * to end if the calling thread ends without child_free().
+ * passed on line by line by the main loop, under its name, and the last lines are kept; so is the way
+ * it ended, as a warning, unless child_stop() came first. It is told to end if the calling thread
+ * ends without child_free().
  */
 struct child *child_start(const char *binary, const char *const *options, int *fd, GError **error);
+/*
+ * Calls cb once, from the main loop, when it has ended; cb may free it. To be asked for before the
+ * main loop runs again after child_start().
+ */
+void child_on_end(struct child *c, void (*cb)(void *opaque), void *opaque);
 /* Has it ended, or does it within timeout_ms? Then the error says how, and what it said last. */
 bool child_failed(struct child *c, unsigned timeout_ms, GError **error);
 /* SIGTERM, and does not wait: for several at a time. */
