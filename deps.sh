@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Debian packages for ./quickstart and ./check: installed when missing, and only then. Sourced.
 
+deps_top=$(cd "$(dirname "${BASH_SOURCE:-$0}")" && pwd)
 deps_cache=${VIRTIOD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/virtiod}
 
 deps_build='gcc libc6-dev pkg-config meson ninja-build libglib2.0-dev libjson-glib-dev python3'
@@ -8,8 +9,10 @@ deps_build='gcc libc6-dev pkg-config meson ninja-build libglib2.0-dev libjson-gl
 deps_quickstart='e2fsprogs'
 deps_check="clang clang-format libcmocka-dev valgrind e2fsprogs qemu-system-x86
 	qemu-utils busybox-static cpio kmod util-linux man-db binutils acpica-tools libfdt-dev
-	device-tree-compiler lz4"
-deps_check_arm64='gcc-aarch64-linux-gnu qemu-system-arm'
+	device-tree-compiler lz4 libxen-dev libseccomp-dev"
+deps_check_arm64='gcc-aarch64-linux-gnu qemu-system-arm xz-utils'
+# To compile Xen and Linux.
+deps_xen_lab='gcc libc6-dev make flex bison bc cpio patch python3 xz-utils gcc-aarch64-linux-gnu'
 
 deps_fail()
 {
@@ -58,15 +61,16 @@ need_packages()
 	rm -f "$deps_log"
 }
 
-# unpacked NAME FUNCTION: the folder NAME of the cache, filled by FUNCTION (run in it) if it is not
-# there yet; prints its path. Fails, and leaves nothing, if FUNCTION does.
+# unpacked NAME FUNCTION [KEY]: the folder NAME of the cache, filled by FUNCTION (run in it) if it is
+# not there yet, or was filled for another KEY; prints its path. Fails, and leaves nothing, if
+# FUNCTION does.
 unpacked()
 {
 	deps_dir=$deps_cache/$1
-	if [ ! -e "$deps_dir/complete" ]; then
+	if [ ! -e "$deps_dir/complete" ] || [ "$(cat "$deps_dir/complete")" != "${3:-}" ]; then
 		deps_tmp=$deps_dir.tmp.$$
 		mkdir -p "$deps_tmp"
-		if ! (cd "$deps_tmp" && set -e && "$2" && touch complete) >&2; then
+		if ! (cd "$deps_tmp" && set -e && "$2" && echo "${3:-}" >complete) >&2; then
 			rm -rf "$deps_tmp"
 			return 1
 		fi
@@ -150,12 +154,15 @@ get_newer_qemu()
 	bin/qemu-system-x86_64 --version
 }
 
+# What virtiod is built from and tested with there.
+deps_arm64='libc6-dev libglib2.0-dev libjson-glib-dev libfdt-dev libcmocka-dev libxen-dev
+	libseccomp-dev busybox-static e2fsprogs'
+
 get_arm64()
 {
 	private_apt bookworm arm64
 	unpack_kernel "$(kernel_package linux-image-cloud-arm64)"
-	private_packages libc6-dev libglib2.0-dev libjson-glib-dev libfdt-dev libcmocka-dev \
-		busybox-static e2fsprogs
+	private_packages $deps_arm64
 	rm -r apt usr/share/doc usr/share/locale
 	# Libraries' absolute links would lead out of this folder.
 	find . -type l -lname '/*' | while read -r deps_p; do
@@ -198,5 +205,33 @@ newer_qemu()
 # tested with there; cross.ini is for meson.
 debian_arm64()
 {
-	unpacked arm64 get_arm64
+	unpacked arm64 get_arm64 "$deps_arm64"
+}
+
+get_xen_lab()
+{
+	if [ -n "${VIRTIOD_XEN_LAB_PREBUILT:-}" ] &&
+		"$deps_top/tests/xen-lab/build" "$VIRTIOD_XEN_LAB_PREBUILT"; then
+		return 0
+	fi
+	"$deps_top/tests/xen-lab/build"
+}
+
+# What tests/xen-lab/lab.py boots, from the archive $VIRTIOD_XEN_LAB_PREBUILT or built here.
+xen_lab()
+{
+	unpacked xen-lab get_xen_lab "$(cat "$deps_top"/tests/xen-lab/build "$deps_top"/tests/xen-lab/conf/* | cksum)"
+}
+
+get_xen_lab_stock()
+{
+	private_apt trixie arm64
+	unpack_kernel "$(kernel_package linux-image-arm64)"
+	rm -r apt
+}
+
+# Debian's own kernel for the lab: boot/vmlinuz-* and lib/modules/*.
+xen_lab_stock()
+{
+	unpacked xen-lab-stock get_xen_lab_stock
 }
