@@ -46,3 +46,5 @@ enum backend_state backend_state(const struct backend *b);
 
 /* SIGHUP: the device looks at its host side again. */
 void backend_reload(struct backend *b);
+/* stats.c: what was done until now, as log lines. */
+void backend_log_stats(const struct backend *b);

@@ -58,40 +58,57 @@ static int open_socket(const struct options *o, GError **error)
 	return fd < 0 ? -1 : inherited_socket(fd, error);
 }
 
-/* Somebody may have put another socket in the place of ours. */
+/*
+ * Somebody may have put another socket in the place of ours. With the rights that were given up
+ * the right to remove it may have gone, and in another root it is out of sight: whoever starts us
+ * next replaces it.
+ */
 static void remove_socket(const char *path, const struct stat *ours)
 {
 	struct stat now;
 
-	if (lstat(path, &now) == 0 && now.st_ino == ours->st_ino && now.st_dev == ours->st_dev)
-		unlink(path);
+	if (lstat(path, &now) == 0 && (now.st_ino != ours->st_ino || now.st_dev != ours->st_dev))
+		return;
+	if (unlink(path) < 0)
+		log_debug(NULL, "cannot remove '%s': %s", path, g_strerror(errno));
 }
 
-/* True if server and back-end may be freed. */
-static bool serve(struct server *s, const struct options *o, int fd)
+/* Nothing has been read of what a front-end may have sent. Sets *idle as server_run() does. */
+static bool serve(struct server *s, struct options *o, int fd, bool *idle, GError **error)
 {
 	struct stat ours = { 0 };
-	bool idle;
+	bool ok;
 
-	server_start(s, fd);
-	if (o->socket_path) {
+	if (o->socket_path)
 		lstat(o->socket_path, &ours);
-		log_info(NULL, "listening at %s", o->socket_path);
+	if (o->rights.chroot)
+		service_notify_keep();
+	ok = rights_drop(&o->rights, error);
+	*idle = true;
+	if (ok) {
+		server_start(s, fd);
+		if (o->socket_path)
+			log_info(NULL, "listening at %s", o->socket_path);
+		service_notify("READY=1");
+		*idle = server_run(s);
+	} else {
+		close(fd);
 	}
-	service_notify("READY=1");
-	idle = server_run(s);
 	if (o->socket_path)
 		remove_socket(o->socket_path, &ours);
-	return idle;
+	return ok;
 }
 
-static bool run(const struct options *o, GError **error)
+static bool run(struct options *o, GError **error)
 {
 	struct backend *b;
 	struct server *s;
+	bool idle = true, ok;
 	int fd;
 
 	log_set_level(o->log_level);
+	if (!rights_prepare(&o->rights, error))
+		return false;
 	guest_mem_catch_sigbus();
 	signal(SIGPIPE, SIG_IGN);
 	b = backend_new(&virtio_device_ops,
@@ -99,12 +116,15 @@ static bool run(const struct options *o, GError **error)
 	if (!b)
 		return false;
 	s = server_new(b, o->one_off);
+	if (o->stats)
+		server_log_stats_every(s, o->stats);
 	fd = open_socket(o, error);
-	if (fd < 0 || serve(s, o, fd)) {
+	ok = fd >= 0 && serve(s, o, fd, &idle, error);
+	if (idle) {
 		server_free(s);
 		backend_free(b);
 	}
-	return fd >= 0;
+	return ok;
 }
 
 int main(int argc, char **argv)

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 struct raw {
-	char *mode, *group, *probe, *xen, *log_level;
+	char *mode, *group, *probe, *xen, *stats, *log_level;
 };
 
 static bool has_argument(char **argv, const char *name)
@@ -76,6 +76,19 @@ static bool parse_xen(const char *text, bool *on, GError **error)
 		bad_value(error, "--xen", text, "none of auto, on and off");
 }
 
+#define STATS_MAX 86400
+
+static bool parse_stats(const char *text, unsigned *seconds, GError **error)
+{
+	guint64 n;
+
+	if (!g_ascii_string_to_unsigned(text, 10, 1, STATS_MAX, &n, NULL))
+		return bad_value(
+			error, "--stats", text, "not 1 to " G_STRINGIFY(STATS_MAX) " seconds");
+	*seconds = n;
+	return true;
+}
+
 static bool parse_raw(struct options *o, const struct raw *raw, GError **error)
 {
 	if (raw->mode && !parse_mode(raw->mode, &o->socket_mode, error))
@@ -85,6 +98,8 @@ static bool parse_raw(struct options *o, const struct raw *raw, GError **error)
 	if (raw->probe && !parse_probe(raw->probe, &o->probe, error))
 		return false;
 	if (!parse_xen(raw->xen, &o->xen, error))
+		return false;
+	if (raw->stats && !parse_stats(raw->stats, &o->stats, error))
 		return false;
 	if (raw->log_level && !log_parse_level(raw->log_level, &o->log_level))
 		return bad_value(error, "--log-level", raw->log_level,
@@ -110,6 +125,12 @@ static bool parse_context(struct options *o, struct raw *raw, const struct virti
 			"Tell front-ends which device this is (default: on)", "on|off" },
 		{ "xen", 0, 0, G_OPTION_ARG_STRING, &raw->xen,
 			"Serve guests of Xen, too (default: auto, on a Xen host)", "auto|on|off" },
+		{ "run-as", 0, 0, G_OPTION_ARG_STRING, &o->rights.run_as,
+			"Become this user, and group, before serving", "UID[:GID]" },
+		{ "chroot", 0, 0, G_OPTION_ARG_FILENAME, &o->rights.chroot,
+			"See nothing outside this directory while serving", "DIR" },
+		{ "stats", 0, 0, G_OPTION_ARG_STRING, &raw->stats,
+			"Log statistics every so many seconds, as on SIGUSR1", "SECONDS" },
 		{ "log-level", 0, 0, G_OPTION_ARG_STRING, &raw->log_level,
 			"error, warning, info or debug (default: info)", "LEVEL" },
 		{ "print-capabilities", 0, 0, G_OPTION_ARG_NONE, &o->print_capabilities,
@@ -139,6 +160,7 @@ bool options_parse(struct options *o, const struct virtio_device_ops *ops, int a
 		.socket_mode = 0600,
 		.socket_group = (gid_t)-1,
 		.probe = true,
+		.rights.root = -1,
 		.log_level = LOG_LEVEL_INFO,
 		.print_capabilities = has_argument(argv, "--print-capabilities"),
 		.version = has_argument(argv, "--version"),
@@ -150,6 +172,7 @@ bool options_parse(struct options *o, const struct virtio_device_ops *ops, int a
 	g_free(raw.group);
 	g_free(raw.probe);
 	g_free(raw.xen);
+	g_free(raw.stats);
 	g_free(raw.log_level);
 	if (!ok)
 		return false;
@@ -169,6 +192,7 @@ bool options_parse(struct options *o, const struct virtio_device_ops *ops, int a
 void options_clear(struct options *o)
 {
 	g_clear_pointer(&o->socket_path, g_free);
+	rights_clear(&o->rights);
 }
 
 char *options_capabilities(const struct virtio_device_ops *ops)

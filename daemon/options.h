@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "daemon/device.h"
+#include "daemon/rights.h"
 
 struct options {
 	char *socket_path; /* NULL: not given */
@@ -15,6 +16,8 @@ struct options {
 	gid_t socket_group; /* (gid_t)-1: as created */
 	bool probe;
 	bool xen; /* offer what Xen guests need; with --xen=auto: if this is a Xen host */
+	struct rights rights; /* not prepared yet */
+	unsigned stats; /* log them every so many seconds; 0: when asked */
 	enum log_level log_level;
 	bool print_capabilities, version;
 };

@@ -3,7 +3,6 @@
 #include "daemon/server.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <sys/timerfd.h>
 
@@ -12,7 +11,6 @@
 #include "base/service.h"
 #include "base/sock.h"
 #include "base/util.h"
-#include "memory/mem_xen.h"
 
 /* How long SIGTERM waits for requests that the host has not finished. */
 #define STOP_TIMEOUT_S 3
@@ -23,6 +21,7 @@ struct server {
 	int fd; /* listens; -1: the one front-end was connected from the start */
 	struct loop_watch *listen_watch; /* NULL while the last connection is being closed */
 	struct loop_watch *terminate, *interrupt, *hangup, *usr1, *timeout;
+	struct loop_watch *periodic; /* NULL: no statistics without being asked */
 	int timer; /* bounds the wait at the end; -1: not running */
 	bool one_off, stopping;
 	struct log_limit log_limit;
@@ -105,14 +104,9 @@ static void on_reload(void *opaque)
 
 static void on_statistics(void *opaque)
 {
-	struct mem_xen_stats s;
+	const struct server *s = opaque;
 
-	mem_xen_get_stats(&s);
-	log_info(NULL,
-		"Xen memory: %" PRIu64 " pages mapped, at most %" PRIu64 "; in all %" PRIu64
-		" pages by %" PRIu64 " maps (%" PRIu64 " undone), %" PRIu64 " copies, %" PRIu64
-		" failures, %" PRIu64 " system calls",
-		s.live, s.high_water, s.pages, s.maps, s.unmaps, s.copies, s.failures, s.calls);
+	backend_log_stats(s->backend);
 }
 
 struct server *server_new(struct backend *b, bool one_off)
@@ -131,6 +125,11 @@ struct server *server_new(struct backend *b, bool one_off)
 	s->hangup = loop_watch_signal(SIGHUP, on_reload, s);
 	s->usr1 = loop_watch_signal(SIGUSR1, on_statistics, s);
 	return s;
+}
+
+void server_log_stats_every(struct server *s, unsigned seconds)
+{
+	s->periodic = loop_watch_timer(seconds * 1000, on_statistics, s);
 }
 
 void server_start(struct server *s, int fd)
@@ -157,6 +156,7 @@ void server_free(struct server *s)
 	loop_watch_free(s->hangup);
 	loop_watch_free(s->usr1);
 	loop_watch_free(s->timeout);
+	loop_watch_free(s->periodic);
 	fd_close(&s->timer);
 	fd_close(&s->fd);
 	g_main_loop_unref(s->loop);

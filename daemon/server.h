@@ -15,6 +15,8 @@ struct server;
  * anything.
  */
 struct server *server_new(struct backend *b, bool one_off);
+/* Statistics are logged on SIGUSR1; and from now on every so many seconds. Once. */
+void server_log_stats_every(struct server *s, unsigned seconds);
 /*
  * fd, listening or connected, is the server's from now on. With a connected one it ends with that
  * front-end.

@@ -35,7 +35,7 @@ static gboolean on_fd(gint fd, GIOCondition condition, gpointer data)
 	return G_SOURCE_CONTINUE;
 }
 
-static gboolean on_signal(gpointer data)
+static gboolean on_again(gpointer data)
 {
 	struct loop_watch *watch = data;
 
@@ -75,7 +75,17 @@ struct loop_watch *loop_watch_signal(int signum, void (*cb)(void *opaque), void 
 
 	watch->cb.plain = cb;
 	watch->opaque = opaque;
-	attach(watch, g_unix_signal_source_new(signum), on_signal);
+	attach(watch, g_unix_signal_source_new(signum), on_again);
+	return watch;
+}
+
+struct loop_watch *loop_watch_timer(unsigned ms, void (*cb)(void *opaque), void *opaque)
+{
+	struct loop_watch *watch = g_new0(struct loop_watch, 1);
+
+	watch->cb.plain = cb;
+	watch->opaque = opaque;
+	attach(watch, g_timeout_source_new(ms), on_again);
 	return watch;
 }
 

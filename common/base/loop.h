@@ -17,6 +17,8 @@ struct loop_watch *loop_watch_fd(
 	int fd, uint32_t events, void (*cb)(void *opaque, uint32_t revents), void *opaque);
 /* Calls cb after every delivery of the signal (SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2). */
 struct loop_watch *loop_watch_signal(int signum, void (*cb)(void *opaque), void *opaque);
+/* Calls cb every ms milliseconds. */
+struct loop_watch *loop_watch_timer(unsigned ms, void (*cb)(void *opaque), void *opaque);
 /*
  * Calls cb once, as soon as the loop is otherwise through this round; the watch is still to free.
  */

@@ -9,19 +9,43 @@
 
 #include "base/log.h"
 #include "base/sock.h"
+#include "base/util.h"
 
 #define LISTEN_FDS_START 3
 
-void service_notify(const char *state)
+static int kept = -1; /* connected to $NOTIFY_SOCKET */
+
+/* -1 without such a variable. */
+static int dial(void)
 {
 	const char *path = g_getenv("NOTIFY_SOCKET");
-	int err;
+	int fd;
 
 	if (!path || !*path)
+		return -1;
+	fd = sock_connect_datagram(path);
+	if (fd < 0)
+		log_warning(NULL, "cannot notify '%s': %s", path, g_strerror(-fd));
+	return fd;
+}
+
+void service_notify_keep(void)
+{
+	fd_close(&kept);
+	kept = dial();
+}
+
+void service_notify(const char *state)
+{
+	autofd dialled = kept < 0 ? dial() : -1;
+	int fd = kept < 0 ? dialled : kept;
+	int err;
+
+	if (fd < 0)
 		return;
-	err = sock_send_datagram(path, state, strlen(state));
+	err = sock_send(fd, state, strlen(state), NULL, 0, -1);
 	if (err)
-		log_warning(NULL, "cannot notify '%s' of %s: %s", path, state, g_strerror(-err));
+		log_warning(NULL, "cannot notify of %s: %s", state, g_strerror(-err));
 }
 
 static bool getenv_number(const char *name, guint64 max, guint64 *number)

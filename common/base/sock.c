@@ -201,7 +201,7 @@ bool sock_is_listening(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &len) == 0 && on;
 }
 
-int sock_send_datagram(const char *path, const void *buf, size_t len)
+int sock_connect_datagram(const char *path)
 {
 	autofd fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct sockaddr_un address;
@@ -212,10 +212,10 @@ int sock_send_datagram(const char *path, const void *buf, size_t len)
 	if (*path == '@') /* an abstract name begins with NUL and is as long as the address says */
 		address.sun_path[0] = '\0';
 	if (fd < 0 ||
-		sendto(fd, buf, len, MSG_NOSIGNAL, (struct sockaddr *)&address,
+		connect(fd, (struct sockaddr *)&address,
 			*path == '@' ? address_len : sizeof(address)) < 0)
 		return -errno;
-	return 0;
+	return fd_steal(&fd);
 }
 
 /* Waits until fd can take bytes; deadline: monotonic µs, -1: none. 0 or -errno. */

@@ -28,8 +28,8 @@ bool sock_pair(int fds[2]);
 /* True for a listening socket, false for a connected one (SO_ACCEPTCONN). */
 bool sock_is_listening(int fd);
 
-/* One datagram to the socket at path ("@name": an abstract one). 0, or -errno. */
-int sock_send_datagram(const char *path, const void *buf, size_t len);
+/* For datagrams to the socket at path ("@name": an abstract one); blocking. -errno on error. */
+int sock_connect_datagram(const char *path);
 
 /*
  * Sends all len bytes, the fds with the first one; waits (poll) while a non-blocking socket is

@@ -210,6 +210,28 @@ static void test_signal_frees_itself(void **state)
 	assert_null(w->watch);
 }
 
+static void test_timer(void **state)
+{
+	struct world *w = *state;
+	gint64 start = g_get_monotonic_time();
+
+	w->watch = loop_watch_timer(20, count, w);
+	while (w->calls < 3)
+		g_main_context_iteration(NULL, TRUE);
+	/* GLib counts in whole milliseconds. */
+	assert_true(g_get_monotonic_time() - start >= 3 * 19000);
+}
+
+static void test_timer_frees_itself(void **state)
+{
+	struct world *w = *state;
+
+	w->watch = loop_watch_timer(1, count_and_free, w);
+	while (!w->calls)
+		g_main_context_iteration(NULL, TRUE);
+	assert_null(w->watch);
+}
+
 static void test_soon(void **state)
 {
 	struct world *w = *state;
@@ -273,6 +295,8 @@ int main(void)
 		TEST(test_fd_frees_the_other),
 		TEST(test_signal),
 		TEST(test_signal_frees_itself),
+		TEST(test_timer),
+		TEST(test_timer_frees_itself),
 		TEST(test_soon),
 		TEST(test_soon_freed_before),
 		TEST(test_soon_frees_itself),

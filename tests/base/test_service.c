@@ -116,6 +116,27 @@ static void test_notify_without(void **state)
 	assert_int_equal(w->n_lines, 0);
 }
 
+/* The way there is not needed any more. */
+static void test_notify_keep(void **state)
+{
+	struct world *w = *state;
+	autofd fd = make_notify_socket(w->path);
+	char got[64];
+
+	g_setenv("NOTIFY_SOCKET", w->path, TRUE);
+	service_notify_keep();
+	g_unlink(w->path);
+	for (unsigned i = 0; i < 2; i++) {
+		service_notify("STOPPING=1");
+		assert_int_equal(recv(fd, got, sizeof(got), 0), 10);
+	}
+	g_unsetenv("NOTIFY_SOCKET");
+	service_notify_keep();
+	service_notify("STOPPING=1");
+	assert_int_equal(recv(fd, got, sizeof(got), 0), -1);
+	assert_int_equal(w->n_lines, 0);
+}
+
 static void test_notify_fails(void **state)
 {
 	struct world *w = *state;
@@ -194,6 +215,7 @@ int main(void)
 		TEST(test_notify),
 		TEST(test_notify_abstract),
 		TEST(test_notify_without),
+		TEST(test_notify_keep),
 		TEST(test_notify_fails),
 		TEST(test_listen_fd),
 		TEST(test_listen_fd_without),

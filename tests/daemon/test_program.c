@@ -1,20 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A whole virtiod-<device>, run as management software runs it. argv[1] is virtiod-toy. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+/* The command line, the socket and the end of a daemon. argv[1] is virtiod-toy. */
+#include "tests/daemon/program.h"
 
-#include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <glib.h>
 #include <glib/gstdio.h>
 #include <grp.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -23,130 +16,6 @@
 #include "base/sock.h"
 #include "base/util.h"
 #include "vhost-user/vu_proto.h"
-
-static const char *program;
-static char *dir, *path, *path_option;
-
-static int setup(void **state)
-{
-	dir = g_dir_make_tmp("virtiod-XXXXXX", NULL);
-	path = g_build_filename(dir, "socket", NULL);
-	path_option = g_strconcat("--socket-path=", path, NULL);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	assert_int_equal(rmdir(dir), 0); /* empty: sockets were removed */
-	g_free(dir);
-	g_free(path);
-	g_free(path_option);
-	return 0;
-}
-
-/* A running program. out: what it wrote; status: how it ended. */
-struct child {
-	pid_t pid;
-	int out, err;
-};
-
-/* fd: becomes fd 3 of the child, or -1. env: NAME=value to add, or NULL. */
-static struct child start(int fd, const char *env, const char *const *options)
-{
-	int out[2], err[2];
-	struct child c;
-
-	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
-	assert_int_equal(pipe2(err, O_CLOEXEC), 0);
-	c = (struct child){ .pid = fork(), .out = out[0], .err = err[0] };
-	assert_true(c.pid >= 0);
-	if (c.pid == 0) {
-		const char *argv[16] = { program };
-		g_autofree char *pid = g_strdup_printf("%d", getpid());
-
-		for (unsigned i = 0; options[i]; i++)
-			argv[i + 1] = options[i];
-		prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves nobody behind */
-		dup2(out[1], 1);
-		dup2(err[1], 2);
-		if (fd == 3)
-			fcntl(fd, F_SETFD, 0);
-		else if (fd >= 0)
-			dup2(fd, 3);
-		g_setenv("LISTEN_PID", pid, TRUE);
-		if (env)
-			putenv((char *)env);
-		execv(program, (char **)argv);
-		_exit(127);
-	}
-	close(out[1]);
-	close(err[1]);
-	return c;
-}
-
-#define START(fd, env, ...) start(fd, env, (const char *const[]){ __VA_ARGS__, NULL })
-
-/* All that comes until the program has closed it. */
-static char *read_all(int fd)
-{
-	GString *text = g_string_new(NULL);
-	char bytes[512];
-	ssize_t n;
-
-	while ((n = read(fd, bytes, sizeof(bytes))) > 0)
-		g_string_append_len(text, bytes, n);
-	close(fd);
-	return g_string_free(text, FALSE);
-}
-
-/* Waits for its end: the exit status. */
-static int end(struct child *c, char **out, char **err)
-{
-	g_autofree char *text_out = read_all(c->out), *text_err = read_all(c->err);
-	int status;
-
-	assert_int_equal(waitpid(c->pid, &status, 0), c->pid);
-	assert_true(WIFEXITED(status));
-	if (out)
-		*out = g_steal_pointer(&text_out);
-	if (err)
-		*err = g_steal_pointer(&text_err);
-	return WEXITSTATUS(status);
-}
-
-/* Dials until somebody listens. */
-static int dial(void)
-{
-	int fd;
-
-	for (int i = 0; i < 500; i++) {
-		fd = sock_connect(path, NULL);
-		if (fd >= 0)
-			return fd;
-		g_usleep(10000);
-	}
-	fail_msg("nobody listens at %s", path);
-	return -1;
-}
-
-/* GET_FEATURES is answered: 1; the connection was closed instead: 0. */
-static int is_served(int fd)
-{
-	const struct vu_header ask = { VU_GET_FEATURES, VU_VERSION, 0 };
-	uint8_t reply[20];
-
-	send(fd, &ask, sizeof(ask), MSG_NOSIGNAL);
-	return recv(fd, reply, sizeof(reply), MSG_WAITALL) == sizeof(reply);
-}
-
-static void assert_ends(struct child *c, int want, const char *message)
-{
-	g_autofree char *err = NULL;
-	int status = end(c, NULL, &err);
-
-	if (status != want || !strstr(err, message))
-		fail_msg("status %d, and not \"%s\" but: %s", status, message, err);
-}
 
 static void test_prints(void **state)
 {
@@ -185,6 +54,11 @@ static void test_bad_options(void **state)
 		{ { path_option, "--log-level=loud" }, "--log-level=loud" },
 		{ { path_option, "--probe=maybe" }, "--probe=maybe" },
 		{ { path_option, "--xen=perhaps" }, "--xen=perhaps" },
+		{ { path_option, "--stats=0" }, "--stats=0" },
+		{ { path_option, "--stats=often" }, "--stats=often" },
+		{ { path_option, "--run-as=no-such-user" }, "--run-as=no-such-user: " },
+		{ { path_option, "--run-as=root" }, "--run-as=root: " },
+		{ { path_option, "--chroot=/" }, "--chroot=/: is of no use without --run-as" },
 		{ { "--socket-path=/nowhere/at/all", NULL }, "/nowhere/at/all" },
 	};
 
@@ -261,6 +135,22 @@ static void test_xen(void **state)
 		assert_ends(&c, 0, "Xen memory: 0 pages mapped");
 		close(fd);
 	}
+}
+
+/* Every so often, and with nobody connected. */
+static void test_stats(void **state)
+{
+	struct child c = START(-1, NULL, path_option, "--stats=1");
+	g_autoptr(GString) text = g_string_new(NULL);
+	char byte;
+
+	while (!strstr(text->str, "Xen memory: ") || text->str[text->len - 1] != '\n') {
+		assert_int_equal(read(c.err, &byte, 1), 1);
+		g_string_append_c(text, byte);
+	}
+	assert_non_null(strstr(text->str, "queue 0: 0 requests served"));
+	assert_int_equal(kill(c.pid, SIGTERM), 0);
+	assert_ends(&c, 0, "");
 }
 
 static void test_socket_file(void **state)
@@ -349,12 +239,14 @@ static void test_inherited(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_prints, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_bad_options, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_one_after_the_other, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_xen, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_socket_file, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_inherited, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_prints, program_setup, program_teardown),
+		cmocka_unit_test_setup_teardown(test_bad_options, program_setup, program_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_one_after_the_other, program_setup, program_teardown),
+		cmocka_unit_test_setup_teardown(test_xen, program_setup, program_teardown),
+		cmocka_unit_test_setup_teardown(test_stats, program_setup, program_teardown),
+		cmocka_unit_test_setup_teardown(test_socket_file, program_setup, program_teardown),
+		cmocka_unit_test_setup_teardown(test_inherited, program_setup, program_teardown),
 	};
 
 	program = argv[1];

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rights are given up, and really gone. Each case is a process of its own. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <grp.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/util.h"
+#include "daemon/rights.h"
+
+#define NOBODY 65534u
+
+static bool need_root(void)
+{
+	if (geteuid() == 0)
+		return true;
+	print_message("SKIPPED: giving rights up takes root\n");
+	return false;
+}
+
+/* Runs in a child; what does not hold is its exit status, a line number. */
+#define CHECK(what)                                                                             \
+	do {                                                                                    \
+		if (!(what)) {                                                                  \
+			fprintf(stderr, "line %d: %s: %s\n", __LINE__, #what, strerror(errno)); \
+			_exit(1);                                                               \
+		}                                                                               \
+	} while (0)
+
+static void in_child(void (*what)(const char *dir))
+{
+	g_autofree char *dir = g_dir_make_tmp("virtiod-rights-XXXXXX", NULL);
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		what(dir);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(rmdir(dir), 0);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void drop_all(const char *dir)
+{
+	struct rights r = { .run_as = g_strdup("65534:65533"), .chroot = g_strdup(dir) };
+	const gid_t groups[] = { 0, 4, 27 };
+	int kept = open("/dev/null", O_RDWR | O_CLOEXEC);
+	gid_t gid;
+
+	/* What cannot be seen then is not there: it is not forbidden to look. */
+	CHECK(chmod(dir, 0755) == 0 && setgroups(3, groups) == 0);
+	CHECK(rights_prepare(&r, NULL));
+	CHECK(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1);
+	CHECK(rights_drop(&r, NULL));
+
+	CHECK(getuid() == NOBODY && geteuid() == NOBODY && getgid() == 65533 && getegid() == 65533);
+	CHECK(getgroups(1, &gid) == 0);
+	CHECK(setuid(0) < 0 && setreuid(0, 0) < 0 && setresuid(-1, 0, -1) < 0);
+	CHECK(setgid(0) < 0 && setgroups(1, &(gid_t){ 0 }) < 0);
+	CHECK(prctl(PR_GET_DUMPABLE) == 0);
+	CHECK(open("/etc/passwd", O_RDONLY) < 0 && errno == ENOENT);
+	CHECK(open("../../../etc/passwd", O_RDONLY) < 0 && errno == ENOENT);
+	CHECK(open("/new", O_RDWR | O_CREAT, 0600) < 0);
+	CHECK(chroot("/") < 0 && errno == EPERM);
+	/* No descriptor leads out. */
+	for (int fd = 0; fd < 1024; fd++)
+		CHECK(openat(fd, "..", O_PATH) < 0);
+	CHECK(write(kept, "x", 1) == 1);
+	rights_clear(&r);
+}
+
+static void test_drop(void **state)
+{
+	if (!need_root())
+		skip();
+	in_child(drop_all);
+}
+
+/* Without a new root: the file system stays, as that user sees it. */
+static void drop_user(const char *dir)
+{
+	struct rights r = { .run_as = g_strdup("65534:65534") };
+
+	CHECK(rights_prepare(&r, NULL));
+	CHECK(rights_drop(&r, NULL));
+	CHECK(open("/etc/passwd", O_RDONLY) >= 0);
+	CHECK(open("/etc/shadow", O_RDONLY) < 0 && errno == EACCES);
+	CHECK(open(dir, O_RDONLY) < 0 && errno == EACCES);
+	rights_clear(&r);
+}
+
+static void test_drop_user(void **state)
+{
+	if (!need_root())
+		skip();
+	in_child(drop_user);
+}
+
+/* Capabilities that would survive the change of user are noticed. */
+static void keep_capabilities(const char *dir)
+{
+	struct rights r = { .run_as = g_strdup("65534:65534") };
+	g_autoptr(GError) error = NULL;
+
+	CHECK(prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == 0);
+	CHECK(rights_prepare(&r, NULL));
+	CHECK(!rights_drop(&r, &error));
+	CHECK(g_str_equal(error->message, "--run-as=65534:65534: rights are left"));
+	rights_clear(&r);
+}
+
+static void test_capabilities(void **state)
+{
+	if (!need_root())
+		skip();
+	in_child(keep_capabilities);
+}
+
+/* Somebody who has no rights to give up says so, and that is no success. */
+static void without_root(const char *dir)
+{
+	struct rights r = { .run_as = g_strdup("65533:65533"), .chroot = g_strdup("/") };
+	g_autoptr(GError) error = NULL;
+
+	if (geteuid() == 0)
+		CHECK(setresuid(NOBODY, NOBODY, NOBODY) == 0);
+	CHECK(rights_prepare(&r, NULL));
+	CHECK(!rights_drop(&r, &error));
+	CHECK(g_str_has_prefix(error->message, "--chroot=/: cannot make it the root: "));
+	g_clear_error(&error);
+	fd_close(&r.root);
+	CHECK(!rights_drop(&r, &error));
+	CHECK(g_str_has_prefix(error->message, "--run-as=65533:65533: cannot leave"));
+	rights_clear(&r);
+}
+
+static void test_without_root(void **state)
+{
+	in_child(without_root);
+}
+
+static void test_names(void **state)
+{
+	const struct {
+		const char *text;
+		uid_t uid;
+		gid_t gid;
+	} good[] = {
+		{ "1:2", 1, 2 },
+		{ "4000000000:4000000001", 4000000000, 4000000001 },
+		{ "4000000000:0", 4000000000, 0 },
+		{ "4000000000:root", 4000000000, 0 },
+		{ "nobody", NOBODY, NOBODY },
+		{ "nobody:5", NOBODY, 5 },
+		{ "65534", NOBODY, NOBODY },
+	};
+	const struct {
+		const char *run_as, *chroot, *says;
+	} bad[] = {
+		{ "", NULL, "--run-as=: there is no such user" },
+		{ ":5", NULL, "--run-as=:5: there is no such user" },
+		{ "no-such-user", NULL, "--run-as=no-such-user: there is no such user" },
+		{ "root", NULL, "--run-as=root: this user keeps all rights" },
+		{ "0:5", NULL, "--run-as=0:5: this user keeps all rights" },
+		{ "nobody:", NULL, "--run-as=nobody:: there is no such group" },
+		{ "nobody:no-such", NULL, "--run-as=nobody:no-such: there is no such group" },
+		{ "4000000000", NULL, "its group must be told" },
+		{ "4294967295:1", NULL, "there is no such user" },
+		{ "1:4294967295", NULL, "there is no such group" },
+		{ "-1:1", NULL, "there is no such user" },
+		{ NULL, "/", "--chroot=/: is of no use without --run-as" },
+		{ "1:1", "/no/such", "--chroot=/no/such: cannot open it: No such file" },
+		{ "1:1", "/etc/passwd", "--chroot=/etc/passwd: cannot open it: Not a directory" },
+	};
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(good); i++) {
+		struct rights r = { .run_as = g_strdup(good[i].text) };
+
+		assert_true(rights_prepare(&r, NULL));
+		assert_int_equal(r.uid, good[i].uid);
+		assert_int_equal(r.gid, good[i].gid);
+		rights_clear(&r);
+	}
+	for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
+		struct rights r = {
+			.run_as = g_strdup(bad[i].run_as),
+			.chroot = g_strdup(bad[i].chroot),
+		};
+		g_autoptr(GError) error = NULL;
+
+		assert_false(rights_prepare(&r, &error));
+		if (!strstr(error->message, bad[i].says))
+			fail_msg("'%s' and not '%s'", error->message, bad[i].says);
+		rights_clear(&r);
+	}
+}
+
+/* Neither option: nothing happens. */
+static void test_none(void **state)
+{
+	struct rights r = { 0 };
+	int before = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
+
+	assert_true(rights_prepare(&r, NULL));
+	assert_true(rights_drop(&r, NULL));
+	assert_int_equal(r.root, -1);
+	assert_int_equal(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), before);
+	rights_clear(&r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_none),
+		cmocka_unit_test(test_drop),
+		cmocka_unit_test(test_drop_user),
+		cmocka_unit_test(test_capabilities),
+		cmocka_unit_test(test_without_root),
+		cmocka_unit_test(test_names),
+	};
+
+	return cmocka_run_group_tests_name("rights", tests, NULL, NULL);
+}
