@@ -4,8 +4,8 @@
 
 #include <linux/virtio_mmio.h>
 
-#include "kvm-stub/child.h"
-#include "kvm-stub/discovery.h"
+#include "launch/child.h"
+#include "launch/discovery.h"
 #include "kvm-stub/layout.h"
 #include "vmm/vmm_dev.h"
 

@@ -13,6 +13,7 @@ import sys
 # Layer -> the layers that it may include besides itself. A folder not named here may hold no C.
 LAYERS = {
     'common/base': (),
+    'common/launch': ('common/base',),
     'common/memory': ('common/base',),
     'common/ring': ('common/base', 'common/memory'),
     'common/driver': ('common/base', 'common/memory'),
@@ -21,8 +22,9 @@ LAYERS = {
     'common/vmm': ('common/base', 'common/memory', 'common/vhost-user', 'common/mmio'),
     'daemon': ('common/base', 'common/memory', 'common/ring', 'common/vhost-user'),
     'daemon/devices': ('common/base',),
-    'xen': ('common/base', 'common/memory', 'common/vhost-user', 'common/vmm'),
-    'kvm-stub': ('common/base', 'common/memory', 'common/vhost-user', 'common/vmm'),
+    'xen': ('common/base', 'common/launch', 'common/memory', 'common/vhost-user', 'common/vmm'),
+    'kvm-stub': ('common/base', 'common/launch', 'common/memory', 'common/vhost-user',
+                 'common/vmm'),
     'kvm-stub/guest': ('kvm-stub',),  # the selftest guest: a driver, so it knows devices
     'tools': ('common/base', 'common/memory', 'common/vhost-user', 'common/driver'),
 }
@@ -44,7 +46,7 @@ RAW_SOCKET = re.compile(
 
 # Who must not know one device from another: their identifiers and strings have none of these
 # words. A word is whole: "non-blocking" and blocked_at have none, queue_block and "blk0" do.
-NO_DEVICES = ('common/mmio', 'common/vmm', 'xen', 'kvm-stub')
+NO_DEVICES = ('common/launch', 'common/mmio', 'common/vmm', 'xen', 'kvm-stub')
 DEVICE_WORDS = frozenset(
     'blk block disk rng entropy net nic console input keyboard gpio i2c vsock sound snd scsi '
     'balloon crypto gpu pmem rpmb video camera bluetooth wifi'.split())

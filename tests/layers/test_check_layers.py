@@ -24,6 +24,7 @@ TREE = {
     'common/base/loop.c': TOP + '#include "base/loop.h"\n'
                                 'void f(void)\n{\n\tg_source_attach(g_idle_source_new(), 0);\n}\n',
     'common/base/sock.c': TOP + '#include "base/sock.h"\nint f(void)\n{\n\treturn socket(1, 1, 0);\n}\n',
+    'common/launch/child.h': TOP + '#include "base/sock.h"\n',
     'common/memory/guest_mem.h': TOP + '#include "base/sock.h"\n',
     'common/ring/vq.h': TOP,
     'common/ring/vq_engine.h': TOP,
@@ -48,12 +49,12 @@ TREE = {
     'daemon/devices/foo_io.h': TOP + '#include "ring/vq.h"\n',
     'daemon/devices/bar/bar.c': TOP + '#include "bar.h"\n',
     'daemon/devices/bar/bar.h': TOP,
-    'xen/main.c': TOP + '#include "vmm/vmm_dev.h"\n#include "xs.h"\n'
+    'xen/main.c': TOP + '#include "launch/child.h"\n#include "vmm/vmm_dev.h"\n#include "xs.h"\n'
                         'static const char *dir = "backend/virtio_disk", *arg = "console=hvc0";\n'
                         'static const GOptionEntry option = { "console", 0 };\n'
                         'int f(void)\n{\n\treturn SIG_BLOCK;\n}\n',
     'xen/xs.h': TOP,
-    'kvm-stub/main.c': TOP + '#include "vmm/vmm_dev.h"\n',
+    'kvm-stub/main.c': TOP + '#include "launch/child.h"\n#include "vmm/vmm_dev.h"\n',
     'kvm-stub/guest/blk.c': TOP + '#include <linux/virtio_blk.h>\n'
                                   'int blk_read(void)\n{\n\treturn VIRTIO_ID_BLOCK;\n}\n',
     'tools/main.c': TOP + '#include "driver/driver_ring.h"\n',
@@ -119,6 +120,7 @@ class CheckLayers(unittest.TestCase):
     def test_includes(self):
         for path, include in (
                 ('common/base/sock.c', '"memory/guest_mem.h"'),
+                ('common/launch/child.h', '"memory/guest_mem.h"'),
                 ('common/memory/guest_mem.h', '"ring/vq.h"'),
                 ('common/ring/vq.c', '"vhost-user/vu_front.h"'),
                 ('common/ring/vq.c', '"driver/driver_ring.h"'),
@@ -132,6 +134,7 @@ class CheckLayers(unittest.TestCase):
                 ('common/vmm/vmm_dev.h', '"daemon/device.h"'),
                 ('daemon/backend.c', '"mmio/virtio_mmio.h"'),
                 ('daemon/backend.c', '"vmm/vmm_dev.h"'),
+                ('daemon/backend.c', '"launch/child.h"'),
                 ('daemon/backend.c', '"driver/driver_ring.h"'),
                 ('daemon/backend.c', '"xen/xs.h"'),
                 ('daemon/backend.c', '"daemon/devices/foo_io.h"'),
@@ -192,8 +195,8 @@ class CheckLayers(unittest.TestCase):
         self.assert_fault(path, '\n' * (401 - lines), '401 lines', line=401)
 
     def test_device_names(self):
-        for path in ('common/mmio/virtio_mmio.c', 'common/vmm/vmm_dev.h', 'xen/main.c',
-                     'kvm-stub/main.c'):
+        for path in ('common/launch/child.h', 'common/mmio/virtio_mmio.c', 'common/vmm/vmm_dev.h',
+                     'xen/main.c', 'kvm-stub/main.c'):
             for more in ('int blk_size;', 'int queue_block;', 'int RNG;', 'char *s = "virtio-net";',
                          'char *s = "i2c";', 'int x = VIRTIO_ID_CONSOLE;', 'char *s = "blk0";',
                          '#include <linux/virtio_ids.h>', '#include <linux/virtio_gpio.h>',

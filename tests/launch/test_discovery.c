@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "kvm-stub/discovery.h"
+#include "launch/discovery.h"
 #include "tests/lib/leak.h"
 
 enum { USER, SYSTEM, DISTRO, N_FOLDERS };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See discovery.h. Anybody may have written the files: each is bounded, and skipped when bad. */
-#include "kvm-stub/discovery.h"
+#include "launch/discovery.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -5,7 +5,7 @@
  * process is watched for itself, by a pidfd. Linux before 5.3 and valgrind have none: there the fd
  * is a timer's, and we look whether it has ended whenever that is up.
  */
-#include "kvm-stub/child.h"
+#include "launch/child.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -16,7 +16,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
-#include "kvm-stub/child.h"
+#include "launch/child.h"
 #include "tests/lib/leak.h"
 
 /* For events: whoever is slow is not wrong. */
