@@ -29,8 +29,16 @@ struct privcmd_kick {
 	void *ioreq; /* the page, as foreign_map_ioreq() gave it to this very process */
 	const uint32_t *ports; /* one per vCPU, bound by this process */
 	unsigned vcpus;
-	uint64_t addr; /* of the 32-bit register */
+	uint64_t addr; /* of the register, QueueNotify; writes of 32 bits */
 	uint32_t queue; /* the value */
 };
 /* Signals fd when the guest writes so. False and errno. */
 bool privcmd_ioeventfd(int privcmd, const struct privcmd_kick *kick, int fd, bool assign);
+
+/* The kernel; as open() and ioctl(). */
+struct privcmd_ops {
+	int (*open)(const char *path, int flags);
+	int (*ioctl)(int fd, unsigned long request, void *arg);
+};
+/* For tests. NULL: the kernel again. */
+void privcmd_set_ops(const struct privcmd_ops *ops);

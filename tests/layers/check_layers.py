@@ -30,6 +30,13 @@ LAYERS = {
 }
 CODE_FOLDERS = ('common', 'daemon', 'xen', 'kvm-stub', 'tools')
 DEVICE_CONTRACT = ('daemon/device.h', 'common/ring/vq.h')  # the first brings the second
+# A library of the host -> the only file that includes it.
+LIBRARIES = {
+    'xenstore.h': 'xen/store.c',
+    'xenevtchn.h': 'xen/evtchn.c',
+    'xendevicemodel.h': 'xen/devmodel.c',
+    'xenforeignmemory.h': 'xen/foreign.c',
+}
 LOOP = 'common/base/loop'
 SOCK = 'common/base/sock'
 
@@ -147,6 +154,8 @@ def check_includes(root, path, text):
             fault = include_fault(path, target)
             if fault:
                 yield line, fault
+        elif LIBRARIES.get(name, path) != path:
+            yield line, f'<{name}>: only {LIBRARIES[name]} includes it'
         elif (VIRTIO_HEADER.match(name) and not path.startswith(DRIVERS)
               and path.split('/')[0] in ('common', 'xen', 'kvm-stub')):
             yield line, f'<{name}> is of one device: only a back-end or a tool knows devices'

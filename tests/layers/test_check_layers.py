@@ -55,6 +55,8 @@ TREE = {
                         'int f(void)\n{\n\treturn SIG_BLOCK;\n}\n',
     'xen/xs.h': TOP,
     'kvm-stub/main.c': TOP + '#include "launch/child.h"\n#include "vmm/vmm_dev.h"\n',
+    'xen/store.c': TOP + '#include <xenstore.h>\n',
+    'kvm-stub/main.c': TOP + '#include "vmm/vmm_dev.h"\n',
     'kvm-stub/guest/blk.c': TOP + '#include <linux/virtio_blk.h>\n'
                                   'int blk_read(void)\n{\n\treturn VIRTIO_ID_BLOCK;\n}\n',
     'tools/main.c': TOP + '#include "driver/driver_ring.h"\n',
@@ -163,6 +165,13 @@ class CheckLayers(unittest.TestCase):
         self.assert_fault('daemon/backend.c', '#include "ring/vq_impl.h"\n', 'private')
         self.write('tools/main.c', TREE['tools/main.c'] + '/*\n#include "ring/vq.h"\n*/\n')
         self.assert_clean()
+
+    def test_libraries(self):
+        for path, library in (('xen/main.c', 'xenstore.h'), ('xen/xs.h', 'xenevtchn.h'),
+                              ('xen/store.c', 'xendevicemodel.h'),
+                              ('common/memory/guest_mem.h', 'xenforeignmemory.h')):
+            with self.subTest(path=path, library=library):
+                self.assert_fault(path, f'#include <{library}>\n', library, 'only xen/')
 
     def test_folder_without_layer(self):
         self.assert_fault('common/new/new.h', TOP, 'no layer')
