@@ -193,6 +193,11 @@ bool sock_pair(int fds[2])
 	return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0;
 }
 
+bool sock_pair_records(int fds[2])
+{
+	return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0;
+}
+
 bool sock_is_listening(int fd)
 {
 	int on = 0;

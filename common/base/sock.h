@@ -25,6 +25,8 @@ int sock_connect(const char *path, GError **error);
 int sock_accept(int fd);
 /* Two sockets connected to each other, blocking. False with errno as socketpair(). */
 bool sock_pair(int fds[2]);
+/* Likewise, for whole records (SOCK_SEQPACKET); sock_send() and sock_recv() take one each. */
+bool sock_pair_records(int fds[2]);
 /* True for a listening socket, false for a connected one (SO_ACCEPTCONN). */
 bool sock_is_listening(int fd);
 

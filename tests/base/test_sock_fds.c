@@ -261,12 +261,36 @@ static void test_send_to_nobody(void **state)
 	assert_int_equal(sock_send(w->a, "x", 1, &w->a, 1, -1), -EPIPE);
 }
 
+static void test_records(void **state)
+{
+	struct world *w = *state;
+	bool truncated = false;
+	unsigned n_fds = 0;
+	int pair[2], fd = -1;
+	char got[16];
+
+	assert_true(sock_pair_records(pair));
+	assert_true(is_cloexec(pair[0]) && is_cloexec(pair[1]));
+	assert_int_equal(sock_send(pair[0], "first", 5, &w->a, 1, 0), 0);
+	assert_int_equal(sock_send(pair[0], "second", 6, NULL, 0, 0), 0);
+	/* One at a time, and cut to what there is room for. */
+	assert_int_equal(sock_recv(pair[1], got, 3, &fd, 1, &n_fds, &truncated), 3);
+	assert_int_equal(sock_recv(pair[1], got, sizeof(got), NULL, 0, &n_fds, &truncated), 6);
+	assert_memory_equal(got, "second", 6);
+	assert_int_equal(n_fds, 1);
+	assert_false(truncated);
+	close_all(&fd, n_fds);
+	close(pair[0]);
+	close(pair[1]);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_send_and_receive),
+		TEST(test_records),
 		TEST(test_fds),
 		TEST(test_most_fds),
 		TEST(test_surplus_fds),
