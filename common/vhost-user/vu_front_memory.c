@@ -7,7 +7,7 @@
 #include "base/util.h"
 #include "vhost-user/vu_front_impl.h"
 
-/* How many regions SET_MEM_TABLE carries, by the specification. */
+/* How many regions SET_MEM_TABLE carries, by the specification; Xen's front-ends send more. */
 #define TABLE_REGIONS 8
 
 static bool region_is(const struct vu_front_region *a, const struct vu_front_region *b)
@@ -26,13 +26,16 @@ static bool has_region(const GArray *regions, const struct vu_front_region *r)
 	return false;
 }
 
-static struct vu_region to_wire(const struct mem_region_desc *desc)
+/* Begins with a vu_region, which is what is sent of it without XEN_MMAP. */
+static struct vu_region_xen to_wire(const struct mem_region_desc *desc)
 {
-	return (struct vu_region){
+	return (struct vu_region_xen){
 		.guest_addr = desc->guest_addr,
 		.size = desc->size,
 		.user_addr = desc->user_addr,
 		.mmap_offset = desc->mmap_offset,
+		.xen_flags = desc->xen_flags,
+		.xen_domid = desc->xen_domid,
 	};
 }
 
@@ -40,17 +43,19 @@ static bool set_table(struct vu_front *f, const GArray *wanted, const int *fds, 
 {
 	struct vu_msg *msg = vu_front_request(f, VU_SET_MEM_TABLE);
 	uint8_t *to = msg->payload.bytes + sizeof(msg->payload.table);
+	size_t stride =
+		f->options.xen_memory ? sizeof(struct vu_region_xen) : sizeof(struct vu_region);
 
 	msg->payload.table = (struct vu_mem_table){ .n_regions = wanted->len };
 	for (unsigned i = 0; i < wanted->len; i++) {
-		struct vu_region r =
+		struct vu_region_xen r =
 			to_wire(&g_array_index(wanted, struct vu_front_region, i).desc);
 
-		memcpy(to + i * sizeof(r), &r, sizeof(r));
+		memcpy(to + i * stride, &r, stride);
 		msg->fds[i] = fds[i];
 	}
 	msg->n_fds = wanted->len;
-	msg->header.size = sizeof(msg->payload.table) + wanted->len * sizeof(struct vu_region);
+	msg->header.size = sizeof(msg->payload.table) + wanted->len * stride;
 	if (!vu_front_call(f, error))
 		return false;
 	g_array_set_size(f->regions, 0);
@@ -62,11 +67,11 @@ static bool send_region(struct vu_front *f, uint32_t request, const struct vu_fr
 	int fd, GError **error)
 {
 	struct vu_msg *msg = vu_front_request(f, request);
-	struct vu_region r = to_wire(&region->desc);
+	struct vu_region_xen r = to_wire(&region->desc);
 
 	msg->payload.u64 = 0;
-	memcpy(msg->payload.bytes + sizeof(struct vu_mem_single), &r, sizeof(r));
-	msg->header.size = sizeof(struct vu_mem_single) + sizeof(r);
+	memcpy(msg->payload.bytes + sizeof(struct vu_mem_single), &r, sizeof(struct vu_region));
+	msg->header.size = sizeof(struct vu_mem_single) + sizeof(struct vu_region);
 	msg->fds[0] = fd;
 	msg->n_fds = fd < 0 ? 0 : 1;
 	return vu_front_call(f, error);
@@ -101,6 +106,8 @@ bool vu_front_set_memory(struct vu_front *f, const struct mem_region_desc *desc,
 	unsigned n, GError **error)
 {
 	g_autoptr(GArray) wanted = g_array_new(FALSE, TRUE, sizeof(struct vu_front_region));
+	bool table = f->options.xen_memory || n <= TABLE_REGIONS;
+	uint64_t max = f->options.xen_memory ? VU_MAX_REGIONS : f->facts.max_mem_slots;
 
 	for (unsigned i = 0; i < n; i++) {
 		struct vu_front_region r = { .desc = desc[i] };
@@ -114,10 +121,9 @@ bool vu_front_set_memory(struct vu_front *f, const struct mem_region_desc *desc,
 		r.ino = st.st_ino;
 		g_array_append_val(wanted, r);
 	}
-	if (n > f->facts.max_mem_slots)
+	if (n > max)
 		return vu_front_fail(f, error, VU_FRONT_ERROR_REFUSED,
-			"%u memory regions, the back-end takes %" PRIu64, n,
-			f->facts.max_mem_slots);
-	return n <= TABLE_REGIONS ? set_table(f, wanted, fds, error)
-				  : set_slots(f, wanted, fds, error);
+			"%u memory regions, %s takes %" PRIu64, n,
+			f->options.xen_memory ? "a message" : "the back-end", max);
+	return table ? set_table(f, wanted, fds, error) : set_slots(f, wanted, fds, error);
 }

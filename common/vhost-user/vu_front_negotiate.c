@@ -63,6 +63,15 @@ static bool wants_probe(const struct vu_front *f, uint64_t offered)
 	return f->options.probe == VU_PROBE_FORCE || (offered & VU_BIT(VU_F_STATUS));
 }
 
+/* XEN_MMAP is acked only on demand: memory regions look different with it. */
+static bool can_do_memory(struct vu_front *f, GError **error)
+{
+	return !f->options.xen_memory || (f->facts.protocol_features & VU_BIT(VU_F_XEN_MMAP)) ||
+		vu_front_fail(f, error, VU_FRONT_ERROR_FACTS,
+			"the back-end does not support memory of Xen guests (XEN_MMAP; "
+			"virtiod: --xen=on)");
+}
+
 static bool exchange_features(struct vu_front *f, GError **error)
 {
 	struct vu_facts *facts = &f->facts;
@@ -72,12 +81,15 @@ static bool exchange_features(struct vu_front *f, GError **error)
 		return false;
 	facts->probe.features = guest_features(f);
 	if (!(facts->features & VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES)))
-		return true;
-	if (!vu_front_get_u64(f, VU_GET_PROTOCOL_FEATURES, &facts->protocol_features, error))
+		return can_do_memory(f, error);
+	if (!vu_front_get_u64(f, VU_GET_PROTOCOL_FEATURES, &facts->protocol_features, error) ||
+		!can_do_memory(f, error))
 		return false;
 	acked = facts->protocol_features & IMPLEMENTED;
 	if (wants_probe(f, facts->protocol_features))
 		acked |= VU_BIT(VU_F_PROBE);
+	if (f->options.xen_memory)
+		acked |= VU_BIT(VU_F_XEN_MMAP);
 	facts->protocol_acked = acked;
 	vu_msg_set_u64(vu_front_request(f, VU_SET_PROTOCOL_FEATURES), acked);
 	return vu_front_send(f, error);

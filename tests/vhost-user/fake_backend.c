@@ -179,6 +179,8 @@ static bool serve_request(struct fake *b)
 
 	if (m->header.request == VU_SET_PROTOCOL_FEATURES)
 		b->acked = m->payload.u64;
+	if (m->header.request == VU_SET_MEM_TABLE)
+		memcpy(b->table, m->payload.bytes, size);
 	if (m->header.request == VU_SET_CONFIG)
 		memcpy(b->config + m->payload.config.offset,
 			m->payload.bytes + sizeof(m->payload.config), m->payload.config.size);

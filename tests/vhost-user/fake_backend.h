@@ -40,6 +40,7 @@ struct fake {
 	struct fake_note notes[128];
 	unsigned n_notes, connections;
 	uint64_t acked;
+	uint8_t table[VU_MAX_PAYLOAD]; /* the last SET_MEM_TABLE's payload */
 	uint8_t config[256]; /* byte i is i at the start */
 
 	int channel;

@@ -126,6 +126,91 @@ static void test_memory_beyond_slots(void **state)
 	drop_regions();
 }
 
+static void connect_xen(void)
+{
+	options.xen_memory = true;
+	b->protocol_features |= VU_BIT(VU_F_XEN_MMAP);
+	connect_fresh();
+	assert_true(b->acked & VU_BIT(VU_F_XEN_MMAP));
+}
+
+static void test_xen_table_byte_for_byte(void **state)
+{
+	const struct mem_region_desc two[] = {
+		{ 0x40000000, 0x8000000, 0x7f0000000000, 0, 1, 5 },
+		{ UINT64_C(1) << 63, 0x1000000, 0, 0, 0xa, 0x1234 },
+	};
+	const uint64_t wire[] = { 2, 0x40000000, 0x8000000, 0x7f0000000000, 0,
+		1 | UINT64_C(5) << 32, UINT64_C(1) << 63, 0x1000000, 0, 0,
+		0xa | UINT64_C(0x1234) << 32 };
+
+	make_regions();
+	connect_xen();
+	for (unsigned i = 0; i < 2; i++) /* the same again is sent again */
+		assert_true(vu_front_set_memory(f, two, fds, 2, NULL));
+	finish();
+	drop_regions();
+	assert_int_equal(b->n_notes, 2);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(b->notes[i].request, VU_SET_MEM_TABLE);
+		assert_int_equal(b->notes[i].flags, VU_VERSION | VU_FLAG_NEED_REPLY);
+		assert_int_equal(b->notes[i].size, sizeof(wire));
+		assert_int_equal(b->notes[i].n_fds, 2);
+	}
+	assert_memory_equal(b->table, wire, sizeof(wire));
+}
+
+static void test_xen_table_has_as_many_as_fds(void **state)
+{
+	static struct mem_region_desc many[VU_MAX_REGIONS + 1];
+	int same[VU_MAX_REGIONS + 1];
+	GError *error = NULL;
+	uint32_t domid;
+
+	make_regions();
+	for (unsigned i = 0; i <= VU_MAX_REGIONS; i++) {
+		many[i] = (struct mem_region_desc){ .guest_addr = i, .xen_domid = i };
+		same[i] = files[0];
+	}
+	b->slots = 8;
+	connect_xen();
+	assert_true(vu_front_set_memory(f, many, same, VU_MAX_REGIONS, NULL));
+	assert_int_equal(b->n_notes, 1);
+	assert_int_equal(b->notes[0].size, 8 + VU_MAX_REGIONS * 40);
+	assert_int_equal(b->notes[0].n_fds, VU_MAX_REGIONS);
+	memcpy(&domid, b->table + b->notes[0].size - 4, 4);
+	assert_int_equal(domid, VU_MAX_REGIONS - 1);
+	assert_false(vu_front_set_memory(f, many, same, VU_MAX_REGIONS + 1, &error));
+	expect_error(&error, VU_FRONT_ERROR_REFUSED, "254 memory regions, a message takes 253");
+	assert_true(vu_front_is_alive(f));
+	finish();
+	drop_regions();
+	assert_int_equal(b->n_notes, 1);
+}
+
+static void test_xen_memory_is_not_offered(void **state)
+{
+	options.xen_memory = true;
+	expect_failure(VU_FRONT_ERROR_FACTS, "does not support memory of Xen guests (XEN_MMAP;");
+	assert_int_equal(fake_count(b, VU_SET_PROTOCOL_FEATURES), 0);
+	b->features &= ~VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES);
+	b->protocol_features |= VU_BIT(VU_F_XEN_MMAP);
+	expect_failure(VU_FRONT_ERROR_FACTS, "does not support memory of Xen guests (XEN_MMAP;");
+}
+
+static void test_xen_memory_is_not_wanted(void **state)
+{
+	make_regions();
+	regions[0].xen_flags = 1;
+	b->protocol_features |= VU_BIT(VU_F_XEN_MMAP);
+	connect_fresh();
+	assert_false(b->acked & VU_BIT(VU_F_XEN_MMAP));
+	assert_true(vu_front_set_memory(f, regions, fds, 1, NULL));
+	finish();
+	drop_regions();
+	assert_int_equal(b->notes[0].size, 8 + 32);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -133,6 +218,10 @@ int main(void)
 		TEST(test_memory_slots),
 		TEST(test_memory_refused_half_way),
 		TEST(test_memory_beyond_slots),
+		TEST(test_xen_table_byte_for_byte),
+		TEST(test_xen_table_has_as_many_as_fds),
+		TEST(test_xen_memory_is_not_offered),
+		TEST(test_xen_memory_is_not_wanted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
