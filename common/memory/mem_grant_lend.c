@@ -14,7 +14,8 @@
  *			it is one for each lot, not one for the batch. Read-only where the device
  *			reads, since the guest grants those pages read-only.
  *
- * So a 4 KiB read takes two calls, and a batch of them as well.
+ * So a 4 KiB read takes two calls, a batch of 32 of them three; one more if they have indirect
+ * tables, which must be read before what they name can be.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -34,6 +35,8 @@
 /* Bounce buffers kept for the next requests: two for each request of a usual ring. */
 #define SPARE_MAX 256u
 
+static unsigned copy_max = BOUNCE_PAGES;
+
 struct group;
 
 struct loan {
@@ -51,6 +54,11 @@ struct group {
 	char *bounce; /* BOUNCE_PAGES, once there */
 	struct group *next; /* spare */
 };
+
+void mem_grant_set_copy_max(unsigned pages)
+{
+	copy_max = MIN(pages, BOUNCE_PAGES);
+}
 
 /* A lock is nothing beside the calls into the hypervisor that come with each of these. */
 G_LOCK_DEFINE_STATIC(spare);
@@ -272,7 +280,7 @@ void grant_borrow(struct mem_region *const *regions, struct mem_range *const *ra
 		p = part_at(regions + i, ranges + i, lots + i, n - i);
 		p.host = host + i;
 		p.status = status + i;
-		if (p.pages <= BOUNCE_PAGES)
+		if (p.pages <= copy_max)
 			part_bounce(&p, &copy, i);
 		else
 			part_map(&p);

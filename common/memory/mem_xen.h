@@ -45,6 +45,11 @@ struct xen_ops {
 };
 /* For tests, while there is no region. NULL: the kernel again. */
 void mem_xen_set_ops(const struct xen_ops *ops);
+/*
+ * For tests and benchmarks: requests are copied only if that is no more pages, of those that are
+ * copied at all. 0: all are mapped; UINT_MAX: as usual.
+ */
+void mem_grant_set_copy_max(unsigned pages);
 /* As those of the kernel, and counted. */
 int mem_xen_ioctl(int fd, unsigned long request, void *arg);
 void *mem_xen_mmap(void *addr, size_t size, int prot, int flags, int fd, off_t offset);

@@ -14,7 +14,7 @@
 
 #include "ring/vq_impl.h"
 
-G_STATIC_ASSERT(VQ_PUBLISH_REQS <= VQ_BATCH);
+G_STATIC_ASSERT(VQ_PUBLISH_REQS <= VQ_PUBLISH_LENT && VQ_PUBLISH_LENT <= VQ_BATCH);
 G_STATIC_ASSERT(offsetof(struct vq_req, chain) == 0);
 
 static struct vq_req *to_req(struct vq_chain *c)
@@ -281,7 +281,8 @@ static void complete(struct vq *q, struct vq_req *r)
 	r->lot.written = written(r);
 	q->done_bytes += r->chain.out.done + r->chain.in.done;
 	q->done[q->n_done++] = r;
-	if (q->n_done == VQ_PUBLISH_REQS || q->done_bytes >= VQ_PUBLISH_BYTES)
+	if (q->n_done >= (q->borrower.lent ? VQ_PUBLISH_LENT : VQ_PUBLISH_REQS) ||
+		q->done_bytes >= VQ_PUBLISH_BYTES)
 		vq_publish(q);
 }
 

@@ -28,6 +28,8 @@
  */
 #define VQ_PUBLISH_REQS 8
 #define VQ_PUBLISH_BYTES 65536
+/* Where giving memory back takes a call to the hypervisor, that is what there are to be few of. */
+#define VQ_PUBLISH_LENT 16
 /*
  * One burst: pops, and, as a driver decides how long a request takes, time. Other queues of the
  * thread, and whatever else it does, get their turn after it.
@@ -119,7 +121,7 @@ struct vq {
 	uint64_t order;
 
 	struct vq_req_list free, ready, flight;
-	struct vq_req *done[VQ_PUBLISH_REQS];
+	struct vq_req *done[VQ_PUBLISH_LENT];
 	unsigned n_done;
 	size_t done_bytes;
 	unsigned reqs_used; /* not on the free list */
