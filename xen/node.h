@@ -23,6 +23,9 @@
 #define NODE_IRQ_FIRST 33
 #define NODE_IRQ_LAST 43
 
+/* Longest name of a domain, in bytes: it is part of paths and messages. */
+#define NODE_MAX_NAME 100
+
 /* xenbus states (xen/io/xenbus.h). */
 enum node_state {
 	NODE_UNKNOWN,
@@ -37,7 +40,7 @@ enum node_state {
 struct node {
 	char *kind; /* "virtio" or "virtio_disk" */
 	char *path; /* relative to our domain's folder, no slash at the end */
-	char *domain; /* name; no path separators, not empty */
+	char *domain; /* name: can be a file's, at most NODE_MAX_NAME bytes */
 	unsigned domid, devid;
 	uint64_t base;
 	uint32_t irq;
@@ -55,6 +58,7 @@ bool node_parse_path(const char *path, char **kind, unsigned *domid, unsigned *d
  */
 struct node *node_read(
 	struct store *s, const char *kind, unsigned domid, unsigned devid, GError **error);
+struct node *node_copy(const struct node *n);
 void node_free(struct node *n);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(node, node_free)
 

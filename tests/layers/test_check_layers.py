@@ -56,7 +56,6 @@ TREE = {
     'xen/xs.h': TOP,
     'kvm-stub/main.c': TOP + '#include "launch/child.h"\n#include "vmm/vmm_dev.h"\n',
     'xen/store.c': TOP + '#include <xenstore.h>\n',
-    'kvm-stub/main.c': TOP + '#include "vmm/vmm_dev.h"\n',
     'kvm-stub/guest/blk.c': TOP + '#include <linux/virtio_blk.h>\n'
                                   'int blk_read(void)\n{\n\treturn VIRTIO_ID_BLOCK;\n}\n',
     'tools/main.c': TOP + '#include "driver/driver_ring.h"\n',

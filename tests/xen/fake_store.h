@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A xenstore in memory, in place of xen/store.c. Absolute paths below /local/domain/0 and relative
+ * ones are the same; whoever watches hears of changes from the main loop.
+ */
+#pragma once
+
+#include "xen/store.h"
+
+/* There is one store; it lives until fake_store_clear(), whoever opens and frees it. */
+void fake_store_set(const char *path, const char *value);
+/* As above, with any bytes. */
+void fake_store_set_bytes(const char *path, const void *value, size_t len);
+/* And all that is below. */
+void fake_store_remove(const char *path);
+/* NULL: not there. Valid until the next change. */
+const char *fake_store_get(const char *path);
+/* Reading and writing of this path fail with this error, once it is wanted; -1: no more. */
+void fake_store_fail(const char *path, GFileError code);
+/* Events that nobody has heard of yet. */
+unsigned fake_store_pending(void);
+void fake_store_clear(void);
