@@ -95,7 +95,7 @@ int dial(void)
 {
 	int fd;
 
-	for (int i = 0; i < 500; i++) {
+	for (int i = 0; i < 6000; i++) {
 		fd = sock_connect(path, NULL);
 		if (fd >= 0)
 			return fd;

@@ -281,7 +281,7 @@ static void test_kick_that_could_block(void **state)
 	peer_start(p);
 	assert_int_equal(peer_ack_fd(p, VU_SET_VRING_KICK, 0, theirs), 0);
 	assert_int_equal(write(ours, "x\n", 2), 2);
-	assert_int_equal(poll(&readable, 1, 5000), 1);
+	assert_int_equal(poll(&readable, 1, 60000), 1);
 	peer_run();
 	assert_logged("queue 0: the kick fd is no eventfd, or broken");
 	peer_check_served(p);

@@ -7,7 +7,7 @@
 #include <sys/eventfd.h>
 
 #define REQUESTS 20000u
-#define STUCK_MS 20000
+#define STUCK_MS 60000
 
 struct world {
 	struct fake f;

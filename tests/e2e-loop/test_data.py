@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 
-from harness import FAILED, MIB, VIRTIOCTL, LoopTest, main, pattern, sha256, sha256_file
+from harness import FAILED, MIB, PATIENCE, VIRTIOCTL, LoopTest, main, pattern, sha256, sha256_file
 
 
 class Data(LoopTest):
@@ -164,8 +164,8 @@ class Data(LoopTest):
         time.sleep(0.2)
         d.kill()
         start = time.monotonic()
-        _, err = ctl.communicate(self.original[MIB:], timeout=30)
-        self.assertLess(time.monotonic() - start, 10)
+        _, err = ctl.communicate(self.original[MIB:], timeout=PATIENCE)
+        self.assertLess(time.monotonic() - start, 20)
         self.assertEqual(ctl.returncode, FAILED)
         self.assertIn("back-end", err.decode())
 
@@ -178,7 +178,7 @@ class Data(LoopTest):
         ctl.stdin.flush()
         time.sleep(0.2)
         os.kill(d.pid, signal.SIGSTOP)
-        _, err = ctl.communicate(self.original[MIB:], timeout=30)
+        _, err = ctl.communicate(self.original[MIB:], timeout=PATIENCE)
         os.kill(d.pid, signal.SIGCONT)
         self.assertEqual(ctl.returncode, FAILED)
         self.assertIn("completes nothing", err.decode())
@@ -194,7 +194,7 @@ class Data(LoopTest):
             ctl.stdin.flush()
             time.sleep(0.2)
             ctl.send_signal(signum)
-            self.assertEqual(ctl.wait(30), 128 + signum)
+            self.assertEqual(ctl.wait(PATIENCE), 128 + signum)
             self.assertIn(b"interrupted", ctl.stderr.read())
             ctl.stdin.close()
             ctl.stderr.close()

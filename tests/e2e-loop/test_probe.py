@@ -5,7 +5,7 @@ import os
 import socket
 import subprocess
 
-from harness import (ABSENT, BUSY, FAILED, MIB, USAGE, VIRTIOCTL, Client, LoopTest, main)
+from harness import (ABSENT, BUSY, FAILED, MIB, PATIENCE, USAGE, VIRTIOCTL, Client, LoopTest, main)
 
 
 class Probe(LoopTest):
@@ -160,7 +160,7 @@ class Probe(LoopTest):
                 peer.recv(12)
                 peer.sendall(reply)
                 peer.close()
-                _, err = ctl.communicate(timeout=30)
+                _, err = ctl.communicate(timeout=PATIENCE)
                 self.assertIn(ctl.returncode, (FAILED, BUSY), reply)
                 self.assertIn(os.path.basename(path), err.decode())
 

@@ -7,8 +7,8 @@ import subprocess
 import sys
 import time
 
-from harness import (BLK, BUSY, MIB, RNG, VIRTIOCTL, Client, Daemon, LoopTest, main, open_fds,
-                     pattern, sha256, sha256_file, wait_until)
+from harness import (BLK, BUSY, MIB, PATIENCE, RNG, VIRTIOCTL, Client, Daemon, LoopTest, main,
+                     open_fds, pattern, sha256, sha256_file, wait_until)
 
 # Runs argv[2:] as systemd would, with the socket argv[1] as fd 3.
 ACTIVATE = """
@@ -115,7 +115,7 @@ class Session(LoopTest):
         name = self.file("notify")
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.bind(name)
-            notify.settimeout(30)
+            notify.settimeout(PATIENCE)
             path = self.file("sock")
             d = Daemon(self, [RNG, f"--socket-path={path}"], path,
                        env={**os.environ, "NOTIFY_SOCKET": name})

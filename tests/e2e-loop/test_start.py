@@ -10,13 +10,13 @@ import stat
 import subprocess
 import time
 
-from harness import (BLK, FAILED, MIB, RNG, VIRTIOCTL, Client, Daemon, LoopTest, main, pattern,
-                     wait_until)
+from harness import (BLK, FAILED, MIB, PATIENCE, RNG, VIRTIOCTL, Client, Daemon, LoopTest, main,
+                     pattern, wait_until)
 
 
 class Start(LoopTest):
     def run_to_end(self, *argv):
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=30,
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE,
                               check=False)
         return done.returncode, done.stdout.decode(), done.stderr.decode()
 
@@ -102,7 +102,7 @@ class Start(LoopTest):
             client.features()
             start = time.monotonic()
             self.assertEqual(d.stop(signum), 0, d.log())
-            self.assertLess(time.monotonic() - start, 5)
+            self.assertLess(time.monotonic() - start, 20)
             self.assertFalse(os.path.exists(d.path))
             client.close()
 
@@ -114,8 +114,8 @@ class Start(LoopTest):
         time.sleep(0.02)
         start = time.monotonic()
         self.assertEqual(d.stop(), 0, d.log())
-        self.assertLess(time.monotonic() - start, 5)
-        _, err = ctl.communicate(timeout=30)
+        self.assertLess(time.monotonic() - start, 20)
+        _, err = ctl.communicate(timeout=PATIENCE)
         self.assertEqual(ctl.returncode, FAILED)
         self.assertIn(b"back-end", err)
 
@@ -141,7 +141,7 @@ class Start(LoopTest):
     def test_fd_that_is_no_socket(self):
         with open("/dev/null", "rb") as null:
             done = subprocess.run([RNG, f"--fd={null.fileno()}"], pass_fds=(null.fileno(),),
-                                  capture_output=True, timeout=30, check=False)
+                                  capture_output=True, timeout=PATIENCE, check=False)
         self.assertEqual(done.returncode, 1)
         self.assertTrue(done.stderr)
 

@@ -33,7 +33,7 @@ class Daemon:
         self.name = os.path.basename(program)
         self.socket = os.path.join(folder, self.name + ".sock")
         self.process = subprocess.Popen([program, "--socket-path=" + self.socket, *options])
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while not os.path.exists(self.socket):
             check_running(self.process, self.name)
             if time.monotonic() > deadline:
@@ -43,7 +43,7 @@ class Daemon:
     def stop(self):
         check_running(self.process, self.name)
         self.process.send_signal(signal.SIGTERM)
-        check(self.process.wait(5) == 0, f"{self.name} ends with status 0 on SIGTERM")
+        check(self.process.wait(60) == 0, f"{self.name} ends with status 0 on SIGTERM")
 
 
 def check_running(process, name):

@@ -23,7 +23,7 @@
 #include "kvm-stub/terminal.h"
 #include "tests/lib/leak.h"
 
-#define WAIT_MS 5000
+#define WAIT_MS 60000
 
 struct world {
 	struct terminal *t;
@@ -492,9 +492,9 @@ static void test_reader_that_stops(void **state)
 	reader = open(w->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	make(w, w->path);
 	took = output_ms(w, lots, 100000);
-	assert_in_range(took, 900, 3000);
+	assert_in_range(took, 900, WAIT_MS);
 	/* Once is enough. */
-	assert_in_range(output_ms(w, "lost", 4), 0, 500);
+	assert_in_range(output_ms(w, "lost", 4), 0, 899);
 	while ((n = read(reader, got, 100000)) > 0)
 		all += n;
 	assert_true(all > 4096 && all < 100000);

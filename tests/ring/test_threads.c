@@ -15,7 +15,7 @@
 
 #include "base/util.h"
 
-enum { TOTAL = 30000, TOTAL_LOOP = 60000, RING = 32, TIMEOUT_MS = 10000 };
+enum { TOTAL = 30000, TOTAL_LOOP = 60000, RING = 32, TIMEOUT_MS = 60000 };
 
 struct bell {
 	int fd; /* -1: the counts */

@@ -8,7 +8,7 @@
 
 #include "base/util.h"
 
-#define WAIT_MS 2000
+#define WAIT_MS 60000
 
 struct fake *fake_new(void)
 {

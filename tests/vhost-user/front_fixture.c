@@ -19,7 +19,7 @@ int front_setup(void **state)
 	log_set_level(LOG_LEVEL_ERROR);
 	fds_before = count_fds();
 	b = fake_new();
-	options = (struct vu_front_options){ .config_size = -1, .deadline_ms = 2000 };
+	options = (struct vu_front_options){ .config_size = -1, .deadline_ms = 60000 };
 	dir = g_dir_make_tmp("virtiod-XXXXXX", NULL);
 	path = g_build_filename(dir, "socket", NULL);
 	return 0;

@@ -111,7 +111,7 @@ static void test_late_answer(void **state)
 	GError *error = NULL;
 	uint32_t base;
 
-	options.deadline_ms = 300;
+	options.deadline_ms = 1000;
 	b->quirk[VU_GET_VRING_BASE] = FAKE_SILENT;
 	connect_fresh();
 	assert_false(vu_front_stop_ring(f, 1, &base, &error));

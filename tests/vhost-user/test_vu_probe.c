@@ -103,7 +103,7 @@ static void test_peer_that_hangs_up_for_good(void **state)
 
 static void test_peer_that_ignores_probe(void **state)
 {
-	options.deadline_ms = 300;
+	options.deadline_ms = 1000;
 	b->quirk[VU_GET_DEVICE_ID] = FAKE_SILENT;
 	connect_path();
 	expect_no_probe(2);

@@ -130,7 +130,7 @@ int guest_setup(void **state)
 		.name = "dev0",
 		.socket_path = g->path,
 		.fd = -1,
-		.front = { .config_size = -1 },
+		.front = { .config_size = -1, .deadline_ms = WAIT_MS },
 		.base = BASE,
 		.retry_ms = 5,
 	};
@@ -176,7 +176,7 @@ void guest_start(struct guest *g)
 	g_autoptr(GError) error = NULL;
 
 	guest_new_dev(g);
-	if (!vmm_dev_wait(g->d, 5000, &error))
+	if (!vmm_dev_wait(g->d, WAIT_MS, &error))
 		fail_msg("%s", error->message);
 }
 
@@ -196,7 +196,7 @@ enum virtio_mmio_result guest_access(
 
 uint64_t guest_wait(struct guest *g, struct token *t)
 {
-	int64_t end = g_get_monotonic_time() / G_USEC_PER_SEC + 5;
+	int64_t end = g_get_monotonic_time() / G_USEC_PER_SEC + WAIT_MS / 1000;
 	struct timespec until = { .tv_sec = end };
 	unsigned times;
 

@@ -19,6 +19,8 @@
 #define VIRTIO_MMIO_QUEUE_RESET 0x0c0
 #endif
 
+/* For events: whoever is slow is not wrong. */
+#define WAIT_MS 60000
 #define BASE UINT64_C(0x2000000)
 #define MEMORY UINT64_C(0x40000000)
 #define MEMORY_SIZE 0x100000
@@ -83,17 +85,17 @@ void guest_features(struct guest *g, uint64_t features);
 /* All that, queues 0 and 2, DRIVER_OK; forgets the peer's trace. */
 void guest_driver_ok(struct guest *g);
 
-/* Waits, 5 s at most, for the condition, under this lock. */
-#define WAIT_UNTIL(mutex, condition)                                    \
-	do {                                                            \
-		bool met_ = false;                                      \
-		for (unsigned try_ = 0; !met_ && try_ < 5000; try_++) { \
-			pthread_mutex_lock(mutex);                      \
-			met_ = (condition);                             \
-			pthread_mutex_unlock(mutex);                    \
-			if (!met_)                                      \
-				g_usleep(1000);                         \
-		}                                                       \
-		if (!met_)                                              \
-			fail_msg("waited in vain for " #condition);     \
+/* Waits for the condition, under this lock. */
+#define WAIT_UNTIL(mutex, condition)                                       \
+	do {                                                               \
+		bool met_ = false;                                         \
+		for (unsigned try_ = 0; !met_ && try_ < WAIT_MS; try_++) { \
+			pthread_mutex_lock(mutex);                         \
+			met_ = (condition);                                \
+			pthread_mutex_unlock(mutex);                       \
+			if (!met_)                                         \
+				g_usleep(1000);                            \
+		}                                                          \
+		if (!met_)                                                 \
+			fail_msg("waited in vain for " #condition);        \
 	} while (0)

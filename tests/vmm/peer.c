@@ -14,7 +14,7 @@
 	(VU_BIT(VU_F_MQ) | VU_BIT(VU_F_REPLY_ACK) | VU_BIT(VU_F_BACKEND_REQ) |          \
 		VU_BIT(VU_F_CONFIG) | VU_BIT(VU_F_RESET_DEVICE) | VU_BIT(VU_F_STATUS) | \
 		VU_BIT(VU_F_PROBE))
-#define TIMEOUT_MS 2000
+#define TIMEOUT_MS 60000
 
 static void forget(struct peer *p)
 {

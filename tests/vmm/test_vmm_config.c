@@ -86,7 +86,7 @@ static void test_needs_reset(void **state)
 	pthread_mutex_unlock(&g->peer->lock);
 	peer_config_changed(g->peer);
 	WAIT_UNTIL(&g->lock, g->rises >= 1);
-	for (unsigned i = 0; i < 1000; i++) {
+	for (unsigned i = 0; i < WAIT_MS; i++) {
 		if (rd32(g, VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET)
 			break;
 		g_usleep(1000);

@@ -26,7 +26,7 @@ static void back_again(struct guest *g)
 	unsigned before = reconnects(g);
 
 	peer_up(g->peer);
-	for (unsigned i = 0; i < 5000 && reconnects(g) == before; i++)
+	for (unsigned i = 0; i < WAIT_MS && reconnects(g) == before; i++)
 		g_usleep(1000);
 	assert_int_equal(reconnects(g), before + 1);
 }
@@ -40,7 +40,7 @@ static void test_late(void **state)
 	peer_down(g->peer);
 	guest_new_dev(g);
 	/* At first there is nothing to say, then the reason. */
-	for (unsigned i = 0; i < 1000; i++) {
+	for (unsigned i = 0; i < WAIT_MS / 5; i++) {
 		g_clear_error(&error);
 		assert_false(vmm_dev_wait(g->d, 5, &error));
 		if (strstr(error->message, "socket"))
@@ -58,7 +58,7 @@ static void test_late(void **state)
 	assert_int_equal(guest_wait(g, &config), 0x1514);
 	guest_wait(g, &status);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), 1);
-	assert_true(vmm_dev_wait(g->d, 5000, NULL));
+	assert_true(vmm_dev_wait(g->d, WAIT_MS, NULL));
 }
 
 static void test_back(void **state)
@@ -183,7 +183,7 @@ static void test_deadline(void **state)
 	struct guest *g = *state;
 	struct token t;
 
-	g->config.front.deadline_ms = 100;
+	g->config.front.deadline_ms = 1000;
 	guest_start(g);
 	guest_driver_ok(g);
 	peer_silence(g->peer, VU_GET_VRING_BASE);
@@ -194,7 +194,7 @@ static void test_deadline(void **state)
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL);
 	guest_wait(g, &t);
 	peer_silence(g->peer, 0);
-	for (unsigned i = 0; i < 5000 && !reconnects(g); i++)
+	for (unsigned i = 0; i < WAIT_MS && !reconnects(g); i++)
 		g_usleep(1000);
 	assert_int_equal(reconnects(g), 1);
 	WAIT_UNTIL(&g->peer->lock, g->peer->ring[2].enabled);
@@ -251,7 +251,7 @@ static void test_give_up_running(void **state)
 	WAIT_UNTIL(&g->peer->lock, g->peer->ring[2].call < 0);
 	g_clear_pointer(&g->d, vmm_dev_free);
 	/* What waits for a back-end that hangs does not wait on. */
-	g->config.front.deadline_ms = 200;
+	g->config.front.deadline_ms = 1000;
 	guest_start(g);
 	peer_silence(g->peer, VU_SET_CONFIG);
 	assert_int_equal(guest_access(g, &t, 0x100, 1, true, 1), VIRTIO_MMIO_LATER);
@@ -271,7 +271,7 @@ static void test_end(void **state)
 	g_clear_pointer(&g->d, vmm_dev_free);
 	assert_int_equal(guest_wait(g, &t), 0);
 	/* Others wait for a back-end that hangs. */
-	g->config.front.deadline_ms = 100;
+	g->config.front.deadline_ms = 1000;
 	peer_up(g->peer);
 	guest_start(g);
 	guest_driver_ok(g);
@@ -309,7 +309,7 @@ static void test_fd(void **state)
 	g->config.fd = sock_connect(g->path, NULL);
 	peer_down(g->peer);
 	guest_new_dev(g);
-	assert_false(vmm_dev_wait(g->d, 5000, &error));
+	assert_false(vmm_dev_wait(g->d, WAIT_MS, &error));
 	assert_true(g_error_matches(error, VU_FRONT_ERROR, VU_FRONT_ERROR_GONE));
 	assert_non_null(strstr(error->message, "dev0"));
 }
@@ -348,7 +348,6 @@ static void test_random(void **state)
 	g_autofree struct vcpu *v = g_new0(struct vcpu, 2);
 	pthread_t thread[2];
 
-	g->config.front.deadline_ms = 1000;
 	guest_start(g);
 	for (unsigned i = 0; i < 2; i++) {
 		v[i].g = g;
