@@ -225,9 +225,9 @@ xen_lab()
 
 get_xen_lab_stock()
 {
-	private_apt trixie arm64
-	unpack_kernel "$(kernel_package linux-image-arm64)"
-	rm -r apt
+	mkdir -p usr/lib
+	ln -s usr/lib lib
+	private_apt trixie arm64 && unpack_kernel "$(kernel_package linux-image-arm64)" && rm -r apt
 }
 
 # Debian's own kernel for the lab: boot/vmlinuz-* and lib/modules/*.

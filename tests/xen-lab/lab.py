@@ -78,7 +78,7 @@ class Lab:
             out.write(text + "\n")
 
     def qemu(self):
-        """The command line of the machine; its stdout, a pipe, gets the command's output."""
+        """The command line of the machine; its stdin and stdout are the command's, and pipes."""
         image = os.path.join(self.folder, "initrd")
         shutil.copy(os.path.join(self.cache, "dom0.cpio"), image)
         cpio(self.root, image)
@@ -95,7 +95,7 @@ class Lab:
             "-device", f"guest-loader,addr=0x50000000,kernel={self.kernel},bootargs=console=hvc0 quiet",
             "-device", f"guest-loader,addr=0x58000000,initrd={image}",
             "-device", "virtio-serial-device",
-            "-chardev", "file,id=out,path=/dev/stdout", "-device", "virtserialport,chardev=out,name=out",
+            "-chardev", "stdio,id=out,signal=off", "-device", "virtserialport,chardev=out,name=out",
             "-chardev", f"file,id=status,path={self.status_file}",
             "-device", "virtserialport,chardev=status,name=status"]
 
@@ -116,7 +116,7 @@ def main():
         lab = Lab(folder, args.stock)
         shutil.copytree(args.payload, os.path.join(lab.root, "payload"), symlinks=True)
         lab.command(args.text)
-        with subprocess.Popen(lab.qemu(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as qemu:
+        with subprocess.Popen(lab.qemu(), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as qemu:
             alarm = threading.Timer(args.seconds, qemu.kill)
             alarm.start()
             while data := os.read(qemu.stdout.fileno(), 65536):

@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lab's dom0 and its guests: two shells, which run what a test tells them."""
+
+import glob
+import os
+import re
+import select
+import shlex
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, "../lib"), os.path.join(HERE, "../xen-lab")]
+import initrd  # noqa: E402
+import lab  # noqa: E402
+
+# What dom0 runs: a shell that takes commands from QEMU's stdin.
+AGENT = """
+export PATH=/usr/local/bin:/usr/local/sbin:$PATH
+follow()
+{
+	while IFS= read -r line; do
+		printf '%s| %s\\n' "$1" "$line"
+	done <"$2"
+	echo "$1| @ ended"
+}
+not() { ! "$@"; }
+wait_for()
+{
+	tries=$1
+	shift
+	until "$@"; do
+		tries=$((tries - 1))
+		[ $tries -gt 0 ] || return 1
+		sleep 0.1
+	done
+}
+echo "@@ 0 0"
+while read -r number line; do
+	eval "$line" </dev/null
+	printf '\\n@@ %s %s\\n' "$number" $?
+done
+"""
+# What a failed test shows.
+DIAGNOSIS = """for file in /tmp/*.log /var/log/xen/console/*; do echo "-- $file"; tail -n 80 "$file"; done;
+	echo "-- xl list"; xl list; echo "-- xenstore"; xenstore-ls /local/domain/0/backend;
+	echo "-- ps"; ps; echo "-- dmesg"; dmesg | tail -n 40; echo "-- xl dmesg"; xl dmesg | tail -n 30"""
+
+
+def guest_image(folder, load, stock=False):
+    """The initrd of the guests."""
+    arm64 = initrd.cached("arm64")
+    top = os.path.join(folder, "guest")
+    content = initrd.Initrd(top, arm64, "aarch64")
+    content.add_init(os.path.join(HERE, "guest"))
+    content.add_program("mke2fs")
+    content.add(load, "host/load")
+    if stock:
+        lab.stock_modules(["virtio_mmio", "virtio_blk", "virtio-rng", "ext4"],
+                          os.path.join(top, "stock"))
+        os.rmdir(os.path.join(top, "modules"))
+        os.rename(os.path.join(top, "stock"), os.path.join(top, "modules"))
+    image = os.path.join(folder, "guest-initrd")
+    content.pack(image)
+    return image
+
+
+class Dom0:
+    """Boots with what meson installs."""
+
+    def __init__(self, folder, build, tools, stock=False):
+        self.pending = b""
+        self.commands = 0
+        self.guests = {}
+        self.lab = lab.Lab(folder, stock)
+        subprocess.run([initrd.program("meson"), "install", "--quiet", "--no-rebuild", "--strip", "-C",
+                        build], env=dict(os.environ, DESTDIR=self.lab.root), check=True,
+                       stdout=subprocess.DEVNULL)
+        self.add_libraries()
+        self.lab.add(guest_image(folder, os.path.join(tools, "load"), stock), "boot/guest")
+        for tool in "probe_fd", "take_fd":
+            self.lab.add(os.path.join(tools, tool), "payload/" + tool)
+        if stock:
+            self.lab.add(self.lab.kernel, "boot/Image")
+        self.lab.command(AGENT)
+        self.process = subprocess.Popen(self.lab.qemu(), stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE)
+        self.result(60)
+
+    def add_libraries(self):
+        """What our programs need and dom0 lacks (its libc and libxen are other versions)."""
+        root = initrd.cached("arm64")
+        with open(os.path.join(self.lab.cache, "dom0.cpio"), "rb") as archive:
+            names = subprocess.run([initrd.program("cpio"), "--quiet", "-t"], stdin=archive,
+                                   check=True, capture_output=True, text=True).stdout
+        there = {os.path.basename(name) for name in names.split()}
+        for program in glob.glob(os.path.join(self.lab.root, "usr/*/*bin/*")):
+            for path in initrd.libraries(program, root, "aarch64"):
+                if os.path.basename(path) not in there:
+                    self.lab.add(root + path, "usr/lib/aarch64-linux-gnu/" + os.path.basename(path))
+
+    def line(self, deadline):
+        """The next line of dom0's shell; those of guests go where they belong. None: no more."""
+        while True:
+            while b"\n" not in self.pending:
+                left = max(deadline - time.monotonic(), 0)
+                if not select.select([self.process.stdout], [], [], left)[0]:
+                    return None
+                data = os.read(self.process.stdout.fileno(), 65536)
+                if not data:
+                    return None
+                self.pending += data
+            raw, self.pending = self.pending.split(b"\n", 1)
+            line = raw.decode(errors="replace").rstrip("\r")
+            if line and not line.startswith("@@"):
+                print("  " + line, flush=True)
+            found = re.match(r"(\w+)\| (.*)", line)
+            if not found or found.group(1) not in self.guests:
+                return line
+            self.guests[found.group(1)].lines.append(found.group(2).rstrip("\r"))
+            return ""
+
+    def result(self, seconds):
+        """Status and output of the last command."""
+        deadline = time.monotonic() + seconds
+        output = []
+        while (line := self.line(deadline)) is not None:
+            if line.startswith(f"@@ {self.commands} "):
+                return int(line.split()[2]), "\n".join(x for x in output if x)
+            output.append(line)
+        raise AssertionError(f"no answer from dom0 in {seconds} s, or its end")
+
+    def sh(self, command, seconds=60, status=0):
+        """Runs a command in dom0; its output."""
+        print("dom0# " + command, flush=True)
+        self.commands += 1
+        text = " ".join(command.split("\n"))
+        self.process.stdin.write(f"{self.commands} {text}\n".encode())
+        self.process.stdin.flush()
+        found, output = self.result(seconds)
+        if status not in (found, None):
+            raise AssertionError(f"dom0: {command!r} ended with status {found}")
+        return output
+
+    def wait_for(self, command, seconds=30):
+        """Until the command succeeds in dom0."""
+        self.sh(f"wait_for {seconds * 10} {command} >/dev/null 2>&1", seconds + 30)
+
+    def wait_log(self, name, text, seconds=30):
+        self.wait_for(f"grep -q {shlex.quote(text)} /tmp/{name}.log", seconds)
+
+    def log(self, name):
+        return self.sh(f"cat /tmp/{name}.log")
+
+    def start(self, name, command):
+        """In the background, with a log of that name; the pid."""
+        return int(self.sh(f"{command} >/tmp/{name}.log 2>&1 & echo $!"))
+
+    def end(self, name, pid, seconds=10):
+        """A daemon must end well on SIGTERM."""
+        self.sh(f"kill {pid} && wait_for {seconds * 10} not kill -0 {pid}; wait {pid}")
+        print(f"ok: {name} ends with status 0", flush=True)
+
+    def diagnose(self):
+        try:
+            self.sh(DIAGNOSIS, 60, None)
+        except (AssertionError, OSError):
+            pass
+        with open(self.lab.console, encoding="utf-8", errors="replace") as file:
+            print("-- consoles of Xen and dom0\n" + "".join(file.readlines()[-60:]), flush=True)
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class Guest:
+    """A domain; name: letters."""
+
+    def __init__(self, dom0, name, virtio=(), disk=(), vcpus=2):
+        self.dom0, self.name, self.lines, self.tty = dom0, name, [], None
+        dom0.guests[name] = self
+        config = [f'name = "{name}"', 'kernel = "/boot/Image"', 'ramdisk = "/boot/guest"',
+                  'memory = 256', f'vcpus = {vcpus}', 'cmdline = "console=hvc0 quiet panic=-1"',
+                  'on_crash = "destroy"', f"virtio = {list(virtio)}", f"disk = {list(disk)}"]
+        dom0.sh(f"printf '%s\\n' {' '.join(map(shlex.quote, config))} >/tmp/{name}.cfg")
+
+    def create(self, *options):
+        self.dom0.sh(f"xl create {' '.join(options)} /tmp/{self.name}.cfg")
+        self.follow()
+        return self
+
+    def follow(self):
+        node = f"/local/domain/$(xl domid {self.name})/console/tty"
+        self.tty = self.dom0.sh(f"wait_for 100 xenstore-exists {node} && xenstore-read {node}")
+        self.dom0.sh(f"follow {self.name} {self.tty} &")
+
+    def wait(self, name, seconds=60):
+        """The value of the guest's next report, which must have this name."""
+        deadline = time.monotonic() + seconds
+        while True:
+            while self.lines:
+                found = re.match(r"@ (\S+) ?(.*)", self.lines.pop(0))
+                if found and found.group(1) == name:
+                    return found.group(2)
+                if found:
+                    raise AssertionError(f"{self.name} says {found.group(0)!r}, not {name}")
+            if self.dom0.line(deadline) is None:
+                raise AssertionError(f"no {name!r} from {self.name} in {seconds} s")
+
+    def send(self, command):
+        print(f"{self.name}# {command}", flush=True)
+        self.dom0.sh(f"echo {shlex.quote(command)} >{self.tty}")
+
+    def sh(self, command, seconds=60, status=0):
+        """Runs a command in the guest; its output."""
+        self.send(command)
+        return self.result(seconds, status)
+
+    def result(self, seconds=60, status=0):
+        deadline = time.monotonic() + seconds
+        output = []
+        while True:
+            while self.lines:
+                line = self.lines.pop(0)
+                if line.startswith("@ status "):
+                    if status is not None and line != f"@ status {status}":
+                        raise AssertionError(f"{self.name}: {line}")
+                    return "\n".join(output)
+                output.append(line)
+            if self.dom0.line(deadline) is None:
+                raise AssertionError(f"no answer from {self.name} in {seconds} s")
+
+    def rebooted(self, old):
+        """After a reboot, when the domain with this id is no more."""
+        self.wait("ended")
+        self.dom0.sh(f"""wait_for 300 sh -c '[ "$(xl domid {self.name} 2>/dev/null || echo {old})" !=
+            {old} ]'""")
+        self.follow()
+        self.wait("up")
+
+    def domid(self):
+        return int(self.dom0.sh(f"xl domid {self.name}"))
+
+    def gone(self):
+        self.dom0.wait_for(f"not xl domid {self.name}")

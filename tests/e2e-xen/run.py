@@ -1,0 +1,305 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Guests of a real Xen, in the lab, on virtiod-xen and our back-ends.
+
+Usage: run.py [--stock] BUILD TOOLS SCENARIO [ARGUMENT...]: what meson installs from the folder BUILD,
+the folder TOOLS with load, probe_fd and take_fd, and a function below, with "foreign" or "grants" as
+its first argument. --stock: with Debian's own kernel in dom0 and guests. Exits 77 (skipped) where
+the lab is missing.
+"""
+
+import re
+import sys
+import tempfile
+import time
+
+import dom0 as dom0_module
+from dom0 import Dom0, Guest, initrd
+from guest import check
+
+RIGHTS = "--run-as=65534:65534 --chroot=/run/empty"
+XEN = "virtiod-xen --log-level=info"
+KILLS = 20
+
+
+def device(memory, kind="device"):
+    return f"type=virtio,{kind},transport=mmio,grant_usage={int(memory == 'grants')}"
+
+
+def disk(memory, image):
+    return (f"{image},raw,xvda,w,specification=virtio,backendtype=standalone,"
+            f"grant_usage={int(memory == 'grants')}")
+
+
+def other(memory):
+    return "foreign" if memory == "grants" else "grants"
+
+
+def back_end(dom0, guest, devid, program, options=""):
+    """Listens where virtiod-xen looks; without any right to speak of. Its log's name, and its pid."""
+    name = f"{program}-{guest}{devid}"
+    path = f"/run/virtiod/{guest}/{devid}.sock"
+    dom0.sh(f"mkdir -p /run/virtiod/{guest} /run/empty")
+    pid = dom0.start(name, f"{program} --socket-path={path} {RIGHTS} {options}")
+    dom0.wait_for(f"test -S {path}")
+    return name, pid
+
+
+def blk(dom0, guest, devid, mib=32):
+    image = f"/tmp/{guest}{devid}.img"
+    dom0.sh(f"test -e {image} || truncate -s {mib}M {image}")
+    return back_end(dom0, guest, devid, "virtiod-blk", f"--blk-file={image} --num-queues=2")
+
+
+def start_xen(dom0, options=""):
+    pid = dom0.start("xen", f"{XEN} {options}")
+    time.sleep(0.3)
+    dom0.sh(f"kill -0 {pid}")
+    return pid
+
+
+def worker(dom0, guest):
+    """The pid of the guest's worker."""
+    return int(dom0.sh(f"sed -n 's/.*domain {guest}: worker \\([0-9]*\\).*/\\1/p' /tmp/xen.log | "
+                       "tail -n 1") or 0)
+
+
+def end_all(dom0, xen, back_ends):
+    """No guest is left; everything of ours ends well."""
+    check("(null)" not in dom0.sh("xl list"), "no domain is left behind")
+    dom0.end("virtiod-xen", xen)
+    for name, pid in back_ends:
+        check("disconnected" in dom0.log(name), f"{name} was let go")
+        dom0.end(name, pid)
+    check(dom0.sh("pidof virtiod-xen virtiod-blk virtiod-rng", status=None) == "",
+          "no process of ours is left")
+
+
+def loaded(guest):
+    """What the load that runs in the guest has to say at its end."""
+    found = re.match(r"(\d+) errors (\d+) longest (\d+)", guest.wait("loaded", 90))
+    count, errors, longest = map(int, found.groups())
+    check(errors == 0, f"{count} requests verified; the longest took {longest} ms")
+    return count
+
+
+def data(dom0, memory):
+    """Three devices on one ioreq server: all of their data, their drivers' life, a reboot."""
+    xen = start_xen(dom0)
+    back_ends = [blk(dom0, "a", 0, 128), back_end(dom0, "a", 1, "virtiod-rng")]
+    dom0.sh("truncate -s 32M /tmp/second.img; sha256sum $(which virtiod-blk)")
+    a = Guest(dom0, "a", [device(memory), device(memory)], [disk(memory, "/tmp/second.img")]).create()
+    a.wait("up")
+    check(a.sh("grep -c ^processor /proc/cpuinfo") == "2", "two vCPUs")
+    first, second = a.sh("disk 128"), a.sh("disk 32")
+    random = a.sh("random")
+    a.sh(f"mke2fs -q -t ext4 -F {first} && mount -t ext4 {first} /mnt")
+    a.sh("dd if=/dev/urandom of=/tmp/data bs=1M count=64 && "
+         "dd if=/tmp/data of=/mnt/data bs=1M conv=fsync")
+    written = a.sh("sha /tmp/data")
+    a.sh(f"rm /tmp/data; umount /mnt && drop_caches && mount -t ext4 {first} /mnt")
+    check(a.sh("sha /mnt/data") == written, "64 MiB are the same after a remount: " + written)
+    for _ in range(3):
+        a.sh("umount /mnt && rebind_all")
+        a.sh(f"disk 32 && mount -t ext4 $(disk 128) /mnt && load {second} 16 200")
+        print("ok: both disks work after their drivers were unbound and bound", flush=True)
+        check(a.sh("random") != random, "so does the source of random numbers")
+    check(a.sh("umount /mnt; complaints", status=1) == "", "no complaint in the guest's log")
+
+    domid = a.domid()
+    a.send("reboot -f")
+    a.rebooted(domid)
+    check(a.sh("random") != random, "other random numbers after the reboot")
+    a.sh("mount -t ext4 $(disk 128) /mnt")
+    check(a.sh("sha /mnt/data") == written, "the same data after the reboot")
+    a.sh("umount /mnt")
+    check(a.sh("complaints", status=1) == "", "no complaint in the guest's log")
+    a.send("poweroff -f")
+    a.gone()
+    dom0.sh("mount -o loop,ro -t ext4 /tmp/a0.img /mnt")
+    check(dom0.sh("sha256sum </mnt/data").split()[0] == written, "dom0's file holds the same")
+    dom0.sh("umount /mnt")
+    end_all(dom0, xen, back_ends)
+
+
+def pair(dom0, memory):
+    """Two guests at a time: paused, destroyed under load; a back-end that dies."""
+    xen = start_xen(dom0)
+    memories = {"a": memory, "b": other(memory)}
+    back_ends = {name: blk(dom0, name, 0) for name in memories}
+    guests = {name: Guest(dom0, name, [device(memories[name])]).create() for name in memories}
+    for guest in guests.values():
+        guest.wait("up")
+        guest.sh("load $(disk 32) 8 1000000 &")
+    check(len({worker(dom0, name) for name in guests}) == 2, "each guest has a worker of its own")
+    dom0.sh("sleep 1; xl pause a; sleep 0.5; xl unpause a; sleep 0.5")
+    for guest in guests.values():
+        guest.sh("pidof load")
+
+    name, pid = back_ends.pop("b")
+    dom0.sh(f"kill -9 {pid}")
+    dom0.wait_for("grep -q b/0 /tmp/xen.log")
+    guests["b"].sh("uptime")
+    guests["a"].sh("pidof load")
+    for line in dom0.sh("grep b/0 /tmp/xen.log").splitlines():
+        print("ok: the log says: " + line, flush=True)
+
+    for name in guests:
+        start = time.monotonic()
+        dom0.sh(f"xl destroy {name}")
+        took = time.monotonic() - start
+        guests[name].gone()
+        check(took < 2, f"xl destroy of {name}, {memories[name]}, under load: {took:.1f} s")
+    end_all(dom0, xen, back_ends.values())
+
+
+def replaced(dom0, memory, eventfds):
+    """The guest's worker is killed again and again, and nobody notices."""
+    xen = start_xen(dom0, "" if eventfds == "eventfds" else "--no-eventfds")
+    name, pid = blk(dom0, "a", 0)
+    a = Guest(dom0, "a", [device(memory)]).create()
+    a.wait("up")
+    a.sh("load $(disk 32) 8 1000000 & load=$!")
+    for _ in range(KILLS):
+        old = worker(dom0, "a")
+        dom0.sh(f"kill -9 {old}")
+        dom0.sh(f"wait_for 100 sh -c '! tail -n 100 /tmp/xen.log | grep worker | tail -n 1 | "
+                f"grep -q \"worker {old}\"' && sleep 0.2")
+    a.send("kill $load; wait $load")
+    count = loaded(a)
+    a.result()
+    check(count > 10 * KILLS, f"{count} requests over {KILLS} deaths of the worker")
+    log = dom0.log(name)
+    check("disconnected" not in log and log.count("connected") == 1, "the back-end saw none of it")
+    check(a.sh("complaints", status=1) == "", "nor did the guest")
+    a.send("poweroff -f")
+    a.gone()
+    end_all(dom0, xen, [(name, pid)])
+
+
+def statistics(dom0, name, pid):
+    """What a program says on SIGUSR1, as text."""
+    before = int(dom0.sh(f"wc -l </tmp/{name}.log"))
+    dom0.sh(f"kill -USR1 {pid}; sleep 0.3")
+    return dom0.sh(f"tail -n +{before + 1} /tmp/{name}.log")
+
+
+def numbers(text, pattern):
+    """The sum of all matches."""
+    return sum(int(n) for n in re.findall(pattern, text))
+
+
+def counters(dom0, memory):
+    """What a request costs: in traps, and in system calls for the guest's memory."""
+    xen = start_xen(dom0)
+    name, pid = blk(dom0, "a", 0)
+    a = Guest(dom0, "a", [device(memory)]).create()
+    a.wait("up")
+    path = a.sh("disk 32")
+    a.sh(f"load {path} 32 500")
+    for depth, most in (1, 2), (32, 0.2):
+        before = statistics(dom0, name, pid), statistics(dom0, "xen", xen)
+        interrupts = a.sh("awk '/virtio/ { n += $2 + $3 } END { print n }' /proc/interrupts")
+        a.sh(f"load {path} {depth} 4000")
+        after = statistics(dom0, name, pid), statistics(dom0, "xen", xen)
+        interrupts = int(a.sh("awk '/virtio/ { n += $2 + $3 } END { print n }' /proc/interrupts")
+                         ) - int(interrupts)
+        served = difference(before[0], after[0], r"(\d+) requests served")
+        calls = difference(before[0], after[0], r"(\d+) system calls")
+        copies = difference(before[0], after[0], r"(\d+) copies")
+        maps = difference(before[0], after[0], r"(\d+) maps")
+        print(f"depth {depth}: {served} requests, {interrupts} interrupts; {calls} system calls for "
+              f"memory, {maps} maps, {copies} copied pages", flush=True)
+        check(calls <= most * served or memory == "foreign",
+              f"depth {depth}: {calls / served:.3f} system calls a request for memory")
+        reads, acks, kicks, rest = (
+            difference(before[1], after[1], rf"(\d+) {what}") for what in TRAPS)
+        print(f"depth {depth}: {reads} InterruptStatus reads, {acks} ACKs, {kicks} notify traps, "
+              f"{rest} others", flush=True)
+        check(kicks == 0 and rest == 0, f"depth {depth}: no traps but for interrupts")
+        check(reads == acks <= interrupts, "one InterruptStatus read and one ACK per interrupt")
+    a.send("poweroff -f")
+    a.gone()
+    end_all(dom0, xen, [(name, pid)])
+
+
+TRAPS = ("InterruptStatus", "InterruptACK", "QueueNotify", "other")
+
+
+def difference(before, after, pattern):
+    return numbers(after, pattern) - numbers(before, pattern)
+
+
+def rights(dom0, memory):
+    """What a back-end that was taken over could do."""
+    xen = start_xen(dom0)
+    name, pid = blk(dom0, "a", 0)
+    guests = [Guest(dom0, n, [device("foreign")] if n == "a" else []).create() for n in "ab"]
+    for guest in guests:
+        guest.wait("up")
+    guests[0].sh("load $(disk 32) 8 500")
+    check(dom0.sh(f"ls -A /proc/{pid}/root/") == "", "the back-end's root is empty")
+    check("65534\t65534\t65534\t65534" in dom0.sh(f"grep Uid /proc/{pid}/status"),
+          "it is an unprivileged user")
+    check(set(dom0.sh(f"sed -n 's/^Cap[^B].*:.//p' /proc/{pid}/status").split()) == {"0" * 16},
+          "it has no capability")
+    dom0.sh(f"/payload/take_fd {pid} /dev/xen/privcmd /payload/probe_fd 9 {guests[0].domid()}")
+    for guest in guests:
+        dom0.sh(f"xl destroy {guest.name}")
+        guest.gone()
+    end_all(dom0, xen, [(name, pid)])
+
+
+def absent(dom0, memory):
+    """A device without a back-end, one with another back-end than the guest was promised."""
+    xen = start_xen(dom0, "--wait=1")
+    back_ends = [blk(dom0, "a", 0), back_end(dom0, "a", 2, "virtiod-rng")]
+    a = Guest(dom0, "a", [device(memory), device(memory), device(memory, "device2")]).create()
+    a.wait("up")
+    check(a.sh("ls /sys/bus/virtio/devices") == "virtio0", "the guest boots with the device that works")
+    a.sh("load $(disk 32) 8 500")
+    for devid in 1, 2:
+        log = dom0.sh(f"grep a/{devid} /tmp/xen.log")
+        check(log != "", "the log says: " + log)
+    a.send("poweroff -f")
+    a.gone()
+    end_all(dom0, xen, back_ends[:1])
+
+
+def attached(dom0, memory):
+    """A device that is served by hand, its node or not."""
+    name, pid = blk(dom0, "a", 0)
+    a = Guest(dom0, "a", [device(memory)]).create("-p")
+    xen = dom0.start("xen", f"virtiod-xen attach --domid={a.domid()} --base=0x2000000 --irq=33 "
+                     f"--socket=/run/virtiod/a/0.sock {'--grants' if memory == 'grants' else ''}")
+    dom0.sh("sleep 0.5; xl unpause a")
+    a.wait("up")
+    a.sh("load $(disk 32) 8 500")
+    a.send("poweroff -f")
+    a.wait("ended")
+    dom0.end("virtiod-xen attach", xen)
+    a.gone()
+    dom0.end(name, pid)
+
+
+def main(stock, build, tools, scenario, *arguments):
+    with tempfile.TemporaryDirectory(prefix="e2e-") as folder:
+        start = time.monotonic()
+        dom0 = Dom0(folder, build, tools, stock)
+        try:
+            globals()[scenario](dom0, *arguments)
+            print(f"{scenario} {' '.join(arguments)}: {time.monotonic() - start:.0f} s", flush=True)
+        except BaseException:
+            dom0.diagnose()
+            raise
+        finally:
+            dom0.close()
+
+
+if __name__ == "__main__":
+    argv = sys.argv[1:]
+    try:
+        main("--stock" in argv, *(a for a in argv if a != "--stock"))
+    except initrd.Missing as missing:
+        print(f"SKIPPED: {missing}", flush=True)
+        sys.exit(77)
