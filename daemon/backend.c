@@ -155,6 +155,7 @@ void backend_serve(
 	b->heard = false;
 	b->closed = closed;
 	b->opaque = opaque;
+	b->config_change_told = false;
 	b->config_change_due = false; /* it reads the space anyhow */
 	backend_listen(b);
 }

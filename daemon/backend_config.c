@@ -119,6 +119,9 @@ bool on_backend_req_fd(struct backend *b, struct request *rq, GError **error)
 	channel_close(b);
 	b->channel = vu_msg_take_fd(&rq->in, 0);
 	channel_watch(b, false);
+	/* What was told on another channel may have been lost with it. */
+	b->config_change_due |= b->config_change_told;
+	b->config_change_told = false;
 	config_change_flush(b);
 	return true;
 }
@@ -145,6 +148,7 @@ void config_change_flush(struct backend *b)
 		return;
 	}
 	b->config_change_due = false;
+	b->config_change_told = true;
 	vu_msg_init(&msg, VU_BACKEND_CONFIG_CHANGE_MSG);
 	if (!vu_msg_write(b->channel, &msg, 0, &error)) {
 		log_limited(&b->refusals, LOG_LEVEL_WARNING, "front-end", "back-end channel: %s",

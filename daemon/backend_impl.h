@@ -87,6 +87,7 @@ struct backend {
 	int channel;
 	struct loop_watch *channel_watch;
 	bool channel_full; /* the watch waits for room */
+	bool config_change_told; /* to this front-end, which may not have read it yet */
 	bool config_change_due; /* to be sent when a ring runs and the channel has room */
 };
 

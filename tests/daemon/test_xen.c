@@ -10,6 +10,7 @@
 /* The peer's driver has queue i at i * 64 KiB: three pages of ring parts, then its buffers. */
 #define QUEUE_STEP 0x10000u
 #define PART 0x1000u
+#define MANY 64
 
 static int xen_setup(void **state)
 {
@@ -62,9 +63,9 @@ static uint64_t set_table(struct peer *p, const struct vu_region_xen *region, un
 {
 	struct {
 		struct vu_mem_table table;
-		struct vu_region_xen region[16];
+		struct vu_region_xen region[MANY];
 	} payload = { { n, 0 }, { { 0 } } };
-	int fds[16];
+	int fds[MANY];
 
 	for (unsigned i = 0; i < n; i++) {
 		payload.region[i] = region[i];
@@ -247,6 +248,36 @@ static void test_foreign(void **state)
 	}
 }
 
+/* Many banks and holes between them, and a guest that gives pages away while it works. */
+static void test_many_regions(void **state)
+{
+	const uint64_t size = MEM_SIZE / MANY;
+	struct vu_region_xen region[MANY];
+	struct peer *p = *state;
+	unsigned mappings;
+
+	p->uva = MEM_GPA;
+	for (unsigned i = 0; i < MANY; i++)
+		region[i] = xen_region(MEM_GPA + i * size, size, 0, 0x1);
+	negotiate(p);
+	assert_int_equal(set_table(p, region, MANY), 0);
+	start_rings(p);
+	driver_round_trip(p, 0);
+	mappings = peer_mappings();
+	for (unsigned i = 0; i < 50; i++) {
+		unsigned before = fake_xen.batches;
+
+		driver_submit(p, 1);
+		driver_kick(p, 1);
+		assert_int_equal(set_table(p, region, MANY - i % 2), 0);
+		driver_round_trip(p, 0);
+		assert_true(fake_xen.batches > before);
+		assert_int_equal(driver_used(p, 1), i + 1);
+		assert_int_equal(peer_mappings(), mappings);
+	}
+	assert_int_equal(toy.resets, 0);
+}
+
 /* QEMU takes the feature and sends regions without its fields; others send zeroes in them. */
 static void test_ordinary(void **state)
 {
@@ -358,6 +389,7 @@ int main(void)
 		xen_test(test_bad_reference),
 		xen_test(test_bad_ring),
 		xen_test(test_foreign),
+		xen_test(test_many_regions),
 		xen_test(test_ordinary),
 		xen_test(test_add_and_remove),
 		xen_test(test_refused),
