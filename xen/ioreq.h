@@ -23,12 +23,21 @@ struct ioreq_journal {
 	uint32_t ours[128]; /* by vCPU: its slot is INPROCESS, or about to be, because of us */
 };
 
-/* What the slots are connected to. Calls come from ioreq_port(), _resume() and their callers. */
+/*
+ * What the slots are connected to. Calls come from ioreq_event(), _resume() and _again(), on their
+ * thread, and must not call back.
+ */
 struct ioreq_ops {
 	/* The device at this guest address, and the offset in its window; NULL: none. */
 	struct vmm_dev *(*find)(void *opaque, uint64_t addr, uint64_t *offset);
-	/* Pages have left the guest: LATER, with token, or DONE. */
-	enum virtio_mmio_result (*invalidate)(void *opaque, void *token);
+	/* vmm_dev_access() */
+	enum virtio_mmio_result (*access)(void *opaque, struct vmm_dev *d, uint64_t offset,
+		unsigned size, bool write, uint64_t *value, void *token);
+	/*
+	 * Pages have left the guest. Returns for how many answers it must wait; for each of them
+	 * ioreq_done() is called with token once, possibly before this returns.
+	 */
+	unsigned (*invalidate)(void *opaque, void *token);
 	/* Writes to QueueNotify of this device and queue are the kernel's business. */
 	bool (*kernel_has)(void *opaque, struct vmm_dev *d, uint64_t offset, uint32_t queue);
 	/* The vCPU's answer is there. Any thread. */
@@ -41,17 +50,26 @@ struct ioreq *ioreq_new(struct ioreq_page *page, unsigned vcpus, struct ioreq_jo
 	const struct ioreq_ops *ops, void *opaque);
 void ioreq_free(struct ioreq *q);
 
-/* The vCPU's port fired. */
+/* All three of these: one thread. */
+
+/* The vCPU's port fired, and is still masked. */
 void ioreq_event(struct ioreq *q, unsigned vcpu);
 /*
- * At the start, when all devices are there: requests that wait, and those that a predecessor had
- * begun (again: registers take the same write twice).
+ * At the start: requests that wait, and those that a predecessor had begun (again: registers take
+ * the same write twice), or answered without saying so. Then all ports are to be unmasked.
  */
 void ioreq_resume(struct ioreq *q);
+/*
+ * Looks again at slots that were not ours to take: the kernel has them for a moment, or their
+ * device is still to come. Returns after how many milliseconds to call it once more, -1: not before
+ * the next event. Also to be called when a device was added.
+ */
+int ioreq_again(struct ioreq *q);
 /* For vmm_ops.access_done and the completion of invalidate. Any thread. */
 void ioreq_done(struct ioreq *q, void *token, uint64_t value);
 
 struct ioreq_counters {
-	uint64_t requests, invalidates, strays; /* strays: no device there, or no such access */
+	uint64_t requests, invalidates;
+	uint64_t strays; /* no device there, or no such access; among requests */
 };
 void ioreq_counters(const struct ioreq *q, struct ioreq_counters *counters);

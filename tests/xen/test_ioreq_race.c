@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The ioreq page with all its users at work: four vCPUs (and Xen on their behalf), the kernel's
+ * ioeventfd code, a device whose answers come from another thread; and servers that are killed.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <glib.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <linux/virtio_mmio.h>
+
+#include "base/util.h"
+#include "tests/lib/leak.h"
+#include "xen/ioreq.h"
+#include "xen/ioreq_abi.h"
+
+#define VCPUS 4
+#define BASE UINT64_C(0x2000000)
+#define DEADLINE_MS 30000
+#define KERNEL_QUEUE 1
+
+static struct vmm_dev *const device = (struct vmm_dev *)0x1000;
+
+/* Shared with servers in other processes. */
+struct shared {
+	struct ioreq_slot page[128] __attribute__((aligned(4096)));
+	struct ioreq_journal journal;
+	uint64_t done[VCPUS]; /* the number of the request that the device saw last */
+	uint32_t kernel_took, kernel_left; /* what is the kernel's, answered by it or by us */
+};
+
+struct world {
+	struct shared *s;
+	int event[VCPUS], notify[VCPUS]; /* the two ends of each port */
+	int stop;
+	bool kernel; /* it has one queue */
+	unsigned n_fds, requests;
+	struct ioreq *q;
+	/* Answers to come from the other thread. */
+	pthread_mutex_t lock;
+	struct {
+		void *token;
+		uint64_t value;
+	} later[VCPUS];
+	unsigned n_later;
+	int answers; /* eventfd: there are some; -1: no such thread */
+	/* The ports; under their locks. */
+	struct {
+		pthread_mutex_t lock;
+		bool masked, pending;
+	} port[VCPUS];
+};
+
+static int setup(void **state)
+{
+	struct world *w = g_new0(struct world, 1);
+
+	w->n_fds = count_fds();
+	w->s = mmap(NULL, sizeof(*w->s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	for (unsigned i = 0; i < VCPUS; i++) {
+		w->event[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		w->notify[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		pthread_mutex_init(&w->port[i].lock, NULL);
+	}
+	w->stop = eventfd(0, EFD_CLOEXEC);
+	w->answers = eventfd(0, EFD_CLOEXEC);
+	pthread_mutex_init(&w->lock, NULL);
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	for (unsigned i = 0; i < VCPUS; i++) {
+		fd_close(&w->event[i]);
+		fd_close(&w->notify[i]);
+		pthread_mutex_destroy(&w->port[i].lock);
+	}
+	fd_close(&w->stop);
+	fd_close(&w->answers);
+	pthread_mutex_destroy(&w->lock);
+	munmap(w->s, sizeof(*w->s));
+	assert_int_equal(count_fds(), w->n_fds);
+	g_free(w);
+	return 0;
+}
+
+static bool wait_for(int fd)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	eventfd_t n;
+
+	return poll(&pfd, 1, DEADLINE_MS) == 1 && eventfd_read(fd, &n) == 0;
+}
+
+/* --- the guest and Xen --- */
+
+static uint8_t get_state(struct ioreq_slot *s)
+{
+	return __atomic_load_n(&s->bits, __ATOMIC_SEQ_CST) & IOREQ_STATE_BITS;
+}
+
+static void set_state(struct ioreq_slot *s, enum ioreq_state state)
+{
+	uint8_t bits = __atomic_load_n(&s->bits, __ATOMIC_RELAXED);
+
+	__atomic_store_n(&s->bits, (uint8_t)((bits & ~IOREQ_STATE_BITS) | state), __ATOMIC_SEQ_CST);
+}
+
+/* As ioeventfd_interrupt() of Linux: stores, no compare-and-swap. */
+static void interrupt(struct world *w, unsigned vcpu)
+{
+	struct ioreq_slot *s = &w->s->page[vcpu];
+	uint64_t data;
+
+	if (get_state(s) != IOREQ_READY || (s->bits & IOREQ_DIR_READ)) {
+		eventfd_write(w->event[vcpu], 1);
+		return;
+	}
+	set_state(s, IOREQ_INPROCESS);
+	/* User space runs from here on, at the same time. */
+	eventfd_write(w->event[vcpu], 1);
+	data = s->data;
+	if (s->addr == BASE + VIRTIO_MMIO_QUEUE_NOTIFY && data == KERNEL_QUEUE) {
+		__atomic_fetch_add(&w->s->kernel_took, 1, __ATOMIC_RELAXED);
+		set_state(s, IOREQ_RESP_READY);
+		eventfd_write(w->notify[vcpu], 1);
+		return;
+	}
+	if (data % 9 == 0)
+		g_usleep(data % 7 * 50);
+	set_state(s, IOREQ_READY);
+}
+
+/* The port gets an event, or loses its mask. */
+static void port_change(struct world *w, unsigned vcpu, bool event)
+{
+	if (!w->kernel) {
+		if (event)
+			eventfd_write(w->event[vcpu], 1);
+		return;
+	}
+	pthread_mutex_lock(&w->port[vcpu].lock);
+	if (event)
+		w->port[vcpu].pending = true;
+	else
+		w->port[vcpu].masked = false;
+	if (w->port[vcpu].pending && !w->port[vcpu].masked) {
+		w->port[vcpu].pending = false;
+		w->port[vcpu].masked = true;
+		interrupt(w, vcpu);
+	}
+	pthread_mutex_unlock(&w->port[vcpu].lock);
+}
+
+struct guest_cpu {
+	struct world *w;
+	unsigned vcpu;
+	const char *wrong;
+};
+
+/* Nothing of Xen's checks may fail: they crash the guest. */
+static const char *one_request(struct world *w, unsigned vcpu, uint64_t n)
+{
+	struct ioreq_slot *s = &w->s->page[vcpu];
+	bool write = n % 2, kernels = w->kernel && n % 3 == 1 && write;
+	uint8_t last = IOREQ_READY, now;
+
+	if (get_state(s) != IOREQ_NONE)
+		return "a state that is not NONE before a request";
+	__atomic_store_n(&s->addr, BASE + (kernels ? VIRTIO_MMIO_QUEUE_NOTIFY : 0x100 + 8 * vcpu),
+		__ATOMIC_RELAXED);
+	__atomic_store_n(&s->data, kernels ? KERNEL_QUEUE : n, __ATOMIC_RELAXED);
+	__atomic_store_n(&s->count, 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&s->size, kernels ? 4 : 8, __ATOMIC_RELAXED);
+	__atomic_store_n(&s->type, IOREQ_COPY, __ATOMIC_RELAXED);
+	__atomic_store_n(
+		&s->bits, (uint8_t)(IOREQ_READY | (write ? 0 : IOREQ_DIR_READ)), __ATOMIC_SEQ_CST);
+	port_change(w, vcpu, true);
+	for (;;) {
+		now = get_state(s);
+		/* What the kernel does here is its own affair. */
+		if (!w->kernel && now < last)
+			return "a state that went back";
+		last = now;
+		if (now == IOREQ_RESP_READY)
+			break;
+		if (now == IOREQ_NONE)
+			return "NONE, and not by Xen";
+		if (!wait_for(w->notify[vcpu]))
+			return "no answer";
+	}
+	if (!write && __atomic_load_n(&s->data, __ATOMIC_RELAXED) != n + vcpu)
+		return "another's answer";
+	if (write && !kernels && __atomic_load_n(&w->s->done[vcpu], __ATOMIC_RELAXED) != n)
+		return "a write that the device has not seen";
+	set_state(s, IOREQ_NONE);
+	return NULL;
+}
+
+static void *guest_main(void *opaque)
+{
+	struct guest_cpu *g = opaque;
+
+	for (uint64_t n = 1; n <= g->w->requests && !g->wrong; n++)
+		g->wrong = one_request(g->w, g->vcpu, n);
+	return NULL;
+}
+
+static void run_guest(struct world *w, struct guest_cpu cpu[VCPUS], pthread_t thread[VCPUS])
+{
+	for (unsigned i = 0; i < VCPUS; i++) {
+		cpu[i] = (struct guest_cpu){ .w = w, .vcpu = i };
+		assert_int_equal(pthread_create(&thread[i], NULL, guest_main, &cpu[i]), 0);
+	}
+}
+
+static void guest_ends(struct guest_cpu cpu[VCPUS], pthread_t thread[VCPUS])
+{
+	for (unsigned i = 0; i < VCPUS; i++)
+		pthread_join(thread[i], NULL);
+	for (unsigned i = 0; i < VCPUS; i++)
+		if (cpu[i].wrong)
+			fail_msg("vCPU %u: %s", i, cpu[i].wrong);
+}
+
+/* --- the server --- */
+
+static struct vmm_dev *find(void *opaque, uint64_t addr, uint64_t *offset)
+{
+	*offset = addr - BASE;
+	return addr >= BASE && addr < BASE + 0x200 ? device : NULL;
+}
+
+/* The register 0x100 + 8 * vcpu reads as what was asked last, which the request carries. */
+static enum virtio_mmio_result access_register(void *opaque, struct vmm_dev *d, uint64_t offset,
+	unsigned size, bool write, uint64_t *value, void *token)
+{
+	struct world *w = opaque;
+	unsigned vcpu = (offset - 0x100) / 8;
+	uint64_t n;
+
+	if (offset == VIRTIO_MMIO_QUEUE_NOTIFY) {
+		__atomic_fetch_add(&w->s->kernel_left, 1, __ATOMIC_RELAXED);
+		return VIRTIO_MMIO_DONE;
+	}
+	n = write ? *value : __atomic_load_n(&w->s->page[vcpu].data, __ATOMIC_RELAXED) + vcpu;
+	if (write)
+		__atomic_store_n(&w->s->done[vcpu], n, __ATOMIC_RELAXED);
+	if (n % 4 < 2) {
+		*value = n;
+		return VIRTIO_MMIO_DONE;
+	}
+	if (n % 16 == 7 || w->answers < 0) {
+		ioreq_done(w->q, token, n);
+		return VIRTIO_MMIO_LATER;
+	}
+	pthread_mutex_lock(&w->lock);
+	w->later[w->n_later].token = token;
+	w->later[w->n_later++].value = n;
+	pthread_mutex_unlock(&w->lock);
+	eventfd_write(w->answers, 1);
+	return VIRTIO_MMIO_LATER;
+}
+
+static unsigned invalidate(void *opaque, void *token)
+{
+	return 0;
+}
+
+static bool kernel_has(void *opaque, struct vmm_dev *d, uint64_t offset, uint32_t queue)
+{
+	struct world *w = opaque;
+
+	return w->kernel && queue == KERNEL_QUEUE;
+}
+
+static void notify(void *opaque, unsigned vcpu)
+{
+	struct world *w = opaque;
+
+	eventfd_write(w->notify[vcpu], 1);
+}
+
+static const struct ioreq_ops ops = {
+	.find = find,
+	.access = access_register,
+	.invalidate = invalidate,
+	.kernel_has = kernel_has,
+	.notify = notify,
+};
+
+/* Until stop. */
+static void serve(struct world *w)
+{
+	struct pollfd pfd[VCPUS + 1];
+	int wait = 0;
+	eventfd_t n;
+
+	ioreq_resume(w->q);
+	for (unsigned i = 0; i < VCPUS; i++)
+		port_change(w, i, false);
+	for (;;) {
+		for (unsigned i = 0; i < VCPUS; i++)
+			pfd[i] = (struct pollfd){ .fd = w->event[i], .events = POLLIN };
+		pfd[VCPUS] = (struct pollfd){ .fd = w->stop, .events = POLLIN };
+		wait = ioreq_again(w->q);
+		if (poll(pfd, VCPUS + 1, wait) < 0)
+			continue;
+		if (pfd[VCPUS].revents)
+			return;
+		for (unsigned i = 0; i < VCPUS; i++)
+			if (pfd[i].revents && eventfd_read(w->event[i], &n) == 0) {
+				ioreq_event(w->q, i);
+				port_change(w, i, false);
+			}
+	}
+}
+
+static void *serve_main(void *opaque)
+{
+	serve(opaque);
+	return NULL;
+}
+
+static void *answer_main(void *opaque)
+{
+	struct world *w = opaque;
+	struct pollfd pfd[] = { { .fd = w->answers, .events = POLLIN },
+		{ .fd = w->stop, .events = POLLIN } };
+	eventfd_t n;
+
+	for (;;) {
+		if (poll(pfd, 2, -1) < 0)
+			continue;
+		if (pfd[1].revents)
+			return NULL;
+		eventfd_read(w->answers, &n);
+		pthread_mutex_lock(&w->lock);
+		/* Under the lock, which the server takes in the midst of a request. */
+		for (unsigned i = 0; i < w->n_later; i++)
+			ioreq_done(w->q, w->later[i].token, w->later[i].value);
+		w->n_later = 0;
+		pthread_mutex_unlock(&w->lock);
+	}
+}
+
+static void run(struct world *w, bool kernel, unsigned requests)
+{
+	struct guest_cpu cpu[VCPUS];
+	pthread_t guest[VCPUS], server, answers;
+
+	w->kernel = kernel;
+	w->requests = requests;
+	w->q = ioreq_new((struct ioreq_page *)w->s->page, VCPUS, &w->s->journal, &ops, w);
+	assert_int_equal(pthread_create(&answers, NULL, answer_main, w), 0);
+	/* There are requests already when it begins. */
+	run_guest(w, cpu, guest);
+	assert_int_equal(pthread_create(&server, NULL, serve_main, w), 0);
+	guest_ends(cpu, guest);
+	eventfd_write(w->stop, 1);
+	pthread_join(server, NULL);
+	pthread_join(answers, NULL);
+	ioreq_free(w->q);
+	for (unsigned i = 0; i < VCPUS; i++)
+		assert_int_equal(w->s->journal.ours[i], 0);
+}
+
+static void test_threads(void **state)
+{
+	run(*state, false, 3000);
+}
+
+static void test_threads_and_kernel(void **state)
+{
+	struct world *w = *state;
+
+	run(w, true, 3000);
+	/* Every third odd one, of each vCPU; a kernel that does not come for 20 ms may lose one. */
+	assert_int_equal(w->s->kernel_took + w->s->kernel_left, VCPUS * 500);
+	assert_true(w->s->kernel_took > VCPUS * 250);
+}
+
+#ifndef __SANITIZE_THREAD__ /* it cannot fork */
+#define KILLS 60
+
+static pid_t start_server(struct world *w)
+{
+	pid_t pid = fork();
+
+	if (pid != 0)
+		return pid;
+	w->q = ioreq_new((struct ioreq_page *)w->s->page, VCPUS, &w->s->journal, &ops, w);
+	serve(w);
+	_exit(0);
+}
+
+/* SIGKILL at any instruction: every request has its one answer, by this server or the next. */
+static void test_kill(void **state)
+{
+	struct world *w = *state;
+	struct guest_cpu cpu[VCPUS];
+	pthread_t guest[VCPUS];
+	GRand *rand = g_rand_new_with_seed(1);
+	unsigned killed = 0;
+	pid_t pid;
+	int status;
+
+	fd_close(&w->answers);
+	w->requests = 20000;
+	run_guest(w, cpu, guest);
+	pid = start_server(w);
+	for (unsigned i = 0; i < KILLS; i++) {
+		g_usleep(g_rand_int_range(rand, 500, 8000));
+		kill(pid, SIGKILL);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		killed += WIFSIGNALED(status);
+		pid = start_server(w);
+		assert_true(pid > 0);
+	}
+	guest_ends(cpu, guest);
+	eventfd_write(w->stop, 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(killed, KILLS);
+	g_rand_free(rand);
+}
+#endif
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_threads),
+		TEST(test_threads_and_kernel),
+#ifndef __SANITIZE_THREAD__
+		TEST(test_kill),
+#endif
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Records and fds between supervisor and worker, and what comes of wrong ones. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include "base/sock.h"
+#include "base/util.h"
+#include "tests/lib/leak.h"
+#include "xen/link.h"
+
+struct world {
+	int pair[2];
+	unsigned n_fds;
+};
+
+static int setup(void **state)
+{
+	struct world *w = g_new0(struct world, 1);
+
+	w->n_fds = count_fds();
+	if (!sock_pair_records(w->pair))
+		return -1;
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	fd_close(&w->pair[0]);
+	fd_close(&w->pair[1]);
+	assert_int_equal(count_fds(), w->n_fds);
+	g_free(w);
+	return 0;
+}
+
+static void test_record(void **state)
+{
+	struct world *w = *state;
+	struct link_order order = { .type = LINK_ADD, .add = { .device = 7, .name = "3/0" } };
+	int event = eventfd(0, EFD_CLOEXEC), fds[LINK_MAX_FDS];
+	struct link_order got = { 0 };
+	unsigned n_fds = 99;
+	eventfd_t n;
+
+	assert_int_equal(link_receive(w->pair[1], &got, sizeof(got), fds, &n_fds), -1);
+	assert_int_equal(errno, EAGAIN);
+	assert_int_equal(n_fds, 0);
+	assert_true(link_send(w->pair[0], &order, sizeof(order), (int[]){ event, w->pair[0] }, 2));
+	order.add.device = 8;
+	assert_true(link_send(w->pair[0], &order, sizeof(order), NULL, 0));
+	assert_int_equal(link_receive(w->pair[1], &got, sizeof(got), fds, &n_fds), 1);
+	assert_int_equal(n_fds, 2);
+	assert_int_equal(got.type, LINK_ADD);
+	assert_int_equal(got.add.device, 7);
+	assert_string_equal(got.add.name, "3/0");
+	assert_int_equal(eventfd_write(fds[0], 5), 0);
+	assert_int_equal(eventfd_read(event, &n), 0);
+	assert_int_equal(n, 5);
+	close(fds[0]);
+	close(fds[1]);
+	close(event);
+	assert_int_equal(link_receive(w->pair[1], &got, sizeof(got), fds, &n_fds), 1);
+	assert_int_equal(got.add.device, 8);
+	assert_int_equal(n_fds, 0);
+}
+
+/* Neither shorter nor longer ones, nor more fds: and the next one is whole again. */
+static void test_wrong_record(void **state)
+{
+	struct world *w = *state;
+	struct link_request request = { .type = LINK_DIAL }, got = { 0 };
+	uint8_t bytes[sizeof(request) + 100] = { 0 };
+	int fds[LINK_MAX_FDS], many[LINK_MAX_FDS + 1];
+	unsigned n_fds;
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(many); i++)
+		many[i] = w->pair[0];
+	for (unsigned i = 0; i < 4; i++) {
+		static const size_t sizes[] = { 1, sizeof(request) - 1, sizeof(request) + 1,
+			sizeof(bytes) };
+
+		assert_true(link_send(w->pair[0], bytes, sizes[i], many, 2));
+		assert_int_equal(link_receive(w->pair[1], &got, sizeof(got), fds, &n_fds), -1);
+		assert_int_equal(errno, EPROTO);
+		assert_int_equal(n_fds, 0);
+	}
+	assert_true(link_send(w->pair[0], &request, sizeof(request), many, LINK_MAX_FDS + 1));
+	assert_int_equal(link_receive(w->pair[1], &got, sizeof(got), fds, &n_fds), -1);
+	assert_int_equal(errno, EPROTO);
+	assert_int_equal(n_fds, 0);
+	assert_int_equal(count_fds(), w->n_fds + 2);
+	assert_true(link_send(w->pair[0], &request, sizeof(request), NULL, 0));
+	assert_int_equal(link_receive(w->pair[1], &got, sizeof(got), fds, &n_fds), 1);
+	assert_int_equal(got.type, LINK_DIAL);
+}
+
+static void test_full_and_gone(void **state)
+{
+	struct world *w = *state;
+	struct link_order order = { .type = LINK_COUNTERS };
+	int fds[LINK_MAX_FDS];
+	unsigned n_fds, n = 0;
+
+	while (n < 100000 && link_send(w->pair[0], &order, sizeof(order), NULL, 0))
+		n++;
+	assert_int_equal(errno, EAGAIN);
+	/* A guest's worth of devices always fits. */
+	assert_true(n >= 2 * LINK_MAX_DEVICES);
+	fd_close(&w->pair[0]);
+	while (link_receive(w->pair[1], &order, sizeof(order), fds, &n_fds) > 0)
+		n--;
+	assert_int_equal(n, 0);
+	assert_int_equal(link_receive(w->pair[1], &order, sizeof(order), fds, &n_fds), 0);
+	assert_false(link_send(w->pair[1], &order, sizeof(order), NULL, 0));
+	assert_int_equal(errno, EPIPE);
+}
+
+#define CALLS 200
+
+static void *supervise(void *opaque)
+{
+	int fd = *(int *)opaque, fds[LINK_MAX_FDS];
+	struct link_request request;
+	unsigned n_fds, n = 0;
+
+	while (n < 2 * CALLS) {
+		struct link_reply reply = { 0 };
+
+		if (link_receive(fd, &request, sizeof(request), fds, &n_fds) <= 0) {
+			g_usleep(100);
+			continue;
+		}
+		reply.err = request.queue;
+		memset(reply.text, 'x', sizeof(reply.text));
+		while (!link_send(fd, &reply, sizeof(reply), &fd, request.which))
+			g_usleep(100);
+		n++;
+	}
+	return NULL;
+}
+
+struct caller {
+	struct link_client *client;
+	unsigned first, wrong;
+};
+
+static void *call(void *opaque)
+{
+	struct caller *c = opaque;
+
+	for (unsigned i = 0; i < CALLS; i++) {
+		struct link_request request = {
+			.type = LINK_EVENTFD, .queue = c->first + i, .which = i % 2
+		};
+		struct link_reply reply;
+		int fds[LINK_MAX_FDS];
+		unsigned n_fds;
+
+		if (!link_call(c->client, &request, &reply, fds, &n_fds) ||
+			reply.err != (int)request.queue || n_fds != i % 2 ||
+			strlen(reply.text) != sizeof(reply.text) - 1)
+			c->wrong++;
+		for (unsigned k = 0; k < n_fds; k++)
+			close(fds[k]);
+	}
+	return NULL;
+}
+
+/* Two threads ask at a time: each gets its own answer. */
+static void test_client(void **state)
+{
+	struct world *w = *state;
+	struct link_client *client = link_client_new(fd_steal(&w->pair[1]));
+	struct caller a = { client, 0 }, b = { client, 1000 };
+	struct link_request request = { .type = LINK_EVENTFD };
+	pthread_t thread[3];
+	struct link_reply reply;
+	int fds[LINK_MAX_FDS];
+	unsigned n_fds;
+
+	assert_int_equal(pthread_create(&thread[0], NULL, supervise, &w->pair[0]), 0);
+	assert_int_equal(pthread_create(&thread[1], NULL, call, &a), 0);
+	assert_int_equal(pthread_create(&thread[2], NULL, call, &b), 0);
+	for (unsigned i = 0; i < 3; i++)
+		pthread_join(thread[i], NULL);
+	assert_int_equal(a.wrong, 0);
+	assert_int_equal(b.wrong, 0);
+	fd_close(&w->pair[0]);
+	assert_false(link_call(client, &request, &reply, fds, &n_fds));
+	assert_int_equal(n_fds, 0);
+	link_client_free(client);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_record),
+		TEST(test_wrong_record),
+		TEST(test_full_and_gone),
+		TEST(test_client),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
