@@ -74,7 +74,7 @@ class Dom0:
         self.commands = 0
         self.guests = {}
         self.lab = lab.Lab(folder, stock)
-        subprocess.run([initrd.program("meson"), "install", "--quiet", "--no-rebuild", "--strip", "-C",
+        subprocess.run([initrd.program("meson"), "install", "--quiet", "--no-rebuild", "-C",
                         build], env=dict(os.environ, DESTDIR=self.lab.root), check=True,
                        stdout=subprocess.DEVNULL)
         self.add_libraries()

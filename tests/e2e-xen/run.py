@@ -87,7 +87,8 @@ def data(dom0, memory):
     """Three devices on one ioreq server: all of their data, their drivers' life, a reboot."""
     xen = start_xen(dom0)
     back_ends = [blk(dom0, "a", 0, 128), back_end(dom0, "a", 1, "virtiod-rng")]
-    dom0.sh("truncate -s 32M /tmp/second.img; sha256sum $(which virtiod-blk)")
+    print("ok: virtiod-blk is " + dom0.sh("sha256sum $(which virtiod-blk)"), flush=True)
+    dom0.sh("truncate -s 32M /tmp/second.img")
     a = Guest(dom0, "a", [device(memory), device(memory)], [disk(memory, "/tmp/second.img")]).create()
     a.wait("up")
     check(a.sh("grep -c ^processor /proc/cpuinfo") == "2", "two vCPUs")
