@@ -14,8 +14,9 @@
  *	socket=/run/%n/%i.sock	where the back-end listens; or:
  *	program=TYPE		the program that discovery finds for this type of vhost-user.json;
  *				or its absolute path
- *	options=--a=%p;--b	its options, for each start
- *	probe=, device-id=, config-size=, queues=, queue-size=, wait=
+ *	options=--a=%p;--b	its options, for each start; each begins with a dash
+ *	probe=, device-id=, config-size=, queues=, queue-size=
+ *	wait=10			seconds
  *
  * %n is the domain's name, %d its id, %i the device's id, %p params, %% a percent sign. A value with
  * %p has no match for a node without params.
@@ -36,7 +37,7 @@ struct rule {
 	struct vu_front_options front; /* what the user said of a back-end without PROBE */
 	uint32_t queue_size; /* 0: not said */
 	unsigned wait_ms; /* 0: not said */
-	const char *where; /* "/etc/virtiod/xen.conf [web]", for messages; the rule's */
+	char *where; /* "/etc/virtiod/xen.conf [web]", for messages */
 };
 typedef struct rule rule; /* for g_autoptr */
 void rule_free(struct rule *r);

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which back-end a device gets, what hostile strings can do to it, and mistakes in rule files. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <glib/gstdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "tests/lib/leak.h"
+#include "xen/rules.h"
+
+#define BINARY "/bin/true" /* discovery finds only what is there */
+
+struct world {
+	char *dir, *config, *defaults, *run, *sock, *json;
+	struct node node;
+	unsigned n_fds;
+};
+
+static void on_line(enum log_level level, const char *line, void *opaque)
+{
+}
+
+static void write_file(const char *path, const char *text)
+{
+	assert_true(g_file_set_contents(path, text, -1, NULL));
+}
+
+static int setup(void **state)
+{
+	struct world *w = g_new0(struct world, 1);
+	g_autofree char *folder = NULL, *domain = NULL;
+
+	w->n_fds = count_fds();
+	log_set_sink(on_line, NULL);
+	w->dir = g_dir_make_tmp("virtiod-rules-XXXXXX", NULL);
+	w->config = g_build_filename(w->dir, "config", NULL);
+	w->defaults = g_build_filename(w->dir, "defaults", NULL);
+	w->run = g_build_filename(w->dir, "run", NULL);
+	w->sock = g_build_filename(w->run, "web", "5.sock", NULL);
+	domain = g_path_get_dirname(w->sock);
+	g_mkdir_with_parents(domain, 0700);
+	/* Where discovery looks first; main() has told GLib so. */
+	folder = g_build_filename(g_get_user_config_dir(), "qemu", "vhost-user", NULL);
+	g_mkdir_with_parents(folder, 0700);
+	w->json = g_build_filename(folder, "50-test.json", NULL);
+	write_file(w->json, "{\"type\": \"block\", \"binary\": \"" BINARY "\"}");
+	w->node = (struct node){ .kind = (char *)"virtio_disk",
+		.path = (char *)"x",
+		.domain = (char *)"web",
+		.domid = 3,
+		.devid = 5,
+		.params = (char *)"/srv/a.img" };
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+	g_autofree char *domain = g_path_get_dirname(w->sock);
+
+	g_unlink(w->config);
+	g_unlink(w->defaults);
+	g_unlink(w->sock);
+	g_unlink(w->json);
+	g_rmdir(domain);
+	g_rmdir(w->run);
+	assert_int_equal(g_rmdir(w->dir), 0);
+	log_set_sink(NULL, NULL);
+	assert_int_equal(count_fds(), w->n_fds);
+	g_free(w->config);
+	g_free(w->defaults);
+	g_free(w->run);
+	g_free(w->sock);
+	g_free(w->json);
+	g_free(w->dir);
+	g_free(w);
+	return 0;
+}
+
+static struct rule *find(struct world *w, GError **error)
+{
+	g_autoptr(rules) r = rules_read(w->config, w->defaults, w->run, error);
+
+	return r ? rules_find(r, &w->node, error) : NULL;
+}
+
+/* The socket, program or first option that a config gives. */
+static void assert_socket(struct world *w, const char *config, const char *socket)
+{
+	g_autoptr(rule) r = NULL;
+
+	write_file(w->config, config);
+	r = find(w, NULL);
+	if (!socket) {
+		assert_null(r);
+		return;
+	}
+	assert_non_null(r);
+	assert_string_equal(r->socket, socket);
+	assert_null(r->program);
+}
+
+static void test_order(void **state)
+{
+	struct world *w = *state;
+	g_autoptr(GError) error = NULL;
+	g_autoptr(rule) last = NULL, middle = NULL, first = NULL;
+
+	assert_null(find(w, &error)); /* no file at all */
+	assert_non_null(strstr(error->message, w->config));
+	assert_non_null(strstr(error->message, w->defaults));
+	assert_non_null(strstr(error->message, w->sock));
+	write_file(w->defaults, "[a]\nsocket=/defaults\n");
+	last = find(w, NULL);
+	assert_string_equal(last->socket, "/defaults");
+	write_file(w->sock, "");
+	middle = find(w, NULL);
+	assert_string_equal(middle->socket, w->sock);
+	assert_string_equal(middle->where, w->run);
+	assert_int_equal(middle->front.config_size, -1);
+	write_file(w->config, "[a b]\nsocket=/config\n[c]\nsocket=/second\n");
+	first = find(w, NULL);
+	assert_string_equal(first->socket, "/config");
+	assert_non_null(strstr(first->where, w->config));
+	assert_non_null(strstr(first->where, "[a b]"));
+}
+
+static void test_matches(void **state)
+{
+	struct world *w = *state;
+
+	assert_socket(w, "[a]\nsocket=/s\ndomain=w*\n", "/s");
+	assert_socket(w, "[a]\nsocket=/s\ndomain=w\n", NULL);
+	assert_socket(w, "[a]\nsocket=/s\ndevid=5\n", "/s");
+	assert_socket(w, "[a]\nsocket=/s\ndevid=0\n", NULL);
+	assert_socket(w, "[a]\nsocket=/s\nnode=virtio_disk\n", "/s");
+	assert_socket(w, "[a]\nsocket=/s\nnode=virtio\n", NULL);
+	assert_socket(w, "[a]\nsocket=/s\nmode=w\n", "/s");
+	assert_socket(w, "[a]\nsocket=/s\nmode=r\n", NULL);
+	assert_socket(w, "[a]\nsocket=/s\ntype=26\n", NULL);
+	w->node.device_id = 26;
+	w->node.read_only = true;
+	assert_socket(w, "[a]\nsocket=/s\ntype=26\n", "/s");
+	assert_socket(w, "[a]\nsocket=/s\nmode=r\n", "/s");
+	assert_socket(w, "[a]\nsocket=/s\nmode=w\n", NULL);
+	assert_socket(w, "[a]\nsocket=/s\ndomain=web\ndevid=4\n[b]\nsocket=/t\n", "/t");
+}
+
+static void test_placeholders(void **state)
+{
+	struct world *w = *state;
+
+	assert_socket(w, "[a]\nsocket=/run/%n/%d-%i%%.sock\n", "/run/web/3-5%.sock");
+	assert_socket(w, "[a]\nsocket=%p\n", NULL); /* not absolute */
+	assert_socket(w, "[a]\nsocket=/x%p\n", "/x/srv/a.img");
+	w->node.params = NULL;
+	assert_socket(w, "[a]\nsocket=/x%p\n[b]\nsocket=/none\n", "/none");
+	/* %%p needs no params. */
+	assert_socket(w, "[a]\nsocket=/x%%p\n", "/x%p");
+}
+
+static void test_program(void **state)
+{
+	struct world *w = *state;
+	g_autoptr(GError) error = NULL;
+	g_autoptr(rule) by_type = NULL, by_path = NULL, none = NULL;
+
+	write_file(w->config, "[a]\nprogram=block\noptions=--file=%p;--b\n");
+	by_type = find(w, NULL);
+	assert_null(by_type->socket);
+	assert_string_equal(by_type->program, BINARY);
+	assert_string_equal(by_type->options[0], "--file=/srv/a.img");
+	assert_string_equal(by_type->options[1], "--b");
+	assert_null(by_type->options[2]);
+
+	write_file(w->config, "[a]\nprogram=/bin/x%n\n");
+	by_path = find(w, NULL);
+	assert_string_equal(by_path->program, "/bin/x%n");
+	assert_null(by_path->options[0]);
+
+	write_file(w->config, "[a]\nprogram=no-such-type\n");
+	none = find(w, &error);
+	assert_null(none);
+	assert_non_null(strstr(error->message, "no-such-type"));
+	assert_non_null(strstr(error->message, "[a]"));
+}
+
+/* Whatever the toolstack wrote stays within its argument, as it is. */
+static void test_hostile(void **state)
+{
+	static const char *const values[] = { ";--socket-path=/x", "%p%n%%", "%", "--b", "\\;",
+		"a b\"'$(x)`", ";;", " " };
+	struct world *w = *state;
+
+	write_file(w->config, "[a]\nprogram=/bin/x\noptions=--file=%p;--name=%n;--end\n");
+	for (unsigned i = 0; i < G_N_ELEMENTS(values); i++) {
+		g_autofree char *file = g_strdup_printf("--file=%s", values[i]);
+		g_autofree char *name = g_strdup_printf("--name=%s", values[i]);
+		g_autoptr(rule) r = NULL;
+
+		w->node.params = w->node.domain = (char *)values[i];
+		r = find(w, NULL);
+		assert_int_equal(g_strv_length(r->options), 3);
+		assert_string_equal(r->options[0], file);
+		assert_string_equal(r->options[1], name);
+		assert_string_equal(r->options[2], "--end");
+	}
+}
+
+static void test_facts(void **state)
+{
+	struct world *w = *state;
+	g_autoptr(rule) said = NULL, not_said = NULL;
+
+	write_file(w->config,
+		"[a]\nsocket=/s\nprobe=off\ndevice-id=26\nconfig-size=0\nqueues=2\n"
+		"queue-size=128\nwait=20\n");
+	said = find(w, NULL);
+	assert_int_equal(said->front.probe, VU_PROBE_OFF);
+	assert_int_equal(said->front.device_id, 26);
+	assert_int_equal(said->front.config_size, 0);
+	assert_int_equal(said->front.queues, 2);
+	assert_int_equal(said->queue_size, 128);
+	assert_int_equal(said->wait_ms, 20000);
+	write_file(w->config, "[a]\nsocket=/s\n");
+	not_said = find(w, NULL);
+	assert_int_equal(not_said->front.probe, VU_PROBE_AUTO);
+	assert_int_equal(not_said->front.device_id, 0);
+	assert_int_equal(not_said->front.config_size, -1);
+	assert_int_equal(not_said->front.queues, 0);
+	assert_int_equal(not_said->queue_size, 0);
+	assert_int_equal(not_said->wait_ms, 0);
+}
+
+static void test_mistakes(void **state)
+{
+	static const struct {
+		const char *text, *said;
+	} bad[] = {
+		{ "socket=/s\n", NULL }, /* no group */
+		{ "[a]\n", "needs socket= or program=" },
+		{ "[a]\nsocket=/s\nprogram=x\n", "not both" },
+		{ "[a]\nsocket=/s\noptions=--a\n", "options=" },
+		{ "[a]\nsocket=/s\ncolour=red\n", "colour=red" },
+		{ "[a]\nsocket=\n", "socket=" },
+		{ "[a]\nsocket=s\n", "absolute" },
+		{ "[a]\nsocket=/%x\n", "percent" },
+		{ "[a]\nsocket=/%\n", "percent" },
+		{ "[a]\nsocket=/%%%\n", "percent" },
+		{ "[a]\nprogram=\n", "program=" },
+		{ "[a]\nprogram=x\noptions=--a;b\n", "dash" },
+		{ "[a]\nprogram=x\noptions=%p\n", "dash" },
+		{ "[a]\nprogram=x\noptions=--a;;--b\n", "dash" },
+		{ "[a]\nprogram=x\noptions=--%q\n", "percent" },
+		{ "[a]\nsocket=/s\ndomain=\n", "domain=" },
+		{ "[a]\nsocket=/s\ndevid=-1\n", "devid=-1" },
+		{ "[a]\nsocket=/s\ndevid=x\n", "devid=x" },
+		{ "[a]\nsocket=/s\ntype=0\n", "type=0" },
+		{ "[a]\nsocket=/s\ntype=0x1a\n", "type=0x1a" },
+		{ "[a]\nsocket=/s\nnode=vbd\n", "node=vbd" },
+		{ "[a]\nsocket=/s\nmode=rw\n", "mode=rw" },
+		{ "[a]\nsocket=/s\nprobe=on\n", "probe=on" },
+		{ "[a]\nsocket=/s\ndevice-id=64\n", "device-id=64" },
+		{ "[a]\nsocket=/s\nconfig-size=3841\n", "config-size=3841" },
+		{ "[a]\nsocket=/s\nqueues=257\n", "queues=257" },
+		{ "[a]\nsocket=/s\nqueue-size=24\n", "power of two" },
+		{ "[a]\nsocket=/s\nwait=0\n", "wait=0" },
+	};
+	struct world *w = *state;
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
+		g_autoptr(GError) error = NULL, of_defaults = NULL;
+		const char *said = bad[i].said ? bad[i].said : "";
+
+		write_file(w->config, bad[i].text);
+		assert_null(rules_read(w->config, w->defaults, w->run, &error));
+		if (!strstr(error->message, w->config) || !strstr(error->message, said) ||
+			(bad[i].said && !strstr(error->message, "[a]")))
+			fail_msg("%s: %s", bad[i].text, error->message);
+		/* The defaults are checked, too. */
+		g_rename(w->config, w->defaults);
+		assert_null(rules_read(w->config, w->defaults, w->run, &of_defaults));
+		g_unlink(w->defaults);
+	}
+}
+
+static void test_unreadable(void **state)
+{
+	struct world *w = *state;
+	g_autoptr(GError) error = NULL;
+
+	assert_null(rules_read(w->dir, w->defaults, w->run, &error));
+	assert_non_null(strstr(error->message, w->dir));
+}
+
+/* What is installed: images find the program that serves them, to write or to read only. */
+static void test_installed(void **state)
+{
+	struct world *w = *state;
+	g_autoptr(rules) r = rules_read(w->config, INSTALLED, w->run, NULL);
+	g_autoptr(rule) to_write = NULL, to_read = NULL, other = NULL;
+
+	assert_non_null(r);
+	to_write = rules_find(r, &w->node, NULL);
+	assert_string_equal(to_write->program, BINARY);
+	assert_true(
+		g_strv_contains((const char *const *)to_write->options, "--blk-file=/srv/a.img"));
+	assert_false(g_strv_contains((const char *const *)to_write->options, "--read-only"));
+	w->node.read_only = true;
+	to_read = rules_find(r, &w->node, NULL);
+	assert_true(
+		g_strv_contains((const char *const *)to_read->options, "--blk-file=/srv/a.img"));
+	assert_true(g_strv_contains((const char *const *)to_read->options, "--read-only"));
+	w->node.kind = (char *)"virtio";
+	other = rules_find(r, &w->node, NULL);
+	assert_null(other);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_order),
+		TEST(test_matches),
+		TEST(test_placeholders),
+		TEST(test_program),
+		TEST(test_hostile),
+		TEST(test_facts),
+		TEST(test_mistakes),
+		TEST(test_unreadable),
+		TEST(test_installed),
+	};
+	g_autofree char *home = g_dir_make_tmp("virtiod-home-XXXXXX", NULL);
+	g_autofree char *qemu = g_build_filename(home, "qemu", NULL);
+	g_autofree char *folder = g_build_filename(qemu, "vhost-user", NULL);
+	int failed;
+
+	/* Before GLib looks, which it does once. */
+	g_setenv("XDG_CONFIG_HOME", home, TRUE);
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	g_rmdir(folder);
+	g_rmdir(qemu);
+	g_rmdir(home);
+	return failed;
+}
