@@ -48,7 +48,7 @@ DIAGNOSIS = """for file in /tmp/*.log /var/log/xen/console/*; do echo "-- $file"
 	echo "-- ps"; ps; echo "-- dmesg"; dmesg | tail -n 40; echo "-- xl dmesg"; xl dmesg | tail -n 30"""
 
 
-def guest_image(folder, load, stock=False):
+def guest_image(folder, load, stock):
     """The initrd of the guests."""
     arm64 = initrd.cached("arm64")
     top = os.path.join(folder, "guest")
@@ -67,21 +67,22 @@ def guest_image(folder, load, stock=False):
 
 
 class Dom0:
-    """Boots with what meson installs."""
+    """Boots with what meson installs; stock: Debian's own kernel, in guests, too, if that is "all"."""
 
-    def __init__(self, folder, build, tools, stock=False):
+    def __init__(self, folder, build, tools, stock=None):
         self.pending = b""
         self.commands = 0
         self.guests = {}
-        self.lab = lab.Lab(folder, stock)
+        self.lab = lab.Lab(folder, stock is not None)
         subprocess.run([initrd.program("meson"), "install", "--quiet", "--no-rebuild", "-C",
                         build], env=dict(os.environ, DESTDIR=self.lab.root), check=True,
                        stdout=subprocess.DEVNULL)
         self.add_libraries()
-        self.lab.add(guest_image(folder, os.path.join(tools, "load"), stock), "boot/guest")
+        self.lab.add(guest_image(folder, os.path.join(tools, "load"), stock == "all"),
+                     "boot/guest")
         for tool in "probe_fd", "take_fd":
             self.lab.add(os.path.join(tools, tool), "payload/" + tool)
-        if stock:
+        if stock == "all":
             self.lab.add(self.lab.kernel, "boot/Image")
         self.lab.command(AGENT)
         self.process = subprocess.Popen(self.lab.qemu(), stdin=subprocess.PIPE,
@@ -182,7 +183,7 @@ class Guest:
         self.dom0, self.name, self.lines, self.tty = dom0, name, [], None
         dom0.guests[name] = self
         config = [f'name = "{name}"', 'kernel = "/boot/Image"', 'ramdisk = "/boot/guest"',
-                  'memory = 256', f'vcpus = {vcpus}', 'cmdline = "console=hvc0 quiet panic=-1"',
+                  'memory = 384', f'vcpus = {vcpus}', 'cmdline = "console=hvc0 quiet panic=-1"',
                   'on_crash = "destroy"', f"virtio = {list(virtio)}", f"disk = {list(disk)}"]
         dom0.sh(f"printf '%s\\n' {' '.join(map(shlex.quote, config))} >/tmp/{name}.cfg")
 

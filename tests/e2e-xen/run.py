@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Guests of a real Xen, in the lab, on virtiod-xen and our back-ends.
 
-Usage: run.py [--stock] BUILD TOOLS SCENARIO [ARGUMENT...]: what meson installs from the folder BUILD,
+Usage: run.py [--stock=KERNELS] BUILD TOOLS SCENARIO [ARGUMENT...]: what meson installs from the folder BUILD,
 the folder TOOLS with load, probe_fd and take_fd, and a function below, with "foreign" or "grants" as
-its first argument. --stock: with Debian's own kernel in dom0 and guests. Exits 77 (skipped) where
+its first argument. KERNELS: "dom0" has Debian's own kernel, or "all" have. Exits 77 (skipped) where
 the lab is missing.
 """
 
@@ -299,8 +299,9 @@ def main(stock, build, tools, scenario, *arguments):
 
 if __name__ == "__main__":
     argv = sys.argv[1:]
+    stock = argv.pop(0).removeprefix("--stock=") if argv[0].startswith("--stock=") else None
     try:
-        main("--stock" in argv, *(a for a in argv if a != "--stock"))
+        main(stock, *argv)
     except initrd.Missing as missing:
         print(f"SKIPPED: {missing}", flush=True)
         sys.exit(77)

@@ -28,7 +28,7 @@ sys.path.insert(0, os.path.join(HERE, "../lib"))
 import initrd  # noqa: E402
 
 STOCK_MODULES = ["virtio_mmio", "virtio_console", "xen-privcmd", "xen-evtchn", "xen-gntdev",
-                 "xen-gntalloc", "xenfs"]
+                 "xen-gntalloc", "xenfs", "loop", "ext4"]
 
 
 def cpio(folder, output):
