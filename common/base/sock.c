@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -326,4 +327,27 @@ ssize_t sock_recv(
 	if (msg.msg_flags & MSG_CTRUNC) /* an fd limit was reached: the kernel dropped some */
 		*truncated = true;
 	return n;
+}
+
+ssize_t sock_peek(int fd, void *buf, size_t len)
+{
+	ssize_t n;
+
+	if (!len)
+		return -EINVAL;
+	do {
+		/* Without room for fds the kernel makes none. */
+		n = recv(fd, buf, len, MSG_PEEK | MSG_DONTWAIT);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
+ssize_t sock_unread(int fd, bool *ended)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLRDHUP };
+	int n;
+
+	/* In this order: what came before the end is counted. */
+	*ended = poll(&pfd, 1, 0) == 1;
+	return ioctl(fd, FIONREAD, &n) < 0 ? -errno : n;
 }

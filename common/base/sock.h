@@ -47,3 +47,10 @@ int sock_send(int fd, const void *buf, size_t len, const int *fds, unsigned n_fd
  */
 ssize_t sock_recv(int fd, void *buf, size_t len, int *fds, unsigned max_fds, unsigned *n_fds,
 	bool *truncated);
+/*
+ * Copies up to len bytes from the head of the stream and leaves them there, with any fds. Returns
+ * as sock_recv() does.
+ */
+ssize_t sock_peek(int fd, void *buf, size_t len);
+/* How many bytes wait to be read, or -errno. *ended: no more will come, the peer has closed. */
+ssize_t sock_unread(int fd, bool *ended);

@@ -4,7 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
+#include <sys/epoll.h>
 
 #include "base/sock.h"
 #include "base/util.h"
@@ -36,18 +36,41 @@ bool vu_front_fail(
 	return false;
 }
 
-void vu_front_close(struct vu_front *f)
+bool vu_front_watch(struct vu_front *f, int fd)
+{
+	struct epoll_event in = { .events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.fd = fd };
+
+	return epoll_ctl(f->arrivals, EPOLL_CTL_ADD, fd, &in) == 0 ||
+		(errno == EEXIST && epoll_ctl(f->arrivals, EPOLL_CTL_MOD, fd, &in) == 0);
+}
+
+void vu_front_unwatch(struct vu_front *f, int fd)
+{
+	if (fd >= 0)
+		epoll_ctl(f->arrivals, EPOLL_CTL_DEL, fd, NULL);
+}
+
+static void close_fds(struct vu_front *f)
 {
 	vu_front_channel_close(f);
+	vu_front_unwatch(f, f->fd);
 	fd_close(&f->fd);
 }
 
-void vu_front_open(struct vu_front *f, int fd)
+void vu_front_close(struct vu_front *f)
 {
-	vu_front_close(f);
+	if (f->options.state)
+		__atomic_store_n(&f->options.state->adoptable, 0, __ATOMIC_RELEASE);
+	close_fds(f);
+}
+
+bool vu_front_open(struct vu_front *f, int fd, GError **error)
+{
 	f->fd = fd;
 	f->answered = false;
-	f->reader = (struct vu_reader){ 0 };
+	return vu_front_watch(f, fd) ||
+		vu_front_fail(f, error, VU_FRONT_ERROR_GONE, "cannot watch the socket: %s",
+			g_strerror(errno));
 }
 
 struct vu_msg *vu_front_request(struct vu_front *f, uint32_t request)
@@ -87,47 +110,60 @@ static bool wait_for_input(
 	struct vu_front *f, const char *what, unsigned timeout_ms, gint64 deadline, GError **error)
 {
 	gint64 left = deadline - g_get_monotonic_time();
-	struct pollfd pfd[] = { { .fd = f->fd, .events = POLLIN },
-		{ .fd = f->channel, .events = POLLIN } };
+	struct epoll_event events[2];
+	int n;
 
 	if (left <= 0)
 		return vu_front_fail(f, error, VU_FRONT_ERROR_GONE,
 			"no answer to %s within %u ms%s", what, timeout_ms,
 			f->answered ? "" : ": does the back-end serve another front-end?");
-	if (poll(pfd, G_N_ELEMENTS(pfd), (left + 999) / 1000) < 0 && errno != EINTR)
+	n = epoll_wait(f->arrivals, events, G_N_ELEMENTS(events), (left + 999) / 1000);
+	if (n < 0 && errno != EINTR)
 		return vu_front_fail(
 			f, error, VU_FRONT_ERROR_GONE, "cannot wait: %s", g_strerror(errno));
-	if (pfd[1].revents && !vu_front_channel_serve(f))
-		vu_front_channel_lose(f);
+	for (int i = 0; i < n; i++) {
+		if (events[i].data.fd == f->channel && !vu_front_channel_serve(f))
+			vu_front_channel_lose(f);
+	}
 	return true;
+}
+
+bool vu_front_receive_until(
+	struct vu_front *f, const char *what, unsigned timeout_ms, gint64 deadline, GError **error)
+{
+	g_autoptr(GError) why = NULL;
+	struct vu_header header;
+
+	for (;;) {
+		switch (vu_msg_peek(f->fd, &header, &why)) {
+		case VU_READ_DONE:
+			if (vu_msg_take(f->fd, &header, &f->msg, &why)) {
+				f->answered = true;
+				return true;
+			}
+			vu_msg_clear(&f->msg);
+			break;
+		case VU_READ_CLOSED:
+			return fail_gone(f, "the back-end closed the connection", error);
+		case VU_READ_ERROR:
+			break;
+		case VU_READ_AGAIN:
+			if (!wait_for_input(f, what, timeout_ms, deadline, error))
+				return false;
+			continue;
+		}
+		return vu_front_fail(f, error,
+			g_error_matches(why, VU_MSG_ERROR, VU_MSG_ERROR_GONE)
+				? VU_FRONT_ERROR_GONE
+				: VU_FRONT_ERROR_PROTOCOL,
+			"after %s: %s", what, why->message);
+	}
 }
 
 bool vu_front_receive(struct vu_front *f, const char *what, unsigned timeout_ms, GError **error)
 {
-	gint64 deadline = g_get_monotonic_time() + timeout_ms * 1000LL;
-	g_autoptr(GError) why = NULL;
-
-	for (;;) {
-		switch (vu_msg_read(&f->reader, f->fd, &f->msg, &why)) {
-		case VU_READ_DONE:
-			f->answered = true;
-			return true;
-		case VU_READ_CLOSED:
-			return fail_gone(f, "the back-end closed the connection", error);
-		case VU_READ_ERROR:
-			vu_msg_clear(&f->msg);
-			return vu_front_fail(f, error,
-				g_error_matches(why, VU_MSG_ERROR, VU_MSG_ERROR_GONE)
-					? VU_FRONT_ERROR_GONE
-					: VU_FRONT_ERROR_PROTOCOL,
-				"after %s: %s", what, why->message);
-		case VU_READ_AGAIN:
-			if (!wait_for_input(f, what, timeout_ms, deadline, error)) {
-				vu_msg_clear(&f->msg); /* fds of half a message */
-				return false;
-			}
-		}
-	}
+	return vu_front_receive_until(f, what, timeout_ms,
+		g_get_monotonic_time() + timeout_ms * G_TIME_SPAN_MILLISECOND, error);
 }
 
 /* A request as a message for people names it: "SET_VRING_NUM 1024 of ring 3". */
@@ -193,28 +229,46 @@ bool vu_front_set_u64(struct vu_front *f, uint32_t request, uint64_t value, GErr
 	return vu_front_call(f, error);
 }
 
-static struct vu_front *front_new(int fd, const char *name, const char *path,
-	const struct vu_front_options *options, GError **error)
+struct vu_front *vu_front_alloc(
+	const char *name, const char *path, const struct vu_front_options *options)
 {
-	g_autoptr(vu_front) f = g_new0(struct vu_front, 1);
+	struct vu_front *f = g_new0(struct vu_front, 1);
 
 	f->name = g_strdup(name);
 	f->path = g_strdup(path);
 	f->options = *options;
 	if (!f->options.deadline_ms)
 		f->options.deadline_ms = DEFAULT_DEADLINE_MS;
-	f->fd = f->channel = f->changed = f->channel_poll = -1;
+	f->fd = f->channel = f->channel_peer = f->changed = f->channel_poll = -1;
+	f->arrivals = epoll_create1(EPOLL_CLOEXEC);
 	f->regions = g_array_new(FALSE, FALSE, sizeof(struct vu_front_region));
-	vu_front_open(f, fd);
-	if (!vu_front_negotiate(f, error))
+	return f;
+}
+
+static struct vu_front *front_new(const struct vu_front_sockets *sockets, const char *name,
+	const char *path, const struct vu_front_options *options, GError **error)
+{
+	g_autoptr(vu_front) f = vu_front_alloc(name, path, options);
+
+	f->channel = sockets->channel;
+	f->channel_peer = sockets->channel_peer;
+	if (f->options.state)
+		*f->options.state = (struct vu_front_state){ 0 };
+	if (!vu_front_open(f, sockets->fd, error) || !vu_front_negotiate(f, error))
 		return NULL;
 	return g_steal_pointer(&f);
+}
+
+struct vu_front *vu_front_new_on(const struct vu_front_sockets *sockets, const char *name,
+	const struct vu_front_options *options, GError **error)
+{
+	return front_new(sockets, name, NULL, options, error);
 }
 
 struct vu_front *vu_front_new(
 	int fd, const char *name, const struct vu_front_options *options, GError **error)
 {
-	return front_new(fd, name, NULL, options, error);
+	return front_new(&(struct vu_front_sockets){ fd, -1, -1 }, name, NULL, options, error);
 }
 
 struct vu_front *vu_front_connect(
@@ -222,14 +276,18 @@ struct vu_front *vu_front_connect(
 {
 	int fd = sock_connect(path, error);
 
-	return fd < 0 ? NULL : front_new(fd, path, path, options, error);
+	if (fd < 0)
+		return NULL;
+	return front_new(&(struct vu_front_sockets){ fd, -1, -1 }, path, path, options, error);
 }
 
 void vu_front_free(struct vu_front *f)
 {
 	if (!f)
 		return;
-	vu_front_close(f);
+	/* Somebody else may have the sockets, and go on. */
+	close_fds(f);
+	fd_close(&f->arrivals);
 	g_array_unref(f->regions);
 	g_free(f->name);
 	g_free(f->path);

@@ -81,9 +81,14 @@ struct vu_facts {
  * dies at any instruction leaves it usable.
  */
 struct vu_front_state {
-	uint32_t adoptable; /* negotiation is complete, the connection was alive */
-	/* A request of the back-end that was read from the channel and waits for an answer. */
+	/*
+	 * Negotiation is complete, the connection alive; also after vu_front_free(), which is
+	 * like dying. Never if the back-end has no protocol features.
+	 */
+	uint32_t adoptable;
+	/* A request of the back-end that was read from the channel and waits for an answer; or 0. */
 	uint32_t owed;
+	uint32_t fences; /* attempts to adopt since the last that succeeded */
 	struct vu_facts facts;
 };
 
@@ -91,7 +96,7 @@ struct vu_front_state {
 struct vu_front_sockets {
 	int fd; /* connected to the back-end */
 	int channel; /* our end of the back-end channel; -1: vu_front makes both ends */
-	int channel_peer; /* the back-end's end, to be sent to it; -1: it has it */
+	int channel_peer; /* the back-end's end, to be sent to it; -1: it has it, or no channel */
 };
 
 typedef struct vu_front vu_front; /* for g_autoptr */
@@ -117,7 +122,8 @@ struct vu_front *vu_front_new_on(const struct vu_front_sockets *sockets, const c
  * request of the dead process is read and thrown away: every message is read whole or not at all
  * and sent whole or not at all, and one that always has an answer (GET_PROTOCOL_FEATURES) is sent
  * to find out where the next answer begins. Which memory and rings the back-end has is for the
- * caller to know: the first vu_front_set_memory() replaces all of it.
+ * caller to know: the first vu_front_set_memory() replaces all of it. A change of configuration
+ * counts as noted. GONE: not adoptable, or no answer within the deadline.
  */
 struct vu_front *vu_front_adopt(const struct vu_front_sockets *sockets, const char *name,
 	const struct vu_front_options *options, GError **error);

@@ -18,9 +18,9 @@
 
 void vu_front_channel_close(struct vu_front *f)
 {
-	vu_msg_clear(&f->channel_msg);
-	f->channel_reader = (struct vu_reader){ 0 };
+	vu_front_unwatch(f, f->channel);
 	fd_close(&f->channel);
+	fd_close(&f->channel_peer);
 	fd_close(&f->changed);
 	fd_close(&f->channel_poll);
 }
@@ -28,41 +28,66 @@ void vu_front_channel_close(struct vu_front *f)
 void vu_front_channel_lose(struct vu_front *f)
 {
 	/* The caller may be about to poll vu_front_backend_fd(): that stays, and wakes it. */
+	vu_front_unwatch(f, f->channel);
 	fd_close(&f->channel);
 	eventfd_write(f->changed, 1);
 }
 
-static bool make_fds(struct vu_front *f, int *theirs)
+/* Around a channel that is there. */
+static bool watch(struct vu_front *f, GError **error)
 {
 	struct epoll_event in = { .events = EPOLLIN };
-	int pair[2];
 
-	/* Blocking, as QEMU makes it: back-ends read their end without poll(). */
-	if (!sock_pair(pair))
-		return false;
-	f->channel = pair[0];
-	*theirs = pair[1];
 	f->changed = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	f->channel_poll = epoll_create1(EPOLL_CLOEXEC);
-	return f->changed >= 0 && f->channel_poll >= 0 &&
-		epoll_ctl(f->channel_poll, EPOLL_CTL_ADD, f->channel, &in) == 0 &&
-		epoll_ctl(f->channel_poll, EPOLL_CTL_ADD, f->changed, &in) == 0;
+	return (f->changed >= 0 && f->channel_poll >= 0 &&
+		       epoll_ctl(f->channel_poll, EPOLL_CTL_ADD, f->arrivals, &in) == 0 &&
+		       epoll_ctl(f->channel_poll, EPOLL_CTL_ADD, f->changed, &in) == 0 &&
+		       vu_front_watch(f, f->channel)) ||
+		vu_front_fail(f, error, VU_FRONT_ERROR_GONE,
+			"cannot watch the back-end channel: %s", g_strerror(errno));
+}
+
+/* Blocking, as QEMU makes it: back-ends read their end without poll(). */
+static bool make_channel(struct vu_front *f, GError **error)
+{
+	int pair[2];
+
+	if (!sock_pair(pair))
+		return vu_front_fail(f, error, VU_FRONT_ERROR_GONE,
+			"cannot make the back-end channel: %s", g_strerror(errno));
+	f->channel = pair[0];
+	f->channel_peer = pair[1];
+	return true;
 }
 
 bool vu_front_channel_open(struct vu_front *f, GError **error)
 {
-	struct vu_msg *msg = vu_front_request(f, VU_SET_BACKEND_REQ_FD);
 	autofd theirs = -1;
+	struct vu_msg *msg;
 
-	if (!make_fds(f, &theirs))
-		return vu_front_fail(f, error, VU_FRONT_ERROR_GONE,
-			"cannot make the back-end channel: %s", g_strerror(errno));
+	if ((f->channel < 0 && !make_channel(f, error)) || !watch(f, error))
+		return false;
+	theirs = fd_steal(&f->channel_peer);
+	msg = vu_front_request(f, VU_SET_BACKEND_REQ_FD);
 	msg->fds[0] = theirs;
 	msg->n_fds = 1;
 	return vu_front_call(f, error);
 }
 
-/* What the request comes to: 0 or an errno for the back-end. */
+/* What a request that is sound comes to: 0 or an errno for the back-end. */
+static uint64_t result_of(uint32_t request)
+{
+	switch (request) {
+	case VU_BACKEND_CONFIG_CHANGE_MSG:
+	case VU_BACKEND_SHARED_OBJECT_ADD:
+	case VU_BACKEND_SHARED_OBJECT_REMOVE:
+		/* Bit 18 was acked for PROBE; these have no meaning here. */
+		return 0;
+	}
+	return EOPNOTSUPP;
+}
+
 static uint64_t serve_request(struct vu_front *f, const struct vu_shape *shape)
 {
 	struct vu_msg *msg = &f->channel_msg;
@@ -72,42 +97,66 @@ static uint64_t serve_request(struct vu_front *f, const struct vu_shape *shape)
 		log_limited(&f->channel_log, LOG_LEVEL_WARNING, f->name, "%s", why->message);
 		return EINVAL;
 	}
-	switch (msg->header.request) {
-	case VU_BACKEND_CONFIG_CHANGE_MSG:
+	if (msg->header.request == VU_BACKEND_CONFIG_CHANGE_MSG)
 		eventfd_write(f->changed, 1);
-		return 0;
-	case VU_BACKEND_SHARED_OBJECT_ADD:
-	case VU_BACKEND_SHARED_OBJECT_REMOVE:
-		/* Bit 18 was acked for PROBE; these have no meaning here. */
-		return 0;
-	}
-	return EOPNOTSUPP;
+	return result_of(msg->header.request);
 }
 
-static bool answer(struct vu_front *f, const struct vu_shape *shape, uint64_t result)
+static bool wants_answer(const struct vu_front *f, const struct vu_header *h)
+{
+	const struct vu_shape *shape = vu_backend_shape(h->request);
+
+	return ((h->flags & VU_FLAG_NEED_REPLY) && vu_front_acked(f, VU_F_REPLY_ACK)) ||
+		(shape && shape->reply == VU_REPLY_ALWAYS);
+}
+
+/* A request that the back-end waits for, whoever of us answers it; 0: none. */
+static void set_owed(struct vu_front *f, uint32_t request)
+{
+	if (f->options.state)
+		__atomic_store_n(&f->options.state->owed, request, __ATOMIC_RELEASE);
+}
+
+static bool answer(struct vu_front *f, uint32_t request, uint64_t result)
 {
 	struct vu_msg *msg = &f->channel_msg;
-	bool ack = (msg->header.flags & VU_FLAG_NEED_REPLY) && vu_front_acked(f, VU_F_REPLY_ACK);
+	bool ok;
 
-	if (!ack && !(shape && shape->reply == VU_REPLY_ALWAYS))
-		return true;
-	vu_msg_init(msg, msg->header.request);
+	vu_msg_init(msg, request);
 	msg->header.flags |= VU_FLAG_REPLY;
 	vu_msg_set_u64(msg, result);
 	/* Without waiting: there is room, unless the back-end does not read its answers. */
-	return vu_msg_write(f->channel, msg, 0, NULL);
+	ok = vu_msg_write(f->channel, msg, 0, NULL);
+	set_owed(f, 0);
+	return ok;
+}
+
+static bool serve_one(struct vu_front *f, const struct vu_header *h)
+{
+	struct vu_msg *msg = &f->channel_msg;
+	bool wanted = wants_answer(f, h);
+	g_autoptr(GError) why = NULL;
+	uint64_t result;
+
+	if (wanted)
+		set_owed(f, h->request);
+	if (!vu_msg_take(f->channel, h, msg, &why)) {
+		vu_msg_clear(msg);
+		log_warning(f->name, "back-end channel: %s", why->message);
+		return false;
+	}
+	result = serve_request(f, vu_backend_shape(h->request));
+	vu_msg_clear(msg);
+	return !wanted || answer(f, h->request, result);
 }
 
 bool vu_front_channel_serve(struct vu_front *f)
 {
-	struct vu_msg *msg = &f->channel_msg;
 	g_autoptr(GError) why = NULL;
+	struct vu_header header;
 
 	for (unsigned i = 0; i < MAX_AT_ONCE; i++) {
-		const struct vu_shape *shape;
-		uint64_t result;
-
-		switch (vu_msg_read(&f->channel_reader, f->channel, msg, &why)) {
+		switch (vu_msg_peek(f->channel, &header, &why)) {
 		case VU_READ_AGAIN:
 			return true;
 		case VU_READ_CLOSED:
@@ -118,12 +167,42 @@ bool vu_front_channel_serve(struct vu_front *f)
 		case VU_READ_DONE:
 			break;
 		}
-		shape = vu_backend_shape(msg->header.request);
-		result = serve_request(f, shape);
-		vu_msg_clear(msg);
-		if (!answer(f, shape, result))
+		if (!serve_one(f, &header))
 			return false;
 	}
+	/* There may be more. */
+	return vu_front_watch(f, f->channel);
+}
+
+/*
+ * The predecessor may have died after it read a request, or before: then that is still there. (Or
+ * after it answered: then it is answered twice, as one that is never answered is worse.)
+ */
+static bool answer_for_predecessor(struct vu_front *f)
+{
+	uint32_t owed = f->options.state->owed;
+	struct vu_header header;
+
+	if (!owed)
+		return true;
+	if (vu_msg_peek(f->channel, &header, NULL) == VU_READ_DONE && header.request == owed &&
+		wants_answer(f, &header))
+		return true;
+	return answer(f, owed, result_of(owed));
+}
+
+bool vu_front_channel_adopt(struct vu_front *f, GError **error)
+{
+	if (f->channel < 0 || !vu_front_acked(f, VU_F_BACKEND_REQ)) {
+		vu_front_channel_close(f);
+		return true;
+	}
+	if (!watch(f, error))
+		return false;
+	/* What the predecessor read and did not tell is not known. */
+	eventfd_write(f->changed, 1);
+	if (!answer_for_predecessor(f) || !vu_front_channel_serve(f))
+		vu_front_channel_lose(f);
 	return true;
 }
 
@@ -134,9 +213,14 @@ int vu_front_backend_fd(const struct vu_front *f)
 
 bool vu_front_backend_event(struct vu_front *f, const struct vu_front_events *events, void *opaque)
 {
-	bool alive = f->channel >= 0 && vu_front_channel_serve(f);
+	struct epoll_event told[2];
+	bool alive, changed;
 	eventfd_t n;
-	bool changed = f->changed >= 0 && eventfd_read(f->changed, &n) == 0;
+
+	/* What arrived up to here is dealt with; calls look at the socket before they wait. */
+	epoll_wait(f->arrivals, told, G_N_ELEMENTS(told), 0);
+	alive = f->channel >= 0 && vu_front_channel_serve(f);
+	changed = f->changed >= 0 && eventfd_read(f->changed, &n) == 0;
 
 	if (!alive)
 		vu_front_channel_close(f);

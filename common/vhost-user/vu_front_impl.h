@@ -23,20 +23,21 @@ struct vu_front {
 
 	/* The connection. */
 	int fd; /* -1: closed */
+	int arrivals; /* an epoll of socket and channel, edge-triggered: see vu_front_watch() */
 	bool answered; /* at least one reply came on it */
-	struct vu_reader reader;
 	struct vu_msg msg; /* a request while it is made, then its reply; its fds are not ours */
 
 	/* The back-end channel: vu_front_channel.c. */
 	int channel; /* our end */
+	int channel_peer; /* not handed over yet, of a channel that was made elsewhere */
 	int changed; /* an eventfd: a CONFIG_CHANGE was read and is still to be told */
-	int channel_poll; /* an epoll of those two */
-	struct vu_reader channel_reader;
+	int channel_poll; /* an epoll of changed and arrivals */
 	struct vu_msg channel_msg;
 	struct log_limit channel_log;
 
 	/* What the back-end has for memory: struct vu_front_region. */
 	GArray *regions;
+	bool regions_unknown; /* what it has is from our predecessor */
 
 	/* Negotiation, over all connections that it takes: vu_front_negotiate.c. */
 	bool probing;
@@ -59,16 +60,32 @@ static inline bool vu_front_acked(const struct vu_front *f, enum vu_protocol_fea
  */
 bool vu_front_fail(struct vu_front *f, GError **error, enum vu_front_error code, const char *format,
 	...) __attribute__((format(printf, 4, 5)));
-/* Closes socket and channel. */
+/* Without a connection. */
+struct vu_front *vu_front_alloc(
+	const char *name, const char *path, const struct vu_front_options *options);
+/* Gives the connection up: closes socket and channel, and nobody is to adopt it. */
 void vu_front_close(struct vu_front *f);
-/* Takes over a new connection. */
-void vu_front_open(struct vu_front *f, int fd);
+/* Takes over a new connection; there is none. */
+bool vu_front_open(struct vu_front *f, int fd, GError **error);
+/*
+ * Tells f->arrivals of fd (f->fd or f->channel), or makes it tell again what is there already.
+ * Half a message stays in the socket, for which poll() would return for ever: so only what arrives
+ * is told, and everybody reads as far as there are whole messages before they wait.
+ */
+bool vu_front_watch(struct vu_front *f, int fd);
+/* To be done before an fd is closed: it stays open in another process, and would be told of. */
+void vu_front_unwatch(struct vu_front *f, int fd);
 
 /* f->msg, empty, to be filled with payload and fds (which stay the caller's). */
 struct vu_msg *vu_front_request(struct vu_front *f, uint32_t request);
 /* Sends f->msg as it is and waits for nothing. */
 bool vu_front_send(struct vu_front *f, GError **error);
-/* Waits for a whole message in f->msg; what names the request that it answers. */
+/*
+ * Waits for a whole message in f->msg, until deadline, which is timeout_ms from where the wait
+ * began; what names the request that it answers.
+ */
+bool vu_front_receive_until(
+	struct vu_front *f, const char *what, unsigned timeout_ms, gint64 deadline, GError **error);
 bool vu_front_receive(struct vu_front *f, const char *what, unsigned timeout_ms, GError **error);
 /*
  * Sends f->msg and waits for its reply, which is in f->msg then, or (where it can) for its
@@ -92,10 +109,15 @@ bool vu_front_negotiate(struct vu_front *f, GError **error);
 
 /* vu_front_channel.c */
 
-/* Makes the channel and hands the other end to the back-end. */
+/* Makes the channel unless it was given, and hands the other end to the back-end. */
 bool vu_front_channel_open(struct vu_front *f, GError **error);
+/* Goes on with the channel that was given; answers what our predecessor read and did not. */
+bool vu_front_channel_adopt(struct vu_front *f, GError **error);
 void vu_front_channel_close(struct vu_front *f);
 /* Reads and answers what is there, and notes a change of configuration in f->changed. */
 bool vu_front_channel_serve(struct vu_front *f);
 /* The channel broke during a call: vu_front_backend_event() will say so. */
 void vu_front_channel_lose(struct vu_front *f);
+
+/* vu_front_adopt.c: from here on a successor could go on with the connection. */
+void vu_front_publish(struct vu_front *f);

@@ -39,27 +39,30 @@ static struct vu_region_xen to_wire(const struct mem_region_desc *desc)
 	};
 }
 
-static bool set_table(struct vu_front *f, const GArray *wanted, const int *fds, GError **error)
+/* The first n of them. */
+static bool set_table(
+	struct vu_front *f, const GArray *wanted, unsigned n, const int *fds, GError **error)
 {
 	struct vu_msg *msg = vu_front_request(f, VU_SET_MEM_TABLE);
 	uint8_t *to = msg->payload.bytes + sizeof(msg->payload.table);
 	size_t stride =
 		f->options.xen_memory ? sizeof(struct vu_region_xen) : sizeof(struct vu_region);
 
-	msg->payload.table = (struct vu_mem_table){ .n_regions = wanted->len };
-	for (unsigned i = 0; i < wanted->len; i++) {
+	msg->payload.table = (struct vu_mem_table){ .n_regions = n };
+	for (unsigned i = 0; i < n; i++) {
 		struct vu_region_xen r =
 			to_wire(&g_array_index(wanted, struct vu_front_region, i).desc);
 
 		memcpy(to + i * stride, &r, stride);
 		msg->fds[i] = fds[i];
 	}
-	msg->n_fds = wanted->len;
-	msg->header.size = sizeof(msg->payload.table) + wanted->len * stride;
+	msg->n_fds = n;
+	msg->header.size = sizeof(msg->payload.table) + n * stride;
 	if (!vu_front_call(f, error))
 		return false;
 	g_array_set_size(f->regions, 0);
-	g_array_append_vals(f->regions, wanted->data, wanted->len);
+	g_array_append_vals(f->regions, wanted->data, n);
+	f->regions_unknown = false;
 	return vu_front_barrier(f, error);
 }
 
@@ -125,5 +128,8 @@ bool vu_front_set_memory(struct vu_front *f, const struct mem_region_desc *desc,
 		return vu_front_fail(f, error, VU_FRONT_ERROR_REFUSED,
 			"%u memory regions, %s takes %" PRIu64, n,
 			f->options.xen_memory ? "a message" : "the back-end", max);
-	return table ? set_table(f, wanted, fds, error) : set_slots(f, wanted, fds, error);
+	if (table)
+		return set_table(f, wanted, n, fds, error);
+	return (!f->regions_unknown || set_table(f, wanted, TABLE_REGIONS, fds, error)) &&
+		set_slots(f, wanted, fds, error);
 }

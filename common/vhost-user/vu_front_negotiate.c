@@ -284,7 +284,11 @@ static bool open_channel(struct vu_front *f, GError **error)
 {
 	g_autoptr(GError) why = NULL;
 
-	if (!vu_front_acked(f, VU_F_BACKEND_REQ) || vu_front_channel_open(f, &why))
+	if (!vu_front_acked(f, VU_F_BACKEND_REQ)) {
+		vu_front_channel_close(f); /* one that was given */
+		return true;
+	}
+	if (vu_front_channel_open(f, &why))
 		return true;
 	if (g_error_matches(why, VU_FRONT_ERROR, VU_FRONT_ERROR_REFUSED)) {
 		log_warning(f->name, "changes of configuration go unnoticed: %s", reason(f, why));
@@ -336,8 +340,10 @@ bool vu_front_negotiate(struct vu_front *f, GError **error)
 		g_autoptr(GError) why = NULL, dial = NULL;
 		int fd;
 
-		if (negotiate_once(f, &why))
+		if (negotiate_once(f, &why)) {
+			vu_front_publish(f);
 			return true;
+		}
 		if (!may_dial_again(f, why)) {
 			g_propagate_error(error, g_steal_pointer(&why));
 			return false;
@@ -347,6 +353,7 @@ bool vu_front_negotiate(struct vu_front *f, GError **error)
 		if (fd < 0)
 			return vu_front_fail(f, error, VU_FRONT_ERROR_GONE, "%s; then: %s",
 				reason(f, why), dial->message);
-		vu_front_open(f, fd);
+		if (!vu_front_open(f, fd, error))
+			return false;
 	}
 }

@@ -37,6 +37,25 @@ void vu_msg_set_u64(struct vu_msg *msg, uint64_t value)
 	msg->header.size = sizeof(value);
 }
 
+static enum vu_read fail_read(ssize_t n, GError **error)
+{
+	g_set_error(error, VU_MSG_ERROR, VU_MSG_ERROR_GONE, "cannot read: %s", g_strerror((int)-n));
+	return VU_READ_ERROR;
+}
+
+/* The stream ended after this much of a message, but not of its end. */
+static enum vu_read fail_short(size_t have, const struct vu_header *h, GError **error)
+{
+	if (have < HEADER)
+		g_set_error(error, VU_MSG_ERROR, VU_MSG_ERROR_GONE,
+			"closed after %zu of a header's %zu bytes", have, HEADER);
+	else
+		g_set_error(error, VU_MSG_ERROR, VU_MSG_ERROR_GONE,
+			"closed after %zu of %" PRIu32 " bytes of payload of message %" PRIu32,
+			have - HEADER, h->size, h->request);
+	return VU_READ_ERROR;
+}
+
 /* Reads towards a total of `want` bytes, of which the first r->have are there. */
 static enum vu_read read_part(
 	struct vu_reader *r, int fd, struct vu_msg *msg, void *to, size_t want, GError **error)
@@ -48,22 +67,10 @@ static enum vu_read read_part(
 		return VU_READ_AGAIN;
 	if (r->have == 0 && (n == 0 || n == -ECONNRESET))
 		return VU_READ_CLOSED;
-	if (n < 0) {
-		g_set_error(error, VU_MSG_ERROR, VU_MSG_ERROR_GONE, "cannot read: %s",
-			g_strerror((int)-n));
-		return VU_READ_ERROR;
-	}
-	if (n == 0 && r->have < HEADER) {
-		g_set_error(error, VU_MSG_ERROR, VU_MSG_ERROR_GONE,
-			"closed after %zu of a header's %zu bytes", r->have, HEADER);
-		return VU_READ_ERROR;
-	}
-	if (n == 0) {
-		g_set_error(error, VU_MSG_ERROR, VU_MSG_ERROR_GONE,
-			"closed after %zu of %" PRIu32 " bytes of payload of message %" PRIu32,
-			r->have - HEADER, msg->header.size, msg->header.request);
-		return VU_READ_ERROR;
-	}
+	if (n < 0)
+		return fail_read(n, error);
+	if (n == 0)
+		return fail_short(r->have, &msg->header, error);
 	r->have += n;
 	return r->have == want ? VU_READ_DONE : VU_READ_AGAIN;
 }
@@ -112,6 +119,52 @@ enum vu_read vu_msg_read(struct vu_reader *r, int fd, struct vu_msg *msg, GError
 	}
 	r->have = 0;
 	return VU_READ_DONE;
+}
+
+enum vu_read vu_msg_peek(int fd, struct vu_header *header, GError **error)
+{
+	ssize_t seen = sock_peek(fd, header, HEADER), have;
+	bool ended;
+
+	if (seen == -EAGAIN)
+		return VU_READ_AGAIN;
+	if (seen == 0 || seen == -ECONNRESET)
+		return VU_READ_CLOSED;
+	if (seen < 0)
+		return fail_read(seen, error);
+	have = sock_unread(fd, &ended);
+	if (have < 0)
+		return fail_read(have, error);
+	if ((size_t)seen < HEADER) /* if the rest has come meanwhile: the next look finds it */
+		return ended && have == seen ? fail_short(have, header, error) : VU_READ_AGAIN;
+	if (!header_is_sound(header, error))
+		return VU_READ_ERROR;
+	if ((size_t)have >= HEADER + header->size)
+		return VU_READ_DONE;
+	return ended ? fail_short(have, header, error) : VU_READ_AGAIN;
+}
+
+bool vu_msg_take(int fd, const struct vu_header *header, struct vu_msg *msg, GError **error)
+{
+	uint8_t wire[HEADER + VU_MAX_PAYLOAD];
+	size_t want = HEADER + header->size, have = 0;
+
+	vu_msg_init(msg, header->request);
+	/* A page that was still to come could end the copy half-way in a process being killed. */
+	memset(wire, 0, want);
+	while (have < want) {
+		ssize_t n = sock_recv(fd, wire + have, want - have, msg->fds, SOCK_MAX_FDS,
+			&msg->n_fds, &msg->truncated);
+
+		if (n <= 0) {
+			fail_read(n, error);
+			return false;
+		}
+		have += n;
+	}
+	memcpy(&msg->header, wire, HEADER);
+	memcpy(msg->payload.bytes, wire + HEADER, header->size);
+	return true;
 }
 
 static bool check_amounts(const struct vu_msg *msg, const struct vu_shape *s, GError **error)
@@ -283,7 +336,10 @@ unsigned vu_msg_regions(const struct vu_msg *msg, struct mem_region_desc *desc)
 
 bool vu_msg_write(int fd, const struct vu_msg *msg, int timeout_ms, GError **error)
 {
-	/* In one piece: some peers read a payload with one read() and take no less. */
+	/*
+	 * In one piece: some peers read a payload with one read() and take no less. So small, it
+	 * is one buffer of the socket, or none if that is full.
+	 */
 	uint8_t wire[HEADER + VU_MAX_PAYLOAD];
 	int err;
 

@@ -67,6 +67,22 @@ enum vu_read {
 enum vu_read vu_msg_read(struct vu_reader *r, int fd, struct vu_msg *msg, GError **error);
 
 /*
+ * The other way to read, where somebody else may have to go on with the stream at any instruction:
+ * nothing is taken before all of a message is there, and then all of it at once.
+ */
+/*
+ * DONE: a whole message, with this header, is at the head of the stream, and stays there. (With fds
+ * it is so only if its header came in one piece, as it does from everybody.) AGAIN: wait for more
+ * to arrive, not for POLLIN, which is there with the first byte.
+ */
+enum vu_read vu_msg_peek(int fd, struct vu_header *header, GError **error);
+/*
+ * Takes the message that vu_msg_peek() has just seen. In one piece, unless fds are attached to
+ * its middle. False: error, as VU_READ_ERROR.
+ */
+bool vu_msg_take(int fd, const struct vu_header *header, struct vu_msg *msg, GError **error);
+
+/*
  * Is this request of its shape? Size, number of fds, truncation, and what the shape says of the
  * body: region count, config length, an fd where SET_VRING_KICK and so on promise one. False: error
  * names the message, what it had and what it should have ("SET_VRING_NUM: 7 bytes of payload
@@ -89,7 +105,7 @@ unsigned vu_msg_ring_index(const struct vu_msg *msg, const struct vu_shape *shap
 unsigned vu_msg_regions(const struct vu_msg *msg, struct mem_region_desc *desc);
 
 /*
- * Sends header, payload (header.size bytes of it) and fds, which stay the message's. Waits at most
- * timeout_ms. False with an error if the peer is gone or does not read.
+ * Sends header, payload (header.size bytes of it) and fds, which stay the message's; all of that or
+ * nothing, also if the process is killed meanwhile. Waits at most timeout_ms. False with an error if the peer is gone or does not read.
  */
 bool vu_msg_write(int fd, const struct vu_msg *msg, int timeout_ms, GError **error);

@@ -284,6 +284,36 @@ static void test_records(void **state)
 	close(pair[1]);
 }
 
+static void test_peek(void **state)
+{
+	struct world *w = *state;
+	char buf[8];
+	unsigned n = count_fds();
+	bool ended;
+
+	assert_int_equal(sock_peek(w->b, buf, 8), -EAGAIN);
+	assert_int_equal(sock_unread(w->b, &ended), 0);
+	assert_false(ended);
+	send_fds(w, "abc", 2, 0);
+	send_fds(w, "de", 0, 0);
+	/* It stays, and makes no fds. */
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(sock_peek(w->b, buf, 2), 2);
+		assert_memory_equal(buf, "ab", 2);
+	}
+	assert_int_equal(sock_unread(w->b, &ended), 5);
+	assert_false(ended);
+	assert_int_equal(count_fds(), n);
+	shutdown(w->a, SHUT_WR);
+	assert_int_equal(sock_unread(w->b, &ended), 5);
+	assert_true(ended);
+	assert_int_equal(sock_peek(w->b, buf, 0), -EINVAL);
+	assert_int_equal(recv(w->b, buf, 8, 0), 3);
+	assert_int_equal(recv(w->b, buf, 8, 0), 2);
+	assert_int_equal(sock_peek(w->b, buf, 8), 0);
+	assert_int_equal(sock_peek(-1, buf, 8), -EBADF);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -291,6 +321,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_send_and_receive),
 		TEST(test_records),
+		TEST(test_peek),
 		TEST(test_fds),
 		TEST(test_most_fds),
 		TEST(test_surplus_fds),

@@ -155,13 +155,18 @@ static bool send_reply(struct fake *b, enum fake_quirk quirk, uint32_t request_s
 		m->header.size = 8;
 	if (quirk == FAKE_OTHER_NUMBER)
 		m->header.request = VU_GET_STATUS + 100;
-	if (quirk == FAKE_HALF_HEADER || quirk == FAKE_HALF_PAYLOAD) {
+	if (quirk == FAKE_HALF_HEADER || quirk == FAKE_HALF_PAYLOAD || quirk == FAKE_IN_TWO) {
+		struct pollfd next = { .fd = b->conn, .events = POLLIN };
 		uint8_t wire[20];
 
 		memcpy(wire, &m->header, 12);
 		memcpy(wire + 12, m->payload.bytes, 8);
 		sock_send(b->conn, wire, quirk == FAKE_HALF_HEADER ? 7 : 15, NULL, 0, WAIT_MS);
-		return false;
+		if (quirk != FAKE_IN_TWO)
+			return false;
+		poll(&next, 1, -1);
+		sock_send(b->conn, wire + 15, sizeof(wire) - 15, NULL, 0, WAIT_MS);
+		return true;
 	}
 	vu_msg_write(b->conn, m, WAIT_MS, NULL);
 	m->n_fds = 0;

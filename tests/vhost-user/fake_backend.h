@@ -18,6 +18,7 @@ enum fake_quirk {
 	FAKE_HALF_HEADER, /* part of the reply, then the end */
 	FAKE_HALF_PAYLOAD,
 	FAKE_CHANNEL_FIRST, /* sends a change of configuration and waits for its ack before */
+	FAKE_IN_TWO, /* half of the reply, and the rest when the next request is there */
 	FAKE_CHANNEL_CLOSE, /* closes the channel before */
 };
 

@@ -194,15 +194,34 @@ static void test_log_is_not_flooded(void **state)
 	finish();
 }
 
+static void test_more_than_is_read_at_once(void **state)
+{
+	unsigned events_told = 0;
+
+	connect_silent();
+	for (unsigned i = 0; i < 150; i++)
+		assert_int_equal(fake_channel_send(b, VU_BACKEND_CONFIG_CHANGE_MSG, 0, 0), 0);
+	while (has_event(0) && events_told++ < 10)
+		assert_true(vu_front_backend_event(f, &events, &changes));
+	/* 64 at a time. */
+	assert_int_equal(events_told, 3);
+	assert_int_equal(changes, 3);
+	finish();
+}
+
 static void test_half_a_message(void **state)
 {
 	const struct vu_header h = { VU_BACKEND_CONFIG_CHANGE_MSG, VU_VERSION, 0 };
 
 	connect_silent();
 	assert_int_equal(sock_send(b->channel, &h, 5, NULL, 0, 0), 0);
+	assert_true(has_event(0));
 	assert_true(vu_front_backend_event(f, &events, &changes));
 	assert_int_equal(changes, 0);
+	/* It stays in the socket, and wakes nobody again. */
+	assert_false(has_event(0));
 	assert_int_equal(sock_send(b->channel, (const char *)&h + 5, 7, NULL, 0, 0), 0);
+	assert_true(has_event(0));
 	assert_true(vu_front_backend_event(f, &events, &changes));
 	assert_int_equal(changes, 1);
 	finish();
@@ -220,6 +239,7 @@ int main(void)
 		TEST(test_channel_damaged),
 		TEST(test_answers_are_not_read),
 		TEST(test_log_is_not_flooded),
+		TEST(test_more_than_is_read_at_once),
 		TEST(test_half_a_message),
 	};
 

@@ -241,6 +241,65 @@ static void test_closed_before_payload(void **state)
 	expect_error(VU_MSG_ERROR_GONE, "0 of 8 bytes");
 }
 
+static void expect_peek(enum vu_read what, const char *part)
+{
+	g_autoptr(GError) error = NULL;
+	struct vu_header h;
+
+	assert_int_equal(vu_msg_peek(near, &h, &error), what);
+	assert_int_equal(error != NULL, what == VU_READ_ERROR);
+	if (error && !strstr(error->message, part))
+		fail_msg("%s", error->message);
+}
+
+static void test_peek_and_take(void **state)
+{
+	autofd a = eventfd(0, EFD_CLOEXEC);
+	const int fds[] = { a };
+	uint8_t wire[SAMPLE_SIZE];
+	unsigned n = count_fds();
+
+	wire_sample(wire);
+	expect_peek(VU_READ_AGAIN, NULL);
+	feed(wire, 12, fds, 1);
+	for (unsigned i = 12; i < SAMPLE_SIZE; i++) {
+		expect_peek(VU_READ_AGAIN, NULL);
+		feed(wire + i, 1, NULL, 0);
+	}
+	for (unsigned i = 0; i < 5; i++)
+		feed(wire + i, 1, NULL, 0);
+	for (unsigned i = 0; i < 2; i++)
+		expect_peek(VU_READ_DONE, NULL);
+	/* Nothing of it was taken. */
+	assert_int_equal(count_fds(), n);
+	assert_true(vu_msg_take(near, &sample.header, &msg, NULL));
+	assert_int_equal(msg.header.flags, sample.header.flags);
+	assert_true(msg.payload.u64 == sample.payload);
+	assert_int_equal(msg.n_fds, 1);
+	vu_msg_clear(&msg);
+	expect_peek(VU_READ_AGAIN, NULL);
+	fd_close(&far);
+	expect_peek(VU_READ_ERROR, "5 of a header's 12 bytes");
+}
+
+static void test_peek_at_the_end(void **state)
+{
+	feed(&sample.header, 12, NULL, 0);
+	feed(&sample.payload, 3, NULL, 0);
+	fd_close(&far);
+	expect_peek(VU_READ_ERROR, "3 of 8 bytes of payload of message 42");
+	assert_true(vu_msg_take(near, &(struct vu_header){ .size = 3 }, &msg, NULL));
+	expect_peek(VU_READ_CLOSED, NULL);
+}
+
+static void test_peek_damaged(void **state)
+{
+	const struct vu_header h = { 9, 2, 40 };
+
+	feed(&h, sizeof(h), NULL, 0);
+	expect_peek(VU_READ_ERROR, "protocol version 2");
+}
+
 static void test_write(void **state)
 {
 	autofd a = eventfd(3, EFD_CLOEXEC);
@@ -337,6 +396,9 @@ int main(void)
 		TEST(test_closed_within_header),
 		TEST(test_closed_within_payload),
 		TEST(test_closed_before_payload),
+		TEST(test_peek_and_take),
+		TEST(test_peek_at_the_end),
+		TEST(test_peek_damaged),
 		TEST(test_write),
 		TEST(test_write_to_nobody),
 		TEST(test_write_to_one_who_does_not_read),
