@@ -13,6 +13,7 @@
 #include "daemon/options.h"
 #include "daemon/server.h"
 #include "memory/guest_mem.h"
+#include "memory/mem_xen.h"
 
 /* A socket that somebody left open for us. */
 static int inherited_socket(int fd, GError **error)
@@ -111,6 +112,7 @@ static bool run(struct options *o, GError **error)
 		return false;
 	guest_mem_catch_sigbus();
 	signal(SIGPIPE, SIG_IGN);
+	mem_grant_set_copy_max(o->xen_copy);
 	b = backend_new(&virtio_device_ops,
 		&(struct backend_options){ .probe = o->probe, .xen = o->xen }, error);
 	if (!b)

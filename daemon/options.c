@@ -6,8 +6,10 @@
 #include <grp.h>
 #include <unistd.h>
 
+#include "memory/mem_xen.h"
+
 struct raw {
-	char *mode, *group, *probe, *xen, *stats, *log_level;
+	char *mode, *group, *probe, *xen, *xen_copy, *stats, *log_level;
 };
 
 static bool has_argument(char **argv, const char *name)
@@ -78,14 +80,15 @@ static bool parse_xen(const char *text, bool *on, GError **error)
 
 #define STATS_MAX 86400
 
-static bool parse_stats(const char *text, unsigned *seconds, GError **error)
+static bool parse_number(const char *option, const char *text, unsigned min, unsigned max,
+	unsigned *to, GError **error)
 {
+	g_autofree char *expected = g_strdup_printf("not a number from %u to %u", min, max);
 	guint64 n;
 
-	if (!g_ascii_string_to_unsigned(text, 10, 1, STATS_MAX, &n, NULL))
-		return bad_value(
-			error, "--stats", text, "not 1 to " G_STRINGIFY(STATS_MAX) " seconds");
-	*seconds = n;
+	if (!g_ascii_string_to_unsigned(text, 10, min, max, &n, NULL))
+		return bad_value(error, option, text, expected);
+	*to = n;
 	return true;
 }
 
@@ -99,7 +102,11 @@ static bool parse_raw(struct options *o, const struct raw *raw, GError **error)
 		return false;
 	if (!parse_xen(raw->xen, &o->xen, error))
 		return false;
-	if (raw->stats && !parse_stats(raw->stats, &o->stats, error))
+	if (raw->stats && !parse_number("--stats", raw->stats, 1, STATS_MAX, &o->stats, error))
+		return false;
+	if (raw->xen_copy &&
+		!parse_number(
+			"--xen-copy", raw->xen_copy, 0, MEM_GRANT_COPY_MAX, &o->xen_copy, error))
 		return false;
 	if (raw->log_level && !log_parse_level(raw->log_level, &o->log_level))
 		return bad_value(error, "--log-level", raw->log_level,
@@ -125,6 +132,10 @@ static bool parse_context(struct options *o, struct raw *raw, const struct virti
 			"Tell front-ends which device this is (default: on)", "on|off" },
 		{ "xen", 0, 0, G_OPTION_ARG_STRING, &raw->xen,
 			"Serve guests of Xen, too (default: auto, on a Xen host)", "auto|on|off" },
+		{ "xen-copy", 0, 0, G_OPTION_ARG_STRING, &raw->xen_copy,
+			"Copy granted buffers of up to so many pages, map others (default: all "
+			"that can be)",
+			"PAGES" },
 		{ "run-as", 0, 0, G_OPTION_ARG_STRING, &o->rights.run_as,
 			"Become this user, and group, before serving", "UID[:GID]" },
 		{ "chroot", 0, 0, G_OPTION_ARG_FILENAME, &o->rights.chroot,
@@ -160,6 +171,7 @@ bool options_parse(struct options *o, const struct virtio_device_ops *ops, int a
 		.socket_mode = 0600,
 		.socket_group = (gid_t)-1,
 		.probe = true,
+		.xen_copy = MEM_GRANT_COPY_MAX,
 		.rights.root = -1,
 		.log_level = LOG_LEVEL_INFO,
 		.print_capabilities = has_argument(argv, "--print-capabilities"),
@@ -172,6 +184,7 @@ bool options_parse(struct options *o, const struct virtio_device_ops *ops, int a
 	g_free(raw.group);
 	g_free(raw.probe);
 	g_free(raw.xen);
+	g_free(raw.xen_copy);
 	g_free(raw.stats);
 	g_free(raw.log_level);
 	if (!ok)

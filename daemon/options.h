@@ -16,6 +16,7 @@ struct options {
 	gid_t socket_group; /* (gid_t)-1: as created */
 	bool probe;
 	bool xen; /* offer what Xen guests need; with --xen=auto: if this is a Xen host */
+	unsigned xen_copy; /* pages: mem_grant_set_copy_max() */
 	struct rights rights; /* not prepared yet */
 	unsigned stats; /* log them every so many seconds; 0: when asked */
 	enum log_level log_level;

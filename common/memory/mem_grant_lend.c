@@ -23,19 +23,12 @@
 
 #include "memory/mem_grant_impl.h"
 
-/*
- * The most pages of a lot's direction that are copied: 64 KiB of data that begin anywhere in a
- * page, and a header. To borrow and give back a read of so many took 230 us by copying and 890 by
- * mapping, of 4 data pages 110 and 690 (Xen 4.20 on an emulated arm64, the best of a dozen each):
- * copying wins beyond that, too, but costs the processor's cache, and us a buffer.
- */
-#define BOUNCE_PAGES 18u
 /* Segments of one copy; the kernel hands Xen 16 at a time. */
 #define COPY_SEGMENTS 128u
 /* Bounce buffers kept for the next requests: two for each request of a usual ring. */
 #define SPARE_MAX 256u
 
-static unsigned copy_max = BOUNCE_PAGES;
+static unsigned copy_max = MEM_GRANT_COPY_MAX;
 
 struct group;
 
@@ -48,16 +41,16 @@ struct loan {
 struct group {
 	unsigned ranges; /* out */
 	unsigned n_loans;
-	struct loan loan[BOUNCE_PAGES]; /* one for each range, or, mapped, for all of them */
+	struct loan loan[MEM_GRANT_COPY_MAX]; /* one for each range, or, mapped, for all of them */
 	const struct grant_region *region;
 	struct grant_map map; /* base NULL: bounced */
-	char *bounce; /* BOUNCE_PAGES, once there */
+	char *bounce; /* MEM_GRANT_COPY_MAX pages, once there */
 	struct group *next; /* spare */
 };
 
 void mem_grant_set_copy_max(unsigned pages)
 {
-	copy_max = MIN(pages, BOUNCE_PAGES);
+	copy_max = MIN(pages, MEM_GRANT_COPY_MAX);
 }
 
 /* A lock is nothing beside the calls into the hypervisor that come with each of these. */
@@ -79,7 +72,7 @@ static struct group *group_new(const struct grant_region *region, bool bounced)
 	if (!g)
 		g = g_new0(struct group, 1);
 	if (bounced && !g->bounce)
-		g->bounce = aligned_alloc(XEN_PAGE_SIZE, BOUNCE_PAGES * XEN_PAGE_SIZE);
+		g->bounce = aligned_alloc(XEN_PAGE_SIZE, MEM_GRANT_COPY_MAX * XEN_PAGE_SIZE);
 	g->ranges = 0;
 	g->n_loans = 0;
 	g->region = region;

@@ -56,6 +56,7 @@ static void test_bad_options(void **state)
 		{ { path_option, "--xen=perhaps" }, "--xen=perhaps" },
 		{ { path_option, "--stats=0" }, "--stats=0" },
 		{ { path_option, "--stats=often" }, "--stats=often" },
+		{ { path_option, "--xen-copy=19" }, "--xen-copy=19" },
 		{ { path_option, "--run-as=no-such-user" }, "--run-as=no-such-user: " },
 		{ { path_option, "--run-as=root" }, "--run-as=root: " },
 		{ { path_option, "--chroot=/" }, "--chroot=/: is of no use without --run-as" },

@@ -182,7 +182,7 @@ static int teardown(void **state)
 	int result = core_teardown(state);
 
 	munmap(guest.mem, END * PAGE);
-	mem_grant_set_copy_max(UINT_MAX);
+	mem_grant_set_copy_max(MEM_GRANT_COPY_MAX);
 	fake_xen_stop();
 	return result;
 }
@@ -228,7 +228,7 @@ static void print_line(struct load load)
 
 	mem_grant_set_copy_max(0);
 	mapped = calls_per_request(load);
-	mem_grant_set_copy_max(UINT_MAX);
+	mem_grant_set_copy_max(MEM_GRANT_COPY_MAX);
 	print_message("%s, %s, depth %2u%s: %.3f calls a request; mapping everything: %.3f\n",
 		load.write ? "write" : "read ", load.indirect ? "indirect" : "direct  ", load.depth,
 		load.refill ? ", refilled" : "          ", copied, mapped);
