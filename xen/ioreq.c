@@ -42,8 +42,9 @@
 /* How long it may take to answer what is its own. */
 #define KERNEL_US 20000
 #define KERNEL_LOOKS 5
-/* How long a device that the guest uses already may take to be added. */
-#define DEVICE_US (5 * G_USEC_PER_SEC)
+/* How long a device may take to be added, after its range. */
+#define DEVICE_US 500000
+#define DEVICE_LOOKS 20
 /* A request that nobody answers is worth a line after that. */
 #define STUCK_US (3 * G_USEC_PER_SEC)
 
@@ -143,7 +144,7 @@ static void copy_request(const struct vcpu *v, struct ioreq_slot *to)
 static bool is_kernels(const struct ioreq *q, const struct ioreq_slot *r)
 {
 	uint64_t offset;
-	struct vmm_dev *d;
+	void *d;
 
 	if (r->type != IOREQ_COPY || (r->bits & IOREQ_DIR_READ) || r->size != 4)
 		return false;
@@ -201,7 +202,7 @@ static bool must_wait(struct ioreq *q, struct vcpu *v, const struct ioreq_slot *
 		if ((waited < KERNEL_US || v->looks < KERNEL_LOOKS) && is_kernels(q, r))
 			return true;
 	}
-	return waited < DEVICE_US && !has_device(q, r);
+	return (waited < DEVICE_US || v->looks < DEVICE_LOOKS) && !has_device(q, r);
 }
 
 /* Takes the request if it can be taken: then it is to be served. */
@@ -283,7 +284,7 @@ static unsigned serve(struct ioreq *q, struct vcpu *v)
 	const struct ioreq_slot *r = &v->req;
 	bool write = !(r->bits & IOREQ_DIR_READ);
 	uint64_t offset, value;
-	struct vmm_dev *d = NULL;
+	void *d = NULL;
 
 	if (r->type == IOREQ_INVALIDATE) {
 		count(&q->counters.invalidates);

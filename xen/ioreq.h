@@ -28,10 +28,13 @@ struct ioreq_journal {
  * thread, and must not call back.
  */
 struct ioreq_ops {
-	/* The device at this guest address, and the offset in its window; NULL: none. */
-	struct vmm_dev *(*find)(void *opaque, uint64_t addr, uint64_t *offset);
+	/*
+	 * The device at this guest address, as the others here are given it, and the offset in its
+	 * window; NULL: none.
+	 */
+	void *(*find)(void *opaque, uint64_t addr, uint64_t *offset);
 	/* vmm_dev_access() */
-	enum virtio_mmio_result (*access)(void *opaque, struct vmm_dev *d, uint64_t offset,
+	enum virtio_mmio_result (*access)(void *opaque, void *device, uint64_t offset,
 		unsigned size, bool write, uint64_t *value, void *token);
 	/*
 	 * Pages have left the guest. Returns for how many answers it must wait; for each of them
@@ -39,7 +42,7 @@ struct ioreq_ops {
 	 */
 	unsigned (*invalidate)(void *opaque, void *token);
 	/* Writes to QueueNotify of this device and queue are the kernel's business. */
-	bool (*kernel_has)(void *opaque, struct vmm_dev *d, uint64_t offset, uint32_t queue);
+	bool (*kernel_has)(void *opaque, void *device, uint64_t offset, uint32_t queue);
 	/* The vCPU's answer is there. Any thread. */
 	void (*notify)(void *opaque, unsigned vcpu);
 };

@@ -19,7 +19,7 @@
 #define WINDOW 0x200
 #define VCPUS 4
 
-static struct vmm_dev *const device = (struct vmm_dev *)0x1000;
+static int device;
 
 struct world {
 	struct ioreq_slot page[128] __attribute__((aligned(4096)));
@@ -37,20 +37,20 @@ struct world {
 	void *token;
 };
 
-static struct vmm_dev *fake_find(void *opaque, uint64_t addr, uint64_t *offset)
+static void *fake_find(void *opaque, uint64_t addr, uint64_t *offset)
 {
 	struct world *w = opaque;
 
 	*offset = addr - BASE;
-	return w->there && addr >= BASE && addr < BASE + WINDOW ? device : NULL;
+	return w->there && addr >= BASE && addr < BASE + WINDOW ? &device : NULL;
 }
 
-static enum virtio_mmio_result fake_access(void *opaque, struct vmm_dev *d, uint64_t offset,
-	unsigned size, bool write, uint64_t *value, void *token)
+static enum virtio_mmio_result fake_access(void *opaque, void *d, uint64_t offset, unsigned size,
+	bool write, uint64_t *value, void *token)
 {
 	struct world *w = opaque;
 
-	assert_ptr_equal(d, device);
+	assert_ptr_equal(d, &device);
 	w->accesses++;
 	w->offset = offset;
 	w->size = size;
@@ -77,7 +77,7 @@ static unsigned fake_invalidate(void *opaque, void *token)
 	return w->invalidations;
 }
 
-static bool fake_kernel_has(void *opaque, struct vmm_dev *d, uint64_t offset, uint32_t queue)
+static bool fake_kernel_has(void *opaque, void *d, uint64_t offset, uint32_t queue)
 {
 	struct world *w = opaque;
 

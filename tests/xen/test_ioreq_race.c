@@ -31,7 +31,7 @@
 #define DEADLINE_MS 30000
 #define KERNEL_QUEUE 1
 
-static struct vmm_dev *const device = (struct vmm_dev *)0x1000;
+static int device;
 
 /* Shared with servers in other processes. */
 struct shared {
@@ -240,14 +240,14 @@ static void guest_ends(struct guest_cpu cpu[VCPUS], pthread_t thread[VCPUS])
 
 /* --- the server --- */
 
-static struct vmm_dev *find(void *opaque, uint64_t addr, uint64_t *offset)
+static void *find(void *opaque, uint64_t addr, uint64_t *offset)
 {
 	*offset = addr - BASE;
-	return addr >= BASE && addr < BASE + 0x200 ? device : NULL;
+	return addr >= BASE && addr < BASE + 0x200 ? &device : NULL;
 }
 
 /* The register 0x100 + 8 * vcpu reads as what was asked last, which the request carries. */
-static enum virtio_mmio_result access_register(void *opaque, struct vmm_dev *d, uint64_t offset,
+static enum virtio_mmio_result access_register(void *opaque, void *d, uint64_t offset,
 	unsigned size, bool write, uint64_t *value, void *token)
 {
 	struct world *w = opaque;
@@ -282,7 +282,7 @@ static unsigned invalidate(void *opaque, void *token)
 	return 0;
 }
 
-static bool kernel_has(void *opaque, struct vmm_dev *d, uint64_t offset, uint32_t queue)
+static bool kernel_has(void *opaque, void *d, uint64_t offset, uint32_t queue)
 {
 	struct world *w = opaque;
 
