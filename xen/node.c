@@ -260,6 +260,19 @@ struct node *node_read(
 	return g_steal_pointer(&n);
 }
 
+bool node_read_base(
+	struct store *s, const char *kind, unsigned domid, unsigned devid, uint64_t *base)
+{
+	g_autofree char *path = node_path(kind, domid, devid);
+	struct reader r = { .store = s, .path = path };
+	bool good;
+
+	*base = read_base(&r);
+	good = !r.error;
+	g_clear_error(&r.error);
+	return good;
+}
+
 struct node *node_copy(const struct node *n)
 {
 	struct node *copy = g_memdup2(n, sizeof(*n));
@@ -294,27 +307,16 @@ enum node_state node_get_state(struct store *s, const char *kind, unsigned domid
 	return state;
 }
 
-static void set_state(struct store *s, const char *top, enum node_state state)
+void node_set_state(
+	struct store *s, const char *kind, unsigned domid, unsigned devid, enum node_state state)
 {
-	g_autofree char *path = g_strdup_printf("%s/state", top);
+	g_autofree char *path = g_strdup_printf("backend/%s/%u/%u/state", kind, domid, devid);
 	char value[] = { '0' + state, '\0' };
 	g_autoptr(GError) error = NULL;
 
 	if (!store_update(s, path, value, &error) &&
 		!g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
 		log_warning(NULL, "%s", error->message);
-}
-
-void node_set_state(struct store *s, const struct node *n, enum node_state state)
-{
-	set_state(s, n->path, state);
-}
-
-void node_refuse(struct store *s, const char *kind, unsigned domid, unsigned devid)
-{
-	g_autofree char *path = node_path(kind, domid, devid);
-
-	set_state(s, path, NODE_CLOSED);
 }
 
 uint64_t node_domain_memory(struct store *s, unsigned domid)

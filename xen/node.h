@@ -58,14 +58,17 @@ bool node_parse_path(const char *path, char **kind, unsigned *domid, unsigned *d
  */
 struct node *node_read(
 	struct store *s, const char *kind, unsigned domid, unsigned devid, GError **error);
+/* Where the device of a node that was refused would be; false: it says nothing that can be. */
+bool node_read_base(
+	struct store *s, const char *kind, unsigned domid, unsigned devid, uint64_t *base);
 struct node *node_copy(const struct node *n);
 void node_free(struct node *n);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(node, node_free)
 
 /* NODE_UNKNOWN if it has none. */
 enum node_state node_get_state(struct store *s, const char *kind, unsigned domid, unsigned devid);
-void node_set_state(struct store *s, const struct node *n, enum node_state state);
-/* The same for a node that was refused: the toolstack must not wait for it. */
-void node_refuse(struct store *s, const char *kind, unsigned domid, unsigned devid);
+/* If the node is still there. */
+void node_set_state(
+	struct store *s, const char *kind, unsigned domid, unsigned devid, enum node_state state);
 /* The domain's memory/static-max in bytes; 0: not said. */
 uint64_t node_domain_memory(struct store *s, unsigned domid);

@@ -261,6 +261,22 @@ struct rules *rules_read(const char *config, const char *defaults, const char *r
 	return r->last ? g_steal_pointer(&r) : NULL;
 }
 
+struct rules *rules_new_socket(const char *socket)
+{
+	g_auto(GStrv) parts = g_strsplit(socket, "%", -1);
+	struct rules *r = g_new0(struct rules, 1);
+	struct group *g = g_new0(struct group, 1);
+
+	g->where = g_strdup("--socket");
+	g->socket = g_strjoinv("%%", parts); /* no placeholders */
+	g->devid = g->type = g->mode = ANY;
+	g->device_id = g->config_size = g->queues = g->queue_size = g->wait = ANY;
+	r->first = g_ptr_array_new_with_free_func(group_free);
+	r->last = g_ptr_array_new_with_free_func(group_free);
+	g_ptr_array_add(r->first, g);
+	return r;
+}
+
 void rules_free(struct rules *r)
 {
 	if (!r)

@@ -51,6 +51,8 @@ typedef struct rules rules; /* for g_autoptr */
  * key and value. A file that is not there is an empty one. run: the folder instead of /run/virtiod.
  */
 struct rules *rules_read(const char *config, const char *defaults, const char *run, GError **error);
+/* One rule, for every device: the back-end listens there. */
+struct rules *rules_new_socket(const char *socket);
 void rules_free(struct rules *r);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(rules, rules_free)
 

@@ -166,3 +166,8 @@ bool store_update(struct store *s, const char *path, const char *value, GError *
 		err = update(s->xs, path, value);
 	return !err || fail(error, err, "cannot change", path);
 }
+
+bool store_has_domain(struct store *s, unsigned domid)
+{
+	return xs_is_domain_introduced(s->xs, domid);
+}

@@ -31,3 +31,5 @@ char *store_read(struct store *s, const char *path, size_t max, GError **error);
 char **store_list(struct store *s, const char *path, GError **error);
 /* Writes, if there is such a node: one that was removed does not come back. */
 bool store_update(struct store *s, const char *path, const char *value, GError **error);
+/* False once it is dying, whatever is left of its folder. Watch "@releaseDomain" to be told. */
+bool store_has_domain(struct store *s, unsigned domid);

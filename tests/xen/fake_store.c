@@ -242,3 +242,10 @@ bool store_update(struct store *s, const char *path, const char *value, GError *
 	fake_store_set(path, value);
 	return true;
 }
+
+bool store_has_domain(struct store *s, unsigned domid)
+{
+	g_autofree char *path = g_strdup_printf("/local/domain/%u", domid);
+
+	return find(path) != NULL;
+}

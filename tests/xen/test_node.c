@@ -317,27 +317,26 @@ static void test_missing(void **state)
 static void test_state(void **state)
 {
 	struct world *w = *state;
-	g_autoptr(node) n = node_read(w->store, "virtio", 3, 0, NULL);
 	static const char *const unknown[] = { "7", "-1", "01", "1 ", "", "x" };
 
 	assert_int_equal(node_get_state(w->store, "virtio", 3, 0), NODE_INITIALISING);
-	node_set_state(w->store, n, NODE_CONNECTED);
+	node_set_state(w->store, "virtio", 3, 0, NODE_CONNECTED);
 	assert_string_equal(fake_store_get(PATH "/state"), "4");
 	assert_int_equal(node_get_state(w->store, "virtio", 3, 0), NODE_CONNECTED);
 	for (unsigned i = 0; i < G_N_ELEMENTS(unknown); i++) {
 		fake_store_set(PATH "/state", unknown[i]);
 		assert_int_equal(node_get_state(w->store, "virtio", 3, 0), NODE_UNKNOWN);
 	}
-	node_refuse(w->store, "virtio_disk", 3, 51712);
+	node_set_state(w->store, "virtio_disk", 3, 51712, NODE_CLOSED);
 	assert_string_equal(fake_store_get(DISK "/state"), "6");
 	/* One that was removed stays so, and that is no news. */
 	fake_store_remove(PATH);
-	node_set_state(w->store, n, NODE_CLOSED);
+	node_set_state(w->store, "virtio", 3, 0, NODE_CLOSED);
 	assert_null(fake_store_get(PATH "/state"));
 	assert_int_equal(node_get_state(w->store, "virtio", 3, 0), NODE_UNKNOWN);
 	assert_int_equal(w->lines, 0);
 	fake_store_fail(DISK "/state", G_FILE_ERROR_IO);
-	node_refuse(w->store, "virtio_disk", 3, 51712);
+	node_set_state(w->store, "virtio_disk", 3, 51712, NODE_CLOSED);
 	assert_int_equal(w->lines, 1);
 }
 

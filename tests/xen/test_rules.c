@@ -106,6 +106,20 @@ static void assert_socket(struct world *w, const char *config, const char *socke
 	assert_null(r->program);
 }
 
+static void test_socket(void **state)
+{
+	struct world *w = *state;
+	g_autoptr(rules) just_one = rules_new_socket("/tmp/%n/100%.sock");
+	g_autoptr(rule) r = rules_find(just_one, &w->node, NULL);
+
+	assert_non_null(r);
+	assert_string_equal(r->socket, "/tmp/%n/100%.sock");
+	assert_int_equal(r->front.config_size, -1);
+	assert_int_equal(r->front.device_id, 0);
+	assert_int_equal(r->queue_size, 0);
+	assert_int_equal(r->wait_ms, 0);
+}
+
 static void test_order(void **state)
 {
 	struct world *w = *state;
@@ -328,6 +342,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_order),
+		TEST(test_socket),
 		TEST(test_matches),
 		TEST(test_placeholders),
 		TEST(test_program),

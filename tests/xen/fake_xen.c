@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See fake_xen.h. */
+#include "fake_xen.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <xen/xen.h>
+/* Wants the types of the one before. */
+#include <xen/hvm/ioreq.h>
+
+#include "base/sock.h"
+#include "base/util.h"
+#include "vmm/vmm_dev.h"
+#include "xen/devmodel.h"
+#include "xen/evtchn.h"
+#include "xen/foreign.h"
+#include "xen/privcmd.h"
+#include "xen/source.h"
+
+struct fake_xen fake_xen;
+
+static struct ioreq page[FAKE_VCPUS];
+
+void fake_xen_reset(void)
+{
+	fd_close(&fake_xen.peer);
+	fake_xen = (struct fake_xen){ .peer = -1 };
+}
+
+bool fake_xen_is_empty(void)
+{
+	return !fake_xen.handles && !fake_xen.servers && !fake_xen.ranges && !fake_xen.ports &&
+		!fake_xen.irqfds && !fake_xen.ioeventfds && !fake_xen.sources && !fake_xen.misused;
+}
+
+static bool works(GError **error)
+{
+	if (fake_xen.fail_in == 0 || --fake_xen.fail_in > 0)
+		return true;
+	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "fake Xen: as wanted");
+	return false;
+}
+
+static void *handle(GError **error)
+{
+	if (!works(error))
+		return NULL;
+	fake_xen.handles++;
+	return g_new0(char, 1);
+}
+
+static void close_handle(void *h)
+{
+	if (!h)
+		return;
+	fake_xen.handles--;
+	g_free(h);
+}
+
+struct devmodel *devmodel_open(unsigned domid, GError **error)
+{
+	return handle(error);
+}
+
+void devmodel_free(struct devmodel *m)
+{
+	close_handle(m);
+}
+
+bool devmodel_vcpus(struct devmodel *m, unsigned *n, GError **error)
+{
+	*n = FAKE_VCPUS;
+	return works(error);
+}
+
+bool devmodel_create_server(struct devmodel *m, uint16_t *server, GError **error)
+{
+	if (!works(error))
+		return false;
+	fake_xen.servers++;
+	*server = 0;
+	return true;
+}
+
+bool devmodel_enable_server(struct devmodel *m, uint16_t server, GError **error)
+{
+	for (unsigned i = 0; i < FAKE_VCPUS; i++)
+		page[i].vp_eport = i + 1;
+	return works(error);
+}
+
+void devmodel_destroy_server(struct devmodel *m, uint16_t server)
+{
+	fake_xen.servers--;
+	fake_xen.misused |= fake_xen.ranges && !fake_xen.servers;
+}
+
+bool devmodel_map_range(
+	struct devmodel *m, uint16_t server, uint64_t base, uint64_t size, GError **error)
+{
+	if (!works(error))
+		return false;
+	fake_xen.base[fake_xen.ranges++] = base;
+	return true;
+}
+
+void devmodel_unmap_range(struct devmodel *m, uint16_t server, uint64_t base, uint64_t size)
+{
+	for (unsigned i = 0; i < fake_xen.ranges; i++) {
+		if (fake_xen.base[i] == base) {
+			fake_xen.base[i] = fake_xen.base[--fake_xen.ranges];
+			return;
+		}
+	}
+	fake_xen.misused = true;
+}
+
+struct evtchn {
+	int fd;
+	unsigned ports;
+	bool restricted;
+};
+
+struct evtchn *evtchn_open(GError **error)
+{
+	struct evtchn *e;
+
+	if (!works(error))
+		return NULL;
+	fake_xen.handles++;
+	e = g_new0(struct evtchn, 1);
+	e->fd = eventfd(0, EFD_CLOEXEC);
+	return e;
+}
+
+void evtchn_free(struct evtchn *e)
+{
+	if (!e)
+		return;
+	/* The kernel would hold on to the ports. */
+	fake_xen.misused |= fake_xen.ioeventfds && fake_xen.handles == 1;
+	fake_xen.ports -= e->ports;
+	fake_xen.handles--;
+	fd_close(&e->fd);
+	g_free(e);
+}
+
+int evtchn_fd(const struct evtchn *e)
+{
+	return e->fd;
+}
+
+bool evtchn_bind(
+	struct evtchn *e, unsigned domid, uint32_t remote_port, uint32_t *port, GError **error)
+{
+	if (!works(error))
+		return false;
+	fake_xen.misused |= remote_port == 0 || e->restricted;
+	e->ports++;
+	fake_xen.ports++;
+	*port = FAKE_PORT + remote_port - 1;
+	return true;
+}
+
+bool evtchn_restrict(struct evtchn *e, unsigned domid, GError **error)
+{
+	e->restricted = true;
+	return works(error);
+}
+
+struct foreign *foreign_open(unsigned domid, GError **error)
+{
+	return handle(error);
+}
+
+void foreign_free(struct foreign *f)
+{
+	close_handle(f);
+}
+
+void *foreign_map_ioreq(struct foreign *f, uint16_t server, GError **error)
+{
+	return works(error) ? page : NULL;
+}
+
+unsigned foreign_banks(
+	struct foreign *f, uint64_t max_bytes, struct foreign_bank bank[FOREIGN_MAX_BANKS])
+{
+	bank[0] = (struct foreign_bank){ .addr = 0x40000000, .size = max_bytes };
+	return max_bytes ? 1 : 0;
+}
+
+static int open_null(GError **error)
+{
+	return works(error) ? open("/dev/null", O_RDWR | O_CLOEXEC) : -1;
+}
+
+int privcmd_open_restricted(unsigned domid, GError **error)
+{
+	return open_null(error);
+}
+
+int privcmd_open_gntdev(GError **error)
+{
+	return open_null(error);
+}
+
+static bool assign(unsigned *n, bool on)
+{
+	if (fake_xen.assign_errno) {
+		errno = fake_xen.assign_errno;
+		return false;
+	}
+	fake_xen.misused |= !on && *n == 0;
+	fake_xen.assigns += on;
+	*n += on ? 1 : -1;
+	return true;
+}
+
+bool privcmd_irqfd(int privcmd, unsigned domid, uint32_t irq, int fd, bool on)
+{
+	return assign(&fake_xen.irqfds, on);
+}
+
+bool privcmd_ioeventfd(int privcmd, const struct privcmd_kick *kick, int fd, bool on)
+{
+	fake_xen.misused |=
+		kick->ioreq != page || kick->ports[1] != FAKE_PORT + 1 || kick->vcpus != FAKE_VCPUS;
+	return assign(&fake_xen.ioeventfds, on);
+}
+
+struct source {
+	struct rule rule;
+};
+
+struct source *source_new(const struct rules *all, const struct node *n, const char *name)
+{
+	struct source *s = g_new0(struct source, 1);
+
+	s->rule.front.config_size = -1;
+	s->rule.front.queues = 7;
+	fake_xen.sources++;
+	return s;
+}
+
+void source_free(struct source *s)
+{
+	if (!s)
+		return;
+	fake_xen.sources--;
+	g_free(s);
+}
+
+int source_connect(struct source *s, GError **error)
+{
+	int pair[2];
+
+	fake_xen.connects++;
+	if (fake_xen.unreachable || !sock_pair(pair)) {
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN, "fake back-end: not there");
+		return -1;
+	}
+	fd_close(&fake_xen.peer);
+	fake_xen.peer = pair[1];
+	return pair[0];
+}
+
+const struct rule *source_rule(const struct source *s)
+{
+	return &s->rule;
+}
+
+size_t vmm_dev_state_size(void)
+{
+	return 4096;
+}

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is kept for a guest: conflicts, hostile workers, and that nothing of it stays. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "base/virtio_probe.h"
+#include "fake_xen.h"
+#include "tests/lib/leak.h"
+#include "xen/ioreq.h"
+#include "xen/keeper.h"
+
+#define BASE UINT64_C(0x2000000)
+
+struct world {
+	struct keeper *keeper;
+	unsigned n_fds, lines;
+	/* Of the last answer. */
+	struct link_reply reply;
+	int fds[LINK_MAX_FDS];
+	unsigned n;
+};
+
+static void on_line(enum log_level level, const char *line, void *opaque)
+{
+	struct world *w = opaque;
+
+	w->lines++;
+}
+
+static struct keeper *make(GError **error)
+{
+	return keeper_new(
+		&(struct keeper_config){
+			.domid = 3, .name = "web", .max_memory = 128 << 20, .eventfds = true },
+		error);
+}
+
+static int setup(void **state)
+{
+	struct world *w = g_new0(struct world, 1);
+
+	fake_xen_reset();
+	w->n_fds = count_fds();
+	log_set_sink(on_line, w);
+	w->keeper = make(NULL);
+	assert_non_null(w->keeper);
+	*state = w;
+	return 0;
+}
+
+static void close_answer(struct world *w)
+{
+	while (w->n > 0)
+		fd_close(&w->fds[--w->n]);
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	close_answer(w);
+	keeper_free(w->keeper);
+	assert_true(fake_xen_is_empty());
+	fake_xen_reset();
+	log_set_sink(NULL, NULL);
+	assert_int_equal(count_fds(), w->n_fds);
+	g_free(w);
+	return 0;
+}
+
+static bool add(struct world *w, uint64_t base, uint32_t irq, bool grants, GError **error)
+{
+	g_autofree char *name = g_strdup_printf("device at %u", irq);
+	const struct keeper_device_config config = {
+		.name = name,
+		.base = base,
+		.irq = irq,
+		.grants = grants,
+		.wait_ms = 1500,
+		.queue_size = 64,
+		.device_id = 4,
+	};
+	unsigned device;
+
+	return keeper_add(w->keeper, &config, source_new(NULL, NULL, NULL), &device, error);
+}
+
+static int ask(struct world *w, struct link_request request)
+{
+	close_answer(w);
+	if (!keeper_answer(w->keeper, &request, &w->reply, w->fds, &w->n))
+		return -1;
+	/* An error comes alone, all else with something or without errors. */
+	assert_true(w->n == 0 || w->reply.err == 0);
+	return w->reply.err;
+}
+
+static void assert_conflict(struct world *w, uint64_t base, uint32_t irq, const char *text)
+{
+	g_autoptr(GError) error = NULL;
+
+	assert_false(add(w, base, irq, false, &error));
+	assert_non_null(strstr(error->message, text));
+}
+
+static void test_conflicts(void **state)
+{
+	struct world *w = *state;
+	unsigned empty;
+
+	assert_true(add(w, BASE, 33, false, NULL));
+	assert_conflict(w, BASE, 34, "overlaps device at 33");
+	assert_conflict(w, BASE + 0x1ff, 34, "overlaps");
+	assert_conflict(w, BASE - 0x1ff, 34, "overlaps");
+	assert_conflict(w, BASE + 0x200, 33, "irq 33: device at 33 has it");
+	assert_conflict(w, UINT64_MAX - 0x100, 34, "beyond");
+	assert_true(keeper_add_empty(w->keeper, BASE + 0x400, &empty, NULL));
+	assert_conflict(w, BASE + 0x400, 34, "overlaps a refused device");
+	assert_false(keeper_add_empty(w->keeper, BASE, &empty, NULL));
+	assert_true(add(w, BASE + 0x200, 34, true, NULL));
+	assert_int_equal(fake_xen.ranges, 3);
+	assert_int_equal(fake_xen.sources, 2);
+	/* What is free again can be had again. */
+	keeper_remove(w->keeper, 0);
+	assert_int_equal(fake_xen.ranges, 2);
+	assert_true(add(w, BASE, 33, false, NULL));
+}
+
+static void test_too_many(void **state)
+{
+	struct world *w = *state;
+
+	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++)
+		assert_true(add(w, BASE + 0x200 * i, 33 + i, false, NULL));
+	assert_conflict(w, BASE + 0x200 * LINK_MAX_DEVICES, 99, "more than 32 devices");
+}
+
+static void test_describe(void **state)
+{
+	struct world *w = *state;
+	struct link_order order;
+	int fds[LINK_MAX_FDS];
+	unsigned n, empty;
+	struct stat st;
+
+	assert_true(add(w, BASE, 33, false, NULL));
+	assert_true(add(w, BASE + 0x200, 34, true, NULL));
+	assert_true(keeper_add_empty(w->keeper, BASE + 0x400, &empty, NULL));
+	keeper_describe_guest(w->keeper, &order, fds, &n);
+	assert_int_equal(order.type, LINK_GUEST);
+	assert_string_equal(order.guest.name, "web");
+	assert_int_equal(order.guest.domid, 3);
+	assert_int_equal(order.guest.vcpus, FAKE_VCPUS);
+	assert_int_equal(order.guest.port[0], FAKE_PORT);
+	assert_int_equal(order.guest.port[1], FAKE_PORT + 1);
+	assert_int_equal(order.guest.banks, 1);
+	assert_int_equal(order.guest.bank[0].size, 128 << 20);
+	assert_int_equal(n, 3);
+	fstat(fds[2], &st);
+	assert_int_equal(st.st_size, sizeof(struct ioreq_journal));
+	/* A worker cannot take memory away under its successor. */
+	assert_int_equal(ftruncate(fds[2], 0), -1);
+
+	assert_true(keeper_describe_device(w->keeper, 0, &order, fds, &n));
+	assert_int_equal(order.type, LINK_ADD);
+	assert_int_equal(order.add.device, 0);
+	assert_int_equal(order.add.base, BASE);
+	assert_int_equal(order.add.window, 0x200);
+	assert_int_equal(order.add.irq, 33);
+	assert_int_equal(order.add.wait_ms, 1500);
+	assert_int_equal(order.add.queue_size, 64);
+	assert_int_equal(order.add.device_id, 4);
+	assert_int_equal(order.add.config_size, -1);
+	assert_int_equal(n, 1);
+	assert_int_equal(ftruncate(fds[0], 1 << 20), -1);
+	assert_true(keeper_describe_device(w->keeper, 1, &order, fds, &n));
+	assert_int_equal(order.add.grants, 1);
+	assert_int_equal(n, 2);
+	assert_false(keeper_describe_device(w->keeper, empty, &order, fds, &n));
+	assert_false(keeper_describe_device(w->keeper, 9, &order, fds, &n));
+}
+
+static void test_dial(void **state)
+{
+	struct world *w = *state;
+	struct link_request dial = { .type = LINK_DIAL };
+
+	assert_true(add(w, BASE, 33, false, NULL));
+	fake_xen.unreachable = true;
+	assert_int_equal(ask(w, dial), EAGAIN);
+	assert_string_equal(w->reply.text, "fake back-end: not there");
+	fake_xen.unreachable = false;
+	assert_int_equal(ask(w, dial), 0);
+	assert_int_equal(w->n, 3);
+	assert_int_equal(w->reply.kept, 0);
+	/* The rule's, and what it does not say from the toolstack. */
+	assert_int_equal(w->reply.queues, 7);
+	assert_int_equal(w->reply.config_size, -1);
+	assert_int_equal(w->reply.device_id, 4);
+	/* A successor gets the same. */
+	assert_int_equal(ask(w, dial), 0);
+	assert_int_equal(w->n, 2);
+	assert_int_equal(w->reply.kept, 1);
+	assert_int_equal(fake_xen.connects, 2);
+	dial.fresh = 1;
+	assert_int_equal(ask(w, dial), 0);
+	assert_int_equal(w->reply.kept, 0);
+	assert_int_equal(fake_xen.connects, 3);
+	/* One that the back-end has left is of no use. */
+	dial.fresh = 0;
+	fd_close(&fake_xen.peer);
+	assert_int_equal(ask(w, dial), 0);
+	assert_int_equal(w->reply.kept, 0);
+	assert_int_equal(w->n, 3);
+	assert_int_equal(fake_xen.connects, 4);
+}
+
+static void test_eventfds(void **state)
+{
+	struct world *w = *state;
+	struct link_request get = { .type = LINK_EVENTFD, .queue = 5, .which = VMM_CALL };
+	struct link_request assign = {
+		.type = LINK_ASSIGN, .queue = 5, .which = VMM_CALL, .on = 1
+	};
+	eventfd_t value = 0;
+	autofd first = -1;
+
+	assert_true(add(w, BASE, 33, false, NULL));
+	assert_int_equal(ask(w, assign), ENOENT);
+	assert_int_equal(ask(w, get), 0);
+	assert_int_equal(w->n, 1);
+	first = fcntl(w->fds[0], F_DUPFD_CLOEXEC, 0);
+	/* The same one each time. */
+	assert_int_equal(ask(w, get), 0);
+	assert_int_equal(eventfd_write(first, 3), 0);
+	assert_int_equal(eventfd_read(w->fds[0], &value), 0);
+	assert_int_equal(value, 3);
+	assert_int_equal(ask(w, assign), 0);
+	assert_int_equal(ask(w, assign), 0);
+	assert_int_equal(fake_xen.irqfds, 1);
+	assert_int_equal(fake_xen.assigns, 1);
+	get.which = assign.which = VMM_KICK;
+	assert_int_equal(ask(w, assign), ENOENT);
+	assert_int_equal(ask(w, get), 0);
+	assert_int_equal(ask(w, assign), 0);
+	assert_int_equal(fake_xen.ioeventfds, 1);
+	assert_int_equal(keeper_assigned(w->keeper), 2);
+	assign.on = 0;
+	assert_int_equal(ask(w, assign), 0);
+	assert_int_equal(ask(w, assign), 0);
+	assert_int_equal(fake_xen.ioeventfds, 0);
+	/* The other one goes with the device. */
+	keeper_remove(w->keeper, 0);
+	assert_int_equal(fake_xen.irqfds, 0);
+}
+
+static void test_no_kernel(void **state)
+{
+	struct world *w = *state;
+	struct link_request request = { .type = LINK_EVENTFD };
+
+	assert_true(add(w, BASE, 33, false, NULL));
+	assert_int_equal(ask(w, request), 0);
+	request = (struct link_request){ .type = LINK_ASSIGN, .on = 1 };
+	/* An error of this one, which is said, is not for all. */
+	fake_xen.assign_errno = EBUSY;
+	assert_int_equal(ask(w, request), EBUSY);
+	assert_int_equal(w->lines, 1);
+	fake_xen.assign_errno = ENOTTY;
+	assert_int_equal(ask(w, request), EOPNOTSUPP);
+	assert_int_equal(w->lines, 2);
+	/* It is not tried again. */
+	fake_xen.assign_errno = 0;
+	assert_int_equal(ask(w, request), EOPNOTSUPP);
+	assert_int_equal(w->lines, 2);
+}
+
+static void test_hostile(void **state)
+{
+	static const struct link_request bad[] = {
+		{ .type = 0 },
+		{ .type = LINK_ASSIGN + 1 },
+		{ .type = UINT32_MAX },
+		{ .type = LINK_DIAL, .device = 2 },
+		{ .type = LINK_DIAL, .device = LINK_MAX_DEVICES },
+		{ .type = LINK_DIAL, .device = UINT32_MAX },
+		{ .type = LINK_DIAL, .fresh = 2 },
+		{ .type = LINK_EVENTFD, .device = 1 }, /* an empty one */
+		{ .type = LINK_EVENTFD, .queue = VIRTIO_MAX_QUEUES },
+		{ .type = LINK_EVENTFD, .queue = UINT32_MAX },
+		{ .type = LINK_EVENTFD, .which = VMM_CALL + 1 },
+		{ .type = LINK_ASSIGN, .queue = VIRTIO_MAX_QUEUES, .on = 1 },
+		{ .type = LINK_ASSIGN, .which = UINT32_MAX, .on = 1 },
+		{ .type = LINK_ASSIGN, .on = 2 },
+	};
+	struct world *w = *state;
+	unsigned empty, n_fds;
+
+	assert_true(add(w, BASE, 33, false, NULL));
+	assert_true(keeper_add_empty(w->keeper, BASE + 0x400, &empty, NULL));
+	assert_int_equal(empty, 1);
+	n_fds = count_fds();
+	for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++)
+		assert_int_equal(ask(w, bad[i]), -1);
+	assert_int_equal(count_fds(), n_fds);
+	/* The most that it can get. */
+	for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++)
+		assert_int_equal(
+			ask(w, (struct link_request){ .type = LINK_EVENTFD, .queue = i }), 0);
+	close_answer(w);
+	assert_int_equal(count_fds(), n_fds + VIRTIO_MAX_QUEUES);
+}
+
+/* Whatever fails, nothing of it stays. */
+static void test_failures(void **state)
+{
+	struct world *w = *state;
+	unsigned n_fds, i;
+
+	keeper_free(w->keeper);
+	w->keeper = NULL;
+	n_fds = count_fds();
+	for (i = 1; !w->keeper; i++) {
+		g_autoptr(GError) error = NULL;
+
+		fake_xen.fail_in = i;
+		w->keeper = make(&error);
+		assert_true(w->keeper ? !error : error && fake_xen_is_empty());
+		assert_true(w->keeper || count_fds() == n_fds);
+	}
+	assert_true(i > 8);
+	n_fds = count_fds();
+	fake_xen.fail_in = 1;
+	assert_false(add(w, BASE, 33, true, NULL)); /* gntdev */
+	fake_xen.fail_in = 2;
+	assert_false(add(w, BASE, 33, true, NULL)); /* range */
+	assert_int_equal(fake_xen.sources, 0);
+	assert_int_equal(count_fds(), n_fds);
+	fake_xen.fail_in = 0;
+	assert_true(add(w, BASE, 33, true, NULL));
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_conflicts),
+		TEST(test_too_many),
+		TEST(test_describe),
+		TEST(test_dial),
+		TEST(test_eventfds),
+		TEST(test_no_kernel),
+		TEST(test_hostile),
+		TEST(test_failures),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
