@@ -7,14 +7,18 @@
 
 #include <glib.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct supervisor_options {
 	const char *config, *defaults; /* rule files */
-	const char *run; /* folder of sockets */
+	const char *run; /* folder of sockets; our lock and the workers' empty root, too */
 	unsigned wait_ms;
 	bool eventfds;
 	unsigned uid_base; /* a guest's worker is uid_base + domid; 0: stays what we are */
 };
+
+/* An error unless we are root in a domain 0 that has all its devices. */
+bool supervisor_check(GError **error);
 
 /* Until SIGTERM or SIGINT. */
 bool supervisor_run(const struct supervisor_options *o, GError **error);

@@ -45,6 +45,11 @@ bool log_parse_level(const char *name, enum log_level *level)
 	return false;
 }
 
+const char *log_level_name(void)
+{
+	return level_names[g_atomic_int_get(&max_level)];
+}
+
 void log_set_sink(void (*sink)(enum log_level level, const char *line, void *opaque), void *opaque)
 {
 	line_sink = sink;

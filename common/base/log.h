@@ -13,6 +13,8 @@ void log_set_program(const char *name);
 void log_set_level(enum log_level level);
 /* "error", "warning", "info" or "debug"; false for any other name. */
 bool log_parse_level(const char *name, enum log_level *level);
+/* The name of the level that is set: for programs of ours that we start. */
+const char *log_level_name(void);
 
 /* who names the object ("queue 0", "front-end"); NULL for the program itself. Thread-safe. */
 void log_msg(enum log_level level, const char *who, const char *format, ...)
