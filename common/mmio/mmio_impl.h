@@ -2,28 +2,23 @@
 /* Shared by virtio_mmio.c (the object) and mmio_regs.c (the registers), and nobody else. */
 #pragma once
 
-#include "mmio/virtio_mmio.h"
+#include <stdatomic.h>
 
-/* All that the driver can change is in here, and nowhere else. */
-struct registers {
-	uint32_t device_features_sel, driver_features_sel, queue_sel, shm_sel;
-	uint64_t driver_features;
-	uint32_t interrupt_status;
-	uint8_t status;
-	struct virtio_mmio_queue queue[VIRTIO_MAX_QUEUES];
-};
+#include "mmio/virtio_mmio.h"
 
 struct virtio_mmio {
 	const struct virtio_mmio_ops *ops;
 	void *opaque;
-	struct virtio_probe probe; /* device_id 0: an empty slot */
-	uint32_t queue_size_max;
 	struct virtio_mmio_shm *shm;
 	unsigned n_shm;
-	bool used_always;
-	uint32_t generation; /* outlives a reset: a value must not come back soon */
-	struct registers reg;
+	struct virtio_mmio_state *s, *own; /* own: NULL if it is the caller's */
 };
+
+/* Stores before it are in the state if any after it is, for whoever reads it after our death. */
+static inline void mmio_order(void)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+}
 
 struct row;
 

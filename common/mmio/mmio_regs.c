@@ -22,8 +22,8 @@
 
 static bool negotiated(const struct virtio_mmio *m, unsigned feature)
 {
-	return (m->reg.status & VIRTIO_CONFIG_S_FEATURES_OK) &&
-		(m->reg.driver_features & BIT(feature));
+	return (m->s->reg.status & VIRTIO_CONFIG_S_FEATURES_OK) &&
+		(m->s->reg.driver_features & BIT(feature));
 }
 
 static uint32_t read_magic(const struct access *a)
@@ -38,7 +38,7 @@ static uint32_t read_version(const struct access *a)
 
 static uint32_t read_device_id(const struct access *a)
 {
-	return a->m->probe.device_id;
+	return a->m->s->probe.device_id;
 }
 
 static uint32_t read_vendor(const struct access *a)
@@ -48,14 +48,14 @@ static uint32_t read_vendor(const struct access *a)
 
 static uint32_t read_device_features(const struct access *a)
 {
-	uint32_t bank = a->m->reg.device_features_sel;
+	uint32_t bank = a->m->s->reg.device_features_sel;
 
-	return bank < 2 ? (uint32_t)(a->m->probe.features >> (32 * bank)) : 0;
+	return bank < 2 ? (uint32_t)(a->m->s->probe.features >> (32 * bank)) : 0;
 }
 
 static enum virtio_mmio_result write_driver_features(const struct access *a, uint32_t value)
 {
-	struct registers *reg = &a->m->reg;
+	struct virtio_mmio_registers *reg = &a->m->s->reg;
 	unsigned shift = 32 * (reg->driver_features_sel & 1);
 
 	/* §3.1.1: after FEATURES_OK the driver must not accept any more. */
@@ -68,13 +68,13 @@ static enum virtio_mmio_result write_driver_features(const struct access *a, uin
 /* DeviceFeaturesSel, DriverFeaturesSel, QueueSel, SHMSel: any value; the readers check. */
 static enum virtio_mmio_result write_selector(const struct access *a, uint32_t value)
 {
-	*(uint32_t *)((char *)&a->m->reg + a->row->member) = value;
+	*(uint32_t *)((char *)&a->m->s->reg + a->row->member) = value;
 	return VIRTIO_MMIO_DONE;
 }
 
 static uint32_t read_queue_size_max(const struct access *a)
 {
-	return a->m->queue_size_max;
+	return a->m->s->queue_size_max;
 }
 
 static enum virtio_mmio_result write_queue_size(const struct access *a, uint32_t value)
@@ -102,10 +102,10 @@ static uint32_t read_queue_ready(const struct access *a)
 
 static bool size_is_good(const struct virtio_mmio *m, uint32_t size)
 {
-	if (size == 0 || size > m->queue_size_max)
+	if (size == 0 || size > m->s->queue_size_max)
 		return false;
 	/* §2.7: a split ring has a power of two; §2.8.10.1: a packed one need not. */
-	return (size & (size - 1)) == 0 || (m->reg.driver_features & BIT(VIRTIO_F_RING_PACKED));
+	return (size & (size - 1)) == 0 || (m->s->reg.driver_features & BIT(VIRTIO_F_RING_PACKED));
 }
 
 static enum virtio_mmio_result write_queue_ready(const struct access *a, uint32_t value)
@@ -116,7 +116,7 @@ static enum virtio_mmio_result write_queue_ready(const struct access *a, uint32_
 	if (ready == a->q->ready || (ready && !size_is_good(m, a->q->size)))
 		return VIRTIO_MMIO_DONE;
 	a->q->ready = ready;
-	return m->ops->queue_ready(m->opaque, m->reg.queue_sel, ready);
+	return m->ops->queue_ready(m->opaque, m->s->reg.queue_sel, ready);
 }
 
 /* Reads as 0: the write does not complete before the reset has. */
@@ -127,8 +127,11 @@ static enum virtio_mmio_result write_queue_reset(const struct access *a, uint32_
 
 	if (value != 1 || !negotiated(m, VIRTIO_F_RING_RESET))
 		return VIRTIO_MMIO_DONE;
+	/* First: a queue that is half cleared must not look ready to a successor. */
+	a->q->ready = false;
+	mmio_order();
 	memset(a->q, 0, sizeof(*a->q));
-	return was_ready ? m->ops->queue_reset(m->opaque, m->reg.queue_sel) : VIRTIO_MMIO_DONE;
+	return was_ready ? m->ops->queue_reset(m->opaque, m->s->reg.queue_sel) : VIRTIO_MMIO_DONE;
 }
 
 static enum virtio_mmio_result write_queue_notify(const struct access *a, uint32_t value)
@@ -142,8 +145,8 @@ static enum virtio_mmio_result write_queue_notify(const struct access *a, uint32
 
 static uint32_t read_interrupt_status(const struct access *a)
 {
-	const struct registers *reg = &a->m->reg;
-	bool used = a->m->used_always && (reg->status & VIRTIO_CONFIG_S_DRIVER_OK);
+	const struct virtio_mmio_registers *reg = &a->m->s->reg;
+	bool used = a->m->s->used_always && (reg->status & VIRTIO_CONFIG_S_DRIVER_OK);
 
 	return reg->interrupt_status | (used ? VIRTIO_MMIO_INT_VRING : 0);
 }
@@ -152,26 +155,26 @@ static enum virtio_mmio_result write_interrupt_ack(const struct access *a, uint3
 {
 	struct virtio_mmio *m = a->m;
 
-	if (!m->reg.interrupt_status)
+	if (!m->s->reg.interrupt_status)
 		return VIRTIO_MMIO_DONE;
-	m->reg.interrupt_status &= ~value;
+	m->s->reg.interrupt_status &= ~value;
 	/*
 	 * An event that came between the driver's read and its ACK is still there. On an edge-
 	 * triggered line it has to be said again: the driver was told of its own bits only.
 	 */
-	m->ops->interrupt(m->opaque, m->reg.interrupt_status != 0);
+	m->ops->interrupt(m->opaque, m->s->reg.interrupt_status != 0);
 	return VIRTIO_MMIO_DONE;
 }
 
 static uint32_t read_status(const struct access *a)
 {
-	return a->m->reg.status;
+	return a->m->s->reg.status;
 }
 
 static enum virtio_mmio_result write_status(const struct access *a, uint32_t value)
 {
 	struct virtio_mmio *m = a->m;
-	uint8_t old = m->reg.status, new;
+	uint8_t old = m->s->reg.status, new;
 
 	if (value == 0) {
 		mmio_reset(m);
@@ -180,14 +183,14 @@ static enum virtio_mmio_result write_status(const struct access *a, uint32_t val
 	/* §2.1.1: the driver only adds bits, and NEEDS_RESET is the device's. */
 	new = old | (value & STATUS_MASK);
 	if ((new & ~old &VIRTIO_CONFIG_S_FEATURES_OK) &&
-		((m->reg.driver_features & ~m->probe.features) ||
-			!(m->reg.driver_features & BIT(VIRTIO_F_VERSION_1))))
+		((m->s->reg.driver_features & ~m->s->probe.features) ||
+			!(m->s->reg.driver_features & BIT(VIRTIO_F_VERSION_1))))
 		new &= ~VIRTIO_CONFIG_S_FEATURES_OK;
 	if (!(new &VIRTIO_CONFIG_S_FEATURES_OK))
 		new &= ~VIRTIO_CONFIG_S_DRIVER_OK;
 	if (new == old)
 		return VIRTIO_MMIO_DONE;
-	m->reg.status = new;
+	m->s->reg.status = new;
 	return m->ops->status(m->opaque, old, new);
 }
 
@@ -199,7 +202,7 @@ static uint32_t read_shm(const struct access *a)
 	for (unsigned i = 0; i < m->n_shm; i++) {
 		const char *shm = (const char *)&m->shm[i];
 
-		if (m->shm[i].id == m->reg.shm_sel)
+		if (m->shm[i].id == m->s->reg.shm_sel)
 			return *(const uint64_t *)(shm + a->row->member) >> a->row->shift;
 	}
 	return UINT32_MAX;
@@ -207,7 +210,7 @@ static uint32_t read_shm(const struct access *a)
 
 static uint32_t read_generation(const struct access *a)
 {
-	return a->m->generation;
+	return a->m->s->generation;
 }
 
 static uint32_t read_zero(const struct access *a)
@@ -215,9 +218,9 @@ static uint32_t read_zero(const struct access *a)
 	return 0;
 }
 
-#define SELECTOR(name)                                                              \
-	{                                                                           \
-		.write = write_selector, .member = offsetof(struct registers, name) \
+#define SELECTOR(name)                                                                          \
+	{                                                                                       \
+		.write = write_selector, .member = offsetof(struct virtio_mmio_registers, name) \
 	}
 #define ADDRESS(name, half)                                                              \
 	{                                                                                \

@@ -14,17 +14,20 @@
 
 static void raise_interrupt(struct virtio_mmio *m, uint32_t bit)
 {
-	if (m->reg.interrupt_status & bit)
+	if (m->s->reg.interrupt_status & bit)
 		return;
-	m->reg.interrupt_status |= bit;
+	m->s->reg.interrupt_status |= bit;
 	m->ops->interrupt(m->opaque, true);
 }
 
 void mmio_reset(struct virtio_mmio *m)
 {
-	bool was_raised = m->reg.interrupt_status != 0;
+	bool was_raised = m->s->reg.interrupt_status != 0;
 
-	memset(&m->reg, 0, sizeof(m->reg));
+	/* First: half of the registers must not look like a running device to a successor. */
+	m->s->reg.status = 0;
+	mmio_order();
+	memset(&m->s->reg, 0, sizeof(m->s->reg));
 	if (was_raised)
 		m->ops->interrupt(m->opaque, false);
 }
@@ -37,11 +40,11 @@ static enum virtio_mmio_result access_register(
 	if (size != 4 || offset % 4)
 		return VIRTIO_MMIO_DONE;
 	/* An empty slot shows what it is (§4.2.3.1.1) and nothing more. */
-	if (m->probe.device_id == 0 && (write || offset > VIRTIO_MMIO_VENDOR_ID))
+	if (m->s->probe.device_id == 0 && (write || offset > VIRTIO_MMIO_VENDOR_ID))
 		return VIRTIO_MMIO_DONE;
 	a.row = &mmio_rows[offset / 4];
-	if (m->reg.queue_sel < m->probe.max_queues)
-		a.q = &m->reg.queue[m->reg.queue_sel];
+	if (m->s->reg.queue_sel < m->s->probe.max_queues)
+		a.q = &m->s->reg.queue[m->s->reg.queue_sel];
 	if (a.row->needs_queue && !a.q)
 		return VIRTIO_MMIO_DONE;
 	if (write)
@@ -62,17 +65,21 @@ enum virtio_mmio_result virtio_mmio_access(
 		return access_register(m, offset, size, write, value);
 	if (size == 0 || size > 8 || (size & (size - 1)))
 		return VIRTIO_MMIO_DONE;
-	if (in_config >= m->probe.config_size || size > m->probe.config_size - in_config)
+	if (in_config >= m->s->probe.config_size || size > m->s->probe.config_size - in_config)
 		return VIRTIO_MMIO_DONE;
 	return m->ops->config(m->opaque, write, (uint32_t)in_config, size, value);
 }
 
-struct virtio_mmio *virtio_mmio_new(const struct virtio_mmio_ops *ops, void *opaque)
+struct virtio_mmio *virtio_mmio_new(
+	const struct virtio_mmio_ops *ops, void *opaque, struct virtio_mmio_state *state)
 {
 	struct virtio_mmio *m = g_new0(struct virtio_mmio, 1);
 
 	m->ops = ops;
 	m->opaque = opaque;
+	if (!state)
+		m->own = g_new0(struct virtio_mmio_state, 1);
+	m->s = state ? state : m->own;
 	return m;
 }
 
@@ -81,6 +88,7 @@ void virtio_mmio_free(struct virtio_mmio *m)
 	if (!m)
 		return;
 	g_free(m->shm);
+	g_free(m->own);
 	g_free(m);
 }
 
@@ -88,10 +96,10 @@ void virtio_mmio_set_device(
 	struct virtio_mmio *m, const struct virtio_probe *probe, uint32_t queue_size_max)
 {
 	mmio_reset(m);
-	m->generation++;
-	m->queue_size_max = queue_size_max;
-	m->probe = probe ? *probe : (struct virtio_probe){ 0 };
-	m->probe.max_queues = MIN(m->probe.max_queues, VIRTIO_MAX_QUEUES);
+	m->s->generation++;
+	m->s->queue_size_max = queue_size_max;
+	m->s->probe = probe ? *probe : (struct virtio_probe){ 0 };
+	m->s->probe.max_queues = MIN(m->s->probe.max_queues, VIRTIO_MAX_QUEUES);
 }
 
 void virtio_mmio_set_shm(struct virtio_mmio *m, const struct virtio_mmio_shm *shm, unsigned n)
@@ -103,53 +111,65 @@ void virtio_mmio_set_shm(struct virtio_mmio *m, const struct virtio_mmio_shm *sh
 
 uint8_t virtio_mmio_status(const struct virtio_mmio *m)
 {
-	return m->reg.status;
+	return m->s->reg.status;
 }
 
 uint64_t virtio_mmio_driver_features(const struct virtio_mmio *m)
 {
-	return m->reg.driver_features;
+	return m->s->reg.driver_features;
 }
 
 const struct virtio_mmio_queue *virtio_mmio_queue(const struct virtio_mmio *m, unsigned queue)
 {
-	return queue < m->probe.max_queues ? &m->reg.queue[queue] : NULL;
+	return queue < m->s->probe.max_queues ? &m->s->reg.queue[queue] : NULL;
 }
 
 void virtio_mmio_refuse_features(struct virtio_mmio *m)
 {
-	m->reg.status &= ~(VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK);
+	m->s->reg.status &= ~(VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK);
 }
 
 void virtio_mmio_used(struct virtio_mmio *m)
 {
-	if (m->reg.status & VIRTIO_CONFIG_S_DRIVER_OK)
+	if (m->s->reg.status & VIRTIO_CONFIG_S_DRIVER_OK)
 		raise_interrupt(m, VIRTIO_MMIO_INT_VRING);
 }
 
 void virtio_mmio_used_always(struct virtio_mmio *m, bool always)
 {
-	m->used_always = always;
+	m->s->used_always = always;
 }
 
 void virtio_mmio_config_changed(struct virtio_mmio *m)
 {
-	m->generation++;
-	if (m->reg.status & VIRTIO_CONFIG_S_DRIVER_OK)
+	m->s->generation++;
+	if (m->s->reg.status & VIRTIO_CONFIG_S_DRIVER_OK)
 		raise_interrupt(m, VIRTIO_MMIO_INT_CONFIG);
 }
 
 void virtio_mmio_config_touched(struct virtio_mmio *m)
 {
-	m->generation++;
+	m->s->generation++;
 }
 
 void virtio_mmio_needs_reset(struct virtio_mmio *m)
 {
-	if (m->reg.status & VIRTIO_CONFIG_S_NEEDS_RESET)
+	if (m->s->reg.status & VIRTIO_CONFIG_S_NEEDS_RESET)
 		return;
-	m->reg.status |= VIRTIO_CONFIG_S_NEEDS_RESET;
+	m->s->reg.status |= VIRTIO_CONFIG_S_NEEDS_RESET;
 	/* §2.1.2: then the driver must be told. */
-	if (m->reg.status & VIRTIO_CONFIG_S_DRIVER_OK)
+	if (m->s->reg.status & VIRTIO_CONFIG_S_DRIVER_OK)
 		raise_interrupt(m, VIRTIO_MMIO_INT_CONFIG);
+}
+
+void virtio_mmio_resume(struct virtio_mmio *m)
+{
+	struct virtio_mmio_registers *reg = &m->s->reg;
+
+	if (reg->status & VIRTIO_CONFIG_S_DRIVER_OK)
+		reg->interrupt_status |= VIRTIO_MMIO_INT_VRING;
+	if ((reg->status & VIRTIO_CONFIG_S_DRIVER_OK) &&
+		(reg->status & VIRTIO_CONFIG_S_NEEDS_RESET))
+		reg->interrupt_status |= VIRTIO_MMIO_INT_CONFIG;
+	m->ops->interrupt(m->opaque, reg->interrupt_status != 0);
 }

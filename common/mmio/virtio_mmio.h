@@ -65,10 +65,36 @@ struct virtio_mmio_shm {
 	uint64_t base, len; /* guest address, bytes */
 };
 
+/* What the driver has set, and nothing else: a reset clears it. */
+struct virtio_mmio_registers {
+	uint32_t device_features_sel, driver_features_sel, queue_sel, shm_sel;
+	uint64_t driver_features;
+	uint32_t interrupt_status;
+	uint8_t status;
+	struct virtio_mmio_queue queue[VIRTIO_MAX_QUEUES];
+};
+
+/*
+ * All that the driver sees and has set. Plain memory, so that it can be shared, zeroed at first;
+ * nobody but virtio_mmio writes to it. Whoever dies at any instruction leaves it such that a
+ * successor may be given the driver's unfinished access once more, from the start.
+ */
+struct virtio_mmio_state {
+	struct virtio_probe probe; /* device_id 0: an empty slot */
+	uint32_t queue_size_max;
+	uint32_t used_always; /* bool */
+	uint32_t generation; /* outlives a reset: a value must not come back soon */
+	struct virtio_mmio_registers reg;
+};
+
 struct virtio_mmio;
 
-/* An empty slot: DeviceID reads 0 and drivers go away, until virtio_mmio_set_device(). */
-struct virtio_mmio *virtio_mmio_new(const struct virtio_mmio_ops *ops, void *opaque);
+/*
+ * An empty slot: DeviceID reads 0 and drivers go away, until virtio_mmio_set_device(). Or what a
+ * predecessor left in state, which stays the caller's; NULL: one of its own.
+ */
+struct virtio_mmio *virtio_mmio_new(
+	const struct virtio_mmio_ops *ops, void *opaque, struct virtio_mmio_state *state);
 void virtio_mmio_free(struct virtio_mmio *m);
 /*
  * What sits in the slot; queue_size_max is the same for all queues (no message on the wire says
@@ -112,3 +138,8 @@ void virtio_mmio_config_changed(struct virtio_mmio *m);
 void virtio_mmio_config_touched(struct virtio_mmio *m);
 /* Status gets DEVICE_NEEDS_RESET, with a configuration interrupt if DRIVER_OK. */
 void virtio_mmio_needs_reset(struct virtio_mmio *m);
+/*
+ * After a predecessor's death: it may have died before the interrupt that it meant to raise, so the
+ * line gets what it should have, and a driver that runs is interrupted once for nothing.
+ */
+void virtio_mmio_resume(struct virtio_mmio *m);

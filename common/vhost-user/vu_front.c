@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 #include "base/sock.h"
 #include "base/util.h"
@@ -61,6 +62,9 @@ void vu_front_close(struct vu_front *f)
 {
 	if (f->options.state)
 		__atomic_store_n(&f->options.state->adoptable, 0, __ATOMIC_RELEASE);
+	/* Others may hold this socket, too: the back-end must not go on for them. */
+	if (f->fd >= 0)
+		shutdown(f->fd, SHUT_RDWR);
 	close_fds(f);
 }
 

@@ -42,7 +42,7 @@ enum vmm_eventfd {
 struct vmm_ops {
 	/*
 	 * The guest's memory as the back-end shall see it, while these queues of the device are
-	 * ready (where rings are regions of their own, as with Xen's grants). *desc and *fds stay
+	 * to run (where rings are regions of their own, as with Xen's grants). *desc and *fds stay
 	 * the hypervisor's and valid until it is asked again for the same device, or
 	 * vmm_dev_memory_changed() has returned. Returns how many. Called on the device's control
 	 * thread.
@@ -50,9 +50,9 @@ struct vmm_ops {
 	unsigned (*memory)(void *opaque, struct vmm_dev *d, const struct virtio_mmio_queue *ready,
 		unsigned n_ready, const struct mem_region_desc **desc, const int **fds);
 	/*
-	 * Connects to the back-end, at first and after each loss, on the control thread; kept: it
-	 * is the very connection that the predecessor used (vmm_dev_config.state); it is not asked
-	 * for if fresh. options: what the user says of this back-end may be set in there. NULL:
+	 * Connects to the back-end, at first and after each loss, on the control thread. kept: it
+	 * is the very connection that the predecessor used (vmm_dev_config.state). fresh: there is
+	 * none worth keeping; whatever is kept is to be closed. options: what the user says of this back-end may be set in there. NULL:
 	 * by the configuration's path or fd.
 	 */
 	bool (*dial)(void *opaque, struct vmm_dev *d, bool fresh, struct vu_front_options *options,
@@ -115,6 +115,7 @@ struct vmm_dev_config {
 	 * that neither guest nor back-end sees a loss. Until then every access waits. Accesses
 	 * that the predecessor had begun are to be put in again by the caller. Registers are
 	 * always there before vmm_dev_access() says DONE, or ops->access_done() is called.
+	 * vmm_dev_free() makes it a new device's again.
 	 */
 	void *state;
 };

@@ -7,7 +7,8 @@
  *
  * A ring that starts for the first time since the queue became ready starts at 0. One that a lost
  * back-end has left goes on from the used index in guest memory: what was available but not used
- * is done again. (A packed ring does not show that index.)
+ * is done again. (A packed ring does not show that index.) One that a predecessor of ours has left
+ * in the back-end is stopped and goes on where the back-end says that it was.
  */
 #include "vmm/vmm_impl.h"
 
@@ -28,9 +29,12 @@ static bool stop_ring(struct vmm_dev *d, unsigned i, GError **error)
 	uint32_t base;
 
 	d->ring[i].state = VMM_RING_STOPPED;
-	if (state != VMM_RING_SET_UP && state != VMM_RING_RUNNING)
-		return true;
-	return vu_front_stop_ring(d->front, i, &base, error) || vmm_survived(d, error);
+	d->ring[i].resume = false;
+	if ((state == VMM_RING_SET_UP || state == VMM_RING_RUNNING) &&
+		!vu_front_stop_ring(d->front, i, &base, error) && !vmm_survived(d, error))
+		return false;
+	d->state->queue[i].phase = VMM_PHASE_NONE;
+	return true;
 }
 
 bool vmm_stop_rings(struct vmm_dev *d, GError **error)
@@ -44,10 +48,18 @@ bool vmm_stop_rings(struct vmm_dev *d, GError **error)
 bool vmm_stop_unwanted_rings(struct vmm_dev *d, GError **error)
 {
 	for (unsigned i = 0; i < d->facts.probe.max_queues; i++)
-		if ((!d->want.queue[i].q.ready || d->ring[i].tried != d->want.queue[i].epoch) &&
+		if ((!d->want.queue[i].q.ready ||
+			    d->state->queue[i].tried != d->want.queue[i].epoch) &&
 			!stop_ring(d, i, error))
 			return false;
 	return true;
+}
+
+static int make_fd(struct vmm_dev *d, unsigned i, enum vmm_eventfd which)
+{
+	if (d->ops->eventfd)
+		return d->ops->eventfd(d->opaque, d, i, which);
+	return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 }
 
 /* The queue's eventfds, and who else is to know them. */
@@ -59,8 +71,9 @@ static bool make_fds(struct vmm_dev *d, unsigned i)
 	if (r->kick >= 0)
 		return true;
 	if (r->call < 0)
-		r->call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		r->call = make_fd(d, i, VMM_CALL);
+	if (r->call >= 0)
+		kick = make_fd(d, i, VMM_KICK);
 	if (r->call < 0 || kick < 0)
 		return false;
 	r->irqfd = d->ops->irqfd && d->ops->irqfd(d->opaque, d, i, r->call, true);
@@ -72,22 +85,6 @@ static bool make_fds(struct vmm_dev *d, unsigned i)
 		virtio_mmio_used_always(d->mmio, true);
 	pthread_mutex_unlock(&d->lock);
 	return true;
-}
-
-/* Where the back-end finds [addr, addr + len) of the guest; which region, or NULL. */
-static const struct mem_region_desc *to_user(
-	const struct mem_region_desc *desc, unsigned n, uint64_t addr, uint64_t len, uint64_t *user)
-{
-	for (unsigned i = 0; i < n; i++) {
-		uint64_t offset = addr - desc[i].guest_addr;
-
-		if (addr < desc[i].guest_addr || offset >= desc[i].size ||
-			len > desc[i].size - offset)
-			continue;
-		*user = desc[i].user_addr + offset;
-		return &desc[i];
-	}
-	return NULL;
 }
 
 static bool read_used_index(const struct mem_region_desc *region, int fd, uint64_t used,
@@ -104,21 +101,44 @@ static bool read_used_index(const struct mem_region_desc *region, int fd, uint64
 	return true;
 }
 
+static bool goes_on(const struct vmm_dev *d, unsigned i)
+{
+	return !d->ring[i].resume && d->state->queue[i].ran == d->want.queue[i].epoch;
+}
+
+/* Where the ring starts; used: the region that holds the used ring. */
+static bool find_base(struct vmm_dev *d, unsigned i, const struct mem_region_desc *used,
+	struct vu_ring_setup *setup, GError **error)
+{
+	bool packed = d->want.features & (UINT64_C(1) << VIRTIO_F_RING_PACKED);
+
+	setup->base = packed ? PACKED_BASE : 0;
+	if (d->ring[i].resume)
+		setup->base = d->ring[i].resume_base;
+	if (!goes_on(d, i))
+		return true;
+	if (packed) {
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+			"a packed ring does not show how far the lost back-end was");
+		return false;
+	}
+	return read_used_index(
+		used, d->table_fds[used - d->table], setup->used, &setup->base, error);
+}
+
 /* All but the fds. False, with an error: the ring cannot start. */
 static bool describe_ring(
 	struct vmm_dev *d, unsigned i, struct vu_ring_setup *setup, GError **error)
 {
 	bool packed = d->want.features & (UINT64_C(1) << VIRTIO_F_RING_PACKED);
 	const struct virtio_mmio_queue *q = &d->want.queue[i].q;
-	const struct mem_region_desc *desc, *used;
+	const struct mem_region_desc *used;
 	uint64_t size = q->size;
-	const int *fds;
-	unsigned n = d->ops->memory(d->opaque, d, NULL, 0, &desc, &fds);
 
 	/* §2.7: the parts of a split ring, with the event words; §2.8: of a packed one. */
-	used = to_user(desc, n, q->device, packed ? 4 : 6 + 8 * size, &setup->used);
-	if (!used || !to_user(desc, n, q->desc, 16 * size, &setup->desc) ||
-		!to_user(desc, n, q->driver, packed ? 4 : 6 + 2 * size, &setup->avail)) {
+	used = vmm_to_user(d, q->device, packed ? 4 : 6 + 8 * size, &setup->used);
+	if (!used || !vmm_to_user(d, q->desc, 16 * size, &setup->desc) ||
+		!vmm_to_user(d, q->driver, packed ? 4 : 6 + 2 * size, &setup->avail)) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAULT,
 			"not in guest memory (0x%" PRIx64 ", 0x%" PRIx64 ", 0x%" PRIx64 ", %" PRIu32
 			" descriptors)",
@@ -126,55 +146,62 @@ static bool describe_ring(
 		return false;
 	}
 	setup->size = q->size;
-	setup->base = packed ? PACKED_BASE : 0;
-	if (d->ring[i].ran != d->want.queue[i].epoch)
-		return true;
-	if (packed) {
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
-			"a packed ring does not show how far the lost back-end was");
-		return false;
-	}
-	return read_used_index(used, fds[used - desc], setup->used, &setup->base, error);
+	return find_base(d, i, used, setup, error);
+}
+
+static bool tell_ring(struct vmm_dev *d, unsigned i, struct vu_ring_setup *setup, GError **error)
+{
+	struct vmm_queue_state *s = &d->state->queue[i];
+
+	setup->kick = d->ring[i].kick;
+	setup->call = d->ring[i].call;
+	/* While the phase is UP the base means nothing: so first the one, then the other. */
+	s->base = setup->base;
+	vmm_order();
+	s->phase = VMM_PHASE_SETTING_UP;
+	vmm_order();
+	return vu_front_setup_ring(d->front, i, setup, error);
 }
 
 static bool set_up_ring(struct vmm_dev *d, unsigned i, GError **error)
 {
 	struct vmm_ring *r = &d->ring[i];
+	struct vmm_queue_state *s = &d->state->queue[i];
 	struct vu_ring_setup setup = { .err = -1 };
 	g_autoptr(GError) why = NULL;
-	bool goes_on = r->ran == d->want.queue[i].epoch;
+	bool call = goes_on(d, i);
 	bool ok;
 
 	r->state = VMM_RING_BROKEN;
-	r->tried = d->want.queue[i].epoch;
+	s->tried = d->want.queue[i].epoch;
 	ok = make_fds(d, i);
 	if (!ok)
 		g_set_error(&why, G_FILE_ERROR, (gint)g_file_error_from_errno(errno), "eventfd: %s",
 			g_strerror(errno));
-	ok = ok && describe_ring(d, i, &setup, &why);
-	if (ok) {
-		setup.kick = r->kick;
-		setup.call = r->call;
-		ok = vu_front_setup_ring(d->front, i, &setup, &why);
-		if (!vu_front_is_alive(d->front)) {
-			g_propagate_error(error, g_steal_pointer(&why));
-			return false;
-		}
+	ok = ok && describe_ring(d, i, &setup, &why) && tell_ring(d, i, &setup, &why);
+	if (!ok && !vu_front_is_alive(d->front)) {
+		g_propagate_error(error, g_steal_pointer(&why));
+		return false;
 	}
+	r->resume = false;
 	if (!ok) {
+		s->phase = VMM_PHASE_NONE;
 		vmm_needs_reset(d, "queue %u cannot start: %s", i, why->message);
 		return true;
 	}
 	r->state = VMM_RING_SET_UP;
-	r->ran = d->want.queue[i].epoch;
+	s->ran = d->want.queue[i].epoch;
 	/* The lost back-end may have used buffers and died before its call. */
-	if (goes_on)
+	if (call)
 		eventfd_write(r->call, 1);
 	return true;
 }
 
 static bool enable_ring(struct vmm_dev *d, unsigned i, GError **error)
 {
+	/* Before it is: from then on only the back-end knows how far it is. */
+	d->state->queue[i].phase = VMM_PHASE_UP;
+	vmm_order();
 	if (vu_front_enable_ring(d->front, i, true, error))
 		return true;
 	if (!vu_front_is_alive(d->front))
@@ -211,4 +238,24 @@ void vmm_first_kicks(struct vmm_dev *d)
 		r->state = VMM_RING_RUNNING;
 		eventfd_write(r->kick, 1);
 	}
+}
+
+bool vmm_take_rings(struct vmm_dev *d, GError **error)
+{
+	for (unsigned i = 0; i < d->facts.probe.max_queues; i++) {
+		struct vmm_queue_state *s = &d->state->queue[i];
+		uint32_t base;
+
+		if (s->phase == VMM_PHASE_NONE)
+			continue;
+		if (!vu_front_stop_ring(d->front, i, &base, error))
+			return false;
+		/* The phase stays: if we die, too, the same answer comes again. */
+		d->ring[i].resume = vmm_wants(d, VIRTIO_CONFIG_S_DRIVER_OK) &&
+			d->want.queue[i].q.ready && s->tried == d->want.queue[i].epoch;
+		d->ring[i].resume_base = s->phase == VMM_PHASE_UP ? base : s->base;
+		if (!d->ring[i].resume)
+			s->phase = VMM_PHASE_NONE;
+	}
+	return true;
 }

@@ -257,7 +257,7 @@ static void test_ram_and_notifications(void **state)
 	assert_true(ring.enabled);
 	assert_int_equal(ring.addr.desc, w->ram->region[0].user_addr + 0x1000);
 	assert_int_equal(w->peer->n_regions, w->ram->n_regions);
-	assert_memory_equal(&w->peer->region, &w->ram->region[0], sizeof(w->peer->region));
+	assert_memory_equal(&w->peer->region[0], &w->ram->region[0], sizeof(w->ram->region[0]));
 	/* The first kick is there without the guest. */
 	assert_true(wait_for(&w->peer->lock, &w->peer->ring[0].kicks));
 	pthread_mutex_lock(&w->peer->lock);

@@ -82,7 +82,7 @@ static void on_interrupt(void *opaque, bool level)
 	o->falls += !level;
 }
 
-static const struct virtio_mmio_ops ops = {
+const struct virtio_mmio_ops owner_ops = {
 	.status = on_status,
 	.queue_ready = on_ready,
 	.queue_reset = on_reset,
@@ -96,7 +96,7 @@ int owner_setup(void **state)
 	static struct owner o;
 
 	o = (struct owner){ .answer = VIRTIO_MMIO_DONE };
-	o.m = virtio_mmio_new(&ops, &o);
+	o.m = virtio_mmio_new(&owner_ops, &o, NULL);
 	virtio_mmio_set_device(o.m, &probe, 256);
 	*state = &o;
 	return 0;

@@ -43,6 +43,8 @@ struct owner {
 	uint8_t config[64];
 };
 
+extern const struct virtio_mmio_ops owner_ops;
+
 int owner_setup(void **state);
 int owner_teardown(void **state);
 

@@ -249,6 +249,47 @@ static void test_generation(void **state)
 	assert_int_equal(o->rises, 0);
 }
 
+/* Two lives of a device: the second finds what the first left. */
+static void test_state(void **state)
+{
+	struct owner *o = *state;
+	struct virtio_mmio_state *s = test_calloc(1, sizeof(*s));
+	struct virtio_mmio *first = o->m;
+
+	o->m = virtio_mmio_new(&owner_ops, o, s);
+	assert_int_equal(rd(o, VIRTIO_MMIO_DEVICE_ID), 0);
+	virtio_mmio_set_device(o->m, &probe, 128);
+	setup_queue(o, 1, 16);
+	driver_ok(o, VERSION_1 | RING_RESET);
+	virtio_mmio_config_changed(o->m);
+	virtio_mmio_used_always(o->m, true);
+	virtio_mmio_free(o->m);
+
+	o->rises = o->falls = 0;
+	o->m = virtio_mmio_new(&owner_ops, o, s);
+	assert_int_equal(rd(o, VIRTIO_MMIO_DEVICE_ID), 42);
+	assert_int_equal(rd(o, VIRTIO_MMIO_STATUS), S_ALL);
+	assert_int_equal(rd(o, VIRTIO_MMIO_QUEUE_NUM_MAX), 128);
+	assert_int_equal(rd(o, VIRTIO_MMIO_QUEUE_READY), 1); /* the selector, too */
+	assert_int_equal(virtio_mmio_queue(o->m, 1)->size, 16);
+	assert_int_equal(rd(o, VIRTIO_MMIO_INTERRUPT_STATUS), 3);
+	/* What was left out by death comes now, whatever it was. */
+	virtio_mmio_resume(o->m);
+	assert_true(o->rises == 1 && o->falls == 0);
+	wr(o, VIRTIO_MMIO_INTERRUPT_ACK, 3);
+	virtio_mmio_needs_reset(o->m);
+	wr(o, VIRTIO_MMIO_INTERRUPT_ACK, 3);
+	virtio_mmio_resume(o->m);
+	assert_int_equal(rd(o, VIRTIO_MMIO_INTERRUPT_STATUS), 3);
+	wr(o, VIRTIO_MMIO_STATUS, 0);
+	o->rises = o->falls = 0;
+	virtio_mmio_resume(o->m);
+	assert_true(o->rises == 0 && o->falls == 1);
+	virtio_mmio_free(o->m);
+	test_free(s);
+	o->m = first;
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, owner_setup, owner_teardown)
 
 int main(void)
@@ -266,6 +307,7 @@ int main(void)
 		TEST(needs_reset),
 		TEST(shm),
 		TEST(generation),
+		TEST(state),
 	};
 
 	return cmocka_run_group_tests_name("mmio", tests, NULL, NULL);

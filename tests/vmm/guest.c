@@ -91,7 +91,7 @@ static void on_done(void *opaque, void *token, uint64_t value)
 	pthread_mutex_unlock(&g->lock);
 }
 
-static const struct vmm_ops ops = {
+static const struct vmm_ops guest_ops = {
 	.memory = on_memory,
 	.map_range = on_map,
 	.unmap_range = on_unmap,
@@ -134,6 +134,7 @@ int guest_setup(void **state)
 		.base = BASE,
 		.retry_ms = 5,
 	};
+	g->ops = guest_ops;
 	g->peer = peer_new(g->path);
 	peer_up(g->peer);
 	*state = g;
@@ -166,7 +167,7 @@ int guest_teardown(void **state)
 
 void guest_new_dev(struct guest *g)
 {
-	g->d = vmm_dev_new(&g->config, &ops, g, NULL);
+	g->d = vmm_dev_new(&g->config, &g->ops, g, NULL);
 	assert_non_null(g->d);
 	assert_true(g->mapped);
 }

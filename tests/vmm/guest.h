@@ -40,6 +40,7 @@ struct guest {
 	struct peer *peer;
 	struct vmm_dev *d;
 	struct vmm_dev_config config;
+	struct vmm_ops ops; /* for a test to change before there is a device */
 	char *dir, *path;
 	unsigned fds_before;
 
@@ -55,6 +56,7 @@ struct guest {
 	int memfd;
 	uint8_t *memory;
 	struct mem_region_desc desc;
+	void *own; /* the test's */
 };
 
 /* With the peer up, and no device yet. */

@@ -117,7 +117,8 @@ static void obey(struct peer *p, struct vu_msg *m)
 		break;
 	case VU_SET_MEM_TABLE:
 		p->n_regions = m->payload.table.n_regions;
-		vu_msg_regions(m, &p->region);
+		p->tables++;
+		vu_msg_regions(m, p->region);
 		break;
 	case VU_GET_CONFIG:
 		if (m->payload.config.size > p->config_size)
@@ -200,8 +201,11 @@ static void kicked(struct peer *p, unsigned i)
 	eventfd_t n;
 
 	pthread_mutex_lock(&p->lock);
-	if (p->ring[i].kick >= 0 && eventfd_read(p->ring[i].kick, &n) == 0)
+	if (p->ring[i].kick >= 0 && eventfd_read(p->ring[i].kick, &n) == 0) {
 		p->ring[i].kicks++;
+		if (p->device)
+			p->device(p, &p->ring[i]);
+	}
 	pthread_mutex_unlock(&p->lock);
 }
 

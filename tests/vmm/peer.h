@@ -9,6 +9,7 @@
 
 #define PEER_QUEUES 8
 #define PEER_CONFIG 16
+#define PEER_REGIONS 8
 
 struct peer_ring {
 	uint32_t num, base;
@@ -18,10 +19,16 @@ struct peer_ring {
 	unsigned kicks; /* how many wake-ups; reading drains */
 };
 
+struct peer;
+/* Serves a ring that was kicked, and moves its base on; under the lock. NULL: nobody does. */
+typedef void peer_device(struct peer *p, struct peer_ring *r);
+
 struct peer {
 	/* To be changed while it is down. */
 	uint32_t device_id, config_size, queues;
 	uint64_t features;
+	peer_device *device;
+	void *opaque; /* the device's */
 
 	pthread_mutex_t lock;
 	/* Misbehaviour; under the lock. */
@@ -34,8 +41,8 @@ struct peer {
 	/* Byte 1 is twice byte 0, like a field that depends on a selector. */
 	uint8_t config[PEER_CONFIG];
 	struct peer_ring ring[PEER_QUEUES];
-	struct mem_region_desc region;
-	unsigned n_regions, connections;
+	struct mem_region_desc region[PEER_REGIONS];
+	unsigned n_regions, connections, tables;
 
 	char *path;
 	int listener, conn, channel, stop;

@@ -48,7 +48,8 @@ static void test_start(void **state)
 	assert_true(g->peer->driver_features ==
 		(VU_BIT(VIRTIO_F_VERSION_1) | VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES) | 4));
 	assert_int_equal(g->peer->n_regions, 1);
-	assert_true(g->peer->region.guest_addr == MEMORY && g->peer->region.user_addr == USER);
+	assert_true(
+		g->peer->region[0].guest_addr == MEMORY && g->peer->region[0].user_addr == USER);
 	guest_queue(g, 0, 16);
 	guest_queue(g, 2, 64);
 	wr32(g, VIRTIO_MMIO_STATUS, S_ALL);
@@ -269,7 +270,7 @@ static void test_memory_changed(void **state)
 	vmm_dev_memory_changed(g->d);
 	trace = peer_trace(g->peer);
 	assert_true(g_str_has_prefix(trace, "SET_MEM_TABLE "));
-	assert_true(g->peer->region.user_addr == USER + 0x1000000);
+	assert_true(g->peer->region[0].user_addr == USER + 0x1000000);
 }
 
 /* While the back-end takes its time over one wish, other vCPUs have the next. */

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From no back-end to one. The first makes the slot what it is; one that comes back after a loss
+ * must fit, and is told everything again; the one that a predecessor was connected to is stopped
+ * where it is, and then told what may have changed.
+ */
+#include "vmm/vmm_impl.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <linux/virtio_config.h>
+
+#include "base/util.h"
+
+bool vmm_can_dial_again(const struct vmm_dev *d)
+{
+	return d->socket_path || d->ops->dial;
+}
+
+/* The first back-end: the slot becomes what it is. False: given up meanwhile. */
+static bool fill_slot(struct vmm_dev *d, const struct vu_facts *facts)
+{
+	uint32_t room = MIN(d->window - VIRTIO_MMIO_CONFIG_SPACE, VIRTIO_MAX_CONFIG);
+	struct virtio_probe probe = facts->probe;
+	GArray *done = vmm_done_new();
+	bool given_up;
+
+	if (probe.config_size > room) {
+		log_warning(d->name,
+			"%" PRIu32 " bytes of configuration, the window has room for %" PRIu32,
+			probe.config_size, room);
+		probe.config_size = room;
+	}
+	if (d->access_platform)
+		probe.features |= VU_BIT(VIRTIO_F_ACCESS_PLATFORM);
+
+	pthread_mutex_lock(&d->lock);
+	vmm_state_set_facts(d, facts);
+	given_up = d->state->slot != VMM_SLOT_PROBING;
+	if (!given_up) {
+		virtio_mmio_set_device(d->mmio, &probe, d->queue_size_max);
+		vmm_order();
+		d->state->slot = VMM_SLOT_DEVICE;
+		vmm_order();
+		d->state->has_front = 1;
+		d->config_drops++;
+		d->connected = true;
+		vmm_wish(d);
+		vmm_replay(d, done);
+		pthread_cond_broadcast(&d->cond);
+	}
+	pthread_mutex_unlock(&d->lock);
+	vmm_complete(d, done);
+	return !given_up;
+}
+
+/* What the guest wrote to the configuration becomes wishes again; under the lock. */
+static void rewrite_config(struct vmm_dev *d)
+{
+	uint32_t size = d->facts.probe.config_size;
+
+	g_clear_pointer(&d->config_writes, g_array_unref);
+	for (uint32_t i = 0; i < size; i++) {
+		struct vmm_config_write w = { .offset = i };
+
+		while (i < size && w.size < sizeof(w.bytes) && d->state->config_written[i]) {
+			((uint8_t *)&w.bytes)[w.size++] = d->state->config[i];
+			i++;
+		}
+		if (!w.size)
+			continue;
+		if (!d->config_writes)
+			d->config_writes = g_array_new(FALSE, FALSE, sizeof(w));
+		g_array_append_val(d->config_writes, w);
+		i--;
+	}
+}
+
+/* A back-end that came back: is it the same for the guest? */
+static bool fits(struct vmm_dev *d, const struct virtio_probe *now, GError **error)
+{
+	const struct virtio_probe *was = &d->facts.probe;
+	uint64_t features = was->features;
+
+	pthread_mutex_lock(&d->lock);
+	if (virtio_mmio_status(d->mmio) & VIRTIO_CONFIG_S_FEATURES_OK)
+		features = virtio_mmio_driver_features(d->mmio) & ~VU_BIT(VIRTIO_F_ACCESS_PLATFORM);
+	pthread_mutex_unlock(&d->lock);
+	if (now->device_id != was->device_id)
+		g_set_error(error, VU_FRONT_ERROR, VU_FRONT_ERROR_FACTS,
+			"device id %" PRIu32 " instead of %" PRIu32, now->device_id,
+			was->device_id);
+	else if (now->config_size != was->config_size)
+		g_set_error(error, VU_FRONT_ERROR, VU_FRONT_ERROR_FACTS,
+			"%" PRIu32 " bytes of configuration instead of %" PRIu32, now->config_size,
+			was->config_size);
+	else if (now->max_queues < was->max_queues)
+		g_set_error(error, VU_FRONT_ERROR, VU_FRONT_ERROR_FACTS,
+			"%" PRIu32 " queues instead of %" PRIu32, now->max_queues, was->max_queues);
+	else if (features & ~now->features)
+		g_set_error(error, VU_FRONT_ERROR, VU_FRONT_ERROR_FACTS,
+			"features 0x%" PRIx64 " are missing", features & ~now->features);
+	else
+		return true;
+	g_prefix_error(error, "the back-end came back as another device: ");
+	return false;
+}
+
+/* The back-end as another one that the guest must not notice. */
+static void restore_config(struct vmm_dev *d)
+{
+	rewrite_config(d);
+	/* It may have changed while nobody could say so. */
+	d->config_event = true;
+}
+
+static void connected(struct vmm_dev *d)
+{
+	d->config_drops++;
+	d->connected = true;
+	vmm_wish(d);
+}
+
+static void take_back(struct vmm_dev *d)
+{
+	GArray *done = vmm_done_new();
+
+	pthread_mutex_lock(&d->lock);
+	/* Resets of the time in between need not be repeated. */
+	d->state->resets_done = d->state->resets;
+	vmm_order();
+	d->state->has_front = 1;
+	restore_config(d);
+	d->counters.reconnects++;
+	connected(d);
+	vmm_settle(d, done);
+	pthread_mutex_unlock(&d->lock);
+	vmm_complete(d, done);
+	log_limited(&d->limit, LOG_LEVEL_INFO, d->name, "the back-end is back");
+}
+
+/* kept: in: ask for the predecessor's connection; out: it is that. */
+static struct vu_front *connect_front(struct vmm_dev *d, bool *kept, GError **error)
+{
+	struct vu_front_sockets sockets = { -1, -1, -1 };
+	struct vu_front_options options = d->options;
+	bool fresh = !*kept;
+
+	if (fresh)
+		vmm_state_forget_front(d);
+	*kept = false;
+	if (!d->ops->dial)
+		return d->socket_path ? vu_front_connect(d->socket_path, &options, error)
+				      : vu_front_new(fd_steal(&d->fd), d->name, &options, error);
+	if (!d->ops->dial(d->opaque, d, fresh, &options, &sockets, kept, error))
+		return NULL;
+	*kept &= !fresh;
+	if (*kept)
+		return vu_front_adopt(&sockets, d->name, &options, error);
+	vmm_state_forget_front(d);
+	return vu_front_new_on(&sockets, d->name, &options, error);
+}
+
+/* The connection is the predecessor's. False: of no use. */
+static bool go_on(struct vmm_dev *d, struct vu_front *f, GError **error)
+{
+	if (!fits(d, &vu_front_facts(f)->probe, error))
+		return false;
+	d->front = f;
+	if (!vmm_take_rings(d, error)) {
+		d->front = NULL;
+		return false;
+	}
+	pthread_mutex_lock(&d->lock);
+	d->compare = true;
+	/* The predecessor died over its own first pass. */
+	if (!d->state->settled)
+		restore_config(d);
+	connected(d);
+	pthread_mutex_unlock(&d->lock);
+	log_info(d->name, "goes on where the predecessor was");
+	return true;
+}
+
+static void dial_failed(struct vmm_dev *d, const GError *error)
+{
+	bool final = !d->ring &&
+		(!vmm_can_dial_again(d) ||
+			g_error_matches(error, VU_FRONT_ERROR, VU_FRONT_ERROR_FACTS));
+	const char *why = error->message;
+	GArray *done = vmm_done_new();
+
+	/* A socket of ours has our name. */
+	if (g_str_has_prefix(why, d->name) && g_str_has_prefix(why + strlen(d->name), ": "))
+		why += strlen(d->name) + strlen(": ");
+	/* That it is final is for those to say who wait for the device, or give it up. */
+	if (vmm_note_problem(d, why, final) && !final)
+		log_warning(d->name, "%s; trying again", why);
+	pthread_mutex_lock(&d->lock);
+	vmm_settle(d, done);
+	vmm_take_done(d, UINT64_MAX, done);
+	pthread_mutex_unlock(&d->lock);
+	vmm_complete(d, done);
+}
+
+/* What the predecessor left; true: d->front is it. */
+static bool dial_kept(struct vmm_dev *d, struct vu_front **fresh, GError **error)
+{
+	g_autoptr(vu_front) f = NULL;
+	g_autoptr(GError) why = NULL;
+	bool kept = true;
+
+	d->kept = false;
+	f = connect_front(d, &kept, &why);
+	if (!kept) {
+		*fresh = g_steal_pointer(&f);
+		g_propagate_error(error, g_steal_pointer(&why));
+		return false;
+	}
+	if (f && go_on(d, f, &why)) {
+		g_steal_pointer(&f);
+		return true;
+	}
+	log_warning(d->name, "cannot go on where the predecessor was: %s", why->message);
+	g_clear_pointer(&f, vu_front_free);
+	*fresh = connect_front(d, &kept, error);
+	return false;
+}
+
+void vmm_dial(struct vmm_dev *d)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(vu_front) f = NULL;
+	bool kept = false, first = !d->ring;
+
+	/* A guest that resets from here on is not told of what is found here. */
+	vmm_snapshot(d);
+	if (!d->kept)
+		f = connect_front(d, &kept, &error);
+	else if (dial_kept(d, &f, &error))
+		return;
+	d->retry_at = g_get_monotonic_time() + d->retry_ms * G_TIME_SPAN_MILLISECOND;
+	if (!f) {
+		dial_failed(d, error);
+		return;
+	}
+	if (!first && !fits(d, &vu_front_facts(f)->probe, &error)) {
+		dial_failed(d, error);
+		vmm_set_needs_reset(d);
+		return;
+	}
+	vmm_note_problem(d, NULL, false);
+	d->front = g_steal_pointer(&f);
+	if (!first)
+		take_back(d);
+	else if (!fill_slot(d, vu_front_facts(d->front)))
+		vmm_hang_up(d);
+}

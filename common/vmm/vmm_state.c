@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a successor needs, in memory that outlives us: see vmm_impl.h. */
+#include "vmm/vmm_impl.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define MAGIC 0x766d6d31u /* "vmm1" */
+
+size_t vmm_dev_state_size(void)
+{
+	return sizeof(struct vmm_state);
+}
+
+static void make_rings(struct vmm_dev *d)
+{
+	unsigned n = d->facts.probe.max_queues;
+
+	d->ring = g_new0(struct vmm_ring, n);
+	for (unsigned i = 0; i < n; i++)
+		d->ring[i].kick = d->ring[i].call = -1;
+}
+
+static void begin(struct vmm_state *s)
+{
+	memset(s, 0, sizeof(*s));
+	s->size = sizeof(*s);
+	for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++)
+		s->queue[i].epoch = 1; /* no attempt to start it was in this one */
+	vmm_order();
+	s->magic = MAGIC;
+}
+
+/* Whoever died may have been made to damage it: nothing in there may lead outside. */
+static bool check(const struct vmm_dev *d, GError **error)
+{
+	const struct vmm_state *s = d->state;
+
+	if (s->magic == MAGIC && s->size == sizeof(*s) && s->slot <= VMM_SLOT_EMPTY &&
+		s->facts.probe.config_size <= VU_MAX_CONFIG &&
+		s->facts.probe.max_queues <= VIRTIO_MAX_QUEUES &&
+		s->mmio.probe.config_size <= s->facts.probe.config_size &&
+		s->mmio.probe.max_queues <= s->facts.probe.max_queues)
+		return true;
+	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+		"%s: the state is not one that this program left (0x%" PRIx32 ", %" PRIu32
+		" bytes)",
+		d->name, s->magic, s->size);
+	return false;
+}
+
+static void take_over(struct vmm_dev *d)
+{
+	struct vmm_state *s = d->state;
+
+	d->facts = s->facts;
+	make_rings(d);
+	d->settling = true;
+	d->kept = s->has_front;
+	/* QueueReady falls before the epoch moves: whoever died in between left that to us. */
+	for (unsigned i = 0; i < d->facts.probe.max_queues; i++)
+		if (!s->mmio.reg.queue[i].ready && s->queue[i].ran == s->queue[i].epoch)
+			s->queue[i].epoch++;
+}
+
+bool vmm_state_open(struct vmm_dev *d, void *memory, GError **error)
+{
+	if (!memory)
+		d->own_state = g_new0(struct vmm_state, 1);
+	else
+		d->options.state = &((struct vmm_state *)memory)->front;
+	d->state = memory ? memory : d->own_state;
+	if (d->state->magic == 0)
+		begin(d->state);
+	if (!check(d, error))
+		return false;
+	if (d->state->slot == VMM_SLOT_DEVICE)
+		take_over(d);
+	return true;
+}
+
+void vmm_state_close(struct vmm_dev *d)
+{
+	d->state->magic = 0;
+	vmm_order();
+}
+
+void vmm_state_set_facts(struct vmm_dev *d, const struct vu_facts *facts)
+{
+	d->state->facts = d->facts = *facts;
+	make_rings(d);
+}
+
+void vmm_state_forget_front(struct vmm_dev *d)
+{
+	struct vmm_state *s = d->state;
+
+	/* First: the rest is about it. */
+	s->has_front = 0;
+	vmm_order();
+	s->settled = 0;
+	s->features_sent = 0;
+	s->status_sent = 0;
+	for (unsigned i = 0; i < d->facts.probe.max_queues; i++) {
+		s->queue[i].phase = VMM_PHASE_NONE;
+		d->ring[i].resume = false;
+	}
+}
