@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The guest: its traps, its devices, and the supervisor's orders, in one loop. */
+#include "xen/worker.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "xen/sandbox.h"
+#include "xen/worker_impl.h"
+
+/* --- slots --- */
+
+static void *find(void *opaque, uint64_t addr, uint64_t *offset)
+{
+	struct worker *w = opaque;
+
+	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++) {
+		struct worker_device *d = w->device[i];
+
+		if (d && !d->leaving && addr >= d->info.base &&
+			addr - d->info.base < d->info.window) {
+			*offset = addr - d->info.base;
+			return d;
+		}
+	}
+	return NULL;
+}
+
+static enum virtio_mmio_result access_device(void *opaque, void *device, uint64_t offset,
+	unsigned size, bool write, uint64_t *value, void *token)
+{
+	return worker_device_access(device, offset, size, write, value, token);
+}
+
+/* Back-ends that map on demand have pages of foreign memory; grants are given back by the guest. */
+static unsigned invalidate(void *opaque, void *token)
+{
+	struct worker *w = opaque;
+	unsigned later = 0;
+
+	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++) {
+		struct worker_device *d = w->device[i];
+
+		if (d && !d->leaving && !d->info.grants &&
+			vmm_dev_invalidate(d->vmm, token) == VIRTIO_MMIO_LATER)
+			later++;
+	}
+	return later;
+}
+
+static bool kernel_has(void *opaque, void *device, uint64_t offset, uint32_t queue)
+{
+	return worker_device_kernel_has(device, queue);
+}
+
+static void notify(void *opaque, unsigned vcpu)
+{
+	struct worker *w = opaque;
+
+	evtchn_notify(w->evtchn, w->guest.port[vcpu]);
+}
+
+static const struct ioreq_ops slots = {
+	.find = find,
+	.access = access_device,
+	.invalidate = invalidate,
+	.kernel_has = kernel_has,
+	.notify = notify,
+};
+
+/* --- orders --- */
+
+static void say(struct worker *w, enum link_order_type type, uint32_t device)
+{
+	struct link_order order = { .type = type, .device = device };
+
+	if (!link_send(w->orders, &order, sizeof(order), NULL, 0) && errno != EPIPE)
+		log_warning(NULL, "the supervisor does not listen: %s", g_strerror(errno));
+}
+
+/* What only root may do. */
+static bool open_guest(struct worker *w, int fds[LINK_MAX_FDS], unsigned n_fds, GError **error)
+{
+	const struct link_guest *g = &w->guest;
+	void *page;
+
+	if (n_fds != 3 || g->vcpus > LINK_MAX_VCPUS || g->banks > FOREIGN_MAX_BANKS) {
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+			"domain %" PRIu32 " with %" PRIu32 " vCPUs, %" PRIu32
+			" banks and %u files: this cannot be",
+			g->domid, g->vcpus, g->banks, n_fds);
+		return false;
+	}
+	w->privcmd = fd_steal(&fds[1]);
+	w->journal = mmap(NULL, sizeof(*w->journal), PROT_READ | PROT_WRITE, MAP_SHARED, fds[2], 0);
+	if (w->journal == MAP_FAILED) {
+		w->journal = NULL;
+		g_set_error(error, G_FILE_ERROR, (gint)g_file_error_from_errno(errno),
+			"cannot map the vCPUs' journal: %s", g_strerror(errno));
+		return false;
+	}
+	w->evtchn = evtchn_from_fd(fd_steal(&fds[0]), error);
+	w->devmodel = w->evtchn ? devmodel_open(g->domid, error) : NULL;
+	w->foreign = w->devmodel ? foreign_open(g->domid, error) : NULL;
+	if (!w->foreign || !devmodel_restrict(w->devmodel, error) ||
+		!foreign_restrict(w->foreign, error))
+		return false;
+	page = foreign_map_ioreq(w->foreign, g->server, error);
+	if (page)
+		w->ioreq = ioreq_new(page, g->vcpus, w->journal, &slots, w);
+	return page;
+}
+
+static bool on_guest(
+	struct worker *w, const struct link_guest *g, int fds[LINK_MAX_FDS], unsigned n_fds)
+{
+	g_autoptr(GError) error = NULL;
+	struct sandbox sandbox = { .root = w->guest.root, .uid = g->uid, .gid = g->gid };
+	bool ok;
+
+	w->guest = *g;
+	w->guest.name[LINK_NAME - 1] = w->guest.root[LINK_NAME - 1] = '\0';
+	ok = open_guest(w, fds, n_fds, &error) && sandbox_enter(&sandbox, &error);
+	for (unsigned i = 0; i < n_fds; i++)
+		fd_close(&fds[i]);
+	if (!ok) {
+		log_error(w->guest.name, "%s", error->message);
+		return false;
+	}
+	say(w, LINK_READY, 0);
+	/*
+	 * A predecessor may have died with ports masked. Slots are looked at first (ioreq.c);
+	 * devices need not be there yet, they follow in a moment.
+	 */
+	ioreq_resume(w->ioreq);
+	for (unsigned i = 0; i < g->vcpus; i++)
+		evtchn_unmask(w->evtchn, g->port[i]);
+	return true;
+}
+
+static bool on_add(
+	struct worker *w, const struct link_device *info, int fds[LINK_MAX_FDS], unsigned n_fds)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (info->device >= LINK_MAX_DEVICES || w->device[info->device]) {
+		log_error(NULL, "a device cannot have the number %" PRIu32, info->device);
+		return false;
+	}
+	w->device[info->device] = worker_device_new(w, info, fds, n_fds, &error);
+	if (!w->device[info->device])
+		log_error(w->guest.name, "%s", error->message);
+	return w->device[info->device];
+}
+
+static void leave(struct worker *w, uint32_t device)
+{
+	struct worker_device *d = device < LINK_MAX_DEVICES ? w->device[device] : NULL;
+
+	if (d && !d->leaving)
+		worker_device_leave(d);
+}
+
+static void log_counters(const struct worker *w)
+{
+	struct ioreq_counters c;
+
+	ioreq_counters(w->ioreq, &c);
+	log_info(NULL,
+		"domain %" PRIu32 ": requests=%" PRIu64 " invalidates=%" PRIu64 " strays=%" PRIu64,
+		w->guest.domid, c.requests, c.invalidates, c.strays);
+	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++)
+		if (w->device[i] && !w->device[i]->leaving)
+			worker_device_log_counters(w->device[i]);
+}
+
+static void quit(struct worker *w)
+{
+	w->quit = true;
+	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++)
+		leave(w, i);
+}
+
+/* Takes the fds over, if it is of a kind that has any. False: it makes no sense. */
+static bool obey(
+	struct worker *w, const struct link_order *order, int fds[LINK_MAX_FDS], unsigned n_fds)
+{
+	switch ((enum link_order_type)order->type) {
+	case LINK_GUEST:
+		return !w->ioreq && on_guest(w, &order->guest, fds, n_fds);
+	case LINK_ADD:
+		return w->ioreq && on_add(w, &order->add, fds, n_fds);
+	case LINK_REMOVE:
+		leave(w, order->device);
+		return true;
+	case LINK_COUNTERS:
+		if (w->ioreq)
+			log_counters(w);
+		return true;
+	case LINK_QUIT:
+		quit(w);
+		return true;
+	case LINK_READY:
+	case LINK_REMOVED:
+		return false;
+	}
+	return false;
+}
+
+/* All there are. 0: no more will come; -1: one came that makes no sense, or cannot be done. */
+static int read_orders(struct worker *w)
+{
+	struct link_order order;
+	int fds[LINK_MAX_FDS], result;
+	unsigned n_fds;
+
+	while ((result = link_receive(w->orders, &order, sizeof(order), fds, &n_fds)) > 0)
+		if (!obey(w, &order, fds, n_fds))
+			return -1;
+	return result < 0 && errno == EAGAIN ? 1 : result;
+}
+
+/* --- the loop --- */
+
+static void vcpu_events(struct worker *w)
+{
+	uint32_t port;
+
+	/* As many as there are vCPUs: then the others have their turn. */
+	for (unsigned n = 0; n < w->guest.vcpus && evtchn_pending(w->evtchn, &port); n++) {
+		for (unsigned i = 0; i < w->guest.vcpus; i++)
+			if (w->guest.port[i] == port)
+				ioreq_event(w->ioreq, i);
+		/* Afterwards: see ioreq.c. */
+		evtchn_unmask(w->evtchn, port);
+	}
+}
+
+/* Frees the devices that have left. True: there are others. */
+static bool reap(struct worker *w)
+{
+	bool others = false;
+	eventfd_t n;
+
+	eventfd_read(w->left, &n);
+	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++) {
+		struct worker_device *d = w->device[i];
+
+		/* Acquire: pairs with leave_main()'s release. */
+		if (d && __atomic_load_n(&d->gone, __ATOMIC_ACQUIRE)) {
+			w->device[i] = NULL;
+			worker_device_free(d);
+			say(w, LINK_REMOVED, i);
+		}
+		others |= w->device[i] != NULL;
+	}
+	return others;
+}
+
+static int sooner(int a, int b)
+{
+	return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
+/* Milliseconds until something is to be done without an event; -1: nothing is. */
+static int next_look(struct worker *w)
+{
+	int next = w->ioreq ? ioreq_again(w->ioreq) : -1;
+
+	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++)
+		if (w->device[i])
+			next = sooner(next, worker_device_check(w->device[i]));
+	return next;
+}
+
+static int loop(struct worker *w)
+{
+	int orders = 1;
+
+	while (reap(w) || !w->quit) {
+		struct pollfd pfd[] = {
+			{ .fd = w->left, .events = POLLIN },
+			{ .fd = orders > 0 ? w->orders : -1, .events = POLLIN },
+			{ .fd = w->evtchn ? evtchn_fd(w->evtchn) : -1, .events = POLLIN },
+		};
+
+		if (poll(pfd, G_N_ELEMENTS(pfd), next_look(w)) < 0)
+			continue;
+		if (pfd[1].revents)
+			orders = read_orders(w);
+		/* Their end is a QUIT, too. */
+		if (orders <= 0 && !w->quit)
+			quit(w);
+		if (pfd[2].revents)
+			vcpu_events(w);
+	}
+	return orders < 0 ? 1 : 0;
+}
+
+int worker_run(int orders, int requests)
+{
+	struct worker w = {
+		.orders = orders,
+		.requests = link_client_new(requests),
+		.privcmd = -1,
+		.left = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+	};
+	int status = 1;
+
+	if (w.left < 0)
+		log_error(NULL, "eventfd: %s", g_strerror(errno));
+	else
+		status = loop(&w);
+	ioreq_free(w.ioreq);
+	foreign_free(w.foreign);
+	devmodel_free(w.devmodel);
+	evtchn_free(w.evtchn);
+	if (w.journal)
+		munmap(w.journal, sizeof(*w.journal));
+	link_client_free(w.requests);
+	fd_close(&w.left);
+	fd_close(&w.privcmd);
+	fd_close(&w.orders);
+	return status;
+}
