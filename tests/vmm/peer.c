@@ -93,7 +93,7 @@ static void obey(struct peer *p, struct vu_msg *m)
 		vu_msg_set_u64(m, p->features | VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES));
 		break;
 	case VU_GET_PROTOCOL_FEATURES:
-		vu_msg_set_u64(m, PROTOCOL);
+		vu_msg_set_u64(m, p->protocol);
 		break;
 	case VU_SET_PROTOCOL_FEATURES:
 		p->acked = m->payload.u64;
@@ -256,6 +256,7 @@ struct peer *peer_new(const char *path)
 	p->device_id = 42;
 	p->config_size = PEER_CONFIG;
 	p->queues = 3;
+	p->protocol = PROTOCOL;
 	p->features = VU_BIT(VIRTIO_F_VERSION_1) | VU_BIT(VIRTIO_F_RING_PACKED) |
 		VU_BIT(VIRTIO_F_RING_RESET) | VU_BIT(VIRTIO_F_SR_IOV) | 0x15;
 	p->listener = p->conn = p->channel = -1;

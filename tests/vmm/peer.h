@@ -26,7 +26,7 @@ typedef void peer_device(struct peer *p, struct peer_ring *r);
 struct peer {
 	/* To be changed while it is down. */
 	uint32_t device_id, config_size, queues;
-	uint64_t features;
+	uint64_t features, protocol;
 	peer_device *device;
 	void *opaque; /* the device's */
 

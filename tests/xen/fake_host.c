@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See fake_host.h. */
+#include "fake_host.h"
+
+#include <sys/socket.h>
+
+#include "base/util.h"
+#include "xen/devmodel.h"
+#include "xen/evtchn.h"
+#include "xen/foreign.h"
+#include "xen/sandbox.h"
+
+struct fake_host *fake_host;
+
+static void count(uint32_t *counter)
+{
+	__atomic_fetch_add(counter, 1, __ATOMIC_SEQ_CST);
+}
+
+struct evtchn {
+	int fd;
+};
+
+struct evtchn *evtchn_from_fd(int fd, GError **error)
+{
+	struct evtchn *e = g_new(struct evtchn, 1);
+
+	e->fd = fd;
+	return e;
+}
+
+void evtchn_free(struct evtchn *e)
+{
+	if (e)
+		fd_close(&e->fd);
+	g_free(e);
+}
+
+int evtchn_fd(const struct evtchn *e)
+{
+	return e->fd;
+}
+
+bool evtchn_pending(struct evtchn *e, uint32_t *port)
+{
+	return recv(e->fd, port, sizeof(*port), MSG_DONTWAIT) == sizeof(*port);
+}
+
+void evtchn_unmask(struct evtchn *e, uint32_t port)
+{
+	count(&fake_host->unmasked);
+}
+
+void evtchn_notify(struct evtchn *e, uint32_t port)
+{
+	if (send(e->fd, &port, sizeof(port), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		g_error("fake event channels are full");
+}
+
+struct devmodel {
+	unsigned domid;
+};
+
+struct devmodel *devmodel_open(unsigned domid, GError **error)
+{
+	return g_new0(struct devmodel, 1);
+}
+
+void devmodel_free(struct devmodel *m)
+{
+	g_free(m);
+}
+
+bool devmodel_restrict(struct devmodel *m, GError **error)
+{
+	count(&fake_host->restricted);
+	return true;
+}
+
+bool devmodel_pulse_irq(struct devmodel *m, uint32_t irq)
+{
+	count(&fake_host->irqs[irq % FAKE_IRQS]);
+	return true;
+}
+
+struct foreign {
+	unsigned domid;
+};
+
+struct foreign *foreign_open(unsigned domid, GError **error)
+{
+	return g_new0(struct foreign, 1);
+}
+
+void foreign_free(struct foreign *f)
+{
+	g_free(f);
+}
+
+bool foreign_restrict(struct foreign *f, GError **error)
+{
+	count(&fake_host->restricted);
+	return true;
+}
+
+void *foreign_map_ioreq(struct foreign *f, uint16_t server, GError **error)
+{
+	return fake_host->page;
+}
+
+bool sandbox_enter(const struct sandbox *s, GError **error)
+{
+	count(&fake_host->sandboxes);
+	return true;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A worker's side of Xen, in place of xen/evtchn.c, devmodel.c, foreign.c and sandbox.c: the ioreq
+ * page is shared memory, event channels are a socket with port numbers on it.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "xen/ioreq_abi.h"
+
+#define FAKE_IRQS 64
+
+struct fake_host {
+	struct ioreq_slot page[128] __attribute__((aligned(4096)));
+	uint32_t irqs[FAKE_IRQS]; /* how often each was raised */
+	uint32_t unmasked; /* how often a port was */
+	uint32_t sandboxes, restricted; /* how often entered, and the calls for it */
+};
+
+/* Shared with workers in other processes. */
+extern struct fake_host *fake_host;
