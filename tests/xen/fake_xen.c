@@ -24,8 +24,9 @@ static struct ioreq page[FAKE_VCPUS];
 
 void fake_xen_reset(void)
 {
-	fd_close(&fake_xen.peer);
-	fake_xen = (struct fake_xen){ .peer = -1 };
+	for (unsigned i = 0; i < fake_xen.n_peers; i++)
+		fd_close(&fake_xen.peer[i]);
+	fake_xen = (struct fake_xen){ 0 };
 }
 
 bool fake_xen_is_empty(void)
@@ -257,12 +258,12 @@ int source_connect(struct source *s, GError **error)
 	int pair[2];
 
 	fake_xen.connects++;
-	if (fake_xen.unreachable || !sock_pair(pair)) {
+	if (fake_xen.unreachable || fake_xen.n_peers == G_N_ELEMENTS(fake_xen.peer) ||
+		!sock_pair(pair)) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN, "fake back-end: not there");
 		return -1;
 	}
-	fd_close(&fake_xen.peer);
-	fake_xen.peer = pair[1];
+	fake_xen.peer[fake_xen.n_peers++] = pair[1];
 	return pair[0];
 }
 

@@ -23,7 +23,9 @@ extern struct fake_xen {
 	int assign_errno; /* of irqfd and ioeventfd; 0: they work */
 	bool unreachable; /* no back-end answers */
 	int fail_in; /* the n-th call from now on that can fail does; 0: none */
-	int peer; /* the back-end's end of the last connection; -1: none */
+	/* The back-ends' ends of all connections so far. */
+	int peer[64];
+	unsigned n_peers;
 } fake_xen;
 
 void fake_xen_reset(void);

@@ -219,7 +219,7 @@ static void test_dial(void **state)
 	assert_int_equal(fake_xen.connects, 3);
 	/* One that the back-end has left is of no use. */
 	dial.fresh = 0;
-	fd_close(&fake_xen.peer);
+	fd_close(&fake_xen.peer[1]);
 	assert_int_equal(ask(w, dial), 0);
 	assert_int_equal(w->reply.kept, 0);
 	assert_int_equal(w->n, 3);

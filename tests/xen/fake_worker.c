@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A worker that does what it is told and no more, or, by its mode, something that no worker may. */
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/util.h"
+#include "supervisor_world.h"
+#include "tests/lib/leak.h"
+#include "xen/link.h"
+
+static char *mode;
+static int record_fd;
+
+static void record(const char *format, ...) G_GNUC_PRINTF(1, 2);
+
+static void record(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vdprintf(record_fd, format, args);
+	va_end(args);
+}
+
+static bool is_mode(const char *verb, const char *what)
+{
+	g_autofree char *text = g_strdup_printf("%s %s", verb, what);
+
+	return g_strcmp0(mode, text) == 0;
+}
+
+static void say(int fd, uint32_t type, uint32_t device)
+{
+	const struct link_order order = { .type = type, .device = device };
+
+	link_send(fd, &order, sizeof(order), NULL, 0);
+}
+
+static int call(struct link_client *c, struct link_request request, struct link_reply *reply)
+{
+	int fds[LINK_MAX_FDS];
+	unsigned n;
+
+	if (!link_call(c, &request, reply, fds, &n))
+		exit(2);
+	for (unsigned i = 0; i < n; i++)
+		fd_close(&fds[i]);
+	return n;
+}
+
+static void add(struct link_client *c, const struct link_device *d, unsigned n_fds)
+{
+	struct link_reply dial, made, assigned[2];
+	int n = call(c, (struct link_request){ .type = LINK_DIAL, .device = d->device }, &dial);
+
+	for (unsigned which = VMM_KICK; which <= VMM_CALL; which++) {
+		struct link_request request = {
+			.type = LINK_EVENTFD, .device = d->device, .which = which, .on = 1
+		};
+
+		call(c, request, &made);
+		request.type = LINK_ASSIGN;
+		call(c, request, &assigned[which]);
+	}
+	record("ADD %u \"%s\" at 0x%x fds %u dial %d kept %u with %d assign %d %d\n", d->device,
+		d->name, (unsigned)d->base, n_fds, dial.err, dial.kept, n, assigned[0].err,
+		assigned[1].err);
+}
+
+/* What no worker may; each is to be its end. */
+static void misbehave(int orders, int requests, const struct link_device *d)
+{
+	const struct link_request bad = { .type = 77, .device = d->device };
+
+	if (g_strcmp0(mode, "order") == 0)
+		say(orders, LINK_ADD, 0);
+	else if (g_strcmp0(mode, "removed") == 0)
+		say(orders, LINK_REMOVED, d->device);
+	else if (g_strcmp0(mode, "request") == 0)
+		link_send(requests, &bad, sizeof(bad), NULL, 0);
+	else if (g_strcmp0(mode, "short") == 0)
+		link_send(requests, &bad, 1, NULL, 0);
+	else if (g_strcmp0(mode, "close") == 0)
+		close(orders);
+	else
+		return;
+	for (;;)
+		pause();
+}
+
+static void obey(
+	int orders, int requests, struct link_client *c, const struct link_order *o, unsigned n_fds)
+{
+	static const char *const names[] = { [LINK_GUEST] = "GUEST",
+		[LINK_ADD] = "ADD",
+		[LINK_REMOVE] = "REMOVE",
+		[LINK_COUNTERS] = "COUNTERS",
+		[LINK_QUIT] = "QUIT" };
+
+	if (is_mode("die", names[o->type]))
+		abort();
+	if (is_mode("deaf", names[o->type]))
+		return;
+	switch (o->type) {
+	case LINK_GUEST:
+		record("GUEST %s %u fds %u uid %u vcpus %u\n", o->guest.name, o->guest.domid, n_fds,
+			o->guest.uid, o->guest.vcpus);
+		say(orders, LINK_READY, 0);
+		break;
+	case LINK_ADD:
+		misbehave(orders, requests, &o->add);
+		add(c, &o->add, n_fds);
+		break;
+	case LINK_REMOVE:
+		record("REMOVE %u\n", o->device);
+		say(orders, LINK_REMOVED, o->device);
+		break;
+	default:
+		record("%s\n", names[o->type]);
+		if (o->type == LINK_QUIT)
+			exit(0);
+	}
+}
+
+static void fake_worker(int orders, int requests)
+{
+	struct link_client *c = link_client_new(dup(requests));
+	struct pollfd pfd = { .fd = orders, .events = POLLIN };
+	struct link_order order;
+	int fds[LINK_MAX_FDS];
+	unsigned n;
+
+	if (g_strcmp0(mode, "sleep") == 0)
+		pause();
+	while (poll(&pfd, 1, -1) > 0 && link_receive(orders, &order, sizeof(order), fds, &n) == 1) {
+		for (unsigned i = 0; i < n; i++)
+			fd_close(&fds[i]);
+		obey(orders, requests, c, &order, n);
+	}
+}
+
+void fake_worker_if_asked(int argc, char **argv)
+{
+	const char *mode_file = g_getenv("FAKE_WORKER_MODE");
+	unsigned n_fds = count_fds();
+
+	if (argc != 6 || strcmp(argv[1], "worker") != 0)
+		return;
+	record_fd = open(
+		g_getenv("FAKE_WORKER_RECORD"), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+	if (g_file_get_contents(mode_file, &mode, NULL, NULL))
+		unlink(mode_file);
+	/* Those of readdir's ".", "..", its own fd, and three for input and output. */
+	record("START %d \"%s\" %s %s sockets %u\n", getpid(), argv[0], argv[4], argv[5],
+		n_fds - 6);
+	fake_worker(atoi(argv[2]), atoi(argv[3]));
+	exit(0);
+}

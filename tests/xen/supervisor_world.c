@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See supervisor_world.h. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <glib/gstdio.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "supervisor_world.h"
+#include "tests/lib/leak.h"
+
+#define PATIENCE_US (60 * G_USEC_PER_SEC)
+
+static void on_line(enum log_level level, const char *line, void *opaque)
+{
+	struct world *w = opaque;
+
+	g_string_append_printf(w->log, "%s\n", line);
+}
+
+static void on_signal(void *opaque)
+{
+}
+
+int world_setup(void **state)
+{
+	struct world *w = g_new0(struct world, 1);
+
+	fake_xen_reset();
+	/* What GLib opens once for its loop and for signals is no leak. */
+	loop_watch_free(loop_watch_signal(SIGUSR1, on_signal, NULL));
+	w->n_fds = count_fds();
+	w->log = g_string_new(NULL);
+	log_set_sink(on_line, w);
+	w->dir = g_dir_make_tmp("virtiod-xen-XXXXXX", NULL);
+	w->run = g_build_filename(w->dir, "run", NULL);
+	w->record = g_build_filename(w->dir, "record", NULL);
+	w->mode = g_build_filename(w->dir, "mode", NULL);
+	g_setenv("FAKE_WORKER_RECORD", w->record, TRUE);
+	g_setenv("FAKE_WORKER_MODE", w->mode, TRUE);
+	w->options = (struct supervisor_options){
+		.config = "/nonexistent/config",
+		.defaults = "/nonexistent/defaults",
+		.run = w->run,
+		.wait_ms = 10000,
+		.eventfds = true,
+		.uid_base = 1000,
+	};
+	assert_true(supervisor_init(&w->supervisor, &w->options, NULL));
+	*state = w;
+	return 0;
+}
+
+void world_start(struct world *w)
+{
+	struct supervisor *s = &w->supervisor;
+
+	s->rules = rules_read(w->options.config, w->options.defaults, w->run, NULL);
+	assert_non_null(s->rules);
+	s->store = store_open(node_changed, s, NULL);
+	assert_true(node_watch_all(s, NULL));
+	wait_until(fake_store_pending() == 0);
+}
+
+int world_teardown(void **state)
+{
+	struct world *w = *state;
+
+	supervisor_clear(&w->supervisor);
+	fake_store_clear();
+	assert_true(fake_xen_is_empty());
+	fake_xen_reset();
+	log_set_sink(NULL, NULL);
+	assert_int_equal(count_fds(), w->n_fds);
+	g_unlink(w->record);
+	g_unlink(w->mode);
+	g_string_append(g_string_assign(w->log, w->run), "/empty");
+	g_rmdir(w->log->str);
+	g_rmdir(w->run);
+	assert_int_equal(g_rmdir(w->dir), 0);
+	g_string_free(w->log, TRUE);
+	g_free(w->dir);
+	g_free(w->run);
+	g_free(w->record);
+	g_free(w->mode);
+	g_free(w);
+	return 0;
+}
+
+bool world_turn(int64_t begin)
+{
+	if (!g_main_context_iteration(NULL, FALSE))
+		g_usleep(500);
+	return g_get_monotonic_time() - begin < PATIENCE_US;
+}
+
+void world_add_domain(unsigned domid, const char *name)
+{
+	g_autofree char *path = g_strdup_printf("/local/domain/%u/name", domid);
+	g_autofree char *memory = g_strdup_printf("/local/domain/%u/memory/static-max", domid);
+
+	fake_store_set(path, name);
+	fake_store_set(memory, "131072");
+}
+
+void world_set(unsigned domid, unsigned devid, const char *key, const char *value)
+{
+	g_autofree char *path = g_strdup_printf("backend/virtio/%u/%u/%s", domid, devid, key);
+
+	fake_store_set(path, value);
+}
+
+void world_add_node(unsigned domid, unsigned devid)
+{
+	g_autofree char *base = g_strdup_printf("0x%x", 0x2000000 + 0x200 * devid);
+	g_autofree char *irq = g_strdup_printf("%u", 33 + devid);
+
+	world_set(domid, devid, "base", base);
+	world_set(domid, devid, "irq", irq);
+	world_set(domid, devid, "type", "virtio,device");
+	world_set(domid, devid, "transport", "mmio");
+	world_set(domid, devid, "grant_usage", devid % 2 ? "1" : "0");
+	/* As if it were one transaction: we look at it when it is complete. */
+	world_set(domid, devid, "state", "1");
+}
+
+bool world_state_is(unsigned domid, unsigned devid, const char *state)
+{
+	g_autofree char *path = g_strdup_printf("backend/virtio/%u/%u/state", domid, devid);
+
+	return g_strcmp0(fake_store_get(path), state) == 0;
+}
+
+void world_set_mode(struct world *w, const char *mode)
+{
+	assert_true(g_file_set_contents(w->mode, mode, -1, NULL));
+}
+
+static unsigned count(const char *in, const char *text)
+{
+	unsigned n = 0;
+
+	while (in && (in = strstr(in, text))) {
+		in += strlen(text);
+		n++;
+	}
+	return n;
+}
+
+unsigned world_recorded(struct world *w, const char *text)
+{
+	g_autofree char *record = NULL;
+
+	g_file_get_contents(w->record, &record, NULL, NULL);
+	return count(record, text);
+}
+
+unsigned world_logged(struct world *w, const char *text)
+{
+	return count(w->log->str, text);
+}
+
+int world_worker(struct world *w)
+{
+	g_autofree char *record = NULL;
+
+	assert_true(g_file_get_contents(w->record, &record, NULL, NULL));
+	return atoi(g_strrstr(record, "START ") + strlen("START "));
+}

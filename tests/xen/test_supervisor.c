@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The lives of guests and devices, as the toolstack and Xen make them begin and end. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/loop.h"
+#include "supervisor_world.h"
+
+static void test_life(void **state)
+{
+	struct world *w = *state;
+
+	world_start(w);
+	assert_true(fake_xen_is_empty());
+	world_add_domain(3, "web");
+	world_add_node(3, 0);
+	wait_until(world_state_is(3, 0, "2"));
+	/* That is when its range is there, whatever becomes of the worker. */
+	assert_int_equal(fake_xen.ranges, 1);
+	assert_int_equal(fake_xen.base[0], 0x2000000);
+	wait_until(world_recorded(w, "ADD 0"));
+	assert_int_equal(world_recorded(w, "START "), 1);
+	assert_int_equal(world_recorded(w, "\"virtiod-xen\" info domain web (3) sockets 2\n"), 1);
+	assert_int_equal(world_recorded(w, "GUEST web 3 fds 3 uid 1003 vcpus 2\n"), 1);
+	assert_int_equal(world_recorded(w,
+				 "ADD 0 \"domain web (3), device 0\" at 0x2000000 fds 1 dial 0 "
+				 "kept 0 with 3 assign 0 0\n"),
+		1);
+	world_add_node(3, 1);
+	wait_until(world_recorded(w, "ADD 1"));
+	assert_int_equal(world_recorded(w, "at 0x2000200 fds 2"), 1);
+	assert_int_equal(world_recorded(w, "START "), 1);
+	assert_int_equal(fake_xen.servers, 1);
+	assert_int_equal(fake_xen.ioeventfds, 2);
+
+	/* One goes, the other one does not notice. */
+	world_set(3, 0, "state", "5");
+	wait_until(world_state_is(3, 0, "6"));
+	assert_int_equal(world_recorded(w, "REMOVE 0"), 1);
+	assert_int_equal(fake_xen.ranges, 1);
+	assert_int_equal(fake_xen.base[0], 0x2000200);
+	assert_int_equal(fake_xen.sources, 1);
+	assert_int_equal(fake_xen.irqfds, 1);
+
+	world_set(3, 1, "state", "5");
+	wait_until(world_state_is(3, 1, "6"));
+	/* Nothing is left when the toolstack hears of it. */
+	assert_true(fake_xen_is_empty());
+	assert_int_equal(world_recorded(w, "QUIT"), 1);
+	assert_int_equal(g_hash_table_size(w->supervisor.devices), 0);
+	assert_int_equal(world_logged(w, "warning"), 0);
+	assert_int_equal(world_logged(w, "error"), 0);
+}
+
+/* All devices of a domain at a time; the next one with its name is there already. */
+static void test_reboot(void **state)
+{
+	struct world *w = *state;
+
+	world_start(w);
+	world_add_domain(3, "web");
+	for (unsigned i = 0; i < 3; i++)
+		world_add_node(3, i);
+	wait_until(world_recorded(w, "ADD ") == 3);
+	for (unsigned i = 0; i < 3; i++)
+		world_set(3, i, "state", "5");
+	world_add_domain(4, "web");
+	world_add_node(4, 0);
+	wait_until(world_state_is(3, 0, "6") && world_state_is(3, 1, "6") &&
+		world_state_is(3, 2, "6"));
+	wait_until(world_state_is(4, 0, "2"));
+	wait_until(world_recorded(w, "ADD ") == 4);
+	assert_int_equal(world_recorded(w, "uid 1004"), 1);
+	assert_int_equal(fake_xen.ranges, 1);
+	/* The same device again, in the middle of its guest's end. */
+	world_set(4, 0, "state", "5");
+	wait_until(world_recorded(w, "QUIT") == 2);
+	world_add_node(4, 1);
+	wait_until(world_state_is(4, 0, "6") && world_recorded(w, "ADD ") == 5);
+	assert_int_equal(fake_xen.ranges, 1);
+}
+
+/* Xen has destroyed it, xenstore's nodes are there still; or they were removed. */
+static void test_vanish(void **state)
+{
+	struct world *w = *state;
+
+	world_start(w);
+	for (unsigned id = 3; id < 6; id++) {
+		world_add_domain(id, "web");
+		world_add_node(id, 0);
+	}
+	wait_until(world_recorded(w, "ADD ") == 3);
+	fake_store_set("@releaseDomain", "");
+	wait_until(fake_store_pending() == 0);
+	assert_int_equal(fake_xen.servers, 3);
+	fake_store_remove("/local/domain/3");
+	fake_store_set("@releaseDomain", "");
+	wait_until(world_state_is(3, 0, "6"));
+	assert_int_equal(fake_xen.servers, 2);
+	fake_store_remove("backend/virtio/4");
+	wait_until(fake_xen.servers == 1);
+	/* It does not come back by our writing to it. */
+	assert_null(fake_store_get("backend/virtio/4/0/state"));
+	fake_store_remove("backend/virtio/5/0");
+	wait_until(fake_xen_is_empty());
+}
+
+static void test_refused(void **state)
+{
+	struct world *w = *state;
+
+	world_start(w);
+	world_add_domain(3, "web");
+	world_add_node(3, 0);
+	wait_until(world_state_is(3, 0, "2"));
+	/* Somebody else's interrupt. */
+	world_add_node(3, 1);
+	world_set(3, 1, "irq", "33");
+	wait_until(world_state_is(3, 1, "2"));
+	assert_int_equal(world_logged(w,
+				 "domain web (3), device 1: refused: irq 33: domain web (3), "
+				 "device 0 has it"),
+		1);
+	assert_int_equal(world_logged(w, "the guest finds no device at 0x2000200"), 1);
+	assert_int_equal(fake_xen.ranges, 2);
+	/* Somebody else's range: there is nothing that could be empty. */
+	world_add_node(3, 2);
+	world_set(3, 2, "base", "0x2000000");
+	wait_until(world_state_is(3, 2, "2"));
+	assert_int_equal(world_logged(w, "device 2: not even an empty slot can be made of it"), 1);
+	world_add_node(3, 3);
+	world_set(3, 3, "base", "0");
+	wait_until(world_state_is(3, 3, "2"));
+	assert_int_equal(world_logged(w, "base is \"0\": outside"), 1);
+	assert_int_equal(fake_xen.ranges, 2);
+	world_add_node(3, 4);
+	world_set(3, 4, "type", "garbage");
+	wait_until(world_state_is(3, 4, "2"));
+	assert_int_equal(fake_xen.ranges, 3);
+	wait_until(world_recorded(w, "ADD 0"));
+	/* Only one is a device for the worker. */
+	assert_int_equal(world_recorded(w, "ADD "), 1);
+	/* The toolstack does not wait for those either. */
+	for (unsigned i = 1; i < 5; i++) {
+		g_autofree char *state_of = g_strdup_printf("backend/virtio/3/%u/state", i);
+
+		fake_store_set(state_of, "5");
+		wait_until(world_state_is(3, i, "6"));
+	}
+	assert_int_equal(fake_xen.ranges, 1);
+	assert_int_equal(world_recorded(w, "REMOVE"), 0);
+	world_set(3, 0, "state", "5");
+	wait_until(world_state_is(3, 0, "6"));
+}
+
+/* A guest whose every device is refused; one whose name is wrong; more devices than there can be. */
+static void test_all_refused(void **state)
+{
+	struct world *w = *state;
+
+	world_start(w);
+	world_add_domain(3, "../web");
+	world_add_node(3, 0);
+	wait_until(world_state_is(3, 0, "2"));
+	assert_int_equal(fake_xen.ranges, 1);
+	wait_until(world_recorded(w, "GUEST"));
+	world_set(3, 0, "state", "5");
+	wait_until(world_state_is(3, 0, "6"));
+	assert_true(fake_xen_is_empty());
+
+	world_add_domain(4, "many");
+	for (unsigned i = 0; i < 12; i++) {
+		world_add_node(4, i);
+		wait_until(world_state_is(4, i, "2"));
+	}
+	assert_int_equal(world_logged(w, "device 11: refused: "), 1);
+	assert_int_equal(fake_xen.ranges, 12);
+	assert_int_equal(fake_xen.sources, 11);
+	fake_store_remove("backend/virtio/4");
+	wait_until(fake_xen_is_empty());
+}
+
+/* Xen refuses, at each step: the guest may not start well, we go on. */
+static void test_no_server(void **state)
+{
+	struct world *w = *state;
+	unsigned i;
+
+	world_start(w);
+	for (i = 0; i < 30; i++) {
+		world_add_domain(3 + i, "web");
+		fake_xen.fail_in = 1 + i;
+		world_add_node(3 + i, 0);
+		wait_until(world_state_is(3 + i, 0, "2"));
+		if (fake_xen.fail_in)
+			break;
+		assert_int_equal(world_logged(w, "refused: fake Xen: as wanted"), i + 1);
+		fake_store_remove("backend/virtio");
+		wait_until(fake_xen_is_empty());
+	}
+	assert_in_range(i, 8, 29);
+	fake_xen.fail_in = 0;
+}
+
+/* Those that are there when we start. */
+static void test_start(void **state)
+{
+	struct world *w = *state;
+
+	world_add_domain(3, "web");
+	for (unsigned i = 0; i < 4; i++)
+		world_add_node(3, i);
+	world_set(3, 1, "state", "2");
+	world_set(3, 2, "state", "5");
+	world_set(3, 3, "state", "6");
+	world_start(w);
+	assert_true(world_state_is(3, 0, "2"));
+	assert_true(world_state_is(3, 1, "2"));
+	/* Whose ever it was: the toolstack need not wait. */
+	assert_true(world_state_is(3, 2, "6"));
+	assert_int_equal(fake_xen.ranges, 1);
+	assert_int_equal(
+		world_logged(w, "domain web (3), device 1: is in state 2: another process"), 1);
+	world_set(3, 1, "state", "4");
+	wait_until(fake_store_pending() == 0);
+	assert_int_equal(world_logged(w, "left alone"), 1);
+	world_set(3, 1, "state", "5");
+	wait_until(world_state_is(3, 1, "6"));
+}
+
+/* From within the loop, where signals are expected. */
+static void send_signals(void *opaque)
+{
+	struct world *w = opaque;
+
+	if (world_recorded(w, "COUNTERS") == 2)
+		kill(getpid(), SIGTERM);
+	else if (!world_logged(w, "eventfds in the kernel"))
+		kill(getpid(), SIGUSR1);
+}
+
+static void test_end(void **state)
+{
+	struct world *w = *state;
+	struct loop_watch *timer;
+
+	world_start(w);
+	world_add_domain(3, "web");
+	world_add_domain(4, "db");
+	world_add_node(3, 0);
+	world_add_node(4, 0);
+	world_add_node(4, 1);
+	world_set(4, 1, "state", "4");
+	wait_until(world_recorded(w, "ADD ") == 2);
+	timer = loop_watch_timer(20, send_signals, w);
+	supervisor_loop(&w->supervisor);
+	loop_watch_free(timer);
+	assert_true(fake_xen_is_empty());
+	assert_int_equal(world_logged(w, "1 devices; worker process"), 2);
+	assert_int_equal(world_logged(w, "domain web (3): loses its devices"), 1);
+	assert_int_equal(world_logged(w, "domain db (4): loses its devices"), 1);
+	assert_int_equal(world_recorded(w, "QUIT"), 2);
+	assert_true(world_state_is(3, 0, "6"));
+	assert_true(world_state_is(4, 0, "6"));
+	assert_true(world_state_is(4, 1, "4"));
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_life),
+		TEST(test_reboot),
+		TEST(test_vanish),
+		TEST(test_refused),
+		TEST(test_all_refused),
+		TEST(test_no_server),
+		TEST(test_start),
+		TEST(test_end),
+	};
+
+	fake_worker_if_asked(argc, argv);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
