@@ -15,8 +15,8 @@
 struct source;
 typedef struct source source; /* for g_autoptr */
 
-/* Looks in rules anew at each attempt until one fits: a socket may come later. name: for messages. */
-struct source *source_new(const struct rules *rules, const struct node *n, const char *name);
+/* Looks in r anew at each attempt until one fits: a socket may come later. name: for messages. */
+struct source *source_new(const struct rules *r, const struct node *n, const char *name);
 void source_free(struct source *s);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(source, source_free)
 

@@ -148,17 +148,17 @@ int sock_listen(const char *path, mode_t mode, gid_t group, GError **error)
 	return fd_steal(&fd);
 }
 
-int sock_connect(const char *path, GError **error)
+/* timeout_s: how long connect() may wait while a wedged server's backlog is full; 0: not at all. */
+static int dial(const char *path, unsigned timeout_s, GError **error)
 {
-	struct timeval timeout = { .tv_sec = CONNECT_TIMEOUT_S }, none = { 0 };
+	struct timeval timeout = { .tv_sec = timeout_s }, none = { 0 };
 	struct sockaddr_un address;
 	autofd fd = -1;
 	int ret;
 
 	if (!set_address(&address, path, error))
 		return -1;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	/* The send timeout is what bounds connect() while a wedged server's backlog is full. */
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | (timeout_s ? 0 : SOCK_NONBLOCK), 0);
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0) {
 		set_error(error, errno, "no socket for", path);
 		return -1;
@@ -168,15 +168,26 @@ int sock_connect(const char *path, GError **error)
 	} while (ret < 0 && errno == EINTR);
 	if (ret < 0 && errno == EAGAIN) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN,
-			"cannot connect to '%s': its server has accepted nobody for %d s", path,
-			CONNECT_TIMEOUT_S);
+			"cannot connect to '%s': its server has accepted nobody for %u s", path,
+			timeout_s);
 		return -1;
 	}
-	if (ret < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof(none)) < 0) {
+	if (ret < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof(none)) < 0 ||
+		fcntl(fd, F_SETFL, 0) < 0) {
 		set_error(error, errno, "cannot connect to", path);
 		return -1;
 	}
 	return fd_steal(&fd);
+}
+
+int sock_connect(const char *path, GError **error)
+{
+	return dial(path, CONNECT_TIMEOUT_S, error);
+}
+
+int sock_connect_now(const char *path, GError **error)
+{
+	return dial(path, 0, error);
 }
 
 int sock_accept(int fd)

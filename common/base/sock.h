@@ -21,6 +21,8 @@ int sock_listen(const char *path, mode_t mode, gid_t group, GError **error);
  * G_FILE_ERROR_FAILED; a server that accepts nobody for 3 s: G_FILE_ERROR_AGAIN).
  */
 int sock_connect(const char *path, GError **error);
+/* Likewise, without waiting: G_FILE_ERROR_AGAIN at once while the server accepts nobody. */
+int sock_connect_now(const char *path, GError **error);
 /* The next connection, non-blocking; -1 with errno as accept4(). */
 int sock_accept(int fd);
 /* Two sockets connected to each other, blocking. False with errno as socketpair(). */

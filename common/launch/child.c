@@ -317,6 +317,13 @@ void child_stop(struct child *c)
 		kill(c->pid, SIGTERM);
 }
 
+void child_kill(struct child *c)
+{
+	c->stopped = true;
+	if (!reap(c))
+		kill(c->pid, SIGKILL);
+}
+
 void child_free(struct child *c)
 {
 	if (!c)

@@ -24,6 +24,8 @@ void child_on_end(struct child *c, void (*cb)(void *opaque), void *opaque);
 bool child_failed(struct child *c, unsigned timeout_ms, GError **error);
 /* SIGTERM, and does not wait: for several at a time. */
 void child_stop(struct child *c);
+/* SIGKILL, likewise. */
+void child_kill(struct child *c);
 /* SIGTERM, after two seconds SIGKILL; waits. NULL is nothing. */
 void child_free(struct child *c);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(child, child_free)
