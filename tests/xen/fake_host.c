@@ -2,6 +2,7 @@
 /* See fake_host.h. */
 #include "fake_host.h"
 
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include "base/util.h"
@@ -11,6 +12,14 @@
 #include "xen/sandbox.h"
 
 struct fake_host *fake_host;
+
+bool fake_host_map(int fd)
+{
+	if (ftruncate(fd, sizeof(*fake_host)) < 0)
+		return false;
+	fake_host = mmap(NULL, sizeof(*fake_host), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	return fake_host != MAP_FAILED;
+}
 
 static void count(uint32_t *counter)
 {

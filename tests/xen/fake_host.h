@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "xen/ioreq_abi.h"
@@ -18,5 +19,6 @@ struct fake_host {
 	uint32_t sandboxes, restricted; /* how often entered, and the calls for it */
 };
 
-/* Shared with workers in other processes. */
+/* Shared with workers in other processes: in a file. */
 extern struct fake_host *fake_host;
+bool fake_host_map(int fd);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <glib.h>
 #include <poll.h>
 #include <pthread.h>
@@ -41,7 +42,10 @@ struct shared {
 	uint32_t kernel_took, kernel_left; /* what is the kernel's, answered by it or by us */
 };
 
+static const char *program; /* of this test: the servers', too */
+
 struct world {
+	int memory; /* of s */
 	struct shared *s;
 	int event[VCPUS], notify[VCPUS]; /* the two ends of each port */
 	int stop;
@@ -68,7 +72,10 @@ static int setup(void **state)
 	struct world *w = g_new0(struct world, 1);
 
 	w->n_fds = count_fds();
-	w->s = mmap(NULL, sizeof(*w->s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	w->memory = memfd_create("shared", MFD_CLOEXEC);
+	if (ftruncate(w->memory, sizeof(*w->s)) < 0)
+		return -1;
+	w->s = mmap(NULL, sizeof(*w->s), PROT_READ | PROT_WRITE, MAP_SHARED, w->memory, 0);
 	for (unsigned i = 0; i < VCPUS; i++) {
 		w->event[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		w->notify[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -90,6 +97,7 @@ static int teardown(void **state)
 		fd_close(&w->notify[i]);
 		pthread_mutex_destroy(&w->port[i].lock);
 	}
+	fd_close(&w->memory);
 	fd_close(&w->stop);
 	fd_close(&w->answers);
 	pthread_mutex_destroy(&w->lock);
@@ -125,17 +133,19 @@ static void set_state(struct ioreq_slot *s, enum ioreq_state state)
 static void interrupt(struct world *w, unsigned vcpu)
 {
 	struct ioreq_slot *s = &w->s->page[vcpu];
-	uint64_t data;
+	uint8_t bits = __atomic_load_n(&s->bits, __ATOMIC_SEQ_CST);
+	uint64_t addr, data;
 
-	if (get_state(s) != IOREQ_READY || (s->bits & IOREQ_DIR_READ)) {
+	if ((bits & IOREQ_STATE_BITS) != IOREQ_READY || (bits & IOREQ_DIR_READ)) {
 		eventfd_write(w->event[vcpu], 1);
 		return;
 	}
 	set_state(s, IOREQ_INPROCESS);
 	/* User space runs from here on, at the same time. */
 	eventfd_write(w->event[vcpu], 1);
-	data = s->data;
-	if (s->addr == BASE + VIRTIO_MMIO_QUEUE_NOTIFY && data == KERNEL_QUEUE) {
+	addr = __atomic_load_n(&s->addr, __ATOMIC_RELAXED);
+	data = __atomic_load_n(&s->data, __ATOMIC_RELAXED);
+	if (addr == BASE + VIRTIO_MMIO_QUEUE_NOTIFY && data == KERNEL_QUEUE) {
 		__atomic_fetch_add(&w->s->kernel_took, 1, __ATOMIC_RELAXED);
 		set_state(s, IOREQ_RESP_READY);
 		eventfd_write(w->notify[vcpu], 1);
@@ -395,18 +405,47 @@ static void test_threads_and_kernel(void **state)
 	assert_true(w->s->kernel_took > VCPUS * 250);
 }
 
-#ifndef __SANITIZE_THREAD__ /* it cannot fork */
 #define KILLS 60
+
+/* The fds of a server: its memory, the end, and each port's two. */
+#define SERVER_FDS (2 + 2 * VCPUS)
 
 static pid_t start_server(struct world *w)
 {
-	pid_t pid = fork();
+	int fds[SERVER_FDS] = { w->memory, w->stop };
+	char arg[SERVER_FDS][16], *args[SERVER_FDS + 2] = { (char *)program };
+	pid_t pid;
 
+	for (unsigned i = 0; i < VCPUS; i++) {
+		fds[2 + 2 * i] = w->event[i];
+		fds[3 + 2 * i] = w->notify[i];
+	}
+	for (unsigned i = 0; i < SERVER_FDS; i++) {
+		g_snprintf(arg[i], sizeof(arg[i]), "%d", fds[i]);
+		args[1 + i] = arg[i];
+	}
+	pid = fork();
 	if (pid != 0)
 		return pid;
-	w->q = ioreq_new((struct ioreq_page *)w->s->page, VCPUS, &w->s->journal, &ops, w);
-	serve(w);
-	_exit(0);
+	for (unsigned i = 0; i < SERVER_FDS; i++)
+		fcntl(fds[i], F_SETFD, 0);
+	execv(program, args);
+	_exit(127);
+}
+
+static int be_server(char **args)
+{
+	struct world w = { .memory = atoi(args[0]), .stop = atoi(args[1]), .answers = -1 };
+
+	w.s = mmap(NULL, sizeof(*w.s), PROT_READ | PROT_WRITE, MAP_SHARED, w.memory, 0);
+	for (unsigned i = 0; i < VCPUS; i++) {
+		w.event[i] = atoi(args[2 + 2 * i]);
+		w.notify[i] = atoi(args[3 + 2 * i]);
+	}
+	w.q = ioreq_new((struct ioreq_page *)w.s->page, VCPUS, &w.s->journal, &ops, &w);
+	serve(&w);
+	ioreq_free(w.q);
+	return 0;
 }
 
 /* SIGKILL at any instruction: every request has its one answer, by this server or the next. */
@@ -420,12 +459,11 @@ static void test_kill(void **state)
 	pid_t pid;
 	int status;
 
-	fd_close(&w->answers);
 	w->requests = 20000;
 	run_guest(w, cpu, guest);
 	pid = start_server(w);
 	for (unsigned i = 0; i < KILLS; i++) {
-		g_usleep(g_rand_int_range(rand, 500, 8000));
+		g_usleep(g_rand_int_range(rand, 2000, 15000));
 		kill(pid, SIGKILL);
 		assert_int_equal(waitpid(pid, &status, 0), pid);
 		killed += WIFSIGNALED(status);
@@ -439,19 +477,19 @@ static void test_kill(void **state)
 	assert_int_equal(killed, KILLS);
 	g_rand_free(rand);
 }
-#endif
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_threads),
 		TEST(test_threads_and_kernel),
-#ifndef __SANITIZE_THREAD__
 		TEST(test_kill),
-#endif
 	};
 
+	if (argc == 1 + SERVER_FDS)
+		return be_server(argv + 1);
+	program = argv[0];
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

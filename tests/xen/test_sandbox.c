@@ -90,6 +90,14 @@ static void check_denied(void)
 }
 #endif
 
+/* Its own system calls would be refused. */
+static bool is_valgrind(void)
+{
+	const char *preloaded = g_getenv("LD_PRELOAD");
+
+	return preloaded && strstr(preloaded, "vgpreload");
+}
+
 static void run(const struct sandbox *s)
 {
 	pid_t pid = fork();
@@ -110,34 +118,31 @@ static void run(const struct sandbox *s)
 
 static void test_anyone(void **state)
 {
+	if (is_valgrind())
+		skip();
 	run(&(struct sandbox){ .root = "" });
 }
 
 /* Before the filter, which hides what it finds. */
 static void test_root(void **state)
 {
-	g_autofree char *dir = g_dir_make_tmp("virtiod-XXXXXX", NULL);
+	char *dir;
 
-	if (geteuid() == 0)
-		run(&(struct sandbox){ .root = dir, .uid = 54321, .gid = 54322 });
-	rmdir(dir);
-	if (geteuid() != 0)
+	if (is_valgrind() || geteuid() != 0)
 		skip();
+	dir = g_dir_make_tmp("virtiod-XXXXXX", NULL);
+	run(&(struct sandbox){ .root = dir, .uid = 54321, .gid = 54322 });
+	rmdir(dir);
+	g_free(dir);
 }
 
+/* Nothing has been given up but the chance of more. */
 static void test_errors(void **state)
 {
 	g_autoptr(GError) error = NULL;
-	pid_t pid = fork();
-	int status;
 
-	if (pid == 0) {
-		CHECK(!sandbox_enter(&(struct sandbox){ .root = "/no/such/folder" }, &error));
-		CHECK(strstr(error->message, "/no/such/folder"));
-		_exit(0);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
+	assert_false(sandbox_enter(&(struct sandbox){ .root = "/no/such/folder" }, &error));
+	assert_non_null(strstr(error->message, "/no/such/folder"));
 }
 
 int main(void)

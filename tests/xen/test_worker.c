@@ -14,7 +14,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -50,12 +50,15 @@ struct kept {
 	int state, socket, channel;
 	int eventfd[PEER_QUEUES][2];
 	bool kernel; /* takes eventfds */
-	unsigned assigned[2], dials;
+	unsigned assigned[2];
 	uint32_t device_id; /* the rule's */
 };
 
+static const char *program; /* of this test: the worker's, too */
+
 struct world {
 	unsigned n_fds;
+	int host; /* fake_host's memory */
 	char *dir;
 	struct kept device[DEVICES];
 	int events[2]; /* ours, the worker's */
@@ -74,7 +77,6 @@ static int dial(struct kept *k, const struct link_request *r, struct link_reply 
 {
 	int pair[2];
 
-	k->dials++;
 	reply->device_id = k->device_id;
 	reply->config_size = -1;
 	reply->kept = !r->fresh && k->socket >= 0;
@@ -183,7 +185,9 @@ static void add(struct world *w, unsigned i, bool grants, unsigned wait_ms, uint
 			.config_size = -1 } };
 
 	g_snprintf(o.add.name, sizeof(o.add.name), "web/%u", i);
+	pthread_mutex_lock(&w->lock);
 	w->device[i].device_id = device_id;
+	pthread_mutex_unlock(&w->lock);
 	order(w, &o, (int[]){ w->device[i].state, w->privcmd }, grants ? 2 : 1);
 }
 
@@ -199,15 +203,20 @@ static void start_worker(struct world *w)
 	int orders[2], requests[2];
 
 	assert_true(sock_pair_records(orders) && sock_pair_records(requests));
-	fflush(NULL);
 	w->pid = fork();
 	assert_true(w->pid >= 0);
+	/* By exec, as it really is: a program that has nothing of ours. */
 	if (w->pid == 0) {
-		close(orders[0]);
-		close(requests[0]);
-		if (!g_getenv("XEN_TEST_LOG"))
-			log_set_level(LOG_LEVEL_ERROR);
-		_exit(worker_run(orders[1], requests[1]));
+		char arg[3][16];
+
+		for (unsigned i = 0; i < 3; i++) {
+			int fd = i == 0 ? w->host : i == 1 ? orders[1] : requests[1];
+
+			fcntl(fd, F_SETFD, 0);
+			g_snprintf(arg[i], sizeof(arg[i]), "%d", fd);
+		}
+		execl(program, program, arg[0], arg[1], arg[2], NULL);
+		_exit(127);
 	}
 	close(orders[1]);
 	close(requests[1]);
@@ -243,6 +252,16 @@ static void quit_worker(struct world *w)
 {
 	order(w, &(struct link_order){ .type = LINK_QUIT }, NULL, 0);
 	assert_int_equal(bury(w), 0);
+}
+
+static unsigned assigned(struct world *w, struct kept *k, enum vmm_eventfd which)
+{
+	unsigned queues;
+
+	pthread_mutex_lock(&w->lock);
+	queues = k->assigned[which];
+	pthread_mutex_unlock(&w->lock);
+	return queues;
 }
 
 /* --- the guest and Xen --- */
@@ -356,8 +375,9 @@ static int setup(void **state)
 	w->n_fds = count_fds();
 	if (!g_getenv("XEN_TEST_LOG"))
 		log_set_sink(drop_line, NULL);
-	fake_host = mmap(NULL, sizeof(*fake_host), PROT_READ | PROT_WRITE,
-		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	w->host = memfd_create("host", MFD_CLOEXEC);
+	if (!fake_host_map(w->host))
+		return -1;
 	w->dir = g_dir_make_tmp("virtiod-XXXXXX", NULL);
 	w->journal = memfd_create("journal", MFD_CLOEXEC);
 	w->privcmd = memfd_create("privcmd", MFD_CLOEXEC);
@@ -409,6 +429,7 @@ static int teardown(void **state)
 	fd_close(&w->events[0]);
 	fd_close(&w->events[1]);
 	fd_close(&w->journal);
+	fd_close(&w->host);
 	fd_close(&w->privcmd);
 	fd_close(&w->stop);
 	pthread_mutex_destroy(&w->lock);
@@ -435,6 +456,16 @@ static unsigned regions(struct kept *k)
 
 	pthread_mutex_lock(&k->peer->lock);
 	n = k->peer->n_regions;
+	pthread_mutex_unlock(&k->peer->lock);
+	return n;
+}
+
+static unsigned tables_of(struct kept *k)
+{
+	unsigned n;
+
+	pthread_mutex_lock(&k->peer->lock);
+	n = k->peer->tables;
 	pthread_mutex_unlock(&k->peer->lock);
 	return n;
 }
@@ -466,10 +497,10 @@ static void test_life(void **state)
 	WAIT_UNTIL(irqs(0) == 1);
 	assert_int_equal(rd(w, 0, VIRTIO_MMIO_INTERRUPT_STATUS) & 1, 1);
 	/* Pages have left the guest: the table comes again, then the answer. */
-	tables = k->peer->tables;
+	tables = tables_of(k);
 	post_type(w, 1, IOREQ_INVALIDATE, 0, 4, true, UINT64_MAX);
 	wait_for(w, 1);
-	assert_int_equal(k->peer->tables, tables + 1);
+	assert_int_equal(tables_of(k), tables + 1);
 	order(w, &(struct link_order){ .type = LINK_COUNTERS }, NULL, 0);
 	order(w, &(struct link_order){ .type = LINK_REMOVE, .device = 0 }, NULL, 0);
 	assert_int_equal(hear(w).type, LINK_REMOVED);
@@ -508,18 +539,18 @@ static void test_kernel(void **state)
 	start_worker(w);
 	add(w, 0, false, 0, 0);
 	driver(w, 0, RAM);
-	assert_int_equal(k->assigned[VMM_KICK], 1);
-	assert_int_equal(k->assigned[VMM_CALL], 1);
+	assert_int_equal(assigned(w, k, VMM_KICK), 1);
+	assert_int_equal(assigned(w, k, VMM_CALL), 1);
 	assert_int_equal(rd(w, 0, VIRTIO_MMIO_INTERRUPT_STATUS) & 1, 1);
 	kill_worker(w);
-	assert_int_equal(k->assigned[VMM_KICK], 1);
+	assert_int_equal(assigned(w, k, VMM_KICK), 1);
 	start_worker(w);
 	add(w, 0, false, 0, 0);
 	assert_int_equal(rd(w, 0, VIRTIO_MMIO_STATUS), 0xf);
 	order(w, &(struct link_order){ .type = LINK_QUIT }, NULL, 0);
 	assert_int_equal(bury(w), 0);
-	assert_int_equal(k->assigned[VMM_KICK], 0);
-	assert_int_equal(k->assigned[VMM_CALL], 0);
+	assert_int_equal(assigned(w, k, VMM_KICK), 0);
+	assert_int_equal(assigned(w, k, VMM_CALL), 0);
 }
 
 /* Accesses to a device without a back-end wait; others do not; then it is an empty slot. */
@@ -608,7 +639,9 @@ static void test_takeover(void **state)
 		peer_call(k->peer, 0);
 		WAIT_UNTIL(irqs(0) > i);
 	}
+	pthread_mutex_lock(&k->peer->lock);
 	assert_int_equal(k->peer->connections, 1);
+	pthread_mutex_unlock(&k->peer->lock);
 	quit_worker(w);
 	g_rand_free(rand);
 }
@@ -643,7 +676,19 @@ static void test_nonsense(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
-int main(void)
+static int be_worker(char **args)
+{
+	if (!g_getenv("XEN_TEST_LOG"))
+		log_set_level(LOG_LEVEL_ERROR);
+	if (!fake_host_map(atoi(args[0])))
+		return 127;
+	/* GLib makes a lock with the first error, in a way that TSan cannot see through. */
+	g_error_free(g_error_new_literal(G_FILE_ERROR, G_FILE_ERROR_FAILED, ""));
+	close(atoi(args[0]));
+	return worker_run(atoi(args[1]), atoi(args[2]));
+}
+
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_life),
@@ -658,5 +703,8 @@ int main(void)
 		TEST(test_nonsense),
 	};
 
+	if (argc == 4)
+		return be_worker(argv + 1);
+	program = argv[0];
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
