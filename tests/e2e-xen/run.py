@@ -58,10 +58,12 @@ def start_xen(dom0, options=""):
     return pid
 
 
-def worker(dom0, guest):
-    """The pid of the guest's worker."""
-    return int(dom0.sh(f"sed -n 's/.*domain {guest}: worker \\([0-9]*\\).*/\\1/p' /tmp/xen.log | "
-                       "tail -n 1") or 0)
+def worker(dom0, guest, but=0):
+    """The pid of the guest's worker, when it is another than that one."""
+    say = (f"sed -n 's/.*domain {guest} .*: worker process \\([0-9]*\\)$/\\1/p' /tmp/xen.log | "
+           "tail -n 1")
+    return int(dom0.sh(f"other_worker() {{ pid=$({say}); [ ${{pid:-{but}}} != {but} ]; }}; "
+                       "wait_for 300 other_worker && echo $pid"))
 
 
 def end_all(dom0, xen, back_ends):
@@ -161,11 +163,11 @@ def replaced(dom0, memory, eventfds):
     a = Guest(dom0, "a", [device(memory)]).create()
     a.wait("up")
     a.sh("load $(disk 32) 8 1000000 & load=$!")
+    victim = worker(dom0, "a")
     for _ in range(KILLS):
-        old = worker(dom0, "a")
-        dom0.sh(f"kill -9 {old}")
-        dom0.sh(f"wait_for 100 sh -c '! tail -n 100 /tmp/xen.log | grep worker | tail -n 1 | "
-                f"grep -q \"worker {old}\"' && sleep 0.2")
+        dom0.sh(f"kill -9 {victim}")
+        victim = worker(dom0, "a", victim)
+        time.sleep(0.2)
     a.send("kill $load; wait $load")
     count = loaded(a)
     a.result()
@@ -213,8 +215,7 @@ def counters(dom0, memory):
               f"memory, {maps} maps, {copies} copied pages", flush=True)
         check(calls <= most * served or memory == "foreign",
               f"depth {depth}: {calls / served:.3f} system calls a request for memory")
-        reads, acks, kicks, rest = (
-            difference(before[1], after[1], rf"(\d+) {what}") for what in TRAPS)
+        reads, acks, kicks, rest = (difference(before[1], after[1], pattern) for pattern in TRAPS)
         print(f"depth {depth}: {reads} InterruptStatus reads, {acks} ACKs, {kicks} notify traps, "
               f"{rest} others", flush=True)
         check(kicks == 0 and rest == 0, f"depth {depth}: no traps but for interrupts")
@@ -224,7 +225,7 @@ def counters(dom0, memory):
     end_all(dom0, xen, [(name, pid)])
 
 
-TRAPS = ("InterruptStatus", "InterruptACK", "QueueNotify", "other")
+TRAPS = (r"status_reads=(\d+)", r"acks=(\d+)", r"notifies=(\d+)", r"(?:config|other)=(\d+)")
 
 
 def difference(before, after, pattern):
