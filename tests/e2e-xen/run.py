@@ -96,7 +96,7 @@ def data(dom0, memory):
     check(a.sh("grep -c ^processor /proc/cpuinfo") == "2", "two vCPUs")
     first, second = a.sh("disk 128"), a.sh("disk 32")
     random = a.sh("random")
-    a.sh(f"mke2fs -q -t ext4 -F {first} && mount -t ext4 {first} /mnt")
+    a.sh(f"/host/mke2fs -q -t ext4 -F {first} && mount -t ext4 {first} /mnt")
     a.sh("dd if=/dev/urandom of=/tmp/data bs=1M count=64 && "
          "dd if=/tmp/data of=/mnt/data bs=1M conv=fsync")
     written = a.sh("sha /tmp/data")
