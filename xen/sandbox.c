@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -71,11 +72,13 @@ static bool limit(int resource, rlim_t to, GError **error)
 static const int calls[] = {
 	/* memory; mmap and mprotect: below */
 	SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(madvise), SCMP_SYS(mremap),
-	/* files that are there */
+	/* files that are there, and connections */
 	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(readv), SCMP_SYS(writev), SCMP_SYS(close),
 	SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(fcntl), SCMP_SYS(dup), SCMP_SYS(lseek),
-	SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(statx),
-	SCMP_SYS(sendmsg), SCMP_SYS(recvmsg), SCMP_SYS(getsockopt), SCMP_SYS(eventfd2),
+	SCMP_SYS(epoll_create1), SCMP_SYS(epoll_ctl), SCMP_SYS(epoll_wait),
+	SCMP_SYS(epoll_pwait), SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(statx),
+	SCMP_SYS(sendmsg), SCMP_SYS(recvmsg), SCMP_SYS(recvfrom), SCMP_SYS(getsockopt),
+	SCMP_SYS(shutdown), SCMP_SYS(eventfd2),
 	/* threads; clone: below */
 	SCMP_SYS(futex), SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(sched_yield),
 	SCMP_SYS(sched_getaffinity), SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(gettid),
@@ -113,7 +116,7 @@ static int allow_memory(scmp_filter_ctx filter)
 
 static int allow_ioctls(scmp_filter_ctx filter)
 {
-	static const unsigned requests[] = { IOCTL_DM_OP, IOCTL_EVTCHN_NOTIFY };
+	static const unsigned requests[] = { IOCTL_DM_OP, IOCTL_EVTCHN_NOTIFY, FIONREAD };
 	int err = 0;
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(requests) && !err; i++)

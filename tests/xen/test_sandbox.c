@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -37,6 +38,22 @@ static void *thread_main(void *opaque)
 {
 	*(int *)opaque = 42;
 	return NULL;
+}
+
+/* Back-ends and the supervisor are on the other side of such. */
+static void check_connection(const int pair[2])
+{
+	struct epoll_event in = { .events = EPOLLIN }, out;
+	int epoll = epoll_create1(EPOLL_CLOEXEC);
+	bool ended;
+	char c;
+
+	CHECK(epoll >= 0 && epoll_ctl(epoll, EPOLL_CTL_ADD, pair[1], &in) == 0);
+	CHECK(sock_send(pair[0], "x", 1, NULL, 0, -1) == 0);
+	CHECK(epoll_wait(epoll, &out, 1, 1000) == 1);
+	CHECK(sock_peek(pair[1], &c, 1) == 1 && c == 'x');
+	CHECK(sock_unread(pair[1], &ended) == 1 && !ended);
+	CHECK(shutdown(pair[0], SHUT_RDWR) == 0);
 }
 
 /* All that a worker does all day. */
@@ -74,7 +91,7 @@ static void check_denied(void)
 	CHECK(!sock_pair(pair) && errno == EPERM);
 	CHECK(fork() < 0 && errno == EPERM);
 	CHECK(execl("/bin/true", "true", NULL) < 0 && errno == EPERM);
-	CHECK(ioctl(0, FIONREAD, &p) < 0 && errno == EPERM);
+	CHECK(ioctl(0, FIONBIO, &p) < 0 && errno == EPERM);
 	/* privcmd's hypercall, and one that only ends as an allowed one. */
 	CHECK(ioctl(0, _IOC(_IOC_NONE, 'P', 0, 48), NULL) < 0 && errno == EPERM);
 	p = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -105,9 +122,11 @@ static void run(const struct sandbox *s)
 
 	if (pid == 0) {
 		g_autoptr(GError) error = NULL;
+		int pair[2];
 
-		CHECK(sandbox_enter(s, &error));
+		CHECK(sock_pair(pair) && sandbox_enter(s, &error));
 		check_allowed();
+		check_connection(pair);
 		CHECK(!s->uid || (getuid() == s->uid && getegid() == s->gid));
 		check_denied();
 		_exit(0);
