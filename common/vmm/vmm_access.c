@@ -214,6 +214,7 @@ void vmm_settle(struct vmm_dev *d, GArray *done)
 	d->settling = false;
 	virtio_mmio_resume(d->mmio);
 	vmm_replay(d, done);
+	pthread_cond_broadcast(&d->cond);
 }
 
 GArray *vmm_done_new(void)

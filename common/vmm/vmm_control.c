@@ -63,7 +63,7 @@ void vmm_hang_up(struct vmm_dev *d)
 		d->ring[i].state = VMM_RING_STOPPED;
 	d->memory_sent = 0;
 	d->table_told = false;
-	d->compare = false;
+	d->compare = d->adopted = false;
 	pthread_mutex_lock(&d->lock);
 	vmm_state_forget_front(d);
 	d->connected = false;
@@ -111,7 +111,12 @@ static void config_changed(void *opaque)
 
 	pthread_mutex_lock(&d->lock);
 	d->config_drops++;
-	d->config_event = true;
+	/* After an adoption that is no more than a guess. */
+	if (d->adopted)
+		d->compare = true;
+	else
+		d->config_event = true;
+	d->adopted = false;
 	vmm_wish(d);
 	pthread_mutex_unlock(&d->lock);
 }

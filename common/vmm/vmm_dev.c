@@ -198,7 +198,7 @@ void vmm_dev_memory_changed(struct vmm_dev *d)
 	d->memory++;
 	vmm_wish(d);
 	seq = d->seq;
-	while (d->connected && d->done < seq)
+	while ((d->connected || d->settling) && d->done < seq)
 		pthread_cond_wait(&d->cond, &d->lock);
 	pthread_mutex_unlock(&d->lock);
 }

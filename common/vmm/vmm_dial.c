@@ -106,7 +106,7 @@ static bool fits(struct vmm_dev *d, const struct virtio_probe *now, GError **err
 	return false;
 }
 
-/* The back-end as another one that the guest must not notice. */
+/* What the guest has written holds for a new back-end, too; under the lock. */
 static void restore_config(struct vmm_dev *d)
 {
 	rewrite_config(d);
@@ -114,6 +114,7 @@ static void restore_config(struct vmm_dev *d)
 	d->config_event = true;
 }
 
+/* Under the lock. */
 static void connected(struct vmm_dev *d)
 {
 	d->config_drops++;
@@ -144,7 +145,7 @@ static struct vu_front *connect_front(struct vmm_dev *d, bool *kept, GError **er
 {
 	struct vu_front_sockets sockets = { -1, -1, -1 };
 	struct vu_front_options options = d->options;
-	bool fresh = !*kept;
+	bool fresh = !*kept || !d->ops->dial;
 
 	if (fresh)
 		vmm_state_forget_front(d);
@@ -172,7 +173,7 @@ static bool go_on(struct vmm_dev *d, struct vu_front *f, GError **error)
 		return false;
 	}
 	pthread_mutex_lock(&d->lock);
-	d->compare = true;
+	d->compare = d->adopted = true;
 	/* The predecessor died over its own first pass. */
 	if (!d->state->settled)
 		restore_config(d);
@@ -223,6 +224,7 @@ static bool dial_kept(struct vmm_dev *d, struct vu_front **fresh, GError **error
 	}
 	log_warning(d->name, "cannot go on where the predecessor was: %s", why->message);
 	g_clear_pointer(&f, vu_front_free);
+	kept = false;
 	*fresh = connect_front(d, &kept, error);
 	return false;
 }

@@ -88,7 +88,7 @@ enum vmm_slot {
 /* Of a ring, as a successor must take it to be in the back-end. */
 enum vmm_phase {
 	VMM_PHASE_NONE, /* stopped */
-	VMM_PHASE_SETTING_UP, /* something of it is there; it has not run, so base holds */
+	VMM_PHASE_SETTING_UP, /* some of it is there, perhaps not base; it has not run */
 	VMM_PHASE_UP, /* it may have run: only the back-end knows how far */
 };
 
@@ -163,6 +163,7 @@ struct vmm_dev {
 	int64_t retry_at; /* monotonic µs */
 	bool kept; /* the predecessor's connection is still to be asked for */
 	bool compare; /* has the configuration changed while nobody looked? */
+	bool adopted; /* vu_front is about to say that it may have */
 	/* The memory table, for these ready queues, and whether the back-end has it. */
 	struct virtio_mmio_queue *table_ready;
 	unsigned n_table_ready;

@@ -191,6 +191,10 @@ static bool set_up_ring(struct vmm_dev *d, unsigned i, GError **error)
 	}
 	r->state = VMM_RING_SET_UP;
 	s->ran = d->want.queue[i].epoch;
+	vmm_order();
+	/* It knows the base, and from ENABLE on it alone knows how far it is. */
+	s->phase = VMM_PHASE_UP;
+	vmm_order();
 	/* The lost back-end may have used buffers and died before its call. */
 	if (call)
 		eventfd_write(r->call, 1);
@@ -199,9 +203,6 @@ static bool set_up_ring(struct vmm_dev *d, unsigned i, GError **error)
 
 static bool enable_ring(struct vmm_dev *d, unsigned i, GError **error)
 {
-	/* Before it is: from then on only the back-end knows how far it is. */
-	d->state->queue[i].phase = VMM_PHASE_UP;
-	vmm_order();
 	if (vu_front_enable_ring(d->front, i, true, error))
 		return true;
 	if (!vu_front_is_alive(d->front))

@@ -55,7 +55,7 @@ static void set_ring(struct peer *p, struct vu_msg *m, unsigned index)
 		r->num = m->payload.state.num;
 		break;
 	case VU_SET_VRING_BASE:
-		r->base = m->payload.state.num;
+		r->base = r->from = m->payload.state.num;
 		break;
 	case VU_SET_VRING_ADDR:
 		r->addr = m->payload.addr;
@@ -140,6 +140,15 @@ static uint32_t probe_answer(const struct peer *p, uint32_t request)
 	return request == VU_GET_CONFIG_SIZE ? p->config_size : 1;
 }
 
+static bool is_silent_at(const struct peer *p)
+{
+	g_autofree char *end = g_strdup_printf(" %s ", p->silent_at ? p->silent_at : "");
+
+	/* The first has nothing before it. */
+	return p->silent_at &&
+		(g_str_has_suffix(p->trace->str, end) || !strcmp(p->trace->str, end + 1));
+}
+
 static void serve_request(struct peer *p, struct vu_msg *m)
 {
 	uint32_t request = m->header.request;
@@ -162,7 +171,7 @@ static void serve_request(struct peer *p, struct vu_msg *m)
 	}
 	if (ack)
 		vu_msg_set_u64(m, request == p->refused ? EINVAL : 0);
-	if (request == p->silent)
+	if (request == p->silent || is_silent_at(p))
 		due = ack = false;
 	pthread_mutex_unlock(&p->lock);
 	vu_msg_clear(m);
@@ -317,6 +326,13 @@ void peer_silence(struct peer *p, uint32_t request)
 {
 	pthread_mutex_lock(&p->lock);
 	p->silent = request;
+	pthread_mutex_unlock(&p->lock);
+}
+
+void peer_silence_at(struct peer *p, const char *what)
+{
+	pthread_mutex_lock(&p->lock);
+	p->silent_at = what;
 	pthread_mutex_unlock(&p->lock);
 }
 

@@ -12,7 +12,7 @@
 #define PEER_REGIONS 8
 
 struct peer_ring {
-	uint32_t num, base;
+	uint32_t num, base, from; /* from: where it was told to start */
 	struct vu_vring_addr addr;
 	int kick, call;
 	bool enabled;
@@ -33,6 +33,7 @@ struct peer {
 	pthread_mutex_t lock;
 	/* Misbehaviour; under the lock. */
 	uint32_t silent, refused;
+	const char *silent_at; /* likewise, as the trace says it; NULL: nowhere */
 	bool refuses_features; /* FEATURES_OK does not stick */
 	/* What it has been told; under the lock. */
 	GString *trace; /* "SET_FEATURES SET_VRING_NUM/0 " */
@@ -57,6 +58,8 @@ void peer_up(struct peer *p);
 /* Gone at once, as by kill -9; it forgets everything but its configuration space. */
 void peer_down(struct peer *p);
 
+/* Leaves what the trace calls so without an answer; NULL: no more. */
+void peer_silence_at(struct peer *p, const char *what);
 /* From now on: leaves this request without an answer; says no to this one; takes no features. */
 void peer_silence(struct peer *p, uint32_t request);
 void peer_refuse(struct peer *p, uint32_t request);

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The process of a guest's device dies, and another goes on. */
+#include "worker.h"
+
+#define FEATURES (VU_BIT(VIRTIO_F_VERSION_1) | VU_BIT(VIRTIO_F_RING_RESET) | 4)
+
+/* Every kick is one request. */
+static void count_kicks(struct peer *p, struct peer_ring *r)
+{
+	r->base++;
+}
+
+static int setup(void **state)
+{
+	struct worker *w;
+
+	worker_setup(state);
+	w = *state;
+	w->g->peer->device = count_kicks;
+	return 0;
+}
+
+static char *trace(struct worker *w)
+{
+	return peer_trace(w->g->peer);
+}
+
+static void begin(struct worker *w)
+{
+	worker_start(w);
+	worker_driver_ok(w, FEATURES);
+	WAIT_UNTIL(&w->g->peer->lock,
+		w->g->peer->ring[0].kicks == 1 && w->g->peer->ring[2].kicks == 1);
+	g_free(trace(w));
+}
+
+static void assert_one_connection(struct worker *w)
+{
+	pthread_mutex_lock(&w->g->peer->lock);
+	assert_int_equal(w->g->peer->connections, 1);
+	pthread_mutex_unlock(&w->g->peer->lock);
+}
+
+static void assert_registers(struct worker *w)
+{
+	assert_int_equal(worker_rd(w, VIRTIO_MMIO_STATUS, 4), S_ALL);
+	for (unsigned i = 0; i < 3; i++) {
+		worker_wr(w, VIRTIO_MMIO_QUEUE_SEL, 4, i);
+		assert_int_equal(worker_rd(w, VIRTIO_MMIO_QUEUE_READY, 4), i != 1);
+	}
+}
+
+static void test_running(void **state)
+{
+	struct worker *w = *state;
+	g_autofree char *asked = NULL;
+	uint32_t generation, rises;
+	eventfd_t n;
+
+	begin(w);
+	worker_wr(w, 0x100, 1, 0x21);
+	worker_wr(w, VIRTIO_MMIO_QUEUE_NOTIFY, 4, 2);
+	WAIT_UNTIL(&w->g->peer->lock, w->g->peer->ring[2].base == 2);
+	generation = worker_rd(w, VIRTIO_MMIO_CONFIG_GENERATION, 4);
+	worker_kill(w);
+	g_free(trace(w));
+	eventfd_read(w->irq, &n);
+	rises = w->shared->rises;
+
+	worker_start(w);
+	assert_registers(w);
+	asked = trace(w);
+	/* Not a word of features or status; the configuration is as it was. */
+	assert_string_equal(asked,
+		"GET_PROTOCOL_FEATURES "
+		"SET_VRING_ENABLE/0=0 GET_VRING_BASE/0 SET_VRING_ENABLE/2=0 GET_VRING_BASE/2 "
+		"SET_MEM_TABLE "
+		"SET_VRING_NUM/0 SET_VRING_BASE/0 SET_VRING_ADDR/0 SET_VRING_CALL/0 "
+		"SET_VRING_KICK/0 "
+		"SET_VRING_NUM/2 SET_VRING_BASE/2 SET_VRING_ADDR/2 SET_VRING_CALL/2 "
+		"SET_VRING_KICK/2 "
+		"SET_VRING_ENABLE/0=1 SET_VRING_ENABLE/2=1 GET_CONFIG GET_STATUS ");
+	/* Each was kicked once more: a request that nobody told of is not lost. */
+	WAIT_UNTIL(&w->g->peer->lock, w->g->peer->ring[0].base == 2);
+	WAIT_UNTIL(&w->g->peer->lock, w->g->peer->ring[2].base == 3);
+	/* So is the driver, once. */
+	assert_int_equal(w->shared->rises, rises + 1);
+	assert_int_equal(worker_rd(w, VIRTIO_MMIO_INTERRUPT_STATUS, 4), VIRTIO_MMIO_INT_VRING);
+	worker_wr(w, VIRTIO_MMIO_INTERRUPT_ACK, 4, 1);
+	assert_int_equal(worker_rd(w, VIRTIO_MMIO_INTERRUPT_STATUS, 4), 0);
+	assert_int_not_equal(worker_rd(w, VIRTIO_MMIO_CONFIG_GENERATION, 4), generation);
+	assert_int_equal(worker_rd(w, 0x100, 1), 0x21);
+	assert_int_equal(w->fresh, 1);
+	assert_int_equal(w->kept, 1);
+	assert_one_connection(w);
+}
+
+/* A call that the dead one took and told nobody of; and one that nobody took. */
+static void test_calls(void **state)
+{
+	struct worker *w = *state;
+
+	begin(w);
+	worker_kill(w);
+	peer_call(w->g->peer, 2);
+	worker_start(w);
+	worker_wait_fd(w, w->irq);
+	assert_true(worker_rd(w, VIRTIO_MMIO_INTERRUPT_STATUS, 4) & VIRTIO_MMIO_INT_VRING);
+	worker_wr(w, VIRTIO_MMIO_INTERRUPT_ACK, 4, 1);
+	for (unsigned i = 0; i < 3; i++) {
+		peer_call(w->g->peer, 0);
+		do
+			worker_wait_fd(w, w->irq);
+		while (!worker_rd(w, VIRTIO_MMIO_INTERRUPT_STATUS, 4));
+		worker_wr(w, VIRTIO_MMIO_INTERRUPT_ACK, 4, 1);
+	}
+}
+
+static void test_config_changed(void **state)
+{
+	struct worker *w = *state;
+
+	begin(w);
+	assert_int_equal(worker_rd(w, 0x104, 1), 0x14);
+	worker_kill(w);
+	pthread_mutex_lock(&w->g->peer->lock);
+	w->g->peer->config[4] = 0x99;
+	pthread_mutex_unlock(&w->g->peer->lock);
+	worker_start(w);
+	assert_int_equal(worker_rd(w, 0x104, 1), 0x99);
+	assert_int_equal(worker_rd(w, VIRTIO_MMIO_INTERRUPT_STATUS, 4),
+		VIRTIO_MMIO_INT_VRING | VIRTIO_MMIO_INT_CONFIG);
+	worker_kill(w);
+	pthread_mutex_lock(&w->g->peer->lock);
+	w->g->peer->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
+	pthread_mutex_unlock(&w->g->peer->lock);
+	worker_start(w);
+	for (unsigned i = 0; i < WAIT_MS; i++)
+		if (worker_rd(w, VIRTIO_MMIO_STATUS, 4) & VIRTIO_CONFIG_S_NEEDS_RESET)
+			break;
+	assert_int_equal(worker_rd(w, VIRTIO_MMIO_STATUS, 4), S_ALL | VIRTIO_CONFIG_S_NEEDS_RESET);
+	assert_one_connection(w);
+}
+
+static void test_probing(void **state)
+{
+	struct worker *w = *state;
+
+	worker_begin(w, 0, VIRTIO_MMIO_DEVICE_ID, 4, false, 0);
+	worker_die_at(w, "GET_QUEUE_NUM");
+	worker_start(w);
+	assert_int_equal(worker_wait(w, 0), 42);
+	worker_assert_died(w);
+	/* Half a negotiation is nothing to go on with. */
+	assert_int_equal(w->fresh, 2);
+	assert_int_equal(w->kept, 0);
+	worker_driver_ok(w, FEATURES);
+	assert_registers(w);
+}
+
+static void test_packed(void **state)
+{
+	struct worker *w = *state;
+
+	worker_start(w);
+	worker_driver_ok(w, FEATURES | VU_BIT(VIRTIO_F_RING_PACKED));
+	WAIT_UNTIL(&w->g->peer->lock, w->g->peer->ring[0].base == 0x80008001);
+	worker_kill(w);
+	worker_start(w);
+	assert_registers(w);
+	assert_int_equal(peer_ring(w->g->peer, 0).from, 0x80008001);
+}
+
+/* The kernel has the eventfds; they are the same ones. */
+static void test_kernel(void **state)
+{
+	struct worker *w = *state;
+	struct pollfd pfd = { .fd = w->call[2], .events = POLLIN };
+	uint32_t rises;
+
+	w->shared->kernel = true;
+	begin(w);
+	rises = w->shared->rises;
+	worker_kill(w);
+	worker_start(w);
+	assert_int_equal(worker_rd(w, VIRTIO_MMIO_INTERRUPT_STATUS, 4), VIRTIO_MMIO_INT_VRING);
+	worker_wr(w, VIRTIO_MMIO_INTERRUPT_ACK, 4, 1);
+	assert_int_equal(worker_rd(w, VIRTIO_MMIO_INTERRUPT_STATUS, 4), VIRTIO_MMIO_INT_VRING);
+	assert_int_equal(w->shared->rises, rises + 1);
+	peer_call(w->g->peer, 2);
+	assert_int_equal(poll(&pfd, 1, 0), 1);
+	eventfd_write(w->kick[2], 1);
+	WAIT_UNTIL(&w->g->peer->lock, w->g->peer->ring[2].base >= 3);
+}
+
+/* The back-end went with the process: a loss like any other. */
+static void test_back_end_gone(void **state)
+{
+	struct worker *w = *state;
+
+	begin(w);
+	worker_kill(w);
+	peer_down(w->g->peer);
+	w->g->memory[device_of(2) - MEMORY + 2] = 3;
+	worker_start(w);
+	/* The driver's registers work meanwhile. */
+	assert_registers(w);
+	worker_wr(w, VIRTIO_MMIO_QUEUE_SEL, 4, 0);
+	worker_wr(w, VIRTIO_MMIO_QUEUE_READY, 4, 0);
+	worker_kill(w);
+	worker_start(w);
+	assert_int_equal(worker_rd(w, VIRTIO_MMIO_QUEUE_READY, 4), 0);
+	peer_up(w->g->peer);
+	WAIT_UNTIL(&w->g->peer->lock, w->g->peer->ring[2].base > 3);
+	assert_int_equal(peer_ring(w->g->peer, 2).from, 3);
+	assert_false(peer_ring(w->g->peer, 0).enabled);
+	/* That one is to go on with again. */
+	worker_kill(w);
+	worker_start(w);
+	assert_int_equal(worker_rd(w, VIRTIO_MMIO_STATUS, 4), S_ALL);
+	assert_int_equal(w->kept, 2);
+}
+
+/* In one process: a copy of the state is what a death would have left. */
+static void test_empty(void **state)
+{
+	struct worker *w = *state;
+	struct guest *g = w->g;
+	size_t size = vmm_dev_state_size();
+	g_autofree void *copy = g_malloc(size);
+	g_autofree void *used = g_malloc0(size);
+	g_autoptr(GError) error = NULL;
+
+	g->config.state = used;
+	peer_down(g->peer);
+	guest_new_dev(g);
+	vmm_dev_give_up(g->d);
+	memcpy(copy, used, size);
+	g_clear_pointer(&g->d, vmm_dev_free);
+	peer_up(g->peer);
+	g->config.state = copy;
+	guest_new_dev(g);
+	assert_false(vmm_dev_wait(g->d, 20, NULL));
+	assert_int_equal(
+		vmm_dev_access(g->d, 8, 4, false, &(uint64_t){ 0 }, NULL), VIRTIO_MMIO_DONE);
+	assert_int_equal(g->peer->connections, 0);
+	g_clear_pointer(&g->d, vmm_dev_free);
+	/* What was freed is a new device's again. */
+	guest_new_dev(g);
+	assert_true(vmm_dev_wait(g->d, WAIT_MS, NULL));
+	g_clear_pointer(&g->d, vmm_dev_free);
+	memset(copy, 0x5a, size);
+	assert_null(vmm_dev_new(&g->config, &g->ops, g, &error));
+	assert_non_null(strstr(error->message, "dev0: the state is not one"));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, worker_teardown)
+
+int main(int argc, char **argv)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(running),
+		TEST(calls),
+		TEST(config_changed),
+		TEST(probing),
+		TEST(packed),
+		TEST(kernel),
+		TEST(back_end_gone),
+		TEST(empty),
+	};
+
+	worker_main(argc, argv);
+	return cmocka_run_group_tests_name("vmm_takeover", tests, NULL, NULL);
+}
