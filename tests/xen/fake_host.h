@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A worker's side of Xen, in place of xen/evtchn.c, devmodel.c, foreign.c and sandbox.c: the ioreq
+ * A worker's side of Xen, in place of xen/evtchn.c, devmodel.c and foreign.c: the ioreq
  * page is shared memory, event channels are a socket with port numbers on it.
  */
 #pragma once
@@ -16,7 +16,7 @@ struct fake_host {
 	struct ioreq_slot page[128] __attribute__((aligned(4096)));
 	uint32_t irqs[FAKE_IRQS]; /* how often each was raised */
 	uint32_t unmasked; /* how often a port was */
-	uint32_t sandboxes, restricted; /* how often entered, and the calls for it */
+	uint32_t restricted; /* how many handles */
 };
 
 /* Shared with workers in other processes: in a file. */
