@@ -4,12 +4,14 @@
 #include <inttypes.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <linux/virtio_ring.h>
 
 #include "base/log.h"
 #include "base/util.h"
 #include "xen/worker_impl.h"
 
 #define CHECK_MS 20
+#define SMALL_RING 128
 
 static void close_fds(int *fds, unsigned n)
 {
@@ -179,6 +181,17 @@ static bool map_state(struct worker_device *d, int fd, GError **error)
 	return false;
 }
 
+/*
+ * An indirect table must be fetched before what it names can be: a third call to Xen for a request
+ * on grants. (With a small ring a driver may need the tables for its largest requests.)
+ */
+static uint64_t withheld(const struct link_device *info)
+{
+	bool small = info->queue_size && info->queue_size < SMALL_RING;
+
+	return info->grants && !small ? UINT64_C(1) << VIRTIO_RING_F_INDIRECT_DESC : 0;
+}
+
 struct worker_device *worker_device_new(struct worker *w, const struct link_device *info,
 	int fds[LINK_MAX_FDS], unsigned n_fds, GError **error)
 {
@@ -197,6 +210,7 @@ struct worker_device *worker_device_new(struct worker *w, const struct link_devi
 		.window = info->window,
 		.queue_size_max = info->queue_size,
 		.access_platform = info->grants,
+		.withheld = withheld(info),
 	};
 
 	d->w = w;

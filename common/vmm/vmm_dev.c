@@ -65,7 +65,7 @@ static void set_config(struct vmm_dev *d, const struct vmm_dev_config *config)
 	d->socket_path = g_strdup(config->socket_path);
 	d->fd = config->socket_path ? -1 : config->fd;
 	d->options = config->front;
-	d->options.transport_features = TRANSPORT_FEATURES;
+	d->options.transport_features = TRANSPORT_FEATURES & ~config->withheld;
 	d->base = config->base;
 	d->window = config->window ? config->window : DEFAULT_WINDOW;
 	d->queue_size_max = config->queue_size_max ? config->queue_size_max : DEFAULT_QUEUE_SIZE;

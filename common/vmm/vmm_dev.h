@@ -102,6 +102,7 @@ struct vmm_dev_config {
 	uint64_t window; /* its size, from 0x100; configuration beyond reads 0; 0: a page */
 	uint32_t queue_size_max; /* 0: 256 */
 	unsigned retry_ms; /* between two dials; 0: 200 */
+	uint64_t withheld; /* ring features that are not offered to the driver */
 	/*
 	 * Drivers must ask the platform where memory is (the guest grants it): ACCESS_PLATFORM is
 	 * offered to the driver, whatever the back-end offers, and never acked to the back-end.

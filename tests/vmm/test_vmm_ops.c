@@ -309,6 +309,22 @@ static void test_platform(void **state)
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL);
 }
 
+static void test_withheld(void **state)
+{
+	struct guest *g = *state;
+	uint64_t indirect = VU_BIT(28) /* VIRTIO_RING_F_INDIRECT_DESC */, features;
+
+	g->peer->features |= indirect;
+	guest_start(g);
+	features = vmm_dev_facts(g->d)->probe.features;
+	assert_true(features & indirect);
+	g_clear_pointer(&g->d, vmm_dev_free);
+	g->config.withheld = indirect;
+	guest_start(g);
+	wr32(g, VIRTIO_MMIO_DEVICE_FEATURES_SEL, 0);
+	assert_int_equal(rd32(g, VIRTIO_MMIO_DEVICE_FEATURES), (uint32_t)(features & ~indirect));
+}
+
 static void test_counters(void **state)
 {
 	struct guest *g = *state;
@@ -342,6 +358,7 @@ int main(void)
 		TEST(same_memory),
 		TEST(invalidate),
 		TEST(platform),
+		TEST(withheld),
 		TEST(counters),
 	};
 
