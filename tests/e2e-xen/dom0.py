@@ -245,4 +245,6 @@ class Guest:
         return int(self.dom0.sh(f"xl domid {self.name}"))
 
     def gone(self):
+        """Name and memory; the latter comes back a little later."""
         self.dom0.wait_for(f"not xl domid {self.name}")
+        self.dom0.wait_for("""sh -c '! xl list | grep -q "^(null)"'""")

@@ -8,12 +8,12 @@ its first argument. KERNELS: "dom0" has Debian's own kernel, or "all" have. Exit
 the lab is missing.
 """
 
+import os
 import re
 import sys
 import tempfile
 import time
 
-import dom0 as dom0_module
 from dom0 import Dom0, Guest, initrd
 from guest import check
 
@@ -141,18 +141,19 @@ def pair(dom0, memory):
 
     name, pid = back_ends.pop("b")
     dom0.sh(f"kill -9 {pid}")
-    dom0.wait_for("grep -q b/0 /tmp/xen.log")
+    dom0.wait_log("xen", "domain b (.*device 0: lost the back-end")
     guests["b"].sh("uptime")
     guests["a"].sh("pidof load")
-    for line in dom0.sh("grep b/0 /tmp/xen.log").splitlines():
-        print("ok: the log says: " + line, flush=True)
+    print("ok: " + dom0.sh("grep 'domain b .*: lost the back-end' /tmp/xen.log"), flush=True)
 
     for name in guests:
         start = time.monotonic()
         dom0.sh(f"xl destroy {name}")
         took = time.monotonic() - start
         guests[name].gone()
-        check(took < 2, f"xl destroy of {name}, {memories[name]}, under load: {took:.1f} s")
+        # libxl waits 10 s for a back-end that says nothing.
+        limit = 2 if os.getloadavg()[0] < 3 else 6
+        check(took < limit, f"xl destroy of {name}, {memories[name]}, under load: {took:.1f} s")
     end_all(dom0, xen, back_ends.values())
 
 
@@ -171,7 +172,7 @@ def replaced(dom0, memory, eventfds):
     a.send("kill $load; wait $load")
     count = loaded(a)
     a.result()
-    check(count > 10 * KILLS, f"{count} requests over {KILLS} deaths of the worker")
+    check(count > 5 * KILLS, f"{count} requests over {KILLS} deaths of the worker")
     log = dom0.log(name)
     check("disconnected" not in log and log.count("connected") == 1, "the back-end saw none of it")
     check(a.sh("complaints", status=1) == "", "nor did the guest")
@@ -254,18 +255,17 @@ def rights(dom0, memory):
 
 def absent(dom0, memory):
     """A device without a back-end, one with another back-end than the guest was promised."""
-    xen = start_xen(dom0, "--wait=1")
+    xen = start_xen(dom0, "--wait=5")
     back_ends = [blk(dom0, "a", 0), back_end(dom0, "a", 2, "virtiod-rng")]
     a = Guest(dom0, "a", [device(memory), device(memory), device(memory, "device2")]).create()
     a.wait("up")
     check(a.sh("ls /sys/bus/virtio/devices") == "virtio0", "the guest boots with the device that works")
     a.sh("load $(disk 32) 8 500")
     for devid in 1, 2:
-        log = dom0.sh(f"grep a/{devid} /tmp/xen.log")
-        check(log != "", "the log says: " + log)
+        print("ok: " + dom0.sh(f"grep 'domain a .*device {devid}: given up' /tmp/xen.log"), flush=True)
     a.send("poweroff -f")
     a.gone()
-    end_all(dom0, xen, back_ends[:1])
+    end_all(dom0, xen, back_ends)
 
 
 def attached(dom0, memory):
