@@ -62,6 +62,7 @@ struct vcpu {
 	int left; /* answers to wait for; negative ones came before they were counted */
 	/* Of the one thread that looks. */
 	int64_t since; /* seen not to be ours; 0: no */
+	enum ioreq_state seen; /* at the last look */
 	unsigned looks; /* since then, by ioreq_again() */
 	bool inherited; /* a predecessor's, if it stays so */
 	bool stuck; /* said so */
@@ -213,7 +214,8 @@ static bool look(struct ioreq *q, struct vcpu *v)
 
 	pthread_mutex_lock(&q->lock);
 	copy_request(v, &seen);
-	switch ((enum ioreq_state)(seen.bits & IOREQ_STATE_BITS)) {
+	v->seen = seen.bits & IOREQ_STATE_BITS;
+	switch (v->seen) {
 	case IOREQ_READY:
 	case IOREQ_INPROCESS:
 		if (v->busy)
@@ -311,8 +313,12 @@ static void look_and_serve(struct ioreq *q, struct vcpu *v)
 			settle(q, v, serve(q, v));
 			return;
 		}
-		/* Nothing, or a device to come: it is no matter of nanoseconds. */
-		if (!v->since || g_get_monotonic_time() - v->since > FLIP_US)
+		/*
+		 * Only the kernel's look is a matter of nanoseconds; the rest is not to come while
+		 * the port is masked.
+		 */
+		if (v->seen != IOREQ_INPROCESS || !v->since ||
+			g_get_monotonic_time() - v->since > FLIP_US)
 			return;
 		relax();
 	}

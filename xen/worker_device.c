@@ -314,11 +314,10 @@ void worker_device_log_counters(const struct worker_device *d)
 	vmm_dev_counters(d->vmm, &c);
 	told = c.notifies + c.status_reads + c.acks + d->config_accesses;
 	log_info(NULL,
-		"domain %" PRIu32 ", device %s: accesses=%" PRIu64 " notifies=%" PRIu64
-		" status_reads=%" PRIu64 " acks=%" PRIu64 " config=%" PRIu64 " other=%" PRIu64
-		" interrupts=%" PRIu64 " config_interrupts=%" PRIu64 " later=%" PRIu64
-		" reconnects=%" PRIu64,
-		d->w->guest.domid, d->info.name, c.accesses, c.notifies, c.status_reads, c.acks,
-		d->config_accesses, c.accesses > told ? c.accesses - told : 0, c.interrupts,
-		c.config_interrupts, c.later, c.reconnects);
+		"%s: accesses=%" PRIu64 " notifies=%" PRIu64 " status_reads=%" PRIu64
+		" acks=%" PRIu64 " config=%" PRIu64 " other=%" PRIu64 " interrupts=%" PRIu64
+		" config_interrupts=%" PRIu64 " later=%" PRIu64 " reconnects=%" PRIu64,
+		d->info.name, c.accesses, c.notifies, c.status_reads, c.acks, d->config_accesses,
+		c.accesses > told ? c.accesses - told : 0, c.interrupts, c.config_interrupts,
+		c.later, c.reconnects);
 }
