@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* virtiod-xen: options, which of its processes this is, exit status. */
+#include <signal.h>
+#include <stdio.h>
+
+#include "xen/options.h"
+#include "xen/worker.h"
+
+static bool run(const struct options *o, GError **error)
+{
+	if (!supervisor_check(error))
+		return false;
+	if (o->command == OPTIONS_ATTACH)
+		return supervisor_attach(&o->supervisor, &o->attach, error);
+	return supervisor_run(&o->supervisor, error);
+}
+
+int main(int argc, char **argv)
+{
+	g_autoptr(GError) error = NULL;
+	g_auto(options) o = { 0 };
+	bool ok;
+
+	g_set_prgname("virtiod-xen");
+	log_set_program("virtiod-xen");
+	signal(SIGPIPE, SIG_IGN);
+	ok = options_parse(&o, argc, argv, &error);
+	log_set_level(o.log_level);
+	if (ok && o.command == OPTIONS_WORKER)
+		return worker_run(o.orders, o.requests);
+	if (ok && o.version)
+		printf("virtiod-xen %s\n", VIRTIOD_VERSION);
+	else if (ok)
+		ok = run(&o, &error);
+	if (!ok)
+		log_error(NULL, "%s", error->message);
+	return ok ? 0 : 1;
+}
