@@ -200,11 +200,11 @@ def counters(dom0, memory):
     a = Guest(dom0, "a", [device(memory)]).create()
     a.wait("up")
     path = a.sh("disk 32")
-    a.sh(f"load {path} 32 500")
+    a.sh(f"load {path} 32 500", 120)
     for depth, most in (1, 2), (32, 0.2):
         before = statistics(dom0, name, pid), statistics(dom0, "xen", xen)
         interrupts = a.sh("awk '/virtio/ { n += $2 + $3 } END { print n }' /proc/interrupts")
-        a.sh(f"load {path} {depth} 4000")
+        a.sh(f"load {path} {depth} 1000", 120)
         after = statistics(dom0, name, pid), statistics(dom0, "xen", xen)
         interrupts = int(a.sh("awk '/virtio/ { n += $2 + $3 } END { print n }' /proc/interrupts")
                          ) - int(interrupts)
