@@ -48,12 +48,6 @@ void devmodel_free(struct devmodel *m)
 	g_free(m);
 }
 
-bool devmodel_restrict(struct devmodel *m, GError **error)
-{
-	return check(m, xendevicemodel_restrict(m->handle, m->domid),
-		"restrict device model operations to it", error);
-}
-
 bool devmodel_vcpus(struct devmodel *m, unsigned *n, GError **error)
 {
 	return check(m, xendevicemodel_nr_vcpus(m->handle, m->domid, n), "count its vCPUs", error);
@@ -94,10 +88,4 @@ void devmodel_unmap_range(struct devmodel *m, uint16_t server, uint64_t base, ui
 {
 	xendevicemodel_unmap_io_range_from_ioreq_server(
 		m->handle, m->domid, server, IS_MMIO, base, base + size - 1);
-}
-
-bool devmodel_pulse_irq(struct devmodel *m, uint32_t irq)
-{
-	/* For an edge only the assertion counts: Xen ignores level 0. */
-	return xendevicemodel_set_irq_level(m->handle, m->domid, irq, 1) == 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a device model may do to a guest: ioreq servers and interrupts. The only file that includes
- * <xendevicemodel.h>.
+ * A guest's ioreq server and its ranges. The only file that includes <xendevicemodel.h>. For the
+ * supervisor alone: what the library opens can make any hypercall, and cannot be restricted.
  */
 #pragma once
 
@@ -17,9 +17,6 @@ struct devmodel *devmodel_open(unsigned domid, GError **error);
 void devmodel_free(struct devmodel *m);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(devmodel, devmodel_free)
 
-/* From now on the handle serves no other domain: for a worker. */
-bool devmodel_restrict(struct devmodel *m, GError **error);
-
 bool devmodel_vcpus(struct devmodel *m, unsigned *n, GError **error);
 /* Without a buffered ioreq page. */
 bool devmodel_create_server(struct devmodel *m, uint16_t *server, GError **error);
@@ -29,5 +26,3 @@ void devmodel_destroy_server(struct devmodel *m, uint16_t server);
 bool devmodel_map_range(
 	struct devmodel *m, uint16_t server, uint64_t base, uint64_t size, GError **error);
 void devmodel_unmap_range(struct devmodel *m, uint16_t server, uint64_t base, uint64_t size);
-/* Pulses an edge-triggered interrupt. Any thread. False, and errno. */
-bool devmodel_pulse_irq(struct devmodel *m, uint32_t irq);

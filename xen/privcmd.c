@@ -36,6 +36,18 @@ struct ioeventfd {
 };
 #define DEASSIGN 1u /* a flag of both */
 
+struct dm_op_buffer {
+	void *data;
+	size_t size;
+};
+
+struct dm_op {
+	uint16_t domid;
+	uint16_t n;
+	const struct dm_op_buffer *buffers;
+};
+
+#define DM_OP _IOC(_IOC_NONE, 'P', 5, sizeof(struct dm_op))
 #define RESTRICT _IOC(_IOC_NONE, 'P', 6, sizeof(domid_t))
 #define IRQFD _IOW('P', 8, struct irqfd)
 #define IOEVENTFD _IOW('P', 9, struct ioeventfd)
@@ -89,12 +101,27 @@ int privcmd_open_gntdev(GError **error)
 	return open_device("/dev/xen/gntdev", error);
 }
 
-bool privcmd_irqfd(int privcmd, unsigned domid, uint32_t irq, int fd, bool assign)
+/* For an edge only the assertion counts: Xen ignores level 0. */
+static struct xen_dm_op make_pulse(uint32_t irq)
 {
-	struct xen_dm_op op = {
+	return (struct xen_dm_op){
 		.op = XEN_DMOP_set_irq_level,
 		.u.set_irq_level = { .irq = irq, .level = 1 },
 	};
+}
+
+bool privcmd_pulse_irq(int privcmd, unsigned domid, uint32_t irq)
+{
+	struct xen_dm_op op = make_pulse(irq);
+	const struct dm_op_buffer buffer = { .data = &op, .size = sizeof(op) };
+	struct dm_op arg = { .domid = domid, .n = 1, .buffers = &buffer };
+
+	return ops->ioctl(privcmd, DM_OP, &arg) == 0;
+}
+
+bool privcmd_irqfd(int privcmd, unsigned domid, uint32_t irq, int fd, bool assign)
+{
+	struct xen_dm_op op = make_pulse(irq);
 	struct irqfd arg = {
 		.dm_op = (uintptr_t)&op,
 		.size = sizeof(op),

@@ -21,6 +21,11 @@ int privcmd_open_restricted(unsigned domid, GError **error);
  */
 int privcmd_open_gntdev(GError **error);
 
+/*
+ * Pulses an edge-triggered interrupt. Any thread. False and errno. (Not by libxendevicemodel: the
+ * other file that it opens, for hypercalls, stays unrestricted; a worker must not have that.)
+ */
+bool privcmd_pulse_irq(int privcmd, unsigned domid, uint32_t irq);
 /* The guest's interrupt when fd is signalled. False and errno. */
 bool privcmd_irqfd(int privcmd, unsigned domid, uint32_t irq, int fd, bool assign);
 

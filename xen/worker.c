@@ -105,10 +105,8 @@ static bool open_guest(struct worker *w, int fds[LINK_MAX_FDS], unsigned n_fds, 
 		return false;
 	}
 	w->evtchn = evtchn_from_fd(fd_steal(&fds[0]), error);
-	w->devmodel = w->evtchn ? devmodel_open(g->domid, error) : NULL;
-	w->foreign = w->devmodel ? foreign_open(g->domid, error) : NULL;
-	if (!w->foreign || !devmodel_restrict(w->devmodel, error) ||
-		!foreign_restrict(w->foreign, error))
+	w->foreign = w->evtchn ? foreign_open(g->domid, error) : NULL;
+	if (!w->foreign || !foreign_restrict(w->foreign, error))
 		return false;
 	page = foreign_map_ioreq(w->foreign, g->server, error);
 	if (page)
@@ -318,7 +316,6 @@ int worker_run(int orders, int requests)
 		status = loop(&w);
 	ioreq_free(w.ioreq);
 	foreign_free(w.foreign);
-	devmodel_free(w.devmodel);
 	evtchn_free(w.evtchn);
 	if (w.journal)
 		munmap(w.journal, sizeof(*w.journal));

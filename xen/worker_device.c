@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "xen/privcmd.h"
 #include "xen/worker_impl.h"
 
 #define CHECK_MS 20
@@ -148,7 +149,7 @@ static void interrupt(void *opaque, struct vmm_dev *v, bool level)
 {
 	struct worker_device *d = opaque;
 
-	if (level && !devmodel_pulse_irq(d->w->devmodel, d->info.irq))
+	if (level && !privcmd_pulse_irq(d->w->privcmd, d->w->guest.domid, d->info.irq))
 		log_warning(
 			d->info.name, "interrupt %" PRIu32 ": %s", d->info.irq, g_strerror(errno));
 }

@@ -14,7 +14,6 @@
 #include <pthread.h>
 
 #include "vmm/vmm_dev.h"
-#include "xen/devmodel.h"
 #include "xen/evtchn.h"
 #include "xen/foreign.h"
 #include "xen/ioreq.h"
@@ -26,9 +25,8 @@ struct worker {
 	int orders;
 	struct link_client *requests;
 	struct evtchn *evtchn;
-	struct devmodel *devmodel;
 	struct foreign *foreign;
-	int privcmd; /* for back-ends */
+	int privcmd; /* for interrupts, and for back-ends; restricted to the guest */
 	struct ioreq_journal *journal;
 	struct ioreq *ioreq; /* NULL: GUEST is still to come */
 	struct worker_device *device[LINK_MAX_DEVICES];

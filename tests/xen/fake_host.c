@@ -5,9 +5,9 @@
 #include <sys/mman.h>
 
 #include "base/util.h"
-#include "xen/devmodel.h"
 #include "xen/evtchn.h"
 #include "xen/foreign.h"
+#include "xen/privcmd.h"
 
 struct fake_host *fake_host;
 
@@ -64,27 +64,7 @@ void evtchn_notify(struct evtchn *e, uint32_t port)
 		g_error("fake event channels are full");
 }
 
-struct devmodel {
-	unsigned domid;
-};
-
-struct devmodel *devmodel_open(unsigned domid, GError **error)
-{
-	return g_new0(struct devmodel, 1);
-}
-
-void devmodel_free(struct devmodel *m)
-{
-	g_free(m);
-}
-
-bool devmodel_restrict(struct devmodel *m, GError **error)
-{
-	count(&fake_host->restricted);
-	return true;
-}
-
-bool devmodel_pulse_irq(struct devmodel *m, uint32_t irq)
+bool privcmd_pulse_irq(int privcmd, unsigned domid, uint32_t irq)
 {
 	count(&fake_host->irqs[irq % FAKE_IRQS]);
 	return true;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A worker's side of Xen, in place of xen/evtchn.c, devmodel.c and foreign.c: the ioreq
+ * A worker's side of Xen, in place of xen/evtchn.c, privcmd.c and foreign.c: the ioreq
  * page is shared memory, event channels are a socket with port numbers on it.
  */
 #pragma once

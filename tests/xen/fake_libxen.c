@@ -128,11 +128,6 @@ int xendevicemodel_close(xendevicemodel_handle *h)
 	return 0;
 }
 
-int xendevicemodel_restrict(xendevicemodel_handle *h, domid_t domid)
-{
-	return result(__func__, domid);
-}
-
 int xendevicemodel_nr_vcpus(xendevicemodel_handle *h, domid_t domid, unsigned *n)
 {
 	*n = 2;
@@ -180,14 +175,6 @@ int xendevicemodel_unmap_io_range_from_ioreq_server(xendevicemodel_handle *h, do
 	ioservid_t id, int is_mmio, uint64_t start, uint64_t end)
 {
 	return range(__func__, domid, id, is_mmio, start, end);
-}
-
-int xendevicemodel_set_irq_level(
-	xendevicemodel_handle *h, domid_t domid, uint32_t irq, unsigned level)
-{
-	fake.irq = irq;
-	fake.level = level;
-	return result(__func__, domid);
 }
 
 /* Foreign memory. */

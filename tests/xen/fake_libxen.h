@@ -18,7 +18,7 @@ struct fake_libxen {
 	int live;
 	/* What the last calls were told. */
 	uint64_t start, end; /* a range */
-	uint32_t domid, server, irq, level, port, state;
+	uint32_t domid, server, port, state;
 	unsigned calls; /* that could have failed */
 
 	/* Event channels. */

@@ -10,8 +10,6 @@ static void test_calls(void **state)
 	unsigned vcpus = 0;
 	uint16_t server = 0;
 
-	assert_true(devmodel_restrict(m, NULL));
-	assert_int_equal(fake.domid, FAKE_DOMID);
 	assert_true(devmodel_vcpus(m, &vcpus, NULL));
 	assert_int_equal(vcpus, 2);
 	fake.state = 9;
@@ -28,9 +26,6 @@ static void test_calls(void **state)
 	assert_int_equal(fake.server, 6);
 	assert_int_equal(fake.start, 0x2000400);
 	assert_int_equal(fake.end, 0x20005ff);
-	assert_true(devmodel_pulse_irq(m, 33));
-	assert_int_equal(fake.irq, 33);
-	assert_int_equal(fake.level, 1);
 	devmodel_destroy_server(m, 4);
 	assert_int_equal(fake.server, 4);
 	assert_int_equal(fake.domid, FAKE_DOMID);
@@ -48,9 +43,6 @@ static void test_failures(void **state)
 	assert_failed(&error, EACCES, "domain 7");
 	fake.fail = NULL;
 	m = devmodel_open(FAKE_DOMID, NULL);
-	fail_at("xendevicemodel_restrict", ENOTTY);
-	assert_false(devmodel_restrict(m, &error));
-	assert_failed(&error, ENOTTY, "domain 7: cannot restrict");
 	fail_at("xendevicemodel_nr_vcpus", ESRCH);
 	assert_false(devmodel_vcpus(m, &vcpus, &error));
 	assert_failed(&error, ESRCH, "domain 7");
@@ -63,9 +55,6 @@ static void test_failures(void **state)
 	fail_at("xendevicemodel_map_io_range_to_ioreq_server", EEXIST);
 	assert_false(devmodel_map_range(m, 5, 0x2000200, 0x200, &error));
 	assert_failed(&error, EEXIST, "0x2000200");
-	fail_at("xendevicemodel_set_irq_level", EPERM);
-	assert_false(devmodel_pulse_irq(m, 33));
-	assert_int_equal(errno, EPERM);
 }
 
 int main(void)

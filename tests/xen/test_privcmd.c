@@ -16,6 +16,7 @@
 #include "xen/privcmd.h"
 
 /* As the bytes are in linux/privcmd.h. */
+#define DM_OP UINT32_C(0x00105005)
 #define RESTRICT UINT32_C(0x00025006)
 #define IRQFD UINT32_C(0x40185008)
 #define IOEVENTFD UINT32_C(0x40305009)
@@ -25,9 +26,17 @@ static struct {
 	int flags;
 	int open_errno, ioctl_errno; /* 0: works */
 	unsigned long request;
-	uint8_t arg[64], dm_op[64];
+	uint8_t arg[64], dm_op[64], buffers[16];
 	unsigned n_fds;
 } world;
+
+static uint64_t get(const uint8_t *bytes, unsigned size)
+{
+	uint64_t value = 0;
+
+	memcpy(&value, bytes, size); /* little-endian machines alone have Xen */
+	return value;
+}
 
 static int fake_open(const char *path, int flags)
 {
@@ -39,16 +48,20 @@ static int fake_open(const char *path, int flags)
 
 static int fake_ioctl(int fd, unsigned long request, void *arg)
 {
-	uint64_t dm_op;
-	uint32_t size;
+	uint64_t dm_op = 0, size = 0;
 
 	world.request = request;
 	memcpy(world.arg, arg, request >> 16 & 0x3fff);
 	if (request == IRQFD) {
-		memcpy(&dm_op, world.arg, sizeof(dm_op));
-		memcpy(&size, world.arg + 8, sizeof(size));
-		memcpy(world.dm_op, (void *)(uintptr_t)dm_op, MIN(size, sizeof(world.dm_op)));
+		dm_op = get(world.arg, 8);
+		size = get(world.arg + 8, 4);
+	} else if (request == DM_OP) {
+		memcpy(world.buffers, (void *)(uintptr_t)get(world.arg + 8, 8), 16);
+		dm_op = get(world.buffers, 8);
+		size = get(world.buffers + 8, 8);
 	}
+	if (dm_op)
+		memcpy(world.dm_op, (void *)(uintptr_t)dm_op, MIN(size, sizeof(world.dm_op)));
 	errno = world.ioctl_errno;
 	return errno ? -1 : 0;
 }
@@ -68,14 +81,6 @@ static int teardown(void **state)
 	privcmd_set_ops(NULL);
 	assert_int_equal(count_fds(), world.n_fds);
 	return 0;
-}
-
-static uint64_t get(const uint8_t *bytes, unsigned size)
-{
-	uint64_t value = 0;
-
-	memcpy(&value, bytes, size); /* little-endian machines alone have Xen */
-	return value;
 }
 
 static void test_restricted(void **state)
@@ -111,6 +116,26 @@ static void test_gntdev(void **state)
 	assert_non_null(strstr(error->message, "/dev/xen/gntdev"));
 }
 
+/* As XEN_DMOP_set_irq_level is in xen/hvm/dm_op.h. */
+static void assert_pulses(uint32_t irq)
+{
+	assert_int_equal(get(world.dm_op, 4), 19);
+	assert_int_equal(get(world.dm_op + 8, 4), irq);
+	assert_int_equal(get(world.dm_op + 12, 4), 1);
+}
+
+static void test_pulse(void **state)
+{
+	assert_true(privcmd_pulse_irq(9, 0x1234, 33));
+	assert_int_equal(world.request, DM_OP);
+	assert_int_equal(get(world.arg, 2), 0x1234);
+	assert_int_equal(get(world.arg + 2, 2), 1); /* buffers */
+	assert_pulses(33);
+	world.ioctl_errno = EPERM;
+	assert_false(privcmd_pulse_irq(9, 7, 33));
+	assert_int_equal(errno, EPERM);
+}
+
 static void test_irqfd(void **state)
 {
 	assert_true(privcmd_irqfd(9, 0x1234, 33, 77, true));
@@ -119,9 +144,7 @@ static void test_irqfd(void **state)
 	assert_int_equal(get(world.arg + 16, 4), 0); /* flags */
 	assert_int_equal(get(world.arg + 20, 2), 0x1234); /* dom */
 	assert_int_equal(get(world.arg + 22, 2), 0);
-	assert_int_equal(get(world.dm_op, 4), 19); /* set_irq_level */
-	assert_int_equal(get(world.dm_op + 8, 4), 33);
-	assert_int_equal(get(world.dm_op + 12, 4), 1);
+	assert_pulses(33);
 	assert_true(privcmd_irqfd(9, 0x1234, 33, 77, false));
 	assert_int_equal(get(world.arg + 16, 4), 1);
 	world.ioctl_errno = EOPNOTSUPP; /* without XEN_PRIVCMD_EVENTFD */
@@ -165,6 +188,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_restricted),
 		TEST(test_gntdev),
+		TEST(test_pulse),
 		TEST(test_irqfd),
 		TEST(test_ioeventfd),
 	};

@@ -490,7 +490,7 @@ static void test_life(void **state)
 	add(w, 0, false, 0, 42);
 	assert_int_equal(hear(w).type, LINK_READY);
 	assert_true(is_confined(w->pid));
-	assert_int_equal(fake_host->restricted, 2);
+	assert_int_equal(fake_host->restricted, 1);
 	assert_int_equal(rd(w, 0, VIRTIO_MMIO_MAGIC_VALUE), 0x74726976);
 	assert_int_equal(rd(w, 0, VIRTIO_MMIO_DEVICE_ID), 42);
 	driver(w, 0, RAM);
