@@ -48,10 +48,20 @@ static bool parse_number(
 		bad(error, "--%s=%s: not a number up to %" G_GUINT64_FORMAT, option, text, max);
 }
 
+/* Not before: GOption would not free what is there. */
+static void set_default(char **option, const char *value)
+{
+	if (!*option)
+		*option = g_strdup(value);
+}
+
 static bool parse_supervisor(struct options *o, const struct raw *raw, GError **error)
 {
 	guint64 wait = DEFAULT_WAIT_S, uid_base = DEFAULT_UID_BASE;
 
+	set_default(&o->config, VIRTIOD_SYSCONFDIR "/virtiod/xen.conf");
+	set_default(&o->defaults, VIRTIOD_DATADIR "/virtiod/xen.conf");
+	set_default(&o->run, DEFAULT_RUN);
 	if (raw->wait && !parse_number("wait", raw->wait, MAX_WAIT_S, &wait, error))
 		return false;
 	if (raw->uid_base &&
@@ -192,12 +202,7 @@ bool options_parse(struct options *o, int argc, char **argv, GError **error)
 	struct raw raw = { 0 };
 	bool ok;
 
-	*o = (struct options){
-		.log_level = LOG_LEVEL_INFO,
-		.config = g_strdup(VIRTIOD_SYSCONFDIR "/virtiod/xen.conf"),
-		.defaults = g_strdup(VIRTIOD_DATADIR "/virtiod/xen.conf"),
-		.run = g_strdup(DEFAULT_RUN),
-	};
+	*o = (struct options){ .log_level = LOG_LEVEL_INFO };
 	ok = parse(o, &raw, &args, error);
 	g_free(raw.wait);
 	g_free(raw.uid_base);
