@@ -272,6 +272,36 @@ static void test_end(void **state)
 	assert_true(world_state_is(4, 1, "4"));
 }
 
+/* When its device is there, the domain ends. */
+static void end_domain(void *opaque)
+{
+	if (world_recorded(opaque, "ADD 0") && store_has_domain(NULL, 3)) {
+		fake_store_remove("/local/domain/3");
+		fake_store_set("@releaseDomain", "");
+	}
+}
+
+static void test_attach(void **state)
+{
+	struct world *w = *state;
+	struct attach_options a = { .domid = 3, .base = 0x2000600, .irq = 40, .socket = "/s" };
+	g_autoptr(GError) error = NULL, full = NULL;
+	struct loop_watch *timer;
+
+	assert_false(supervisor_attach(&w->options, &a, &error));
+	assert_string_equal(error->message, "domain 3: there is none");
+	world_add_domain(3, "web");
+	fake_xen.fail_in = 1;
+	assert_false(supervisor_attach(&w->options, &a, &full));
+	assert_string_equal(full->message, "fake Xen: as wanted");
+	timer = loop_watch_timer(20, end_domain, w);
+	assert_true(supervisor_attach(&w->options, &a, NULL));
+	loop_watch_free(timer);
+	assert_int_equal(world_recorded(w, "at 0x2000600 fds 1"), 1);
+	assert_int_equal(world_recorded(w, "QUIT"), 1);
+	assert_true(fake_xen_is_empty());
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 
 int main(int argc, char **argv)
@@ -285,6 +315,7 @@ int main(int argc, char **argv)
 		TEST(test_no_server),
 		TEST(test_start),
 		TEST(test_end),
+		TEST(test_attach),
 	};
 
 	fake_worker_if_asked(argc, argv);
