@@ -14,6 +14,7 @@
 #define MAX_QUEUE_SIZE 32768u /* virtio 1.2 §2.7 */
 #define MAX_WAIT_S 3600
 #define ANY (-1)
+#define NOBODY 65534
 
 /* A group of a file. */
 struct group {
@@ -32,6 +33,7 @@ struct group {
 
 struct rules {
 	char *config, *defaults, *run;
+	unsigned uid_base;
 	GPtrArray *first, *last; /* struct group, of config and of defaults */
 };
 
@@ -58,31 +60,25 @@ static bool fail(GError **error, const char *why)
 static bool check_template(struct group *g, const char *value, GError **error)
 {
 	for (const char *p = value; (p = strchr(p, '%')); p += 2) {
-		if (!p[1] || !strchr("ndip%", p[1]))
-			return fail(error, "only %n, %d, %i, %p and %% can follow a percent sign");
+		if (!p[1] || !strchr("ndipru%", p[1]))
+			return fail(error, "none of n, d, i, p, r, u, % after a percent sign");
 		g->params = g->params || p[1] == 'p';
 	}
 	return true;
 }
 
-static bool set_string(const char *value, char **to, GError **error)
-{
-	if (!*value)
-		return fail(error, "it is empty");
-	*to = g_strdup(value);
-	return true;
-}
-
 static bool set_domain(struct group *g, const char *value, GError **error)
 {
-	return set_string(value, &g->domain, error);
+	g->domain = g_strdup(value);
+	return true;
 }
 
 static bool set_node(struct group *g, const char *value, GError **error)
 {
 	if (strcmp(value, "virtio") != 0 && strcmp(value, "virtio_disk") != 0)
 		return fail(error, "neither virtio nor virtio_disk");
-	return set_string(value, &g->kind, error);
+	g->kind = g_strdup(value);
+	return true;
 }
 
 static bool set_mode(struct group *g, const char *value, GError **error)
@@ -97,12 +93,14 @@ static bool set_socket(struct group *g, const char *value, GError **error)
 {
 	if (*value != '/')
 		return fail(error, "not an absolute path");
-	return check_template(g, value, error) && set_string(value, &g->socket, error);
+	g->socket = g_strdup(value);
+	return check_template(g, value, error);
 }
 
 static bool set_program(struct group *g, const char *value, GError **error)
 {
-	return set_string(value, &g->program, error);
+	g->program = g_strdup(value);
+	return true;
 }
 
 static bool set_probe(struct group *g, const char *value, GError **error)
@@ -113,12 +111,11 @@ static bool set_probe(struct group *g, const char *value, GError **error)
 		[VU_PROBE_OFF] = "off",
 	};
 
-	for (unsigned i = 0; i < G_N_ELEMENTS(modes); i++) {
+	for (unsigned i = 0; i < G_N_ELEMENTS(modes); i++)
 		if (strcmp(value, modes[i]) == 0) {
 			g->probe = i;
 			return true;
 		}
-	}
 	return fail(error, "not auto, force or off");
 }
 
@@ -179,10 +176,11 @@ static bool set_key(
 	value = g_key_file_get_string(file, name, key, error);
 	if (!value)
 		return false;
-	for (unsigned i = 0; i < G_N_ELEMENTS(words); i++) {
+	if (!*value)
+		return fail(error, "it is empty");
+	for (unsigned i = 0; i < G_N_ELEMENTS(words); i++)
 		if (strcmp(key, words[i].name) == 0)
 			return words[i].set(g, value, error);
-	}
 	for (unsigned i = 0; i < G_N_ELEMENTS(numbers); i++) {
 		if (strcmp(key, numbers[i].name) != 0)
 			continue;
@@ -249,13 +247,15 @@ static GPtrArray *read_file(const char *path, GError **error)
 	return g_steal_pointer(&groups);
 }
 
-struct rules *rules_read(const char *config, const char *defaults, const char *run, GError **error)
+struct rules *rules_read(const char *config, const char *defaults, const char *run,
+	unsigned uid_base, GError **error)
 {
 	g_autoptr(rules) r = g_new0(struct rules, 1);
 
 	r->config = g_strdup(config);
 	r->defaults = g_strdup(defaults);
 	r->run = g_strdup(run);
+	r->uid_base = uid_base;
 	r->first = read_file(config, error);
 	r->last = r->first ? read_file(defaults, error) : NULL;
 	return r->last ? g_steal_pointer(&r) : NULL;
@@ -300,7 +300,7 @@ void rule_free(struct rule *r)
 	g_free(r);
 }
 
-static char *fill_in(const char *value, const struct node *n)
+static char *fill_in(const struct rules *r, const char *value, const struct node *n)
 {
 	GString *s = g_string_new(NULL);
 
@@ -315,6 +315,11 @@ static char *fill_in(const char *value, const struct node *n)
 			g_string_append_printf(s, "%u", n->devid);
 		else if (*p == 'p')
 			g_string_append(s, n->params);
+		else if (*p == 'r')
+			g_string_append(s, r->run);
+		else if (*p == 'u')
+			g_string_append_printf(
+				s, "%u", r->uid_base ? r->uid_base + n->domid : NOBODY);
 		else
 			g_string_append_c(s, '%');
 	}
@@ -343,7 +348,8 @@ static uint32_t said(int64_t number)
 	return number == ANY ? 0 : number;
 }
 
-static struct rule *apply(const struct group *g, const struct node *n, GError **error)
+static struct rule *apply(
+	const struct rules *all, const struct group *g, const struct node *n, GError **error)
 {
 	g_autoptr(rule) r = g_new0(struct rule, 1);
 	unsigned n_options = g->options ? g_strv_length(g->options) : 0;
@@ -356,7 +362,7 @@ static struct rule *apply(const struct group *g, const struct node *n, GError **
 	r->queue_size = said(g->queue_size);
 	r->wait_ms = said(g->wait) * 1000;
 	if (g->socket) {
-		r->socket = fill_in(g->socket, n);
+		r->socket = fill_in(all, g->socket, n);
 		return g_steal_pointer(&r);
 	}
 	r->program = g_path_is_absolute(g->program) ? g_strdup(g->program)
@@ -367,7 +373,7 @@ static struct rule *apply(const struct group *g, const struct node *n, GError **
 	}
 	r->options = g_new0(char *, n_options + 1);
 	for (unsigned i = 0; i < n_options; i++)
-		r->options[i] = fill_in(g->options[i], n);
+		r->options[i] = fill_in(all, g->options[i], n);
 	return g_steal_pointer(&r);
 }
 
@@ -386,7 +392,7 @@ struct rule *rules_find(const struct rules *r, const struct node *n, GError **er
 	}
 	g = g ? g : find(r->last, n);
 	if (g)
-		return apply(g, n, error);
+		return apply(r, g, n, error);
 	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT,
 		"no back-end: %s and %s have no group for it, and there is no '%s'", r->config,
 		r->defaults, socket);

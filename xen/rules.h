@@ -18,8 +18,9 @@
  *	probe=, device-id=, config-size=, queues=, queue-size=
  *	wait=10			seconds
  *
- * %n is the domain's name, %d its id, %i the device's id, %p params, %% a percent sign. A value with
- * %p has no match for a node without params.
+ * %n is the domain's name, %d its id, %u its user id (no other domain's, and not root's), %i the
+ * device's id, %p params, %r the folder /run/virtiod, %% a percent sign. A value with %p has no match
+ * for a node without params.
  */
 #pragma once
 
@@ -48,9 +49,11 @@ typedef struct rules rules; /* for g_autoptr */
 
 /*
  * Reads and checks everything in them, so that mistakes show at the start: errors name file, group,
- * key and value. A file that is not there is an empty one. run: the folder instead of /run/virtiod.
+ * key and value. A file that is not there is an empty one. run: the folder instead of /run/virtiod;
+ * uid_base: a domain's user id is that and its own (0: all have that of "nobody").
  */
-struct rules *rules_read(const char *config, const char *defaults, const char *run, GError **error);
+struct rules *rules_read(const char *config, const char *defaults, const char *run,
+	unsigned uid_base, GError **error);
 /* One rule, for every device: the back-end listens there. */
 struct rules *rules_new_socket(const char *socket);
 void rules_free(struct rules *r);

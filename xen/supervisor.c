@@ -61,12 +61,27 @@ static void raise_limits(void)
 	}
 }
 
-static bool make_folder(const char *path, mode_t mode, GError **error)
+static bool make_folder(const char *path, GError **error)
 {
-	if (g_mkdir_with_parents(path, mode) == 0)
+	if (g_mkdir_with_parents(path, 0755) == 0)
 		return true;
 	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "%s: %s", path,
 		g_strerror(errno));
+	return false;
+}
+
+/* The workers' root: nobody else may put something there, or another folder in its place. */
+static bool make_root(const char *path, GError **error)
+{
+	struct stat st;
+
+	if (!make_folder(path, error))
+		return false;
+	if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid() &&
+		!(st.st_mode & (S_IWGRP | S_IWOTH)))
+		return true;
+	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_PERM,
+		"%s: not a folder of ours that nobody else can write to", path);
 	return false;
 }
 
@@ -97,7 +112,7 @@ bool supervisor_init(struct supervisor *s, const struct supervisor_options *o, G
 		.loop = g_main_loop_new(NULL, FALSE),
 	};
 	raise_limits();
-	return make_folder(s->root, 0755, error);
+	return make_root(s->root, error);
 }
 
 void supervisor_clear(struct supervisor *s)
@@ -158,6 +173,8 @@ void supervisor_loop(struct supervisor *s)
 	struct loop_watch *watches[] = {
 		loop_watch_signal(SIGTERM, on_end, s),
 		loop_watch_signal(SIGINT, on_end, s),
+		/* A terminal's end: what the kernel was told must be taken back then, too. */
+		loop_watch_signal(SIGHUP, on_end, s),
 		loop_watch_signal(SIGUSR1, on_counters, s),
 	};
 
@@ -169,7 +186,9 @@ void supervisor_loop(struct supervisor *s)
 
 static bool run(struct supervisor *s, GError **error)
 {
-	s->rules = rules_read(s->options->config, s->options->defaults, s->options->run, error);
+	const struct supervisor_options *o = s->options;
+
+	s->rules = rules_read(o->config, o->defaults, o->run, o->uid_base, error);
 	if (!s->rules)
 		return false;
 	s->store = store_open(node_changed, s, error);
@@ -187,7 +206,7 @@ bool supervisor_run(const struct supervisor_options *o, GError **error)
 	autofd locked = -1;
 	bool ok;
 
-	if (!make_folder(o->run, 0755, error))
+	if (!make_folder(o->run, error))
 		return false;
 	locked = lock(o->run, error);
 	if (locked < 0)

@@ -20,7 +20,7 @@ struct supervisor_options {
 /* An error unless we are root in a domain 0 that has all its devices. */
 bool supervisor_check(GError **error);
 
-/* Until SIGTERM or SIGINT. */
+/* Until SIGTERM, SIGINT or SIGHUP. */
 bool supervisor_run(const struct supervisor_options *o, GError **error);
 
 struct attach_options {

@@ -48,7 +48,7 @@ struct domain {
 bool supervisor_init(struct supervisor *s, const struct supervisor_options *o, GError **error);
 /* Everything that is left goes at once. */
 void supervisor_clear(struct supervisor *s);
-/* Until SIGTERM or SIGINT, or supervisor_end(); then until the last guest is let go of. */
+/* Until SIGTERM, SIGINT or SIGHUP, or supervisor_end(); then until the last guest is let go of. */
 void supervisor_loop(struct supervisor *s);
 void supervisor_end(struct supervisor *s);
 

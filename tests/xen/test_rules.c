@@ -13,6 +13,7 @@
 #include "tests/lib/leak.h"
 #include "xen/rules.h"
 
+#define UID_BASE 1000000
 #define BINARY "/bin/true" /* discovery finds only what is there */
 
 struct world {
@@ -85,7 +86,7 @@ static int teardown(void **state)
 
 static struct rule *find(struct world *w, GError **error)
 {
-	g_autoptr(rules) r = rules_read(w->config, w->defaults, w->run, error);
+	g_autoptr(rules) r = rules_read(w->config, w->defaults, w->run, UID_BASE, error);
 
 	return r ? rules_find(r, &w->node, error) : NULL;
 }
@@ -169,6 +170,7 @@ static void test_matches(void **state)
 static void test_placeholders(void **state)
 {
 	struct world *w = *state;
+	g_autofree char *in_run = g_strdup_printf("/%s", w->run);
 
 	assert_socket(w, "[a]\nsocket=/run/%n/%d-%i%%.sock\n", "/run/web/3-5%.sock");
 	assert_socket(w, "[a]\nsocket=%p\n", NULL); /* not absolute */
@@ -177,6 +179,8 @@ static void test_placeholders(void **state)
 	assert_socket(w, "[a]\nsocket=/x%p\n[b]\nsocket=/none\n", "/none");
 	/* %%p needs no params. */
 	assert_socket(w, "[a]\nsocket=/x%%p\n", "/x%p");
+	assert_socket(w, "[a]\nsocket=/%u\n", "/1000003");
+	assert_socket(w, "[a]\nsocket=/%r\n", in_run);
 }
 
 static void test_program(void **state)
@@ -293,13 +297,13 @@ static void test_mistakes(void **state)
 		const char *said = bad[i].said ? bad[i].said : "";
 
 		write_file(w->config, bad[i].text);
-		assert_null(rules_read(w->config, w->defaults, w->run, &error));
+		assert_null(rules_read(w->config, w->defaults, w->run, UID_BASE, &error));
 		if (!strstr(error->message, w->config) || !strstr(error->message, said) ||
 			(bad[i].said && !strstr(error->message, "[a]")))
 			fail_msg("%s: %s", bad[i].text, error->message);
 		/* The defaults are checked, too. */
 		g_rename(w->config, w->defaults);
-		assert_null(rules_read(w->config, w->defaults, w->run, &of_defaults));
+		assert_null(rules_read(w->config, w->defaults, w->run, UID_BASE, &of_defaults));
 		g_unlink(w->defaults);
 	}
 }
@@ -309,7 +313,7 @@ static void test_unreadable(void **state)
 	struct world *w = *state;
 	g_autoptr(GError) error = NULL;
 
-	assert_null(rules_read(w->dir, w->defaults, w->run, &error));
+	assert_null(rules_read(w->dir, w->defaults, w->run, UID_BASE, &error));
 	assert_non_null(strstr(error->message, w->dir));
 }
 
@@ -317,12 +321,21 @@ static void test_unreadable(void **state)
 static void test_installed(void **state)
 {
 	struct world *w = *state;
-	g_autoptr(rules) r = rules_read(w->config, INSTALLED, w->run, NULL);
-	g_autoptr(rule) to_write = NULL, to_read = NULL, other = NULL;
+	g_autoptr(rules) r = rules_read(w->config, INSTALLED, w->run, UID_BASE, NULL);
+	g_autoptr(rules) as_root = rules_read(w->config, INSTALLED, w->run, 0, NULL);
+	g_autoptr(rule) to_write = NULL, to_read = NULL, to_share = NULL, other = NULL;
+	g_autofree char *root = g_strdup_printf("--chroot=%s/empty", w->run);
 
 	assert_non_null(r);
 	to_write = rules_find(r, &w->node, NULL);
 	assert_string_equal(to_write->program, BINARY);
+	/* Two guests' programs have nothing of each other. */
+	assert_true(g_strv_contains(
+		(const char *const *)to_write->options, "--run-as=1000003:1000003"));
+	assert_true(g_strv_contains((const char *const *)to_write->options, root));
+	to_share = rules_find(as_root, &w->node, NULL);
+	assert_true(
+		g_strv_contains((const char *const *)to_share->options, "--run-as=65534:65534"));
 	assert_true(
 		g_strv_contains((const char *const *)to_write->options, "--blk-file=/srv/a.img"));
 	assert_false(g_strv_contains((const char *const *)to_write->options, "--read-only"));

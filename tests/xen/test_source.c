@@ -105,7 +105,7 @@ static int teardown(void **state)
 static void make_source(struct world *w, const char *config)
 {
 	assert_true(g_file_set_contents(w->config, config, -1, NULL));
-	w->rules = rules_read(w->config, "/none", w->dir, NULL);
+	w->rules = rules_read(w->config, "/none", w->dir, 0, NULL);
 	assert_non_null(w->rules);
 	w->source = source_new(w->rules, &w->node, NAME);
 }

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/loop.h"
@@ -235,20 +236,21 @@ static void test_start(void **state)
 	wait_until(world_state_is(3, 1, "6"));
 }
 
+static int end_signal;
+
 /* From within the loop, where signals are expected. */
 static void send_signals(void *opaque)
 {
 	struct world *w = opaque;
 
 	if (world_recorded(w, "COUNTERS") == 2)
-		kill(getpid(), SIGTERM);
+		kill(getpid(), end_signal);
 	else if (!world_logged(w, "eventfds in the kernel"))
 		kill(getpid(), SIGUSR1);
 }
 
-static void test_end(void **state)
+static void end_by(struct world *w, int signum)
 {
-	struct world *w = *state;
 	struct loop_watch *timer;
 
 	world_start(w);
@@ -259,6 +261,7 @@ static void test_end(void **state)
 	world_add_node(4, 1);
 	world_set(4, 1, "state", "4");
 	wait_until(world_recorded(w, "ADD ") == 2);
+	end_signal = signum;
 	timer = loop_watch_timer(20, send_signals, w);
 	supervisor_loop(&w->supervisor);
 	loop_watch_free(timer);
@@ -270,6 +273,35 @@ static void test_end(void **state)
 	assert_true(world_state_is(3, 0, "6"));
 	assert_true(world_state_is(4, 0, "6"));
 	assert_true(world_state_is(4, 1, "4"));
+}
+
+static void test_end(void **state)
+{
+	end_by(*state, SIGTERM);
+}
+
+static void test_hangup(void **state)
+{
+	end_by(*state, SIGHUP);
+}
+
+/* The folder that workers are put into is nobody else's, and where it seems to be. */
+static void test_root(void **state)
+{
+	struct world *w = *state;
+	const char *root = w->supervisor.root;
+	g_autoptr(GError) shared = NULL, link = NULL;
+	struct supervisor s;
+
+	assert_int_equal(chmod(root, 0777), 0);
+	assert_false(supervisor_init(&s, &w->options, &shared));
+	supervisor_clear(&s);
+	assert_non_null(strstr(shared->message, root));
+	assert_int_equal(rmdir(root), 0);
+	assert_int_equal(symlink("/", root), 0);
+	assert_false(supervisor_init(&s, &w->options, &link));
+	supervisor_clear(&s);
+	assert_int_equal(unlink(root), 0);
 }
 
 /* When its device is there, the domain ends. */
@@ -316,6 +348,8 @@ int main(int argc, char **argv)
 		TEST(test_start),
 		TEST(test_end),
 		TEST(test_attach),
+		TEST(test_hangup),
+		TEST(test_root),
 	};
 
 	fake_worker_if_asked(argc, argv);
