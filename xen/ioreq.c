@@ -54,6 +54,7 @@
 #define LATER_MS 20
 
 struct vcpu {
+	struct ioreq *q;
 	struct ioreq_slot *slot;
 	uint32_t *ours; /* the journal's */
 	bool busy; /* ours, in this process; under the lock */
@@ -102,6 +103,7 @@ struct ioreq *ioreq_new(struct ioreq_page *page, unsigned vcpus, struct ioreq_jo
 	q->opaque = opaque;
 	q->n = MIN(vcpus, MAX_VCPUS);
 	for (unsigned i = 0; i < q->n; i++) {
+		q->vcpu[i].q = q;
 		q->vcpu[i].slot = (struct ioreq_slot *)page + i;
 		q->vcpu[i].ours = &journal->ours[i];
 	}
@@ -371,12 +373,12 @@ int ioreq_again(struct ioreq *q)
 	return next;
 }
 
-void ioreq_done(struct ioreq *q, void *token, uint64_t value)
+void ioreq_done(void *token, uint64_t value)
 {
 	struct vcpu *v = token;
 
 	v->value = value & mask_of(v->req.size);
-	settle(q, v, -1);
+	settle(v->q, v, -1);
 }
 
 void ioreq_counters(const struct ioreq *q, struct ioreq_counters *counters)

@@ -4,8 +4,8 @@
  *
  *	READY -> INPROCESS -> (device, perhaps LATER) -> RESP_READY, notify the vCPU's port
  *
- * The kernel's ioeventfd code takes every write for a moment, too (READY -> INPROCESS -> READY): an
- * INPROCESS that is not ours is looked at again. Which are ours is in the journal, so that a
+ * The kernel's ioeventfd code takes every write to a server that has one for a moment, too (READY ->
+ * INPROCESS -> READY): an INPROCESS that is not ours is looked at again. Which are ours is in the journal, so that a
  * successor finds those that its predecessor died over and puts them in again.
  */
 #pragma once
@@ -69,7 +69,7 @@ void ioreq_resume(struct ioreq *q);
  */
 int ioreq_again(struct ioreq *q);
 /* For vmm_ops.access_done and the completion of invalidate. Any thread. */
-void ioreq_done(struct ioreq *q, void *token, uint64_t value);
+void ioreq_done(void *token, uint64_t value);
 
 struct ioreq_counters {
 	uint64_t requests, invalidates;

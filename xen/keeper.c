@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A guest's ioreq server and its devices' lasting parts.
+ * A guest's ioreq servers and its devices' lasting parts.
  *
- * Order of making: the server, its page, enabled; only then has the page the guest's ends of the
+ * Order of making: a server, its page, enabled; only then has the page the guest's ends of the
  * event channels, to be bound. Each device's range is registered last of all that it has. Order of
  * the end: eventfds are deassigned while page and ports are still there, as the kernel names them
  * by these.
@@ -17,6 +17,7 @@
 /* Wants the types of the one before. */
 #include <xen/hvm/ioreq.h>
 
+#include "base/log.h"
 #include "base/util.h"
 #include "xen/ioreq.h"
 #include "xen/keeper_impl.h"
@@ -35,21 +36,36 @@ static int make_memory(const char *name, size_t size, GError **error)
 	return -1;
 }
 
-static bool bind_ports(struct keeper *k, GError **error)
+static bool bind_ports(struct keeper *k, struct keeper_server *s, GError **error)
 {
-	const struct shared_iopage *page = k->page;
+	const struct shared_iopage *page = s->page;
 
 	for (unsigned i = 0; i < k->vcpus; i++) {
 		uint32_t remote = __atomic_load_n(&page->vcpu_ioreq[i].vp_eport, __ATOMIC_RELAXED);
 
-		if (!evtchn_bind(k->evtchn, k->domid, remote, &k->port[i], error))
+		if (!evtchn_bind(k->evtchn, k->domid, remote, &s->port[i], error))
 			return false;
 	}
-	return evtchn_restrict(k->evtchn, k->domid, error);
+	return true;
 }
 
-static bool make_server(struct keeper *k, GError **error)
+static bool make_server(struct keeper *k, struct keeper_server *s, GError **error)
 {
+	s->foreign = foreign_open(k->domid, error);
+	if (!s->foreign)
+		return false;
+	s->made = devmodel_create_server(k->devmodel, &s->id, error);
+	if (!s->made)
+		return false;
+	s->page = foreign_map_ioreq(s->foreign, s->id, error);
+	return s->page && devmodel_enable_server(k->devmodel, s->id, error) &&
+		bind_ports(k, s, error);
+}
+
+static bool make_servers(struct keeper *k, GError **error)
+{
+	struct keeper_server *registers = &k->server[LINK_REGISTERS], *kicks = registers + 1;
+
 	if (!devmodel_vcpus(k->devmodel, &k->vcpus, error))
 		return false;
 	if (k->vcpus < 1 || k->vcpus > LINK_MAX_VCPUS) {
@@ -57,19 +73,19 @@ static bool make_server(struct keeper *k, GError **error)
 			"%u vCPUs: more than the %u of one ioreq page", k->vcpus, LINK_MAX_VCPUS);
 		return false;
 	}
-	k->server_made = devmodel_create_server(k->devmodel, &k->server, error);
-	if (!k->server_made)
+	if (!make_server(k, registers, error) || (k->eventfds && !make_server(k, kicks, error)))
 		return false;
-	k->page = foreign_map_ioreq(k->foreign, k->server, error);
-	return k->page && devmodel_enable_server(k->devmodel, k->server, error) &&
-		bind_ports(k, error);
+	/* Of two servers with the same range, Xen asks the one with the higher id. */
+	if (kicks->made && kicks->id < registers->id) {
+		log_warning(k->who, "ioreq servers %u and %u: no eventfds of the kernel's",
+			registers->id, kicks->id);
+		k->eventfds = false;
+	}
+	return evtchn_restrict(k->evtchn, k->domid, error);
 }
 
 static bool open_all(struct keeper *k, GError **error)
 {
-	k->foreign = foreign_open(k->domid, error);
-	if (!k->foreign)
-		return false;
 	k->devmodel = devmodel_open(k->domid, error);
 	if (!k->devmodel)
 		return false;
@@ -79,7 +95,8 @@ static bool open_all(struct keeper *k, GError **error)
 	k->privcmd = privcmd_open_restricted(k->domid, error);
 	if (k->privcmd < 0)
 		return false;
-	k->journal = make_memory("virtiod-journal", sizeof(struct ioreq_journal), error);
+	k->journal = make_memory(
+		"virtiod-journal", LINK_MAX_SERVERS * sizeof(struct ioreq_journal), error);
 	return k->journal >= 0;
 }
 
@@ -93,9 +110,9 @@ struct keeper *keeper_new(const struct keeper_config *config, GError **error)
 	k->eventfds = config->eventfds;
 	k->privcmd = -1;
 	k->journal = -1;
-	if (!open_all(k, error) || !make_server(k, error))
+	if (!open_all(k, error) || !make_servers(k, error))
 		return NULL;
-	k->banks = foreign_banks(k->foreign, config->max_memory, k->bank);
+	k->banks = foreign_banks(k->server[LINK_REGISTERS].foreign, config->max_memory, k->bank);
 	return g_steal_pointer(&k);
 }
 
@@ -105,11 +122,13 @@ void keeper_free(struct keeper *k)
 		return;
 	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++)
 		keeper_remove(k, i);
-	if (k->server_made)
-		devmodel_destroy_server(k->devmodel, k->server);
+	for (unsigned i = 0; i < LINK_MAX_SERVERS; i++) {
+		if (k->server[i].made)
+			devmodel_destroy_server(k->devmodel, k->server[i].id);
+		foreign_free(k->server[i].foreign);
+	}
 	evtchn_free(k->evtchn);
 	devmodel_free(k->devmodel);
-	foreign_free(k->foreign);
 	fd_close(&k->privcmd);
 	fd_close(&k->journal);
 	g_free(k->name);
@@ -176,7 +195,8 @@ static void device_clear(struct keeper_device *d)
 
 static bool map_range(struct keeper *k, struct keeper_device *d, GError **error)
 {
-	d->used = devmodel_map_range(k->devmodel, k->server, d->base, NODE_WINDOW, error);
+	d->used = devmodel_map_range(
+		k->devmodel, k->server[LINK_REGISTERS].id, d->base, NODE_WINDOW, error);
 	return d->used;
 }
 
@@ -243,7 +263,7 @@ void keeper_remove(struct keeper *k, unsigned device)
 	if (!d->used)
 		return;
 	keeper_drop_eventfds(k, d);
-	devmodel_unmap_range(k->devmodel, k->server, d->base, NODE_WINDOW);
+	devmodel_unmap_range(k->devmodel, k->server[LINK_REGISTERS].id, d->base, NODE_WINDOW);
 	device_clear(d);
 }
 
@@ -255,9 +275,12 @@ void keeper_describe_guest(
 	*order = (struct link_order){ .type = LINK_GUEST };
 	g_strlcpy(g->name, k->name, sizeof(g->name));
 	g->domid = k->domid;
-	g->server = k->server;
 	g->vcpus = k->vcpus;
-	memcpy(g->port, k->port, sizeof(g->port));
+	for (unsigned i = 0; i < LINK_MAX_SERVERS && k->server[i].made; i++) {
+		g->server[i].id = k->server[i].id;
+		memcpy(g->server[i].port, k->server[i].port, sizeof(g->server[i].port));
+		g->servers++;
+	}
 	g->banks = k->banks;
 	memcpy(g->bank, k->bank, sizeof(g->bank));
 	fds[0] = evtchn_fd(k->evtchn);

@@ -15,10 +15,28 @@
 #include "xen/keeper_impl.h"
 #include "xen/privcmd.h"
 
+#define KICK_BYTES 4 /* of the register QueueNotify */
+
 /* By what an ioctl that the kernel does not have fails. */
 static bool is_missing(int err)
 {
 	return err == EOPNOTSUPP || err == ENOTTY || err == ENOSYS;
+}
+
+/* Where the guest's writes to QueueNotify go. False, and why: as before. */
+static bool route_kicks(struct keeper *k, struct keeper_device *d, bool to_kernel, GError **error)
+{
+	uint16_t server = k->server[LINK_KICKS].id;
+	uint64_t addr = d->base + VIRTIO_MMIO_QUEUE_NOTIFY;
+
+	if (d->kicks_mapped == to_kernel)
+		return true;
+	if (to_kernel && !devmodel_map_range(k->devmodel, server, addr, KICK_BYTES, error))
+		return false;
+	if (!to_kernel)
+		devmodel_unmap_range(k->devmodel, server, addr, KICK_BYTES);
+	d->kicks_mapped = to_kernel;
+	return true;
 }
 
 static bool tell_kernel(struct keeper *k, const struct keeper_device *d, unsigned queue,
@@ -26,8 +44,8 @@ static bool tell_kernel(struct keeper *k, const struct keeper_device *d, unsigne
 {
 	const struct privcmd_kick kick = {
 		.domid = k->domid,
-		.ioreq = k->page,
-		.ports = k->port,
+		.ioreq = k->server[LINK_KICKS].page,
+		.ports = k->server[LINK_KICKS].port,
 		.vcpus = k->vcpus,
 		.addr = d->base + VIRTIO_MMIO_QUEUE_NOTIFY,
 		.queue = queue,
@@ -42,6 +60,7 @@ static int assign(
 	struct keeper *k, struct keeper_device *d, unsigned queue, enum vmm_eventfd which, bool on)
 {
 	static bool said;
+	g_autoptr(GError) error = NULL;
 	struct keeper_eventfd *e;
 	int err;
 
@@ -52,9 +71,17 @@ static int assign(
 	e = &d->queue[queue].eventfd[which];
 	if (e->assigned == on)
 		return 0;
+	/* No kick goes to the second server that the kernel does not know. */
+	if (which == VMM_KICK && !on)
+		route_kicks(k, d, false, NULL);
 	if (tell_kernel(k, d, queue, which, e->fd, on)) {
 		e->assigned = on;
-		return 0;
+		if (which != VMM_KICK || !on || route_kicks(k, d, true, &error))
+			return 0;
+		log_warning(k->who, "%s: queue %u: %s", d->name, queue, error->message);
+		tell_kernel(k, d, queue, which, e->fd, false);
+		e->assigned = false;
+		return EIO;
 	}
 	err = errno;
 	if (!is_missing(err)) {
@@ -73,6 +100,7 @@ static int assign(
 
 void keeper_drop_eventfds(struct keeper *k, struct keeper_device *d)
 {
+	route_kicks(k, d, false, NULL);
 	for (unsigned i = 0; i < d->n_queues; i++) {
 		for (unsigned which = VMM_KICK; which <= VMM_CALL; which++) {
 			struct keeper_eventfd *e = &d->queue[i].eventfd[which];

@@ -21,6 +21,7 @@ struct keeper_device {
 	uint64_t base;
 	uint32_t irq, queue_size, device_id;
 	bool grants;
+	bool kicks_mapped; /* QueueNotify goes to the second server */
 	unsigned wait_ms;
 	struct source *source; /* NULL: an empty one */
 	int state; /* memfd */
@@ -31,19 +32,23 @@ struct keeper_device {
 	unsigned n_queues;
 };
 
+struct keeper_server {
+	bool made;
+	uint16_t id;
+	struct foreign *foreign; /* with the page */
+	void *page;
+	uint32_t port[LINK_MAX_VCPUS];
+};
+
 struct keeper {
 	unsigned domid;
 	char *name, *who; /* who: for messages */
 	bool eventfds; /* wanted, and the kernel has them for all that we know */
-	struct foreign *foreign;
 	struct devmodel *devmodel;
 	struct evtchn *evtchn;
 	int privcmd, journal;
-	bool server_made;
-	uint16_t server;
-	void *page;
 	unsigned vcpus;
-	uint32_t port[LINK_MAX_VCPUS];
+	struct keeper_server server[LINK_MAX_SERVERS]; /* see link.h */
 	unsigned banks;
 	struct foreign_bank bank[FOREIGN_MAX_BANKS];
 	struct keeper_device device[LINK_MAX_DEVICES];

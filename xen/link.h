@@ -30,7 +30,7 @@
 enum link_order_type {
 	/*
 	 * fds: event channels (port per vCPU bound), restricted privcmd (for back-ends), the
-	 * journal of the vCPUs.
+	 * journals of the vCPUs (struct ioreq_journal for each server).
 	 */
 	LINK_GUEST = 1,
 	LINK_ADD, /* fds: the device's state; for grants, its gntdev, too */
@@ -41,12 +41,26 @@ enum link_order_type {
 	LINK_REMOVED,
 };
 
+/*
+ * A guest's ioreq servers. Through the second goes only what the kernel may answer by itself,
+ * writes to QueueNotify: of every write to a server that has an ioeventfd the kernel takes a look,
+ * READY -> INPROCESS -> READY, and if Xen sees that, it crashes the guest ("Weird HVM ioreq state
+ * transition 2 -> 1"), or we take the request at the same moment. It is only there if the kernel
+ * is to have eventfds.
+ */
+enum { LINK_REGISTERS, LINK_KICKS, LINK_MAX_SERVERS };
+
+struct link_server {
+	uint32_t id;
+	uint32_t port[LINK_MAX_VCPUS]; /* ours */
+};
+
 struct link_guest {
 	char name[LINK_NAME]; /* the domain's, for messages */
 	uint32_t domid;
-	uint32_t server; /* the ioreq server's id */
 	uint32_t vcpus;
-	uint32_t port[LINK_MAX_VCPUS]; /* ours */
+	uint32_t servers; /* 1, or LINK_MAX_SERVERS */
+	struct link_server server[LINK_MAX_SERVERS];
 	uint32_t banks; /* 0: all devices use grants */
 	struct foreign_bank bank[FOREIGN_MAX_BANKS];
 	uint32_t uid, gid; /* to become */

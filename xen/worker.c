@@ -17,7 +17,7 @@
 
 static void *find(void *opaque, uint64_t addr, uint64_t *offset)
 {
-	struct worker *w = opaque;
+	struct worker *w = ((struct worker_slots *)opaque)->w;
 
 	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++) {
 		struct worker_device *d = w->device[i];
@@ -37,12 +37,18 @@ static enum virtio_mmio_result access_device(void *opaque, void *device, uint64_
 	return worker_device_access(device, offset, size, write, value, token);
 }
 
-/* Back-ends that map on demand have pages of foreign memory; grants are given back by the guest. */
+/*
+ * Back-ends that map on demand have pages of foreign memory; grants are given back by the guest.
+ * All servers are told, and the vCPU waits for all: one is enough to do it.
+ */
 static unsigned invalidate(void *opaque, void *token)
 {
-	struct worker *w = opaque;
+	struct worker_slots *s = opaque;
+	struct worker *w = s->w;
 	unsigned later = 0;
 
+	if (s != &w->slots[LINK_REGISTERS])
+		return 0;
 	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++) {
 		struct worker_device *d = w->device[i];
 
@@ -60,12 +66,12 @@ static bool kernel_has(void *opaque, void *device, uint64_t offset, uint32_t que
 
 static void notify(void *opaque, unsigned vcpu)
 {
-	struct worker *w = opaque;
+	struct worker_slots *s = opaque;
 
-	evtchn_notify(w->evtchn, w->guest.port[vcpu]);
+	evtchn_notify(s->w->evtchn, s->server->port[vcpu]);
 }
 
-static const struct ioreq_ops slots = {
+static const struct ioreq_ops slot_ops = {
 	.find = find,
 	.access = access_device,
 	.invalidate = invalidate,
@@ -83,13 +89,30 @@ static void say(struct worker *w, enum link_order_type type, uint32_t device)
 		log_warning(NULL, "the supervisor does not listen: %s", g_strerror(errno));
 }
 
+static bool open_server(struct worker *w, unsigned i, GError **error)
+{
+	struct worker_slots *s = &w->slots[i];
+	void *page;
+
+	s->w = w;
+	s->server = &w->guest.server[i];
+	s->foreign = foreign_open(w->guest.domid, error);
+	if (!s->foreign || !foreign_restrict(s->foreign, error))
+		return false;
+	page = foreign_map_ioreq(s->foreign, s->server->id, error);
+	if (page)
+		s->ioreq = ioreq_new(page, w->guest.vcpus, &w->journal[i], &slot_ops, s);
+	return page;
+}
+
 /* What only root may do. */
 static bool open_guest(struct worker *w, int fds[LINK_MAX_FDS], unsigned n_fds, GError **error)
 {
 	const struct link_guest *g = &w->guest;
-	void *page;
+	size_t journals = LINK_MAX_SERVERS * sizeof(*w->journal);
 
-	if (n_fds != 3 || g->vcpus > LINK_MAX_VCPUS || g->banks > FOREIGN_MAX_BANKS) {
+	if (n_fds != 3 || g->vcpus > LINK_MAX_VCPUS || g->banks > FOREIGN_MAX_BANKS ||
+		g->servers < 1 || g->servers > LINK_MAX_SERVERS) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
 			"domain %" PRIu32 " with %" PRIu32 " vCPUs, %" PRIu32
 			" banks and %u files: this cannot be",
@@ -97,7 +120,7 @@ static bool open_guest(struct worker *w, int fds[LINK_MAX_FDS], unsigned n_fds, 
 		return false;
 	}
 	w->privcmd = fd_steal(&fds[1]);
-	w->journal = mmap(NULL, sizeof(*w->journal), PROT_READ | PROT_WRITE, MAP_SHARED, fds[2], 0);
+	w->journal = mmap(NULL, journals, PROT_READ | PROT_WRITE, MAP_SHARED, fds[2], 0);
 	if (w->journal == MAP_FAILED) {
 		w->journal = NULL;
 		g_set_error(error, G_FILE_ERROR, (gint)g_file_error_from_errno(errno),
@@ -105,13 +128,12 @@ static bool open_guest(struct worker *w, int fds[LINK_MAX_FDS], unsigned n_fds, 
 		return false;
 	}
 	w->evtchn = evtchn_from_fd(fd_steal(&fds[0]), error);
-	w->foreign = w->evtchn ? foreign_open(g->domid, error) : NULL;
-	if (!w->foreign || !foreign_restrict(w->foreign, error))
+	if (!w->evtchn)
 		return false;
-	page = foreign_map_ioreq(w->foreign, g->server, error);
-	if (page)
-		w->ioreq = ioreq_new(page, g->vcpus, w->journal, &slots, w);
-	return page;
+	for (unsigned i = 0; i < g->servers; i++)
+		if (!open_server(w, i, error))
+			return false;
+	return true;
 }
 
 static bool on_guest(
@@ -135,9 +157,12 @@ static bool on_guest(
 	 * A predecessor may have died with ports masked. Slots are looked at first (ioreq.c);
 	 * devices need not be there yet, they follow in a moment.
 	 */
-	ioreq_resume(w->ioreq);
-	for (unsigned i = 0; i < g->vcpus; i++)
-		evtchn_unmask(w->evtchn, g->port[i]);
+	for (unsigned i = 0; i < g->servers; i++) {
+		ioreq_resume(w->slots[i].ioreq);
+		for (unsigned v = 0; v < g->vcpus; v++)
+			evtchn_unmask(w->evtchn, g->server[i].port[v]);
+	}
+	w->ready = true;
 	return true;
 }
 
@@ -166,12 +191,15 @@ static void leave(struct worker *w, uint32_t device)
 
 static void log_counters(const struct worker *w)
 {
-	struct ioreq_counters c;
+	struct ioreq_counters c[LINK_MAX_SERVERS] = { 0 };
 
-	ioreq_counters(w->ioreq, &c);
+	for (unsigned i = 0; i < w->guest.servers; i++)
+		ioreq_counters(w->slots[i].ioreq, &c[i]);
 	log_info(NULL,
-		"domain %" PRIu32 ": requests=%" PRIu64 " invalidates=%" PRIu64 " strays=%" PRIu64,
-		w->guest.domid, c.requests, c.invalidates, c.strays);
+		"domain %" PRIu32 ": requests=%" PRIu64 " kicks=%" PRIu64 " invalidates=%" PRIu64
+		" strays=%" PRIu64,
+		w->guest.domid, c[LINK_REGISTERS].requests, c[LINK_KICKS].requests,
+		c[LINK_REGISTERS].invalidates, c[LINK_REGISTERS].strays + c[LINK_KICKS].strays);
 	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++)
 		if (w->device[i] && !w->device[i]->leaving)
 			worker_device_log_counters(w->device[i]);
@@ -190,14 +218,14 @@ static bool obey(
 {
 	switch ((enum link_order_type)order->type) {
 	case LINK_GUEST:
-		return !w->ioreq && on_guest(w, &order->guest, fds, n_fds);
+		return !w->ready && on_guest(w, &order->guest, fds, n_fds);
 	case LINK_ADD:
-		return w->ioreq && on_add(w, &order->add, fds, n_fds);
+		return w->ready && on_add(w, &order->add, fds, n_fds);
 	case LINK_REMOVE:
 		leave(w, order->device);
 		return true;
 	case LINK_COUNTERS:
-		if (w->ioreq)
+		if (w->ready)
 			log_counters(w);
 		return true;
 	case LINK_QUIT:
@@ -225,18 +253,23 @@ static int read_orders(struct worker *w)
 
 /* --- the loop --- */
 
+static void port_event(struct worker *w, uint32_t port)
+{
+	for (unsigned i = 0; i < w->guest.servers; i++)
+		for (unsigned v = 0; v < w->guest.vcpus; v++)
+			if (w->guest.server[i].port[v] == port)
+				ioreq_event(w->slots[i].ioreq, v);
+	/* Afterwards: see ioreq.c. */
+	evtchn_unmask(w->evtchn, port);
+}
+
 static void vcpu_events(struct worker *w)
 {
 	uint32_t port;
 
 	/* As many as there are vCPUs: then the others have their turn. */
-	for (unsigned n = 0; n < w->guest.vcpus && evtchn_pending(w->evtchn, &port); n++) {
-		for (unsigned i = 0; i < w->guest.vcpus; i++)
-			if (w->guest.port[i] == port)
-				ioreq_event(w->ioreq, i);
-		/* Afterwards: see ioreq.c. */
-		evtchn_unmask(w->evtchn, port);
-	}
+	for (unsigned n = 0; n < w->guest.vcpus && evtchn_pending(w->evtchn, &port); n++)
+		port_event(w, port);
 }
 
 /* Frees the devices that have left. True: there are others. */
@@ -268,8 +301,10 @@ static int sooner(int a, int b)
 /* Milliseconds until something is to be done without an event; -1: nothing is. */
 static int next_look(struct worker *w)
 {
-	int next = w->ioreq ? ioreq_again(w->ioreq) : -1;
+	int next = -1;
 
+	for (unsigned i = 0; w->ready && i < w->guest.servers; i++)
+		next = sooner(next, ioreq_again(w->slots[i].ioreq));
 	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++)
 		if (w->device[i])
 			next = sooner(next, worker_device_check(w->device[i]));
@@ -314,11 +349,13 @@ int worker_run(int orders, int requests)
 		log_error(NULL, "eventfd: %s", g_strerror(errno));
 	else
 		status = loop(&w);
-	ioreq_free(w.ioreq);
-	foreign_free(w.foreign);
+	for (unsigned i = 0; i < LINK_MAX_SERVERS; i++) {
+		ioreq_free(w.slots[i].ioreq);
+		foreign_free(w.slots[i].foreign);
+	}
 	evtchn_free(w.evtchn);
 	if (w.journal)
-		munmap(w.journal, sizeof(*w.journal));
+		munmap(w.journal, LINK_MAX_SERVERS * sizeof(*w.journal));
 	link_client_free(w.requests);
 	fd_close(&w.left);
 	fd_close(&w.privcmd);

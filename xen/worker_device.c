@@ -156,9 +156,7 @@ static void interrupt(void *opaque, struct vmm_dev *v, bool level)
 
 static void access_done(void *opaque, void *token, uint64_t value)
 {
-	struct worker_device *d = opaque;
-
-	ioreq_done(d->w->ioreq, token, value);
+	ioreq_done(token, value);
 }
 
 static const struct vmm_ops ops = {

@@ -20,15 +20,25 @@
 #include "xen/link.h"
 #include "xen/regions.h"
 
+struct worker;
+
+/* An ioreq server. */
+struct worker_slots {
+	struct worker *w;
+	const struct link_server *server;
+	struct foreign *foreign; /* with its page */
+	struct ioreq *ioreq; /* NULL: GUEST is still to come, or there is none */
+};
+
 struct worker {
 	struct link_guest guest;
 	int orders;
 	struct link_client *requests;
 	struct evtchn *evtchn;
-	struct foreign *foreign;
 	int privcmd; /* for interrupts, and for back-ends; restricted to the guest */
-	struct ioreq_journal *journal;
-	struct ioreq *ioreq; /* NULL: GUEST is still to come */
+	struct ioreq_journal *journal; /* LINK_MAX_SERVERS */
+	struct worker_slots slots[LINK_MAX_SERVERS];
+	bool ready; /* GUEST is dealt with */
 	struct worker_device *device[LINK_MAX_DEVICES];
 	int left; /* eventfd: a device has left */
 	bool quit;

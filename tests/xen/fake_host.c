@@ -92,5 +92,5 @@ bool foreign_restrict(struct foreign *f, GError **error)
 
 void *foreign_map_ioreq(struct foreign *f, uint16_t server, GError **error)
 {
-	return fake_host->page;
+	return fake_host->page[server];
 }

@@ -13,7 +13,7 @@
 #define FAKE_IRQS 64
 
 struct fake_host {
-	struct ioreq_slot page[128] __attribute__((aligned(4096)));
+	struct ioreq_slot page[2][128] __attribute__((aligned(4096))); /* by server */
 	uint32_t irqs[FAKE_IRQS]; /* how often each was raised */
 	uint32_t unmasked; /* how often a port was */
 	uint32_t restricted; /* how many handles */

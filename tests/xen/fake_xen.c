@@ -20,7 +20,8 @@
 
 struct fake_xen fake_xen;
 
-static struct ioreq page[FAKE_VCPUS];
+/* By server. */
+static struct ioreq page[FAKE_KICKS + 1][FAKE_VCPUS];
 
 void fake_xen_reset(void)
 {
@@ -32,7 +33,8 @@ void fake_xen_reset(void)
 bool fake_xen_is_empty(void)
 {
 	return !fake_xen.handles && !fake_xen.servers && !fake_xen.ranges && !fake_xen.ports &&
-		!fake_xen.irqfds && !fake_xen.ioeventfds && !fake_xen.sources && !fake_xen.misused;
+		!fake_xen.kick_servers && !fake_xen.kick_ranges && !fake_xen.irqfds &&
+		!fake_xen.ioeventfds && !fake_xen.sources && !fake_xen.misused;
 }
 
 static bool works(GError **error)
@@ -59,9 +61,16 @@ static void close_handle(void *h)
 	g_free(h);
 }
 
+struct devmodel {
+	unsigned servers;
+};
+
 struct devmodel *devmodel_open(unsigned domid, GError **error)
 {
-	return handle(error);
+	if (!works(error))
+		return NULL;
+	fake_xen.handles++;
+	return g_new0(struct devmodel, 1);
 }
 
 void devmodel_free(struct devmodel *m)
@@ -75,26 +84,34 @@ bool devmodel_vcpus(struct devmodel *m, unsigned *n, GError **error)
 	return works(error);
 }
 
+/* The first is that of the registers, the second that of the kicks. */
 bool devmodel_create_server(struct devmodel *m, uint16_t *server, GError **error)
 {
 	if (!works(error))
 		return false;
-	fake_xen.servers++;
-	*server = 0;
+	*(m->servers ? &fake_xen.kick_servers : &fake_xen.servers) += 1;
+	*server = fake_xen.backwards ? FAKE_KICKS - m->servers : m->servers;
+	m->servers++;
 	return true;
 }
 
 bool devmodel_enable_server(struct devmodel *m, uint16_t server, GError **error)
 {
 	for (unsigned i = 0; i < FAKE_VCPUS; i++)
-		page[i].vp_eport = i + 1;
+		page[server][i].vp_eport = server * FAKE_VCPUS + i + 1;
 	return works(error);
+}
+
+static bool is_kicks(uint16_t server)
+{
+	return server == (fake_xen.backwards ? 0 : FAKE_KICKS);
 }
 
 void devmodel_destroy_server(struct devmodel *m, uint16_t server)
 {
-	fake_xen.servers--;
+	*(is_kicks(server) ? &fake_xen.kick_servers : &fake_xen.servers) -= 1;
 	fake_xen.misused |= fake_xen.ranges && !fake_xen.servers;
+	fake_xen.misused |= fake_xen.kick_ranges && !fake_xen.kick_servers;
 }
 
 bool devmodel_map_range(
@@ -102,12 +119,23 @@ bool devmodel_map_range(
 {
 	if (!works(error))
 		return false;
+	if (is_kicks(server)) {
+		/* The kernel must know of a kick before it comes to its server. */
+		fake_xen.misused |= !fake_xen.ioeventfds;
+		fake_xen.kick_ranges++;
+		return true;
+	}
 	fake_xen.base[fake_xen.ranges++] = base;
 	return true;
 }
 
 void devmodel_unmap_range(struct devmodel *m, uint16_t server, uint64_t base, uint64_t size)
 {
+	if (is_kicks(server)) {
+		fake_xen.misused |= fake_xen.kick_ranges == 0;
+		fake_xen.kick_ranges--;
+		return;
+	}
 	for (unsigned i = 0; i < fake_xen.ranges; i++) {
 		if (fake_xen.base[i] == base) {
 			fake_xen.base[i] = fake_xen.base[--fake_xen.ranges];
@@ -182,7 +210,7 @@ void foreign_free(struct foreign *f)
 
 void *foreign_map_ioreq(struct foreign *f, uint16_t server, GError **error)
 {
-	return works(error) ? page : NULL;
+	return works(error) ? page[server] : NULL;
 }
 
 unsigned foreign_banks(
@@ -226,8 +254,8 @@ bool privcmd_irqfd(int privcmd, unsigned domid, uint32_t irq, int fd, bool on)
 
 bool privcmd_ioeventfd(int privcmd, const struct privcmd_kick *kick, int fd, bool on)
 {
-	fake_xen.misused |=
-		kick->ioreq != page || kick->ports[1] != FAKE_PORT + 1 || kick->vcpus != FAKE_VCPUS;
+	fake_xen.misused |= kick->ioreq != page[FAKE_KICKS] ||
+		kick->ports[0] != FAKE_PORT + FAKE_VCPUS || kick->vcpus != FAKE_VCPUS;
 	return assign(&fake_xen.ioeventfds, on);
 }
 

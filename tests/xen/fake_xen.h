@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #define FAKE_VCPUS 2
+#define FAKE_KICKS 1 /* the id of the kicks' server; the registers' is 0 */
 #define FAKE_PORT 100 /* ours for the guest's port 1, and so on */
 
 extern struct fake_xen {
@@ -16,11 +17,13 @@ extern struct fake_xen {
 	unsigned handles, servers, ranges, ports;
 	unsigned irqfds, ioeventfds, sources;
 	uint64_t base[32]; /* of the ranges */
+	unsigned kick_servers, kick_ranges;
 	bool misused; /* an order that Xen or the kernel would not like */
 	/* What there was. */
 	unsigned assigns, connects;
 	/* What shall be. */
 	int assign_errno; /* of irqfd and ioeventfd; 0: they work */
+	bool backwards; /* servers have falling ids */
 	bool unreachable; /* no back-end answers */
 	int fail_in; /* the n-th call from now on that can fail does; 0: none */
 	/* The back-ends' ends of all connections so far. */

@@ -63,7 +63,7 @@ static enum virtio_mmio_result fake_access(void *opaque, void *d, uint64_t offse
 		return VIRTIO_MMIO_DONE;
 	}
 	if (w->early)
-		ioreq_done(w->q, token, UINT64_C(0xaabbccddeeff0011));
+		ioreq_done(token, UINT64_C(0xaabbccddeeff0011));
 	return VIRTIO_MMIO_LATER;
 }
 
@@ -73,7 +73,7 @@ static unsigned fake_invalidate(void *opaque, void *token)
 
 	w->token = token;
 	if (w->early && w->invalidations)
-		ioreq_done(w->q, token, 0);
+		ioreq_done(token, 0);
 	return w->invalidations;
 }
 
@@ -240,7 +240,7 @@ static void test_later(void **state)
 	post(w, 0, false, BASE, 4, 0);
 	ioreq_event(w->q, 0);
 	assert_answered(w, 0, 1);
-	ioreq_done(w->q, token, 0x1234567890);
+	ioreq_done(token, 0x1234567890);
 	assert_answered(w, 1, 1);
 	assert_int_equal(w->page[1].data, 0x34567890);
 }
@@ -300,7 +300,7 @@ static void test_invalidate(void **state)
 		ioreq_event(w->q, 0);
 		for (unsigned k = w->early ? 1 : 0; k < i; k++) {
 			assert_waits(w, 0, IOREQ_INPROCESS);
-			ioreq_done(w->q, w->token, 0);
+			ioreq_done(w->token, 0);
 		}
 		assert_answered(w, 0, 1);
 	}

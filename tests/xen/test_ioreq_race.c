@@ -276,7 +276,7 @@ static enum virtio_mmio_result access_register(void *opaque, void *d, uint64_t o
 		return VIRTIO_MMIO_DONE;
 	}
 	if (n % 16 == 7 || w->answers < 0) {
-		ioreq_done(w->q, token, n);
+		ioreq_done(token, n);
 		return VIRTIO_MMIO_LATER;
 	}
 	pthread_mutex_lock(&w->lock);
@@ -363,7 +363,7 @@ static void *answer_main(void *opaque)
 		pthread_mutex_lock(&w->lock);
 		/* Under the lock, which the server takes in the midst of a request. */
 		for (unsigned i = 0; i < w->n_later; i++)
-			ioreq_done(w->q, w->later[i].token, w->later[i].value);
+			ioreq_done(w->later[i].token, w->later[i].value);
 		w->n_later = 0;
 		pthread_mutex_unlock(&w->lock);
 	}

@@ -162,13 +162,17 @@ static void test_describe(void **state)
 	assert_string_equal(order.guest.name, "web");
 	assert_int_equal(order.guest.domid, 3);
 	assert_int_equal(order.guest.vcpus, FAKE_VCPUS);
-	assert_int_equal(order.guest.port[0], FAKE_PORT);
-	assert_int_equal(order.guest.port[1], FAKE_PORT + 1);
+	assert_int_equal(order.guest.servers, 2);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(order.guest.server[i].id, i);
+		assert_int_equal(order.guest.server[i].port[0], FAKE_PORT + 2 * i);
+		assert_int_equal(order.guest.server[i].port[1], FAKE_PORT + 2 * i + 1);
+	}
 	assert_int_equal(order.guest.banks, 1);
 	assert_int_equal(order.guest.bank[0].size, 128 << 20);
 	assert_int_equal(n, 3);
 	fstat(fds[2], &st);
-	assert_int_equal(st.st_size, sizeof(struct ioreq_journal));
+	assert_int_equal(st.st_size, 2 * sizeof(struct ioreq_journal));
 	/* A worker cannot take memory away under its successor. */
 	assert_int_equal(ftruncate(fds[2], 0), -1);
 
@@ -256,13 +260,32 @@ static void test_eventfds(void **state)
 	assert_int_equal(ask(w, assign), 0);
 	assert_int_equal(fake_xen.ioeventfds, 1);
 	assert_int_equal(keeper_assigned(w->keeper), 2);
+	/* Kicks have a server of their own, from the first one that the kernel has. */
+	assert_int_equal(fake_xen.kick_ranges, 1);
 	assign.on = 0;
 	assert_int_equal(ask(w, assign), 0);
+	assert_int_equal(fake_xen.kick_ranges, 0);
 	assert_int_equal(ask(w, assign), 0);
 	assert_int_equal(fake_xen.ioeventfds, 0);
 	/* The other one goes with the device. */
 	keeper_remove(w->keeper, 0);
 	assert_int_equal(fake_xen.irqfds, 0);
+}
+
+/* Xen would ask the server of the registers for kicks, too. */
+static void test_backwards(void **state)
+{
+	struct world *w = *state;
+	struct link_request request = { .type = LINK_EVENTFD };
+
+	g_clear_pointer(&w->keeper, keeper_free);
+	fake_xen.backwards = true;
+	w->keeper = make(NULL);
+	assert_int_equal(w->lines, 1);
+	assert_true(add(w, BASE, 33, false, NULL));
+	assert_int_equal(ask(w, request), 0);
+	request = (struct link_request){ .type = LINK_ASSIGN, .on = 1 };
+	assert_int_equal(ask(w, request), EOPNOTSUPP);
 }
 
 static void test_no_kernel(void **state)
@@ -361,6 +384,7 @@ int main(void)
 		TEST(test_describe),
 		TEST(test_dial),
 		TEST(test_eventfds),
+		TEST(test_backwards),
 		TEST(test_no_kernel),
 		TEST(test_hostile),
 		TEST(test_failures),

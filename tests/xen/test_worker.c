@@ -197,7 +197,8 @@ static void start_worker(struct world *w)
 		.guest = { .name = "web",
 			.domid = DOMID,
 			.vcpus = VCPUS,
-			.port = { PORT, PORT + 1 },
+			.servers = 2,
+			.server = { { 0, { PORT, PORT + 1 } }, { 1, { PORT + 2, PORT + 3 } } },
 			.banks = 1,
 			.bank = { { RAM, 0x8000000 } } } };
 	int orders[2], requests[2];
@@ -266,15 +267,21 @@ static unsigned assigned(struct world *w, struct kept *k, enum vmm_eventfd which
 
 /* --- the guest and Xen --- */
 
+/* From VCPUS on, those of the second server. */
+static struct ioreq_slot *slot_of(unsigned vcpu)
+{
+	return &fake_host->page[vcpu / VCPUS][vcpu % VCPUS];
+}
+
 static uint8_t state_of(unsigned vcpu)
 {
-	return __atomic_load_n(&fake_host->page[vcpu].bits, __ATOMIC_SEQ_CST) & IOREQ_STATE_BITS;
+	return __atomic_load_n(&slot_of(vcpu)->bits, __ATOMIC_SEQ_CST) & IOREQ_STATE_BITS;
 }
 
 static void post_type(struct world *w, unsigned vcpu, uint8_t type, uint64_t addr, uint32_t size,
 	bool write, uint64_t data)
 {
-	struct ioreq_slot *s = &fake_host->page[vcpu];
+	struct ioreq_slot *s = slot_of(vcpu);
 	uint32_t port = PORT + vcpu;
 
 	assert_int_equal(state_of(vcpu), IOREQ_NONE);
@@ -303,8 +310,8 @@ static uint64_t wait_for(struct world *w, unsigned vcpu)
 		assert_int_equal(poll(&pfd, 1, DEADLINE_MS), 1);
 		assert_int_equal(recv(w->events[0], &port, sizeof(port), 0), sizeof(port));
 	}
-	data = fake_host->page[vcpu].data;
-	__atomic_store_n(&fake_host->page[vcpu].bits, (uint8_t)IOREQ_NONE, __ATOMIC_SEQ_CST);
+	data = slot_of(vcpu)->data;
+	__atomic_store_n(&slot_of(vcpu)->bits, (uint8_t)IOREQ_NONE, __ATOMIC_SEQ_CST);
 	return data;
 }
 
@@ -384,7 +391,7 @@ static int setup(void **state)
 	w->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	w->orders = w->requests = -1;
 	pthread_mutex_init(&w->lock, NULL);
-	if (ftruncate(w->journal, sizeof(struct ioreq_journal)) < 0 ||
+	if (ftruncate(w->journal, 2 * sizeof(struct ioreq_journal)) < 0 ||
 		socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, w->events) <
 			0)
 		return -1;
@@ -490,7 +497,7 @@ static void test_life(void **state)
 	add(w, 0, false, 0, 42);
 	assert_int_equal(hear(w).type, LINK_READY);
 	assert_true(is_confined(w->pid));
-	assert_int_equal(fake_host->restricted, 1);
+	assert_int_equal(fake_host->restricted, 2);
 	assert_int_equal(rd(w, 0, VIRTIO_MMIO_MAGIC_VALUE), 0x74726976);
 	assert_int_equal(rd(w, 0, VIRTIO_MMIO_DEVICE_ID), 42);
 	driver(w, 0, RAM);
@@ -511,6 +518,14 @@ static void test_life(void **state)
 	post_type(w, 1, IOREQ_INVALIDATE, 0, 4, true, UINT64_MAX);
 	wait_for(w, 1);
 	assert_int_equal(tables_of(k), tables + 1);
+	/* Xen tells all servers; once is enough. */
+	post_type(w, VCPUS + 1, IOREQ_INVALIDATE, 0, 4, true, UINT64_MAX);
+	wait_for(w, VCPUS + 1);
+	assert_int_equal(tables_of(k), tables + 1);
+	/* A kick that the kernel does not know may come through the second. */
+	post(w, VCPUS, BASE + VIRTIO_MMIO_QUEUE_NOTIFY, 4, true, 0);
+	wait_for(w, VCPUS);
+	WAIT_UNTIL(peer_ring(k->peer, 0).kicks >= 2);
 	order(w, &(struct link_order){ .type = LINK_COUNTERS }, NULL, 0);
 	order(w, &(struct link_order){ .type = LINK_REMOVE, .device = 0 }, NULL, 0);
 	assert_int_equal(hear(w).type, LINK_REMOVED);
