@@ -29,7 +29,7 @@ struct slots {
 };
 
 static unsigned memory(void *opaque, struct vmm_dev *d, const struct virtio_mmio_queue *ready,
-	unsigned n_ready, const struct mem_region_desc **desc, const int **fds)
+	unsigned n_ready, bool packed, const struct mem_region_desc **desc, const int **fds)
 {
 	const struct slot *s = opaque;
 

@@ -377,7 +377,9 @@ void ioreq_done(void *token, uint64_t value)
 {
 	struct vcpu *v = token;
 
-	v->value = value & mask_of(v->req.size);
+	/* Of an invalidation there are several, at the same time. */
+	if (v->req.type == IOREQ_COPY)
+		v->value = value & mask_of(v->req.size);
 	settle(v->q, v, -1);
 }
 

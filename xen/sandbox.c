@@ -15,6 +15,8 @@
 #include <linux/ioctl.h>
 #include <seccomp.h>
 #include <sys/mman.h>
+
+#include "memory/mem_xen_abi.h"
 #endif
 
 /* Two for each queue of each device, and some. */
@@ -116,7 +118,16 @@ static int allow_memory(scmp_filter_ctx filter)
 
 static int allow_ioctls(scmp_filter_ctx filter)
 {
-	static const unsigned requests[] = { IOCTL_DM_OP, IOCTL_EVTCHN_NOTIFY, FIONREAD };
+	/*
+	 * Mapping, of the guest's own memory: how far a back-end was that is lost, the used ring
+	 * says. Not of grants, as a gntdev gives those of all guests.
+	 */
+	static const unsigned requests[] = {
+		IOCTL_DM_OP,
+		IOCTL_EVTCHN_NOTIFY,
+		XEN_IOCTL_MMAP_BATCH,
+		FIONREAD,
+	};
 	int err = 0;
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(requests) && !err; i++)

@@ -141,6 +141,7 @@ static bool on_guest(
 {
 	g_autoptr(GError) error = NULL;
 	struct sandbox sandbox = { .root = w->guest.root, .uid = g->uid, .gid = g->gid };
+	uint32_t stale;
 	bool ok;
 
 	w->guest = *g;
@@ -152,6 +153,12 @@ static bool on_guest(
 		log_error(w->guest.name, "%s", error->message);
 		return false;
 	}
+	/*
+	 * What a predecessor did not read: ports that were masked since, and would be there twice
+	 * when they fire again, but the file has room for each once.
+	 */
+	while (evtchn_pending(w->evtchn, &stale))
+		continue;
 	say(w, LINK_READY, 0);
 	/*
 	 * A predecessor may have died with ports masked. Slots are looked at first (ioreq.c);

@@ -29,7 +29,7 @@ static bool ask(const struct worker_device *d, struct link_request *request,
 }
 
 static unsigned memory(void *opaque, struct vmm_dev *v, const struct virtio_mmio_queue *ready,
-	unsigned n_ready, const struct mem_region_desc **desc, const int **fds)
+	unsigned n_ready, bool packed, const struct mem_region_desc **desc, const int **fds)
 {
 	struct worker_device *d = opaque;
 	const struct link_guest *g = &d->w->guest;
@@ -37,7 +37,7 @@ static unsigned memory(void *opaque, struct vmm_dev *v, const struct virtio_mmio
 	unsigned n;
 
 	if (d->info.grants)
-		n = regions_grants(g->domid, ready, n_ready, false, d->desc);
+		n = regions_grants(g->domid, ready, n_ready, packed, d->desc);
 	else
 		n = regions_foreign(g->domid, g->bank, g->banks, d->desc);
 	for (unsigned i = 0; i < n; i++)

@@ -45,10 +45,11 @@ struct vmm_ops {
 	 * to run (where rings are regions of their own, as with Xen's grants). *desc and *fds stay
 	 * the hypervisor's and valid until it is asked again for the same device, or
 	 * vmm_dev_memory_changed() has returned. Returns how many. Called on the device's control
-	 * thread.
+	 * thread. packed: so these queues are laid out.
 	 */
 	unsigned (*memory)(void *opaque, struct vmm_dev *d, const struct virtio_mmio_queue *ready,
-		unsigned n_ready, const struct mem_region_desc **desc, const int **fds);
+		unsigned n_ready, bool packed, const struct mem_region_desc **desc,
+		const int **fds);
 	/*
 	 * Connects to the back-end, at first and after each loss, on the control thread. kept: it
 	 * is the very connection that the predecessor used (vmm_dev_config.state). fresh: there is

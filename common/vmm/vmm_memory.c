@@ -43,7 +43,8 @@ static bool is_for(const struct vmm_dev *d, const struct virtio_mmio_queue *read
 static bool ask(struct vmm_dev *d, const struct virtio_mmio_queue *ready, unsigned n_ready)
 {
 	const struct mem_region_desc *table = NULL;
-	unsigned n = d->ops->memory(d->opaque, d, ready, n_ready, &table, &d->table_fds);
+	bool packed = d->want.features & VU_BIT(VIRTIO_F_RING_PACKED);
+	unsigned n = d->ops->memory(d->opaque, d, ready, n_ready, packed, &table, &d->table_fds);
 	bool same = n == d->n_table && (!n || !memcmp(table, d->table, n * sizeof(*table)));
 
 	memcpy(d->table_ready, ready, n_ready * sizeof(*ready));

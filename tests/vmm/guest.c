@@ -11,7 +11,7 @@
 #include "base/util.h"
 
 static unsigned on_memory(void *opaque, struct vmm_dev *d, const struct virtio_mmio_queue *ready,
-	unsigned n_ready, const struct mem_region_desc **desc, const int **fds)
+	unsigned n_ready, bool packed, const struct mem_region_desc **desc, const int **fds)
 {
 	struct guest *g = opaque;
 

@@ -44,7 +44,7 @@ static int make_eventfd(void *opaque, struct vmm_dev *d, unsigned queue, enum vm
 
 /* All memory at its guest address; each ready queue once more, as a region, from its table on. */
 static unsigned memory(void *opaque, struct vmm_dev *d, const struct virtio_mmio_queue *ready,
-	unsigned n_ready, const struct mem_region_desc **desc, const int **fds)
+	unsigned n_ready, bool packed, const struct mem_region_desc **desc, const int **fds)
 {
 	struct guest *g = opaque;
 	struct hypervisor *h = g->own;

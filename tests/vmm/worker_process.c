@@ -39,7 +39,7 @@ static bool on_dial(void *opaque, struct vmm_dev *d, bool fresh, struct vu_front
 }
 
 static unsigned on_memory(void *opaque, struct vmm_dev *d, const struct virtio_mmio_queue *ready,
-	unsigned n_ready, const struct mem_region_desc **desc, const int **fds)
+	unsigned n_ready, bool packed, const struct mem_region_desc **desc, const int **fds)
 {
 	static const struct mem_region_desc region = {
 		.guest_addr = MEMORY, .size = MEMORY_SIZE, .user_addr = USER

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 #include <glib.h>
+#include <pthread.h>
 #include <string.h>
 #include <linux/virtio_mmio.h>
 
@@ -309,6 +310,29 @@ static void test_invalidate(void **state)
 	assert_int_equal(c.requests, 0);
 }
 
+static void *answer_main(void *token)
+{
+	ioreq_done(token, 0);
+	return NULL;
+}
+
+/* Devices have a thread each. */
+static void test_invalidate_threads(void **state)
+{
+	struct world *w = *state;
+	pthread_t thread[VCPUS];
+
+	w->invalidations = VCPUS;
+	post(w, 0, true, 0, 4, UINT64_MAX);
+	w->page[0].type = IOREQ_INVALIDATE;
+	ioreq_event(w->q, 0);
+	for (unsigned i = 0; i < VCPUS; i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, answer_main, w->token), 0);
+	for (unsigned i = 0; i < VCPUS; i++)
+		pthread_join(thread[i], NULL);
+	assert_answered(w, 0, 1);
+}
+
 /* QueueNotify that the kernel has is left to it; if it does not come, it is taken. */
 static void test_kernel(void **state)
 {
@@ -455,6 +479,7 @@ int main(void)
 		TEST(test_early),
 		TEST(test_strays),
 		TEST(test_invalidate),
+		TEST(test_invalidate_threads),
 		TEST(test_kernel),
 		TEST(test_flip),
 		TEST(test_device_to_come),

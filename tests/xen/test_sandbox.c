@@ -24,6 +24,7 @@
 
 #include "base/log.h"
 #include "base/sock.h"
+#include "memory/mem_xen_abi.h"
 #include "xen/sandbox.h"
 
 #define CHECK(condition)                                                         \
@@ -77,6 +78,8 @@ static void check_allowed(void)
 	/* A privcmd it is not, but the call gets there. */
 	CHECK(ioctl(event, _IOC(_IOC_NONE, 'P', 5, 16), NULL) < 0 && errno == ENOTTY);
 	CHECK(ioctl(event, _IOC(_IOC_NONE, 'E', 4, 4), NULL) < 0 && errno == ENOTTY);
+	/* To see how far a lost back-end was. */
+	CHECK(ioctl(event, XEN_IOCTL_MMAP_BATCH, NULL) < 0 && errno == ENOTTY);
 	g_usleep(10);
 	log_info("sandbox", "lines are written");
 }
@@ -94,6 +97,8 @@ static void check_denied(void)
 	CHECK(ioctl(0, FIONBIO, &p) < 0 && errno == EPERM);
 	/* privcmd's hypercall, and one that only ends as an allowed one. */
 	CHECK(ioctl(0, _IOC(_IOC_NONE, 'P', 0, 48), NULL) < 0 && errno == EPERM);
+	/* gntdev is not restricted to one guest. */
+	CHECK(ioctl(0, XEN_IOCTL_MAP_GRANTS, NULL) < 0 && errno == EPERM);
 	p = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	CHECK(p == MAP_FAILED && errno == EPERM);
 	p = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -333,14 +333,14 @@ static void wr64(struct world *w, unsigned device, uint64_t offset, uint64_t val
 	wr(w, device, offset + 4, value >> 32);
 }
 
-static void driver(struct world *w, unsigned device, uint64_t ring)
+static void driver_with(struct world *w, unsigned device, uint64_t ring, uint32_t features)
 {
 	static const uint8_t steps[] = { 0, 1, 3 };
 
 	for (unsigned i = 0; i < 3; i++)
 		wr(w, device, VIRTIO_MMIO_STATUS, steps[i]);
 	wr(w, device, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
-	wr(w, device, VIRTIO_MMIO_DRIVER_FEATURES, ring >= GRANTS ? 3 : 1);
+	wr(w, device, VIRTIO_MMIO_DRIVER_FEATURES, features | (ring >= GRANTS ? 3 : 1));
 	wr(w, device, VIRTIO_MMIO_STATUS, 0xb);
 	assert_int_equal(rd(w, device, VIRTIO_MMIO_STATUS), 0xb);
 	wr(w, device, VIRTIO_MMIO_QUEUE_SEL, 0);
@@ -350,6 +350,11 @@ static void driver(struct world *w, unsigned device, uint64_t ring)
 	wr64(w, device, VIRTIO_MMIO_QUEUE_USED_LOW, ring + 8192);
 	wr(w, device, VIRTIO_MMIO_QUEUE_READY, 1);
 	wr(w, device, VIRTIO_MMIO_STATUS, 0xf);
+}
+
+static void driver(struct world *w, unsigned device, uint64_t ring)
+{
+	driver_with(w, device, ring, 0);
 }
 
 /* Waits for what another thread or process does. */
@@ -554,6 +559,21 @@ static void test_grants(void **state)
 	quit_worker(w);
 }
 
+/* The device area of a packed ring is four bytes, and what follows need not be granted. */
+static void test_packed(void **state)
+{
+	struct world *w = *state;
+	struct kept *k = &w->device[1];
+
+	start_worker(w);
+	add(w, 1, true, 0, 0);
+	driver_with(w, 1, GRANTS + 0x8ff0, VU_BIT(VIRTIO_F_RING_PACKED) >> 32);
+	assert_true(peer_ring(k->peer, 0).enabled);
+	assert_int_equal(regions(k), 3);
+	assert_true(region(k, 1).guest_addr == GRANTS + 0x8000 && region(k, 1).size == 0x3000);
+	quit_worker(w);
+}
+
 /* The kernel's: assigned at the start, deassigned at the end, and its kicks are left alone. */
 static void test_kernel(void **state)
 {
@@ -671,6 +691,27 @@ static void test_takeover(void **state)
 	g_rand_free(rand);
 }
 
+/* What a predecessor did not read of events is not left for later: the file has room for one each. */
+static void test_stale_events(void **state)
+{
+	const unsigned ports = LINK_MAX_SERVERS * VCPUS;
+	struct world *w = *state;
+
+	for (unsigned i = 0; i < 2 * VCPUS; i++) {
+		uint32_t port = PORT + i % VCPUS;
+
+		assert_int_equal(send(w->events[0], &port, sizeof(port), 0), sizeof(port));
+	}
+	start_worker(w);
+	assert_int_equal(hear(w).type, LINK_READY);
+	add(w, 0, false, 0, 0);
+	assert_int_equal(rd(w, 0, VIRTIO_MMIO_DEVICE_ID), 42);
+	/* All ports at first, then that of the one request. */
+	WAIT_UNTIL(__atomic_load_n(&fake_host->unmasked, __ATOMIC_SEQ_CST) > ports);
+	assert_int_equal(fake_host->unmasked, ports + 1);
+	quit_worker(w);
+}
+
 /* Without a supervisor it is of no use, and ends. */
 static void test_supervisor_gone(void **state)
 {
@@ -718,12 +759,14 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		TEST(test_life),
 		TEST(test_grants),
+		TEST(test_packed),
 		TEST(test_kernel),
 		TEST(test_give_up),
 		TEST(test_mismatch),
 		TEST(test_late_device),
 		TEST(test_remove_slow),
 		TEST(test_takeover),
+		TEST(test_stale_events),
 		TEST(test_supervisor_gone),
 		TEST(test_nonsense),
 	};
