@@ -306,8 +306,6 @@ bool keeper_describe_device(const struct keeper *k, unsigned device, struct link
 	add->grants = d->grants;
 	add->wait_ms = d->wait_ms;
 	add->queue_size = d->queue_size;
-	add->device_id = d->device_id;
-	add->config_size = -1;
 	fds[0] = d->state;
 	*n_fds = 1;
 	if (d->grants)

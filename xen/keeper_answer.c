@@ -191,7 +191,8 @@ static void tell_rule(const struct keeper_device *d, struct link_reply *reply)
 	reply->probe = r->front.probe;
 	reply->queues = r->front.queues;
 	reply->config_size = r->front.config_size;
-	if (r->front.device_id)
+	/* What the guest was promised comes first. */
+	if (!reply->device_id)
 		reply->device_id = r->front.device_id;
 }
 

@@ -75,9 +75,6 @@ struct link_device {
 	uint32_t grants; /* bool */
 	uint32_t wait_ms; /* how long accesses wait for the first back-end; 0: for ever */
 	uint32_t queue_size; /* 0: default */
-	/* Of struct vu_front_options. */
-	uint32_t probe, device_id, queues;
-	int32_t config_size;
 };
 
 struct link_order {

@@ -16,7 +16,9 @@
 #define DEFAULT_UID_BASE 0x70000000
 #define MAX_UID_BASE (0xfffffffe - MAX_DOMID)
 #define MAX_DOMID 0x7fef
-#define MAX_IRQ 1019 /* the last SPI of a GIC */
+/* A GIC's SPIs. */
+#define MIN_IRQ 32
+#define MAX_IRQ 1019
 
 struct raw {
 	char *wait, *uid_base, *log_level;
@@ -93,6 +95,9 @@ static bool parse_attach(struct options *o, const struct raw *raw, GError **erro
 		!parse_number("base", raw->base, UINT64_MAX - NODE_WINDOW, &base, error) ||
 		!parse_number("irq", raw->irq, MAX_IRQ, &irq, error))
 		return false;
+	if (irq < MIN_IRQ)
+		return bad(error, "--irq=%s: not an SPI, these begin at " G_STRINGIFY(MIN_IRQ),
+			raw->irq);
 	if (base % 4)
 		return bad(error, "--base=%s: not a multiple of 4", raw->base);
 	o->attach.domid = domid;

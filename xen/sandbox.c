@@ -21,6 +21,8 @@
 
 /* Two for each queue of each device, and some. */
 #define MAX_FILES 16384
+/* Of that user. Two for each device of a worker, and those of the back-ends that are it, too. */
+#define MAX_THREADS 1024
 
 static bool fail(GError **error, const char *what, int err)
 {
@@ -174,6 +176,9 @@ bool sandbox_enter(const struct sandbox *s, GError **error)
 		return false;
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return fail(error, "cannot forbid to be traced", errno);
+	/* Ours, if we stay who we are, is no matter of this one process. */
+	if (s->uid && !limit(RLIMIT_NPROC, MAX_THREADS, error))
+		return false;
 	return limit(RLIMIT_CORE, 0, error) && limit(RLIMIT_NOFILE, MAX_FILES, error) &&
 		limit(RLIMIT_MEMLOCK, 0, error) && filter_calls(error);
 }

@@ -195,6 +195,8 @@ static bool run(struct supervisor *s, GError **error)
 	if (!s->store || !node_watch_all(s, error))
 		return false;
 	service_notify("READY=1");
+	/* It listens to nobody else: not to back-ends that we start. */
+	g_unsetenv("NOTIFY_SOCKET");
 	log_info(NULL, "waiting for guests");
 	supervisor_loop(s);
 	return true;

@@ -198,13 +198,7 @@ struct worker_device *worker_device_new(struct worker *w, const struct link_devi
 	struct vmm_dev_config config = {
 		.name = d->info.name,
 		.fd = -1,
-		.front = {
-			.probe = info->probe,
-			.device_id = info->device_id,
-			.queues = info->queues,
-			.config_size = info->config_size,
-			.xen_memory = true,
-		},
+		.front = { .xen_memory = true },
 		.base = info->base,
 		.window = info->window,
 		.queue_size_max = info->queue_size,

@@ -234,7 +234,7 @@ def difference(before, after, pattern):
 
 
 def rights(dom0, memory):
-    """What a back-end that was taken over could do."""
+    """What a back-end or a worker that was taken over could do."""
     xen = start_xen(dom0)
     name, pid = blk(dom0, "a", 0)
     guests = [Guest(dom0, n, [device("foreign")] if n == "a" else []).create() for n in "ab"]
@@ -246,7 +246,9 @@ def rights(dom0, memory):
           "it is an unprivileged user")
     check(set(dom0.sh(f"sed -n 's/^Cap[^B].*:.//p' /proc/{pid}/status").split()) == {"0" * 16},
           "it has no capability")
-    dom0.sh(f"/payload/take_fd {pid} /dev/xen/privcmd /payload/probe_fd 9 {guests[0].domid()}")
+    for process in pid, worker(dom0, guests[0].name):
+        dom0.sh(f"/payload/take_fd {process} /dev/xen/privcmd "
+                f"/payload/probe_fd 9 {guests[0].domid()}")
     for guest in guests:
         dom0.sh(f"xl destroy {guest.name}")
         guest.gone()

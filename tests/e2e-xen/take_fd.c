@@ -1,61 +1,63 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Runs a command with another process's open file: take_fd PID PATH COMMAND [ARGUMENT...]
+ * Runs a command with each of another process's files of a path: take_fd PID PATH COMMAND
+ * [ARGUMENT...]
  *
- * The first descriptor of the process that is open at PATH is taken as it is (pidfd_getfd(), not
- * opened anew) and left to the command as descriptor 9.
+ * Every descriptor of the process that is open at PATH is taken as it is (pidfd_getfd(), not opened
+ * anew) and left to a run of the command as descriptor 9. There must be one; each run must succeed.
  */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define TAKEN 9
 
-/* -1: none. */
-static int find(const char *pid, const char *path)
+/* The command's exit status. */
+static int run(int fd, char **command)
 {
-	char folder[64], target[64];
-	struct dirent *entry;
-	int found = -1;
-	ssize_t len;
-	DIR *fds;
+	int status;
+	pid_t pid = fork();
 
-	snprintf(folder, sizeof(folder), "/proc/%s/fd", pid);
-	fds = opendir(folder);
-	while (fds && found < 0 && (entry = readdir(fds))) {
-		len = readlinkat(dirfd(fds), entry->d_name, target, sizeof(target) - 1);
-		target[len < 0 ? 0 : len] = '\0';
-		if (strcmp(target, path) == 0)
-			found = atoi(entry->d_name);
+	if (pid == 0) {
+		if (fd >= 0 && dup2(fd, TAKEN) >= 0)
+			execvp(*command, command);
+		perror("take_fd");
+		_exit(2);
 	}
-	if (fds)
-		closedir(fds);
-	return found;
+	if (pid < 0 || waitpid(pid, &status, 0) < 0 || !WIFEXITED(status))
+		return 2;
+	return WEXITSTATUS(status);
 }
 
 int main(int argc, char **argv)
 {
-	int theirs, pidfd, fd;
+	char folder[64], target[64];
+	struct dirent *entry;
+	int pidfd, fd, runs = 0, status = 0;
+	ssize_t len;
+	DIR *fds;
 
 	if (argc < 4) {
 		fprintf(stderr, "usage: take_fd PID PATH COMMAND [ARGUMENT...]\n");
 		return 2;
 	}
-	theirs = find(argv[1], argv[2]);
-	if (theirs < 0) {
-		fprintf(stderr, "take_fd: process %s has no %s open\n", argv[1], argv[2]);
-		return 2;
-	}
 	pidfd = syscall(SYS_pidfd_open, atoi(argv[1]), 0);
-	fd = syscall(SYS_pidfd_getfd, pidfd, theirs, 0);
-	if (fd < 0 || dup2(fd, TAKEN) < 0) {
-		perror("take_fd");
-		return 2;
+	snprintf(folder, sizeof(folder), "/proc/%s/fd", argv[1]);
+	fds = opendir(folder);
+	while (fds && (entry = readdir(fds))) {
+		len = readlinkat(dirfd(fds), entry->d_name, target, sizeof(target) - 1);
+		target[len < 0 ? 0 : len] = '\0';
+		if (strcmp(target, argv[2]) != 0)
+			continue;
+		fd = syscall(SYS_pidfd_getfd, pidfd, atoi(entry->d_name), 0);
+		status |= run(fd, argv + 3);
+		close(fd);
+		runs++;
 	}
-	execvp(argv[3], argv + 3);
-	perror(argv[3]);
-	return 2;
+	printf("%d of %s\n", runs, argv[2]);
+	return runs ? status : 2;
 }

@@ -25,6 +25,7 @@ extern struct fake_xen {
 	int assign_errno; /* of irqfd and ioeventfd; 0: they work */
 	bool backwards; /* servers have falling ids */
 	bool unreachable; /* no back-end answers */
+	uint32_t rule_device_id;
 	int fail_in; /* the n-th call from now on that can fail does; 0: none */
 	/* The back-ends' ends of all connections so far. */
 	int peer[64];

@@ -102,11 +102,12 @@ static void test_refused(void **state)
 	assert_refused("virtiod-xen attach --domid=3 --irq=34 --socket=/s", "attach needs");
 	assert_refused("virtiod-xen attach --domid=40000 --base=0 --irq=1 --socket=/s", "--domid");
 	assert_refused("virtiod-xen attach --domid=1 --base=x --irq=1 --socket=/s", "--base=x");
-	assert_refused("virtiod-xen attach --domid=1 --base=3 --irq=1 --socket=/s", "--base=3");
+	assert_refused("virtiod-xen attach --domid=1 --base=3 --irq=34 --socket=/s", "--base=3");
 	assert_refused("virtiod-xen attach --domid=1 --base=0xffffffffffffffff --irq=1 --socket=/s",
 		"--base=0x");
 	assert_refused(
 		"virtiod-xen attach --domid=1 --base=0 --irq=1020 --socket=/s", "--irq=1020");
+	assert_refused("virtiod-xen attach --domid=1 --base=0 --irq=31 --socket=/s", "--irq=31");
 	assert_refused("virtiod-xen worker", "for virtiod-xen itself only");
 	assert_refused("virtiod-xen worker 3 x info who", "for virtiod-xen itself only");
 }

@@ -180,9 +180,7 @@ static void add(struct world *w, unsigned i, bool grants, unsigned wait_ms, uint
 			.window = 0x200,
 			.irq = 33 + i,
 			.grants = grants,
-			.wait_ms = wait_ms,
-			.device_id = device_id,
-			.config_size = -1 } };
+			.wait_ms = wait_ms } };
 
 	g_snprintf(o.add.name, sizeof(o.add.name), "web/%u", i);
 	pthread_mutex_lock(&w->lock);
