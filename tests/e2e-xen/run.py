@@ -45,10 +45,10 @@ def back_end(dom0, guest, devid, program, options=""):
     return name, pid
 
 
-def blk(dom0, guest, devid, mib=32):
+def blk(dom0, guest, devid, mib=32, options=""):
     image = f"/tmp/{guest}{devid}.img"
     dom0.sh(f"test -e {image} || truncate -s {mib}M {image}")
-    return back_end(dom0, guest, devid, "virtiod-blk", f"--blk-file={image} --num-queues=2")
+    return back_end(dom0, guest, devid, "virtiod-blk", f"--blk-file={image} --num-queues=2 {options}")
 
 
 def start_xen(dom0, options=""):
@@ -193,37 +193,45 @@ def numbers(text, pattern):
     return sum(int(n) for n in re.findall(pattern, text))
 
 
+def cost(dom0, guest, path, depth, blk, xen):
+    """What load's requests cost the back-end blk and virtiod-xen; the interrupts that came."""
+    count = "awk '/virtio/ { n += $2 + $3 } END { print n }' /proc/interrupts"
+    before = statistics(dom0, *blk), statistics(dom0, "xen", xen), int(guest.sh(count))
+    guest.sh(f"load {path} {depth} 500 2", 120)
+    after = statistics(dom0, *blk), statistics(dom0, "xen", xen), int(guest.sh(count))
+    served, calls, copies, maps = (
+        difference(before[0], after[0], pattern) for pattern in
+        (r"(\d+) requests served", r"(\d+) system calls", r"(\d+) copies", r"(\d+) maps"))
+    print(f"depth {depth}: {served} requests; {calls} system calls for memory, "
+          f"{calls / served:.3f} a request; {maps} maps, {copies} copied pages", flush=True)
+    traps = [difference(before[1], after[1], pattern) for pattern in TRAPS]
+    return calls / served, traps, after[2] - before[2]
+
+
 def counters(dom0, memory):
     """What a request costs: in traps, and in system calls for the guest's memory."""
     xen = start_xen(dom0)
-    name, pid = blk(dom0, "a", 0)
-    a = Guest(dom0, "a", [device(memory)]).create()
+    disks = [blk(dom0, "a", 0)]
+    if memory == "grants":
+        disks.append(blk(dom0, "a", 1, 48, "--xen-copy=0"))
+    a = Guest(dom0, "a", [device(memory) for _ in disks]).create()
     a.wait("up")
     path = a.sh("disk 32")
     a.sh(f"load {path} 32 500", 120)
     for depth, most in (1, 2), (32, 0.2):
-        before = statistics(dom0, name, pid), statistics(dom0, "xen", xen)
-        interrupts = a.sh("awk '/virtio/ { n += $2 + $3 } END { print n }' /proc/interrupts")
-        a.sh(f"load {path} {depth} 1000", 120)
-        after = statistics(dom0, name, pid), statistics(dom0, "xen", xen)
-        interrupts = int(a.sh("awk '/virtio/ { n += $2 + $3 } END { print n }' /proc/interrupts")
-                         ) - int(interrupts)
-        served = difference(before[0], after[0], r"(\d+) requests served")
-        calls = difference(before[0], after[0], r"(\d+) system calls")
-        copies = difference(before[0], after[0], r"(\d+) copies")
-        maps = difference(before[0], after[0], r"(\d+) maps")
-        print(f"depth {depth}: {served} requests, {interrupts} interrupts; {calls} system calls for "
-              f"memory, {maps} maps, {copies} copied pages", flush=True)
-        check(calls <= most * served or memory == "foreign",
-              f"depth {depth}: {calls / served:.3f} system calls a request for memory")
-        reads, acks, kicks, rest = (difference(before[1], after[1], pattern) for pattern in TRAPS)
-        print(f"depth {depth}: {reads} InterruptStatus reads, {acks} ACKs, {kicks} notify traps, "
-              f"{rest} others", flush=True)
+        calls, (reads, acks, kicks, rest), interrupts = cost(dom0, a, path, depth, disks[0], xen)
+        check(calls <= most or memory == "foreign",
+              f"depth {depth}: {calls:.3f} system calls a request for memory")
+        print(f"depth {depth}: {interrupts} interrupts; {reads} InterruptStatus reads, {acks} ACKs, "
+              f"{kicks} notify traps, {rest} others", flush=True)
         check(kicks == 0 and rest == 0, f"depth {depth}: no traps but for interrupts")
         check(reads == acks <= interrupts, "one InterruptStatus read and one ACK per interrupt")
+    for depth in (1, 32) if memory == "grants" else ():
+        print("mapping instead of copying: ", end="")
+        cost(dom0, a, a.sh("disk 48"), depth, disks[1], xen)
     a.send("poweroff -f")
     a.gone()
-    end_all(dom0, xen, [(name, pid)])
+    end_all(dom0, xen, disks)
 
 
 TRAPS = (r"status_reads=(\d+)", r"acks=(\d+)", r"notifies=(\d+)", r"(?:config|other)=(\d+)")
