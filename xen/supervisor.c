@@ -168,13 +168,21 @@ static void on_counters(void *opaque)
 		guest_log_counters(((struct domain *)domain)->guest);
 }
 
+/* By nohup(1). */
+static bool is_ignored(int signum)
+{
+	struct sigaction action;
+
+	return sigaction(signum, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 void supervisor_loop(struct supervisor *s)
 {
 	struct loop_watch *watches[] = {
 		loop_watch_signal(SIGTERM, on_end, s),
 		loop_watch_signal(SIGINT, on_end, s),
 		/* A terminal's end: what the kernel was told must be taken back then, too. */
-		loop_watch_signal(SIGHUP, on_end, s),
+		is_ignored(SIGHUP) ? NULL : loop_watch_signal(SIGHUP, on_end, s),
 		loop_watch_signal(SIGUSR1, on_counters, s),
 	};
 

@@ -282,7 +282,16 @@ static void test_end(void **state)
 
 static void test_hangup(void **state)
 {
+	signal(SIGHUP, SIG_DFL);
 	end_by(*state, SIGHUP);
+}
+
+static void test_nohup(void **state)
+{
+	signal(SIGHUP, SIG_IGN);
+	end_by(*state, SIGTERM);
+	/* It was never anything else. */
+	assert_true(signal(SIGHUP, SIG_DFL) == SIG_IGN);
 }
 
 /* The folder that workers are put into is nobody else's, and where it seems to be. */
@@ -349,6 +358,7 @@ int main(int argc, char **argv)
 		TEST(test_end),
 		TEST(test_attach),
 		TEST(test_hangup),
+		TEST(test_nohup),
 		TEST(test_root),
 	};
 
