@@ -61,7 +61,10 @@ static unsigned invalidate(void *opaque, void *token)
 
 static bool kernel_has(void *opaque, void *device, uint64_t offset, uint32_t queue)
 {
-	return worker_device_kernel_has(device, queue);
+	struct worker_slots *s = opaque;
+
+	/* What comes to the other server was on its way when the kernel was told of the queue. */
+	return s == &s->w->slots[LINK_KICKS] && worker_device_kernel_has(device, queue);
 }
 
 static void notify(void *opaque, unsigned vcpu)
