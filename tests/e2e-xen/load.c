@@ -109,8 +109,8 @@ static uint32_t random_block(void)
 	return block;
 }
 
-/* Puts it in flight. */
-static void submit(struct request *r, uint32_t block, bool write)
+/* Makes one ready, on this block. */
+static struct iocb *prepare(struct request *r, uint32_t block, bool write)
 {
 	struct iocb *iocb = &r->iocb;
 
@@ -128,8 +128,17 @@ static void submit(struct request *r, uint32_t block, bool write)
 	};
 	r->busy = in_flight[r->block] = true;
 	r->started_ms = now_ms();
-	if (syscall(SYS_io_submit, context, 1, &iocb) != 1)
-		die("io_submit");
+	return iocb;
+}
+
+/* All at once, as file systems do. */
+static void submit(struct iocb **iocbs, unsigned n)
+{
+	for (long result; n > 0; iocbs += result, n -= result) {
+		result = syscall(SYS_io_submit, context, n, iocbs);
+		if (result <= 0)
+			die("io_submit");
+	}
 }
 
 static void complete(struct request *r, int64_t result)
@@ -176,8 +185,13 @@ static void run(unsigned depth, uint64_t count)
 	unsigned flying = 0;
 
 	while (flying || (begun < count && !stopped)) {
-		for (; flying < depth && begun < count && !stopped; flying++)
-			submit(idle(depth), random_block(), begun++ % 2 == 0);
+		struct iocb *iocbs[MAX_DEPTH];
+		unsigned n = 0;
+
+		while (flying + n < depth && begun < count && !stopped)
+			iocbs[n++] = prepare(idle(depth), random_block(), begun++ % 2 == 0);
+		submit(iocbs, n);
+		flying += n;
 		flying -= reap();
 	}
 }
@@ -188,12 +202,14 @@ static void verify_all(unsigned depth)
 	unsigned next = 0, flying = 0;
 
 	while (flying || next < n_blocks) {
-		for (; flying < depth && next < n_blocks; next++) {
-			if (!generations[next])
-				continue;
-			submit(idle(depth), next, false);
-			flying++;
-		}
+		struct iocb *iocbs[MAX_DEPTH];
+		unsigned n = 0;
+
+		for (; flying + n < depth && next < n_blocks; next++)
+			if (generations[next])
+				iocbs[n++] = prepare(idle(depth), next, false);
+		submit(iocbs, n);
+		flying += n;
 		if (flying)
 			flying -= reap();
 	}
