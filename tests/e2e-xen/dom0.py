@@ -15,6 +15,9 @@ sys.path[:0] = [os.path.join(HERE, "../lib"), os.path.join(HERE, "../xen-lab")]
 import initrd  # noqa: E402
 import lab  # noqa: E402
 
+PATIENCE = 240  # seconds, for what takes a moment on a machine that has nothing else to do
+BOOT_SECONDS = 4  # at most, to dom0's shell on such a machine
+
 # What dom0 runs: a shell that takes commands from QEMU's stdin.
 AGENT = """
 export PATH=/usr/local/bin:/usr/local/sbin:$PATH
@@ -87,7 +90,9 @@ class Dom0:
         self.lab.command(AGENT)
         self.process = subprocess.Popen(self.lab.qemu(), stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE)
-        self.result(60)
+        start = time.monotonic()
+        self.result(PATIENCE)
+        self.slowness = max((time.monotonic() - start) / BOOT_SECONDS, 1)
 
     def add_libraries(self):
         """What our programs need and dom0 lacks (its libc and libxen are other versions)."""
@@ -132,7 +137,7 @@ class Dom0:
             output.append(line)
         raise AssertionError(f"no answer from dom0 in {seconds} s, or its end")
 
-    def sh(self, command, seconds=60, status=0):
+    def sh(self, command, seconds=PATIENCE, status=0):
         """Runs a command in dom0; its output."""
         print("dom0# " + command, flush=True)
         self.commands += 1
@@ -144,11 +149,11 @@ class Dom0:
             raise AssertionError(f"dom0: {command!r} ended with status {found}")
         return output
 
-    def wait_for(self, command, seconds=30):
+    def wait_for(self, command, seconds=PATIENCE):
         """Until the command succeeds in dom0."""
         self.sh(f"wait_for {seconds * 10} {command} >/dev/null 2>&1", seconds + 30)
 
-    def wait_log(self, name, text, seconds=30):
+    def wait_log(self, name, text, seconds=PATIENCE):
         self.wait_for(f"grep -q {shlex.quote(text)} /tmp/{name}.log", seconds)
 
     def log(self, name):
@@ -158,7 +163,7 @@ class Dom0:
         """In the background, with a log of that name; the pid."""
         return int(self.sh(f"{command} >/tmp/{name}.log 2>&1 & echo $!"))
 
-    def end(self, name, pid, seconds=10):
+    def end(self, name, pid, seconds=PATIENCE):
         """A daemon must end well on SIGTERM."""
         self.sh(f"kill {pid} && wait_for {seconds * 10} not kill -0 {pid}; wait {pid}")
         print(f"ok: {name} ends with status 0", flush=True)
@@ -194,10 +199,10 @@ class Guest:
 
     def follow(self):
         node = f"/local/domain/$(xl domid {self.name})/console/tty"
-        self.tty = self.dom0.sh(f"wait_for 100 xenstore-exists {node} && xenstore-read {node}")
+        self.tty = self.dom0.sh(f"wait_for 2000 xenstore-exists {node} && xenstore-read {node}")
         self.dom0.sh(f"follow {self.name} {self.tty} &")
 
-    def wait(self, name, seconds=60):
+    def wait(self, name, seconds=PATIENCE):
         """The value of the guest's next report, which must have this name."""
         deadline = time.monotonic() + seconds
         while True:
@@ -214,12 +219,12 @@ class Guest:
         print(f"{self.name}# {command}", flush=True)
         self.dom0.sh(f"echo {shlex.quote(command)} >{self.tty}")
 
-    def sh(self, command, seconds=60, status=0):
+    def sh(self, command, seconds=PATIENCE, status=0):
         """Runs a command in the guest; its output."""
         self.send(command)
         return self.result(seconds, status)
 
-    def result(self, seconds=60, status=0):
+    def result(self, seconds=PATIENCE, status=0):
         deadline = time.monotonic() + seconds
         output = []
         while True:
@@ -236,7 +241,7 @@ class Guest:
     def rebooted(self, old):
         """After a reboot, when the domain with this id is no more."""
         self.wait("ended")
-        self.dom0.sh(f"""wait_for 300 sh -c '[ "$(xl domid {self.name} 2>/dev/null || echo {old})" !=
+        self.dom0.sh(f"""wait_for 2000 sh -c '[ "$(xl domid {self.name} 2>/dev/null || echo {old})" !=
             {old} ]'""")
         self.follow()
         self.wait("up")
