@@ -131,6 +131,12 @@ class ToItsEnd(KvmTest):
         self.run_to_end(self.kernel(CRASH), expect=CRASHED)
 
 
+def heed_quit():
+    """What a shell has put in the background ignores it, and so do all its children."""
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
+
+
 class Running(KvmTest):
     """On a terminal of its own, with the guest that echoes."""
 
@@ -148,7 +154,8 @@ class Running(KvmTest):
         self.log = self.file("messages")
         with open(self.log, "wb") as log:
             self.vm = subprocess.Popen(self.argv(self.kernel(ECHO), devices=devices),
-                                       stdin=self.slave, stdout=self.slave, stderr=log)
+                                       stdin=self.slave, stdout=self.slave, stderr=log,
+                                       preexec_fn=heed_quit)
         self.addCleanup(self.end, self.vm)
         # Bytes from before the guest's start may be lost.
         wait_until(lambda: self.vm.poll() is not None or self.echoes(b"?"), "echo")
