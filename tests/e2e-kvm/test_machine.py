@@ -136,7 +136,6 @@ def heed_quit():
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
-
 class Running(KvmTest):
     """On a terminal of its own, with the guest that echoes."""
 

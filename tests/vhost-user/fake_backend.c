@@ -67,16 +67,17 @@ int64_t fake_channel_send(struct fake *b, uint32_t request, uint32_t flags, uint
 
 static void take_note(struct fake *b)
 {
-	struct fake_note *note = &b->notes[b->n_notes];
+	unsigned n = __atomic_load_n(&b->n_notes, __ATOMIC_RELAXED);
+	struct fake_note *note = &b->notes[n];
 
-	if (b->n_notes == G_N_ELEMENTS(b->notes))
+	if (n == G_N_ELEMENTS(b->notes))
 		return;
 	note->request = b->msg.header.request;
 	note->flags = b->msg.header.flags;
 	note->size = b->msg.header.size;
 	note->n_fds = b->msg.n_fds;
 	memcpy(note->u64, b->msg.payload.bytes, MIN(note->size, sizeof(note->u64)));
-	b->n_notes++;
+	__atomic_store_n(&b->n_notes, n + 1, __ATOMIC_RELEASE);
 }
 
 /* Turns b->msg into the right reply, for requests that have one. */
@@ -128,7 +129,8 @@ static void reply_to(struct fake *b)
 static enum fake_quirk quirk_of(const struct fake *b)
 {
 	const struct vu_header *h = &b->msg.header;
-	enum fake_quirk quirk = b->quirk[h->request];
+	/* Tests set them while it runs. */
+	enum fake_quirk quirk = __atomic_load_n(&b->quirk[h->request], __ATOMIC_ACQUIRE);
 
 	if (b->quirky_connections && b->connections > b->quirky_connections)
 		return FAKE_RIGHT;

@@ -39,6 +39,12 @@ static void expect_no_more_answers(void)
 	assert_int_equal(poll(&pfd, 1, 0), 0);
 }
 
+/* Of the back-end that runs. */
+static void set_quirk(uint32_t request, enum fake_quirk quirk)
+{
+	__atomic_store_n(&b->quirk[request], quirk, __ATOMIC_RELEASE);
+}
+
 static void test_nothing_under_way(void **state)
 {
 	unsigned n;
@@ -89,7 +95,7 @@ static void test_answer_is_unread(void **state)
 static void test_answer_is_in_parts(void **state)
 {
 	kept_connect();
-	b->quirk[VU_GET_STATUS] = FAKE_IN_TWO;
+	set_quirk(VU_GET_STATUS, FAKE_IN_TWO);
 	send_request(VU_GET_STATUS, 0, UINT64_MAX);
 	wait_for_answer();
 	kept_adopt();
@@ -100,7 +106,7 @@ static void test_answer_is_in_parts(void **state)
 static void test_back_end_waits_on_the_channel(void **state)
 {
 	kept_connect();
-	b->quirk[VU_GET_STATUS] = FAKE_CHANNEL_FIRST;
+	set_quirk(VU_GET_STATUS, FAKE_CHANNEL_FIRST);
 	send_request(VU_GET_STATUS, 0, UINT64_MAX);
 	kept_adopt();
 	kept_check();
@@ -200,7 +206,7 @@ static void test_back_end_is_silent(void **state)
 	gint64 before;
 
 	kept_connect();
-	b->quirk[VU_GET_PROTOCOL_FEATURES] = FAKE_SILENT;
+	set_quirk(VU_GET_PROTOCOL_FEATURES, FAKE_SILENT);
 	options.deadline_ms = 300;
 	before = g_get_monotonic_time();
 	expect_no_adoption(VU_FRONT_ERROR_GONE, "no answer to GET_PROTOCOL_FEATURES within 300 ms");
@@ -212,7 +218,7 @@ static void test_back_end_is_silent(void **state)
 static void test_back_end_leaves(void **state)
 {
 	kept_connect();
-	b->quirk[VU_GET_PROTOCOL_FEATURES] = FAKE_CLOSE;
+	set_quirk(VU_GET_PROTOCOL_FEATURES, FAKE_CLOSE);
 	expect_no_adoption(VU_FRONT_ERROR_GONE, "closed the connection");
 	kept_finish();
 }
@@ -223,7 +229,7 @@ static void test_connection_was_lost_before(void **state)
 
 	kept_start();
 	assert_int_equal(kept.state->adoptable, 1);
-	b->quirk[VU_GET_STATUS] = FAKE_CLOSE;
+	set_quirk(VU_GET_STATUS, FAKE_CLOSE);
 	assert_false(vu_front_get_status(f, &status, NULL));
 	g_clear_pointer(&f, vu_front_free);
 	expect_no_adoption(VU_FRONT_ERROR_GONE, "no connection to go on with");
@@ -316,7 +322,7 @@ static void test_memory_is_replaced(void **state)
 	assert_true(vu_front_set_memory(f, desc, fds, 9, NULL));
 	g_clear_pointer(&f, vu_front_free);
 	kept_adopt();
-	b->n_notes = 0;
+	__atomic_store_n(&b->n_notes, 0, __ATOMIC_RELEASE);
 	assert_true(vu_front_set_memory(f, desc, fds, 9, NULL));
 	assert_true(vu_front_set_memory(f, desc, fds, 9, NULL));
 	kept_finish();

@@ -107,11 +107,21 @@ static void *host(struct driver *d, uint64_t addr)
 	return d->device.memory + (addr - MEMORY);
 }
 
+/* The back-end is through with what was there. */
+static void clear_rings(struct driver *d, unsigned queue)
+{
+	struct peer *p = d->w->g->peer;
+
+	pthread_mutex_lock(&p->lock);
+	memset(host(d, desc_of(queue)), 0, 0x10000);
+	pthread_mutex_unlock(&p->lock);
+}
+
 static void set_up(struct driver *d, unsigned queue, uint32_t size)
 {
 	struct driver_queue *q = &d->queue[queue];
 
-	memset(host(d, desc_of(queue)), 0, 0x10000);
+	clear_rings(d, queue);
 	*q = (struct driver_queue){ .size = size, .last = q->last };
 	worker_queue(d->w, queue, size);
 }
@@ -119,8 +129,8 @@ static void set_up(struct driver *d, unsigned queue, uint32_t size)
 static void start_driver(struct driver *d)
 {
 	worker_wr(d->w, VIRTIO_MMIO_STATUS, 4, 0);
-	memset(host(d, desc_of(0)), 0, 0x10000);
-	memset(host(d, desc_of(2)), 0, 0x10000);
+	clear_rings(d, 0);
+	clear_rings(d, 2);
 	d->queue[0] = (struct driver_queue){ .size = 16, .last = d->queue[0].last };
 	d->queue[2] = (struct driver_queue){ .size = 64, .last = d->queue[2].last };
 	worker_driver_ok(d->w, FEATURES);
@@ -252,8 +262,8 @@ static void kill_often(struct worker *w, bool kernel)
 		work(&d);
 	worker_pump = NULL;
 	check(&d);
-	assert_true(w->kept > 0);
-	print_message("%u requests, %u took over\n", d.requests, w->kept);
+	assert_true(worker_count(w, &w->kept) > 0);
+	print_message("%u requests, %u took over\n", d.requests, worker_count(w, &w->kept));
 	worker_kill(w);
 	peer_down(p);
 }

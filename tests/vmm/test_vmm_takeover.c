@@ -90,8 +90,8 @@ static void test_running(void **state)
 	assert_int_equal(worker_rd(w, VIRTIO_MMIO_INTERRUPT_STATUS, 4), 0);
 	assert_int_not_equal(worker_rd(w, VIRTIO_MMIO_CONFIG_GENERATION, 4), generation);
 	assert_int_equal(worker_rd(w, 0x100, 1), 0x21);
-	assert_int_equal(w->fresh, 1);
-	assert_int_equal(w->kept, 1);
+	assert_int_equal(worker_count(w, &w->fresh), 1);
+	assert_int_equal(worker_count(w, &w->kept), 1);
 	assert_one_connection(w);
 }
 
@@ -152,8 +152,8 @@ static void test_probing(void **state)
 	assert_int_equal(worker_wait(w, 0), 42);
 	worker_assert_died(w);
 	/* Half a negotiation is nothing to go on with. */
-	assert_int_equal(w->fresh, 2);
-	assert_int_equal(w->kept, 0);
+	assert_int_equal(worker_count(w, &w->fresh), 2);
+	assert_int_equal(worker_count(w, &w->kept), 0);
 	worker_driver_ok(w, FEATURES);
 	assert_registers(w);
 }
@@ -218,7 +218,7 @@ static void test_back_end_gone(void **state)
 	worker_kill(w);
 	worker_start(w);
 	assert_int_equal(worker_rd(w, VIRTIO_MMIO_STATUS, 4), S_ALL);
-	assert_int_equal(w->kept, 2);
+	assert_int_equal(worker_count(w, &w->kept), 2);
 }
 
 /* In one process: a copy of the state is what a death would have left. */

@@ -53,7 +53,8 @@ struct worker {
 	/* The connection, which is not the process's alone. */
 	pthread_mutex_t lock;
 	int fd, channel;
-	unsigned fresh, kept; /* how often it was dialled, and handed over */
+	/* How often it was dialled, and handed over: worker_count(). */
+	unsigned fresh, kept;
 
 	const char *fatal; /* where it dies next */
 	unsigned answers; /* to accesses that were waited for */
@@ -70,6 +71,7 @@ int worker_teardown(void **state);
 void worker_main(int argc, char **argv);
 /* Returns when it is about to make the device. */
 void worker_start(struct worker *w);
+unsigned worker_count(struct worker *w, const unsigned *count);
 void worker_kill(struct worker *w);
 /*
  * It dies, once, over the request that the trace calls so, and has a successor. The second: it has.
