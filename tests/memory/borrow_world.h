@@ -12,7 +12,8 @@
 #define LENT_PAGES 4
 
 struct lent {
-	unsigned char memory[LENT_PAGES * PAGE]; /* page i is full of i + 1 */
+	unsigned char memory[LENT_PAGES * PAGE]
+		__attribute__((aligned(16))); /* page i is full of i + 1 */
 	unsigned regions;
 	unsigned borrows, give_backs; /* calls */
 	unsigned loans; /* out now */
