@@ -4,7 +4,7 @@
 deps_top=$(cd "$(dirname "${BASH_SOURCE:-$0}")" && pwd)
 deps_cache=${VIRTIOD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/virtiod}
 
-deps_build='gcc libc6-dev pkg-config meson ninja-build libglib2.0-dev libjson-glib-dev python3'
+deps_build='gcc libc6-dev pkg-config meson ninja-build libglib2.0-dev libjson-glib-dev liburing-dev python3'
 [ "$(uname -m)" != aarch64 ] || deps_build="$deps_build libfdt-dev"
 deps_quickstart='e2fsprogs'
 deps_check="clang clang-format libcmocka-dev valgrind e2fsprogs qemu-system-x86

@@ -8,8 +8,8 @@
  * A device includes this header, base/ and host libraries: nothing else of ours.
  *
  * Threads. The core decides, within ops->threads, which thread owns a queue. Per-queue verbs run
- * on the owner, device verbs on the control thread while no queue verb runs. Device code never
- * needs to know.
+ * on the owner, which is the same thread each time the queue runs; device verbs on the control
+ * thread while no queue verb runs. Device code never needs to know.
  */
 #pragma once
 

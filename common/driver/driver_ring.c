@@ -159,6 +159,11 @@ void driver_ring_addresses(
 	*used = r->used_addr;
 }
 
+uint32_t driver_ring_initial_base(const struct driver_ring *r)
+{
+	return 0;
+}
+
 unsigned driver_ring_size(const struct driver_ring *r)
 {
 	return r->size;

@@ -20,9 +20,10 @@ struct driver_buf {
 #define DRIVER_RING_TABLE_LEN 66u
 
 /*
- * A ring of size descriptors (a power of two). features: VIRTIO_RING_F_INDIRECT_DESC (requests of
- * more than one buffer go into an indirect table, of which each descriptor has one),
- * VIRTIO_RING_F_EVENT_IDX and VIRTIO_F_IN_ORDER are read. Calls are wanted at first.
+ * A ring of size descriptors (a power of two, unless packed). features: VIRTIO_F_RING_PACKED,
+ * VIRTIO_RING_F_INDIRECT_DESC (requests of more than one buffer go into an indirect table, of which
+ * each descriptor has one), VIRTIO_RING_F_EVENT_IDX and VIRTIO_F_IN_ORDER are read. Calls are wanted
+ * at first.
  */
 struct driver_ring *driver_ring_new(
 	struct driver_mem *mem, unsigned size, uint64_t features, GError **error);
@@ -35,6 +36,8 @@ uint64_t driver_ring_footprint(unsigned size, uint64_t features);
 /* Guest addresses (= user addresses) of the three areas, for SET_VRING_ADDR. */
 void driver_ring_addresses(
 	const struct driver_ring *r, uint64_t *desc, uint64_t *avail, uint64_t *used);
+/* What a ring that nobody has used yet begins at, for SET_VRING_BASE. */
+uint32_t driver_ring_initial_base(const struct driver_ring *r);
 unsigned driver_ring_size(const struct driver_ring *r);
 
 /*

@@ -365,6 +365,11 @@ const char *vq_name(const struct vq *q)
 	return q->name;
 }
 
+bool vq_can_pin(const struct vq *q)
+{
+	return guest_mem_can_pin(q->borrower.mem);
+}
+
 uint64_t vq_features(const struct vq *q)
 {
 	return q->features;

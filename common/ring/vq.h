@@ -61,6 +61,11 @@ void vq_break(struct vq *q, const char *format, ...) __attribute__((format(print
 unsigned vq_index(const struct vq *q);
 /* "queue 0", for log lines. */
 const char *vq_name(const struct vq *q);
+/*
+ * May the memory of this queue's requests be pinned (O_DIRECT, registered buffers)? False: use a
+ * buffer of one's own. Constant while the queue runs.
+ */
+bool vq_can_pin(const struct vq *q);
 /* The negotiated virtio features. */
 uint64_t vq_features(const struct vq *q);
 /* Requests popped and not pushed yet. */

@@ -40,10 +40,19 @@ struct vq_setup {
 	 */
 	uint32_t base;
 	/*
-	 * Requests that a previous owner took and never completed (base ahead of the ring's used
-	 * index) are run again; false: they are left alone, with a warning.
+	 * Requests that a previous owner took and never completed are run again; false: they are
+	 * left alone, with a warning. Which ones they are says the in-flight area; without one, only
+	 * the used index of a split ring, which is right if requests are completed in the order they
+	 * came. So a queue with rerun and no area publishes them in that order.
 	 */
 	bool rerun;
+	/*
+	 * This queue's part of the in-flight area (vq_inflight.h): all zeroes, or as a previous owner
+	 * left it, and as hostile as the ring. Accessible until vq_stop(). NULL: requests in flight
+	 * are not recorded.
+	 */
+	void *inflight;
+	size_t inflight_len;
 };
 
 /* A stopped queue; hooks and opaque must outlive it. */
