@@ -1,22 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See process.h. There is one sign of its end, the pidfd's; a socket that it closes or fills with
+ * See process.h. There is one sign of its end, the reaper's; a socket that it closes or fills with
  * nonsense only has it killed. So whatever happens it is dead before a successor starts.
  */
 #include "xen/process.h"
 
 #include <errno.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/epoll.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/sock.h"
 #include "base/util.h"
+#include "launch/reaper.h"
 
 /* Where its sockets are for it. */
 #define ORDERS_FD 3
@@ -26,11 +23,9 @@ struct process {
 	char *who;
 	const struct process_events *events;
 	void *opaque;
-	GPid pid;
-	bool ended; /* and waited for: no process has this pid any more */
-	int status;
-	int pidfd, orders, requests;
-	struct loop_watch *pidfd_watch, *orders_watch, *requests_watch;
+	struct reaper process;
+	int orders, requests;
+	struct loop_watch *process_watch, *orders_watch, *requests_watch;
 };
 
 static void close_fds(int *fds, unsigned n)
@@ -50,37 +45,21 @@ static void close_sockets(struct process *p)
 void process_kill(struct process *p, const char *why)
 {
 	if (why)
-		log_warning(p->who, "worker process %d is killed: %s", (int)p->pid, why);
+		log_warning(p->who, "worker process %d is killed: %s", (int)p->process.pid, why);
 	close_sockets(p);
-	if (!p->ended)
-		kill(p->pid, SIGKILL);
+	reaper_kill(&p->process, SIGKILL);
 }
 
-static bool reap(struct process *p, int flags)
-{
-	pid_t pid;
-
-	do
-		pid = waitpid(p->pid, &p->status, flags);
-	while (pid < 0 && errno == EINTR);
-	p->ended = pid != 0;
-	return p->ended;
-}
-
-static void on_pidfd(void *opaque, uint32_t revents)
+static void on_process(void *opaque, uint32_t revents)
 {
 	struct process *p = opaque;
 	g_autofree char *how = NULL;
 
-	if (!reap(p, WNOHANG))
+	if (!reaper_look(&p->process))
 		return;
-	g_clear_pointer(&p->pidfd_watch, loop_watch_free);
+	g_clear_pointer(&p->process_watch, loop_watch_free);
 	close_sockets(p);
-	if (WIFSIGNALED(p->status))
-		how = g_strdup_printf("was ended by signal %d (%s)", WTERMSIG(p->status),
-			strsignal(WTERMSIG(p->status)));
-	else
-		how = g_strdup_printf("ended with status %d", WEXITSTATUS(p->status));
+	how = reaper_describe(&p->process);
 	p->events->ended(p->opaque, how); /* which may free p */
 }
 
@@ -156,18 +135,17 @@ static bool spawn(struct process *p, int orders, int requests, GError **error)
 	const char *argv[] = { "/proc/self/exe", "virtiod-xen", "worker", G_STRINGIFY(ORDERS_FD),
 		G_STRINGIFY(REQUESTS_FD), log_level_name(), p->who, NULL };
 	const int from[] = { orders, requests }, to[] = { ORDERS_FD, REQUESTS_FD };
+	GPid pid;
 
 	/* /proc/self/exe: the program that we are, whatever was installed meanwhile. */
 	if (!g_spawn_async_with_pipes_and_fds("/", argv, NULL,
 		    G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_FILE_AND_ARGV_ZERO, set_up_process, NULL,
-		    -1, -1, -1, from, to, G_N_ELEMENTS(from), &p->pid, NULL, NULL, NULL, error))
+		    -1, -1, -1, from, to, G_N_ELEMENTS(from), &pid, NULL, NULL, NULL, error))
 		return false;
-	p->ended = false;
-	p->pidfd = syscall(SYS_pidfd_open, p->pid, 0);
-	if (p->pidfd >= 0)
+	if (reaper_init(&p->process, pid))
 		return true;
 	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
-		"cannot watch a process (Linux has that since 5.3): %s", g_strerror(errno));
+		"cannot watch a process: %s", g_strerror(errno));
 	return false;
 }
 
@@ -182,8 +160,7 @@ struct process *process_start(
 	p->who = g_strdup(who);
 	p->events = events;
 	p->opaque = opaque;
-	p->ended = true; /* not begun */
-	p->pidfd = -1;
+	p->process = REAPER_NONE;
 	p->orders = orders[0];
 	p->requests = requests[0];
 	if (!ok) {
@@ -193,7 +170,7 @@ struct process *process_start(
 	}
 	if (!spawn(p, theirs, theirs2, error))
 		return NULL;
-	p->pidfd_watch = loop_watch_fd(p->pidfd, EPOLLIN, on_pidfd, p);
+	p->process_watch = loop_watch_fd(p->process.fd, EPOLLIN, on_process, p);
 	p->orders_watch = loop_watch_fd(p->orders, EPOLLIN, on_orders, p);
 	p->requests_watch = loop_watch_fd(p->requests, EPOLLIN, on_requests, p);
 	return g_steal_pointer(&p);
@@ -204,10 +181,9 @@ void process_free(struct process *p)
 	if (!p)
 		return;
 	process_kill(p, NULL);
-	if (!p->ended)
-		reap(p, 0);
-	g_clear_pointer(&p->pidfd_watch, loop_watch_free);
-	fd_close(&p->pidfd);
+	reaper_wait(&p->process);
+	g_clear_pointer(&p->process_watch, loop_watch_free);
+	reaper_close(&p->process);
 	g_free(p->who);
 	g_free(p);
 }
@@ -223,5 +199,5 @@ void process_tell(struct process *p, const struct link_order *order, const int *
 
 int process_id(const struct process *p)
 {
-	return p->pid;
+	return p->process.pid;
 }

@@ -14,20 +14,17 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <sys/timerfd.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/sock.h"
 #include "base/util.h"
+#include "launch/reaper.h"
 
 #define MAX_LINE 1024
 #define KEPT_LINES 4
 #define TERM_MS 2000
-#define LOOK_MS 10
 #define PIECE_BYTES 4096
 #define LAST_PIECES 16 /* what a pipe holds */
 /* Where its socket is for the child. */
@@ -35,12 +32,9 @@
 
 struct child {
 	char *binary, *name; /* name: the path's last part, for messages */
-	GPid pid;
-	bool ended; /* and waited for: no process has this pid any more */
+	struct reaper process; /* no fd: its end is dealt with */
 	bool stopped; /* by us */
 	bool told; /* how it ended */
-	int status;
-	int process; /* readable: look at it; -1: its end is dealt with */
 	int output; /* its standard output and error; -1: at its end */
 	struct loop_watch *process_watch, *output_watch;
 	void (*on_end)(void *opaque);
@@ -90,7 +84,7 @@ static void close_output(struct child *c)
 static void close_process(struct child *c)
 {
 	g_clear_pointer(&c->process_watch, loop_watch_free);
-	fd_close(&c->process);
+	reaper_close(&c->process);
 }
 
 /* Passes on what is there, one piece at a time: a fast writer does not keep us here. */
@@ -122,49 +116,6 @@ static void drain_last(struct child *c)
 	end_line(c);
 }
 
-/* Nothing to a pidfd. */
-static void look_later(int process)
-{
-	const struct itimerspec once = { .it_value.tv_nsec = LOOK_MS * 1000000 };
-
-	timerfd_settime(process, 0, &once, NULL);
-}
-
-static int watch_process(pid_t pid)
-{
-	int fd = syscall(SYS_pidfd_open, pid, 0);
-
-	if (fd >= 0 || errno != ENOSYS)
-		return fd;
-	fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (fd >= 0)
-		look_later(fd);
-	return fd;
-}
-
-static bool reap(struct child *c)
-{
-	pid_t pid;
-
-	if (c->ended)
-		return true;
-	do
-		pid = waitpid(c->pid, &c->status, WNOHANG);
-	while (pid < 0 && errno == EINTR);
-	c->ended = pid != 0;
-	if (!c->ended)
-		look_later(c->process);
-	return c->ended;
-}
-
-static char *describe_end(const struct child *c)
-{
-	if (WIFSIGNALED(c->status))
-		return g_strdup_printf("was ended by signal %d (%s)", WTERMSIG(c->status),
-			strsignal(WTERMSIG(c->status)));
-	return g_strdup_printf("ended with status %d", WEXITSTATUS(c->status));
-}
-
 static void on_output(void *opaque, uint32_t revents)
 {
 	drain(opaque);
@@ -175,11 +126,11 @@ static void on_process(void *opaque, uint32_t revents)
 	struct child *c = opaque;
 	g_autofree char *end = NULL;
 
-	if (!reap(c))
+	if (!reaper_look(&c->process))
 		return;
 	close_process(c);
 	drain_last(c);
-	end = describe_end(c);
+	end = reaper_describe(&c->process);
 	if (!c->told)
 		log_msg(c->stopped ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING, c->name, "%s", end);
 	if (c->on_end)
@@ -202,7 +153,8 @@ static void set_up_process(void *opaque)
 		_exit(EXIT_FAILURE);
 }
 
-static bool spawn(struct child *c, const char *const *options, int fd, int output, GError **error)
+static bool spawn(const struct child *c, const char *const *options, int fd, int output, GPid *pid,
+	GError **error)
 {
 	g_autoptr(GPtrArray) argv = g_ptr_array_new();
 	pid_t self = getpid();
@@ -215,7 +167,7 @@ static bool spawn(struct child *c, const char *const *options, int fd, int outpu
 	/* Its standard input is /dev/null; it inherits no fd but these. */
 	return g_spawn_async_with_pipes_and_fds(NULL, (const char *const *)argv->pdata, NULL,
 		G_SPAWN_DO_NOT_REAP_CHILD, set_up_process, &self, -1, output, output, &fd,
-		&(int){ SOCKET_FD }, 1, &c->pid, NULL, NULL, NULL, error);
+		&(int){ SOCKET_FD }, 1, pid, NULL, NULL, NULL, error);
 }
 
 static struct child *child_new(const char *binary)
@@ -224,11 +176,10 @@ static struct child *child_new(const char *binary)
 
 	c->binary = g_strdup(binary);
 	c->name = g_path_get_basename(binary);
-	c->process = -1;
+	c->process = REAPER_NONE;
 	c->output = -1;
 	c->line = g_string_new(NULL);
 	g_queue_init(&c->kept);
-	c->ended = true; /* not begun */
 	return c;
 }
 
@@ -238,6 +189,7 @@ struct child *child_start(const char *binary, const char *const *options, int *f
 	int sockets[2] = { -1, -1 }, pipe[2] = { -1, -1 };
 	bool have_fds = sock_pair(sockets) && pipe2(pipe, O_CLOEXEC) == 0;
 	autofd ours = sockets[0], theirs = sockets[1], output = pipe[1];
+	GPid pid;
 
 	c->output = pipe[0];
 	if (!have_fds) {
@@ -245,22 +197,19 @@ struct child *child_start(const char *binary, const char *const *options, int *f
 			"%s: cannot make its fds: %s", binary, g_strerror(errno));
 		return NULL;
 	}
-	if (!spawn(c, options, theirs, output, error)) {
+	if (!spawn(c, options, theirs, output, &pid, error)) {
 		g_prefix_error(error, "%s: ", binary);
 		return NULL;
 	}
-	c->ended = false;
-	/* Nobody else waits for it, so the pid is its own for as long as we have not. */
-	c->process = watch_process(c->pid);
-	if (c->process < 0) {
+	if (!reaper_init(&c->process, pid)) {
 		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
 			"%s: cannot watch its process: %s", binary, g_strerror(errno));
 		return NULL;
 	}
 	fcntl(c->output, F_SETFL, O_NONBLOCK);
 	c->output_watch = loop_watch_fd(c->output, EPOLLIN, on_output, c);
-	c->process_watch = loop_watch_fd(c->process, EPOLLIN, on_process, c);
-	log_debug(c->name, "started, process %d", (int)c->pid);
+	c->process_watch = loop_watch_fd(c->process.fd, EPOLLIN, on_process, c);
+	log_debug(c->name, "started, process %d", (int)pid);
 	*fd = fd_steal(&ours);
 	return g_steal_pointer(&c);
 }
@@ -276,9 +225,9 @@ static bool wait_for_end(struct child *c, unsigned timeout_ms)
 {
 	int64_t end = g_get_monotonic_time() + timeout_ms * G_TIME_SPAN_MILLISECOND, left;
 
-	while (!reap(c)) {
+	while (!reaper_look(&c->process)) {
 		struct pollfd pfd[] = {
-			{ .fd = c->process, .events = POLLIN },
+			{ .fd = c->process.fd, .events = POLLIN },
 			{ .fd = c->output, .events = POLLIN },
 		};
 
@@ -301,7 +250,7 @@ bool child_failed(struct child *c, unsigned timeout_ms, GError **error)
 	if (!wait_for_end(c, timeout_ms))
 		return false;
 	c->told = true;
-	end = describe_end(c);
+	end = reaper_describe(&c->process);
 	text = g_string_new(NULL);
 	for (const GList *l = c->kept.head; l; l = l->next)
 		g_string_append_printf(text, "%s%s", l->prev ? "; " : ": ", (char *)l->data);
@@ -313,15 +262,13 @@ bool child_failed(struct child *c, unsigned timeout_ms, GError **error)
 void child_stop(struct child *c)
 {
 	c->stopped = true;
-	if (!reap(c))
-		kill(c->pid, SIGTERM);
+	reaper_kill(&c->process, SIGTERM);
 }
 
 void child_kill(struct child *c)
 {
 	c->stopped = true;
-	if (!reap(c))
-		kill(c->pid, SIGKILL);
+	reaper_kill(&c->process, SIGKILL);
 }
 
 void child_free(struct child *c)
@@ -331,7 +278,7 @@ void child_free(struct child *c)
 	child_stop(c);
 	if (!wait_for_end(c, TERM_MS)) {
 		log_warning(c->name, "did not end within %d ms, is killed", TERM_MS);
-		kill(c->pid, SIGKILL);
+		reaper_kill(&c->process, SIGKILL);
 		wait_for_end(c, TERM_MS);
 	}
 	close_process(c);

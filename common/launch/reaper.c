@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See reaper.h. A pidfd; where there is none (Linux before 5.3, valgrind), a timer stands in. */
+#include "launch/reaper.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/util.h"
+
+#define LOOK_MS 10
+
+/* Nothing to a pidfd. */
+static void look_later(int fd)
+{
+	const struct itimerspec once = { .it_value.tv_nsec = LOOK_MS * 1000000 };
+
+	timerfd_settime(fd, 0, &once, NULL);
+}
+
+bool reaper_init(struct reaper *r, pid_t pid)
+{
+	*r = (struct reaper){ .pid = pid, .fd = syscall(SYS_pidfd_open, pid, 0) };
+	if (r->fd >= 0 || errno != ENOSYS)
+		return r->fd >= 0;
+	r->fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (r->fd >= 0)
+		look_later(r->fd);
+	return r->fd >= 0;
+}
+
+static bool reap(struct reaper *r, int flags)
+{
+	pid_t pid;
+
+	do
+		pid = waitpid(r->pid, &r->status, flags);
+	while (pid < 0 && errno == EINTR);
+	r->ended = pid != 0;
+	return r->ended;
+}
+
+bool reaper_look(struct reaper *r)
+{
+	if (r->ended || reap(r, WNOHANG))
+		return true;
+	look_later(r->fd);
+	return false;
+}
+
+void reaper_wait(struct reaper *r)
+{
+	if (!r->ended)
+		reap(r, 0);
+}
+
+void reaper_kill(const struct reaper *r, int signum)
+{
+	if (!r->ended)
+		kill(r->pid, signum);
+}
+
+char *reaper_describe(const struct reaper *r)
+{
+	if (WIFSIGNALED(r->status))
+		return g_strdup_printf("was ended by signal %d (%s)", WTERMSIG(r->status),
+			strsignal(WTERMSIG(r->status)));
+	return g_strdup_printf("ended with status %d", WEXITSTATUS(r->status));
+}
+
+void reaper_close(struct reaper *r)
+{
+	fd_close(&r->fd);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The end of a process of ours. Nobody else waits for it, so its pid is its own until we have: it
+ * may be signalled for as long as it has not ended here.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct reaper {
+	pid_t pid;
+	int fd; /* readable: look; -1: nobody watches */
+	bool ended; /* and waited for: no process has this pid any more */
+	int status; /* then: waitpid()'s */
+};
+
+/* One that ended before it began: for what is cleaned up in any case. */
+#define REAPER_NONE ((struct reaper){ .fd = -1, .ended = true })
+
+/* Of a process just started, by pid. False, and errno: *r is good for all but watching. */
+bool reaper_init(struct reaper *r, pid_t pid);
+/* Has it ended? If not, r->fd is readable again when that may be otherwise. */
+bool reaper_look(struct reaper *r);
+/* The same, when it must. */
+void reaper_wait(struct reaper *r);
+/* Nothing to one that has ended. */
+void reaper_kill(const struct reaper *r, int signum);
+/* "was ended by signal 9 (Killed)", "ended with status 1"; to free. */
+char *reaper_describe(const struct reaper *r);
+/* Closes the fd. */
+void reaper_close(struct reaper *r);
