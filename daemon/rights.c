@@ -5,12 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/capability.h>
 #include <pwd.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/identity.h"
 #include "base/util.h"
 
 static bool fail(GError **error, const char *option, const char *value, const char *what, int err)
@@ -94,48 +93,19 @@ static bool change_root(struct rights *r, GError **error)
 	return true;
 }
 
-static bool has_capabilities(void)
-{
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { { 0 } };
-
-	if (syscall(SYS_capget, &header, data) < 0)
-		return true;
-	for (unsigned i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
-		if (data[i].effective || data[i].permitted)
-			return true;
-	return false;
-}
-
-static bool is_only(const struct rights *r)
-{
-	uid_t uid[3];
-	gid_t gid[3];
-
-	if (getresuid(&uid[0], &uid[1], &uid[2]) < 0 || getresgid(&gid[0], &gid[1], &gid[2]) < 0)
-		return false;
-	for (unsigned i = 0; i < 3; i++)
-		if (uid[i] != r->uid || gid[i] != r->gid)
-			return false;
-	return getgroups(0, NULL) == 0;
-}
-
 bool rights_drop(struct rights *r, GError **error)
 {
+	const char *what;
+
 	if (!r->run_as)
 		return true;
 	if (r->root >= 0 && !change_root(r, error))
 		return false;
-	if (setgroups(0, NULL) < 0)
-		return fail_run_as(r, "cannot leave the other groups", errno, error);
-	if (setresgid(r->gid, r->gid, r->gid) < 0)
-		return fail_run_as(r, "cannot change the group", errno, error);
-	if (setresuid(r->uid, r->uid, r->uid) < 0)
-		return fail_run_as(r, "cannot change the user", errno, error);
+	what = identity_become(r->uid, r->gid);
+	if (what)
+		return fail_run_as(r, what, errno, error);
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return fail_run_as(r, "cannot forbid to be traced", errno, error);
-	if (!is_only(r) || has_capabilities() || setuid(0) == 0)
-		return fail_run_as(r, "rights are left", 0, error);
 	return true;
 }
 

@@ -3,12 +3,12 @@
 #include "xen/sandbox.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/identity.h"
 #include "base/log.h"
 
 #ifdef HAVE_SECCOMP
@@ -26,8 +26,8 @@
 
 static bool fail(GError **error, const char *what, int err)
 {
-	g_set_error(error, G_FILE_ERROR, (gint)g_file_error_from_errno(err), "sandbox: %s: %s",
-		what, g_strerror(err));
+	g_set_error(error, G_FILE_ERROR, (gint)g_file_error_from_errno(err), "sandbox: %s%s%s",
+		what, err ? ": " : "", err ? g_strerror(err) : "");
 	return false;
 }
 
@@ -42,17 +42,12 @@ static bool change_root(const struct sandbox *s, GError **error)
 
 static bool change_user(const struct sandbox *s, GError **error)
 {
+	const char *what;
+
 	if (!s->uid)
 		return true;
-	if (setgroups(0, NULL) < 0)
-		return fail(error, "cannot leave the other groups", errno);
-	if (setresgid(s->gid, s->gid, s->gid) < 0)
-		return fail(error, "cannot change the group", errno);
-	if (setresuid(s->uid, s->uid, s->uid) < 0)
-		return fail(error, "cannot change the user", errno);
-	if (setuid(0) == 0)
-		return fail(error, "there is a way back to root", EINVAL);
-	return true;
+	what = identity_become(s->uid, s->gid);
+	return !what || fail(error, what, errno);
 }
 
 static bool limit(int resource, rlim_t to, GError **error)

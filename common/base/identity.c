@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See identity.h. */
+#include "base/identity.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <stdbool.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static bool has_capabilities(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { { 0 } };
+
+	if (syscall(SYS_capget, &header, data) < 0)
+		return true;
+	for (unsigned i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
+		if (data[i].effective || data[i].permitted)
+			return true;
+	return false;
+}
+
+static bool is_only(uid_t wanted_uid, gid_t wanted_gid)
+{
+	uid_t uid[3];
+	gid_t gid[3];
+
+	if (getresuid(&uid[0], &uid[1], &uid[2]) < 0 || getresgid(&gid[0], &gid[1], &gid[2]) < 0)
+		return false;
+	for (unsigned i = 0; i < 3; i++)
+		if (uid[i] != wanted_uid || gid[i] != wanted_gid)
+			return false;
+	return getgroups(0, NULL) == 0;
+}
+
+const char *identity_become(uid_t uid, gid_t gid)
+{
+	if (setgroups(0, NULL) < 0)
+		return "cannot leave the other groups";
+	if (setresgid(gid, gid, gid) < 0)
+		return "cannot change the group";
+	if (setresuid(uid, uid, uid) < 0)
+		return "cannot change the user";
+	if (is_only(uid, gid) && !has_capabilities() && setuid(0) < 0)
+		return NULL;
+	errno = 0;
+	return "rights are left";
+}
