@@ -6,6 +6,7 @@
 #include <grp.h>
 #include <unistd.h>
 
+#include "base/option.h"
 #include "memory/mem_xen.h"
 
 struct raw {
@@ -23,9 +24,7 @@ static bool has_argument(char **argv, const char *name)
 
 static bool bad_value(GError **error, const char *option, const char *value, const char *expected)
 {
-	g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "%s=%s: %s", option, value,
-		expected);
-	return false;
+	return option_bad(error, "%s=%s: %s", option, value, expected);
 }
 
 static bool parse_mode(const char *text, mode_t *mode, GError **error)
@@ -108,10 +107,7 @@ static bool parse_raw(struct options *o, const struct raw *raw, GError **error)
 		!parse_number(
 			"--xen-copy", raw->xen_copy, 0, MEM_GRANT_COPY_MAX, &o->xen_copy, error))
 		return false;
-	if (raw->log_level && !log_parse_level(raw->log_level, &o->log_level))
-		return bad_value(error, "--log-level", raw->log_level,
-			"not one of error, warning, info, debug");
-	return true;
+	return option_log_level(raw->log_level, &o->log_level, error);
 }
 
 static bool parse_context(struct options *o, struct raw *raw, const struct virtio_device_ops *ops,

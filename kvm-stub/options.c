@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/option.h"
 #include "kvm-stub/layout.h"
 #include "kvm-stub/spec.h"
 
@@ -14,19 +15,6 @@ struct raw {
 	char **devices;
 	int cpus;
 };
-
-static bool bad(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
-
-static bool bad(GError **error, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	if (error)
-		*error = g_error_new_valist(G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, format, args);
-	va_end(args);
-	return false;
-}
 
 /* As QEMU's -m: MiB, unless a suffix says otherwise. */
 static bool parse_memory(const char *text, uint64_t *bytes, GError **error)
@@ -47,7 +35,7 @@ static bool parse_memory(const char *text, uint64_t *bytes, GError **error)
 			return true;
 		}
 	}
-	return bad(error, "--memory=%s: not a size such as 256M or 4G", text);
+	return option_bad(error, "--memory=%s: not a size such as 256M or 4G", text);
 }
 
 static bool parse_devices(GPtrArray *devices, char **texts, GError **error)
@@ -60,7 +48,8 @@ static bool parse_devices(GPtrArray *devices, char **texts, GError **error)
 		g_ptr_array_add(devices, spec);
 	}
 	return devices->len <= MAX_SLOTS ||
-		bad(error, "%u times --device: this machine has %u slots", devices->len, MAX_SLOTS);
+		option_bad(error, "%u times --device: this machine has %u slots", devices->len,
+			MAX_SLOTS);
 }
 
 /* What is to run: a kernel, or the built-in guest. */
@@ -68,15 +57,15 @@ static bool parse_guest(struct options *o, const char *guest, GError **error)
 {
 	o->selftest = g_strcmp0(guest, "selftest") == 0;
 	if (guest && !o->selftest)
-		return bad(
+		return option_bad(
 			error, "--guest=%s: there is no such built-in guest, only selftest", guest);
 	if (!o->kernel && !o->selftest)
-		return bad(
+		return option_bad(
 			error, "one of --kernel=FILE and --guest=selftest is needed (try --help)");
 	if (o->kernel && o->selftest)
-		return bad(error, "--kernel and --guest exclude each other");
+		return option_bad(error, "--kernel and --guest exclude each other");
 	if (o->selftest && (o->initrd || o->append))
-		return bad(error, "--initrd and --append are for a kernel, not for --guest");
+		return option_bad(error, "--initrd and --append are for a kernel, not for --guest");
 	return true;
 }
 
@@ -85,11 +74,11 @@ static bool parse_raw(struct options *o, const struct raw *raw, GError **error)
 	if (raw->memory && !parse_memory(raw->memory, &o->memory, error))
 		return false;
 	if (raw->cpus < 1 || (unsigned)raw->cpus > MAX_CPUS)
-		return bad(error, "--cpus=%d: not a number from 1 to %u", raw->cpus, MAX_CPUS);
+		return option_bad(
+			error, "--cpus=%d: not a number from 1 to %u", raw->cpus, MAX_CPUS);
 	o->cpus = raw->cpus;
-	if (raw->log_level && !log_parse_level(raw->log_level, &o->log_level))
-		return bad(error, "--log-level=%s: not one of error, warning, info, debug",
-			raw->log_level);
+	if (!option_log_level(raw->log_level, &o->log_level, error))
+		return false;
 	return parse_guest(o, raw->guest, error) && parse_devices(o->devices, raw->devices, error);
 }
 
@@ -142,7 +131,7 @@ bool options_parse(struct options *o, int argc, char **argv, GError **error)
 	};
 	ok = parse_context(o, &raw, &args, error);
 	if (ok && args[0] && args[1])
-		ok = bad(error, "what is '%s'? (try --help)", args[1]);
+		ok = option_bad(error, "what is '%s'? (try --help)", args[1]);
 	ok = ok && (o->version || parse_raw(o, &raw, error));
 	g_free(raw.memory);
 	g_free(raw.guest);

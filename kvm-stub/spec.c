@@ -4,18 +4,9 @@
 
 #include <string.h>
 
+#include "base/option.h"
+
 #define MAX_QUEUE_SIZE 32768u /* virtio 1.2 §2.7 */
-
-static G_GNUC_PRINTF(2, 3) bool fail(GError **error, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	if (error)
-		*error = g_error_new_valist(G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, format, args);
-	va_end(args);
-	return false;
-}
 
 static bool set_number(uint32_t *to, const char *key, const char *value, uint32_t min, uint32_t max,
 	GError **error)
@@ -23,7 +14,7 @@ static bool set_number(uint32_t *to, const char *key, const char *value, uint32_
 	guint64 number;
 
 	if (!g_ascii_string_to_unsigned(value, 10, min, max, &number, NULL))
-		return fail(error, "%s=%s: not a number from %u to %u", key, value, min, max);
+		return option_bad(error, "%s=%s: not a number from %u to %u", key, value, min, max);
 	*to = number;
 	return true;
 }
@@ -31,7 +22,7 @@ static bool set_number(uint32_t *to, const char *key, const char *value, uint32_
 static bool set_string(char **to, const char *key, const char *value, GError **error)
 {
 	if (!*value)
-		return fail(error, "%s= needs a value", key);
+		return option_bad(error, "%s= needs a value", key);
 	*to = g_strdup(value);
 	return true;
 }
@@ -71,7 +62,7 @@ static bool set_queue_size(struct dev_spec *s, const char *key, const char *valu
 	if (!set_number(&s->queue_size, key, value, 1, MAX_QUEUE_SIZE, error))
 		return false;
 	if (s->queue_size & (s->queue_size - 1))
-		return fail(error, "%s=%s: not a power of two", key, value);
+		return option_bad(error, "%s=%s: not a power of two", key, value);
 	return true;
 }
 
@@ -89,12 +80,13 @@ static bool set_probe(struct dev_spec *s, const char *key, const char *value, GE
 			return true;
 		}
 	}
-	return fail(error, "%s=%s: not auto, force or off", key, value);
+	return option_bad(error, "%s=%s: not auto, force or off", key, value);
 }
 
 static bool set_nothing(struct dev_spec *s, const char *key, const char *value, GError **error)
 {
-	return fail(error, "%s= is not for you to say: the back-end gets a socket from us", key);
+	return option_bad(
+		error, "%s= is not for you to say: the back-end gets a socket from us", key);
 }
 
 static const struct own_key {
@@ -145,12 +137,12 @@ static bool add_item(struct dev_spec *s, char *item, unsigned *seen, GError **er
 	if (value)
 		*value++ = '\0';
 	if (!is_key(item))
-		return fail(error, "\"%s\" is not a key", item);
+		return option_bad(error, "\"%s\" is not a key", item);
 	for (unsigned i = 0; i < G_N_ELEMENTS(own_keys); i++) {
 		if (strcmp(item, own_keys[i].name) != 0)
 			continue;
 		if (*seen & 1u << i)
-			return fail(error, "%s= is there twice", item);
+			return option_bad(error, "%s= is there twice", item);
 		*seen |= 1u << i;
 		return own_keys[i].set(s, item, value ? value : "", error);
 	}
@@ -170,10 +162,10 @@ static bool parse(struct dev_spec *s, const char *text, GError **error)
 			return false;
 	}
 	if (!s->socket == !s->type)
-		return fail(
+		return option_bad(
 			error, "it needs socket=PATH or type=NAME%s", s->type ? ", not both" : "");
 	if (s->socket && s->options->len)
-		return fail(error, "unknown key %s (with socket= no key is handed on)",
+		return option_bad(error, "unknown key %s (with socket= no key is handed on)",
 			(const char *)s->options->pdata[0] + strlen("--"));
 	return true;
 }

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/option.h"
 #include "xen/node.h"
 
 #define DEFAULT_RUN "/run/virtiod"
@@ -26,19 +27,6 @@ struct raw {
 	gboolean no_eventfds;
 };
 
-static bool bad(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
-
-static bool bad(GError **error, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	if (error)
-		*error = g_error_new_valist(G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, format, args);
-	va_end(args);
-	return false;
-}
-
 /* Decimal, or hexadecimal with 0x. */
 static bool parse_number(
 	const char *option, const char *text, guint64 max, guint64 *value, GError **error)
@@ -47,7 +35,8 @@ static bool parse_number(
 
 	return g_ascii_string_to_unsigned(
 		       hex ? text + 2 : text, hex ? 16 : 10, 0, max, value, NULL) ||
-		bad(error, "--%s=%s: not a number up to %" G_GUINT64_FORMAT, option, text, max);
+		option_bad(
+			error, "--%s=%s: not a number up to %" G_GUINT64_FORMAT, option, text, max);
 }
 
 /* Not before: GOption would not free what is there. */
@@ -69,11 +58,10 @@ static bool parse_supervisor(struct options *o, const struct raw *raw, GError **
 	if (raw->uid_base &&
 		!parse_number("uid-base", raw->uid_base, MAX_UID_BASE, &uid_base, error))
 		return false;
-	if (raw->log_level && !log_parse_level(raw->log_level, &o->log_level))
-		return bad(error, "--log-level=%s: not one of error, warning, info, debug",
-			raw->log_level);
+	if (!option_log_level(raw->log_level, &o->log_level, error))
+		return false;
 	if (!g_path_is_absolute(o->run))
-		return bad(error, "--run-dir=%s: not an absolute path", o->run);
+		return option_bad(error, "--run-dir=%s: not an absolute path", o->run);
 	o->supervisor = (struct supervisor_options){
 		.config = o->config,
 		.defaults = o->defaults,
@@ -90,16 +78,17 @@ static bool parse_attach(struct options *o, const struct raw *raw, GError **erro
 	guint64 domid, base, irq;
 
 	if (!raw->domid || !raw->base || !raw->irq || !o->socket)
-		return bad(error, "attach needs --domid, --base, --irq and --socket (try --help)");
+		return option_bad(
+			error, "attach needs --domid, --base, --irq and --socket (try --help)");
 	if (!parse_number("domid", raw->domid, MAX_DOMID, &domid, error) ||
 		!parse_number("base", raw->base, UINT64_MAX - NODE_WINDOW, &base, error) ||
 		!parse_number("irq", raw->irq, MAX_IRQ, &irq, error))
 		return false;
 	if (irq < MIN_IRQ)
-		return bad(error, "--irq=%s: not an SPI, these begin at " G_STRINGIFY(MIN_IRQ),
-			raw->irq);
+		return option_bad(error,
+			"--irq=%s: not an SPI, these begin at " G_STRINGIFY(MIN_IRQ), raw->irq);
 	if (base % 4)
-		return bad(error, "--base=%s: not a multiple of 4", raw->base);
+		return option_bad(error, "--base=%s: not a multiple of 4", raw->base);
 	o->attach.domid = domid;
 	o->attach.base = base;
 	o->attach.irq = irq;
@@ -116,7 +105,7 @@ static bool parse_worker(struct options *o, char **args, GError **error)
 		!g_ascii_string_to_unsigned(args[0], 10, 0, G_MAXINT, &orders, NULL) ||
 		!g_ascii_string_to_unsigned(args[1], 10, 0, G_MAXINT, &requests, NULL) ||
 		!log_parse_level(args[2], &o->log_level))
-		return bad(error, "worker: for virtiod-xen itself only");
+		return option_bad(error, "worker: for virtiod-xen itself only");
 	o->command = OPTIONS_WORKER;
 	o->orders = orders;
 	o->requests = requests;
@@ -193,10 +182,10 @@ static bool parse(struct options *o, struct raw *raw, char ***argv, GError **err
 	if (args[0] && g_strcmp0(args[1], "attach") == 0)
 		o->command = OPTIONS_ATTACH;
 	if (args[0] && args[1] && (o->command != OPTIONS_ATTACH || args[2]))
-		return bad(error, "what is '%s'? (try --help)",
+		return option_bad(error, "what is '%s'? (try --help)",
 			o->command == OPTIONS_ATTACH ? args[2] : args[1]);
 	if (o->command != OPTIONS_ATTACH && (raw->domid || raw->base || raw->irq || o->socket))
-		return bad(error, "--domid, --base, --irq and --socket are for attach");
+		return option_bad(error, "--domid, --base, --irq and --socket are for attach");
 	return parse_supervisor(o, raw, error) &&
 		(o->command != OPTIONS_ATTACH || parse_attach(o, raw, error));
 }

@@ -9,6 +9,7 @@
 #include <linux/virtio_blk.h>
 #include <linux/virtio_ids.h>
 
+#include "base/option.h"
 #include "daemon/devices/blk_request.h"
 
 #define MAX_BLOCK_SIZE 65536
@@ -87,33 +88,20 @@ static void blk_fill_config(struct virtio_device *d)
 	config->write_zeroes_may_unmap = 1;
 }
 
-static bool bad_option(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
-
-static bool bad_option(GError **error, const char *format, ...)
-{
-	va_list ap;
-
-	va_start(ap, format);
-	if (error)
-		*error = g_error_new_valist(G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, format, ap);
-	va_end(ap);
-	return false;
-}
-
 static bool blk_check_options(GError **error)
 {
 	int size = options.block_size;
 
 	if (!options.file)
-		return bad_option(error, "--blk-file=FILE is missing: no disk to serve");
+		return option_bad(error, "--blk-file=FILE is missing: no disk to serve");
 	if (options.num_queues < 1 || options.num_queues > BLK_MAX_QUEUES)
-		return bad_option(error, "--num-queues=%d is not from 1 to %d", options.num_queues,
+		return option_bad(error, "--num-queues=%d is not from 1 to %d", options.num_queues,
 			BLK_MAX_QUEUES);
 	if (size && (size < 512 || size > MAX_BLOCK_SIZE || (size & (size - 1))))
-		return bad_option(error, "--block-size=%d is not a power of two from 512 to %d",
+		return option_bad(error, "--block-size=%d is not a power of two from 512 to %d",
 			size, MAX_BLOCK_SIZE);
 	if (options.serial && strlen(options.serial) > VIRTIO_BLK_ID_BYTES)
-		return bad_option(error, "--serial=%s is longer than %d bytes", options.serial,
+		return option_bad(error, "--serial=%s is longer than %d bytes", options.serial,
 			VIRTIO_BLK_ID_BYTES);
 	return true;
 }

@@ -20,6 +20,8 @@
 #include <sys/stat.h>
 #include <sys/timerfd.h>
 
+#include "base/option.h"
+
 /* A request may be answered in part: a huge one is not to keep its thread busy. */
 #define MAX_REQUEST 65536
 #define MAX_PERIOD_MS 65536
@@ -209,15 +211,12 @@ static bool rng_open_source(struct rng *r, const char *name, GError **error)
 static bool rng_check_options(GError **error)
 {
 	if (options.max_bytes < 1)
-		g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-			"--max-bytes=%" PRId64 " is less than 1", options.max_bytes);
-	else if (options.period_ms < 1 || options.period_ms > MAX_PERIOD_MS)
-		g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-			"--period=%d is not from 1 to %d milliseconds", options.period_ms,
-			MAX_PERIOD_MS);
-	else
-		return true;
-	return false;
+		return option_bad(
+			error, "--max-bytes=%" PRId64 " is less than 1", options.max_bytes);
+	if (options.period_ms < 1 || options.period_ms > MAX_PERIOD_MS)
+		return option_bad(error, "--period=%d is not from 1 to %d milliseconds",
+			options.period_ms, MAX_PERIOD_MS);
+	return true;
 }
 
 static bool rng_open(struct virtio_device *d, GError **error)
