@@ -27,13 +27,6 @@ bool link_send(int fd, const void *record, size_t size, const int *fds, unsigned
 	return err == 0;
 }
 
-static void close_fds(int *fds, unsigned *n_fds)
-{
-	for (unsigned i = 0; i < *n_fds; i++)
-		fd_close(&fds[i]);
-	*n_fds = 0;
-}
-
 int link_receive(int fd, void *record, size_t size, int fds[LINK_MAX_FDS], unsigned *n_fds)
 {
 	union link_buffer buffer;
@@ -50,7 +43,8 @@ int link_receive(int fd, void *record, size_t size, int fds[LINK_MAX_FDS], unsig
 		memcpy(record, &buffer, size);
 		return 1;
 	}
-	close_fds(fds, n_fds);
+	fds_close(fds, *n_fds);
+	*n_fds = 0;
 	if (n == 0 || n == -ECONNRESET)
 		return 0;
 	errno = n < 0 ? (int)-n : EPROTO;

@@ -28,12 +28,6 @@ struct process {
 	struct loop_watch *process_watch, *orders_watch, *requests_watch;
 };
 
-static void close_fds(int *fds, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++)
-		fd_close(&fds[i]);
-}
-
 static void close_sockets(struct process *p)
 {
 	g_clear_pointer(&p->orders_watch, loop_watch_free);
@@ -88,7 +82,7 @@ static void on_orders(void *opaque, uint32_t revents)
 			process_kill(p, describe_failure(n));
 		return;
 	}
-	close_fds(fds, n_fds);
+	fds_close(fds, n_fds);
 	if (order.type == LINK_READY || order.type == LINK_REMOVED)
 		p->events->said(p->opaque, &order);
 	else
@@ -109,14 +103,14 @@ static void on_requests(void *opaque, uint32_t revents)
 			process_kill(p, describe_failure(n));
 		return;
 	}
-	close_fds(fds, n_fds);
+	fds_close(fds, n_fds);
 	if (!p->events->asked(p->opaque, &request, &reply, fds, &n_fds)) {
 		process_kill(p, "it asks for what makes no sense");
 		return;
 	}
 	if (!link_send(p->requests, &reply, sizeof(reply), fds, n_fds))
 		process_kill(p, "it does not read answers");
-	close_fds(fds, n_fds);
+	fds_close(fds, n_fds);
 }
 
 /* In the new process, before exec: nothing but async-signal-safe calls. */

@@ -150,8 +150,7 @@ static bool on_guest(
 	w->guest = *g;
 	w->guest.name[LINK_NAME - 1] = w->guest.root[LINK_NAME - 1] = '\0';
 	ok = open_guest(w, fds, n_fds, &error) && sandbox_enter(&sandbox, &error);
-	for (unsigned i = 0; i < n_fds; i++)
-		fd_close(&fds[i]);
+	fds_close(fds, n_fds);
 	if (!ok) {
 		log_error(w->guest.name, "%s", error->message);
 		return false;

@@ -14,12 +14,6 @@
 #define CHECK_MS 20
 #define SMALL_RING 128
 
-static void close_fds(int *fds, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++)
-		fd_close(&fds[i]);
-}
-
 /* The supervisor's answer to one question about the device. False: it is gone. */
 static bool ask(const struct worker_device *d, struct link_request *request,
 	struct link_reply *reply, int fds[LINK_MAX_FDS], unsigned *n_fds)
@@ -61,7 +55,7 @@ static bool dial(void *opaque, struct vmm_dev *v, bool fresh, struct vu_front_op
 		return false;
 	}
 	if (reply.err || n_fds < 2) {
-		close_fds(fds, n_fds);
+		fds_close(fds, n_fds);
 		g_set_error(error, VU_FRONT_ERROR, VU_FRONT_ERROR_GONE, "%s",
 			*reply.text ? reply.text : g_strerror(reply.err ? reply.err : EPROTO));
 		return false;
@@ -72,7 +66,7 @@ static bool dial(void *opaque, struct vmm_dev *v, bool fresh, struct vu_front_op
 		.channel = fds[1],
 		.channel_peer = n_fds > 2 ? fds[2] : -1,
 	};
-	close_fds(fds + 3, n_fds > 3 ? n_fds - 3 : 0);
+	fds_close(fds + 3, n_fds > 3 ? n_fds - 3 : 0);
 	options->probe = reply.probe;
 	options->device_id = reply.device_id;
 	options->queues = reply.queues;
@@ -93,7 +87,7 @@ static int get_eventfd(void *opaque, struct vmm_dev *v, unsigned queue, enum vmm
 	}
 	if (!reply.err && n_fds == 1)
 		return fds[0];
-	close_fds(fds, n_fds);
+	fds_close(fds, n_fds);
 	errno = reply.err ? reply.err : EPROTO;
 	return -1;
 }
@@ -111,7 +105,7 @@ static bool assign(struct worker_device *d, unsigned queue, enum vmm_eventfd whi
 	unsigned n_fds;
 	bool told = ask(d, &request, &reply, fds, &n_fds);
 
-	close_fds(fds, told ? n_fds : 0);
+	fds_close(fds, told ? n_fds : 0);
 	return told && reply.err == 0;
 }
 
@@ -221,8 +215,8 @@ struct worker_device *worker_device_new(struct worker *w, const struct link_devi
 		config.state = d->state;
 		d->vmm = vmm_dev_new(&config, &ops, d, error);
 	}
-	close_fds(fds, n_fds > 0);
-	close_fds(fds + 2, n_fds > 2 ? n_fds - 2 : 0);
+	fds_close(fds, n_fds > 0);
+	fds_close(fds + 2, n_fds > 2 ? n_fds - 2 : 0);
 	if (!d->vmm) {
 		worker_device_free(d);
 		return NULL;

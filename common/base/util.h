@@ -23,6 +23,12 @@ static inline void fd_close(int *fd)
 	*fd = -1;
 }
 
+static inline void fds_close(int *fds, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		fd_close(&fds[i]);
+}
+
 static inline int fd_steal(int *fd)
 {
 	int stolen = *fd;
