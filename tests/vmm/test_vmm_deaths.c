@@ -2,54 +2,6 @@
 /* The process of a guest's device dies at each hard moment: the next one gets it right. */
 #include "worker.h"
 
-#define FEATURES (VU_BIT(VIRTIO_F_VERSION_1) | VU_BIT(VIRTIO_F_RING_RESET) | 4)
-
-/* Every kick is one request. */
-static void count_kicks(struct peer *p, struct peer_ring *r)
-{
-	r->base++;
-}
-
-static int setup(void **state)
-{
-	struct worker *w;
-
-	worker_setup(state);
-	w = *state;
-	w->g->peer->device = count_kicks;
-	return 0;
-}
-
-static char *trace(struct worker *w)
-{
-	return peer_trace(w->g->peer);
-}
-
-static void begin(struct worker *w)
-{
-	worker_start(w);
-	worker_driver_ok(w, FEATURES);
-	WAIT_UNTIL(&w->g->peer->lock,
-		w->g->peer->ring[0].kicks == 1 && w->g->peer->ring[2].kicks == 1);
-	g_free(trace(w));
-}
-
-static void assert_one_connection(struct worker *w)
-{
-	pthread_mutex_lock(&w->g->peer->lock);
-	assert_int_equal(w->g->peer->connections, 1);
-	pthread_mutex_unlock(&w->g->peer->lock);
-}
-
-static void assert_registers(struct worker *w)
-{
-	assert_int_equal(worker_rd(w, VIRTIO_MMIO_STATUS, 4), S_ALL);
-	for (unsigned i = 0; i < 3; i++) {
-		worker_wr(w, VIRTIO_MMIO_QUEUE_SEL, 4, i);
-		assert_int_equal(worker_rd(w, VIRTIO_MMIO_QUEUE_READY, 4), i != 1);
-	}
-}
-
 /* At the driver's start: whatever the back-end knows, the rings begin at their beginning. */
 static void test_setting_up(void **state)
 {
@@ -59,7 +11,7 @@ static void test_setting_up(void **state)
 		"SET_STATUS=0xf", "GET_CONFIG" };
 	struct worker *w = *state;
 
-	begin(w);
+	worker_boot(w);
 	for (unsigned i = 0; i < G_N_ELEMENTS(at); i++) {
 		worker_wr(w, VIRTIO_MMIO_STATUS, 4, 0);
 		/* The last driver's. */
@@ -69,7 +21,7 @@ static void test_setting_up(void **state)
 		worker_die_at(w, at[i]);
 		worker_driver_ok(w, FEATURES);
 		worker_assert_died(w);
-		assert_registers(w);
+		worker_assert_registers(w);
 		assert_int_equal(peer_ring(w->g->peer, 0).from, 0);
 		assert_int_equal(peer_ring(w->g->peer, 2).from, 0);
 		assert_true(w->g->peer->driver_features ==
@@ -78,7 +30,7 @@ static void test_setting_up(void **state)
 		WAIT_UNTIL(&w->g->peer->lock, w->g->peer->ring[0].base > 0);
 		WAIT_UNTIL(&w->g->peer->lock, w->g->peer->ring[2].base > 0);
 	}
-	assert_one_connection(w);
+	worker_assert_one_connection(w);
 }
 
 /* On the way back, so that a third goes on. */
@@ -89,7 +41,7 @@ static void test_again(void **state)
 		"SET_VRING_BASE/0", "SET_VRING_KICK/0", "SET_VRING_NUM/2", "SET_VRING_ENABLE/0=1" };
 	struct worker *w = *state;
 
-	begin(w);
+	worker_boot(w);
 	for (unsigned i = 0; i < G_N_ELEMENTS(at); i++) {
 		struct pollfd kick = { .fd = w->kick[0], .events = POLLIN };
 		uint32_t base;
@@ -100,12 +52,12 @@ static void test_again(void **state)
 		base = peer_ring(w->g->peer, 0).base;
 		worker_die_at(w, at[i]);
 		worker_start(w);
-		assert_registers(w);
+		worker_assert_registers(w);
 		worker_assert_died(w);
 		assert_int_equal(peer_ring(w->g->peer, 0).from, base);
 		WAIT_UNTIL(&w->g->peer->lock, w->g->peer->ring[0].base > base);
 	}
-	assert_one_connection(w);
+	worker_assert_one_connection(w);
 }
 
 static void test_reset(void **state)
@@ -114,7 +66,7 @@ static void test_reset(void **state)
 		"GET_VRING_BASE/2", "SET_STATUS=0x0", "RESET_DEVICE", "GET_CONFIG" };
 	struct worker *w = *state;
 
-	begin(w);
+	worker_boot(w);
 	for (unsigned i = 0; i < G_N_ELEMENTS(at); i++) {
 		g_autofree char *asked = NULL;
 
@@ -122,7 +74,7 @@ static void test_reset(void **state)
 		worker_die_at(w, at[i]);
 		worker_wr(w, VIRTIO_MMIO_STATUS, 4, 0);
 		worker_assert_died(w);
-		asked = trace(w);
+		asked = peer_trace(w->g->peer);
 		assert_non_null(strstr(asked, "SET_STATUS=0x0 RESET_DEVICE "));
 		assert_null(strstr(asked, "=1"));
 		assert_false(peer_ring(w->g->peer, 0).enabled);
@@ -131,7 +83,7 @@ static void test_reset(void **state)
 		assert_int_equal(worker_rd(w, VIRTIO_MMIO_INTERRUPT_STATUS, 4), 0);
 		worker_driver_ok(w, FEATURES);
 	}
-	assert_one_connection(w);
+	worker_assert_one_connection(w);
 }
 
 static void test_queue(void **state)
@@ -139,7 +91,7 @@ static void test_queue(void **state)
 	static const uint32_t reg[] = { VIRTIO_MMIO_QUEUE_READY, VIRTIO_MMIO_QUEUE_RESET };
 	struct worker *w = *state;
 
-	begin(w);
+	worker_boot(w);
 	for (unsigned i = 0; i < G_N_ELEMENTS(reg); i++) {
 		worker_wr(w, VIRTIO_MMIO_QUEUE_SEL, 4, 2);
 		worker_die_at(w, "GET_VRING_BASE/2");
@@ -166,21 +118,21 @@ static void test_queue(void **state)
 			WAIT_UNTIL(&w->g->peer->lock, w->g->peer->ring[0].base == 2);
 		}
 	}
-	assert_one_connection(w);
+	worker_assert_one_connection(w);
 }
 
 static void test_config_write(void **state)
 {
 	struct worker *w = *state;
 
-	begin(w);
+	worker_boot(w);
 	for (unsigned i = 1; i < 4; i++) {
 		g_autofree char *asked = NULL;
 
 		worker_die_at(w, i & 1 ? "SET_CONFIG" : "GET_CONFIG");
 		worker_wr(w, 0x100, 1, i);
 		worker_assert_died(w);
-		asked = trace(w);
+		asked = peer_trace(w->g->peer);
 		/* While rings are stopped a write would be a new driver's. */
 		assert_non_null(strstr(strstr(asked, "ENABLE/2=1"), "SET_CONFIG"));
 		assert_int_equal(worker_rd(w, 0x100, 1), i);
@@ -188,10 +140,10 @@ static void test_config_write(void **state)
 		assert_int_equal(peer_ring(w->g->peer, 0).from, i);
 		WAIT_UNTIL(&w->g->peer->lock, w->g->peer->ring[0].base == i + 1);
 	}
-	assert_one_connection(w);
+	worker_assert_one_connection(w);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, worker_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, worker_setup, worker_teardown)
 
 int main(int argc, char **argv)
 {

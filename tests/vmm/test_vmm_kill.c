@@ -9,7 +9,6 @@
 #include <linux/virtio_ring.h>
 
 #define ROUNDS 100
-#define FEATURES (VU_BIT(VIRTIO_F_VERSION_1) | VU_BIT(VIRTIO_F_RING_RESET) | 4)
 /* So many may die in a row before one must get to answer something. */
 #define IN_A_ROW 6
 #define DATA 0x60000

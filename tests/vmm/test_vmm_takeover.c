@@ -2,54 +2,6 @@
 /* The process of a guest's device dies, and another goes on. */
 #include "worker.h"
 
-#define FEATURES (VU_BIT(VIRTIO_F_VERSION_1) | VU_BIT(VIRTIO_F_RING_RESET) | 4)
-
-/* Every kick is one request. */
-static void count_kicks(struct peer *p, struct peer_ring *r)
-{
-	r->base++;
-}
-
-static int setup(void **state)
-{
-	struct worker *w;
-
-	worker_setup(state);
-	w = *state;
-	w->g->peer->device = count_kicks;
-	return 0;
-}
-
-static char *trace(struct worker *w)
-{
-	return peer_trace(w->g->peer);
-}
-
-static void begin(struct worker *w)
-{
-	worker_start(w);
-	worker_driver_ok(w, FEATURES);
-	WAIT_UNTIL(&w->g->peer->lock,
-		w->g->peer->ring[0].kicks == 1 && w->g->peer->ring[2].kicks == 1);
-	g_free(trace(w));
-}
-
-static void assert_one_connection(struct worker *w)
-{
-	pthread_mutex_lock(&w->g->peer->lock);
-	assert_int_equal(w->g->peer->connections, 1);
-	pthread_mutex_unlock(&w->g->peer->lock);
-}
-
-static void assert_registers(struct worker *w)
-{
-	assert_int_equal(worker_rd(w, VIRTIO_MMIO_STATUS, 4), S_ALL);
-	for (unsigned i = 0; i < 3; i++) {
-		worker_wr(w, VIRTIO_MMIO_QUEUE_SEL, 4, i);
-		assert_int_equal(worker_rd(w, VIRTIO_MMIO_QUEUE_READY, 4), i != 1);
-	}
-}
-
 static void test_running(void **state)
 {
 	struct worker *w = *state;
@@ -57,19 +9,19 @@ static void test_running(void **state)
 	uint32_t generation, rises;
 	eventfd_t n;
 
-	begin(w);
+	worker_boot(w);
 	worker_wr(w, 0x100, 1, 0x21);
 	worker_wr(w, VIRTIO_MMIO_QUEUE_NOTIFY, 4, 2);
 	WAIT_UNTIL(&w->g->peer->lock, w->g->peer->ring[2].base == 2);
 	generation = worker_rd(w, VIRTIO_MMIO_CONFIG_GENERATION, 4);
 	worker_kill(w);
-	g_free(trace(w));
+	g_free(peer_trace(w->g->peer));
 	eventfd_read(w->irq, &n);
 	rises = w->shared->rises;
 
 	worker_start(w);
-	assert_registers(w);
-	asked = trace(w);
+	worker_assert_registers(w);
+	asked = peer_trace(w->g->peer);
 	/* Not a word of features or status; the configuration is as it was. */
 	assert_string_equal(asked,
 		"GET_PROTOCOL_FEATURES "
@@ -92,7 +44,7 @@ static void test_running(void **state)
 	assert_int_equal(worker_rd(w, 0x100, 1), 0x21);
 	assert_int_equal(worker_count(w, &w->fresh), 1);
 	assert_int_equal(worker_count(w, &w->kept), 1);
-	assert_one_connection(w);
+	worker_assert_one_connection(w);
 }
 
 /* A call that the dead one took and told nobody of; and one that nobody took. */
@@ -100,7 +52,7 @@ static void test_calls(void **state)
 {
 	struct worker *w = *state;
 
-	begin(w);
+	worker_boot(w);
 	worker_kill(w);
 	peer_call(w->g->peer, 2);
 	worker_start(w);
@@ -120,7 +72,7 @@ static void test_config_changed(void **state)
 {
 	struct worker *w = *state;
 
-	begin(w);
+	worker_boot(w);
 	assert_int_equal(worker_rd(w, 0x104, 1), 0x14);
 	worker_kill(w);
 	pthread_mutex_lock(&w->g->peer->lock);
@@ -139,7 +91,7 @@ static void test_config_changed(void **state)
 		if (worker_rd(w, VIRTIO_MMIO_STATUS, 4) & VIRTIO_CONFIG_S_NEEDS_RESET)
 			break;
 	assert_int_equal(worker_rd(w, VIRTIO_MMIO_STATUS, 4), S_ALL | VIRTIO_CONFIG_S_NEEDS_RESET);
-	assert_one_connection(w);
+	worker_assert_one_connection(w);
 }
 
 static void test_probing(void **state)
@@ -155,7 +107,7 @@ static void test_probing(void **state)
 	assert_int_equal(worker_count(w, &w->fresh), 2);
 	assert_int_equal(worker_count(w, &w->kept), 0);
 	worker_driver_ok(w, FEATURES);
-	assert_registers(w);
+	worker_assert_registers(w);
 }
 
 static void test_packed(void **state)
@@ -167,7 +119,7 @@ static void test_packed(void **state)
 	WAIT_UNTIL(&w->g->peer->lock, w->g->peer->ring[0].base == 0x80008001);
 	worker_kill(w);
 	worker_start(w);
-	assert_registers(w);
+	worker_assert_registers(w);
 	assert_int_equal(peer_ring(w->g->peer, 0).from, 0x80008001);
 }
 
@@ -179,7 +131,7 @@ static void test_kernel(void **state)
 	uint32_t rises;
 
 	w->shared->kernel = true;
-	begin(w);
+	worker_boot(w);
 	rises = w->shared->rises;
 	worker_kill(w);
 	worker_start(w);
@@ -198,13 +150,13 @@ static void test_back_end_gone(void **state)
 {
 	struct worker *w = *state;
 
-	begin(w);
+	worker_boot(w);
 	worker_kill(w);
 	peer_down(w->g->peer);
 	w->g->memory[device_of(2) - MEMORY + 2] = 3;
 	worker_start(w);
 	/* The driver's registers work meanwhile. */
-	assert_registers(w);
+	worker_assert_registers(w);
 	worker_wr(w, VIRTIO_MMIO_QUEUE_SEL, 4, 0);
 	worker_wr(w, VIRTIO_MMIO_QUEUE_READY, 4, 0);
 	worker_kill(w);
@@ -254,7 +206,7 @@ static void test_empty(void **state)
 	assert_non_null(strstr(error->message, "dev0: the state is not one"));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, worker_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, worker_setup, worker_teardown)
 
 int main(int argc, char **argv)
 {

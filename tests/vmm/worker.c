@@ -184,12 +184,18 @@ void worker_assert_died(struct worker *w)
 	assert_null(w->fatal);
 }
 
+static void count_kicks(struct peer *p, struct peer_ring *r)
+{
+	r->base++;
+}
+
 int worker_setup(void **state)
 {
 	struct worker *w = g_new0(struct worker, 1);
 
 	guest_setup(state);
 	w->g = *state;
+	w->g->peer->device = count_kicks;
 	w->fd = w->channel = w->service = -1;
 	w->memfd = memfd_create("worker", MFD_CLOEXEC);
 	assert_int_equal(ftruncate(w->memfd, worker_shared_size()), 0);
@@ -307,6 +313,31 @@ void worker_driver_ok(struct worker *w, uint64_t features)
 	worker_queue(w, 2, 64);
 	wr32w(w, VIRTIO_MMIO_STATUS, S_ALL);
 	assert_int_equal(worker_rd(w, VIRTIO_MMIO_STATUS, 4), S_ALL);
+}
+
+void worker_boot(struct worker *w)
+{
+	worker_start(w);
+	worker_driver_ok(w, FEATURES);
+	WAIT_UNTIL(&w->g->peer->lock,
+		w->g->peer->ring[0].kicks == 1 && w->g->peer->ring[2].kicks == 1);
+	g_free(peer_trace(w->g->peer));
+}
+
+void worker_assert_one_connection(struct worker *w)
+{
+	pthread_mutex_lock(&w->g->peer->lock);
+	assert_int_equal(w->g->peer->connections, 1);
+	pthread_mutex_unlock(&w->g->peer->lock);
+}
+
+void worker_assert_registers(struct worker *w)
+{
+	assert_int_equal(worker_rd(w, VIRTIO_MMIO_STATUS, 4), S_ALL);
+	for (unsigned i = 0; i < 3; i++) {
+		wr32w(w, VIRTIO_MMIO_QUEUE_SEL, i);
+		assert_int_equal(worker_rd(w, VIRTIO_MMIO_QUEUE_READY, 4), i != 1);
+	}
 }
 
 void worker_wait_trace(struct worker *w, const char *word)

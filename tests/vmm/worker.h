@@ -10,6 +10,8 @@
 #include "guest.h"
 
 #define WORKER_VCPUS 2
+#define FEATURES (VU_BIT(VIRTIO_F_VERSION_1) | VU_BIT(VIRTIO_F_RING_RESET) | 4)
+
 enum worker_request_state {
 	REQUEST_NONE,
 	REQUEST_READY,
@@ -63,7 +65,10 @@ struct worker {
 	pthread_t thread;
 };
 
-/* As guest_setup(), and the worker; it is w in *state. */
+/*
+ * As guest_setup(), and the worker; it is w in *state. To the back-end, every kick is one request,
+ * unless a test says otherwise.
+ */
 int worker_setup(void **state);
 int worker_teardown(void **state);
 
@@ -95,5 +100,10 @@ void worker_wait_fd(struct worker *w, int fd);
 /* The driver's side of what guest.h has, here. */
 void worker_queue(struct worker *w, unsigned queue, uint32_t size);
 void worker_driver_ok(struct worker *w, uint64_t features);
+/* The process and the driver start. Returns when both rings were kicked; the trace is empty. */
+void worker_boot(struct worker *w);
+/* Neither the back-end nor the driver sees anything of the deaths. */
+void worker_assert_one_connection(struct worker *w);
+void worker_assert_registers(struct worker *w);
 /* Waits until the peer's trace has this. */
 void worker_wait_trace(struct worker *w, const char *word);
