@@ -4,7 +4,6 @@
 import glob
 import os
 import re
-import select
 import shlex
 import subprocess
 import sys
@@ -14,6 +13,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "../lib"), os.path.join(HERE, "../xen-lab")]
 import initrd  # noqa: E402
 import lab  # noqa: E402
+from lines import Lines  # noqa: E402
 
 PATIENCE = 240  # seconds, for what takes a moment on a machine that has nothing else to do
 BOOT_SECONDS = 4  # at most, to dom0's shell on such a machine
@@ -73,7 +73,6 @@ class Dom0:
     """Boots with what meson installs; stock: Debian's own kernel, in guests, too, if that is "all"."""
 
     def __init__(self, folder, build, tools, stock=None):
-        self.pending = b""
         self.commands = 0
         self.guests = {}
         self.lab = lab.Lab(folder, stock is not None)
@@ -90,6 +89,7 @@ class Dom0:
         self.lab.command(AGENT)
         self.process = subprocess.Popen(self.lab.qemu(), stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE)
+        self.shell = Lines(self.process.stdout)
         start = time.monotonic()
         self.result(PATIENCE)
         self.slowness = max((time.monotonic() - start) / BOOT_SECONDS, 1)
@@ -108,24 +108,16 @@ class Dom0:
 
     def line(self, deadline):
         """The next line of dom0's shell; those of guests go where they belong. None: no more."""
-        while True:
-            while b"\n" not in self.pending:
-                left = max(deadline - time.monotonic(), 0)
-                if not select.select([self.process.stdout], [], [], left)[0]:
-                    return None
-                data = os.read(self.process.stdout.fileno(), 65536)
-                if not data:
-                    return None
-                self.pending += data
-            raw, self.pending = self.pending.split(b"\n", 1)
-            line = raw.decode(errors="replace").rstrip("\r")
-            if line and not line.startswith("@@"):
-                print("  " + line, flush=True)
-            found = re.match(r"(\w+)\| (.*)", line)
-            if not found or found.group(1) not in self.guests:
-                return line
-            self.guests[found.group(1)].lines.append(found.group(2).rstrip("\r"))
-            return ""
+        line = self.shell.next(deadline)
+        if line is None:
+            return None
+        if line and not line.startswith("@@"):
+            print("  " + line, flush=True)
+        found = re.match(r"(\w+)\| (.*)", line)
+        if not found or found.group(1) not in self.guests:
+            return line
+        self.guests[found.group(1)].lines.append(found.group(2).rstrip("\r"))
+        return ""
 
     def result(self, seconds):
         """Status and output of the last command."""

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A virtual machine whose guest reports on its console (guest.sh)."""
 
-import os
 import re
-import select
 import subprocess
 import time
+
+from lines import Lines
 
 
 def check(condition, text):
@@ -16,8 +16,8 @@ def check(condition, text):
 
 class Guest:
     def __init__(self, argv):
-        self.pending = b""
         self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        self.console = Lines(self.process.stdout)
 
     def wait(self, name, seconds=60):
         """The value of the guest's next report, which must have this name."""
@@ -38,22 +38,16 @@ class Guest:
 
     def line(self, deadline):
         """The next line, also shown; None: not in time, or there are no more."""
-        while b"\n" not in self.pending:
-            left = max(deadline - time.monotonic(), 0)
-            if not select.select([self.process.stdout], [], [], left)[0]:
-                return None
-            data = os.read(self.process.stdout.fileno(), 65536)
-            if not data:
-                return None
-            self.pending += data
-        line, self.pending = self.pending.split(b"\n", 1)
-        text = line.decode(errors="replace").strip()
+        text = self.console.next(deadline)
+        if text is None:
+            return None
+        text = text.strip()
         print("  guest: " + text, flush=True)
         return text
 
     def quiet(self):
         """No report is there yet."""
-        return b"\n@" not in self.pending and not select.select([self.process.stdout], [], [], 0)[0]
+        return b"\n@" not in self.console.pending and not self.console.readable(0)
 
     def kill(self):
         if self.process.poll() is None:
