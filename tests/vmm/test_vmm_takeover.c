@@ -173,6 +173,20 @@ static void test_back_end_gone(void **state)
 	assert_int_equal(worker_count(w, &w->kept), 2);
 }
 
+/* The only dial is over: nobody writes to the state. */
+static void wait_refused(struct guest *g)
+{
+	bool refused = false;
+
+	for (unsigned i = 0; !refused && i < WAIT_MS; i++) {
+		g_autoptr(GError) error = NULL;
+
+		assert_false(vmm_dev_wait(g->d, 1, &error));
+		refused = !strstr(error->message, "no answer from the back-end yet");
+	}
+	assert_true(refused);
+}
+
 /* In one process: a copy of the state is what a death would have left. */
 static void test_empty(void **state)
 {
@@ -184,8 +198,10 @@ static void test_empty(void **state)
 	g_autoptr(GError) error = NULL;
 
 	g->config.state = used;
+	g->config.retry_ms = WAIT_MS;
 	peer_down(g->peer);
 	guest_new_dev(g);
+	wait_refused(g);
 	vmm_dev_give_up(g->d);
 	memcpy(copy, used, size);
 	g_clear_pointer(&g->d, vmm_dev_free);
