@@ -51,6 +51,11 @@ struct vu_front_options {
 	 * offer that is an error.
 	 */
 	bool xen_memory;
+	/*
+	 * Acks INFLIGHT_SHMFD, which binds the caller: some back-ends start no ring then before they
+	 * were given an area. See vu_front_get_inflight().
+	 */
+	bool inflight;
 	/* Kept up to date for vu_front_adopt(); the caller's. NULL: nobody will adopt. */
 	struct vu_front_state *state;
 };
@@ -154,6 +159,26 @@ bool vu_front_set_features(struct vu_front *f, uint64_t features, GError **error
  */
 bool vu_front_set_memory(struct vu_front *f, const struct mem_region_desc *desc, const int *fds,
 	unsigned n, GError **error);
+
+/*
+ * The in-flight area: memory that the back-end makes, and records in which requests it has taken
+ * and not completed. Kept by the front-end, it lets the next back-end go on after this one died.
+ */
+struct vu_front_inflight {
+	int fd; /* the caller's; -1: there is no area */
+	uint64_t size, offset; /* in its file */
+	uint16_t queues, queue_size; /* what it was made for */
+};
+/*
+ * Asks for a new, empty area. After vu_front_set_features(), as rings of different formats have
+ * different ones. area->fd is -1 without INFLIGHT_SHMFD, on error, or if the back-end has none to
+ * give. Once per reset of the device: vu_front_set_inflight() hands the same one over again.
+ */
+bool vu_front_get_inflight(struct vu_front *f, uint16_t queues, uint16_t queue_size,
+	struct vu_front_inflight *area, GError **error);
+/* On each connection, after the features, before the first vu_front_setup_ring(). */
+bool vu_front_set_inflight(
+	struct vu_front *f, const struct vu_front_inflight *area, GError **error);
 
 struct vu_ring_setup {
 	uint32_t size;

@@ -88,6 +88,8 @@ static bool exchange_features(struct vu_front *f, GError **error)
 	acked = facts->protocol_features & IMPLEMENTED;
 	if (wants_probe(f, facts->protocol_features))
 		acked |= VU_BIT(VU_F_PROBE);
+	if (f->options.inflight)
+		acked |= facts->protocol_features & VU_BIT(VU_F_INFLIGHT_SHMFD);
 	if (f->options.xen_memory)
 		acked |= VU_BIT(VU_F_XEN_MMAP);
 	facts->protocol_acked = acked;

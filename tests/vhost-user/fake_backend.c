@@ -25,7 +25,7 @@ struct fake *fake_new(void)
 	b->min_queues = 2;
 	for (unsigned i = 0; i < sizeof(b->config); i++)
 		b->config[i] = i;
-	b->channel = b->listener = b->conn = -1;
+	b->channel = b->listener = b->conn = b->area_fd = -1;
 	return b;
 }
 
@@ -104,6 +104,12 @@ static void reply_to(struct fake *b)
 		return;
 	case VU_GET_VRING_BASE:
 		m->payload.state.num = 0x1234;
+		return;
+	case VU_GET_INFLIGHT_FD:
+		m->payload.inflight = b->area;
+		m->header.size = sizeof(b->area);
+		m->fds[0] = b->area_fd;
+		m->n_fds = b->area_fd < 0 ? 0 : 1;
 		return;
 	case VU_GET_CONFIG:
 		if (m->payload.config.size > b->config_size)
