@@ -239,7 +239,7 @@ static void test_start(void **state)
 /* Yet to be sent; 0: none. */
 static int counters_signal, end_signal;
 
-/* From within the loop, where signals are expected. Once each: asked to end again, it does at once. */
+/* From within the loop, where signals are expected. Once each: asked again, it ends at once. */
 static void send_signals(void *opaque)
 {
 	int *next = counters_signal ? &counters_signal : &end_signal;
