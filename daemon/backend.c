@@ -70,6 +70,7 @@ static void forget_connection(struct backend *b)
 	for (unsigned i = 0; i < b->device.num_queues; i++)
 		ring_forget(&b->rings[i]);
 	guest_mem_set(b->mem, NULL, NULL, 0, NULL);
+	inflight_drop(b);
 	channel_close(b);
 	vu_msg_clear(&b->request.in);
 	b->request.waits = false;

@@ -59,11 +59,20 @@ struct request {
 	bool waits; /* for rings to stop */
 };
 
+/* The in-flight area that the front-end handed over. */
+struct inflight {
+	struct guest_mem *mem; /* NULL: none */
+	struct mem_ring_map map;
+	size_t part; /* bytes of each queue's */
+	unsigned queues;
+};
+
 struct backend {
 	struct virtio_device device;
 	bool probe, xen;
 	struct guest_mem *mem;
 	struct ring *rings; /* device.num_queues of them */
+	struct inflight inflight; /* changes while all rings are stopped */
 	struct log_limit refusals, visits;
 
 	/* The connection. */
@@ -139,7 +148,7 @@ handle_fn on_nothing, on_get_features, on_set_features, on_get_protocol_features
 	on_get_status, on_reset_device, on_set_mem_table, on_add_mem_reg, on_rem_mem_reg,
 	on_get_max_mem_slots, on_vring_num, on_vring_addr, on_vring_base, on_get_vring_base,
 	on_vring_kick, on_vring_call, on_vring_err, on_vring_enable, on_get_config, on_set_config,
-	on_backend_req_fd;
+	on_backend_req_fd, on_get_inflight_fd, on_set_inflight_fd;
 must_stop_fn changes_features, clears_status, disables_ring;
 
 /* backend_negotiate.c: what is offered. */
@@ -151,6 +160,11 @@ void config_change(struct backend *b);
 /* Sends what is due, if it can be sent now. */
 void config_change_flush(struct backend *b);
 void channel_close(struct backend *b);
+
+/* backend_inflight.c */
+void inflight_drop(struct backend *b);
+/* Names the ring's part of the area, if there is one, to the engine. */
+void inflight_find(struct ring *r, struct vq_setup *setup);
 
 /* ring.c */
 void rings_new(struct backend *b);

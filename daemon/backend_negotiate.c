@@ -20,6 +20,12 @@ uint64_t backend_protocol_features(const struct backend *b)
 	/* Offered without a configuration space it would be a bug, says PROBE's specification. */
 	if (b->device.config_size)
 		features |= VU_BIT(VU_F_CONFIG);
+	/*
+	 * What was in flight when we died is run again, or not at all. Where it may not be, a record
+	 * of it would cost every request something and help none.
+	 */
+	if (b->device.ops->rerun)
+		features |= VU_BIT(VU_F_INFLIGHT_SHMFD);
 	/* QEMU takes what it does not know, so only where it may be meant. */
 	if (b->xen)
 		features |= VU_BIT(VU_F_XEN_MMAP);
@@ -148,6 +154,8 @@ bool on_get_status(struct backend *b, struct request *rq, GError **error)
 bool on_reset_device(struct backend *b, struct request *rq, GError **error)
 {
 	reset_rings(b);
+	/* It tells of rings that are no more; a front-end that has one asks for another now. */
+	inflight_drop(b);
 	backend_reset_device(b);
 	return true;
 }

@@ -38,6 +38,8 @@ static const struct handler handlers[VU_REQUEST_END] = {
 	[VU_SET_BACKEND_REQ_FD] = { on_backend_req_fd },
 	[VU_GET_CONFIG] = { on_get_config },
 	[VU_SET_CONFIG] = { on_set_config },
+	[VU_GET_INFLIGHT_FD] = { on_get_inflight_fd },
+	[VU_SET_INFLIGHT_FD] = { on_set_inflight_fd, SCOPE_ALL },
 	[VU_RESET_DEVICE] = { on_reset_device, SCOPE_ALL },
 	[VU_GET_MAX_MEM_SLOTS] = { on_get_max_mem_slots },
 	/* A table that is built region by region need not hold every ring yet. */
@@ -187,6 +189,7 @@ static void end_request(struct backend *b, const GError *refused)
 {
 	answer(b, refused);
 	vu_msg_clear(&b->request.in);
+	vu_msg_clear(&b->request.out);
 }
 
 static void serve(struct backend *b)

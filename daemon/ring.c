@@ -118,7 +118,7 @@ static bool is_complete(const struct ring *r)
 bool ring_start(struct ring *r, GError **error)
 {
 	struct backend *b = r->backend;
-	const struct vq_setup setup = {
+	struct vq_setup setup = {
 		.size = r->size,
 		.features = b->features,
 		.desc = r->addr.desc,
@@ -130,6 +130,7 @@ bool ring_start(struct ring *r, GError **error)
 
 	if (r->state != RING_STOPPED || r->dead || !is_complete(r))
 		return true;
+	inflight_find(r, &setup);
 	if (!vq_start(r->vq, &setup, error))
 		return false;
 	b->device.driver_features = b->features & ~VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES);

@@ -89,7 +89,7 @@ void peer_disconnect(struct peer *p)
 	peer_run();
 }
 
-int peer_setup(void **state)
+static int setup(void **state, const struct virtio_device_ops *ops)
 {
 	static const struct backend_options options = { .probe = true };
 	struct peer *p = g_new0(struct peer, 1);
@@ -101,7 +101,7 @@ int peer_setup(void **state)
 	before = census();
 
 	toy = (struct toy){ 0 };
-	p->backend = backend_new(&toy_ops, &options, NULL);
+	p->backend = backend_new(ops, &options, NULL);
 	assert_non_null(p->backend);
 	p->gpa = MEM_GPA;
 	p->uva = MEM_UVA;
@@ -118,6 +118,20 @@ int peer_setup(void **state)
 	peer_connect(p);
 	*state = p;
 	return 0;
+}
+
+int peer_setup(void **state)
+{
+	return setup(state, &toy_ops);
+}
+
+int peer_setup_rerun(void **state)
+{
+	static struct virtio_device_ops ops;
+
+	ops = toy_ops;
+	ops.rerun = true;
+	return setup(state, &ops);
 }
 
 int peer_teardown(void **state)

@@ -75,6 +75,8 @@ struct peer {
 
 /* cmocka's setup and teardown: a back-end and a connection; counts fds, mappings, held requests. */
 int peer_setup(void **state);
+/* With a device whose requests may be run again, so that those in flight are recorded. */
+int peer_setup_rerun(void **state);
 int peer_teardown(void **state);
 
 /* Mappings of memfds in this process. */
