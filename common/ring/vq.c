@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The virtqueue engine: what is the same for every ring format. vq_impl.h has the picture.
- *
- * Notification. A queue is armed (the driver kicks for the next request) only when the device has
- * found it empty; with the first fetch after that it is not any more. vq_burst_end() arms and
- * looks again. A device that leaves requests of its own will resumes by itself, so there is nothing
- * to arm and no VQ_MORE for it.
  */
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
@@ -114,7 +109,7 @@ static void break_now(struct vq *q, const char *reason)
 {
 	q->broken = true;
 	q->taking = false;
-	q->stats.breaks++;
+	vq_count(q->stats.breaks, 1);
 	log_limited(&q->log_limit, LOG_LEVEL_WARNING, q->name, "broken: %s", reason);
 	vq_unfetch_ready(q);
 	q->hooks->broken(q->opaque, reason);
@@ -200,10 +195,10 @@ struct vq_chain *vq_pop(struct vq *q)
 	TAILQ_REMOVE(&q->ready, r, link);
 	TAILQ_INSERT_TAIL(&q->flight, r, link);
 	r->order = q->order++;
-	q->in_flight++;
+	vq_count(q->in_flight, 1);
 	q->budget--;
 	q->unclocked += r->out_len + r->in_len;
-	q->stats.popped++;
+	vq_count(q->stats.popped, 1);
 	return &r->chain;
 }
 
@@ -214,8 +209,8 @@ void vq_unpop(struct vq_chain *c)
 
 	g_assert(r->order == q->order - 1 && !r->done);
 	q->order--;
-	q->in_flight--;
-	q->stats.popped--;
+	vq_count(q->in_flight, -1);
+	vq_count(q->stats.popped, -1);
 	TAILQ_REMOVE(&q->flight, r, link);
 	if (!q->taking) {
 		vq_unfetch_one(q, r);
@@ -261,13 +256,13 @@ void vq_publish(struct vq *q)
 	}
 	if (live) {
 		q->ops->publish(q);
-		q->stats.publications++;
-		q->stats.published += n;
+		vq_count(q->stats.publications, 1);
+		vq_count(q->stats.published, n);
 	}
 	q->n_done = 0;
 	q->done_bytes = 0;
 	if (live && q->ops->wants_call(q)) {
-		q->stats.calls++;
+		vq_count(q->stats.calls, 1);
 		q->hooks->call(q->opaque);
 	}
 	if (live && lost)
@@ -296,7 +291,7 @@ void vq_push(struct vq_chain *c)
 	q = c->q;
 	r = to_req(c);
 	r->done = true;
-	q->in_flight--;
+	vq_count(q->in_flight, -1);
 	if (!q->in_order || q->broken) {
 		complete(q, r);
 		return;
@@ -330,31 +325,6 @@ uint32_t vq_stop(struct vq *q)
 	return base;
 }
 
-void vq_burst_begin(struct vq *q)
-{
-	q->budget = VQ_BURST;
-	q->burst_over = false;
-	q->unclocked = 0;
-	q->burst_start = 0;
-}
-
-enum vq_more vq_burst_end(struct vq *q)
-{
-	vq_publish(q);
-	if (!q->taking)
-		return VQ_IDLE;
-	if (q->burst_over)
-		return VQ_MORE;
-	if (q->stalled && vq_pool_has_room(q)) {
-		q->stalled = false;
-		return VQ_MORE;
-	}
-	if (!q->drained || q->notify == VQ_NOTIFY_ARMED)
-		return VQ_IDLE;
-	q->notify = VQ_NOTIFY_ARMED;
-	return q->ops->arm(q) ? VQ_MORE : VQ_IDLE;
-}
-
 unsigned vq_index(const struct vq *q)
 {
 	return q->index;
@@ -377,7 +347,7 @@ uint64_t vq_features(const struct vq *q)
 
 unsigned vq_in_flight(const struct vq *q)
 {
-	return q->in_flight;
+	return __atomic_load_n(&q->in_flight, __ATOMIC_RELAXED);
 }
 
 void vq_set_data(struct vq *q, void *data)

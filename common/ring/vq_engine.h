@@ -9,6 +9,16 @@
  *		vq_burst_begin(q);
  *		device's kick(q)		// vq_pop(), vq_push() ...
  *	} while (vq_burst_end(q) == VQ_MORE);	// publishes; VQ_IDLE: a kick will come
+ *
+ * An owner that would rather look by itself for a while than be kicked pauses, and ends the burst
+ * when it goes to sleep:
+ *
+ *	do {
+ *		vq_burst_begin(q);
+ *		device's kick(q)
+ *	} while (vq_burst_pause(q) == VQ_MORE || vq_has_more(q) || vq_has_more(q) ...);
+ *	if (vq_burst_end(q) == VQ_IDLE)
+ *		sleep
  */
 #pragma once
 
@@ -96,13 +106,20 @@ enum vq_more {
 	VQ_MORE, /* more is available: another burst, now or after others had their turn */
 };
 enum vq_more vq_burst_end(struct vq *q);
+/* As vq_burst_end(), but asks for no kick: vq_burst_end() is still to come. */
+enum vq_more vq_burst_pause(struct vq *q);
+/* After a pause: is there something new for the device? Cheap: a load of shared memory. */
+bool vq_has_more(const struct vq *q);
 /*
  * Gives memory back in one call, publishes all that is completed by one index store, calls at
  * most once.
  */
 void vq_publish(struct vq *q);
 
-/* Since the queue was made, for statistics. */
+/*
+ * Since the queue was made, for statistics. Other threads than the owner's load them, and
+ * vq_in_flight(), one by one, atomically (relaxed), to see what is about right.
+ */
 struct vq_stats {
 	uint64_t popped, published, publications, calls, breaks;
 };

@@ -158,9 +158,14 @@ struct vq_ops {
 	bool (*arm)(struct vq *q);
 	/* No kicks, please: the device is busy and will look by itself. */
 	void (*disarm)(struct vq *q);
+	/* May something have become available since fetch returned 0? */
+	bool (*peek)(const struct vq *q);
 };
 
 extern const struct vq_ops vq_split_ops;
+
+/* Counters that other threads read; the owner alone writes. */
+#define vq_count(counter, n) __atomic_store_n(&(counter), (counter) + (n), __ATOMIC_RELAXED)
 
 /* vq_req.c */
 

@@ -294,6 +294,12 @@ static void split_disarm(struct vq *q)
 		shm_store16(&used_ring(q)->flags, VRING_USED_F_NO_NOTIFY);
 }
 
+static bool split_peek(const struct vq *q)
+{
+	/* Whether it is true, and what lies before it, the fetch finds out. */
+	return shm_load16(&avail_ring(q)->idx) != q->split.last_avail;
+}
+
 const struct vq_ops vq_split_ops = {
 	.start = split_start,
 	.stop = split_stop,
@@ -306,4 +312,5 @@ const struct vq_ops vq_split_ops = {
 	.wants_call = split_wants_call,
 	.arm = split_arm,
 	.disarm = split_disarm,
+	.peek = split_peek,
 };

@@ -53,6 +53,49 @@ static void test_avail_event(void **state)
 	fake_close(&f);
 }
 
+/* A paused burst publishes and calls and asks for no kick; the owner looks by itself. */
+static void test_pause(void **state)
+{
+	struct fake f;
+
+	fake_start(&f, false, 256, EVENT_IDX);
+	*fake_avail_event(&f) = 0x5555;
+	fake_request(&f, 0);
+	vq_burst_begin(f.q);
+	assert_int_equal(serve_n(&f, 1), 1);
+	assert_int_equal(vq_burst_pause(f.q), VQ_IDLE);
+	assert_int_equal(f.used->idx, 1);
+	assert_int_equal(f.calls, 1);
+	/* The device did not look whether there are more: it will, of its own accord. */
+	fake_request(&f, 1);
+	assert_false(vq_has_more(f.q));
+	vq_burst_begin(f.q);
+	assert_int_equal(serve_n(&f, 2), 1);
+	assert_int_equal(vq_burst_pause(f.q), VQ_IDLE);
+	assert_false(vq_has_more(f.q));
+	assert_int_equal(*fake_avail_event(&f), 0x5555);
+	fake_request(&f, 2);
+	assert_true(vq_has_more(f.q));
+	assert_int_equal(vq_burst_end(f.q), VQ_MORE);
+	assert_int_equal(*fake_avail_event(&f), 2);
+	vq_burst_begin(f.q);
+	assert_int_equal(serve_n(&f, 2), 1);
+	assert_int_equal(vq_burst_pause(f.q), VQ_IDLE);
+	assert_int_equal(vq_burst_end(f.q), VQ_IDLE);
+	assert_int_equal(*fake_avail_event(&f), 3);
+	/* A burst that is cut short is to go on. */
+	for (unsigned i = 0; i < VQ_BURST; i++)
+		fake_request(&f, i);
+	vq_burst_begin(f.q);
+	assert_int_equal(serve_n(&f, VQ_BURST + 1), VQ_BURST);
+	assert_int_equal(vq_burst_pause(f.q), VQ_MORE);
+	vq_drain(f.q);
+	fake_request(&f, 0);
+	assert_int_equal(vq_burst_pause(f.q), VQ_IDLE);
+	assert_false(vq_has_more(f.q));
+	fake_close(&f);
+}
+
 static void test_flags(void **state)
 {
 	struct fake f;
@@ -179,6 +222,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_avail_event),
+		cmocka_unit_test(test_pause),
 		cmocka_unit_test(test_flags),
 		cmocka_unit_test(test_used_event),
 		cmocka_unit_test(test_long_run),
