@@ -4,20 +4,26 @@
 
 #include <errno.h>
 
-static void test_sizes(void **state)
+static void assert_size_is_bad(unsigned size, uint64_t features, const char *what)
 {
-	static const unsigned bad[] = { 0, 3, 255, 32769, 65536, UINT32_MAX };
 	GError *error = NULL;
 	g_autoptr(driver_mem) mem = driver_mem_new(4096, &error);
 
-	for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
-		assert_null(driver_ring_new(mem, bad[i], 0, &error));
-		assert_non_null(strstr(error->message, "no power of two from 1 to 32768"));
-		g_clear_error(&error);
-	}
-	assert_null(driver_ring_new(mem, 256, 0, &error));
-	assert_non_null(strstr(error->message, "no room"));
+	assert_null(driver_ring_new(mem, size, features, &error));
+	assert_non_null(strstr(error->message, what));
 	g_clear_error(&error);
+}
+
+static void test_sizes(void **state)
+{
+	static const unsigned bad[] = { 0, 3, 255, 32769, 65536, UINT32_MAX };
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++)
+		assert_size_is_bad(bad[i], 0, "no power of two from 1 to 32768");
+	assert_size_is_bad(256, 0, "no room");
+	assert_size_is_bad(0, F_PACKED, "no number from 1 to 32768");
+	assert_size_is_bad(32769, F_PACKED, "no number from 1 to 32768");
+	assert_size_is_bad(255, F_PACKED, "no room");
 }
 
 static void assert_desc(
@@ -38,7 +44,7 @@ static void test_chain(void **state)
 	int head;
 
 	fake_up(&f, 4, 0);
-	assert_int_equal(driver_ring_size(f.ring), 4);
+	assert_int_equal(driver_ring_initial_base(f.ring), 0);
 	assert_int_equal(driver_ring_add(f.ring, buf, 2, 1, &f), 0);
 	assert_int_equal(driver_ring_outstanding(f.ring), 1);
 	assert_int_equal(fake_pop(&f), -1); /* not published */
@@ -114,11 +120,11 @@ static void test_indirect_apart(void **state)
 	fake_down(&f);
 }
 
-static void test_full(void **state)
+static void full(uint64_t features)
 {
 	struct fake f;
 
-	fake_up(&f, 8, 0);
+	fake_up(&f, 8, features);
 	assert_int_equal(fake_add(&f, 0, 0, 1, 0), -EINVAL);
 	assert_int_equal(fake_add(&f, 5, 4, 1, 0), -ENOSPC);
 	for (unsigned round = 0; round < 3; round++) {
@@ -140,6 +146,13 @@ static void test_full(void **state)
 		assert_int_equal(driver_ring_outstanding(f.ring), 0);
 	}
 	fake_down(&f);
+}
+
+static void test_full(void **state)
+{
+	full(0);
+	full(F_PACKED);
+	full(F_PACKED | F_IN_ORDER);
 }
 
 /*
@@ -206,18 +219,28 @@ static void test_long(void **state)
 	run_long(8, F_IN_ORDER);
 }
 
+static void test_long_packed(void **state)
+{
+	run_long(1, F_PACKED);
+	run_long(2, F_PACKED | F_IN_ORDER);
+	run_long(5, F_PACKED | F_INDIRECT);
+	run_long(64, F_PACKED | F_EVENT_IDX);
+	run_long(63, F_PACKED | F_INDIRECT | F_EVENT_IDX | F_IN_ORDER);
+	run_long(7, F_PACKED | F_IN_ORDER);
+}
+
 /* The largest ring, full: index differences reach 32768. */
-static void test_largest(void **state)
+static void largest(uint64_t features)
 {
 	struct fake f;
 
-	fake_up(&f, 32768, F_EVENT_IDX);
+	fake_up(&f, 32768, features | F_EVENT_IDX);
 	for (unsigned round = 0; round < 5; round++) {
 		for (unsigned i = 0; i < 32768; i++)
 			assert_int_equal(fake_add(&f, 0, 1, 8, i), 0);
 		assert_int_equal(fake_add(&f, 0, 1, 8, 0), -ENOSPC);
 		assert_int_equal(driver_ring_outstanding(f.ring), 32768);
-		shm_store16(fake_avail_event(&f), f.last_avail + 32767);
+		fake_ask_kick(&f, 32767);
 		assert_true(driver_ring_publish(f.ring));
 		for (int head; (head = fake_pop(&f)) >= 0;)
 			fake_push(&f, head, 8);
@@ -229,6 +252,12 @@ static void test_largest(void **state)
 	fake_down(&f);
 }
 
+static void test_largest(void **state)
+{
+	largest(0);
+	largest(F_PACKED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -238,6 +267,7 @@ int main(void)
 		fd_checked(test_indirect_apart),
 		fd_checked(test_full),
 		fd_checked(test_long),
+		fd_checked(test_long_packed),
 		fd_checked(test_largest),
 	};
 

@@ -11,7 +11,6 @@
 
 struct world {
 	struct fake f;
-	bool event_idx;
 	int kick, call;
 	bool stuck; /* the device's side */
 };
@@ -33,39 +32,11 @@ static void signal_fd(int fd)
 		abort();
 }
 
-/* Asks for a kick; true if something is there already. */
-static bool device_arm(struct world *w)
-{
-	struct fake *f = &w->f;
-
-	if (w->event_idx)
-		shm_store16(fake_avail_event(f), f->last_avail);
-	else
-		shm_store16(&f->used->flags, 0);
-	shm_full_barrier();
-	return shm_load16(&f->avail->idx) != f->last_avail;
-}
-
-static void device_disarm(struct world *w)
-{
-	if (!w->event_idx)
-		shm_store16(&w->f.used->flags, VRING_USED_F_NO_NOTIFY);
-}
-
 static void device_complete(struct world *w, int head)
 {
-	struct fake *f = &w->f;
-	uint16_t old = f->used_idx;
-	bool call;
-
-	fake_push(f, head, 8);
-	fake_publish(f);
-	shm_full_barrier();
-	if (w->event_idx)
-		call = vring_need_event(shm_load16(fake_used_event(f)), f->used_idx, old);
-	else
-		call = !(shm_load16(&f->avail->flags) & VRING_AVAIL_F_NO_INTERRUPT);
-	if (call)
+	fake_push(&w->f, head, 8);
+	fake_publish(&w->f);
+	if (fake_wants_call(&w->f))
 		signal_fd(w->call);
 }
 
@@ -80,23 +51,23 @@ static void *device(void *opaque)
 		if (head >= 0) {
 			device_complete(w, head);
 			done++;
-		} else if (!device_arm(w)) {
+		} else if (!fake_arm(&w->f)) {
 			w->stuck = !wait_for(w->kick);
-			device_disarm(w);
+			fake_disarm(&w->f);
 		}
 	}
 	return NULL;
 }
 
-static void run(uint64_t features)
+static void run(unsigned size, uint64_t features)
 {
-	struct world w = { .event_idx = features & F_EVENT_IDX };
+	struct world w = { 0 };
 	unsigned added = 0, reaped = 0;
 	pthread_t thread;
 
 	w.kick = eventfd(0, EFD_CLOEXEC);
 	w.call = eventfd(0, EFD_CLOEXEC);
-	fake_up(&w.f, 8, features);
+	fake_up(&w.f, size, features);
 	assert_int_equal(pthread_create(&thread, NULL, device, &w), 0);
 	while (reaped < REQUESTS) {
 		unsigned burst = 1 + added % 11;
@@ -128,17 +99,20 @@ static void run(uint64_t features)
 
 static void test_flags(void **state)
 {
-	run(0);
+	run(8, 0);
+	run(7, F_PACKED);
 }
 
 static void test_event_idx(void **state)
 {
-	run(F_EVENT_IDX);
+	run(8, F_EVENT_IDX);
+	run(7, F_EVENT_IDX | F_PACKED);
 }
 
 static void test_in_order(void **state)
 {
-	run(F_EVENT_IDX | F_IN_ORDER | F_INDIRECT);
+	run(8, F_EVENT_IDX | F_IN_ORDER | F_INDIRECT);
+	run(7, F_EVENT_IDX | F_IN_ORDER | F_INDIRECT | F_PACKED);
 }
 
 int main(void)
