@@ -6,16 +6,25 @@ _virtioctl()
 	_init_completion -s || return
 
 	if [[ $cword -eq 1 ]]; then
-		COMPREPLY=($(compgen -W 'probe read write help --help --version' -- "$cur"))
+		COMPREPLY=($(compgen -W 'probe read write bench help --help --version' -- "$cur"))
 		return
 	fi
 	if [[ ${words[1]} == help ]]; then
-		COMPREPLY=($(compgen -W 'probe read write' -- "$cur"))
+		COMPREPLY=($(compgen -W 'probe read write bench' -- "$cur"))
 		return
 	fi
 	if [[ $prev == --probe ]]; then
 		COMPREPLY=($(compgen -W 'auto force off' -- "$cur"))
 		return
+	fi
+	if [[ ${words[1]} == bench ]]; then
+		case $prev in
+		--rw) COMPREPLY=($(compgen -W 'randread randwrite read write mixed' -- "$cur")) ;;
+		--mode) COMPREPLY=($(compgen -W 'blocking polling' -- "$cur")) ;;
+		--packed | --indirect | --event-idx | --inflight)
+			COMPREPLY=($(compgen -W 'auto on off' -- "$cur")) ;;
+		*) false ;;
+		esac && return
 	fi
 	$split && return
 	if [[ $cur == -* ]]; then

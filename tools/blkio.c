@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 
 #include "base/util.h"
+#include "blk_device.h"
 #include "blkio_impl.h"
 #include "virtioctl.h"
 
@@ -29,7 +30,7 @@ bool blkio_submit(struct blkio *b, struct blk_request *r, GError **error)
 
 	s->wire->header = (struct virtio_blk_outhdr){
 		.type = htole32(r->type),
-		.sector = htole64(r->offset / BLKIO_SECTOR),
+		.sector = htole64(r->offset / BLK_SECTOR),
 	};
 	s->wire->status = 0xff; /* none of the statuses: shows one that was not written */
 	buf[n++] = (struct driver_buf){ s->wire_addr, sizeof(s->wire->header) };

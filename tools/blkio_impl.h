@@ -7,8 +7,6 @@
 #include "blkio.h"
 #include "driver/driver_ring.h"
 
-#define BLKIO_SECTOR 512u
-
 /* What the device reads and writes besides the data; one slot of each per request. */
 struct wire {
 	struct virtio_blk_outhdr header;

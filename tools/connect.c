@@ -23,11 +23,16 @@ static void add_connect_entries(GOptionContext *context, struct connect_options 
 			"Device type, for a back-end without PROBE (block, 2, ...)", "TYPE" },
 		{ "config-size", 0, 0, G_OPTION_ARG_INT, &o->config_size,
 			"Size of its configuration space", "BYTES" },
+		{ NULL },
+	};
+	const GOptionEntry queues[] = {
 		{ "queues", 0, 0, G_OPTION_ARG_INT, &o->queues, "Its number of virtqueues", "N" },
 		{ NULL },
 	};
 
 	g_option_context_add_main_entries(context, entries, NULL);
+	if (!o->own_queues)
+		g_option_context_add_main_entries(context, queues, NULL);
 }
 
 bool connect_parse(int *argc, char ***argv, const GOptionEntry *entries, struct connect_options *o,
@@ -81,7 +86,8 @@ static bool parse_probe_mode(const char *text, enum vu_probe_mode *mode, GError 
 static bool front_options(
 	const struct connect_options *o, struct vu_front_options *front, GError **error)
 {
-	*front = (struct vu_front_options){ .config_size = o->config_size };
+	*front =
+		(struct vu_front_options){ .config_size = o->config_size, .inflight = o->inflight };
 	if (!parse_probe_mode(o->probe, &front->probe, error))
 		return false;
 	if (o->type && !names_parse_device(o->type, "--type", &front->device_id, error))

@@ -11,6 +11,8 @@ typedef struct connect_options connect_options; /* for g_auto */
 struct connect_options {
 	char *probe, *type; /* g_free() through connect_options_clear() */
 	int config_size, queues;
+	bool inflight; /* will take an in-flight area */
+	bool own_queues; /* --queues is the subcommand's own */
 };
 #define CONNECT_OPTIONS_INIT      \
 	{                         \

@@ -2,6 +2,8 @@
 /* See json.h. */
 #include "json.h"
 
+#include <math.h>
+
 static void quote(GString *out, const char *text)
 {
 	g_autofree char *valid = g_utf8_make_valid(text, -1);
@@ -83,6 +85,16 @@ void json_uint(struct json *j, const char *key, uint64_t value)
 {
 	lead(j, key);
 	g_string_append_printf(j->out, "%" G_GUINT64_FORMAT, value);
+}
+
+void json_double(struct json *j, const char *key, double value)
+{
+	if (!isfinite(value)) {
+		json_null(j, key);
+		return;
+	}
+	lead(j, key);
+	g_string_append_printf(j->out, fabs(value) < 1 ? "%.6f" : "%.3f", value);
 }
 
 void json_bool(struct json *j, const char *key, bool value)

@@ -22,6 +22,8 @@ void json_close_array(struct json *j);
 /* value NULL: null */
 void json_string(struct json *j, const char *key, const char *value);
 void json_uint(struct json *j, const char *key, uint64_t value);
+/* Three decimals, six below 1; null if it is not finite. */
+void json_double(struct json *j, const char *key, double value);
 void json_bool(struct json *j, const char *key, bool value);
 void json_null(struct json *j, const char *key);
 /* "0x0000000000000001", as a string: 64 bits do not survive every parser's numbers. */

@@ -11,6 +11,7 @@ static const struct subcommand subcommands[] = {
 	{ "probe", "Show what a back-end says about its device", probe_run },
 	{ "read", "Copy a block device's contents to a file or pipe", read_run },
 	{ "write", "Copy a file or pipe to a block device", write_run },
+	{ "bench", "Measure the speed and the cost of a block device", bench_run },
 };
 
 static void print_help(FILE *to)

@@ -89,6 +89,16 @@ void progress_update(struct progress *p, uint64_t done)
 	fprintf(stderr, "\r%s\033[K", line); /* and what an older, longer line left */
 }
 
+void progress_show(struct progress *p, const char *line)
+{
+	int64_t now = p->shown ? g_get_monotonic_time() : 0;
+
+	if (!p->shown || now - p->drawn_us < REDRAW_US)
+		return;
+	p->drawn_us = now;
+	fprintf(stderr, "\r%.*s\033[K", (int)terminal_columns() - 1, line);
+}
+
 void progress_end(struct progress *p, uint64_t done, const char *verb, bool verbose)
 {
 	uint64_t elapsed = (uint64_t)(g_get_monotonic_time() - p->start_us);
@@ -97,6 +107,6 @@ void progress_end(struct progress *p, uint64_t done, const char *verb, bool verb
 
 	if (p->shown)
 		fprintf(stderr, "\r\033[K");
-	if (p->shown || verbose)
+	if (verb && (p->shown || verbose))
 		fprintf(stderr, "%s %s in %.3f s, %s\n", verb, amount, (double)elapsed / 1e6, rate);
 }

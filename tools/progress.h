@@ -18,6 +18,8 @@ struct progress {
 
 void progress_start(struct progress *p, uint64_t total);
 void progress_update(struct progress *p, uint64_t done);
+/* Another line than the bar, as often. */
+void progress_show(struct progress *p, const char *line);
 /* Takes the bar away; with verb ("read") and verbose, or on a terminal, says how fast it was. */
 void progress_end(struct progress *p, uint64_t done, const char *verb, bool verbose);
 

@@ -4,14 +4,13 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <linux/virtio_ids.h>
 #include <poll.h>
 #include <stdio.h>
 
 #include "base/util.h"
+#include "blk_device.h"
 #include "cancel.h"
 #include "connect.h"
-#include "names.h"
 #include "text.h"
 #include "virtioctl.h"
 
@@ -115,30 +114,18 @@ static bool parse(int argc, char **argv, struct transfer *t, struct arguments *a
 	return !a->length || text_parse_size(a->length, "--length", &t->length, error);
 }
 
-/* Read and write are for block devices: what nobody says is taken to be one. */
 static bool check_device(
 	const struct vu_front *f, const struct transfer *t, unsigned queue, GError **error)
 {
-	const struct vu_facts *facts = vu_front_facts(f);
+	uint32_t queues = vu_front_facts(f)->probe.max_queues;
 
-	if (facts->device_id == VU_SOURCE_NONE) {
-		fprintf(stderr,
-			"virtioctl: %s does not say what device it is: taken for a block device\n",
-			t->socket);
-	} else if (facts->probe.device_id != VIRTIO_ID_BLOCK) {
-		g_set_error(error, CTL_ERROR, CTL_ERROR_FAILED,
-			"%s is no block device, but %s (%u)", t->socket,
-			names_device(facts->probe.device_id) ?: "something else",
-			facts->probe.device_id);
+	if (!blk_device_check(f, t->socket, error))
 		return false;
-	}
-	if (queue >= facts->probe.max_queues) {
-		g_set_error(error, CTL_ERROR, CTL_ERROR_FAILED,
-			"--queue: there is no %u, the back-end has 0 to %u", queue,
-			facts->probe.max_queues - 1);
-		return false;
-	}
-	return true;
+	if (queue < queues)
+		return true;
+	g_set_error(error, CTL_ERROR, CTL_ERROR_FAILED,
+		"--queue: there is no %u, the back-end has 0 to %u", queue, queues - 1);
+	return false;
 }
 
 static bool check_extent(const struct transfer *t, GError **error)

@@ -21,6 +21,7 @@ struct subcommand {
 	int (*run)(int argc, char **argv);
 };
 
+int bench_run(int argc, char **argv);
 int probe_run(int argc, char **argv);
 int read_run(int argc, char **argv);
 int write_run(int argc, char **argv);

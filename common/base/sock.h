@@ -31,6 +31,8 @@ bool sock_pair(int fds[2]);
 bool sock_pair_records(int fds[2]);
 /* True for a listening socket, false for a connected one (SO_ACCEPTCONN). */
 bool sock_is_listening(int fd);
+/* The process that listens (or made the pair), by its own word to the kernel; 0: not known. */
+pid_t sock_peer_pid(int fd);
 
 /* For datagrams to the socket at path ("@name": an abstract one); blocking. -errno on error. */
 int sock_connect_datagram(const char *path);

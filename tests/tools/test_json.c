@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 #include <glib.h>
+#include <math.h>
 
 #include "json.h"
 
@@ -22,6 +23,9 @@ static void test_structure(void **state)
 	json_null(&j, "nothing");
 	json_string(&j, "absent", NULL);
 	json_hex64(&j, "hex", 0x1234);
+	json_double(&j, "real", 1234567.8912);
+	json_double(&j, "small", -0.0123456);
+	json_double(&j, "infinite", INFINITY);
 	json_open_array(&j, "empty");
 	json_close_array(&j);
 	json_open_array(&j, "list");
@@ -40,6 +44,9 @@ static void test_structure(void **state)
 		"  \"nothing\": null,\n"
 		"  \"absent\": null,\n"
 		"  \"hex\": \"0x0000000000001234\",\n"
+		"  \"real\": 1234567.891,\n"
+		"  \"small\": -0.012346,\n"
+		"  \"infinite\": null,\n"
 		"  \"empty\": [],\n"
 		"  \"list\": [\n"
 		"    1,\n"

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One virtqueue of the load generator: a fixed number of requests, each either in flight or free,
+ * which are issued again as soon as they complete. All of it belongs to one thread; nothing here
+ * allocates or waits.
+ */
+#pragma once
+
+#include <glib.h>
+#include <linux/virtio_blk.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bench.h"
+#include "driver/driver_ring.h"
+
+/* What the device reads and writes besides the data: a cache line for each request. */
+struct bench_wire {
+	struct virtio_blk_outhdr header;
+	uint8_t status;
+};
+
+struct bench_slot {
+	struct bench_wire *wire;
+	const struct driver_buf *bufs; /* header, n_segments of data, status */
+	void *data;
+	uint64_t offset; /* on the device */
+	uint64_t issued_ns;
+	uint32_t type;
+};
+
+/* What a thread counts; of one that is not measuring it goes to one that nobody reads. */
+struct bench_counts {
+	uint64_t requests; /* completed, without flushes */
+	uint64_t errors; /* among them, or flushes */
+	uint64_t kicks, calls;
+	struct bench_hist latency;
+};
+
+/* What all requests of a queue have in common. */
+struct bench_plan {
+	uint64_t base; /* of the region, on the device */
+	uint64_t stride; /* from one of the queue's blocks to the next */
+	uint64_t n_blocks;
+	unsigned n_segments;
+	bool random;
+	uint32_t read_below; /* a random number below this (of 2^32) makes a read … */
+	bool always_read; /* … or this does */
+	unsigned flush_every;
+	uint64_t interval_ns; /* between requests; 0: none */
+};
+
+struct bench_queue {
+	struct bench_plan plan;
+	struct driver_ring *ring;
+	int kick;
+	struct bench_slot *slots, **free;
+	struct driver_buf *bufs; /* of the slots */
+	unsigned n_free;
+	uint64_t random, next_block, due_ns;
+	uint64_t left; /* requests that may still be issued */
+	unsigned unflushed;
+	struct bench_counts *counts;
+	char *failure; /* of the queue itself: what the back-end did; g_free() */
+	char *first_error; /* of a request; g_free() */
+};
+
+/*
+ * Reaps all that is done and issues as much as may be. Returns the number of requests
+ * reaped, or -1: failure says why.
+ */
+int bench_queue_turn(struct bench_queue *q);
+/* The time at which a paced queue wants its turn even if nothing completes; UINT64_MAX: none. */
+uint64_t bench_queue_due(const struct bench_queue *q);
+/* Paced requests are due from now on. */
+void bench_queue_start_pace(struct bench_queue *q);
+
+uint64_t bench_now(void); /* ns */

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The main thread of a measurement: phases, the watch over back-end and threads, the sum. */
+#include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/sock.h"
+#include "bench_session.h"
+#include "cancel.h"
+#include "progress.h"
+#include "text.h"
+#include "virtioctl.h"
+
+#define NS_PER_S 1000000000.0
+#define WATCH_MS 500
+#define REDRAW_MS 100
+
+struct run {
+	struct bench_session *s;
+	struct progress progress;
+	uint64_t completed; /* as of the last look … */
+	uint64_t changed_ns; /* … and when it was not the same */
+};
+
+static uint64_t completed(const struct bench_session *s)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < s->options->threads; i++)
+		n += __atomic_load_n(&s->threads[i].completed, __ATOMIC_RELAXED);
+	return n;
+}
+
+static bool all_finished(const struct bench_session *s, enum bench_phase phase)
+{
+	for (unsigned i = 0; i < s->options->threads; i++) {
+		if (__atomic_load_n(&s->threads[i].finished, __ATOMIC_ACQUIRE) != phase)
+			return false;
+	}
+	return true;
+}
+
+static bool fail(GError **error, const char *why)
+{
+	g_set_error_literal(error, CTL_ERROR, CTL_ERROR_FAILED, why);
+	return false;
+}
+
+static bool check_threads(const struct bench_session *s, GError **error)
+{
+	for (unsigned i = 0; i < s->options->threads; i++) {
+		const struct bench_thread *t = &s->threads[i];
+
+		if (!__atomic_load_n(&t->failed, __ATOMIC_ACQUIRE))
+			continue;
+		for (unsigned k = 0; k < t->n_queues; k++) {
+			if (t->queues[k]->failure)
+				return fail(error, t->queues[k]->failure);
+		}
+	}
+	return true;
+}
+
+static void on_config_change(void *opaque)
+{
+	bool *changed = opaque;
+
+	*changed = true;
+}
+
+/* Another capacity does not matter; a device that needs a reset says so in the same way. */
+static bool serve_channel(struct vu_front *f, GError **error)
+{
+	static const struct vu_front_events events = { .config_changed = on_config_change };
+	bool changed = false;
+	uint8_t status = 0;
+
+	if (!vu_front_backend_event(f, &events, &changed))
+		return fail(error, "the back-end has closed its channel");
+	if (changed && !vu_front_get_status(f, &status, error))
+		return false;
+	return !(status & VIRTIO_CONFIG_S_NEEDS_RESET) || fail(error, "the device needs a reset");
+}
+
+/* Sleeps until something may have happened, at most timeout_ms. */
+static bool watch(struct run *r, int timeout_ms, GError **error)
+{
+	struct bench_session *s = r->s;
+	struct pollfd fds[] = {
+		{ .fd = s->control.done, .events = POLLIN },
+		{ .fd = vu_front_fd(s->f), .events = POLLIN },
+		{ .fd = vu_front_backend_fd(s->f), .events = POLLIN },
+		{ .fd = cancel_signal() ? -1 : cancel_fd(), .events = POLLIN },
+	};
+	eventfd_t value;
+
+	if (poll(fds, G_N_ELEMENTS(fds), timeout_ms) <= 0)
+		return true;
+	if (fds[0].revents)
+		eventfd_read(s->control.done, &value);
+	if (!check_threads(s, error))
+		return false;
+	if (fds[1].revents)
+		return fail(error, "the back-end has gone");
+	return !fds[2].revents || serve_channel(s->f, error);
+}
+
+/* A back-end that completes nothing, though there is something that it could. */
+static bool check_progress(struct run *r, uint64_t now, GError **error)
+{
+	const struct bench_options *o = r->s->options;
+	uint64_t n = completed(r->s), patience = o->timeout_ms * UINT64_C(1000000);
+
+	if (o->rate)
+		patience += 2 * o->queues * UINT64_C(1000000000) / o->rate;
+	if (n != r->completed || r->changed_ns == 0) {
+		r->completed = n;
+		r->changed_ns = now;
+	}
+	return now - r->changed_ns < patience || fail(error, "the back-end completes nothing");
+}
+
+static void draw(struct run *r, uint64_t elapsed_ns, uint64_t before)
+{
+	const struct bench_options *o = r->s->options;
+	uint64_t n = completed(r->s) - before;
+	double seconds = (double)elapsed_ns / NS_PER_S;
+	g_autofree char *rate = text_rate(n * o->block_size, elapsed_ns / 1000);
+	g_autofree char *line = g_strdup_printf("%.1f s  %.1f kIOPS  %s", seconds,
+		seconds > 0 ? (double)n / seconds / 1000 : 0, rate);
+
+	progress_show(&r->progress, line);
+}
+
+/* A phase of all threads, until they have finished it, a signal came, or the time is over. */
+static bool run_phase(struct run *r, enum bench_phase phase, double seconds, GError **error)
+{
+	struct bench_session *s = r->s;
+	uint64_t start = bench_now(), before = completed(s);
+
+	__atomic_store_n(&s->control.phase, phase, __ATOMIC_RELEASE);
+	for (unsigned i = 0; i < s->options->threads; i++)
+		bench_thread_wake(&s->threads[i]);
+	while (!all_finished(s, phase)) {
+		uint64_t now = bench_now();
+		double left_ms = seconds * 1000 - (double)(now - start) / 1e6;
+		int most_ms = r->progress.shown ? REDRAW_MS : WATCH_MS;
+
+		/* What is in flight is waited for; a second signal kills. */
+		if (left_ms <= 0 || (cancel_signal() && phase != BENCH_DRAIN))
+			break;
+		if (!check_progress(r, now, error) ||
+			!watch(r, (int)MIN(left_ms + 1, most_ms), error))
+			return false;
+		draw(r, bench_now() - start, before);
+	}
+	return check_threads(s, error);
+}
+
+static void add_up(const struct bench_session *s, struct bench_result *r)
+{
+	uint64_t start = UINT64_MAX, end = 0;
+
+	for (unsigned i = 0; i < s->options->threads; i++) {
+		const struct bench_thread *t = &s->threads[i];
+
+		r->requests += t->measured.requests;
+		r->errors += t->measured.errors;
+		r->kicks += t->measured.kicks;
+		r->calls += t->measured.calls;
+		bench_hist_merge(&r->latency, &t->measured.latency);
+		if (t->start_ns && t->end_ns) {
+			start = MIN(start, t->start_ns);
+			end = MAX(end, t->end_ns);
+		}
+	}
+	if (end > start)
+		r->seconds = (double)(end - start) / NS_PER_S;
+}
+
+static int64_t cpu_since(int pid, int64_t before)
+{
+	int64_t now = bench_usage_cpu(pid);
+
+	return now < 0 || before < 0 ? BENCH_UNKNOWN : now - before;
+}
+
+static bool measure(struct run *run, struct bench_result *r, GError **error)
+{
+	const struct bench_options *o = run->s->options;
+	int64_t backend = bench_usage_cpu(r->backend_pid), frontend = bench_usage_cpu(getpid());
+	bool ok = run_phase(run, BENCH_MEASURE, o->requests ? 1e9 : o->seconds, error);
+
+	r->backend.cpu_ns = cpu_since(r->backend_pid, backend);
+	r->frontend.cpu_ns = cpu_since(getpid(), frontend);
+	return ok;
+}
+
+static bool run_phases(struct run *run, struct bench_result *r, GError **error)
+{
+	double warmup = run->s->options->warmup;
+	bool ok = warmup == 0 || run_phase(run, BENCH_WARMUP, warmup, error);
+
+	if (!ok || (cancel_signal() && warmup > 0)) /* nothing was measured */
+		return ok;
+	if (!measure(run, r, error))
+		return false;
+	return run_phase(run, BENCH_DRAIN, 1e9, error);
+}
+
+bool bench_session_run(struct bench_session *s, struct bench_result *r, GError **error)
+{
+	struct run run = { .s = s };
+	bool ok;
+
+	*r = (struct bench_result){
+		.queue_size = s->queue_size,
+		.packed = s->features >> VIRTIO_F_RING_PACKED & 1,
+		.indirect = s->features >> VIRTIO_RING_F_INDIRECT_DESC & 1,
+		.event_idx = s->features >> VIRTIO_RING_F_EVENT_IDX & 1,
+		.inflight = s->inflight.fd >= 0,
+		.backend_pid = sock_peer_pid(vu_front_fd(s->f)),
+	};
+	progress_start(&run.progress, 0);
+	for (unsigned i = 0; i < s->options->threads; i++)
+		bench_thread_start(&s->threads[i]);
+	ok = run_phases(&run, r, error);
+	bench_usage_memory(r->backend_pid, &r->backend);
+	__atomic_store_n(&s->control.phase, BENCH_QUIT, __ATOMIC_RELEASE);
+	for (unsigned i = 0; i < s->options->threads; i++) {
+		bench_thread_wake(&s->threads[i]);
+		bench_thread_join(&s->threads[i]);
+	}
+	progress_end(&run.progress, 0, NULL, false);
+	add_up(s, r);
+	return ok;
+}

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a connected back-end to running queues, and back. */
+#include "bench_session.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
+#include <sys/eventfd.h>
+
+#include "base/util.h"
+#include "virtioctl.h"
+
+#define MIN_QUEUE_SIZE 128u
+#define MAX_QUEUE_SIZE 32768u
+#define DATA_ALIGN 4096u
+#define WIRE_ALIGN 64u
+
+#define FEATURE(bit) (UINT64_C(1) << (bit))
+#define RING_FEATURES                                                         \
+	(FEATURE(VIRTIO_F_VERSION_1) | FEATURE(VIRTIO_RING_F_INDIRECT_DESC) | \
+		FEATURE(VIRTIO_RING_F_EVENT_IDX) | FEATURE(VIRTIO_F_RING_PACKED))
+
+static bool fail(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
+static bool fail(GError **error, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	if (error)
+		*error = g_error_new_valist(CTL_ERROR, CTL_ERROR_FAILED, format, args);
+	va_end(args);
+	return false;
+}
+
+static bool choose_feature(struct bench_session *s, const char *option, enum bench_choice choice,
+	unsigned bit, GError **error)
+{
+	if (choice == BENCH_ON && !(s->features & FEATURE(bit)))
+		return fail(error, "%s=on: the back-end does not offer that", option);
+	if (choice == BENCH_OFF)
+		s->features &= ~FEATURE(bit);
+	return true;
+}
+
+/* The largest power of two that is not too large, or what holds n descriptors. */
+static unsigned fitting_size(unsigned n)
+{
+	unsigned size = MIN_QUEUE_SIZE;
+
+	while (size < n && size < MAX_QUEUE_SIZE)
+		size *= 2;
+	return size;
+}
+
+/* How requests are cut, and the size of queues that hold them. */
+static bool fit_queues(struct bench_session *s, GError **error)
+{
+	const struct bench_options *o = s->options;
+	bool indirect = s->features & FEATURE(VIRTIO_RING_F_INDIRECT_DESC);
+	uint32_t request_size;
+	unsigned descriptors;
+
+	if (!blk_device_fit(&s->device, o->queue_size ?: MAX_QUEUE_SIZE, o->block_size,
+		    &s->segment_size, &request_size, error))
+		return false;
+	if (request_size < o->block_size)
+		return fail(error,
+			"--block-size: the device takes %u bytes at most, in whole blocks of %u",
+			request_size, s->device.block_size);
+	s->n_segments = (o->block_size + s->segment_size - 1) / s->segment_size;
+	descriptors = s->n_segments + 2;
+	s->queue_size = o->queue_size;
+	if (!s->queue_size)
+		s->queue_size =
+			fitting_size(MAX(descriptors, o->depth * (indirect ? 1 : descriptors)));
+	if (o->depth * (uint64_t)(indirect ? 1 : descriptors) > s->queue_size)
+		return fail(error,
+			"--depth: %u requests of %u descriptors do not fit a queue of %u", o->depth,
+			indirect ? 1 : descriptors, s->queue_size);
+	return true;
+}
+
+static bool fit_region(struct bench_session *s, GError **error)
+{
+	const struct bench_options *o = s->options;
+	uint64_t capacity = s->device.capacity;
+
+	if (o->offset % s->device.block_size)
+		return fail(error, "--offset: %" PRIu64 " is not a multiple of the block size %u",
+			o->offset, s->device.block_size);
+	if (o->offset > capacity || o->length > capacity - o->offset)
+		return fail(error,
+			"--offset %" PRIu64 " and --length %" PRIu64
+			" are beyond the device's end at %" PRIu64,
+			o->offset, o->length, capacity);
+	s->length = o->length ?: capacity - o->offset;
+	s->length -= s->length % o->block_size;
+	if (s->length / o->block_size < o->queues)
+		return fail(error, "%" PRIu64 " bytes are not a block for each queue", s->length);
+	return true;
+}
+
+static bool read_device(struct bench_session *s, GError **error)
+{
+	const struct bench_options *o = s->options;
+	uint32_t queues = vu_front_facts(s->f)->probe.max_queues;
+
+	if (!blk_device_check(s->f, o->socket, error) ||
+		!blk_device_read(s->f, RING_FEATURES, &s->device, error))
+		return false;
+	if (o->queues > queues)
+		return fail(error, "--queues: the back-end has %u", queues);
+	if (s->device.read_only && bench_writes(o))
+		return fail(error, "the device is read-only");
+	if (o->flush_every && !s->device.flush)
+		return fail(error, "--flush-every: the back-end does not offer FLUSH");
+	s->features = s->device.features;
+	return choose_feature(s, "--packed", o->packed, VIRTIO_F_RING_PACKED, error) &&
+		choose_feature(s, "--indirect", o->indirect, VIRTIO_RING_F_INDIRECT_DESC, error) &&
+		choose_feature(s, "--event-idx", o->event_idx, VIRTIO_RING_F_EVENT_IDX, error) &&
+		fit_queues(s, error) && fit_region(s, error);
+}
+
+static bool make_memory(struct bench_session *s, GError **error)
+{
+	const struct bench_options *o = s->options;
+	uint64_t slot = align_up(o->block_size, DATA_ALIGN) + WIRE_ALIGN;
+	uint64_t queue = driver_ring_footprint(s->queue_size, s->features) + o->depth * slot +
+		2 * DATA_ALIGN; /* alignment */
+
+	s->mem = driver_mem_new(o->queues * queue, error);
+	return s->mem;
+}
+
+/* Random numbers, so that nobody takes the data for holes; this also makes the pages be there. */
+static void fill(void *data, uint32_t len, uint64_t seed)
+{
+	uint64_t *word = data;
+
+	for (uint32_t i = 0; i < len / sizeof(*word); i++)
+		word[i] = seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407;
+}
+
+static void make_slot(struct bench_session *s, struct bench_slot *slot, struct driver_buf *bufs,
+	uint64_t wire, uint64_t data)
+{
+	uint32_t len = s->options->block_size;
+	unsigned n = 0;
+
+	slot->bufs = bufs;
+	slot->wire = driver_mem_host(s->mem, wire, sizeof(*slot->wire));
+	slot->data = driver_mem_host(s->mem, data, len);
+	fill(slot->data, len, data + s->options->seed);
+	bufs[n++] = (struct driver_buf){ wire, sizeof(slot->wire->header) };
+	for (uint32_t at = 0; at < len; at += s->segment_size)
+		bufs[n++] = (struct driver_buf){ data + at, MIN(s->segment_size, len - at) };
+	bufs[n] = (struct driver_buf){ wire + offsetof(struct bench_wire, status), 1 };
+}
+
+static bool make_slots(struct bench_session *s, struct bench_queue *q, GError **error)
+{
+	const struct bench_options *o = s->options;
+	uint64_t data_size = align_up(o->block_size, DATA_ALIGN);
+	unsigned n_bufs = s->n_segments + 2;
+	uint64_t wire = driver_mem_alloc(s->mem, (uint64_t)o->depth * WIRE_ALIGN, WIRE_ALIGN);
+	uint64_t data = driver_mem_alloc(s->mem, o->depth * data_size, DATA_ALIGN);
+
+	if (!wire || !data)
+		return fail(error, "no room in the shared memory for %u requests", o->depth);
+	q->slots = g_new0(struct bench_slot, o->depth);
+	q->free = g_new0(struct bench_slot *, o->depth);
+	q->bufs = g_new0(struct driver_buf, (size_t)o->depth * n_bufs);
+	for (unsigned i = 0; i < o->depth; i++) {
+		make_slot(s, &q->slots[i], &q->bufs[(size_t)i * n_bufs],
+			wire + i * (uint64_t)WIRE_ALIGN, data + i * data_size);
+		q->free[q->n_free++] = &q->slots[i];
+	}
+	return true;
+}
+
+/* Random requests of every queue go anywhere; sequential ones to the queue's own part. */
+static void make_plan(const struct bench_session *s, unsigned i, struct bench_plan *p)
+{
+	const struct bench_options *o = s->options;
+	uint64_t n = s->length / o->block_size, part = n / o->queues;
+
+	*p = (struct bench_plan){
+		.base = o->offset,
+		.stride = o->block_size,
+		.n_blocks = n,
+		.n_segments = s->n_segments,
+		.random = o->rw != BENCH_READ && o->rw != BENCH_WRITE,
+		.always_read = !bench_writes(o) || (o->rw == BENCH_MIXED && o->read_percent == 100),
+		.flush_every = o->flush_every,
+	};
+	if (o->rw == BENCH_MIXED && !p->always_read)
+		p->read_below = (uint32_t)(o->read_percent * (UINT64_C(1) << 32) / 100);
+	if (o->rate)
+		p->interval_ns = o->queues * UINT64_C(1000000000) / o->rate;
+	if (!p->random) {
+		p->base += i * part * o->block_size;
+		p->n_blocks = part;
+	}
+}
+
+static bool make_queue(struct bench_session *s, unsigned i, GError **error)
+{
+	struct bench_queue *q = &s->queues[i];
+	struct bench_thread *t = &s->threads[i % s->options->threads];
+
+	make_plan(s, i, &q->plan);
+	q->random = s->options->seed * UINT64_C(0x9e3779b97f4a7c15) + i;
+	q->ring = driver_ring_new(s->mem, s->queue_size, s->features, error);
+	if (!q->ring || !make_slots(s, q, error))
+		return false;
+	q->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (q->kick < 0)
+		return fail(error, "eventfd: %s", g_strerror(errno));
+	t->queues[t->n_queues++] = q;
+	return true;
+}
+
+static bool make_threads(struct bench_session *s, GError **error)
+{
+	const struct bench_options *o = s->options;
+
+	s->control.done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	for (unsigned i = 0; i < o->threads; i++) {
+		struct bench_thread *t = &s->threads[i];
+
+		t->call = eventfd(0, EFD_CLOEXEC); /* blocking: a thread sleeps in read() */
+		if (s->control.done < 0 || t->call < 0)
+			return fail(error, "eventfd: %s", g_strerror(errno));
+		t->queues = g_new0(struct bench_queue *, o->queues / o->threads + 1);
+		t->control = &s->control;
+		t->polling = o->polling;
+		t->paced = o->rate;
+		t->quota = UINT64_MAX;
+		if (o->requests)
+			t->quota = o->requests / o->threads + (i < o->requests % o->threads);
+	}
+	return true;
+}
+
+static bool start_queue(struct bench_session *s, unsigned i, GError **error)
+{
+	const struct bench_queue *q = &s->queues[i];
+	struct vu_ring_setup setup = {
+		.size = s->queue_size,
+		.base = driver_ring_initial_base(q->ring),
+		.kick = q->kick,
+		.call = s->threads[i % s->options->threads].call,
+		.err = -1,
+	};
+
+	driver_ring_addresses(q->ring, &setup.desc, &setup.avail, &setup.used);
+	s->n_started++;
+	return vu_front_setup_ring(s->f, i, &setup, error) &&
+		vu_front_enable_ring(s->f, i, true, error);
+}
+
+/* What every front-end does that means to outlive its back-end, and what the back-end then pays for. */
+static bool set_up_inflight(struct bench_session *s, GError **error)
+{
+	const struct bench_options *o = s->options;
+
+	if (o->inflight == BENCH_OFF)
+		return true;
+	if (!vu_front_get_inflight(
+		    s->f, (uint16_t)o->queues, (uint16_t)s->queue_size, &s->inflight, error))
+		return false;
+	if (s->inflight.fd >= 0)
+		return vu_front_set_inflight(s->f, &s->inflight, error);
+	return o->inflight != BENCH_ON ||
+		fail(error, "--inflight=on: the back-end does not offer that");
+}
+
+static bool start(struct bench_session *s, GError **error)
+{
+	struct mem_region_desc desc;
+	uint8_t status;
+	int fd;
+
+	if (!blk_device_negotiate(s->f, s->features, &status, error))
+		return false;
+	driver_mem_describe(s->mem, &desc, &fd);
+	if (!vu_front_set_memory(s->f, &desc, &fd, 1, error))
+		return false;
+	if (!set_up_inflight(s, error))
+		return false;
+	for (unsigned i = 0; i < s->options->queues; i++) {
+		if (!start_queue(s, i, error))
+			return false;
+	}
+	return vu_front_set_status(s->f, status | VIRTIO_CONFIG_S_DRIVER_OK, error);
+}
+
+struct bench_session *bench_session_new(
+	struct vu_front *f, const struct bench_options *o, GError **error)
+{
+	g_autoptr(bench_session) s = g_new0(struct bench_session, 1);
+
+	s->f = f;
+	s->options = o;
+	s->control.done = s->inflight.fd = -1;
+	s->queues = g_new0(struct bench_queue, o->queues);
+	s->threads = g_aligned_alloc0(o->threads, sizeof(*s->threads), 64);
+	for (unsigned i = 0; i < o->queues; i++)
+		s->queues[i].kick = -1;
+	for (unsigned i = 0; i < o->threads; i++)
+		s->threads[i].call = -1;
+	if (!read_device(s, error) || !make_memory(s, error) || !make_threads(s, error))
+		return NULL;
+	for (unsigned i = 0; i < o->queues; i++) {
+		if (!make_queue(s, i, error))
+			return NULL;
+	}
+	if (!start(s, error))
+		return NULL;
+	return g_steal_pointer(&s);
+}
+
+static void stop(struct bench_session *s)
+{
+	bool stopped = s->n_started > 0 && vu_front_is_alive(s->f);
+
+	for (unsigned i = 0; stopped && i < s->n_started; i++) {
+		uint32_t base;
+
+		stopped = vu_front_stop_ring(s->f, i, &base, NULL);
+	}
+	if (stopped)
+		vu_front_reset(s->f, NULL);
+}
+
+void bench_session_free(struct bench_session *s)
+{
+	if (!s)
+		return;
+	stop(s);
+	for (unsigned i = 0; i < s->options->queues; i++) {
+		struct bench_queue *q = &s->queues[i];
+
+		driver_ring_free(q->ring);
+		fd_close(&q->kick);
+		g_free(q->slots);
+		g_free(q->free);
+		g_free(q->bufs);
+		g_free(q->failure);
+		g_free(q->first_error);
+	}
+	for (unsigned i = 0; i < s->options->threads; i++) {
+		fd_close(&s->threads[i].call);
+		g_free(s->threads[i].queues);
+	}
+	fd_close(&s->inflight.fd);
+	driver_mem_free(s->mem);
+	fd_close(&s->control.done);
+	g_free(s->queues);
+	g_aligned_free(s->threads);
+	g_free(s);
+}

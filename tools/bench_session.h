@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Everything of one measurement: the device, the shared memory, queues and threads. */
+#pragma once
+
+#include "bench_thread.h"
+#include "blk_device.h"
+
+typedef struct bench_session bench_session; /* for g_autoptr */
+
+struct bench_session {
+	const struct bench_options *options;
+	struct vu_front *f; /* the caller's */
+	struct blk_device device;
+	uint64_t features; /* negotiated */
+	unsigned queue_size, n_segments;
+	uint32_t segment_size;
+	uint64_t length; /* of the region, whole blocks */
+	struct vu_front_inflight inflight;
+	struct driver_mem *mem;
+	struct bench_queue *queues;
+	unsigned n_started;
+	struct bench_thread *threads;
+	struct bench_control control;
+};
+
+/* Negotiates, shares memory, starts the queues. The threads sleep. */
+struct bench_session *bench_session_new(
+	struct vu_front *f, const struct bench_options *o, GError **error);
+/* The threads have been joined. Stops the queues and resets the device. */
+void bench_session_free(struct bench_session *s);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(bench_session, bench_session_free)
+
+/*
+ * Warms up, measures, waits for what is in flight, and ends the threads. A signal shortens that. What
+ * was measured is in r also on error.
+ */
+bool bench_session_run(struct bench_session *s, struct bench_result *r, GError **error);

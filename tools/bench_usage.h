@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a process has used, as far as the kernel tells us. */
+#pragma once
+
+#include <stdint.h>
+
+#define BENCH_UNKNOWN (-1)
+
+struct bench_usage {
+	int64_t cpu_ns; /* of all its threads, dead ones and the kernel's io-wq among them */
+	int64_t rss_kib, pss_kib, private_dirty_kib;
+};
+
+int64_t bench_usage_cpu(int pid);
+/* All but the CPU. What cannot be read (a sandboxed or foreign process) is BENCH_UNKNOWN. */
+void bench_usage_memory(int pid, struct bench_usage *u);
