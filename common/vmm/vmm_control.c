@@ -64,6 +64,7 @@ void vmm_hang_up(struct vmm_dev *d)
 	d->memory_sent = 0;
 	d->table_told = false;
 	d->compare = d->adopted = false;
+	vmm_area_untold(d);
 	pthread_mutex_lock(&d->lock);
 	vmm_state_forget_front(d);
 	d->connected = false;

@@ -33,6 +33,7 @@ static bool reset(struct vmm_dev *d, GError **error)
 		return false;
 	s->features_sent = 0;
 	s->status_sent = 0;
+	vmm_area_untold(d);
 	if (!vu_front_reset(d->front, error) && !vmm_survived(d, error))
 		return false;
 	s->resets_done = d->want.resets;
@@ -173,7 +174,8 @@ bool vmm_converge(struct vmm_dev *d, GError **error)
 		!vmm_set_memory(d, error) || !set_features(d, error))
 		return false;
 	if (d->state->features_sent && vmm_memory_is_set(d)) {
-		if (!vmm_start_rings(d, error) || !set_status(d, error))
+		if (!vmm_hand_over_area(d, error) || !vmm_start_rings(d, error) ||
+			!set_status(d, error))
 			return false;
 		vmm_first_kicks(d);
 	}

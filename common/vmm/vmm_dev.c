@@ -52,6 +52,7 @@ static void destroy(struct vmm_dev *d)
 	g_free(d->problem);
 	fd_close(&d->fd);
 	fd_close(&d->wake);
+	fd_close(&d->area_fd);
 	pthread_mutex_destroy(&d->lock);
 	pthread_cond_destroy(&d->cond);
 	g_free(d->name);
@@ -65,6 +66,7 @@ static void set_config(struct vmm_dev *d, const struct vmm_dev_config *config)
 	d->socket_path = g_strdup(config->socket_path);
 	d->fd = config->socket_path ? -1 : config->fd;
 	d->options = config->front;
+	d->options.inflight = true;
 	d->options.transport_features = TRANSPORT_FEATURES & ~config->withheld;
 	d->base = config->base;
 	d->window = config->window ? config->window : DEFAULT_WINDOW;
@@ -109,7 +111,7 @@ struct vmm_dev *vmm_dev_new(const struct vmm_dev_config *config, const struct vm
 	d->ops = ops;
 	d->opaque = opaque;
 	d->memory = 1;
-	d->wake = -1;
+	d->wake = d->area_fd = -1;
 	d->pending = vmm_done_new();
 	d->table_ready = g_new(struct virtio_mmio_queue, VIRTIO_MAX_QUEUES);
 	pthread_mutex_init(&d->lock, NULL);

@@ -9,6 +9,7 @@
  *	vmm_converge.c	one pass: makes the back-end what the guest wants
  *	vmm_memory.c	its memory
  *	vmm_ring.c	its rings
+ *	vmm_inflight.c	its record of requests in flight
  *	vmm_state.c	what a successor needs
  *
  * The lock covers registers, wishes, the waiting accesses and the copy of the configuration; it is
@@ -97,7 +98,8 @@ struct vmm_queue_state {
 	uint32_t tried; /* the epoch of the last attempt to start it */
 	uint32_t ran; /* likewise, one that succeeded: a start in the same one goes on */
 	uint32_t phase; /* enum vmm_phase */
-	uint32_t base; /* where it is being set up to start */
+	uint32_t base; /* where it is being set up to start, or was last */
+	uint32_t area; /* the number of the in-flight area that it is recorded in; 0: in none */
 };
 
 /* What outlives us. */
@@ -108,6 +110,11 @@ struct vmm_state {
 	struct vu_facts facts; /* of the first probe */
 	struct virtio_mmio_state mmio;
 	uint32_t resets; /* how often the guest has reset the device */
+	/* The in-flight area, but for its fd: vmm_inflight.c. */
+	struct vu_front_inflight area;
+	uint32_t area_number; /* 0: none */
+	uint32_t area_resets; /* resets, when it was asked for */
+	uint32_t areas; /* how many there have been */
 	uint8_t config[VU_MAX_CONFIG]; /* the last copy of all of it */
 	uint8_t config_written[VU_MAX_CONFIG]; /* bytes the guest wrote since its last reset */
 
@@ -172,6 +179,8 @@ struct vmm_dev {
 	unsigned n_table;
 	bool table_told;
 	unsigned memory_sent, invalidates_sent;
+	int area_fd; /* -1: none, or our predecessor had it */
+	bool area_settled, area_given; /* on this connection: it was tried; the back-end has it */
 	struct log_limit limit;
 };
 
@@ -240,6 +249,17 @@ bool vmm_memory_is_set(const struct vmm_dev *d);
 /* Where the back-end finds [addr, addr + len) of the guest; which region, or NULL. */
 const struct mem_region_desc *vmm_to_user(
 	const struct vmm_dev *d, uint64_t addr, uint64_t len, uint64_t *user);
+
+/* vmm_inflight.c */
+
+/* If there is a driver, and it is news: the back-end has an area that is right for it, or none. */
+bool vmm_hand_over_area(struct vmm_dev *d, GError **error);
+/* The back-end knows of none (any more). */
+void vmm_area_untold(struct vmm_dev *d);
+/* Can the back-end know how far the last one was with the ring, and what it left? */
+bool vmm_has_record(const struct vmm_dev *d, unsigned i);
+/* Before the ring starts: from here on it is recorded, if there is an area. False: it cannot start. */
+bool vmm_record_ring(struct vmm_dev *d, unsigned i, GError **error);
 
 /* vmm_ring.c */
 bool vmm_stop_rings(struct vmm_dev *d, GError **error);

@@ -7,7 +7,9 @@
  *
  * A ring that starts for the first time since the queue became ready starts at 0. One that a lost
  * back-end has left goes on from the used index in guest memory: what was available but not used
- * is done again. (A packed ring does not show that index.) One that a predecessor of ours has left
+ * is done again. Of a back-end that works out of order that index does not say enough, a packed ring
+ * does not show it, and one that the guest granted we cannot see: there the in-flight area says what
+ * is to be done (vmm_inflight.c), and the base matters only where nothing was begun. One that a predecessor of ours has left
  * in the back-end is stopped and goes on where the back-end says that it was.
  */
 #include "vmm/vmm_impl.h"
@@ -111,19 +113,33 @@ static bool find_base(struct vmm_dev *d, unsigned i, const struct mem_region_des
 	struct vu_ring_setup *setup, GError **error)
 {
 	bool packed = d->want.features & (UINT64_C(1) << VIRTIO_F_RING_PACKED);
+	const struct vmm_queue_state *s = &d->state->queue[i];
 
 	setup->base = packed ? PACKED_BASE : 0;
 	if (d->ring[i].resume)
 		setup->base = d->ring[i].resume_base;
 	if (!goes_on(d, i))
 		return true;
-	if (packed) {
+	if (s->area && !vmm_has_record(d, i)) {
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+			"the back-end has no record of what the lost one had in flight");
+		return false;
+	}
+	if (packed && !s->area) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
 			"a packed ring does not show how far the lost back-end was");
 		return false;
 	}
-	return read_used_index(
-		used, d->table_fds[used - d->table], setup->used, &setup->base, error);
+	if (!packed &&
+		read_used_index(
+			used, d->table_fds[used - d->table], setup->used, &setup->base, error))
+		return true;
+	if (!s->area)
+		return false;
+	/* The record says how far it was, or that it has not begun. */
+	g_clear_error(error);
+	setup->base = s->base;
+	return true;
 }
 
 /* All but the fds. False, with an error: the ring cannot start. */
@@ -178,7 +194,8 @@ static bool set_up_ring(struct vmm_dev *d, unsigned i, GError **error)
 	if (!ok)
 		g_set_error(&why, G_FILE_ERROR, (gint)g_file_error_from_errno(errno), "eventfd: %s",
 			g_strerror(errno));
-	ok = ok && describe_ring(d, i, &setup, &why) && tell_ring(d, i, &setup, &why);
+	ok = ok && describe_ring(d, i, &setup, &why) && vmm_record_ring(d, i, &why) &&
+		tell_ring(d, i, &setup, &why);
 	if (!ok && !vu_front_is_alive(d->front)) {
 		g_propagate_error(error, g_steal_pointer(&why));
 		return false;

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include <linux/virtio_config.h>
 
 #include "base/sock.h"
@@ -26,6 +28,8 @@ static void forget(struct peer *p)
 	p->status = 0;
 	p->driver_features = 0;
 	p->n_regions = 0;
+	fd_close(&p->area_fd);
+	p->area = (struct vu_inflight){ 0 };
 }
 
 static void note(struct peer *p, const struct vu_msg *m, const struct vu_shape *shape)
@@ -85,6 +89,23 @@ static void set_config(struct peer *p, const struct vu_msg *m)
 	p->config[1] = 2 * p->config[0];
 }
 
+/* An area of 4 KiB for each queue. */
+static void make_area(struct peer *p, struct vu_msg *m)
+{
+	int fd = memfd_create("in-flight", MFD_CLOEXEC);
+
+	p->areas++;
+	m->payload.inflight.mmap_size = m->payload.inflight.num_queues * UINT64_C(4096);
+	if (ftruncate(fd, (off_t)m->payload.inflight.mmap_size) == 0)
+		m->fds[m->n_fds++] = fd;
+}
+
+static void set_area(struct peer *p, struct vu_msg *m)
+{
+	p->area = m->payload.inflight;
+	set_fd(m, &p->area_fd);
+}
+
 /* Does what m says, and makes m its reply, if it has one. */
 static void obey(struct peer *p, struct vu_msg *m)
 {
@@ -119,6 +140,12 @@ static void obey(struct peer *p, struct vu_msg *m)
 		p->n_regions = m->payload.table.n_regions;
 		p->tables++;
 		vu_msg_regions(m, p->region);
+		break;
+	case VU_GET_INFLIGHT_FD:
+		make_area(p, m);
+		break;
+	case VU_SET_INFLIGHT_FD:
+		set_area(p, m);
 		break;
 	case VU_GET_CONFIG:
 		if (m->payload.config.size > p->config_size)
@@ -174,10 +201,13 @@ static void serve_request(struct peer *p, struct vu_msg *m)
 	if (request == p->silent || is_silent_at(p))
 		due = ack = false;
 	pthread_mutex_unlock(&p->lock);
-	vu_msg_clear(m);
+	/* Of the request; a reply's is sent, and closed then. */
+	if (request != VU_GET_INFLIGHT_FD)
+		vu_msg_clear(m);
 	m->header.flags = VU_VERSION | VU_FLAG_REPLY;
 	if (due || ack)
 		vu_msg_write(p->conn, m, TIMEOUT_MS, NULL);
+	vu_msg_clear(m);
 }
 
 static void hang_up(struct peer *p)
@@ -268,7 +298,7 @@ struct peer *peer_new(const char *path)
 	p->protocol = PROTOCOL;
 	p->features = VU_BIT(VIRTIO_F_VERSION_1) | VU_BIT(VIRTIO_F_RING_PACKED) |
 		VU_BIT(VIRTIO_F_RING_RESET) | VU_BIT(VIRTIO_F_SR_IOV) | 0x15;
-	p->listener = p->conn = p->channel = -1;
+	p->listener = p->conn = p->channel = p->area_fd = -1;
 	for (unsigned i = 0; i < PEER_CONFIG; i++)
 		p->config[i] = 0x10 + i;
 	for (unsigned i = 0; i < PEER_QUEUES; i++)

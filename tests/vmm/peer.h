@@ -44,6 +44,9 @@ struct peer {
 	struct peer_ring ring[PEER_QUEUES];
 	struct mem_region_desc region[PEER_REGIONS];
 	unsigned n_regions, connections, tables;
+	struct vu_inflight area; /* of the last SET_INFLIGHT_FD; no queues: none came */
+	int area_fd; /* likewise; -1 */
+	unsigned areas; /* made */
 
 	char *path;
 	int listener, conn, channel, stop;
