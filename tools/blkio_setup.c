@@ -15,15 +15,24 @@
 #define FEATURE(bit) (UINT64_C(1) << (bit))
 #define WANTED                                                                \
 	(FEATURE(VIRTIO_F_VERSION_1) | FEATURE(VIRTIO_RING_F_INDIRECT_DESC) | \
-		FEATURE(VIRTIO_RING_F_EVENT_IDX))
+		FEATURE(VIRTIO_RING_F_EVENT_IDX) | PACKED)
+#define PACKED FEATURE(VIRTIO_F_RING_PACKED)
 
 static bool read_config(struct blkio *b, GError **error)
 {
+	enum blkio_packed packed = b->options.packed;
 	struct blk_device device;
 
-	if (!blk_device_read(b->f, WANTED, &device, error) ||
-		!blk_device_fit(&device, b->options.queue_size, b->options.request_size,
-			&b->segment_size, &b->info.request_size, error))
+	if (!blk_device_read(
+		    b->f, packed == BLKIO_PACKED_OFF ? WANTED & ~PACKED : WANTED, &device, error))
+		return false;
+	if (packed == BLKIO_PACKED_ON && !(device.features & PACKED)) {
+		g_set_error(error, CTL_ERROR, CTL_ERROR_FAILED,
+			"the back-end does not offer packed rings");
+		return false;
+	}
+	if (!blk_device_fit(&device, b->options.queue_size, b->options.request_size,
+		    &b->segment_size, &b->info.request_size, error))
 		return false;
 	b->info.features = device.features;
 	b->info.capacity = device.capacity;
@@ -85,7 +94,11 @@ static bool make_memory(struct blkio *b, GError **error)
 static bool start(struct blkio *b, GError **error)
 {
 	struct vu_ring_setup setup = {
-		.size = b->options.queue_size, .kick = b->kick, .call = b->call, .err = -1
+		.size = b->options.queue_size,
+		.base = driver_ring_initial_base(b->ring),
+		.kick = b->kick,
+		.call = b->call,
+		.err = -1,
 	};
 	struct mem_region_desc desc;
 	uint8_t status;

@@ -24,7 +24,7 @@ typedef struct arguments arguments; /* for g_auto */
 
 struct arguments {
 	struct connect_options connect;
-	char *offset, *length, *request_size;
+	char *offset, *length, *request_size, *packed;
 	int queue, queue_size, depth, timeout;
 	gboolean verbose;
 };
@@ -35,6 +35,7 @@ static void arguments_clear(struct arguments *a)
 	g_free(a->offset);
 	g_free(a->length);
 	g_free(a->request_size);
+	g_free(a->packed);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(arguments, arguments_clear)
 
@@ -44,6 +45,25 @@ static bool in_range(const char *what, int value, int min, int max, GError **err
 		return true;
 	g_set_error(error, CTL_ERROR, CTL_ERROR_USAGE, "%s: %d is not between %d and %d", what,
 		value, min, max);
+	return false;
+}
+
+static bool packed_argument(const char *value, enum blkio_packed *packed, GError **error)
+{
+	static const char *const names[] = {
+		[BLKIO_PACKED_AUTO] = "auto",
+		[BLKIO_PACKED_ON] = "on",
+		[BLKIO_PACKED_OFF] = "off",
+	};
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
+		if (!value || g_str_equal(value, names[i])) {
+			*packed = i;
+			return true;
+		}
+	}
+	g_set_error(
+		error, CTL_ERROR, CTL_ERROR_USAGE, "--packed: %s is not auto, on or off", value);
 	return false;
 }
 
@@ -77,7 +97,7 @@ static bool blkio_arguments(const struct arguments *a, struct blkio_options *o, 
 		.timeout_ms = (unsigned)a->timeout * 1000,
 		.cancel_fd = -1,
 	};
-	return true;
+	return packed_argument(a->packed, &o->packed, error);
 }
 
 static bool parse(int argc, char **argv, struct transfer *t, struct arguments *a,
@@ -91,6 +111,8 @@ static bool parse(int argc, char **argv, struct transfer *t, struct arguments *a
 		{ "queue", 0, 0, G_OPTION_ARG_INT, &a->queue, "Which virtqueue (0)", "N" },
 		{ "queue-size", 0, 0, G_OPTION_ARG_INT, &a->queue_size,
 			"Its size, a power of two (128)", "N" },
+		{ "packed", 0, 0, G_OPTION_ARG_STRING, &a->packed,
+			"Its format: auto (packed if offered), on or off", "HOW" },
 		{ "depth", 0, 0, G_OPTION_ARG_INT, &a->depth, "Requests at a time (32)", "N" },
 		{ "request-size", 0, 0, G_OPTION_ARG_STRING, &a->request_size,
 			"Bytes of a request (128K)", "BYTES" },
