@@ -56,12 +56,7 @@ static bool start(struct vq *q, const struct vq_setup *setup, GError **error)
 			"ring size %u is not between 1 and %u", setup->size, VQ_MAX_SIZE);
 		return false;
 	}
-	if (negotiated(setup, VIRTIO_F_RING_PACKED)) {
-		g_set_error(
-			error, G_FILE_ERROR, G_FILE_ERROR_NOSYS, "packed rings are not supported");
-		return false;
-	}
-	q->ops = &vq_split_ops;
+	q->ops = negotiated(setup, VIRTIO_F_RING_PACKED) ? &vq_packed_ops : &vq_split_ops;
 	q->size = setup->size;
 	q->features = setup->features;
 	q->event_idx = negotiated(setup, VIRTIO_RING_F_EVENT_IDX);
@@ -154,9 +149,12 @@ static bool refill(struct vq *q)
 		}
 		return true;
 	}
+	/* Zero pages make odd rings, or empty ones: name the cause. */
+	if (break_if_poisoned(q))
+		return false;
 	if (n == 0)
 		q->drained = !q->stalled;
-	else if (!break_if_poisoned(q)) /* zero pages make odd rings: name the cause */
+	else
 		vq_break(q, "%s", q->bad);
 	return false;
 }

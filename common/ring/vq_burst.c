@@ -33,7 +33,7 @@ enum vq_more vq_burst_pause(struct vq *q)
 
 bool vq_has_more(const struct vq *q)
 {
-	return q->taking && q->drained && q->ops->peek && q->ops->peek(q);
+	return q->taking && q->drained && q->ops->peek(q);
 }
 
 enum vq_more vq_burst_end(struct vq *q)

@@ -109,7 +109,7 @@ static int bad_memory(struct vq *q, struct vq_req *r)
 		if (lot.status == 0)
 			guest_mem_give_back(&q->borrower, lots, 1);
 	}
-	return bad_range(q, &r->range[i], status, r->id, "the chain from there has a buffer at");
+	return bad_range(q, &r->range[i], status, r->head, "the chain from there has a buffer at");
 }
 
 /* Each of these takes a batch and returns how many requests at its start are good. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Between the engine (vq.c, vq_req.c, vq_fetch.c) and a ring format (vq_split.c). Nobody else includes this.
+ * Between the engine (vq.c, vq_req.c, vq_fetch.c) and a ring format (vq_split.c,
+ * vq_packed.c). Nobody else includes this.
  *
  * A request's way:
  *
@@ -45,7 +46,7 @@
 /* The most iovecs of one request: four for each of the most buffers. */
 #define VQ_MAX_IOV (4 * VQ_MAX_SIZE)
 
-/* A descriptor, copied. Packed rings have id instead of next, and no use for it here. */
+/* A descriptor, copied. Packed rings have no next; it is the id then. */
 struct vq_desc {
 	uint64_t addr;
 	uint32_t len;
@@ -60,7 +61,8 @@ struct vq_req {
 	struct vq_chain chain;
 	TAILQ_ENTRY(vq_req) link; /* ready, flight or free */
 	uint64_t order; /* of the pop */
-	uint16_t id; /* split: index of the first descriptor */
+	uint16_t id; /* what the driver knows it by; split: head */
+	uint16_t head; /* index of the first descriptor */
 	uint16_t n_desc; /* descriptors of the ring itself that it takes up */
 	bool done; /* pushed */
 	bool writable; /* the last descriptor added was */
@@ -86,6 +88,18 @@ struct vq_split {
 	uint16_t used_idx; /* the next used entry; the ring's own index lags until publication */
 	uint16_t decided; /* used_idx when it was last decided whether to call */
 	bool decided_valid; /* false: never since the start */
+};
+
+/* Positions as in the ring's event areas: an index, and in bit 15 the wrap counter. */
+struct vq_packed {
+	struct mem_ring_map desc, driver, device;
+	uint16_t avail; /* the next descriptor to fetch */
+	uint16_t used; /* where the next completed request goes */
+	unsigned n_unpublished; /* completed requests that are written but not to be seen yet */
+	uint16_t first, first_flags; /* the index of the first of these, and what makes it seen */
+	uint16_t decided; /* used when it was last decided whether to call */
+	bool decided_valid; /* false: never since the start */
+	bool armed; /* the device area names a position that was never taken back */
 };
 
 enum vq_notify { VQ_NOTIFY_UNKNOWN, VQ_NOTIFY_ARMED, VQ_NOTIFY_OFF };
@@ -131,6 +145,7 @@ struct vq {
 	char bad[160]; /* why the last fetch failed */
 	union {
 		struct vq_split split;
+		struct vq_packed packed;
 	};
 };
 
@@ -162,7 +177,7 @@ struct vq_ops {
 	bool (*peek)(const struct vq *q);
 };
 
-extern const struct vq_ops vq_split_ops;
+extern const struct vq_ops vq_split_ops, vq_packed_ops;
 
 /* Counters that other threads read; the owner alone writes. */
 #define vq_count(counter, n) __atomic_store_n(&(counter), (counter) + (n), __ATOMIC_RELAXED)

@@ -154,7 +154,7 @@ static int split_look(struct vq *q)
 static int split_walk(struct vq *q, struct vq_req *r)
 {
 	const struct vring_desc *table = q->split.desc.host;
-	unsigned i = r->id;
+	unsigned i = r->head;
 	struct vq_desc d;
 
 	for (unsigned n = 1;; n++) {
@@ -165,7 +165,7 @@ static int split_walk(struct vq *q, struct vq_req *r)
 		if (n > q->size - q->desc_used)
 			return vq_bad(q,
 				"descriptor %u: its chain loops or runs into other requests",
-				r->id);
+				r->head);
 		d = vq_desc_load(&table[i]);
 		if (d.flags & VRING_DESC_F_INDIRECT) {
 			r->n_desc = n;
@@ -197,6 +197,7 @@ static int split_fetch(struct vq *q, struct vq_req *r)
 	if (r->id >= q->size)
 		return vq_bad(q, "available entry %u: descriptor %u is outside the ring of %u",
 			slot, r->id, q->size);
+	r->head = r->id;
 	if (split_walk(q, r) < 0)
 		return -1;
 	s->last_avail++;

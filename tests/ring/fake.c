@@ -16,6 +16,8 @@
 #define USER_OFFSET UINT64_C(0x7000000000)
 #define FILE_BYTES ((REGIONS + 1) * REGION_BYTES)
 
+uint64_t fake_format;
+
 /* The fake that lends; one at a time. */
 static struct fake *lender;
 
@@ -147,7 +149,7 @@ void fake_layout(struct fake *f, unsigned size, uint64_t features)
 
 	f->setup = (struct vq_setup){
 		.size = size,
-		.features = features,
+		.features = features | fake_format,
 		.desc = fake_user(desc),
 		.avail = fake_user(avail),
 		.used = fake_user(used),
@@ -155,8 +157,13 @@ void fake_layout(struct fake *f, unsigned size, uint64_t features)
 	f->desc = fake_host(f, desc);
 	f->avail = fake_host(f, avail);
 	f->used = fake_host(f, used);
+	f->list = fake_host(f, desc);
+	f->driver = fake_host(f, avail);
+	f->device = fake_host(f, used);
 	memset(f->desc, 0, DATA_ADDR - desc);
 	f->seen = 0;
+	f->at = f->used_at = 1u << 15;
+	f->setup.base = fake_base(f, 0);
 }
 
 void fake_vq_start(struct fake *f)
@@ -199,78 +206,6 @@ void fake_close(struct fake *f)
 	munmap(f->host, FILE_BYTES);
 	close(f->memfd);
 	assert_int_equal(count_fds(), f->fds);
-}
-
-static struct vring_desc make_desc(uint64_t addr, uint32_t len, uint16_t flags, uint16_t next)
-{
-	return (struct vring_desc){
-		.addr = htole64(addr),
-		.len = htole32(len),
-		.flags = htole16(flags),
-		.next = htole16(next),
-	};
-}
-
-void fake_desc(
-	struct fake *f, unsigned i, uint64_t addr, uint32_t len, uint16_t flags, uint16_t next)
-{
-	f->desc[i] = make_desc(addr, len, flags, next);
-}
-
-void fake_table(struct fake *f, uint64_t table, unsigned i, uint64_t addr, uint32_t len,
-	uint16_t flags, uint16_t next)
-{
-	struct vring_desc d = make_desc(addr, len, flags, next);
-
-	/* Byte by byte: the entry may straddle the border. */
-	for (unsigned k = 0; k < sizeof(d); k++)
-		*(uint8_t *)fake_host(f, table + i * sizeof(d) + k) = ((uint8_t *)&d)[k];
-}
-
-void fake_avail(struct fake *f, uint16_t head)
-{
-	uint16_t idx = shm_load16(&f->avail->idx);
-
-	shm_store16(&f->avail->ring[idx % f->setup.size], head);
-	shm_store16_release(&f->avail->idx, idx + 1);
-}
-
-void fake_request(struct fake *f, uint16_t i)
-{
-	fake_desc(f, i, DATA_ADDR + 16 * i, 16, VRING_DESC_F_WRITE, 0);
-	fake_avail(f, i);
-}
-
-bool fake_reap(struct fake *f, uint32_t *id, uint32_t *len)
-{
-	const struct vring_used_elem *e = &f->used->ring[f->seen % f->setup.size];
-
-	if (shm_load16_acquire(&f->used->idx) == f->seen)
-		return false;
-	*id = shm_load32(&e->id);
-	*len = shm_load32(&e->len);
-	f->seen++;
-	return true;
-}
-
-unsigned fake_reap_all(struct fake *f)
-{
-	uint32_t id, len;
-	unsigned n = 0;
-
-	while (fake_reap(f, &id, &len))
-		n++;
-	return n;
-}
-
-uint16_t *fake_used_event(struct fake *f)
-{
-	return &f->avail->ring[f->setup.size];
-}
-
-uint16_t *fake_avail_event(struct fake *f)
-{
-	return (uint16_t *)&f->used->ring[f->setup.size];
 }
 
 unsigned fake_serve(struct fake *f)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A driver without manners: it writes split rings byte by byte, honest or not, into a memfd that a
- * vq serves. Guest addresses, user addresses and the mapping here all differ.
+ * A driver without manners: it writes rings byte by byte, honest or not, into a memfd that a vq
+ * serves; packed ones if the features say so, and by functions that serve both where it can. Guest addresses, user addresses and the mapping here all differ.
  *
  * Memory is two regions that follow each other for the guest and not for the host. With lend, each
  * borrow maps (as grants do) and is counted.
@@ -25,6 +25,8 @@
 #define INDIRECT FEATURE(VIRTIO_RING_F_INDIRECT_DESC)
 #define IN_ORDER FEATURE(VIRTIO_F_IN_ORDER)
 
+#define PACKED FEATURE(VIRTIO_F_RING_PACKED)
+
 #define REGION_BYTES (4u << 20)
 #define REGIONS 2
 #define GUEST_ADDR UINT64_C(0x100000)
@@ -46,6 +48,9 @@ struct fake {
 	struct vring_avail *avail;
 	struct vring_used *used;
 	uint16_t seen; /* used entries reaped */
+	struct vring_packed_desc *list; /* packed: the ring, and the two event areas */
+	struct vring_packed_desc_event *driver, *device;
+	uint16_t at, used_at; /* packed: where the next goes, comes from; bit 15: wrap counter */
 
 	/* What happened. */
 	unsigned calls, breaks;
@@ -55,6 +60,9 @@ struct fake {
 	uint32_t written; /* what the last give back said was written, with lend */
 	bool lost; /* with lend, what the device wrote does not get to the guest */
 };
+
+/* Added to the features by fake_layout(): PACKED, or not. */
+extern uint64_t fake_format;
 
 /* Makes memory and a stopped queue. */
 void fake_open(struct fake *f, bool lend);
@@ -74,21 +82,42 @@ void *fake_host(struct fake *f, uint64_t guest_addr);
 /* The user address of a guest address. */
 uint64_t fake_user(uint64_t guest_addr);
 
+/* Split: writes a descriptor; makes a head the next available one. */
 void fake_desc(
 	struct fake *f, unsigned i, uint64_t addr, uint32_t len, uint16_t flags, uint16_t next);
-/* Writes entry i of an indirect table at a guest address. */
-void fake_table(struct fake *f, uint64_t table, unsigned i, uint64_t addr, uint32_t len,
-	uint16_t flags, uint16_t next);
-/* The next available entry is head; published. */
 void fake_avail(struct fake *f, uint16_t head);
-/* Descriptor i: 16 bytes for the device to write, and available. */
-void fake_request(struct fake *f, uint16_t i);
-/* The next used entry, if any. */
-bool fake_reap(struct fake *f, uint32_t *id, uint32_t *len);
-/* How many used entries are new; reaps them. */
-unsigned fake_reap_all(struct fake *f);
 uint16_t *fake_used_event(struct fake *f);
 uint16_t *fake_avail_event(struct fake *f);
+
+/* Packed: the next descriptor, made available with these flags besides. */
+void fake_packed(struct fake *f, uint64_t addr, uint32_t len, uint16_t flags, uint16_t id);
+/* Moves a position on, or back. */
+uint16_t fake_packed_move(const struct fake *f, uint16_t position, int n);
+
+/* Both. */
+
+struct fake_buf {
+	uint64_t addr;
+	uint32_t len;
+	uint16_t flags; /* without NEXT */
+};
+/* A request of n buffers, known as id; split: in the descriptors from id on. Available. */
+void fake_list(struct fake *f, uint16_t id, const struct fake_buf *buf, unsigned n);
+/* Writes entry i of an indirect table at a guest address; packed ones have no next. */
+void fake_table(struct fake *f, uint64_t table, unsigned i, uint64_t addr, uint32_t len,
+	uint16_t flags, uint16_t next);
+/* 16 bytes for the device to write. */
+void fake_request(struct fake *f, uint16_t id);
+/* n of these, with ids from first on, available all at once; true: the device wants a kick. */
+bool fake_publish(struct fake *f, unsigned first, unsigned n);
+/* The next completed request, if any. */
+bool fake_reap(struct fake *f, uint32_t *id, uint32_t *len);
+/* How many are new; reaps them. */
+unsigned fake_reap_all(struct fake *f);
+/* Asks for a call at the next one; true if there is one already. */
+bool fake_arm(struct fake *f);
+/* SET_VRING_BASE of a ring in which n descriptors have come and gone. */
+uint32_t fake_base(const struct fake *f, unsigned n);
 
 /* A device that writes one byte to every request, in one burst after the other; how many. */
 unsigned fake_serve(struct fake *f);
@@ -96,3 +125,13 @@ unsigned fake_serve(struct fake *f);
 unsigned fake_lots_out(const struct fake *f);
 /* It has broken once, and this is in the reason. */
 void fake_expect_broken(const struct fake *f, const char *reason);
+/* Runs them with split rings, then with packed ones. */
+#define fake_run_both(tests)                                                           \
+	({                                                                             \
+		int failed_ = cmocka_run_group_tests_name("split", tests, NULL, NULL); \
+                                                                                       \
+		fake_format = PACKED;                                                  \
+		failed_ += cmocka_run_group_tests_name("packed", tests, NULL, NULL);   \
+		fake_format = 0;                                                       \
+		failed_;                                                               \
+	})

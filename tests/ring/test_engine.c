@@ -34,18 +34,21 @@ static void expect_used(struct fake *f, uint32_t id, uint32_t len)
 /* One call to the memory type for a batch, each way; its tables make one more each. */
 static void test_one_borrow_a_batch(void **state)
 {
+	const struct fake_buf table = { TABLE, 6 * 16, IND };
 	struct vq_chain *c[VQ_BATCH + 1];
 	struct fake f;
 
 	for (unsigned tables = 0; tables < 2; tables++) {
 		fake_start(&f, true, 256, INDIRECT);
-		for (unsigned i = 0; i < VQ_BATCH + 1; i++)
-			fake_request(&f, i);
 		/* Some have six buffers, which is more than a request has room for at first. */
 		for (unsigned i = 0; tables && i < 6; i++)
 			fake_table(&f, TABLE, i, DATA_ADDR, 16, WRITE | (i < 5 ? NEXT : 0), i + 1);
-		for (unsigned i = 0; tables && i < VQ_BATCH; i += 2)
-			fake_desc(&f, i, TABLE, 6 * 16, IND, 0);
+		for (unsigned i = 0; i < VQ_BATCH + 1; i++) {
+			if (tables && i % 2)
+				fake_list(&f, i, &table, 1);
+			else
+				fake_request(&f, i);
+		}
 		vq_burst_begin(f.q);
 		pop(&f, c, VQ_BATCH);
 		assert_int_equal(f.borrows, tables + 1);
@@ -76,15 +79,15 @@ static void test_one_borrow_a_batch(void **state)
 /* Much work for one request is published at once. */
 static void test_large_request(void **state)
 {
+	const struct fake_buf buf[] = { { DATA_ADDR, VQ_PUBLISH_BYTES / 2 },
+		{ DATA_ADDR, VQ_PUBLISH_BYTES / 2, WRITE } };
 	struct fake f;
 
 	fake_start(&f, false, 8, 0);
-	fake_desc(&f, 0, DATA_ADDR, VQ_PUBLISH_BYTES / 2, NEXT, 1);
-	fake_desc(&f, 1, DATA_ADDR, VQ_PUBLISH_BYTES / 2, WRITE, 0);
 	for (unsigned i = 0; i < 2; i++) {
 		struct vq_chain *c;
 
-		fake_avail(&f, 0);
+		fake_list(&f, 0, buf, 2);
 		c = vq_pop(f.q);
 		iov_skip(&c->out, VQ_PUBLISH_BYTES / 2);
 		iov_push_zeroes(&c->in, VQ_PUBLISH_BYTES / 2 - !i);
@@ -204,9 +207,10 @@ static void test_unpop(void **state)
 
 	fake_start(&f, true, 8, IN_ORDER);
 	for (unsigned i = 0; i < 4; i++) {
-		fake_desc(&f, i, DATA_ADDR + i, 1, 0, 0);
+		const struct fake_buf b = { DATA_ADDR + i, 1 };
+
 		*(char *)fake_host(&f, DATA_ADDR + i) = 'a' + i;
-		fake_avail(&f, i);
+		fake_list(&f, i, &b, 1);
 	}
 	vq_burst_begin(f.q);
 	pop(&f, c, 2);
@@ -235,7 +239,7 @@ static void test_unpop(void **state)
 	vq_unpop(c[3]);
 	for (unsigned i = 0; i < 3; i++)
 		vq_push(c[i]);
-	assert_int_equal(fake_vq_stop(&f), 3);
+	assert_int_equal(fake_vq_stop(&f), fake_base(&f, 3));
 	assert_int_equal(fake_reap_all(&f), 3);
 	fake_close(&f);
 }
@@ -263,7 +267,7 @@ static void test_drain_and_resume(void **state)
 	vq_push(c[2]);
 	vq_push(c[4]);
 	f.setup.base = fake_vq_stop(&f);
-	assert_int_equal(f.setup.base, 5);
+	assert_int_equal(f.setup.base, fake_base(&f, 5));
 	assert_int_equal(fake_reap_all(&f), 5);
 	assert_null(vq_pop(f.q));
 
@@ -304,16 +308,15 @@ static void test_budget(void **state)
 static void test_burst_ends_by_time(void **state)
 {
 	for (unsigned len = 16; len <= VQ_PUBLISH_BYTES; len *= VQ_PUBLISH_BYTES / 16) {
+		const struct fake_buf b = { DATA_ADDR, len, WRITE };
 		struct vq_chain *c;
 		unsigned n = 0;
 		struct fake f;
 
 		fake_start(&f, false, VQ_BURST, EVENT_IDX);
 		f.q->burst_us = 5000;
-		for (unsigned i = 0; i < VQ_BURST - 1; i++) {
-			fake_desc(&f, i, DATA_ADDR, len, WRITE, 0);
-			fake_avail(&f, i);
-		}
+		for (unsigned i = 0; i < VQ_BURST - 1; i++)
+			fake_list(&f, i, &b, 1);
 		vq_burst_begin(f.q);
 		for (; (c = vq_pop(f.q)); n++) {
 			g_usleep(1000);
@@ -340,7 +343,7 @@ static void test_accessors(void **state)
 	fake_vq_start(&f);
 	assert_int_equal(vq_index(f.q), 3);
 	assert_string_equal(vq_name(f.q), "queue 3");
-	assert_true(vq_features(f.q) == INDIRECT);
+	assert_true(vq_features(f.q) == (INDIRECT | fake_format));
 	vq_set_data(f.q, &data);
 	fake_vq_stop(&f);
 	assert_ptr_equal(vq_data(f.q), &data);
@@ -367,5 +370,5 @@ int main(void)
 	};
 
 	log_set_sink(drop_line, NULL);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return fake_run_both(tests);
 }

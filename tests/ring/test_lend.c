@@ -12,9 +12,10 @@
 /* Of the most that may be mapped, four requests take all. */
 static void big_request(struct fake *f, uint16_t i)
 {
+	const struct fake_buf b = { BORDER_ADDR, REGION_BYTES, WRITE };
+
 	assert_int_equal(4 * REGION_BYTES, GUEST_MEM_LENT_MAX * 4096);
-	fake_desc(f, i, BORDER_ADDR, REGION_BYTES, WRITE, 0);
-	fake_avail(f, i);
+	fake_list(f, i, &b, 1);
 }
 
 /* What is too much waits, without a kick and without spinning, until something is given back. */
@@ -56,13 +57,13 @@ static void test_wait(void **state)
 /* One that alone is too much. */
 static void test_never(void **state)
 {
+	struct fake_buf buf[6];
 	struct fake f;
 
 	fake_start(&f, true, RING, 0);
-	for (unsigned i = 0; i < 5; i++)
-		fake_desc(&f, i, BORDER_ADDR, REGION_BYTES, WRITE | VRING_DESC_F_NEXT, i + 1);
-	fake_desc(&f, 5, BORDER_ADDR, 1, WRITE, 0);
-	fake_avail(&f, 0);
+	for (unsigned i = 0; i < 6; i++)
+		buf[i] = (struct fake_buf){ BORDER_ADDR, i < 5 ? REGION_BYTES : 1, WRITE };
+	fake_list(&f, 0, buf, 6);
 	assert_int_equal(fake_serve(&f), 0);
 	fake_expect_broken(&f, "cannot be mapped");
 	fake_close(&f);
@@ -124,5 +125,5 @@ int main(void)
 	};
 
 	log_set_sink(drop_line, NULL);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return fake_run_both(tests);
 }

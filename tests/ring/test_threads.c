@@ -87,39 +87,7 @@ static void *device(void *opaque)
 	return NULL;
 }
 
-/* Publishes n requests at once, and kicks if the device wants it. */
-static void add(struct pair *p, unsigned first, unsigned n, bool event_idx)
-{
-	struct fake *f = &p->f;
-	uint16_t old = shm_load16(&f->avail->idx);
-	bool kick;
-
-	for (unsigned i = 0; i < n; i++) {
-		unsigned d = (first + i) % RING;
-
-		fake_desc(f, d, DATA_ADDR + 16 * d, 16, VRING_DESC_F_WRITE, 0);
-		shm_store16(&f->avail->ring[(uint16_t)(old + i) % RING], d);
-	}
-	shm_store16_release(&f->avail->idx, old + n);
-	shm_full_barrier();
-	kick = event_idx ? vring_need_event(shm_load16(fake_avail_event(f)), old + n, old)
-			 : !(shm_load16(&f->used->flags) & VRING_USED_F_NO_NOTIFY);
-	if (kick)
-		ring_bell(&p->kick);
-}
-
-/* Asks for a call at the next used entry; true if there is one already. */
-static bool arm(struct pair *p, bool event_idx)
-{
-	struct fake *f = &p->f;
-
-	if (event_idx)
-		shm_store16(fake_used_event(f), f->seen);
-	shm_full_barrier();
-	return shm_load16_acquire(&f->used->idx) != f->seen;
-}
-
-static unsigned drive(struct pair *p, bool event_idx)
+static unsigned drive(struct pair *p)
 {
 	g_autoptr(GRand) rand = g_rand_new_with_seed(11);
 	/* In a loop, go idle all the time. */
@@ -131,12 +99,12 @@ static unsigned drive(struct pair *p, bool event_idx)
 		unsigned n = g_rand_int_range(rand, 0, MIN(room, max) + 1);
 
 		linger(&seed, 800);
-		if (n)
-			add(p, added, n, event_idx);
+		if (n && fake_publish(&p->f, added, n))
+			ring_bell(&p->kick);
 		added += n;
 		n = fake_reap_all(&p->f);
 		reaped += n;
-		if (n || added == reaped || arm(p, event_idx))
+		if (n || added == reaped || fake_arm(&p->f))
 			continue;
 		if (!wait_for(&p->call))
 			break;
@@ -161,7 +129,7 @@ static void run(uint64_t features, bool loop)
 	/* As every owner does after a start. */
 	assert_int_equal(fake_serve(&p.f), 0);
 	assert_int_equal(pthread_create(&thread, NULL, device, &p), 0);
-	reaped = drive(&p, features & EVENT_IDX);
+	reaped = drive(&p);
 	__atomic_store_n(&p.stop, true, __ATOMIC_RELEASE);
 	ring_bell(&p.kick);
 	pthread_join(thread, NULL);
@@ -201,5 +169,5 @@ int main(void)
 		cmocka_unit_test(test_flags_loop),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return fake_run_both(tests);
 }

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The packed ring (virtio 1.2 §2.8), device side.
+ *
+ *	descriptor ring		size x { addr, len, id, flags }		both write
+ *	driver area		{ position, flags }: calls wanted	driver writes
+ *	device area		{ position, flags }: kicks wanted	device writes
+ *
+ * One ring in which both sides go round: the driver writes requests at its position, the device
+ * overwrites them, from its own position on, with what is completed. A completed request leaves one
+ * descriptor, and the rest of those it took are skipped; which one it was says the id, for the
+ * device may complete in any order. What a descriptor is, two bits of its flags say, together with
+ * the turn: of the one at hand, AVAIL equals the reader's wrap counter; USED does as well once the
+ * device has written it.
+ *
+ * A position is an index with the wrap counter of that turn in bit 15, here as in the areas. The
+ * counters begin at 1, so a first turn's positions are below those of a second, and the distance of
+ * two is a difference modulo twice the size.
+ *
+ * Each side writes all of a batch first, the flags of its first descriptor last (release), and the
+ * other reads those first (acquire). Going to sleep is as with the split ring (vq_split.c): the
+ * wish, a full barrier, another look; publish, a full barrier, the wish.
+ */
+#include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
+
+#include "ring/vq_impl.h"
+
+#define WRAP (1u << VRING_PACKED_EVENT_F_WRAP_CTR)
+#define AVAIL (1u << VRING_PACKED_DESC_F_AVAIL)
+#define USED (1u << VRING_PACKED_DESC_F_USED)
+
+static unsigned index_of(uint16_t position)
+{
+	return position & (WRAP - 1);
+}
+
+/* n is at most the size. */
+static uint16_t ahead(const struct vq *q, uint16_t position, unsigned n)
+{
+	unsigned i = index_of(position) + n;
+
+	if (i < q->size)
+		return position + n;
+	return ((position & WRAP) ^ WRAP) | (i - q->size);
+}
+
+static uint16_t back(const struct vq *q, uint16_t position, unsigned n)
+{
+	if (n <= index_of(position))
+		return position - n;
+	return ((position & WRAP) ^ WRAP) | (index_of(position) + q->size - n);
+}
+
+/* How far it is from one position to another. */
+static unsigned distance(const struct vq *q, uint16_t from, uint16_t to)
+{
+	unsigned d = 2 * q->size + index_of(to) - index_of(from);
+
+	if ((from ^ to) & WRAP)
+		d += q->size;
+	return d % (2 * q->size);
+}
+
+static struct vring_packed_desc *desc_at(const struct vq *q, unsigned i)
+{
+	return (struct vring_packed_desc *)q->packed.desc.host + i;
+}
+
+static void packed_stop(struct vq *q)
+{
+	struct mem_ring_map *const map[] = { &q->packed.desc, &q->packed.driver,
+		&q->packed.device };
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(map); i++) {
+		if (map[i]->host)
+			guest_mem_unmap_ring(q->borrower.mem, map[i]);
+		map[i]->host = NULL;
+	}
+}
+
+static bool packed_map(struct vq *q, const struct vq_setup *setup, GError **error)
+{
+	const size_t ring = sizeof(struct vring_packed_desc) * q->size;
+	const size_t area = sizeof(struct vring_packed_desc_event);
+	struct guest_mem *mem = q->borrower.mem;
+	struct vq_packed *p = &q->packed;
+
+	if (guest_mem_map_ring(mem, setup->desc, ring, VRING_DESC_ALIGN_SIZE, "descriptor ring",
+		    &p->desc, error) &&
+		guest_mem_map_ring(
+			mem, setup->avail, area, area, "driver area", &p->driver, error) &&
+		guest_mem_map_ring(mem, setup->used, area, area, "device area", &p->device, error))
+		return true;
+	packed_stop(q);
+	return false;
+}
+
+/*
+ * What was taken and not completed before: nothing in the ring says which requests these are, but if
+ * they were completed in order they are still there, from the used position on.
+ */
+static bool packed_set_base(struct vq *q, const struct vq_setup *setup, GError **error)
+{
+	struct vq_packed *p = &q->packed;
+	unsigned open;
+
+	p->avail = setup->base;
+	p->used = setup->base >> 16;
+	open = distance(q, p->used, p->avail);
+	if (index_of(p->avail) >= q->size || index_of(p->used) >= q->size || open > q->size) {
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+			"base 0x%x is no pair of positions in a ring of %u", setup->base, q->size);
+		return false;
+	}
+	if (open)
+		log_limited(&q->log_limit, LOG_LEVEL_WARNING, q->name,
+			"%u descriptors before index %u were taken and never completed", open,
+			index_of(p->avail));
+	p->decided = p->used;
+	q->fresh = setup->base == (WRAP << 16 | WRAP);
+	return true;
+}
+
+static bool packed_start(struct vq *q, const struct vq_setup *setup, GError **error)
+{
+	q->packed = (struct vq_packed){ .n_unpublished = 0 };
+	return packed_set_base(q, setup, error) && packed_map(q, setup, error);
+}
+
+static uint32_t packed_base(const struct vq *q)
+{
+	return (uint32_t)q->packed.used << 16 | q->packed.avail;
+}
+
+/* The id is where a split ring's descriptor has its flags, and the flags where that has next. */
+static struct vq_desc packed_desc(struct vq_desc d)
+{
+	return (struct vq_desc){ .addr = d.addr, .len = d.len, .flags = d.next, .next = d.flags };
+}
+
+static bool is_available(uint16_t flags, uint16_t position)
+{
+	return (flags & (AVAIL | USED)) == (position & WRAP ? AVAIL : USED);
+}
+
+/*
+ * Takes the chain that begins with d. The descriptors of a list follow each other in the ring; the
+ * id is in the last one; a list with an indirect table is that one descriptor (§2.8.5 to §2.8.7).
+ */
+static int packed_walk(struct vq *q, struct vq_req *r, struct vq_desc d)
+{
+	unsigned i = r->head;
+
+	for (unsigned n = 1;; n++) {
+		/* What is in flight is the driver's again only when it is completed. */
+		if (n > q->size - q->desc_used)
+			return vq_bad(q,
+				"descriptor %u: its list is longer than the ring, or runs into "
+				"other requests",
+				r->head);
+		if (n > 1)
+			d = packed_desc(vq_desc_load(desc_at(q, i)));
+		if (d.flags & VRING_DESC_F_INDIRECT && n > 1)
+			return vq_bad(
+				q, "descriptor %u: indirect and not the first of its list", i);
+		if ((d.flags & VRING_DESC_F_INDIRECT ? vq_req_add_table(q, r, i, &d)
+						     : vq_req_add(q, r, i, &d, false)) < 0)
+			return -1;
+		if (!(d.flags & VRING_DESC_F_NEXT)) {
+			r->n_desc = n;
+			r->id = d.next;
+			return 0;
+		}
+		if (++i == q->size)
+			i = 0;
+	}
+}
+
+static int packed_fetch(struct vq *q, struct vq_req *r)
+{
+	struct vq_packed *p = &q->packed;
+	const struct vring_packed_desc *first = desc_at(q, index_of(p->avail));
+	/* Pairs with the driver's release of these after all the rest of its batch. */
+	uint16_t flags = shm_load16_acquire(&first->flags);
+	struct vq_desc d;
+	uint16_t next;
+
+	if (!is_available(flags, p->avail))
+		return 0;
+	d = packed_desc(vq_desc_load(first));
+	d.flags = flags;
+	r->head = index_of(p->avail);
+	if (packed_walk(q, r, d) < 0)
+		return -1;
+	next = ahead(q, p->avail, r->n_desc);
+	/*
+	 * Busy since it was asked for a kick at a position. The driver, a turn ahead at most, is
+	 * not to meet that one again.
+	 */
+	if (p->armed && (next ^ p->avail) & WRAP) {
+		shm_store16(&((struct vring_packed_desc_event *)p->device.host)->flags,
+			VRING_PACKED_EVENT_FLAG_DISABLE);
+		p->armed = false;
+	}
+	p->avail = next;
+	return 1;
+}
+
+static void packed_unfetch(struct vq *q, const struct vq_req *r)
+{
+	q->packed.avail = back(q, q->packed.avail, r->n_desc);
+}
+
+/* All entries, one after the other, and of their flags only WRITE counts (§2.8.7). */
+static int packed_read_table(struct vq *q, struct vq_req *r)
+{
+	unsigned entries = r->table.len / sizeof(struct vring_packed_desc);
+
+	for (unsigned i = 0; i < entries; i++) {
+		struct vq_desc d = packed_desc(vq_req_load_table(r, i));
+
+		if (d.flags & VRING_DESC_F_INDIRECT)
+			return vq_bad(q,
+				"descriptor %u, indirect entry %u: names an indirect table itself",
+				r->table_desc, i);
+		if (vq_req_add(q, r, i, &d, true) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/*
+ * All but the flags of the first since the last publication: these let the driver see them all.
+ * With IN_ORDER one descriptor could stand for a whole batch; one for each is legal always.
+ */
+static void packed_put_used(struct vq *q, const struct vq_req *r, uint32_t len)
+{
+	struct vq_packed *p = &q->packed;
+	struct vring_packed_desc *d = desc_at(q, index_of(p->used));
+	uint16_t flags = (p->used & WRAP ? AVAIL | USED : 0) | (len ? VRING_DESC_F_WRITE : 0);
+
+	shm_store16(&d->id, r->id);
+	shm_store32(&d->len, len);
+	if (p->n_unpublished++) {
+		shm_store16(&d->flags, flags);
+	} else {
+		p->first = index_of(p->used);
+		p->first_flags = flags;
+	}
+	p->used = ahead(q, p->used, r->n_desc);
+}
+
+static void packed_publish(struct vq *q)
+{
+	struct vq_packed *p = &q->packed;
+
+	if (!p->n_unpublished)
+		return;
+	/* Pairs with the driver's acquire of these before the rest, and the data. */
+	shm_store16_release(&desc_at(q, p->first)->flags, p->first_flags);
+	p->n_unpublished = 0;
+}
+
+static bool packed_wants_call(struct vq *q)
+{
+	struct vq_packed *p = &q->packed;
+	uint16_t old = p->decided;
+	bool known = p->decided_valid;
+	uint32_t wish;
+
+	/* Pairs with the barrier between the driver's wish and its last look at its position. */
+	shm_full_barrier();
+	/* Position and flags at once, as they belong together. */
+	wish = shm_load32(p->driver.host);
+	p->decided = p->used;
+	p->decided_valid = true;
+	if (wish >> 16 == VRING_PACKED_EVENT_FLAG_DISABLE)
+		return false;
+	if (!q->event_idx || wish >> 16 != VRING_PACKED_EVENT_FLAG_DESC)
+		return true;
+	/* What a previous owner published may not have been called for: once without being asked. */
+	return !known || distance(q, old, wish) < distance(q, old, p->used);
+}
+
+static bool packed_peek(const struct vq *q)
+{
+	uint16_t position = q->packed.avail;
+
+	return is_available(shm_load16(&desc_at(q, index_of(position))->flags), position);
+}
+
+static bool packed_arm(struct vq *q)
+{
+	struct vq_packed *p = &q->packed;
+	uint32_t flags =
+		q->event_idx ? VRING_PACKED_EVENT_FLAG_DESC : VRING_PACKED_EVENT_FLAG_ENABLE;
+
+	shm_store32(p->device.host, flags << 16 | p->avail);
+	p->armed = q->event_idx;
+	/* Pairs with the barrier between the driver's flags and its look at our wish. */
+	shm_full_barrier();
+	return packed_peek(q);
+}
+
+static void packed_disarm(struct vq *q)
+{
+	/* A position that the driver has passed suppresses kicks for a turn: see packed_fetch(). */
+	if (!q->event_idx)
+		shm_store16(&((struct vring_packed_desc_event *)q->packed.device.host)->flags,
+			VRING_PACKED_EVENT_FLAG_DISABLE);
+}
+
+const struct vq_ops vq_packed_ops = {
+	.start = packed_start,
+	.stop = packed_stop,
+	.base = packed_base,
+	.fetch = packed_fetch,
+	.unfetch = packed_unfetch,
+	.read_table = packed_read_table,
+	.put_used = packed_put_used,
+	.publish = packed_publish,
+	.wants_call = packed_wants_call,
+	.arm = packed_arm,
+	.disarm = packed_disarm,
+	.peek = packed_peek,
+};
