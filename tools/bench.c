@@ -1,39 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* virtioctl bench: how fast a block back-end is, and what that costs. */
-#include <inttypes.h>
-#include <stdio.h>
 
 #include "bench_session.h"
 #include "cancel.h"
 #include "virtioctl.h"
 
-/* Requests that failed: all are counted, the first is told. */
-static int report_errors(const struct bench_session *s)
-{
-	for (unsigned i = 0; i < s->options->queues; i++) {
-		if (s->queues[i].first_error) {
-			fprintf(stderr, "virtioctl: %s: requests failed; one of them: %s\n",
-				s->options->socket, s->queues[i].first_error);
-			return CTL_FAILED;
-		}
-	}
-	return CTL_OK;
-}
-
 static int run(struct bench_session *s, GError **error)
 {
 	g_autofree struct bench_result *r = g_new0(struct bench_result, 1);
 	bool ok = bench_session_run(s, r, error);
-	int status;
+	const char *first = bench_session_request_error(s);
 
 	if (r->requests)
 		bench_report(s->options, r);
-	if (!ok)
+	if (ok && first) {
+		g_set_error(
+			error, CTL_ERROR, CTL_ERROR_FAILED, "requests failed, for one: %s", first);
 		return CTL_FAILED;
-	status = report_errors(s);
-	if (status == CTL_OK && cancel_signal())
-		status = CTL_SIGNALLED + cancel_signal();
-	return status;
+	}
+	return cancel_signal() ? CTL_SIGNALLED + cancel_signal() : CTL_OK;
 }
 
 int bench_run(int argc, char **argv)

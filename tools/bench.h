@@ -32,6 +32,7 @@ struct bench_options {
 	uint64_t seed;
 	unsigned flush_every; /* so many writes of a queue; 0: never */
 	unsigned timeout_ms; /* without any completion */
+	bool verify; /* data is checked */
 	bool json;
 };
 
@@ -47,6 +48,7 @@ struct bench_result {
 	uint64_t requests, errors, kicks, calls;
 	struct bench_hist latency;
 	struct bench_usage backend, frontend; /* CPU: of the time measured */
+	bool verified; /* all that was written was read, and all that was read was right */
 	int backend_pid; /* 0: not known */
 	unsigned queue_size;
 	bool packed, indirect, event_idx, inflight; /* as negotiated */

@@ -34,7 +34,7 @@ struct arguments {
 	int read_percent, depth, queues, threads, queue_size, flush_every, timeout;
 	int64_t requests, rate, seed;
 	double seconds, warmup;
-	gboolean json;
+	gboolean verify, json;
 };
 
 static void arguments_clear(struct arguments *a)
@@ -97,7 +97,7 @@ static bool parse_name(const char *option, const char *text, const char *const *
 
 static bool parse_names(const struct arguments *a, struct bench_options *o, GError **error)
 {
-	unsigned rw = o->rw, polling = 0;
+	unsigned rw = a->verify ? BENCH_MIXED : BENCH_RANDREAD, polling = 0;
 	unsigned packed = BENCH_AUTO, indirect = BENCH_AUTO, event_idx = BENCH_AUTO;
 	unsigned inflight = BENCH_AUTO;
 
@@ -171,6 +171,7 @@ static bool convert(const struct arguments *a, struct bench_options *o, GError *
 	o->seed = (uint64_t)a->seed;
 	o->flush_every = (unsigned)a->flush_every;
 	o->timeout_ms = (unsigned)a->timeout * 1000;
+	o->verify = a->verify;
 	o->json = a->json;
 	return true;
 }
@@ -181,7 +182,8 @@ static bool parse_entries(int *argc, char ***argv, struct arguments *a,
 {
 	const GOptionEntry entries[] = {
 		{ "rw", 0, 0, G_OPTION_ARG_STRING, &a->rw,
-			"randread, randwrite, read, write, mixed (randread)", "HOW" },
+			"randread, randwrite, read, write, mixed (randread; with --verify mixed)",
+			"HOW" },
 		{ "read-percent", 0, 0, G_OPTION_ARG_INT, &a->read_percent,
 			"Reads among mixed requests (70)", "N" },
 		{ "block-size", 0, 0, G_OPTION_ARG_STRING, &a->block_size,
@@ -218,6 +220,8 @@ static bool parse_entries(int *argc, char ***argv, struct arguments *a,
 		{ "seed", 0, 0, G_OPTION_ARG_INT64, &a->seed, "Of the random numbers (1)", "N" },
 		{ "flush-every", 0, 0, G_OPTION_ARG_INT, &a->flush_every,
 			"Flush after so many writes of a queue (0: never)", "N" },
+		{ "verify", 0, 0, G_OPTION_ARG_NONE, &a->verify,
+			"Check all data; without --rw: read and write it", NULL },
 		{ "timeout", 0, 0, G_OPTION_ARG_INT, &a->timeout,
 			"Give up when nothing completes for so long (30)", "SECONDS" },
 		{ "json", 0, 0, G_OPTION_ARG_NONE, &a->json, "Print JSON", NULL },
@@ -226,7 +230,7 @@ static bool parse_entries(int *argc, char ***argv, struct arguments *a,
 
 	return connect_parse(argc, argv, entries, connect, "SOCKET",
 		"Measures a block device's speed and what it costs. Writes only with an --rw that "
-		"says so.",
+		"says so, or with --verify alone.",
 		1, 1, error);
 }
 
@@ -244,7 +248,7 @@ bool bench_parse(int argc, char **argv, struct bench_options *o, struct connect_
 		.timeout = 30,
 	};
 
-	*o = (struct bench_options){ .rw = BENCH_RANDREAD };
+	*o = (struct bench_options){ 0 };
 	if (!parse_entries(&argc, &argv, &a, connect, error) || !convert(&a, o, error))
 		return false;
 	o->socket = argv[1];

@@ -77,6 +77,42 @@ static void add(struct bench_queue *q, struct bench_slot *s)
 	driver_ring_add(q->ring, bufs, n_out, n + 2 - n_out, s);
 }
 
+/* The block, and the data if that matters; may make a write of a read. False: nothing to do now. */
+static bool choose_data(struct bench_queue *q, struct bench_slot *s)
+{
+	struct bench_verify *v = q->verify;
+
+	if (q->reading_back) {
+		s->type = VIRTIO_BLK_T_IN;
+		if (bench_verify_next(v, &s->block))
+			return true;
+		q->left = 0;
+		return false;
+	}
+	s->block = choose_block(q);
+	if (!v)
+		return true;
+	if (!bench_verify_take(v, &s->block))
+		return false;
+	if (!bench_verify_is_known(v, s->block))
+		s->type = VIRTIO_BLK_T_OUT;
+	return true;
+}
+
+static bool prepare(struct bench_queue *q, struct bench_slot *s)
+{
+	s->type = choose_type(q);
+	s->offset = 0; /* of a flush: virtio 1.2 §5.2.6.1 */
+	if (s->type == VIRTIO_BLK_T_FLUSH)
+		return true;
+	if (!choose_data(q, s))
+		return false;
+	s->offset = q->plan.base + s->block * q->plan.stride;
+	if (q->verify && s->type == VIRTIO_BLK_T_OUT)
+		bench_verify_fill(q->verify, s->block, s->offset, s->data);
+	return true;
+}
+
 static void issue(struct bench_queue *q, uint64_t now)
 {
 	bool any = false;
@@ -84,15 +120,9 @@ static void issue(struct bench_queue *q, uint64_t now)
 	while (q->n_free && q->left) {
 		struct bench_slot *s = q->free[q->n_free - 1];
 
-		if (q->plan.interval_ns) {
-			if (now < q->due_ns)
-				break;
-			q->due_ns += q->plan.interval_ns;
-		}
-		s->type = choose_type(q);
-		s->offset = s->type == VIRTIO_BLK_T_FLUSH
-			? 0 /* virtio 1.2 §5.2.6.1 */
-			: q->plan.base + choose_block(q) * q->plan.stride;
+		if ((q->plan.interval_ns && now < q->due_ns) || !prepare(q, s))
+			break;
+		q->due_ns += q->plan.interval_ns;
 		s->issued_ns = now;
 		add(q, s);
 		q->n_free--;
@@ -121,6 +151,17 @@ static void note_error(struct bench_queue *q, const struct bench_slot *s, uint8_
 				status);
 }
 
+static void verify(struct bench_queue *q, const struct bench_slot *s, bool ok)
+{
+	if (s->type == VIRTIO_BLK_T_OUT) {
+		bench_verify_written(q->verify, s->block, ok);
+		return;
+	}
+	if (ok && !q->failure)
+		q->failure = bench_verify_check(q->verify, s->block, s->offset, s->data);
+	bench_verify_release(q->verify, s->block);
+}
+
 static void account(struct bench_queue *q, unsigned n, uint64_t now)
 {
 	for (unsigned i = q->n_free - n; i < q->n_free; i++) {
@@ -131,6 +172,8 @@ static void account(struct bench_queue *q, unsigned n, uint64_t now)
 			note_error(q, s, status);
 		if (s->type == VIRTIO_BLK_T_FLUSH)
 			continue;
+		if (q->verify)
+			verify(q, s, status == VIRTIO_BLK_S_OK);
 		bench_hist_add(&q->counts->latency, now - s->issued_ns);
 		q->counts->requests++;
 	}
@@ -155,6 +198,8 @@ int bench_queue_turn(struct bench_queue *q)
 		return 0;
 	now = bench_now();
 	account(q, n, now);
+	if (q->failure)
+		return -1;
 	issue(q, now);
 	return (int)n;
 }

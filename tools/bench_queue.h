@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "bench.h"
+#include "bench_verify.h"
 #include "driver/driver_ring.h"
 
 /* What the device reads and writes besides the data: a cache line for each request. */
@@ -24,7 +25,7 @@ struct bench_slot {
 	struct bench_wire *wire;
 	const struct driver_buf *bufs; /* header, n_segments of data, status */
 	void *data;
-	uint64_t offset; /* on the device */
+	uint64_t block, offset; /* of the queue's blocks; on the device */
 	uint64_t issued_ns;
 	uint32_t type;
 };
@@ -61,7 +62,9 @@ struct bench_queue {
 	uint64_t left; /* requests that may still be issued */
 	unsigned unflushed;
 	struct bench_counts *counts;
-	char *failure; /* of the queue itself: what the back-end did; g_free() */
+	struct bench_verify *verify; /* NULL: data does not matter */
+	bool reading_back; /* all that was written, once */
+	char *failure; /* nothing can go on: what the back-end did; g_free() */
 	char *first_error; /* of a request; g_free() */
 };
 

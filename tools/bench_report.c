@@ -87,6 +87,8 @@ static void print_text(const struct bench_options *o, const struct bench_result 
 	print_memory(&r->backend);
 	printf("\n  %-14s CPU %.3f µs a request\n", "front-end",
 		us(per_request(r, (double)r->frontend.cpu_ns)));
+	if (o->verify)
+		printf("  %-14s %s\n", "data", r->verified ? "verified" : "not verified");
 	if (r->errors)
 		printf("  %-14s %" PRIu64 "\n", "errors", r->errors);
 }
@@ -157,7 +159,10 @@ static void print_json(const struct bench_options *o, const struct bench_result 
 	json_open_object(&j, "frontend");
 	json_double(&j, "cpu_us_per_request", us(per_request(r, (double)r->frontend.cpu_ns)));
 	json_close_object(&j);
-	json_null(&j, "verified");
+	if (o->verify)
+		json_bool(&j, "verified", r->verified);
+	else
+		json_null(&j, "verified");
 	json_close_object(&j);
 	puts(out->str);
 }

@@ -159,6 +159,15 @@ static bool run_phase(struct run *r, enum bench_phase phase, double seconds, GEr
 	return check_threads(s, error);
 }
 
+const char *bench_session_request_error(const struct bench_session *s)
+{
+	for (unsigned i = 0; i < s->options->queues; i++) {
+		if (s->queues[i].first_error)
+			return s->queues[i].first_error;
+	}
+	return NULL;
+}
+
 static void add_up(const struct bench_session *s, struct bench_result *r)
 {
 	uint64_t start = UINT64_MAX, end = 0;
@@ -200,14 +209,20 @@ static bool measure(struct run *run, struct bench_result *r, GError **error)
 
 static bool run_phases(struct run *run, struct bench_result *r, GError **error)
 {
-	double warmup = run->s->options->warmup;
-	bool ok = warmup == 0 || run_phase(run, BENCH_WARMUP, warmup, error);
+	const struct bench_options *o = run->s->options;
+	bool ok = o->warmup == 0 || run_phase(run, BENCH_WARMUP, o->warmup, error);
 
-	if (!ok || (cancel_signal() && warmup > 0)) /* nothing was measured */
+	if (!ok || (cancel_signal() && o->warmup > 0)) /* nothing was measured */
 		return ok;
 	if (!measure(run, r, error))
 		return false;
-	return run_phase(run, BENCH_DRAIN, 1e9, error);
+	if (!run_phase(run, BENCH_DRAIN, 1e9, error))
+		return false;
+	if (o->verify && bench_writes(o) && !cancel_signal() &&
+		!run_phase(run, BENCH_READ_BACK, 1e9, error))
+		return false;
+	r->verified = o->verify && !cancel_signal() && !bench_session_request_error(run->s);
+	return true;
 }
 
 bool bench_session_run(struct bench_session *s, struct bench_result *r, GError **error)

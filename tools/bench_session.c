@@ -179,7 +179,10 @@ static bool make_slots(struct bench_session *s, struct bench_queue *q, GError **
 	return true;
 }
 
-/* Random requests of every queue go anywhere; sequential ones to the queue's own part. */
+/*
+ * Random requests of every queue go anywhere, sequential ones to the queue's own part; if data is
+ * checked, the queues take turns with the blocks of the device.
+ */
 static void make_plan(const struct bench_session *s, unsigned i, struct bench_plan *p)
 {
 	const struct bench_options *o = s->options;
@@ -198,7 +201,11 @@ static void make_plan(const struct bench_session *s, unsigned i, struct bench_pl
 		p->read_below = (uint32_t)(o->read_percent * (UINT64_C(1) << 32) / 100);
 	if (o->rate)
 		p->interval_ns = o->queues * UINT64_C(1000000000) / o->rate;
-	if (!p->random) {
+	if (o->verify) {
+		p->base += (uint64_t)i * o->block_size;
+		p->stride *= o->queues;
+		p->n_blocks = (n - i + o->queues - 1) / o->queues;
+	} else if (!p->random) {
 		p->base += i * part * o->block_size;
 		p->n_blocks = part;
 	}
@@ -210,6 +217,13 @@ static bool make_queue(struct bench_session *s, unsigned i, GError **error)
 	struct bench_thread *t = &s->threads[i % s->options->threads];
 
 	make_plan(s, i, &q->plan);
+	if (s->options->verify) {
+		q->verify = &s->verify[i];
+		if (!bench_verify_init(q->verify, q->plan.n_blocks, s->options->block_size, s->run,
+			    !bench_writes(s->options)))
+			return fail(error, "--verify: no memory to remember %" PRIu64 " blocks",
+				q->plan.n_blocks);
+	}
 	q->random = s->options->seed * UINT64_C(0x9e3779b97f4a7c15) + i;
 	q->ring = driver_ring_new(s->mem, s->queue_size, s->features, error);
 	if (!q->ring || !make_slots(s, q, error))
@@ -305,6 +319,8 @@ struct bench_session *bench_session_new(
 	s->options = o;
 	s->control.done = s->inflight.fd = -1;
 	s->queues = g_new0(struct bench_queue, o->queues);
+	s->verify = g_new0(struct bench_verify, o->queues);
+	s->run = g_random_int();
 	s->threads = g_aligned_alloc0(o->threads, sizeof(*s->threads), 64);
 	for (unsigned i = 0; i < o->queues; i++)
 		s->queues[i].kick = -1;
@@ -342,6 +358,7 @@ void bench_session_free(struct bench_session *s)
 	for (unsigned i = 0; i < s->options->queues; i++) {
 		struct bench_queue *q = &s->queues[i];
 
+		bench_verify_clear(&s->verify[i]);
 		driver_ring_free(q->ring);
 		fd_close(&q->kick);
 		g_free(q->slots);
@@ -357,6 +374,7 @@ void bench_session_free(struct bench_session *s)
 	fd_close(&s->inflight.fd);
 	driver_mem_free(s->mem);
 	fd_close(&s->control.done);
+	g_free(s->verify);
 	g_free(s->queues);
 	g_aligned_free(s->threads);
 	g_free(s);

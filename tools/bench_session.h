@@ -18,6 +18,8 @@ struct bench_session {
 	struct vu_front_inflight inflight;
 	struct driver_mem *mem;
 	struct bench_queue *queues;
+	uint32_t run; /* tells the data of this run from others' */
+	struct bench_verify *verify; /* for each queue, or NULL */
 	unsigned n_started;
 	struct bench_thread *threads;
 	struct bench_control control;
@@ -35,3 +37,5 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(bench_session, bench_session_free)
  * was measured is in r also on error.
  */
 bool bench_session_run(struct bench_session *s, struct bench_result *r, GError **error);
+/* Of one request that failed; NULL: none did. */
+const char *bench_session_request_error(const struct bench_session *s);

@@ -126,6 +126,13 @@ static bool enter_phase(struct bench_thread *t, enum bench_phase phase)
 		for (unsigned i = 0; i < t->n_queues; i++)
 			t->queues[i]->left = 0;
 		break;
+	case BENCH_READ_BACK:
+		for (unsigned i = 0; i < t->n_queues; i++) {
+			t->queues[i]->reading_back = true;
+			t->queues[i]->plan.interval_ns = 0;
+			t->queues[i]->left = UINT64_MAX;
+		}
+		break;
 	case BENCH_QUIT:
 		return false;
 	}

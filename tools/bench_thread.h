@@ -17,6 +17,7 @@ enum bench_phase {
 	BENCH_WARMUP,
 	BENCH_MEASURE,
 	BENCH_DRAIN, /* issue nothing more, reap the rest */
+	BENCH_READ_BACK, /* and check all that was written */
 	BENCH_QUIT, /* at once */
 };
 

@@ -3,13 +3,12 @@
 """virtioctl bench against virtiod-blk: every way to run, what it reports, what it refuses."""
 import json
 import os
-import shutil
 import signal
 import subprocess
-import time
 
-from harness import (ABSENT, FAILED, MIB, USAGE, VIRTIOCTL, Daemon, LoopTest, main, pattern,
-                     sha256, sha256_file, wait_until)
+from fake_blk import READ, FakeBlk
+from harness import (ABSENT, FAILED, MIB, USAGE, VIRTIOCTL, LoopTest, main, pattern, sha256,
+                     sha256_file, wait_until)
 
 LATENCY = ["min", "mean", "p50", "p90", "p99", "p999", "max"]
 
@@ -134,6 +133,117 @@ class Bench(LoopTest):
         d = self.rng()
         self.assertIn("no block device", self.bench(d.path, expect=FAILED)[1])
         self.stop(d)
+
+    def test_verify(self):
+        d = self.blk(self.image, "--num-queues=2")
+        for rw in ([], ["--rw=randwrite"], ["--rw=write"], ["--rw=mixed", "--read-percent=0"]):
+            for more in (["--queues=2"], ["--queues=2", "--threads=2", "--mode=polling"],
+                         ["--block-size=512"], ["--length=64K", "--depth=64"]):
+                result, _ = self.bench(d.path, "--verify", "--requests=3000", *rw, *more)
+                self.check(result)
+                self.assertIs(result["verified"], True)
+                self.assertEqual(result["requests"], 3000)
+        self.stop(d)
+
+    def test_verify_later(self):
+        """What an earlier run has written is checked by itself."""
+        d = self.blk(self.image)
+        fill = ("--verify", "--rw=write", "--requests=1024")
+        self.bench(d.path, *fill)
+        self.assertIs(self.bench(d.path, "--verify", "--rw=read", "--requests=2048",
+                                 "--block-size=16K")[0]["verified"], True)
+        # The rest of the disk has other data: not ours.
+        self.bench(d.path, *fill, "--offset=1M", "--length=1M", "--requests=256")
+        self.stop(d)
+
+        position = MIB + 5 * 512 + 77
+        data = bytearray(self.contents(self.image))
+        data[position] ^= 0x40
+        image = self.file("damaged", bytes(data))
+        d = self.blk(image)
+        for rw in ("read", "randread"):
+            result, err = self.bench(d.path, "--verify", f"--rw={rw}", "--requests=100000",
+                                     expect=FAILED)
+            self.assertIs(result["verified"], False)
+            self.assertIn(f"the byte at {position} is 0x{data[position]:02x}, expected "
+                          f"0x{data[position] ^ 0x40:02x}", err)
+        self.assertEqual(sha256_file(image), sha256(data))  # it has not written
+        self.stop(d)
+
+    def test_verify_foreign_data(self):
+        d = self.blk(self.image)
+        _, err = self.bench(d.path, "--verify", "--rw=read", expect=FAILED)
+        self.assertIn("no sector that virtioctl has written", err)
+        self.stop(d)
+
+    def lie(self, fake, expected, *options):
+        """The front-end must notice; returns the offset of the byte that it names, if any."""
+        result, err = self.bench(fake.path, "--verify", "--requests=500", "--type=block", *options,
+                                 expect=FAILED)
+        self.assertIn(expected, err)
+        self.assertIs(result is not None and result["verified"], False)
+        return int(err.split("the byte at ")[1].split()[0]) if "the byte at " in err else None
+
+    def test_verify_honest(self):
+        result, _ = self.bench(FakeBlk(self, MIB, queues=2).path, "--verify", "--type=block",
+                               "--requests=500", "--queues=2", "--flush-every=7")
+        self.assertIs(result["verified"], True)
+
+    def test_verify_finds_damage(self):
+        class Damage(FakeBlk):
+            def read(self, offset, length):
+                data = bytearray(super().read(offset, length))
+                if offset <= 70000 < offset + length:
+                    data[70000 - offset] ^= 1
+                return data
+
+        for rw in ("mixed", "randwrite", "write"):
+            self.assertEqual(self.lie(Damage(self, 256 << 10), "found is", f"--rw={rw}"), 70000)
+
+    def test_verify_finds_lost_write(self):
+        class Lost(FakeBlk):
+            done = False
+
+            def write(self, offset, data):
+                if not self.done or offset != 8192:
+                    super().write(offset, data)
+                self.done = self.done or offset == 8192
+
+        at = self.lie(Lost(self, 64 << 10), "generation 1 of the sector at 8192, of this run",
+                      "--rw=mixed")
+        self.assertTrue(8192 <= at < 8192 + 512)
+
+    def test_verify_finds_other_place(self):
+        class Other(FakeBlk):
+            def read(self, offset, length):
+                return super().read(offset ^ 4096 if offset == 16384 else offset, length)
+
+        self.lie(Other(self, 64 << 10), "of the sector at 20480", "--rw=write")
+
+    def test_failed_requests(self):
+        class Failing(FakeBlk):
+            def status(self, kind, offset):
+                return 1 if kind == READ and offset == 4096 else 0
+
+        fake = Failing(self, 64 << 10)
+        result, err = self.bench(fake.path, "--type=block", "--rw=read", "--requests=32",
+                                 expect=FAILED)
+        self.assertEqual(result["errors"], 2)
+        self.assertEqual(result["requests"], 32)
+        self.assertIn("read at 4096: I/O error", err)
+
+        class Silent(FakeBlk):
+            def status(self, kind, offset):
+                return 0xff
+
+        self.lie(Silent(self, 64 << 10), "no such status")
+
+    def test_wrong_id(self):
+        class Wrong(FakeBlk):
+            def used_id(self, head):
+                return head + 64
+
+        self.lie(Wrong(self, 64 << 10), "a request that it did not have", "--depth=1")
 
     def start(self, *args):
         process = subprocess.Popen([VIRTIOCTL, "bench", "--json", "--warmup=0", *args],
