@@ -66,21 +66,31 @@ static bool set_queue_size(struct dev_spec *s, const char *key, const char *valu
 	return true;
 }
 
+static bool set_word(
+	unsigned *to, const char *key, const char *value, const char *const *words, GError **error)
+{
+	if (option_word(value, words, to, error))
+		return true;
+	g_prefix_error(error, "%s=%s: ", key, value);
+	return false;
+}
+
 static bool set_probe(struct dev_spec *s, const char *key, const char *value, GError **error)
 {
-	static const char *const modes[] = {
-		[VU_PROBE_AUTO] = "auto",
-		[VU_PROBE_FORCE] = "force",
-		[VU_PROBE_OFF] = "off",
-	};
+	unsigned mode = s->front.probe;
+	bool ok = set_word(&mode, key, value, vu_probe_words, error);
 
-	for (unsigned i = 0; i < G_N_ELEMENTS(modes); i++) {
-		if (strcmp(value, modes[i]) == 0) {
-			s->front.probe = i;
-			return true;
-		}
-	}
-	return option_bad(error, "%s=%s: not auto, force or off", key, value);
+	s->front.probe = mode;
+	return ok;
+}
+
+static bool set_packed(struct dev_spec *s, const char *key, const char *value, GError **error)
+{
+	unsigned mode = s->front.packed;
+	bool ok = set_word(&mode, key, value, vu_packed_words, error);
+
+	s->front.packed = mode;
+	return ok;
 }
 
 static bool set_nothing(struct dev_spec *s, const char *key, const char *value, GError **error)
@@ -100,6 +110,7 @@ static const struct own_key {
 	{ "queues", set_queues },
 	{ "queue-size", set_queue_size },
 	{ "probe", set_probe },
+	{ "packed", set_packed },
 	/* Of the back-end programs' conventions. */
 	{ "fd", set_nothing },
 	{ "socket-path", set_nothing },

@@ -13,7 +13,7 @@ struct dev_spec {
 	char *socket; /* dial this; or NULL and: */
 	char *type; /* find the back-end by its discovery file, start it */
 	GPtrArray *options; /* "--key=value" for that back-end, owned strings */
-	/* fallback-type=, config-size=, queues=, probe=auto|force|off */
+	/* fallback-type=, config-size=, queues=, probe=auto|force|off, packed=auto|on|off */
 	struct vu_front_options front;
 	uint32_t queue_size; /* queue-size=; 0: default */
 };

@@ -189,6 +189,7 @@ static void tell_rule(const struct keeper_device *d, struct link_reply *reply)
 	if (!r)
 		return;
 	reply->probe = r->front.probe;
+	reply->packed = r->front.packed;
 	reply->queues = r->front.queues;
 	reply->config_size = r->front.config_size;
 	/* What the guest was promised comes first. */

@@ -108,7 +108,7 @@ struct link_reply {
 	int32_t err; /* 0, or an errno: EAGAIN (DIAL: not now), EOPNOTSUPP (ASSIGN: cannot) … */
 	uint32_t kept; /* DIAL */
 	/* DIAL: what the rule says of the back-end; of struct vu_front_options. */
-	uint32_t probe, device_id, queues;
+	uint32_t probe, packed, device_id, queues;
 	int32_t config_size;
 	char text[256]; /* the error's, of DIAL */
 };

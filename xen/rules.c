@@ -9,6 +9,7 @@
 #include <fnmatch.h>
 #include <string.h>
 
+#include "base/option.h"
 #include "launch/discovery.h"
 
 #define MAX_QUEUE_SIZE 32768u /* virtio 1.2 §2.7 */
@@ -27,7 +28,7 @@ struct group {
 	/* What it says, with placeholders. */
 	char *socket, *program;
 	char **options;
-	enum vu_probe_mode probe;
+	unsigned probe, packed; /* enum vu_probe_mode, vu_packed_mode */
 	int64_t device_id, config_size, queues, queue_size, wait; /* or ANY: not said */
 };
 
@@ -105,18 +106,12 @@ static bool set_program(struct group *g, const char *value, GError **error)
 
 static bool set_probe(struct group *g, const char *value, GError **error)
 {
-	static const char *const modes[] = {
-		[VU_PROBE_AUTO] = "auto",
-		[VU_PROBE_FORCE] = "force",
-		[VU_PROBE_OFF] = "off",
-	};
+	return option_word(value, vu_probe_words, &g->probe, error);
+}
 
-	for (unsigned i = 0; i < G_N_ELEMENTS(modes); i++)
-		if (strcmp(value, modes[i]) == 0) {
-			g->probe = i;
-			return true;
-		}
-	return fail(error, "not auto, force or off");
+static bool set_packed(struct group *g, const char *value, GError **error)
+{
+	return option_word(value, vu_packed_words, &g->packed, error);
 }
 
 static const struct {
@@ -129,6 +124,7 @@ static const struct {
 	{ "socket", set_socket },
 	{ "program", set_program },
 	{ "probe", set_probe },
+	{ "packed", set_packed },
 };
 
 static const struct {
@@ -356,6 +352,7 @@ static struct rule *apply(
 
 	r->where = g_strdup(g->where);
 	r->front.probe = g->probe;
+	r->front.packed = g->packed;
 	r->front.device_id = said(g->device_id);
 	r->front.config_size = g->config_size; /* ANY is -1 there, too */
 	r->front.queues = said(g->queues);

@@ -15,7 +15,7 @@
  *	program=TYPE		the program that discovery finds for this type of vhost-user.json;
  *				or its absolute path
  *	options=--a=%p;--b	its options, for each start; each begins with a dash
- *	probe=, device-id=, config-size=, queues=, queue-size=
+ *	probe=, packed=, device-id=, config-size=, queues=, queue-size=
  *	wait=10			seconds
  *
  * %n is the domain's name, %d its id, %u its user id (no other domain's, and not root's), %i the

@@ -68,6 +68,7 @@ static bool dial(void *opaque, struct vmm_dev *v, bool fresh, struct vu_front_op
 	};
 	fds_close(fds + 3, n_fds > 3 ? n_fds - 3 : 0);
 	options->probe = reply.probe;
+	options->packed = reply.packed;
 	options->device_id = reply.device_id;
 	options->queues = reply.queues;
 	options->config_size = reply.config_size;

@@ -2,6 +2,8 @@
 /* See option.h. */
 #include "base/option.h"
 
+#include <string.h>
+
 bool option_bad(GError **error, const char *format, ...)
 {
 	va_list args;
@@ -11,6 +13,20 @@ bool option_bad(GError **error, const char *format, ...)
 		*error = g_error_new_valist(G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, format, args);
 	va_end(args);
 	return false;
+}
+
+bool option_word(const char *text, const char *const *words, unsigned *which, GError **error)
+{
+	g_autofree char *list = NULL;
+
+	for (unsigned i = 0; words[i]; i++) {
+		if (strcmp(text, words[i]) == 0) {
+			*which = i;
+			return true;
+		}
+	}
+	list = g_strjoinv(", ", (char **)words);
+	return option_bad(error, "not one of %s", list);
 }
 
 bool option_log_level(const char *text, enum log_level *level, GError **error)

@@ -15,6 +15,20 @@
 
 G_DEFINE_QUARK(vu_front_error, vu_front_error)
 
+const char *const vu_probe_words[] = {
+	[VU_PROBE_AUTO] = "auto",
+	[VU_PROBE_FORCE] = "force",
+	[VU_PROBE_OFF] = "off",
+	NULL,
+};
+
+const char *const vu_packed_words[] = {
+	[VU_PACKED_AUTO] = "auto",
+	[VU_PACKED_ON] = "on",
+	[VU_PACKED_OFF] = "off",
+	NULL,
+};
+
 bool vu_front_fail(
 	struct vu_front *f, GError **error, enum vu_front_error code, const char *format, ...)
 {

@@ -31,8 +31,21 @@ enum vu_probe_mode {
 	VU_PROBE_OFF,
 };
 
+enum vu_packed_mode {
+	/*
+	 * If the back-end offers it; and, when it is asked to keep an in-flight area, if it does
+	 * that: for how far a lost back-end was with a packed ring is to be seen nowhere else.
+	 */
+	VU_PACKED_AUTO,
+	VU_PACKED_ON, /* without that condition; a back-end that does not offer it is an error */
+	VU_PACKED_OFF,
+};
+/* How users write them, in the order of the enums; NULL-terminated. */
+extern const char *const vu_probe_words[], *const vu_packed_words[];
+
 struct vu_front_options {
 	enum vu_probe_mode probe;
+	enum vu_packed_mode packed; /* may the driver have RING_PACKED? */
 	unsigned deadline_ms; /* for each request; 0: 3000 */
 	/*
 	 * What the user says, for a back-end without PROBE; 0 (config_size: -1): not said. A

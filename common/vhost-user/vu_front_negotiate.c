@@ -46,14 +46,28 @@ static const char *reason(const struct vu_front *f, const GError *error)
 	return error->message + strlen(f->name) + strlen(": ");
 }
 
-static uint64_t guest_features(const struct vu_front *f)
+static bool may_be_packed(const struct vu_front *f)
 {
-	uint64_t own = VU_BIT(VHOST_F_LOG_ALL) | VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES);
+	bool untracked = f->options.inflight && !vu_front_acked(f, VU_F_INFLIGHT_SHMFD);
+
+	return f->options.packed == VU_PACKED_ON ||
+		(f->options.packed == VU_PACKED_AUTO && !untracked);
+}
+
+static bool choose_guest_features(struct vu_front *f, GError **error)
+{
+	uint64_t withheld = VU_BIT(VHOST_F_LOG_ALL) | VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES);
 	uint64_t transport = f->options.transport_features;
 
 	if (!transport)
 		transport = HARMLESS_FEATURES;
-	return f->facts.features & ~own & (transport | ~TRANSPORT_FEATURES);
+	if (!may_be_packed(f))
+		withheld |= VU_BIT(VIRTIO_F_RING_PACKED);
+	f->facts.probe.features = f->facts.features & ~withheld & (transport | ~TRANSPORT_FEATURES);
+	return f->options.packed != VU_PACKED_ON ||
+		(f->facts.probe.features & VU_BIT(VIRTIO_F_RING_PACKED)) ||
+		vu_front_fail(
+			f, error, VU_FRONT_ERROR_FACTS, "the back-end does not offer packed rings");
 }
 
 static bool wants_probe(const struct vu_front *f, uint64_t offered)
@@ -79,7 +93,6 @@ static bool exchange_features(struct vu_front *f, GError **error)
 
 	if (!vu_front_get_u64(f, VU_GET_FEATURES, &facts->features, error))
 		return false;
-	facts->probe.features = guest_features(f);
 	if (!(facts->features & VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES)))
 		return can_do_memory(f, error);
 	if (!vu_front_get_u64(f, VU_GET_PROTOCOL_FEATURES, &facts->protocol_features, error) ||
@@ -305,7 +318,7 @@ static bool open_channel(struct vu_front *f, GError **error)
 static bool negotiate_once(struct vu_front *f, GError **error)
 {
 	f->facts = (struct vu_facts){ .max_mem_slots = BASELINE_MEM_SLOTS };
-	if (!exchange_features(f, error) || !probe(f, error))
+	if (!exchange_features(f, error) || !choose_guest_features(f, error) || !probe(f, error))
 		return false;
 	assume_queues(f);
 	if (vu_front_acked(f, VU_F_CONFIGURE_MEM_SLOTS) &&

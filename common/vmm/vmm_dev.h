@@ -98,7 +98,7 @@ struct vmm_dev_config {
 	const char *name; /* for messages; copied */
 	const char *socket_path; /* dial, and dial again after a loss; or NULL and: */
 	int fd; /* a connected socket, taken over; no second chance */
-	struct vu_front_options front; /* transport_features is set here */
+	struct vu_front_options front; /* transport_features and inflight are set here */
 	uint64_t base; /* guest address of the window */
 	uint64_t window; /* its size, from 0x100; configuration beyond reads 0; 0: a page */
 	uint32_t queue_size_max; /* 0: 256 */

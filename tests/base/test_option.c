@@ -75,9 +75,27 @@ static void test_bad_levels(void **state)
 	}
 }
 
+static void test_words(void **state)
+{
+	static const char *const words[] = { "one", "two", NULL };
+	g_autoptr(GError) error = NULL;
+	unsigned which = 77;
+
+	assert_false(option_word("", words, &which, &error));
+	assert_true(g_error_matches(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE));
+	assert_string_equal(error->message, "not one of one, two");
+	assert_false(option_word("tw", words, &which, NULL));
+	assert_int_equal(which, 77);
+	assert_true(option_word("two", words, &which, NULL));
+	assert_int_equal(which, 1);
+	assert_true(option_word("one", words, &which, NULL));
+	assert_int_equal(which, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_levels),
 		cmocka_unit_test(test_no_level),

@@ -38,6 +38,7 @@ static void test_socket_alone(void **state)
 	assert_int_equal(s->front.config_size, -1);
 	assert_int_equal(s->front.queues, 0);
 	assert_int_equal(s->front.probe, VU_PROBE_AUTO);
+	assert_int_equal(s->front.packed, VU_PACKED_AUTO);
 	assert_int_equal(s->queue_size, 0);
 }
 
@@ -45,10 +46,10 @@ static void test_own_keys(void **state)
 {
 	g_autoptr(dev_spec) s =
 		good("fallback-type=63,config-size=3840,queues=256,queue-size=32768,"
-		     "probe=off,socket=x");
-	g_autoptr(dev_spec) least =
-		good("socket=x,fallback-type=1,config-size=0,queues=1,queue-size=1,probe=force");
-	g_autoptr(dev_spec) automatic = good("socket=x,probe=auto");
+		     "probe=off,packed=on,socket=x");
+	g_autoptr(dev_spec) least = good("socket=x,fallback-type=1,config-size=0,queues=1,queue-"
+					 "size=1,probe=force,packed=off");
+	g_autoptr(dev_spec) automatic = good("socket=x,probe=auto,packed=auto");
 
 	assert_string_equal(s->socket, "x");
 	assert_int_equal(s->front.device_id, 63);
@@ -56,12 +57,15 @@ static void test_own_keys(void **state)
 	assert_int_equal(s->front.queues, 256);
 	assert_int_equal(s->queue_size, 32768);
 	assert_int_equal(s->front.probe, VU_PROBE_OFF);
+	assert_int_equal(s->front.packed, VU_PACKED_ON);
 	assert_int_equal(least->front.device_id, 1);
 	assert_int_equal(least->front.config_size, 0);
 	assert_int_equal(least->front.queues, 1);
 	assert_int_equal(least->queue_size, 1);
 	assert_int_equal(least->front.probe, VU_PROBE_FORCE);
+	assert_int_equal(least->front.packed, VU_PACKED_OFF);
 	assert_int_equal(automatic->front.probe, VU_PROBE_AUTO);
+	assert_int_equal(automatic->front.packed, VU_PACKED_AUTO);
 }
 
 static void test_options_of_the_back_end(void **state)
@@ -124,6 +128,7 @@ static void test_numbers_are_strict(void **state)
 	bad("socket=x,queue-size=96", "queue-size=96: not a power of two");
 	bad("socket=x,probe=maybe", "probe=maybe");
 	bad("socket=x,probe", "probe=:");
+	bad("socket=x,packed=force", "packed=force");
 }
 
 static void test_wrong_specs(void **state)

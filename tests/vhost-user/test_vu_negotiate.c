@@ -66,6 +66,43 @@ static void test_guest_features_of_the_caller(void **state)
 	finish();
 }
 
+/* What of RING_PACKED is left for the driver. */
+static bool is_packed(enum vu_packed_mode mode, bool inflight)
+{
+	bool packed;
+
+	options.packed = mode;
+	options.inflight = inflight;
+	connect_pair();
+	packed = vu_front_facts(f)->probe.features & VU_BIT(VIRTIO_F_RING_PACKED);
+	finish();
+	return packed;
+}
+
+static void test_packed(void **state)
+{
+	b->features |= VU_BIT(VIRTIO_F_RING_PACKED);
+	assert_true(is_packed(VU_PACKED_AUTO, false));
+	assert_true(is_packed(VU_PACKED_ON, false));
+	assert_false(is_packed(VU_PACKED_OFF, false));
+	/* Nobody could go on with such a ring. */
+	assert_false(is_packed(VU_PACKED_AUTO, true));
+	assert_true(is_packed(VU_PACKED_ON, true));
+	b->protocol_features |= VU_BIT(VU_F_INFLIGHT_SHMFD);
+	assert_true(is_packed(VU_PACKED_AUTO, true));
+	assert_false(is_packed(VU_PACKED_OFF, true));
+	b->features &= ~VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES);
+	assert_false(is_packed(VU_PACKED_AUTO, true));
+	assert_true(is_packed(VU_PACKED_AUTO, false));
+}
+
+static void test_not_packed(void **state)
+{
+	assert_false(is_packed(VU_PACKED_AUTO, false));
+	options.packed = VU_PACKED_ON;
+	expect_failure(VU_FRONT_ERROR_FACTS, "does not offer packed rings");
+}
+
 static void test_no_protocol_features(void **state)
 {
 	const uint32_t order[] = { VU_GET_FEATURES, VU_SET_OWNER };
@@ -215,6 +252,8 @@ int main(void)
 		TEST(test_everything),
 		TEST(test_guest_features),
 		TEST(test_guest_features_of_the_caller),
+		TEST(test_packed),
+		TEST(test_not_packed),
 		TEST(test_no_protocol_features),
 		TEST(test_queues_of_the_user),
 		TEST(test_no_queues),

@@ -269,6 +269,7 @@ struct source *source_new(const struct rules *all, const struct node *n, const c
 
 	s->rule.front.config_size = -1;
 	s->rule.front.queues = 7;
+	s->rule.front.packed = VU_PACKED_OFF;
 	s->rule.front.device_id = fake_xen.rule_device_id;
 	fake_xen.sources++;
 	return s;

@@ -237,10 +237,11 @@ static void test_facts(void **state)
 	g_autoptr(rule) said = NULL, not_said = NULL;
 
 	write_file(w->config,
-		"[a]\nsocket=/s\nprobe=off\ndevice-id=26\nconfig-size=0\nqueues=2\n"
+		"[a]\nsocket=/s\nprobe=off\npacked=on\ndevice-id=26\nconfig-size=0\nqueues=2\n"
 		"queue-size=128\nwait=20\n");
 	said = find(w, NULL);
 	assert_int_equal(said->front.probe, VU_PROBE_OFF);
+	assert_int_equal(said->front.packed, VU_PACKED_ON);
 	assert_int_equal(said->front.device_id, 26);
 	assert_int_equal(said->front.config_size, 0);
 	assert_int_equal(said->front.queues, 2);
@@ -249,6 +250,7 @@ static void test_facts(void **state)
 	write_file(w->config, "[a]\nsocket=/s\n");
 	not_said = find(w, NULL);
 	assert_int_equal(not_said->front.probe, VU_PROBE_AUTO);
+	assert_int_equal(not_said->front.packed, VU_PACKED_AUTO);
 	assert_int_equal(not_said->front.device_id, 0);
 	assert_int_equal(not_said->front.config_size, -1);
 	assert_int_equal(not_said->front.queues, 0);
@@ -284,6 +286,7 @@ static void test_mistakes(void **state)
 		{ "[a]\nsocket=/s\nnode=vbd\n", "node=vbd" },
 		{ "[a]\nsocket=/s\nmode=rw\n", "mode=rw" },
 		{ "[a]\nsocket=/s\nprobe=on\n", "probe=on" },
+		{ "[a]\nsocket=/s\npacked=force\n", "packed=force" },
 		{ "[a]\nsocket=/s\ndevice-id=64\n", "device-id=64" },
 		{ "[a]\nsocket=/s\nconfig-size=3841\n", "config-size=3841" },
 		{ "[a]\nsocket=/s\nqueues=257\n", "queues=257" },

@@ -79,6 +79,7 @@ static int dial(struct kept *k, const struct link_request *r, struct link_reply 
 
 	reply->device_id = k->device_id;
 	reply->config_size = -1;
+	reply->packed = VU_PACKED_ON;
 	reply->kept = !r->fresh && k->socket >= 0;
 	if (!reply->kept) {
 		fd_close(&k->socket);
