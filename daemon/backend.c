@@ -13,9 +13,9 @@ struct backend *backend_new(
 	struct backend *b = g_new0(struct backend, 1);
 	struct virtio_device *d = &b->device;
 
-	b->probe = options->probe;
-	b->xen = options->xen;
+	b->options = *options;
 	b->fd = -1;
+	b->news = -1;
 	b->channel = -1;
 	vu_msg_init(&b->request.in, 0);
 	*d = (struct virtio_device){
@@ -23,6 +23,7 @@ struct backend *backend_new(
 		.features = ops->probe.features,
 		.num_queues = ops->probe.max_queues,
 		.config_size = ops->probe.config_size,
+		.workers = options->workers,
 	};
 	if (ops->open && !ops->open(d, error)) {
 		if (ops->close)
@@ -37,11 +38,17 @@ struct backend *backend_new(
 	return b;
 }
 
+bool backend_start_workers(struct backend *b, GError **error)
+{
+	return owner_open(b, error);
+}
+
 void backend_free(struct backend *b)
 {
 	if (!b)
 		return;
 	g_assert(b->state == BACKEND_IDLE);
+	owner_close(b);
 	rings_free(b);
 	guest_mem_free(b->mem);
 	if (b->device.ops->close)
@@ -74,6 +81,7 @@ static void forget_connection(struct backend *b)
 	channel_close(b);
 	vu_msg_clear(&b->request.in);
 	b->request.waits = false;
+	b->request.pauses = false;
 	b->reader = (struct vu_reader){ 0 };
 	b->protocol_features = 0;
 	b->features = 0;
@@ -149,7 +157,7 @@ void backend_listen(struct backend *b)
 void backend_serve(
 	struct backend *b, int fd, void (*closed)(void *opaque, bool heard), void *opaque)
 {
-	g_assert(b->state == BACKEND_IDLE);
+	g_assert(b->state == BACKEND_IDLE && b->n_workers);
 	log_limited(&b->visits, LOG_LEVEL_INFO, "front-end", "connected");
 	b->state = BACKEND_SERVING;
 	b->fd = fd;
@@ -169,8 +177,13 @@ void backend_reset_device(struct backend *b)
 		b->device.ops->reset(&b->device);
 }
 
+static void reload(struct backend *b)
+{
+	b->device.ops->reload(&b->device);
+}
+
 void backend_reload(struct backend *b)
 {
 	if (b->device.ops->reload)
-		owner_run(b, b->device.ops->reload);
+		owner_pause(b, reload);
 }

@@ -15,11 +15,18 @@ typedef struct backend backend; /* for g_autoptr */
 struct backend_options {
 	bool probe; /* offer PROBE */
 	bool xen; /* offer XEN_MMAP */
+	unsigned workers; /* threads that run rings: at least 1 */
+	const unsigned *cpus; /* worker i runs on cpus[i % n_cpus]; outlives the back-end */
+	unsigned n_cpus; /* 0: wherever */
+	unsigned
+		poll_us; /* the longest that workers look for requests before they sleep; 0: never */
 };
 
 /* Opens the device. */
 struct backend *backend_new(
 	const struct virtio_device_ops *ops, const struct backend_options *options, GError **error);
+/* Starts its threads: before it serves, and once no right is to be given up any more. */
+bool backend_start_workers(struct backend *b, GError **error);
 /* Closes the device; the back-end is idle. NULL is nothing. */
 void backend_free(struct backend *b);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(backend, backend_free)

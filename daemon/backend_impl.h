@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "daemon/backend.h"
+#include "daemon/worker.h"
 #include "memory/guest_mem.h"
 #include "ring/vq_engine.h"
 #include "vhost-user/vu_msg.h"
@@ -18,12 +19,6 @@
 GQuark backend_error_quark(void);
 /* Sets *error; false, so that a handler can end by it. */
 bool refuse(GError **error, int err, const char *format, ...) __attribute__((format(printf, 3, 4)));
-
-enum ring_state {
-	RING_STOPPED,
-	RING_RUNNING,
-	RING_DRAINING, /* nothing new is taken; waits for the requests in flight */
-};
 
 struct ring {
 	struct backend *backend;
@@ -37,16 +32,19 @@ struct ring {
 	bool enabled;
 	struct vu_vring_addr addr;
 	int kick, call, err; /* -1: none. A ring with has_kick and no fd is polled */
+	bool call_may_block; /* atomic: it is no eventfd, or one that a front-end has filled */
 
-	/* How it goes. */
+	/* How it goes, for the control thread. */
 	enum ring_state state;
 	bool dead; /* broke, and is not run again before a reset or GET_VRING_BASE */
 	bool moved; /* when it stopped last it had left the beginning, and no reset came since */
 	uint64_t published_at_switch; /* vq_stats, when the call fd was set last */
 
-	/* The owner's: see owner.h. */
-	struct loop_watch *kick_watch, *soon;
-	GPtrArray *device_watches;
+	/* See worker.h. */
+	struct worker *worker; /* the same for life */
+	unsigned orders; /* atomic: enum ring_order */
+	unsigned news; /* atomic: enum ring_news */
+	struct ring_run run __attribute__((aligned(CACHE_LINE)));
 };
 
 /* The message that is being read or served. */
@@ -56,7 +54,8 @@ struct request {
 	const struct vu_shape *shape;
 	const struct handler *handler;
 	struct ring *ring; /* the one that the message names, or NULL */
-	bool waits; /* for rings to stop */
+	bool waits; /* for rings to stop, or workers to pause */
+	bool pauses; /* the latter: owner_pause() has been asked for it */
 };
 
 /* The in-flight area that the front-end handed over. */
@@ -69,11 +68,21 @@ struct inflight {
 
 struct backend {
 	struct virtio_device device;
-	bool probe, xen;
+	struct backend_options options;
 	struct guest_mem *mem;
 	struct ring *rings; /* device.num_queues of them */
 	struct inflight inflight; /* changes while all rings are stopped */
 	struct log_limit refusals, visits;
+
+	/* owner.h */
+	struct worker *workers;
+	unsigned n_workers;
+	int news; /* an eventfd: a ring has some, or a worker pauses */
+	struct loop_watch *news_watch;
+	struct loop_watch *nudge; /* NULL: no worker is waited for */
+	unsigned paused; /* atomic: workers that stand still */
+	void (*pauser[4])(struct backend *b); /* what is to be done when all do */
+	unsigned n_pausers;
 
 	/* The connection. */
 	enum backend_state state;
@@ -135,6 +144,8 @@ struct handler {
 	must_stop_fn *must_stop;
 	/* A ring that cannot be started afterwards is not this message's fault. */
 	bool lenient;
+	/* No worker runs a verb of the device while handle runs. */
+	bool pauses;
 };
 
 /* Serves b->request.in, now or when the rings that it concerns have stopped. */
@@ -171,10 +182,19 @@ void rings_new(struct backend *b);
 void rings_free(struct backend *b);
 /* Starts the ring if it is complete. False: it is, and cannot be started. */
 bool ring_start(struct ring *r, GError **error);
-/* Begins to stop it; backend_ring_stopped() follows, perhaps before this returns. */
+/* Begins to stop it; backend_ring_stopped() follows. */
 void ring_drain(struct ring *r);
 /* The owner: no request is in flight any more. */
 void ring_drained(struct ring *r);
+/* The owner: the driver broke the rules. */
+void ring_broke(struct ring *r);
+/* Whatever state it is in, calls go to this fd, which is the ring's, from now on; -1: nowhere. */
+void ring_set_call(struct ring *r, int fd);
+/*
+ * An eventfd, in all likelihood, and nothing that could keep us waiting for other reasons than its
+ * count.
+ */
+bool ring_is_eventfd(int fd);
 /* The stopped ring waits for SET_VRING_KICK from here on; if it was broken, it is no more. */
 void ring_take_back(struct ring *r);
 /* Forgets everything that the front-end said. */

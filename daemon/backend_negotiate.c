@@ -27,9 +27,9 @@ uint64_t backend_protocol_features(const struct backend *b)
 	if (b->device.ops->rerun)
 		features |= VU_BIT(VU_F_INFLIGHT_SHMFD);
 	/* QEMU takes what it does not know, so only where it may be meant. */
-	if (b->xen)
+	if (b->options.xen)
 		features |= VU_BIT(VU_F_XEN_MMAP);
-	if (b->probe)
+	if (b->options.probe)
 		features |= VU_BIT(VU_F_PROBE);
 	return features;
 }

@@ -75,14 +75,7 @@ bool on_vring_kick(struct backend *b, struct request *rq, GError **error)
 
 bool on_vring_call(struct backend *b, struct request *rq, GError **error)
 {
-	struct ring *r = rq->ring;
-	uint64_t published = vq_stats(r->vq)->published;
-
-	replace_fd(&r->call, &rq->in);
-	/* The front-end may have let go of the old fd before it saw our last call. */
-	if (r->state == RING_RUNNING && published != r->published_at_switch)
-		ring_signal(r->call);
-	r->published_at_switch = published;
+	ring_set_call(rq->ring, vu_msg_take_fd(&rq->in, 0));
 	return true;
 }
 

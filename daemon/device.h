@@ -51,6 +51,7 @@ struct virtio_device {
 	uint8_t config[VIRTIO_MAX_CONFIG] __attribute__((aligned(8)));
 	uint32_t config_size;
 	uint64_t driver_features; /* negotiated; valid while a queue runs */
+	unsigned workers; /* the most threads that serve queues */
 	void *data; /* the device's own */
 };
 
@@ -107,9 +108,9 @@ extern const struct virtio_device_ops virtio_device_ops;
 /* Queue i while it runs, else NULL; for what the host side starts (input, network reception). */
 struct vq *virtio_device_queue(struct virtio_device *d, unsigned i);
 /*
- * On the queue's owner, calls cb whenever fd has one of events (EPOLLIN …); events 0 ends it. One
- * cb per fd. Everything that cb completes is published when it returns. Ends by itself when the
- * queue has stopped. The fd stays the device's.
+ * On the queue's owner, calls cb whenever fd has one of events (EPOLLIN …); events 0 ends it. An
+ * fd is watched for one queue at a time, the one named last. Everything that cb completes is
+ * published when it returns. Ends by itself when the queue has stopped. The fd stays the device's.
  */
 void virtio_queue_watch(struct vq *q, int fd, uint32_t events,
 	void (*cb)(struct virtio_device *d, struct vq *q, uint32_t revents));

@@ -13,7 +13,7 @@
 #include <stdarg.h>
 
 #include "base/util.h"
-#include "daemon/backend_impl.h"
+#include "daemon/owner.h"
 
 /* A front-end that does not read its replies for so long is gone. */
 #define REPLY_TIMEOUT_MS 1000
@@ -37,7 +37,7 @@ static const struct handler handlers[VU_REQUEST_END] = {
 	[VU_SET_VRING_ENABLE] = { on_vring_enable, SCOPE_RING, disables_ring },
 	[VU_SET_BACKEND_REQ_FD] = { on_backend_req_fd },
 	[VU_GET_CONFIG] = { on_get_config },
-	[VU_SET_CONFIG] = { on_set_config },
+	[VU_SET_CONFIG] = { on_set_config, .pauses = true },
 	[VU_GET_INFLIGHT_FD] = { on_get_inflight_fd },
 	[VU_SET_INFLIGHT_FD] = { on_set_inflight_fd, SCOPE_ALL },
 	[VU_RESET_DEVICE] = { on_reset_device, SCOPE_ALL },
@@ -204,18 +204,36 @@ static void serve(struct backend *b)
 	end_request(b, error);
 }
 
-void dispatch_resume(struct backend *b)
+static void serve_now(struct backend *b)
 {
-	if (!b->request.waits)
-		return;
-	if (rings_any(b, RING_DRAINING)) {
-		backend_pause(b);
-		return;
-	}
 	b->request.waits = false;
 	serve(b);
 	if (b->state == BACKEND_SERVING)
 		backend_listen(b);
+}
+
+static void on_paused(struct backend *b)
+{
+	/* It may have been another connection's. */
+	if (b->request.waits && b->request.pauses)
+		serve_now(b);
+}
+
+void dispatch_resume(struct backend *b)
+{
+	struct request *rq = &b->request;
+
+	if (!rq->waits || rq->pauses)
+		return;
+	if (rings_any(b, RING_DRAINING)) {
+		backend_pause(b);
+	} else if (rq->handler->pauses) {
+		rq->pauses = true;
+		backend_pause(b);
+		owner_pause(b, on_paused);
+	} else {
+		serve_now(b);
+	}
 }
 
 static bool must_stop(const struct backend *b, const struct request *rq)
@@ -241,5 +259,6 @@ void dispatch(struct backend *b)
 		}
 	}
 	rq->waits = true;
+	rq->pauses = false;
 	dispatch_resume(b);
 }

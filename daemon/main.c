@@ -2,6 +2,7 @@
 /* main() of every virtiod-<device>: options, device, socket, and then the loop. */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -75,7 +76,8 @@ static void remove_socket(const char *path, const struct stat *ours)
 }
 
 /* Nothing has been read of what a front-end may have sent. Sets *idle as server_run() does. */
-static bool serve(struct server *s, struct options *o, int fd, bool *idle, GError **error)
+static bool serve(
+	struct server *s, struct backend *b, struct options *o, int fd, bool *idle, GError **error)
 {
 	struct stat ours = { 0 };
 	bool ok;
@@ -84,7 +86,7 @@ static bool serve(struct server *s, struct options *o, int fd, bool *idle, GErro
 		lstat(o->socket_path, &ours);
 	if (o->rights.chroot)
 		service_notify_keep();
-	ok = rights_drop(&o->rights, error);
+	ok = rights_drop(&o->rights, error) && backend_start_workers(b, error);
 	*idle = true;
 	if (ok) {
 		server_start(s, fd);
@@ -110,18 +112,30 @@ static bool run(struct options *o, GError **error)
 	log_set_level(o->log_level);
 	if (!rights_prepare(&o->rights, error))
 		return false;
+#ifdef M_ARENA_MAX
+	/* Threads need no heaps of their own: none allocates where speed matters. */
+	mallopt(M_ARENA_MAX, 1);
+#endif
 	guest_mem_catch_sigbus();
 	signal(SIGPIPE, SIG_IGN);
 	mem_grant_set_copy_max(o->xen_copy);
 	b = backend_new(&virtio_device_ops,
-		&(struct backend_options){ .probe = o->probe, .xen = o->xen }, error);
+		&(struct backend_options){
+			.probe = o->probe,
+			.xen = o->xen,
+			.workers = o->workers,
+			.cpus = o->cpus,
+			.n_cpus = o->n_cpus,
+			.poll_us = o->poll_us,
+		},
+		error);
 	if (!b)
 		return false;
 	s = server_new(b, o->one_off);
 	if (o->stats)
 		server_log_stats_every(s, o->stats);
 	fd = open_socket(o, error);
-	ok = fd >= 0 && serve(s, o, fd, &idle, error);
+	ok = fd >= 0 && serve(s, b, o, fd, &idle, error);
 	if (idle) {
 		server_free(s);
 		backend_free(b);

@@ -4,14 +4,21 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include "base/option.h"
 #include "memory/mem_xen.h"
 
 struct raw {
-	char *mode, *group, *probe, *xen, *xen_copy, *stats, *log_level;
+	char *mode, *group, *probe, *xen, *xen_copy, *workers, *cpu_list, *poll_us, *stats,
+		*log_level;
 };
+
+#define MAX_WORKERS 64
+/* As long as a sleep and a wake-up take where CPUs are virtual. */
+#define POLL_US_AUTO 50
+#define MAX_POLL_US 1000
 
 static bool has_argument(char **argv, const char *name)
 {
@@ -91,6 +98,60 @@ static bool parse_number(const char *option, const char *text, unsigned min, uns
 	return true;
 }
 
+static bool parse_poll_us(const char *text, unsigned *us, GError **error)
+{
+	guint64 n = POLL_US_AUTO;
+
+	if (!g_str_equal(text, "auto") &&
+		!g_ascii_string_to_unsigned(text, 10, 0, MAX_POLL_US, &n, NULL))
+		return bad_value(error, "--poll-us", text, "neither auto nor a number up to 1000");
+	*us = n;
+	return true;
+}
+
+/* "3" or "0-2". */
+static bool parse_cpu_range(const char *text, GArray *cpus)
+{
+	g_auto(GStrv) ends = g_strsplit(text, "-", 2);
+	guint64 first, last;
+
+	if (!ends[0] || !g_ascii_string_to_unsigned(ends[0], 10, 0, CPU_SETSIZE - 1, &first, NULL))
+		return false;
+	last = first;
+	if (ends[1] &&
+		!g_ascii_string_to_unsigned(ends[1], 10, first, CPU_SETSIZE - 1, &last, NULL))
+		return false;
+	for (unsigned cpu = first; cpu <= last; cpu++)
+		g_array_append_val(cpus, cpu);
+	return true;
+}
+
+static bool parse_cpu_list(const char *text, struct options *o, GError **error)
+{
+	g_autoptr(GArray) cpus = g_array_new(FALSE, FALSE, sizeof(unsigned));
+	g_auto(GStrv) ranges = g_strsplit(text, ",", -1);
+
+	for (char **r = ranges; *r; r++) {
+		if (!parse_cpu_range(*r, cpus))
+			return bad_value(error, "--cpu-list", text, "not a list like 0,2-3");
+	}
+	if (!cpus->len)
+		return bad_value(error, "--cpu-list", text, "no CPU is in it");
+	o->n_cpus = cpus->len;
+	o->cpus = (unsigned *)(void *)g_array_free(g_steal_pointer(&cpus), FALSE);
+	return true;
+}
+
+static bool parse_workers(struct options *o, const struct raw *raw, GError **error)
+{
+	if (raw->workers &&
+		!parse_number("--workers", raw->workers, 1, MAX_WORKERS, &o->workers, error))
+		return false;
+	if (raw->cpu_list && !parse_cpu_list(raw->cpu_list, o, error))
+		return false;
+	return !raw->poll_us || parse_poll_us(raw->poll_us, &o->poll_us, error);
+}
+
 static bool parse_raw(struct options *o, const struct raw *raw, GError **error)
 {
 	if (raw->mode && !parse_mode(raw->mode, &o->socket_mode, error))
@@ -100,6 +161,8 @@ static bool parse_raw(struct options *o, const struct raw *raw, GError **error)
 	if (raw->probe && !parse_probe(raw->probe, &o->probe, error))
 		return false;
 	if (!parse_xen(raw->xen, &o->xen, error))
+		return false;
+	if (!parse_workers(o, raw, error))
 		return false;
 	if (raw->stats && !parse_number("--stats", raw->stats, 1, STATS_MAX, &o->stats, error))
 		return false;
@@ -132,6 +195,14 @@ static bool parse_context(struct options *o, struct raw *raw, const struct virti
 			"Copy granted buffers of up to so many pages, map others (default: all "
 			"that can be)",
 			"PAGES" },
+		{ "workers", 0, 0, G_OPTION_ARG_STRING, &raw->workers,
+			"Serve queues by so many threads (default: 1)", "N" },
+		{ "cpu-list", 0, 0, G_OPTION_ARG_STRING, &raw->cpu_list,
+			"Run each on one of these CPUs, in turn", "0,2-3" },
+		{ "poll-us", 0, 0, G_OPTION_ARG_STRING, &raw->poll_us,
+			"Poll for requests for up to N microseconds, where they come that fast, "
+			"before sleeping (default: auto, 50)",
+			"N|auto" },
 		{ "run-as", 0, 0, G_OPTION_ARG_STRING, &o->rights.run_as,
 			"Become this user, and group, before serving", "UID[:GID]" },
 		{ "chroot", 0, 0, G_OPTION_ARG_FILENAME, &o->rights.chroot,
@@ -168,6 +239,8 @@ bool options_parse(struct options *o, const struct virtio_device_ops *ops, int a
 		.socket_group = (gid_t)-1,
 		.probe = true,
 		.xen_copy = MEM_GRANT_COPY_MAX,
+		.workers = 1,
+		.poll_us = POLL_US_AUTO,
 		.rights.root = -1,
 		.log_level = LOG_LEVEL_INFO,
 		.print_capabilities = has_argument(argv, "--print-capabilities"),
@@ -181,6 +254,9 @@ bool options_parse(struct options *o, const struct virtio_device_ops *ops, int a
 	g_free(raw.probe);
 	g_free(raw.xen);
 	g_free(raw.xen_copy);
+	g_free(raw.workers);
+	g_free(raw.cpu_list);
+	g_free(raw.poll_us);
 	g_free(raw.stats);
 	g_free(raw.log_level);
 	if (!ok)
@@ -201,6 +277,7 @@ bool options_parse(struct options *o, const struct virtio_device_ops *ops, int a
 void options_clear(struct options *o)
 {
 	g_clear_pointer(&o->socket_path, g_free);
+	g_clear_pointer(&o->cpus, g_free);
 	rights_clear(&o->rights);
 }
 

@@ -17,6 +17,10 @@ struct options {
 	bool probe;
 	bool xen; /* offer what Xen guests need; with --xen=auto: if this is a Xen host */
 	unsigned xen_copy; /* pages: mem_grant_set_copy_max() */
+	unsigned workers;
+	unsigned *cpus; /* to run them on; NULL: anywhere */
+	unsigned n_cpus;
+	unsigned poll_us; /* the longest that a worker polls; 0: never */
 	struct rights rights; /* not prepared yet */
 	unsigned stats; /* log them every so many seconds; 0: when asked */
 	enum log_level log_level;

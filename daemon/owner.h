@@ -1,28 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who runs a ring: waits for its kicks and for the device's fds, calls the device, publishes what
- * it completed. Today every ring is owned by the main loop; this is the seam behind which other
- * threads can own some.
+ * Who runs the rings: workers (worker.h), as the control thread sees them. It gives orders and is
+ * told of what happened on the main loop; it never waits for a worker.
  */
 #pragma once
 
 #include "daemon/backend_impl.h"
 
-/* What the owner keeps of a ring, at the beginning and the end of its life. */
-void owner_init(struct ring *r);
-void owner_fini(struct ring *r);
+/* Starts the workers: no more than there are queues for. All rings are stopped. */
+bool owner_open(struct backend *b, GError **error);
+/* Ends them; all rings are stopped. Nothing if there are none. */
+void owner_close(struct backend *b);
 
 /* The ring, whose vq has been started, runs from now on; its first burst follows soon. */
 void owner_start(struct ring *r);
-/*
- * Takes nothing more from the ring, and lets the requests in flight end; then, perhaps before this
- * returns, ring_drained().
- */
+/* Takes nothing more from the ring, and lets the requests in flight end; then, ring_drained(). */
 void owner_drain(struct ring *r);
-/* The ring has broken: no burst is of use any more; completions still are. */
-void owner_broken(struct ring *r);
-/* virtio_queue_watch() for this ring. */
-void owner_watch(struct ring *r, int fd, uint32_t events,
-	void (*cb)(struct virtio_device *d, struct vq *q, uint32_t revents));
-/* A verb of the device that runs on no queue's behalf (reload), and may complete requests. */
-void owner_run(struct backend *b, void (*verb)(struct virtio_device *d));
+/* The driver is called, whether there is a reason or not. */
+void owner_call(struct ring *r);
+/*
+ * Calls then() once while no worker runs a verb of the device, nor will before it returns: now, if
+ * no ring runs; else by and by. What the device completes in it is published afterwards.
+ */
+void owner_pause(struct backend *b, void (*then)(struct backend *b));

@@ -4,8 +4,11 @@
  * addresses, a kick, memory, features and is enabled, in whatever order these came (vhost-user.rst,
  * "Ring states"). A ring that breaks stays as it is, dead, until the front-end takes it back.
  */
+#include <fcntl.h>
 #include <linux/virtio_config.h>
 #include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
 
 #include "base/util.h"
 #include "daemon/owner.h"
@@ -22,29 +25,63 @@ void ring_signal(int fd)
 		log_debug(NULL, "cannot signal an eventfd: %s", g_strerror(errno));
 }
 
-static void on_call(void *opaque)
+bool ring_is_eventfd(int fd)
 {
-	const struct ring *r = opaque;
+	struct stat st;
 
-	ring_signal(r->call);
+	return fstat(fd, &st) == 0 && (st.st_mode & S_IFMT) == 0;
 }
 
-static void on_broken(void *opaque, const char *reason)
+/*
+ * The ring's worker may be about to write to the fd: so its number stays, and what it stands for is
+ * exchanged. A worker that wrote to the old one had published before, and that is seen here: the
+ * barrier pairs with that between publication and call.
+ */
+static void exchange_call(struct ring *r, int fd)
 {
-	struct ring *r = opaque;
+	autofd next = fd;
+	uint64_t published;
 
-	owner_broken(r);
+	if (next < 0)
+		next = eventfd(0, EFD_CLOEXEC); /* that nobody listens to */
+	if (next < 0 || dup3(next, r->call, O_CLOEXEC) < 0)
+		log_warning(vq_name(r->vq), "the call fd stays: %s", g_strerror(errno));
+	shm_full_barrier();
+	published = __atomic_load_n(&vq_stats(r->vq)->published, __ATOMIC_RELAXED);
+	/* The front-end may have let go of the old fd before it saw our last call. */
+	if (published != r->published_at_switch)
+		owner_call(r);
+	r->published_at_switch = published;
+}
+
+void ring_set_call(struct ring *r, int fd)
+{
+	bool may_block = fd >= 0 && !ring_is_eventfd(fd);
+
+	if (may_block)
+		__atomic_store_n(&r->call_may_block, true, __ATOMIC_RELAXED);
+	if (r->state != RING_STOPPED && r->call >= 0) {
+		exchange_call(r, fd);
+	} else {
+		fd_close(&r->call);
+		__atomic_store_n(&r->call, fd, __ATOMIC_RELAXED);
+	}
+	__atomic_store_n(&r->call_may_block, may_block, __ATOMIC_RELAXED);
+}
+
+void ring_broke(struct ring *r)
+{
 	r->dead = true;
 	ring_signal(r->err);
 	r->backend->needs_reset = true;
 	config_change(r->backend);
 }
 
-static const struct vq_hooks hooks = { .call = on_call, .broken = on_broken };
+static const struct vq_hooks hooks = { .call = worker_on_call, .broken = worker_on_broken };
 
 void rings_new(struct backend *b)
 {
-	b->rings = g_new0(struct ring, b->device.num_queues);
+	b->rings = g_aligned_alloc0(b->device.num_queues, sizeof(struct ring), CACHE_LINE);
 	for (unsigned i = 0; i < b->device.num_queues; i++) {
 		b->rings[i] = (struct ring){
 			.backend = b,
@@ -53,7 +90,6 @@ void rings_new(struct backend *b)
 			.call = -1,
 			.err = -1,
 		};
-		owner_init(&b->rings[i]);
 		b->rings[i].vq = vq_new(i, b->mem, &hooks, &b->rings[i]);
 	}
 }
@@ -63,9 +99,8 @@ void rings_free(struct backend *b)
 	for (unsigned i = 0; i < b->device.num_queues; i++) {
 		ring_forget(&b->rings[i]);
 		vq_free(b->rings[i].vq);
-		owner_fini(&b->rings[i]);
 	}
-	g_clear_pointer(&b->rings, g_free);
+	g_clear_pointer(&b->rings, g_aligned_free);
 }
 
 bool rings_any(const struct backend *b, enum ring_state state)
@@ -133,7 +168,9 @@ bool ring_start(struct ring *r, GError **error)
 	inflight_find(r, &setup);
 	if (!vq_start(r->vq, &setup, error))
 		return false;
-	b->device.driver_features = b->features & ~VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES);
+	/* Of rings that run the features are the same, and their workers read this. */
+	if (!rings_any(b, RING_RUNNING) && !rings_any(b, RING_DRAINING))
+		b->device.driver_features = b->features & ~VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES);
 	if (driver_starts_afresh(r)) {
 		log_debug(NULL, "the driver starts afresh: the device is reset");
 		backend_reset_device(b);

@@ -3,16 +3,24 @@
 #include "daemon/backend_impl.h"
 #include "memory/mem_xen.h"
 
+/* The ring's worker goes on counting. */
+static uint64_t load(const uint64_t *counter)
+{
+	return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
 /* Returns the requests that were served. */
 static uint64_t log_ring(const struct ring *r)
 {
 	const struct vq_stats *s = vq_stats(r->vq);
+	uint64_t published = load(&s->published);
 
 	log_info(vq_name(r->vq),
 		"%" PRIu64 " requests served, published by %" PRIu64 " index updates, %" PRIu64
 		" calls to the driver, %u in flight; broke %" PRIu64 " times",
-		s->published, s->publications, s->calls, vq_in_flight(r->vq), s->breaks);
-	return s->published;
+		published, load(&s->publications), load(&s->calls), vq_in_flight(r->vq),
+		load(&s->breaks));
+	return published;
 }
 
 void backend_log_stats(const struct backend *b)

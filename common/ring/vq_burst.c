@@ -17,6 +17,11 @@ void vq_burst_begin(struct vq *q)
 	q->burst_start = 0;
 }
 
+void vq_announce(struct vq *q)
+{
+	q->drained = false;
+}
+
 enum vq_more vq_burst_pause(struct vq *q)
 {
 	vq_publish(q);

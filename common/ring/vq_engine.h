@@ -15,6 +15,7 @@
  *
  *	do {
  *		vq_burst_begin(q);
+ *		vq_announce(q);
  *		device's kick(q)
  *	} while (vq_burst_pause(q) == VQ_MORE || vq_has_more(q) || vq_has_more(q) ...);
  *	if (vq_burst_end(q) == VQ_IDLE)
@@ -100,6 +101,11 @@ uint32_t vq_stop(struct vq *q);
 bool vq_is_broken(const struct vq *q);
 
 void vq_burst_begin(struct vq *q);
+/*
+ * The device's kick(q) comes next: requests that it leaves are left to it, and are no reason for
+ * another burst.
+ */
+void vq_announce(struct vq *q);
 enum vq_more {
 	/* Wait for a kick; a device that left requests waits for what made it leave them. */
 	VQ_IDLE,

@@ -9,18 +9,27 @@
 
 #include "base/log.h"
 #include "base/sock.h"
+#include "daemon/owner.h"
 #include "tests/lib/leak.h"
 
 static GString *log_lines;
+static GMutex log_lock; /* workers log, too */
 
 static void on_log(enum log_level level, const char *line, void *opaque)
 {
+	g_mutex_lock(&log_lock);
 	g_string_append_printf(log_lines, "%s\n", line);
+	g_mutex_unlock(&log_lock);
 }
 
 bool log_has(const char *text)
 {
-	return strstr(log_lines->str, text);
+	bool has;
+
+	g_mutex_lock(&log_lock);
+	has = strstr(log_lines->str, text);
+	g_mutex_unlock(&log_lock);
+	return has;
 }
 
 const char *log_text(void)
@@ -30,7 +39,9 @@ const char *log_text(void)
 
 void log_clear(void)
 {
+	g_mutex_lock(&log_lock);
 	g_string_truncate(log_lines, 0);
+	g_mutex_unlock(&log_lock);
 }
 
 /* What a leak would change. */
@@ -56,12 +67,35 @@ unsigned peer_mappings(void)
 }
 
 static struct census before;
+static struct backend *served; /* the peer's: there is one at a time */
+static unsigned pauses;
 
-void peer_run(void)
+void peer_run_loop(void)
 {
-	/* Bounded: a polled ring is never at rest. */
 	for (int i = 0; i < 1000 && g_main_context_iteration(NULL, FALSE); i++)
 		;
+}
+
+static void on_paused(struct backend *b)
+{
+	pauses++;
+}
+
+/*
+ * Workers pause when they have served what was there before they were asked to. What they say then
+ * may make more work for the main loop, and what that does for them.
+ */
+void peer_run(void)
+{
+	peer_run_loop();
+	for (unsigned i = 0; served && i < 3; i++) {
+		unsigned seen = pauses;
+
+		owner_pause(served, on_paused);
+		while (pauses == seen)
+			g_main_context_iteration(NULL, TRUE);
+		peer_run_loop();
+	}
 }
 
 static void on_closed(void *opaque, bool heard)
@@ -89,10 +123,26 @@ void peer_disconnect(struct peer *p)
 	peer_run();
 }
 
-static int setup(void **state, const struct virtio_device_ops *ops)
+struct backend_options peer_options;
+
+void peer_make_backend(struct peer *p, const struct virtio_device_ops *ops)
 {
-	static const struct backend_options options = { .probe = true };
+	g_autoptr(GError) error = NULL;
+
+	backend_free(p->backend);
+	p->backend = served = NULL;
+	p->backend = backend_new(ops, &peer_options, NULL);
+	assert_non_null(p->backend);
+	if (!backend_start_workers(p->backend, &error))
+		fail_msg("%s", error->message);
+	served = p->backend;
+}
+
+static int setup(void **state, const struct virtio_device_ops *ops, unsigned workers)
+{
 	struct peer *p = g_new0(struct peer, 1);
+
+	peer_options = (struct backend_options){ .probe = true, .workers = workers, .poll_us = 50 };
 
 	log_lines = g_string_new(NULL);
 	log_set_sink(on_log, NULL);
@@ -101,8 +151,7 @@ static int setup(void **state, const struct virtio_device_ops *ops)
 	before = census();
 
 	toy = (struct toy){ 0 };
-	p->backend = backend_new(ops, &options, NULL);
-	assert_non_null(p->backend);
+	peer_make_backend(p, ops);
 	p->gpa = MEM_GPA;
 	p->uva = MEM_UVA;
 	p->memfd = memfd_create("guest", MFD_CLOEXEC);
@@ -122,7 +171,12 @@ static int setup(void **state, const struct virtio_device_ops *ops)
 
 int peer_setup(void **state)
 {
-	return setup(state, &toy_ops);
+	return setup(state, &toy_ops, 1);
+}
+
+int peer_setup_workers(void **state, unsigned workers)
+{
+	return setup(state, &toy_ops, workers);
 }
 
 int peer_setup_rerun(void **state)
@@ -131,7 +185,7 @@ int peer_setup_rerun(void **state)
 
 	ops = toy_ops;
 	ops.rerun = true;
-	return setup(state, &ops);
+	return setup(state, &ops, 1);
 }
 
 int peer_teardown(void **state)
@@ -142,13 +196,15 @@ int peer_teardown(void **state)
 	vu_msg_clear(&p->msg);
 	peer_disconnect(p);
 	if (toy.held) {
-		eventfd_write(toy.release, 1);
+		for (unsigned i = 0; i < TOY_QUEUES; i++)
+			eventfd_write(toy.release[i], 1);
 		peer_run();
 	}
 	assert_int_equal(backend_state(p->backend), BACKEND_IDLE);
 	assert_int_equal(toy.held, 0);
 	assert_int_equal(toy.starts, toy.stops);
 	backend_free(p->backend);
+	served = NULL;
 	munmap(p->mem, MEM_SIZE);
 	close(p->memfd);
 	for (unsigned i = 0; i < TOY_QUEUES; i++) {

@@ -32,13 +32,15 @@ enum toy_mode {
 #define TOY_CONFIG_SIZE 24
 #define TOY_FEATURE 5
 
+/* What workers and the test's thread both look at is atomic. */
 struct toy {
-	enum toy_mode mode;
-	int release; /* eventfd: what is held is completed */
-	unsigned held, kicks, starts, stops, resets, reloads, closes;
+	_Atomic enum toy_mode mode;
+	int release[TOY_QUEUES]; /* eventfds: what is held is completed */
+	_Atomic unsigned held, kicks, starts, stops;
+	unsigned resets, reloads, closes;
 	unsigned writes; /* config_written */
 	uint32_t write_offset[4], write_size[4];
-	uint64_t driver_features; /* at the last start */
+	_Atomic uint64_t driver_features; /* at the last start */
 	struct virtio_device *device;
 	bool fail_open;
 };
@@ -73,6 +75,13 @@ struct peer {
 		VU_BIT(VU_F_CONFIGURE_MEM_SLOTS) | VU_BIT(VU_F_STATUS) | VU_BIT(VU_F_PROBE))
 #define DRIVER_FEATURES (VU_BIT(VIRTIO_F_VERSION_1) | VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES))
 
+/* The options of the back-ends to come: set to their defaults by peer_setup(). */
+extern struct backend_options peer_options;
+/* Makes p->backend, of another device perhaps; the last one is idle, or NULL. */
+void peer_make_backend(struct peer *p, const struct virtio_device_ops *ops);
+/* As peer_setup(), with these many workers. */
+int peer_setup_workers(void **state, unsigned workers);
+
 /* cmocka's setup and teardown: a back-end and a connection; counts fds, mappings, held requests. */
 int peer_setup(void **state);
 /* With a device whose requests may be run again, so that those in flight are recorded. */
@@ -81,7 +90,9 @@ int peer_teardown(void **state);
 
 /* Mappings of memfds in this process. */
 unsigned peer_mappings(void);
-/* Lets the back-end do all that it can do now. */
+/* Lets the main loop do what it can do now. */
+void peer_run_loop(void);
+/* Lets the back-end, its workers too, do all that it can do now; no device hangs. */
 void peer_run(void);
 void peer_connect(struct peer *p);
 /* Closes our end and lets the back-end notice. */

@@ -167,6 +167,7 @@ static void test_change(void **state)
 	assert_true(told(p));
 	assert_false(told(p));
 	backend_reload(p->backend);
+	peer_run();
 	assert_int_equal(toy.reloads, 1);
 	assert_true(told(p));
 	peer_get_base(p, 0);
@@ -257,12 +258,11 @@ static void test_probe(void **state)
 
 static void test_no_probe(void **state)
 {
-	static const struct backend_options options = { .probe = false };
 	struct peer *p = *state;
 
 	peer_disconnect(p);
-	backend_free(p->backend);
-	p->backend = backend_new(&toy_ops, &options, NULL);
+	peer_options.probe = false;
+	peer_make_backend(p, &toy_ops);
 	peer_connect(p);
 	assert_int_equal(peer_ask(p, VU_GET_PROTOCOL_FEATURES, NULL, 0),
 		ALL_PROTOCOL_FEATURES & ~VU_BIT(VU_F_PROBE));
@@ -306,19 +306,18 @@ static void test_acks(void **state)
 
 static void test_open_fails(void **state)
 {
-	static const struct backend_options options = { .probe = true };
 	struct peer *p = *state;
 	g_autoptr(GError) error = NULL;
 
 	peer_disconnect(p);
-	backend_free(p->backend);
+	backend_free(g_steal_pointer(&p->backend));
 	toy.closes = 0;
 	toy.fail_open = true;
-	assert_null(backend_new(&toy_ops, &options, &error));
+	assert_null(backend_new(&toy_ops, &peer_options, &error));
 	assert_string_equal(error->message, "no toy");
 	assert_int_equal(toy.closes, 1);
 	toy.fail_open = false;
-	p->backend = backend_new(&toy_ops, &options, NULL);
+	peer_make_backend(p, &toy_ops);
 }
 
 int main(void)

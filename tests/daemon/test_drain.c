@@ -27,9 +27,9 @@ static void start_with_load(struct peer *p)
 
 static void release(void)
 {
-	eventfd_write(toy.release, 1);
+	eventfd_write(toy.release[0], 1);
 	peer_run();
-	eventfd_take(toy.release);
+	eventfd_take(toy.release[0]);
 	assert_int_equal(toy.held, 0);
 }
 

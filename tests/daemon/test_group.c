@@ -63,14 +63,12 @@ static const struct virtio_device_ops relay_ops = {
 
 static int relay_setup(void **state)
 {
-	static const struct backend_options options = { .probe = true };
 	struct peer *p;
 
 	peer_setup(state);
 	p = *state;
 	peer_disconnect(p);
-	backend_free(p->backend);
-	p->backend = backend_new(&relay_ops, &options, NULL);
+	peer_make_backend(p, &relay_ops);
 	peer_connect(p);
 	wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return 0;

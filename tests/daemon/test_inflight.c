@@ -268,7 +268,7 @@ static void test_running_rings(void **state)
 	peer_run();
 	peer_send(p, VU_SET_INFLIGHT_FD, VU_FLAG_NEED_REPLY, &area, sizeof(area), &fd, 1);
 	assert_false(peer_receive(p));
-	eventfd_write(toy.release, 1);
+	eventfd_write(toy.release[1], 1);
 	assert_true(peer_receive(p));
 	assert_int_equal(p->msg.payload.u64, 0);
 	assert_int_equal(driver_used(p, 1), 1);

@@ -173,7 +173,7 @@ static void test_swap_under_load(void **state)
 	peer_send(p, VU_SET_MEM_TABLE, VU_FLAG_NEED_REPLY, &t, sizeof(t), fds, 2);
 	assert_false(peer_receive(p));
 	assert_int_equal(driver_used(p, 0), 1);
-	eventfd_write(toy.release, 1);
+	eventfd_write(toy.release[0], 1);
 	assert_true(peer_receive(p));
 	assert_int_equal(p->msg.payload.u64, 0);
 	assert_int_equal(driver_used(p, 0), 4);

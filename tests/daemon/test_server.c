@@ -31,7 +31,7 @@ static struct server *serve_loaded(struct peer *p)
 
 static void release_soon(void *opaque)
 {
-	eventfd_write(toy.release, 1);
+	eventfd_write(toy.release[0], 1);
 }
 
 /* One request is waited for. */
@@ -75,7 +75,7 @@ static void test_gives_up(void **state)
 	raise(SIGINT);
 	assert_false(server_run(s));
 	assert_int_equal(toy.held, 1);
-	eventfd_write(toy.release, 1);
+	eventfd_write(toy.release[0], 1);
 	peer_run();
 	server_free(s);
 }

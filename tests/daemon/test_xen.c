@@ -14,14 +14,13 @@
 
 static int xen_setup(void **state)
 {
-	static const struct backend_options options = { .probe = true, .xen = true };
 	struct peer *p;
 
 	peer_setup(state);
 	p = *state;
 	peer_disconnect(p);
-	backend_free(p->backend);
-	p->backend = backend_new(&toy_ops, &options, NULL);
+	peer_options.xen = true;
+	peer_make_backend(p, &toy_ops);
 	peer_connect(p);
 	fake_xen_start();
 	assert_ptr_equal(mmap(p->mem, MEM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
@@ -104,14 +103,13 @@ static void start_rings(struct peer *p)
 
 static void test_offered(void **state)
 {
-	static const struct backend_options without = { .probe = true };
 	struct peer *p = *state;
 	uint64_t with = peer_ask(p, VU_GET_PROTOCOL_FEATURES, NULL, 0);
 
 	assert_true(with & VU_BIT(VU_F_XEN_MMAP));
 	peer_disconnect(p);
-	backend_free(p->backend);
-	p->backend = backend_new(&toy_ops, &without, NULL);
+	peer_options.xen = false;
+	peer_make_backend(p, &toy_ops);
 	peer_connect(p);
 	assert_int_equal(
 		peer_ask(p, VU_GET_PROTOCOL_FEATURES, NULL, 0), with & ~VU_BIT(VU_F_XEN_MMAP));
@@ -164,7 +162,7 @@ static void test_disconnect(void **state)
 	peer_run();
 	assert_int_equal(toy.held, 1);
 	peer_disconnect(p);
-	eventfd_write(toy.release, 1);
+	eventfd_write(toy.release[0], 1);
 	peer_run();
 	assert_int_equal(backend_state(p->backend), BACKEND_IDLE);
 	assert_int_equal(fake_xen.live, 0);

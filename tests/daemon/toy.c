@@ -9,11 +9,12 @@ static GPtrArray *held[TOY_QUEUES];
 static bool toy_open(struct virtio_device *d, GError **error)
 {
 	toy.device = d;
-	toy.release = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	for (unsigned i = 0; i < TOY_CONFIG_SIZE; i++)
 		d->config[i] = i;
-	for (unsigned i = 0; i < TOY_QUEUES; i++)
+	for (unsigned i = 0; i < TOY_QUEUES; i++) {
+		toy.release[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		held[i] = g_ptr_array_new();
+	}
 	if (toy.fail_open)
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT, "no toy");
 	return !toy.fail_open;
@@ -25,8 +26,8 @@ static void toy_close(struct virtio_device *d)
 	for (unsigned i = 0; i < TOY_QUEUES; i++) {
 		assert_int_equal(held[i]->len, 0);
 		g_ptr_array_unref(held[i]);
+		fd_close(&toy.release[i]);
 	}
-	fd_close(&toy.release);
 }
 
 static void toy_reset(struct virtio_device *d)
@@ -51,18 +52,18 @@ static void on_release(struct virtio_device *d, struct vq *q, uint32_t revents)
 {
 	GPtrArray *mine = held[vq_index(q)];
 
-	assert_true(revents & EPOLLIN);
+	g_assert_true(revents & EPOLLIN);
 	toy.held -= mine->len;
 	while (mine->len)
 		vq_push(g_ptr_array_steal_index(mine, 0));
-	virtio_queue_watch(q, toy.release, 0, NULL);
+	virtio_queue_watch(q, toy.release[vq_index(q)], 0, NULL);
 }
 
 static void toy_queue_start(struct virtio_device *d, struct vq *q)
 {
 	toy.starts++;
 	toy.driver_features = d->driver_features;
-	assert_ptr_equal(virtio_device_queue(d, vq_index(q)), q);
+	g_assert_true(virtio_device_queue(d, vq_index(q)) == q);
 }
 
 static void toy_queue_stop(struct virtio_device *d, struct vq *q)
@@ -92,7 +93,7 @@ static void toy_kick(struct virtio_device *d, struct vq *q)
 		}
 		toy.held++;
 		g_ptr_array_add(held[vq_index(q)], c);
-		virtio_queue_watch(q, toy.release, EPOLLIN, on_release);
+		virtio_queue_watch(q, toy.release[vq_index(q)], EPOLLIN, on_release);
 	}
 }
 

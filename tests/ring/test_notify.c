@@ -83,6 +83,14 @@ static void test_pause(void **state)
 	assert_int_equal(vq_burst_pause(f.q), VQ_IDLE);
 	assert_int_equal(vq_burst_end(f.q), VQ_IDLE);
 	assert_int_equal(*fake_avail_event(&f), 3);
+	/* What the device leaves is no reason to go on. */
+	fake_request(&f, 0);
+	assert_true(vq_has_more(f.q));
+	vq_burst_begin(f.q);
+	vq_announce(f.q);
+	assert_int_equal(vq_burst_pause(f.q), VQ_IDLE);
+	assert_false(vq_has_more(f.q));
+	assert_int_equal(fake_serve(&f), 1);
 	/* A burst that is cut short is to go on. */
 	for (unsigned i = 0; i < VQ_BURST; i++)
 		fake_request(&f, i);
