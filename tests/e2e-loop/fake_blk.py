@@ -22,6 +22,12 @@ READ, WRITE, FLUSH = 0, 1, 4
 DESC_NEXT, DESC_WRITE = 1, 2
 
 
+def index_at(ring):
+    """An index, to be read or written by one access: struct zeroes before it writes."""
+    memory, at = ring
+    return memoryview(memory)[at + 2:at + 4].cast("H")
+
+
 class Ring:
     def __init__(self):
         self.size = self.seen = self.used = 0
@@ -146,14 +152,14 @@ class FakeBlk:
 
     def run(self, ring):
         table, used, avail = [self.find(address, 1) for address in ring.addresses]
-        while ring.seen != struct.unpack_from("<H", avail[0], avail[1] + 2)[0]:
+        while ring.seen != index_at(avail)[0]:
             head, = struct.unpack_from("<H", avail[0], avail[1] + 4 + 2 * (ring.seen % ring.size))
             ring.seen = (ring.seen + 1) & 0xffff
             written = self.request(self.chain(table, head))
             struct.pack_into("<II", used[0], used[1] + 4 + 8 * (ring.used % ring.size),
                              self.used_id(head), written)
             ring.used = (ring.used + 1) & 0xffff
-            struct.pack_into("<H", used[0], used[1] + 2, ring.used)
+            index_at(used)[0] = ring.used
             os.write(ring.call, struct.pack("=Q", 1))
 
     def chain(self, table, at):

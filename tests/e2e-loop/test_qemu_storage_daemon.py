@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """virtioctl with a back-end that is not ours and knows no PROBE: qemu-storage-daemon."""
+import json
+
 from harness import (FAILED, MIB, Daemon, LoopTest, main, need_program, pattern, sha256,
                      sha256_file)
 
@@ -67,6 +69,20 @@ class Foreign(LoopTest):
         d.stop()
         self.assertEqual(self.contents(self.image)[4096:9096], data)
         self.assertEqual(self.contents(self.image)[9096:], self.original[9096:])
+
+    def test_bench(self):
+        d = self.export("writable=on,num-queues=2")
+        for options in (["--mode=polling", "--event-idx=off"], ["--indirect=off", "--queues=2"],
+                        ["--rw=mixed", "--verify", "--queues=2", "--threads=2", "--depth=64"]):
+            out, _ = self.ctl("bench", "--json", "--requests=2000", *options, d.path)
+            result = json.loads(out)
+            self.assertEqual((result["requests"], result["errors"]), (2000, 0))
+            self.assertEqual(result["backend"]["pid"], d.pid)
+            self.assertGreater(result["backend"]["cpu_us_per_request"], 0)
+            self.assertGreater(result["backend"]["pss_kib"], 0)
+            self.assertIs(result["packed"], False)
+        self.assertIn("not offer", self.ctl("bench", "--packed=on", d.path, expect=FAILED)[1])
+        d.stop()
 
 
 if __name__ == "__main__":
