@@ -156,7 +156,7 @@ get_newer_qemu()
 
 # What virtiod is built from and tested with there.
 deps_arm64='libc6-dev libglib2.0-dev libjson-glib-dev libfdt-dev libcmocka-dev libxen-dev
-	libseccomp-dev busybox-static e2fsprogs'
+	libseccomp-dev liburing-dev busybox-static e2fsprogs'
 
 get_arm64()
 {

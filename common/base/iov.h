@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/uio.h>
 
 struct iov_cursor {
@@ -58,3 +59,50 @@ bool iov_split_tail(struct iov_cursor *c, size_t len, struct iov_cursor *tail);
  * otherwise the written bytes are no prefix, and the used length stays that of c.
  */
 void iov_join_tail(struct iov_cursor *c, const struct iov_cursor *tail);
+
+/*
+ * The usual request is few bytes in one piece each: these spare it the loops above.
+ */
+
+/* All that is left, if that is in one piece (and not nothing); else NULL. */
+static inline void *iov_whole(const struct iov_cursor *c)
+{
+	const struct iovec *iov = c->iov;
+	size_t offset = c->offset;
+
+	if (!c->left)
+		return NULL;
+	while (offset == iov->iov_len) {
+		iov++;
+		offset = 0;
+	}
+	return c->left <= iov->iov_len - offset ? (char *)iov->iov_base + offset : NULL;
+}
+
+/* iov_skip() of all that is left. */
+static inline void iov_finish(struct iov_cursor *c)
+{
+	c->done += c->left;
+	c->left = 0;
+}
+
+/* iov_split_tail() of one byte: where it is; NULL, and nothing changed, if nothing is left. */
+static inline uint8_t *iov_split_last(struct iov_cursor *c)
+{
+	const struct iovec *iov = c->iov;
+	size_t at;
+
+	if (!c->left)
+		return NULL;
+	at = c->offset + --c->left;
+	while (at >= iov->iov_len)
+		at -= iov++->iov_len;
+	return (uint8_t *)iov->iov_base + at;
+}
+
+/* Writes the byte that iov_split_last() split off, and counts it as iov_join_tail() does. */
+static inline void iov_put_last(struct iov_cursor *c, uint8_t *last, uint8_t value)
+{
+	__atomic_store_n(last, value, __ATOMIC_RELAXED);
+	c->done += !c->left;
+}

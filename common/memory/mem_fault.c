@@ -23,6 +23,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "memory/guest_mem.h"
 
 #define SLOTS 64
@@ -149,8 +150,11 @@ static bool replace_with_zeroes(const void *address)
 static void on_sigbus(int sig, siginfo_t *info, void *context)
 {
 	int saved = errno;
-	bool handled = info->si_code == BUS_ADRERR && replace_with_zeroes(info->si_addr);
+	bool handled;
 
+	if (info->si_code == BUS_ADRERR)
+		fault_caught(info->si_addr);
+	handled = info->si_code == BUS_ADRERR && replace_with_zeroes(info->si_addr);
 	errno = saved;
 	if (handled)
 		return;

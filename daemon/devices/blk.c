@@ -20,30 +20,14 @@
 #define F(bit) (1ull << VIRTIO_BLK_F_##bit)
 
 static struct {
-	char *file, *serial;
-	gboolean read_only;
+	char *file, *serial, *engine;
+	gboolean read_only, direct;
 	int num_queues, block_size;
-} options = { .num_queues = 1 };
+} options;
 
 static struct virtio_blk_config *blk_config(struct virtio_device *d)
 {
 	return (struct virtio_blk_config *)d->config;
-}
-
-/*
- * §5.2.6.2: a completed write may wait for a flush only if the driver knows of flushes, and has not
- * chosen writethrough.
- */
-static bool blk_is_writeback(struct virtio_device *d)
-{
-	if (!(d->driver_features & F(FLUSH)))
-		return false;
-	return !(d->driver_features & F(CONFIG_WCE)) || blk_config(d)->wce;
-}
-
-static void blk_kick(struct virtio_device *d, struct vq *q)
-{
-	blk_serve(d->data, q, blk_is_writeback(d));
 }
 
 /* Whole blocks only: a driver that uses the block size could not reach a part of one. */
@@ -94,8 +78,8 @@ static bool blk_check_options(GError **error)
 
 	if (!options.file)
 		return option_bad(error, "--blk-file=FILE is missing: no disk to serve");
-	if (options.num_queues < 1 || options.num_queues > BLK_MAX_QUEUES)
-		return option_bad(error, "--num-queues=%d is not from 1 to %d", options.num_queues,
+	if (options.num_queues < 0 || options.num_queues > BLK_MAX_QUEUES)
+		return option_bad(error, "--num-queues=%d is not from 0 to %d", options.num_queues,
 			BLK_MAX_QUEUES);
 	if (size && (size < 512 || size > MAX_BLOCK_SIZE || (size & (size - 1))))
 		return option_bad(error, "--block-size=%d is not a power of two from 512 to %d",
@@ -106,22 +90,33 @@ static bool blk_check_options(GError **error)
 	return true;
 }
 
+static bool blk_open_file(struct blk *b, GError **error)
+{
+	return blk_file_open(&b->file, options.file, options.read_only, options.direct, error) &&
+		blk_engine_open(b, options.engine, error);
+}
+
 static bool blk_open(struct virtio_device *d, GError **error)
 {
 	struct blk *b = d->data = g_new0(struct blk, 1);
 
-	b->file.fd = -1;
-	if (!blk_check_options(error) ||
-		!blk_file_open(&b->file, options.file, options.read_only, error))
+	b->file.fd = b->file.lock = -1;
+	if (!blk_check_options(error))
+		return false;
+	d->num_queues = options.num_queues;
+	if (!d->num_queues)
+		d->num_queues = MIN(virtio_device_workers(d), BLK_MAX_QUEUES);
+	b->num_queues = d->num_queues;
+	if (!blk_open_file(b, error))
 		return false;
 	if (options.serial)
 		memcpy(b->serial, options.serial, strlen(options.serial));
 	b->block_size = options.block_size ? options.block_size : (int)b->file.logical_block;
-	d->num_queues = options.num_queues;
 	if (b->file.read_only)
 		d->features &= ~(F(DISCARD) | F(WRITE_ZEROES));
 	else
 		d->features &= ~F(RO);
+	b->wce = true;
 	blk_fill_config(d);
 	blk_set_capacity(d);
 	return true;
@@ -131,22 +126,74 @@ static void blk_close(struct virtio_device *d)
 {
 	struct blk *b = g_steal_pointer(&d->data);
 
+	blk_engine_close(b);
 	blk_file_close(&b->file);
 	g_free(b);
 	g_clear_pointer(&options.file, g_free);
 	g_clear_pointer(&options.serial, g_free);
+	g_clear_pointer(&options.engine, g_free);
 }
 
-/* §5.2.5.2: CONFIG_WCE without FLUSH means writethrough, and wce says so. */
+static struct blk_queue *blk_queue_of(struct virtio_device *d, struct vq *q)
+{
+	return ((struct blk *)d->data)->queue[vq_index(q)];
+}
+
+static void blk_set_wce(struct virtio_device *d, bool on)
+{
+	struct blk *b = d->data;
+
+	__atomic_store_n(&blk_config(d)->wce, on, __ATOMIC_RELAXED);
+	__atomic_store_n(&b->wce, on, __ATOMIC_RELAXED);
+}
+
 static void blk_queue_start(struct virtio_device *d, struct vq *q)
 {
-	if ((d->driver_features & (F(CONFIG_WCE) | F(FLUSH))) == F(CONFIG_WCE))
-		__atomic_store_n(&blk_config(d)->wce, 0, __ATOMIC_RELAXED);
+	struct blk_queue *bq = blk_queue_of(d, q);
+
+	/* §5.2.5.2: CONFIG_WCE without FLUSH means writethrough, and wce says so. */
+	if ((vq_features(q) & (F(CONFIG_WCE) | F(FLUSH))) == F(CONFIG_WCE))
+		blk_set_wce(d, false);
+	bq->q = q;
+	bq->can_pin = vq_can_pin(q);
+	vq_set_data(q, bq);
+	if (bq->engine->queue_start)
+		bq->engine->queue_start(bq);
+	bq->begun = true;
+}
+
+static void blk_kick(struct virtio_device *d, struct vq *q)
+{
+	blk_serve(vq_data(q));
+}
+
+static bool blk_poll(struct virtio_device *d, struct vq *q)
+{
+	struct blk_queue *bq = vq_data(q);
+
+	if (!bq->engine->reap || !bq->engine->reap(bq))
+		return false;
+	/* What has ended may have made room, or go on. */
+	blk_serve(bq);
+	return true;
+}
+
+static bool blk_busy(struct virtio_device *d, struct vq *q)
+{
+	const struct blk_queue *bq = vq_data(q);
+
+	return bq->ops > 0;
+}
+
+/* The only byte that the driver may write is wce. */
+static void blk_config_written(struct virtio_device *d, uint32_t offset, uint32_t size)
+{
+	blk_set_wce(d, blk_config(d)->wce);
 }
 
 static void blk_reset(struct virtio_device *d)
 {
-	blk_config(d)->wce = 1;
+	blk_set_wce(d, true);
 }
 
 static void blk_reload(struct virtio_device *d)
@@ -155,7 +202,8 @@ static void blk_reload(struct virtio_device *d)
 	struct blk *b = d->data;
 	uint64_t before = b->sectors;
 
-	if (!blk_file_update_size(&b->file, &error)) {
+	if (!blk_file_update_size(&b->file, &error) ||
+		(b->engine->resize && !b->engine->resize(b, &error))) {
 		log_error(NULL, "%s", error->message);
 		return;
 	}
@@ -170,11 +218,15 @@ static void blk_reload(struct virtio_device *d)
 static const GOptionEntry blk_options[] = {
 	{ "blk-file", 0, 0, G_OPTION_ARG_FILENAME, &options.file,
 		"Disk image (raw) or block device to serve", "FILE" },
+	{ "engine", 0, 0, G_OPTION_ARG_STRING, &options.engine,
+		"How to read and write: auto (default), sync, uring or mmap", "ENGINE" },
+	{ "direct", 0, 0, G_OPTION_ARG_NONE, &options.direct,
+		"Bypass the host's page cache (O_DIRECT)" },
 	{ "read-only", 0, 0, G_OPTION_ARG_NONE, &options.read_only, "Do not let the guest write" },
 	{ "serial", 0, 0, G_OPTION_ARG_STRING, &options.serial,
 		"Serial number for the guest, at most 20 bytes", "TEXT" },
 	{ "num-queues", 0, 0, G_OPTION_ARG_INT, &options.num_queues,
-		"Number of request queues (default: 1)", "N" },
+		"Number of request queues (default: one for each worker)", "N" },
 	{ "block-size", 0, 0, G_OPTION_ARG_INT, &options.block_size,
 		"Logical block size (default: 512, or the block device's)", "BYTES" },
 	{}
@@ -209,6 +261,10 @@ const struct virtio_device_ops virtio_device_ops = {
 	.close = blk_close,
 	.reset = blk_reset,
 	.reload = blk_reload,
+	.config_written = blk_config_written,
 	.queue_start = blk_queue_start,
+	.queue_stop = blk_kick,
 	.kick = blk_kick,
+	.poll = blk_poll,
+	.busy = blk_busy,
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The disk image of virtiod-blk: opening, locking, and synchronous input and output.
+ * The disk image of virtiod-blk: opening, locking, what the host says of it.
  *
  * Locks. QEMU (block/file-posix.c) tells others what a user of an image does, and what it cannot
  * bear others to do, by shared locks on single bytes, two for each permission: 100 + p says "I do
@@ -9,12 +9,20 @@
  * locked exclusively. We take what QEMU takes for a guest's disk: reading, writing unless
  * read-only, and no writing by others. So a second writer is refused, whoever came first, and
  * read-only users coexist.
+ *
+ * The locks have an open file description of their own. They live as long as that does, and an
+ * io_uring keeps those registered with it a while after its process has died: whoever is started
+ * in its place would be refused.
+ *
+ * Each queue opens the file for itself, too. Threads that share a file description contend for its
+ * reference count; and the kernel tells each description once that data could not be written back,
+ * whoever asks first, so that of two queues that sync at the same time one would hear that all is
+ * well.
  */
 #include "daemon/devices/blk_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/falloc.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -26,8 +34,7 @@
 #define LOCK_FORBIDS(permission) (200 + (permission))
 enum { PERM_READ, PERM_WRITE };
 
-/* For one system call; longer lists take several. */
-#define MAX_IOV 64
+#define DIRECT_ALIGN_MAX 4096
 
 static bool lock_byte(int fd, off_t byte)
 {
@@ -47,20 +54,20 @@ static bool is_locked(int fd, off_t byte)
 /* NULL, or in which way somebody else uses the image. */
 static const char *lock_image(const struct blk_file *f)
 {
-	if (!lock_byte(f->fd, LOCK_DOES(PERM_READ)) ||
-		!lock_byte(f->fd, LOCK_FORBIDS(PERM_WRITE)) ||
-		(!f->read_only && !lock_byte(f->fd, LOCK_DOES(PERM_WRITE)))) {
+	if (!lock_byte(f->lock, LOCK_DOES(PERM_READ)) ||
+		!lock_byte(f->lock, LOCK_FORBIDS(PERM_WRITE)) ||
+		(!f->read_only && !lock_byte(f->lock, LOCK_DOES(PERM_WRITE)))) {
 		if (errno == EAGAIN || errno == EACCES)
 			return "locked";
 		/* A file system without locks: nobody can be in conflict there. */
 		log_warning(f->path, "cannot be locked: %s", g_strerror(errno));
 		return NULL;
 	}
-	if (is_locked(f->fd, LOCK_DOES(PERM_WRITE)))
+	if (is_locked(f->lock, LOCK_DOES(PERM_WRITE)))
 		return "open for writing";
-	if (is_locked(f->fd, LOCK_FORBIDS(PERM_READ)))
+	if (is_locked(f->lock, LOCK_FORBIDS(PERM_READ)))
 		return "in exclusive use";
-	if (!f->read_only && is_locked(f->fd, LOCK_FORBIDS(PERM_WRITE)))
+	if (!f->read_only && is_locked(f->lock, LOCK_FORBIDS(PERM_WRITE)))
 		return "protected against other writers";
 	return NULL;
 }
@@ -121,23 +128,105 @@ static void query_limits(struct blk_file *f, const struct stat *st)
 	f->opt_io = opt_io;
 }
 
+/* What the kernel says of direct I/O to this file (Linux 6.1); false: nothing. */
+static bool ask_alignment(struct blk_file *f)
+{
+#ifdef STATX_DIOALIGN
+	struct statx sx;
+
+	if (statx(f->fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &sx) == 0 &&
+		sx.stx_mask & STATX_DIOALIGN && is_power_of_two(sx.stx_dio_mem_align) &&
+		is_power_of_two(sx.stx_dio_offset_align)) {
+		f->mem_align = sx.stx_dio_mem_align;
+		f->offset_align = MAX(sx.stx_dio_offset_align, 512);
+		return true;
+	}
+#endif
+	return false;
+}
+
+/* The least of 512, 1024 ... that a read of so many bytes, to an address of that kind, accepts. */
+static uint32_t try_alignment(int fd, char *buf, bool memory)
+{
+	for (uint32_t align = 512; align < DIRECT_ALIGN_MAX; align *= 2) {
+		ssize_t n = memory ? pread(fd, buf + align, DIRECT_ALIGN_MAX, 0)
+				   : pread(fd, buf, align, 0);
+
+		if (n >= 0 || errno != EINVAL)
+			return align;
+	}
+	return DIRECT_ALIGN_MAX;
+}
+
+/* What direct I/O asks of addresses and offsets, said by the kernel or found out. */
+static bool query_alignment(struct blk_file *f, GError **error)
+{
+	autofd fd = blk_file_open_queue(f, error);
+	void *buf;
+
+	if (fd < 0)
+		return false;
+	if (!ask_alignment(f)) {
+		buf = g_aligned_alloc(2, DIRECT_ALIGN_MAX, DIRECT_ALIGN_MAX);
+		f->offset_align = try_alignment(fd, buf, false);
+		f->mem_align = try_alignment(fd, buf, true);
+		g_aligned_free(buf);
+	}
+	f->logical_block = MAX(f->logical_block, f->offset_align);
+	f->physical_block = MAX(f->physical_block, f->logical_block);
+	f->min_io = MAX(f->min_io, f->physical_block);
+	return true;
+}
+
+/* Before open(), which would wait for the writer of a FIFO named by mistake. */
+static bool check_kind(struct blk_file *f, GError **error)
+{
+	struct stat st;
+
+	if (stat(f->path, &st) < 0)
+		return errno_error(error, "cannot open", f->path);
+	f->is_device = S_ISBLK(st.st_mode);
+	f->device = st.st_dev;
+	f->inode = st.st_ino;
+	if (f->is_device || S_ISREG(st.st_mode))
+		return true;
+	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+		"'%s' is neither a regular file nor a block device", f->path);
+	return false;
+}
+
+/* The same file each time, whatever becomes of its name. -1: error is set. */
+static int open_again(const struct blk_file *f, int flags, GError **error)
+{
+	autofd fd = open(f->path, (f->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | flags);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		errno_error(error, flags & O_DIRECT ? "cannot open for direct I/O" : "cannot open",
+			f->path);
+		return -1;
+	}
+	if (st.st_dev != f->device || st.st_ino != f->inode) {
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN,
+			"'%s' was replaced while it was opened", f->path);
+		return -1;
+	}
+	return fd_steal(&fd);
+}
+
 static bool open_locked(struct blk_file *f, GError **error)
 {
 	const char *conflict;
 	struct stat st;
 
-	/* Before open(), which would wait for the writer of a FIFO named by mistake. */
-	if (stat(f->path, &st) < 0)
-		return errno_error(error, "cannot open", f->path);
-	if (!S_ISBLK(st.st_mode) && !S_ISREG(st.st_mode)) {
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
-			"'%s' is neither a regular file nor a block device", f->path);
+	if (!check_kind(f, error))
 		return false;
-	}
-	f->fd = open(f->path, (f->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
-	if (f->fd < 0 || fstat(f->fd, &st) < 0)
-		return errno_error(error, "cannot open", f->path);
-	f->is_device = S_ISBLK(st.st_mode);
+	f->fd = open_again(f, 0, error);
+	if (f->fd < 0)
+		return false;
+	f->lock = open_again(f, 0, error);
+	if (f->lock < 0)
+		return false;
 	conflict = lock_image(f);
 	if (conflict) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN,
@@ -145,128 +234,33 @@ static bool open_locked(struct blk_file *f, GError **error)
 			f->path, conflict);
 		return false;
 	}
+	if (fstat(f->fd, &st) < 0)
+		return errno_error(error, "cannot open", f->path);
 	query_limits(f, &st);
-	return blk_file_update_size(f, error);
+	return blk_file_update_size(f, error) && (!f->direct || query_alignment(f, error));
 }
 
-bool blk_file_open(struct blk_file *f, const char *path, bool read_only, GError **error)
+bool blk_file_open(
+	struct blk_file *f, const char *path, bool read_only, bool direct, GError **error)
 {
 	f->path = g_strdup(path);
 	f->read_only = read_only;
+	f->direct = direct;
+	f->fd = f->lock = -1;
 	if (open_locked(f, error))
 		return true;
 	blk_file_close(f);
 	return false;
 }
 
+int blk_file_open_queue(const struct blk_file *f, GError **error)
+{
+	return open_again(f, f->direct ? O_DIRECT : 0, error);
+}
+
 void blk_file_close(struct blk_file *f)
 {
 	fd_close(&f->fd);
+	fd_close(&f->lock);
 	g_clear_pointer(&f->path, g_free);
-}
-
-/* preadv() and pwritev() are alike but for a const. */
-typedef ssize_t (*transfer_fn)(int fd, const struct iovec *iov, int n, off_t offset);
-
-/* Straight between guest memory and the file; short results are resumed. */
-static int transfer(int fd, struct iov_cursor *c, uint64_t offset, transfer_fn call)
-{
-	struct iovec iov[MAX_IOV];
-	unsigned n;
-	ssize_t done;
-
-	while (iov_left(c) > 0) {
-		iov_peek(c, SIZE_MAX, iov, MAX_IOV, &n);
-		done = call(fd, iov, n, offset);
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done < 0)
-			return -errno;
-		if (done == 0)
-			return -ENODATA;
-		iov_skip(c, done);
-		offset += done;
-	}
-	return 0;
-}
-
-int blk_file_read(const struct blk_file *f, struct iov_cursor *in, uint64_t offset)
-{
-	return transfer(f->fd, in, offset, preadv);
-}
-
-int blk_file_write(const struct blk_file *f, struct iov_cursor *out, uint64_t offset)
-{
-	return transfer(f->fd, out, offset, pwritev);
-}
-
-int blk_file_sync(struct blk_file *f)
-{
-	int failed = __atomic_load_n(&f->sync_error, __ATOMIC_RELAXED);
-
-	if (failed)
-		return failed;
-	while (fdatasync(f->fd) < 0) {
-		if (errno != EINTR) {
-			failed = -errno;
-			__atomic_store_n(&f->sync_error, failed, __ATOMIC_RELAXED);
-			return failed;
-		}
-	}
-	return 0;
-}
-
-/* 0 or -errno; what the kernel, the file system or the disk cannot do is always -EOPNOTSUPP. */
-static int allocate(const struct blk_file *f, int mode, uint64_t offset, uint64_t len)
-{
-	while (fallocate(f->fd, mode | FALLOC_FL_KEEP_SIZE, offset, len) < 0) {
-		if (errno == ENOSYS || errno == ENODEV)
-			return -EOPNOTSUPP;
-		if (errno != EINTR)
-			return -errno;
-	}
-	return 0;
-}
-
-int blk_file_discard(const struct blk_file *f, uint64_t offset, uint64_t len)
-{
-	uint64_t first = align_up(offset, f->logical_block);
-	uint64_t end = (offset + len) & ~(uint64_t)(f->logical_block - 1);
-	uint64_t range[2] = { first, end - first };
-
-	/* Punching a hole in a device would insist on zeroes, which a discard need not leave. */
-	if (!f->is_device)
-		return allocate(f, FALLOC_FL_PUNCH_HOLE, offset, len);
-	/* Whole blocks are all that a device takes; the guest's may be smaller. */
-	if (first >= end)
-		return 0;
-	while (ioctl(f->fd, BLKDISCARD, range) < 0) {
-		if (errno == ENOTTY)
-			return -EOPNOTSUPP;
-		if (errno != EINTR)
-			return -errno;
-	}
-	return 0;
-}
-
-int blk_file_write_zeroes(const struct blk_file *f, uint64_t offset, uint64_t len, bool unmap)
-{
-	static const uint8_t zeroes[4096];
-	struct iovec iov[MAX_IOV];
-	struct iov_cursor c;
-	uint64_t done;
-	int r = 0;
-
-	if (unmap && allocate(f, FALLOC_FL_PUNCH_HOLE, offset, len) == 0)
-		return 0;
-	if (allocate(f, FALLOC_FL_ZERO_RANGE, offset, len) == 0)
-		return 0;
-	for (unsigned i = 0; i < MAX_IOV; i++)
-		iov[i] = (struct iovec){ (void *)zeroes, sizeof(zeroes) };
-	for (; r == 0 && len > 0; offset += done, len -= done) {
-		c = iov_cursor(iov, MAX_IOV, MIN(len, MAX_IOV * sizeof(zeroes)));
-		done = iov_left(&c);
-		r = blk_file_write(f, &c, offset);
-	}
-	return r;
 }

@@ -58,12 +58,31 @@ uint8_t blk_status_of(struct core *c, struct request *r)
 	return r->used == UINT32_MAX ? NO_STATUS : *(uint8_t *)core_host(c, r->status);
 }
 
+/* Reaps until the request is complete, or can never be. */
+static void await(struct core *c, const struct request *r)
+{
+	blk_reap(c);
+	while (r->used == UINT32_MAX && vq_in_flight(c->q)) {
+		assert_true(core_wait(c, 30000));
+		blk_reap(c);
+	}
+}
+
+void blk_await_all(struct core *c)
+{
+	blk_reap(c);
+	while (vq_in_flight(c->q)) {
+		assert_true(core_wait(c, 30000));
+		blk_reap(c);
+	}
+}
+
 uint8_t blk_request(struct core *c, uint32_t type, uint64_t sector, void *buf, uint32_t len)
 {
 	struct request *r = blk_add(c, type, sector, buf, len);
 
 	core_kick(c);
-	blk_reap(c);
+	await(c, r);
 	if (len && !device_reads_data(type)) {
 		memcpy(buf, core_host(c, r->data), len);
 		/* All of the data, and the status after it. */
@@ -79,5 +98,5 @@ void blk_raw(struct core *c, const struct driver_buf *buf, unsigned n_out, unsig
 	r->used = UINT32_MAX;
 	assert_int_equal(driver_ring_add(c->ring, buf, n_out, n_in, r), 0);
 	core_kick(c);
-	blk_reap(c);
+	await(c, r);
 }

@@ -26,5 +26,6 @@ void blk_raw(struct core *c, const struct driver_buf *buf, unsigned n_out, unsig
 	struct request *r);
 /* A header in guest memory. */
 uint64_t blk_header(struct core *c, uint32_t type, uint64_t sector);
-/* Reaps all. */
+/* Reaps what is complete; blk_await_all(): waits until all that was taken is. */
 void blk_reap(struct core *c);
+void blk_await_all(struct core *c);

@@ -3,6 +3,7 @@
 #include "blk_image.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <glib/gstdio.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,6 +16,7 @@
 #define USUAL (F(FLUSH) | F(CONFIG_WCE) | F(DISCARD) | F(WRITE_ZEROES) | F(BLK_SIZE))
 
 char *image_dir, *image_path, *image_arg;
+const char *engine_arg[2] = { "--engine=auto", "--engine=auto" };
 
 void image_fill(size_t size)
 {
@@ -51,7 +53,7 @@ void image_open(struct core *c, const char *option)
 {
 	g_autoptr(GError) error = NULL;
 
-	if (!core_open(c, &error, image_arg, option, NULL))
+	if (!core_open(c, &error, image_arg, engine_arg[0], engine_arg[1], option, NULL))
 		fail_msg("%s", error->message);
 	core_start(c, USUAL);
 }
@@ -59,6 +61,34 @@ void image_open(struct core *c, const char *option)
 const struct virtio_blk_config *image_config(struct core *c)
 {
 	return (const struct virtio_blk_config *)c->device.config;
+}
+
+bool image_set_engine(const char *name)
+{
+	g_autofree char *path = NULL;
+	autofd fd = -1;
+
+	if (!name)
+		return true;
+	if (!strncmp(name, "direct-", 7)) {
+		engine_arg[1] = "--direct";
+		fd = g_file_open_tmp("virtiod-blk-XXXXXX", &path, NULL);
+		fd_close(&fd);
+		fd = open(path, O_RDWR | O_CLOEXEC | O_DIRECT);
+		g_unlink(path);
+		if (fd < 0) {
+			printf("SKIPPED: no direct I/O in %s\n", g_get_tmp_dir());
+			return false;
+		}
+		name += 7;
+	}
+	engine_arg[0] = g_intern_static_string(g_strconcat("--engine=", name, NULL));
+	return true;
+}
+
+bool image_engine_is(const char *name)
+{
+	return !strcmp(engine_arg[0] + strlen("--engine="), name);
 }
 
 int image_make_dir(void **state)

@@ -8,13 +8,21 @@
 
 extern char *image_dir, *image_path;
 extern char *image_arg; /* the option that names the image */
+extern const char *engine_arg[2]; /* options for the engine */
+
+/*
+ * From the command line of a test: an engine, or "direct-" and an engine; NULL: auto. False: this
+ * machine has none of that, so the test is to be skipped (77).
+ */
+bool image_set_engine(const char *name);
+bool image_engine_is(const char *name);
 
 /* cmocka's setup and teardown of a group, and setup of a test: a new image, and core_setup(). */
 int image_make_dir(void **state);
 int image_remove_dir(void **state);
 int image_setup(void **state);
 
-/* Opens the device on the image with this option (or NULL), and starts a driver like Linux's. */
+/* Opens the device on the image with the engine and this option (or NULL), and starts a driver like Linux's. */
 void image_open(struct core *c, const char *option);
 const struct virtio_blk_config *image_config(struct core *c);
 

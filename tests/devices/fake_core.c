@@ -40,6 +40,11 @@ void virtio_queue_watch(struct vq *q, int fd, uint32_t events,
 	*free = (struct core_watch){ fd, events, cb };
 }
 
+unsigned virtio_device_workers(const struct virtio_device *d)
+{
+	return CORE_WORKERS;
+}
+
 void virtio_device_config_changed(struct virtio_device *d)
 {
 	core_of(d)->config_changes++;
@@ -58,6 +63,8 @@ int core_setup(void **state)
 {
 	struct core *c = g_new0(struct core, 1);
 
+	/* cmocka takes the signal over for each test. */
+	guest_mem_catch_sigbus();
 	c->fds = count_fds();
 	c->log = g_strdup("");
 	log_set_sink(keep_line, c);
@@ -201,7 +208,8 @@ void core_start(struct core *c, uint64_t driver_features)
 	c->device.driver_features = driver_features | 1ull << VIRTIO_F_VERSION_1;
 	c->mem = driver_mem_new(CORE_MEMORY, NULL);
 	assert_non_null(c->mem);
-	c->ring = driver_ring_new(c->mem, 128, c->device.driver_features, NULL);
+	c->ring = driver_ring_new(
+		c->mem, c->ring_size ? c->ring_size : 128, c->device.driver_features, NULL);
 	assert_non_null(c->ring);
 	c->guest = guest_mem_new();
 	driver_mem_describe(c->mem, &desc, &fd);

@@ -13,6 +13,7 @@
 #include "memory/guest_mem.h"
 #include "ring/vq_engine.h"
 
+#define CORE_WORKERS 2
 #define CORE_MEMORY (16u << 20)
 
 struct core {
@@ -21,6 +22,7 @@ struct core {
 	struct driver_ring *ring;
 	struct guest_mem *guest;
 	struct vq *q;
+	unsigned ring_size; /* 0: as usual */
 	uint32_t base;
 	unsigned config_changes;
 	char *broken; /* why; NULL: it is not */

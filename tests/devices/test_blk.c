@@ -73,8 +73,10 @@ static void test_bad_options(void **state)
 	core_open_fails(c, "/nowhere/image", "--blk-file=/nowhere/image", NULL);
 	core_open_fails(c, "/dev/null", "--blk-file=/dev/null", NULL);
 	core_open_fails(c, "neither a regular file", dir_arg, NULL);
-	core_open_fails(c, "--num-queues=0", image_arg, "--num-queues=0", NULL);
+	core_open_fails(c, "--num-queues=-1", image_arg, "--num-queues=-1", NULL);
 	core_open_fails(c, "--num-queues=65", image_arg, "--num-queues=65", NULL);
+	core_open_fails(c, "--engine=fast: not one of auto", image_arg, "--engine=fast", NULL);
+	core_open_fails(c, "--direct", image_arg, "--engine=mmap", "--direct", NULL);
 	core_open_fails(c, "--block-size=256", image_arg, "--block-size=256", NULL);
 	core_open_fails(c, "--block-size=131072", image_arg, "--block-size=131072", NULL);
 	core_open_fails(c, "--block-size=1000", image_arg, "--block-size=1000", NULL);
@@ -272,7 +274,7 @@ static void test_wce(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, image_setup, core_teardown)
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_config),
@@ -290,5 +292,7 @@ int main(void)
 		TEST(test_wce),
 	};
 
+	if (!image_set_engine(argv[1]))
+		return 77;
 	return cmocka_run_group_tests(tests, image_make_dir, image_remove_dir);
 }

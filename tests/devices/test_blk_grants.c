@@ -172,7 +172,7 @@ static int setup(void **state)
 	guest.core = *state;
 	guest.mem = mmap(NULL, END * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fake_xen.memfd, 0);
 	assert_ptr_not_equal(guest.mem, MAP_FAILED);
-	assert_true(core_open(guest.core, NULL, image_arg, NULL));
+	assert_true(core_open(guest.core, NULL, image_arg, "--engine=sync", NULL));
 	share();
 	return 0;
 }
@@ -211,6 +211,7 @@ static double calls_per_request(struct load load)
 	}
 	c->device.driver_features = ring.features;
 	assert_true(vq_start(c->q, &ring, NULL));
+	virtio_device_ops.queue_start(&c->device, c->q);
 	mem_xen_get_stats(&before);
 	for (reap(); guest.completed < REQUESTS; reap()) {
 		vq_burst_begin(c->q);

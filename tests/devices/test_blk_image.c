@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "blk_image.h"
-#include "daemon/devices/blk_file.h"
+#include "daemon/devices/blk_io.h"
 
 #define F(bit) (1ull << VIRTIO_BLK_F_##bit)
 
@@ -88,18 +88,22 @@ static void test_discard(void **state)
 /* A block device takes whole blocks only. This one is none: whatever reaches it is unsupported. */
 static void test_discard_on_device(void **state)
 {
-	struct blk_file f = {
-		.fd = open(image_path, O_RDWR | O_CLOEXEC),
-		.is_device = true,
-		.logical_block = 4096,
+	struct blk b = { .file = { .is_device = true, .logical_block = 4096 } };
+	struct blk_queue bq = { .blk = &b, .fd = open(image_path, O_RDWR | O_CLOEXEC) };
+	static const struct {
+		struct blk_range range;
+		int result;
+	} tries[] = {
+		{ { 512, 512 }, 0 },
+		{ { 4096, 4095 }, 0 },
+		{ { 4095, 4096 }, 0 },
+		{ { 4096, 4096 }, -EOPNOTSUPP },
+		{ { 512, 8192 }, -EOPNOTSUPP },
 	};
 
-	assert_int_equal(blk_file_discard(&f, 512, 512), 0);
-	assert_int_equal(blk_file_discard(&f, 4096, 4095), 0);
-	assert_int_equal(blk_file_discard(&f, 4095, 4096), 0);
-	assert_int_equal(blk_file_discard(&f, 4096, 4096), -EOPNOTSUPP);
-	assert_int_equal(blk_file_discard(&f, 512, 8192), -EOPNOTSUPP);
-	close(f.fd);
+	for (unsigned i = 0; i < G_N_ELEMENTS(tries); i++)
+		assert_int_equal(blk_io_discard(&bq, NULL, &tries[i].range, 1), tries[i].result);
+	close(bq.fd);
 }
 
 static void test_bad_segments(void **state)
@@ -222,26 +226,6 @@ static void test_resize(void **state)
 	assert_int_equal(blk_request(c, VIRTIO_BLK_T_IN, 0, data, 512), VIRTIO_BLK_S_OK);
 }
 
-/* What could not be synced once is lost, even if the next fdatasync() claims success. */
-static void test_failed_sync(void **state)
-{
-	struct blk_file f = { .fd = -1 };
-	int pipe_fd[2];
-	autofd fd = open(image_path, O_RDWR | O_CLOEXEC);
-
-	assert_true(blk_file_open(&f, image_path, false, NULL));
-	assert_int_equal(blk_file_sync(&f), 0);
-	/* A pipe cannot be synced. */
-	assert_int_equal(pipe(pipe_fd), 0);
-	assert_int_equal(dup2(pipe_fd[1], f.fd), f.fd);
-	assert_int_equal(blk_file_sync(&f), -EINVAL);
-	assert_int_equal(dup2(fd, f.fd), f.fd);
-	assert_int_equal(blk_file_sync(&f), -EINVAL);
-	close(pipe_fd[0]);
-	close(pipe_fd[1]);
-	blk_file_close(&f);
-}
-
 /* What another process that serves the image in this mode is told; "" if it may. */
 static char *try_elsewhere(struct core *here, const char *option)
 {
@@ -341,7 +325,7 @@ static void test_lock_qemu(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, image_setup, core_teardown)
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_read_only),
@@ -353,11 +337,12 @@ int main(void)
 		TEST(test_write_zeroes_unmap),
 		TEST(test_write_zeroes_by_writing),
 		TEST(test_resize),
-		TEST(test_failed_sync),
 		TEST(test_lock_writer),
 		TEST(test_lock_reader),
 		TEST(test_lock_qemu),
 	};
 
+	if (!image_set_engine(argv[1]))
+		return 77;
 	return cmocka_run_group_tests(tests, image_make_dir, image_remove_dir);
 }

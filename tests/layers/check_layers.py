@@ -36,6 +36,7 @@ LIBRARIES = {
     'xenevtchn.h': 'xen/evtchn.c',
     'xendevicemodel.h': 'xen/devmodel.c',
     'xenforeignmemory.h': 'xen/foreign.c',
+    'liburing.h': 'daemon/devices/blk_ring.c',
 }
 LOOP = 'common/base/loop'
 SOCK = 'common/base/sock'

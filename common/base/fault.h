@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Work on a mapped file that may lose pages at any time: whoever truncates it, or a file system
+ * without space for a page, makes an access raise SIGBUS.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * Runs f(arg). False if it touched a page of [base, base + size) that could not be had: f was
+ * abandoned right there, so it may hold nothing that must be released. Not nested.
+ */
+bool fault_guard(const void *base, size_t size, void (*f)(void *arg), void *arg);
+
+/*
+ * For the handler of SIGBUS, of which there is one (memory/mem_fault.c): does not return if this
+ * thread is guarded against a fault at this address.
+ */
+void fault_caught(const void *address);

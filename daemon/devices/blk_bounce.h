@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Bounce buffers of a queue: for direct I/O of guest memory that the kernel cannot pin, or whose
+ * alignment the disk cannot bear.
+ */
+#pragma once
+
+#include <stdint.h>
+
+/* A request that is longer goes through its buffer in pieces. */
+#define BLK_BOUNCE_SIZE (128u << 10)
+#define BLK_BOUNCES 32
+
+struct blk_bounce {
+	uint8_t *base; /* NULL: never needed yet */
+	uint32_t taken; /* bit mask */
+};
+
+/* -EAGAIN: all are taken. -ENOMEM: there is no memory for any. */
+int blk_bounce_get(struct blk_bounce *b, void **buf);
+/* NULL is nothing. */
+void blk_bounce_put(struct blk_bounce *b, void *buf);
+void blk_bounce_close(struct blk_bounce *b);
