@@ -6,7 +6,8 @@ import signal
 import subprocess
 import time
 
-from harness import FAILED, MIB, PATIENCE, VIRTIOCTL, LoopTest, main, pattern, sha256, sha256_file
+from harness import (FAILED, MIB, PATIENCE, USAGE, VIRTIOCTL, LoopTest, main, pattern, sha256,
+                     sha256_file)
 
 
 class Data(LoopTest):
@@ -112,6 +113,21 @@ class Data(LoopTest):
             got = self.ctl("read", *options, f"--length={length}", d.path)[0]
             self.assertEqual(sha256(got), sha256(data), options)
         self.ctl("read", "--queue=4", d.path, "/dev/null", expect=FAILED)
+        self.stop(d)
+
+    def test_formats(self):
+        """Split rings and packed ones; the device is the same to both."""
+        d = self.blk(self.image)
+        data = pattern(3 * MIB, seed=9)
+        for write, read in (("on", "off"), ("off", "on"), ("auto", "auto")):
+            data = data[::-1]
+            for size in (4, 64):
+                self.ctl("write", f"--packed={write}", f"--queue-size={size}", d.path,
+                         self.file("source", data))
+                got = self.ctl("read", f"--packed={read}", f"--queue-size={size}",
+                               "--length=3M", d.path)[0]
+                self.assertEqual(sha256(got), sha256(data), (write, read, size))
+        self.ctl("read", "--packed=perhaps", d.path, expect=USAGE)
         self.stop(d)
 
     def test_large_blocks(self):

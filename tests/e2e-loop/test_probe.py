@@ -24,8 +24,8 @@ class Probe(LoopTest):
         self.assertEqual(facts["max_mem_slots"], 509)
         self.assertLessEqual(
             {"SIZE_MAX", "SEG_MAX", "BLK_SIZE", "FLUSH", "TOPOLOGY", "CONFIG_WCE", "MQ", "DISCARD",
-             "WRITE_ZEROES", "INDIRECT_DESC", "EVENT_IDX", "VERSION_1", "RING_RESET",
-             "PROTOCOL_FEATURES"}, self.names(facts, "features"))
+             "WRITE_ZEROES", "INDIRECT_DESC", "EVENT_IDX", "VERSION_1", "RING_PACKED",
+             "RING_RESET", "PROTOCOL_FEATURES"}, self.names(facts, "features"))
         self.assertNotIn("RO", self.names(facts, "features"))
         self.assertLessEqual(
             {"MQ", "REPLY_ACK", "BACKEND_REQ", "CONFIG", "RESET_DEVICE", "CONFIGURE_MEM_SLOTS",

@@ -55,6 +55,13 @@ class Foreign(LoopTest):
         d.stop()
         self.assertEqual(sha256_file(self.image), sha256(expected))
 
+    def test_packed(self):
+        d = self.export("writable=off")
+        self.assertIn("does not offer packed", self.ctl("read", "--packed=on", d.path,
+                                                        expect=FAILED)[1])
+        self.assertEqual(sha256(self.ctl("read", d.path)[0]), sha256(self.original))
+        d.stop()
+
     def test_read_only(self):
         d = self.export("writable=off")
         self.assertIn("read-only", self.ctl("write", d.path, data=b"x", expect=FAILED)[1])
