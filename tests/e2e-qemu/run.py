@@ -9,6 +9,7 @@ Exits 77 (skipped) where QEMU or the kernel is missing.
 import hashlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -32,13 +33,24 @@ class Daemon:
     def __init__(self, folder, program, *options):
         self.name = os.path.basename(program)
         self.socket = os.path.join(folder, self.name + ".sock")
-        self.process = subprocess.Popen([program, "--socket-path=" + self.socket, *options])
+        self.argv = [program, "--socket-path=" + self.socket, *options]
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(self.argv)
         deadline = time.monotonic() + 60
         while not os.path.exists(self.socket):
             check_running(self.process, self.name)
             if time.monotonic() > deadline:
                 raise AssertionError(f"{self.name} does not listen")
             time.sleep(0.01)
+
+    def kill(self):
+        """At once, wherever it is; nothing is left but its socket file."""
+        check_running(self.process, self.name)
+        self.process.kill()
+        self.process.wait()
+        os.unlink(self.socket)
 
     def stop(self):
         check_running(self.process, self.name)
@@ -72,7 +84,7 @@ class Monitor:
                 raise AssertionError(f"QMP {command}: {answer['error']}")
 
 
-def start_guest(folder, qemu, kernel, image, blk, rng):
+def start_guest(folder, qemu, reconnect, kernel, image, blk, rng):
     guest = Guest([
         qemu, "-accel", "tcg", "-machine", "q35,memory-backend=ram",
         "-object", "memory-backend-memfd,id=ram,size=512M,share=on", "-m", "512M", "-cpu", "max",
@@ -80,7 +92,7 @@ def start_guest(folder, qemu, kernel, image, blk, rng):
         "-qmp", f"unix:{folder}/qmp,server=on,wait=off",
         "-kernel", initrd.kernel_image(kernel), "-initrd", image,
         "-append", "console=ttyS0 quiet panic=-1",
-        "-chardev", f"socket,id=blk,path={blk.socket}",
+        "-chardev", f"socket,id=blk,path={blk.socket},{reconnect}",
         "-device", "vhost-user-blk-pci,chardev=blk,num-queues=2",
         "-chardev", f"socket,id=rng,path={rng.socket}", "-device", "vhost-user-rng-pci,chardev=rng",
     ])
@@ -112,14 +124,27 @@ def pause_during_io(guest):
     return pauses
 
 
+def kill_during_io(guest, blk):
+    """Replaces the back-end until the guest is through with its work; counts how often."""
+    kills = 0
+    while guest.quiet():
+        time.sleep(random.uniform(0.2, 1.5))
+        if guest.quiet():
+            blk.kill()
+            blk.start()
+            kills += 1
+        time.sleep(1)
+    return kills
+
+
 def identify(guest, sectors):
     check(guest.wait("serial") == SERIAL, "GET_ID gives the serial number")
     check(guest.wait("queues") == "2", "two queues")
     check(guest.wait("sectors") == str(sectors), f"capacity is {sectors} sectors")
     check(guest.wait("rng").startswith("virtio_rng"), "hw_random uses the virtio device")
-    size, random = guest.wait("random").split()
+    size, digest = guest.wait("random").split()
     check(size == "1024", "1024 bytes read from /dev/hwrng")
-    return random
+    return digest
 
 
 def boot_and_work(guest, disk, blk):
@@ -130,6 +155,10 @@ def boot_and_work(guest, disk, blk):
     check(pauses > 0, f"writes go on over {pauses} pauses by QMP stop and cont")
     check(guest.wait("reread", 120).split() == [written, written], "the same after a remount: " + written)
     full = os.stat(disk).st_blocks * 512
+    guest.wait("hammering")
+    kills = kill_during_io(guest, blk)
+    rounds = guest.wait("hammered")
+    check(kills > 2, f"{kills} kill -9 of virtiod-blk while the guest wrote {rounds} times 64 MiB")
     guest.wait("trim")
     guest.wait("trimmed")
     trimmed = os.stat(disk).st_blocks * 512
@@ -165,16 +194,17 @@ def main(blk_program, rng_program, cached_qemu=None):
         try:
             blk = Daemon(folder, blk_program, "--blk-file=" + disk, "--serial=" + SERIAL,
                          "--num-queues=2")
-            started.append(blk.process)
+            started.append(blk)
             rng = Daemon(folder, rng_program)
-            started.append(rng.process)
-            guest = start_guest(folder, qemu, kernel, image, blk, rng)
-            started.append(guest.process)
+            started.append(rng)
+            guest = start_guest(folder, qemu, "reconnect-ms=100" if cached_qemu else "reconnect=1",
+                                kernel, image, blk, rng)
+            started.append(guest)
             written = boot_and_work(guest, disk, blk)
             blk.stop()
             rng.stop()
         finally:
-            for process in started:
+            for process in (one.process for one in started):
                 if process.poll() is None:
                     process.kill()
                     process.wait()
