@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """virtioctl bench against virtiod-blk: every way to run, what it reports, what it refuses."""
+import itertools
 import json
 import os
 import signal
@@ -143,6 +144,22 @@ class Bench(LoopTest):
                 self.check(result)
                 self.assertIs(result["verified"], True)
                 self.assertEqual(result["requests"], 3000)
+        self.stop(d)
+
+    def test_verify_every_ring(self):
+        """Formats, descriptors, queues and depths, on as many threads as the back-end has."""
+        d = self.blk(self.image, "--num-queues=4", "--workers=2")
+        offered = self.names(self.probe(d.path), "features")
+        for packed in ["off"] + ["on"] * ("RING_PACKED" in offered):
+            for indirect, queues, depth in itertools.product(("on", "off"), (1, 2, 4),
+                                                             (1, 32, 256)):
+                result, _ = self.bench(d.path, "--verify", "--requests=1500",
+                                       f"--packed={packed}", f"--indirect={indirect}",
+                                       f"--queues={queues}", f"--depth={depth}",
+                                       f"--threads={min(queues, 2)}")
+                self.check(result)
+                self.assertEqual([result["packed"], result["indirect"], result["verified"]],
+                                 [packed == "on", indirect == "on", True])
         self.stop(d)
 
     def test_verify_later(self):
