@@ -173,6 +173,7 @@ static struct keeper_device *get_free(struct keeper *k, unsigned *number, GError
 				.state = -1,
 				.gntdev = -1,
 				.socket = -1,
+				.area = -1,
 				.channel = -1,
 			};
 			return &k->device[i];
@@ -189,6 +190,7 @@ static void device_clear(struct keeper_device *d)
 	source_free(d->source);
 	fd_close(&d->state);
 	fd_close(&d->gntdev);
+	fd_close(&d->area);
 	g_free(d->name);
 	*d = (struct keeper_device){ 0 };
 }

@@ -64,8 +64,8 @@ bool keeper_describe_device(const struct keeper *k, unsigned device, struct link
 	int fds[LINK_MAX_FDS], unsigned *n_fds);
 
 /*
- * Answers a worker's request; fds: the caller's, to send and to close. False: it makes no sense,
- * the worker is to be ended.
+ * Answers a worker's request; fds: those that came with it, then the caller's, to send and to close.
+ * False: it makes no sense, the worker is to be ended.
  */
 bool keeper_answer(struct keeper *k, const struct link_request *request, struct link_reply *reply,
 	int fds[LINK_MAX_FDS], unsigned *n_fds);

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <linux/virtio_mmio.h>
 
 #include "base/log.h"
@@ -215,13 +216,41 @@ static int connect_device(struct keeper_device *d, bool fresh, struct link_reply
 	return err;
 }
 
-static bool is_sane(const struct keeper *k, const struct link_request *r)
+/*
+ * The file is not looked into here, but by the next worker. Anything else, a worker's own socket for
+ * one, would tell us that it lives.
+ */
+static bool is_file(int fd)
 {
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+static int keep(struct keeper_device *d, int fds[LINK_MAX_FDS], unsigned *n_fds)
+{
+	if (*n_fds == 0)
+		return d->area < 0 ? ENOENT : hand_out(d->area, fds, n_fds);
+	fd_close(&d->area);
+	d->area = fds[0];
+	*n_fds = 0;
+	return 0;
+}
+
+static bool is_sane(
+	const struct keeper *k, const struct link_request *r, const int *fds, unsigned n_fds)
+{
+	bool file = r->type == LINK_KEEP && n_fds == 1 && is_file(fds[0]);
+
+	if (n_fds && !file)
+		return false;
 	if (r->device >= LINK_MAX_DEVICES || !k->device[r->device].source)
 		return false;
 	switch ((enum link_request_type)r->type) {
 	case LINK_DIAL:
 		return r->fresh <= 1;
+	case LINK_KEEP:
+		return true;
 	case LINK_EVENTFD:
 	case LINK_ASSIGN:
 		return r->queue < VIRTIO_MAX_QUEUES && r->which <= VMM_CALL && r->on <= 1;
@@ -235,9 +264,11 @@ bool keeper_answer(struct keeper *k, const struct link_request *request, struct 
 	struct keeper_device *d;
 
 	*reply = (struct link_reply){ 0 };
-	*n_fds = 0;
-	if (!is_sane(k, request))
+	if (!is_sane(k, request, fds, *n_fds)) {
+		fds_close(fds, *n_fds);
+		*n_fds = 0;
 		return false;
+	}
 	d = &k->device[request->device];
 	switch ((enum link_request_type)request->type) {
 	case LINK_DIAL:
@@ -245,6 +276,9 @@ bool keeper_answer(struct keeper *k, const struct link_request *request, struct 
 		break;
 	case LINK_EVENTFD:
 		reply->err = get_eventfd(d, request->queue, request->which, fds, n_fds);
+		break;
+	case LINK_KEEP:
+		reply->err = keep(d, fds, n_fds);
 		break;
 	case LINK_ASSIGN:
 		reply->err = assign(k, d, request->queue, request->which, request->on);

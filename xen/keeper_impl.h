@@ -28,6 +28,7 @@ struct keeper_device {
 	int gntdev; /* -1: foreign memory */
 	/* The connection, and our end of the back-end channel; -1: none. */
 	int socket, channel;
+	int area; /* the in-flight area, which a worker handed us; -1: none */
 	struct keeper_queue *queue; /* those asked for */
 	unsigned n_queues;
 };

@@ -91,11 +91,17 @@ static bool receive_reply(int fd, struct link_reply *reply, int fds[LINK_MAX_FDS
 bool link_call(struct link_client *c, const struct link_request *request, struct link_reply *reply,
 	int fds[LINK_MAX_FDS], unsigned *n_fds)
 {
+	return link_call_with(c, request, -1, reply, fds, n_fds);
+}
+
+bool link_call_with(struct link_client *c, const struct link_request *request, int file,
+	struct link_reply *reply, int fds[LINK_MAX_FDS], unsigned *n_fds)
+{
 	bool ok;
 
 	*n_fds = 0;
 	pthread_mutex_lock(&c->lock);
-	ok = link_send(c->fd, request, sizeof(*request), NULL, 0) &&
+	ok = link_send(c->fd, request, sizeof(*request), &file, file >= 0) &&
 		receive_reply(c->fd, reply, fds, n_fds);
 	pthread_mutex_unlock(&c->lock);
 	/* It is a peer like any other: text must end. */

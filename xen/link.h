@@ -93,6 +93,7 @@ enum link_request_type {
 	 */
 	LINK_DIAL = 1,
 	LINK_EVENTFD, /* of queue and which: the same one at each call */
+	LINK_KEEP, /* a file: in the place of what was kept; without one: that, or ENOENT */
 	LINK_ASSIGN, /* let the kernel serve that eventfd, or, with on = 0, no more */
 };
 
@@ -128,3 +129,6 @@ void link_client_free(struct link_client *c);
 /* False: the supervisor is gone. fds: the caller's. */
 bool link_call(struct link_client *c, const struct link_request *request, struct link_reply *reply,
 	int fds[LINK_MAX_FDS], unsigned *n_fds);
+/* Likewise, and sends a file, which stays the caller's; -1: none. */
+bool link_call_with(struct link_client *c, const struct link_request *request, int file,
+	struct link_reply *reply, int fds[LINK_MAX_FDS], unsigned *n_fds);

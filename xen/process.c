@@ -103,7 +103,6 @@ static void on_requests(void *opaque, uint32_t revents)
 			process_kill(p, describe_failure(n));
 		return;
 	}
-	fds_close(fds, n_fds);
 	if (!p->events->asked(p->opaque, &request, &reply, fds, &n_fds)) {
 		process_kill(p, "it asks for what makes no sense");
 		return;

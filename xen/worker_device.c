@@ -93,6 +93,22 @@ static int get_eventfd(void *opaque, struct vmm_dev *v, unsigned queue, enum vmm
 	return -1;
 }
 
+static int keep(void *opaque, struct vmm_dev *v, int fd)
+{
+	const struct worker_device *d = opaque;
+	struct link_request request = { .type = LINK_KEEP, .device = d->info.device };
+	struct link_reply reply;
+	int fds[LINK_MAX_FDS];
+	unsigned n_fds;
+
+	if (!link_call_with(d->w->requests, &request, fd, &reply, fds, &n_fds))
+		return -1;
+	if (!reply.err && n_fds == 1)
+		return fds[0];
+	fds_close(fds, n_fds);
+	return -1;
+}
+
 static bool assign(struct worker_device *d, unsigned queue, enum vmm_eventfd which, bool on)
 {
 	struct link_request request = {
@@ -158,6 +174,7 @@ static const struct vmm_ops ops = {
 	.memory = memory,
 	.dial = dial,
 	.eventfd = get_eventfd,
+	.keep = keep,
 	.interrupt = interrupt,
 	.irqfd = irqfd,
 	.ioeventfd = ioeventfd,

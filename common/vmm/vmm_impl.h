@@ -179,7 +179,7 @@ struct vmm_dev {
 	unsigned n_table;
 	bool table_told;
 	unsigned memory_sent, invalidates_sent;
-	int area_fd; /* -1: none, or our predecessor had it */
+	int area_fd; /* -1: none, or not got from ops->keep() yet */
 	bool area_settled, area_given; /* on this connection: it was tried; the back-end has it */
 	struct log_limit limit;
 };

@@ -6,7 +6,8 @@
  *
  * Areas are numbered. A ring that ran with one has its number in the state, and goes on after a loss
  * only where the back-end has been handed that very one: what another knows is not enough, and
- * without any a back-end that worked out of order would be followed by one that guesses.
+ * without any a back-end that worked out of order would be followed by one that guesses. The file
+ * outlives us by ops->keep(); what it is, is said in the state while area_number is not 0.
  */
 #include "vmm/vmm_impl.h"
 
@@ -37,6 +38,8 @@ static bool ask_for_area(struct vmm_dev *d, GError **error)
 	if (area.fd < 0)
 		return true;
 	d->area_fd = fd_steal(&area.fd);
+	if (d->ops->keep)
+		d->ops->keep(d->opaque, d, d->area_fd);
 	s->area = area;
 	s->area_resets = d->want.resets;
 	vmm_order();
@@ -54,6 +57,8 @@ bool vmm_hand_over_area(struct vmm_dev *d, GError **error)
 	d->area_settled = true;
 	if (!(vu_front_facts(d->front)->protocol_acked & VU_BIT(VU_F_INFLIGHT_SHMFD)))
 		return true;
+	if (s->area_number && d->area_fd < 0 && d->ops->keep)
+		d->area_fd = d->ops->keep(d->opaque, d, -1);
 	if (d->area_fd < 0 || s->area_resets != d->want.resets)
 		forget(d);
 	if (!s->area_number && !ask_for_area(d, error))

@@ -249,6 +249,7 @@ static void kill_often(struct worker *w, bool kernel)
 	w->shared->kernel = kernel;
 	p->device = serve_ring;
 	p->opaque = &d.device;
+	p->protocol |= VU_BIT(VU_F_INFLIGHT_SHMFD);
 	memcpy(d.config, p->config, PEER_CONFIG);
 	driver = &d;
 	worker_start(w);

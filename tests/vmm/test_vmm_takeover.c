@@ -2,6 +2,8 @@
 /* The process of a guest's device dies, and another goes on. */
 #include "worker.h"
 
+#include "base/util.h"
+
 static void test_running(void **state)
 {
 	struct worker *w = *state;
@@ -145,6 +147,69 @@ static void test_kernel(void **state)
 	WAIT_UNTIL(&w->g->peer->lock, w->g->peer->ring[2].base >= 3);
 }
 
+/* The process, then its back-end, then both: it is the same record of what is in flight. */
+static void test_area(void **state)
+{
+	struct worker *w = *state;
+	struct peer *p = w->g->peer;
+	const char *again = "SET_MEM_TABLE SET_INFLIGHT_FD SET_VRING_NUM/0 ";
+
+	p->protocol |= VU_BIT(VU_F_INFLIGHT_SHMFD);
+	worker_start(w);
+	worker_driver_ok(w, FEATURES | VU_BIT(VIRTIO_F_RING_PACKED));
+	worker_wait_trace(w, "GET_INFLIGHT_FD SET_INFLIGHT_FD SET_VRING_NUM/0 ");
+	worker_kill(w);
+	worker_start(w);
+	worker_wait_trace(w, again);
+	g_free(peer_trace(p));
+	peer_down(p);
+	peer_up(p);
+	worker_wait_trace(w, "SET_INFLIGHT_FD SET_VRING_NUM/0 ");
+	worker_wait_trace(w, "SET_STATUS=0xf");
+	g_free(peer_trace(p));
+	worker_kill(w);
+	peer_down(p);
+	worker_start(w);
+	worker_assert_registers(w);
+	peer_up(p);
+	worker_wait_trace(w, "SET_INFLIGHT_FD SET_VRING_NUM/0 ");
+	worker_assert_registers(w);
+	/* A driver that starts anew gets another, and that is kept then. */
+	worker_driver_ok(w, FEATURES);
+	worker_wait_trace(w, "GET_INFLIGHT_FD SET_INFLIGHT_FD SET_VRING_NUM/0 ");
+	g_free(peer_trace(p));
+	worker_kill(w);
+	worker_start(w);
+	worker_wait_trace(w, again);
+	worker_assert_registers(w);
+	pthread_mutex_lock(&p->lock);
+	assert_int_equal(p->areas, 2);
+	pthread_mutex_unlock(&p->lock);
+}
+
+/* Nobody kept it. What was in flight when both died is not known: the driver is to start anew. */
+static void test_area_lost(void **state)
+{
+	struct worker *w = *state;
+	struct peer *p = w->g->peer;
+	unsigned i;
+
+	p->protocol |= VU_BIT(VU_F_INFLIGHT_SHMFD);
+	worker_boot(w);
+	worker_kill(w);
+	fd_close(&w->area);
+	peer_down(p);
+	worker_start(w);
+	worker_assert_registers(w);
+	peer_up(p);
+	for (i = 0; i < WAIT_MS; i++)
+		if (worker_rd(w, VIRTIO_MMIO_STATUS, 4) == (S_ALL | VIRTIO_CONFIG_S_NEEDS_RESET))
+			break;
+	assert_true(i < WAIT_MS);
+	worker_driver_ok(w, FEATURES);
+	worker_assert_registers(w);
+}
+
 /* The back-end went with the process: a loss like any other. */
 static void test_back_end_gone(void **state)
 {
@@ -233,6 +298,8 @@ int main(int argc, char **argv)
 		TEST(probing),
 		TEST(packed),
 		TEST(kernel),
+		TEST(area),
+		TEST(area_lost),
 		TEST(back_end_gone),
 		TEST(empty),
 	};

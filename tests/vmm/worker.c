@@ -45,6 +45,18 @@ static unsigned connection(struct worker *w, struct worker_order *order, int fds
 	return order->kept ? 2 : 3;
 }
 
+/* in: the one that came; out: the kept one. */
+static unsigned keep(struct worker *w, int *fds, unsigned n)
+{
+	if (n) {
+		fd_close(&w->area);
+		w->area = fds[0];
+		return 0;
+	}
+	fds[0] = w->area;
+	return w->area < 0 ? 0 : 1;
+}
+
 unsigned worker_count(struct worker *w, const unsigned *count)
 {
 	unsigned n;
@@ -90,7 +102,7 @@ static void *keeper_main(void *opaque)
 				&truncated) != sizeof(order))
 			return NULL;
 		pthread_mutex_lock(&w->lock);
-		n = connection(w, &order, fds);
+		n = order.keep ? keep(w, fds, n) : connection(w, &order, fds);
 		sock_send(w->service, &order, sizeof(order), fds, n, 0);
 		if (n == 3)
 			close(fds[2]);
@@ -196,7 +208,7 @@ int worker_setup(void **state)
 	guest_setup(state);
 	w->g = *state;
 	w->g->peer->device = count_kicks;
-	w->fd = w->channel = w->service = -1;
+	w->fd = w->channel = w->service = w->area = -1;
 	w->memfd = memfd_create("worker", MFD_CLOEXEC);
 	assert_int_equal(ftruncate(w->memfd, worker_shared_size()), 0);
 	w->shared =
@@ -232,6 +244,7 @@ int worker_teardown(void **state)
 	fd_close(&w->alive);
 	fd_close(&w->fd);
 	fd_close(&w->channel);
+	fd_close(&w->area);
 	munmap(w->shared, worker_shared_size());
 	fd_close(&w->memfd);
 	pthread_mutex_destroy(&w->lock);

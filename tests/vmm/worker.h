@@ -39,8 +39,9 @@ struct worker_fds {
 };
 #define WORKER_FDS (sizeof(struct worker_fds) / sizeof(int))
 
-/* What the process asks, and hears, of the connection; the fds come along. */
+/* What the process asks, and hears, of the connection or the kept file; the fds come along. */
 struct worker_order {
+	uint32_t keep; /* the file; otherwise the connection */
 	uint32_t fresh, kept;
 	int32_t err;
 };
@@ -55,6 +56,7 @@ struct worker {
 	/* The connection, which is not the process's alone. */
 	pthread_mutex_t lock;
 	int fd, channel;
+	int area; /* nor is this file; -1 */
 	/* How often it was dialled, and handed over: worker_count(). */
 	unsigned fresh, kept;
 

@@ -16,19 +16,34 @@ static void drop_line(enum log_level level, const char *line, void *opaque)
 static struct worker_fds fds_of;
 static struct worker_shared *shared;
 
+static unsigned ask(struct worker_order *order, const int *send, unsigned n_send, int *fds)
+{
+	bool truncated;
+	unsigned n = 0;
+
+	if (sock_send(fds_of.service, order, sizeof(*order), send, n_send, -1) < 0 ||
+		poll(&(struct pollfd){ fds_of.service, POLLIN, 0 }, 1, -1) < 0 ||
+		sock_recv(fds_of.service, order, sizeof(*order), fds, SOCK_MAX_FDS, &n,
+			&truncated) != sizeof(*order))
+		abort();
+	return n;
+}
+
+static int on_keep(void *opaque, struct vmm_dev *d, int fd)
+{
+	struct worker_order order = { .keep = true };
+	int fds[SOCK_MAX_FDS];
+
+	return ask(&order, &fd, fd >= 0, fds) ? fds[0] : -1;
+}
+
 static bool on_dial(void *opaque, struct vmm_dev *d, bool fresh, struct vu_front_options *options,
 	struct vu_front_sockets *sockets, bool *kept, GError **error)
 {
 	struct worker_order order = { .fresh = fresh };
 	int fds[SOCK_MAX_FDS];
-	unsigned n = 0;
-	bool truncated;
 
-	if (sock_send(fds_of.service, &order, sizeof(order), NULL, 0, -1) < 0 ||
-		poll(&(struct pollfd){ fds_of.service, POLLIN, 0 }, 1, -1) < 0 ||
-		sock_recv(fds_of.service, &order, sizeof(order), fds, SOCK_MAX_FDS, &n,
-			&truncated) != sizeof(order))
-		abort();
+	ask(&order, NULL, 0, fds);
 	if (order.err) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN, "nobody is there");
 		return false;
@@ -87,6 +102,7 @@ static const struct vmm_ops ops = {
 	.memory = on_memory,
 	.dial = on_dial,
 	.eventfd = on_eventfd,
+	.keep = on_keep,
 	.interrupt = on_interrupt,
 	.irqfd = on_irqfd,
 	.ioeventfd = on_ioeventfd,

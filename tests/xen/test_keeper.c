@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "base/log.h"
@@ -96,14 +97,21 @@ static bool add(struct world *w, uint64_t base, uint32_t irq, bool grants, GErro
 	return keeper_add(w->keeper, &config, source_new(NULL, NULL, NULL), &device, error);
 }
 
-static int ask(struct world *w, struct link_request request)
+static int ask_with(struct world *w, struct link_request request, int file)
 {
 	close_answer(w);
+	if (file >= 0)
+		w->fds[w->n++] = fcntl(file, F_DUPFD_CLOEXEC, 0);
 	if (!keeper_answer(w->keeper, &request, &w->reply, w->fds, &w->n))
 		return -1;
 	/* An error comes alone, all else with something or without errors. */
 	assert_true(w->n == 0 || w->reply.err == 0);
 	return w->reply.err;
+}
+
+static int ask(struct world *w, struct link_request request)
+{
+	return ask_with(w, request, -1);
 }
 
 static void assert_conflict(struct world *w, uint64_t base, uint32_t irq, const char *text)
@@ -228,6 +236,49 @@ static void test_dial(void **state)
 	assert_int_equal(w->reply.kept, 0);
 	assert_int_equal(w->n, 3);
 	assert_int_equal(fake_xen.connects, 4);
+}
+
+static ino_t inode(int fd)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(fd, &st), 0);
+	return st.st_ino;
+}
+
+static void test_keep(void **state)
+{
+	const struct link_request keep = { .type = LINK_KEEP };
+	struct world *w = *state;
+	autofd first = memfd_create("first", MFD_CLOEXEC);
+	autofd second = memfd_create("second", MFD_CLOEXEC);
+	autofd event = eventfd(0, EFD_CLOEXEC);
+	unsigned n_fds;
+
+	assert_true(add(w, BASE, 33, false, NULL));
+	assert_int_equal(ask(w, keep), ENOENT);
+	n_fds = count_fds();
+	assert_int_equal(ask_with(w, keep, first), 0);
+	assert_int_equal(ask_with(w, keep, second), 0);
+	assert_int_equal(count_fds(), n_fds + 1);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(ask(w, keep), 0);
+		assert_int_equal(w->n, 1);
+		assert_true(inode(w->fds[0]) == inode(second));
+	}
+	close_answer(w);
+	/* What is none, or comes with anything else, makes no sense; what is there stays. */
+	assert_int_equal(ask_with(w, keep, event), -1);
+	assert_int_equal(ask_with(w, (struct link_request){ .type = LINK_DIAL }, first), -1);
+	assert_int_equal(ask_with(w, (struct link_request){ .type = 99 }, first), -1);
+	assert_int_equal(count_fds(), n_fds + 1);
+	assert_int_equal(ask(w, keep), 0);
+	assert_true(inode(w->fds[0]) == inode(second));
+	close_answer(w);
+	/* It goes with the device. */
+	keeper_remove(w->keeper, 0);
+	assert_true(add(w, BASE, 33, false, NULL));
+	assert_int_equal(ask(w, keep), ENOENT);
 }
 
 static void test_eventfds(void **state)
@@ -383,6 +434,7 @@ int main(void)
 		TEST(test_too_many),
 		TEST(test_describe),
 		TEST(test_dial),
+		TEST(test_keep),
 		TEST(test_eventfds),
 		TEST(test_backwards),
 		TEST(test_no_kernel),

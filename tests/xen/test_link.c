@@ -142,7 +142,9 @@ static void *supervise(void *opaque)
 			g_usleep(100);
 			continue;
 		}
-		reply.err = request.queue;
+		/* Of a file that comes along, the same as of what it asks for. */
+		reply.err = request.queue + n_fds;
+		fds_close(fds, n_fds);
 		memset(reply.text, 'x', sizeof(reply.text));
 		while (!link_send(fd, &reply, sizeof(reply), &fd, request.which))
 			g_usleep(100);
@@ -168,8 +170,9 @@ static void *call(void *opaque)
 		int fds[LINK_MAX_FDS];
 		unsigned n_fds;
 
-		if (!link_call(c->client, &request, &reply, fds, &n_fds) ||
-			reply.err != (int)request.queue || n_fds != i % 2 ||
+		if (!link_call_with(
+			    c->client, &request, i % 3 ? -1 : STDIN_FILENO, &reply, fds, &n_fds) ||
+			reply.err != (int)(request.queue + !(i % 3)) || n_fds != i % 2 ||
 			strlen(reply.text) != sizeof(reply.text) - 1)
 			c->wrong++;
 		for (unsigned k = 0; k < n_fds; k++)

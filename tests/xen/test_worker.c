@@ -47,7 +47,7 @@
 struct kept {
 	struct peer *peer;
 	char *path;
-	int state, socket, channel;
+	int state, socket, channel, area;
 	int eventfd[PEER_QUEUES][2];
 	bool kernel; /* takes eventfds */
 	unsigned assigned[2];
@@ -115,6 +115,16 @@ static int answer(struct kept *k, const struct link_request *r, struct link_repl
 			*event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		fds[0] = fcntl(*event, F_DUPFD_CLOEXEC, 0);
 		*n_fds = 1;
+		return 0;
+	case LINK_KEEP:
+		if (*n_fds) {
+			fd_close(&k->area);
+			k->area = fds[--*n_fds];
+			return 0;
+		}
+		if (k->area < 0)
+			return ENOENT;
+		fds[(*n_fds)++] = fcntl(k->area, F_DUPFD_CLOEXEC, 0);
 		return 0;
 	case LINK_ASSIGN:
 		if (!k->kernel)
@@ -404,9 +414,9 @@ static int setup(void **state)
 
 		k->path = g_strdup_printf("%s/%u.sock", w->dir, i);
 		k->peer = peer_new(k->path);
-		k->peer->protocol |= VU_BIT(VU_F_XEN_MMAP);
+		k->peer->protocol |= VU_BIT(VU_F_XEN_MMAP) | VU_BIT(VU_F_INFLIGHT_SHMFD);
 		peer_up(k->peer);
-		k->socket = k->channel = -1;
+		k->socket = k->channel = k->area = -1;
 		memset(k->eventfd, -1, sizeof(k->eventfd));
 		k->state = memfd_create("state", MFD_CLOEXEC);
 		if (ftruncate(k->state, vmm_dev_state_size()) < 0)
@@ -430,6 +440,7 @@ static int teardown(void **state)
 		g_free(k->path);
 		fd_close(&k->socket);
 		fd_close(&k->channel);
+		fd_close(&k->area);
 		fd_close(&k->state);
 		for (unsigned q = 0; q < PEER_QUEUES; q++) {
 			fd_close(&k->eventfd[q][0]);
@@ -685,6 +696,9 @@ static void test_takeover(void **state)
 	}
 	pthread_mutex_lock(&k->peer->lock);
 	assert_int_equal(k->peer->connections, 1);
+	/* So is the record of requests in flight. */
+	assert_int_equal(k->peer->areas, 1);
+	assert_true(k->peer->area_fd >= 0);
 	pthread_mutex_unlock(&k->peer->lock);
 	quit_worker(w);
 	g_rand_free(rand);
