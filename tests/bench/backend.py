@@ -31,10 +31,10 @@ class Virtiod:
         self.binary = binary
         self.name = name
 
-    def argv(self, image, socket, direct=False, queues=1, workers=1, engine=None):
+    def argv(self, image, socket, direct=False, queues=1, workers=0, engine=None):
         argv = [self.binary, f"--socket-path={socket}", f"--blk-file={image}",
                 f"--num-queues={queues}"]
-        if workers > 1:
+        if workers:
             argv.append(f"--workers={workers}")
         if direct:
             argv.append("--direct")
@@ -134,10 +134,12 @@ class Running:
     def __enter__(self):
         return self
 
-    def __exit__(self, kind, *_):
+    def __exit__(self, kind, failure, _):
         try:
             if kind is None:
                 self.stop()
+            elif kind is Failed:
+                raise Failed(f"{failure}\nlog: {self.log()[-4000:]}") from None
         finally:
             self.kill()
 
