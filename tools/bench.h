@@ -36,7 +36,6 @@ struct bench_options {
 	bool json;
 };
 
-/* False with an error, also if only --help was wanted. */
 bool bench_parse(int argc, char **argv, struct bench_options *o, struct connect_options *connect,
 	GError **error);
 const char *bench_rw_name(enum bench_rw rw);

@@ -36,9 +36,8 @@ static uint64_t choose_block(struct bench_queue *q)
 {
 	uint64_t block = q->next_block;
 
-	/* The high half of the product is even over the range, and cheaper than a division. */
 	if (q->plan.random)
-		return (uint64_t)((unsigned __int128)random_next(q) * q->plan.n_blocks >> 64);
+		return random_next(q) % q->plan.n_blocks;
 	q->next_block = block + 1 < q->plan.n_blocks ? block + 1 : 0;
 	return block;
 }

@@ -3,6 +3,7 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 #include <poll.h>
+#include <stdio.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -10,7 +11,6 @@
 #include "bench_session.h"
 #include "cancel.h"
 #include "progress.h"
-#include "text.h"
 #include "virtioctl.h"
 
 #define NS_PER_S 1000000000.0
@@ -122,15 +122,20 @@ static bool check_progress(struct run *r, uint64_t now, GError **error)
 	return now - r->changed_ns < patience || fail(error, "the back-end completes nothing");
 }
 
-static void draw(struct run *r, uint64_t elapsed_ns, uint64_t before)
+static void draw(struct run *r, enum bench_phase phase, uint64_t elapsed_ns, uint64_t before)
 {
-	const struct bench_options *o = r->s->options;
-	uint64_t n = completed(r->s) - before;
-	double seconds = (double)elapsed_ns / NS_PER_S;
-	g_autofree char *rate = text_rate(n * o->block_size, elapsed_ns / 1000);
-	g_autofree char *line = g_strdup_printf("%.1f s  %.1f kIOPS  %s", seconds,
-		seconds > 0 ? (double)n / seconds / 1000 : 0, rate);
+	static const char *const names[] = {
+		[BENCH_WARMUP] = "warming up",
+		[BENCH_MEASURE] = "measuring",
+		[BENCH_DRAIN] = "waiting for the rest",
+		[BENCH_READ_BACK] = "reading back",
+	};
+	double seconds = MAX((double)elapsed_ns / NS_PER_S, 1e-9);
+	double rate = (double)(completed(r->s) - before) / seconds;
+	char line[100];
 
+	snprintf(line, sizeof(line), "%s: %.1f s  %.1f kIOPS  %.0f MB/s", names[phase], seconds,
+		rate / 1000, rate * r->s->options->block_size / 1e6);
 	progress_show(&r->progress, line);
 }
 
@@ -154,7 +159,7 @@ static bool run_phase(struct run *r, enum bench_phase phase, double seconds, GEr
 		if (!check_progress(r, now, error) ||
 			!watch(r, (int)MIN(left_ms + 1, most_ms), error))
 			return false;
-		draw(r, bench_now() - start, before);
+		draw(r, phase, bench_now() - start, before);
 	}
 	return check_threads(s, error);
 }
