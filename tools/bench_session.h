@@ -19,7 +19,7 @@ struct bench_session {
 	struct driver_mem *mem;
 	struct bench_queue *queues;
 	uint32_t run; /* tells the data of this run from others' */
-	struct bench_verify *verify; /* for each queue, or NULL */
+	struct bench_verify *verify; /* for each queue; used with --verify */
 	unsigned n_started;
 	struct bench_thread *threads;
 	struct bench_control control;
@@ -33,8 +33,8 @@ void bench_session_free(struct bench_session *s);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(bench_session, bench_session_free)
 
 /*
- * Warms up, measures, waits for what is in flight, and ends the threads. A signal shortens that. What
- * was measured is in r also on error.
+ * Warms up, measures, waits for what is in flight, reads back what is to be verified, and ends the
+ * threads. A signal shortens that. What was measured is in r also on error.
  */
 bool bench_session_run(struct bench_session *s, struct bench_result *r, GError **error);
 /* Of one request that failed; NULL: none did. */
