@@ -109,7 +109,7 @@ def required(metric, ratio):
 
 
 def required_of_packed(metric, _):
-    return required(metric, PACKED_WORTH if metric.higher_is_better else round(1 / PACKED_WORTH, 2))
+    return required(metric, PACKED_WORTH if metric.higher_is_better else 1 / PACKED_WORTH)
 
 
 class Comparison:

@@ -53,7 +53,7 @@ class Line:
         sign = "" if self.absolute else "x"
         return (self.title, self.unit, spread(self.ours), spread(self.theirs),
                 f"{self.ratio:.2f}x" if self.ratio is not None else "",
-                f"{self.required[0]} {self.required[1]:g}{sign}" if self.required else "",
+                f"{self.required[0]} {self.required[1]:.3g}{sign}" if self.required else "",
                 {None: "", True: "ok", False: "MISSED"}[self.ok])
 
     def facts(self):
