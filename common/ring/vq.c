@@ -61,7 +61,10 @@ static bool start(struct vq *q, const struct vq_setup *setup, GError **error)
 	q->features = setup->features;
 	q->event_idx = negotiated(setup, VIRTIO_RING_F_EVENT_IDX);
 	q->indirect = negotiated(setup, VIRTIO_RING_F_INDIRECT_DESC);
-	q->in_order = negotiated(setup, VIRTIO_F_IN_ORDER);
+	vq_track_start(q, setup);
+	/* Then the used index tells what is missing, if it is a split ring's. */
+	q->in_order = negotiated(setup, VIRTIO_F_IN_ORDER) ||
+		(setup->rerun && !q->track && q->ops == &vq_split_ops);
 	return q->ops->start(q, setup, error);
 }
 
@@ -79,6 +82,7 @@ bool vq_start(struct vq *q, const struct vq_setup *setup, GError **error)
 	q->stalled = false;
 	q->wants_memory = false;
 	q->burst_over = false;
+	q->owes_call = !q->fresh;
 	q->notify = VQ_NOTIFY_UNKNOWN;
 	q->budget = VQ_BURST;
 	q->order = 0;
@@ -193,6 +197,8 @@ struct vq_chain *vq_pop(struct vq *q)
 	TAILQ_REMOVE(&q->ready, r, link);
 	TAILQ_INSERT_TAIL(&q->flight, r, link);
 	r->order = q->order++;
+	if (q->track && !r->again)
+		q->track->take(q, r);
 	vq_count(q->in_flight, 1);
 	q->budget--;
 	q->unclocked += r->out_len + r->in_len;
@@ -210,6 +216,8 @@ void vq_unpop(struct vq_chain *c)
 	vq_count(q->in_flight, -1);
 	vq_count(q->stats.popped, -1);
 	TAILQ_REMOVE(&q->flight, r, link);
+	if (q->track && !r->again)
+		q->track->untake(q, r);
 	if (!q->taking) {
 		vq_unfetch_one(q, r);
 		return;
@@ -233,33 +241,44 @@ static size_t written(const struct vq_req *r)
 	return in->done + in->left == r->in_len ? in->done : r->in_len;
 }
 
+/* How many of those that are completed may be published; their used entries are written. */
+static unsigned put_done(struct vq *q)
+{
+	unsigned n = 0;
+
+	/* What the device wrote may not have got there: neither this nor what comes after it. */
+	for (; n < q->n_done && q->done[n]->lot.status >= 0; n++)
+		q->ops->put_used(q, q->done[n], q->done[n]->chain.in.done);
+	return n;
+}
+
 void vq_publish(struct vq *q)
 {
 	bool live, lost = false;
-	unsigned n = 0;
 
 	if (!q->n_done)
 		return;
 	/* Memory first: once published, the driver may use it again. */
 	vq_give_back(q, q->done, q->n_done);
 	live = !q->broken && !break_if_poisoned(q);
-	for (unsigned i = 0; i < q->n_done; i++) {
-		/* What the device wrote has not got there: neither this nor what comes after it. */
-		lost |= q->done[i]->lot.status < 0;
-		if (live && !lost) {
-			q->ops->put_used(q, q->done[i], q->done[i]->chain.in.done);
-			n++;
-		}
-		vq_req_free(q, q->done[i]);
-	}
 	if (live) {
+		unsigned n = put_done(q);
+
+		lost = n < q->n_done;
+		if (q->track)
+			q->track->give(q, q->done, n);
 		q->ops->publish(q);
+		if (q->track)
+			q->track->given(q, q->done, n);
 		vq_count(q->stats.publications, 1);
 		vq_count(q->stats.published, n);
 	}
+	for (unsigned i = 0; i < q->n_done; i++)
+		vq_req_free(q, q->done[i]);
 	q->n_done = 0;
 	q->done_bytes = 0;
 	if (live && q->ops->wants_call(q)) {
+		q->owes_call = false;
 		vq_count(q->stats.calls, 1);
 		q->hooks->call(q->opaque);
 	}
@@ -318,6 +337,7 @@ uint32_t vq_stop(struct vq *q)
 	vq_publish(q);
 	base = q->ops->base(q);
 	q->ops->stop(q);
+	vq_track_stop(q);
 	vq_pool_clear(q);
 	q->started = false;
 	return base;

@@ -27,6 +27,11 @@ enum vq_more vq_burst_pause(struct vq *q)
 	vq_publish(q);
 	if (!q->taking)
 		return VQ_IDLE;
+	if (q->owes_call) {
+		q->owes_call = false;
+		vq_count(q->stats.calls, 1);
+		q->hooks->call(q->opaque);
+	}
 	if (q->burst_over)
 		return VQ_MORE;
 	if (q->stalled && vq_pool_has_room(q)) {

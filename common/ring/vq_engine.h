@@ -59,8 +59,8 @@ struct vq_setup {
 	bool rerun;
 	/*
 	 * This queue's part of the in-flight area (vq_inflight.h): all zeroes, or as a previous owner
-	 * left it, and as hostile as the ring. Accessible until vq_stop(). NULL: requests in flight
-	 * are not recorded.
+	 * left it, and as hostile as the ring. Accessible until vq_stop(). Where to go on is then in
+	 * it, and base counts only at the first start. NULL: requests in flight are not recorded.
 	 */
 	void *inflight;
 	size_t inflight_len;
@@ -79,7 +79,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(vq, vq_free)
 /*
  * Maps the rings and begins at setup->base. False, and nothing mapped, if the size, an address or
  * the base is wrong; the error names it. A burst must follow, kick or no kick: what came before is
- * not announced again, and only a burst asks for kicks.
+ * not announced again, and only a burst asks for kicks. If the start is not fresh, it calls: a
+ * previous owner may not have lived to do so.
  */
 bool vq_start(struct vq *q, const struct vq_setup *setup, GError **error);
 bool vq_is_started(const struct vq *q);

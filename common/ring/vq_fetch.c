@@ -53,11 +53,19 @@ void vq_give_back(struct vq *q, struct vq_req *const *reqs, unsigned n)
 	q->wants_memory = false;
 }
 
+static void unfetch(struct vq *q, const struct vq_req *r)
+{
+	if (r->again)
+		q->next_again--;
+	else
+		q->ops->unfetch(q, r);
+}
+
 void vq_unfetch_one(struct vq *q, struct vq_req *r)
 {
 	r->lot.written = 0;
 	vq_give_back(q, &r, 1);
-	q->ops->unfetch(q, r);
+	unfetch(q, r);
 	vq_req_free(q, r);
 }
 
@@ -76,7 +84,7 @@ void vq_unfetch_ready(struct vq *q)
 			continue;
 		vq_give_back(q, batch, n);
 		for (unsigned i = 0; i < n; i++) {
-			q->ops->unfetch(q, batch[i]);
+			unfetch(q, batch[i]);
 			vq_req_free(q, batch[i]);
 		}
 		n = 0;
@@ -128,7 +136,7 @@ static unsigned fetch_rings_part(struct vq *q, struct vq_req **batch, int *found
 			break;
 		}
 		r = vq_req_new(q);
-		*found = q->ops->fetch(q, r);
+		*found = q->next_again < q->n_again ? vq_fetch_again(q, r) : q->ops->fetch(q, r);
 		if (*found <= 0) {
 			r->n_desc = 0;
 			vq_req_free(q, r);
@@ -228,7 +236,7 @@ static void cut(struct vq *q, struct vq_req *const *batch, unsigned *size, unsig
 	while (*size > n) {
 		struct vq_req *r = batch[--*size];
 
-		q->ops->unfetch(q, r);
+		unfetch(q, r);
 		vq_req_free(q, r);
 	}
 }

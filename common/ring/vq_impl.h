@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Between the engine (vq.c, vq_req.c, vq_fetch.c) and a ring format (vq_split.c,
- * vq_packed.c). Nobody else includes this.
+ * vq_packed.c) or the in-flight area. Nobody else includes this.
  *
  * A request's way:
  *
@@ -64,6 +64,8 @@ struct vq_req {
 	uint16_t id; /* what the driver knows it by; split: head */
 	uint16_t head; /* index of the first descriptor */
 	uint16_t n_desc; /* descriptors of the ring itself that it takes up */
+	uint16_t entry, last; /* of the in-flight area; packed: the list's first and last */
+	bool again; /* it was in flight already when the queue started */
 	bool done; /* pushed */
 	bool writable; /* the last descriptor added was */
 	uint32_t out_len, in_len;
@@ -102,6 +104,12 @@ struct vq_packed {
 	bool armed; /* the device area names a position that was never taken back */
 };
 
+/* A request that a previous owner has left in flight. */
+struct vq_again {
+	uint64_t counter;
+	uint16_t entry;
+};
+
 enum vq_notify { VQ_NOTIFY_UNKNOWN, VQ_NOTIFY_ARMED, VQ_NOTIFY_OFF };
 
 struct vq {
@@ -126,6 +134,7 @@ struct vq {
 	bool drained; /* the last look of vq_pop() found the ring empty */
 	bool stalled; /* VQ_POOL_MAX, or GUEST_MEM_LENT_MAX, was reached with requests left */
 	bool wants_memory; /* the latter: until some is given back */
+	bool owes_call; /* a previous owner may have died between publishing and calling */
 	bool burst_over; /* vq_pop() was asked for more than a burst may have */
 	enum vq_notify notify;
 	unsigned budget; /* pops left in this burst */
@@ -133,6 +142,13 @@ struct vq {
 	int64_t burst_start; /* monotonic µs, at the first look; 0: not yet */
 	unsigned in_flight;
 	uint64_t order;
+
+	/* The in-flight area; without track, there is none. */
+	const struct vq_track *track;
+	void *area;
+	uint64_t counter; /* of the next request taken */
+	struct vq_again *again; /* to be run before all others, in this order */
+	unsigned n_again, next_again;
 
 	struct vq_req_list free, ready, flight;
 	struct vq_req *done[VQ_PUBLISH_LENT];
@@ -178,6 +194,51 @@ struct vq_ops {
 };
 
 extern const struct vq_ops vq_split_ops, vq_packed_ops;
+
+/* vq_split.c: fills r from its head on; 0 or -1. */
+int vq_split_walk(struct vq *q, struct vq_req *r);
+
+/* vq_packed.c, for the in-flight area */
+
+#define VQ_PACKED_WRAP (1u << VRING_PACKED_EVENT_F_WRAP_CTR)
+
+/* A copy of a descriptor of the ring; its id is next. */
+struct vq_desc vq_packed_desc_at(const struct vq *q, unsigned i);
+/* Has nobody completed what was available at this position? */
+bool vq_packed_is_available(uint16_t flags, uint16_t position);
+/* Adds descriptor number n of a list, which is i: 1, another follows; 0, it was the last; -1. */
+int vq_packed_add(struct vq *q, struct vq_req *r, unsigned i, const struct vq_desc *d, unsigned n);
+
+/* A layout of the in-flight area. */
+struct vq_track {
+	/* The device gets r, or gives it back untouched: the one taken last. */
+	void (*take)(struct vq *q, struct vq_req *r);
+	void (*untake)(struct vq *q, const struct vq_req *r);
+	/* n requests, whose used entries are written: before, and after they are published. */
+	void (*give)(struct vq *q, struct vq_req *const *reqs, unsigned n);
+	void (*given)(struct vq *q, struct vq_req *const *reqs, unsigned n);
+	/* As fetch, by r->entry. */
+	int (*fetch_again)(struct vq *q, struct vq_req *r);
+};
+
+extern const struct vq_track vq_track_split, vq_track_packed;
+
+/* vq_inflight.c */
+
+/* Sets q->track, if there is an area large enough. */
+void vq_track_start(struct vq *q, const struct vq_setup *setup);
+void vq_track_stop(struct vq *q);
+/* As fetch: the next of q->again. */
+int vq_fetch_again(struct vq *q, struct vq_req *r);
+
+/*
+ * What the area says of a previous owner: how many requests (packed: descriptors) are in flight, all
+ * of them before the next available one; or -1: nothing, and it has been made ready to be used from
+ * used_idx on. With rerun, they are run again.
+ */
+int vq_track_recover_split(struct vq *q, uint16_t used_idx, uint16_t avail_idx, bool rerun);
+/* used: receives the used position, unless -1 is returned. */
+int vq_track_recover_packed(struct vq *q, uint16_t base_used, uint16_t *used, bool rerun);
 
 /* Counters that other threads read; the owner alone writes. */
 #define vq_count(counter, n) __atomic_store_n(&(counter), (counter) + (n), __ATOMIC_RELAXED)

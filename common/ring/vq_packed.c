@@ -26,7 +26,7 @@
 
 #include "ring/vq_impl.h"
 
-#define WRAP (1u << VRING_PACKED_EVENT_F_WRAP_CTR)
+#define WRAP VQ_PACKED_WRAP
 #define AVAIL (1u << VRING_PACKED_DESC_F_AVAIL)
 #define USED (1u << VRING_PACKED_DESC_F_USED)
 
@@ -97,35 +97,45 @@ static bool packed_map(struct vq *q, const struct vq_setup *setup, GError **erro
 }
 
 /*
- * What was taken and not completed before: nothing in the ring says which requests these are, but if
- * they were completed in order they are still there, from the used position on.
+ * What was taken before and never completed: as the in-flight area has it, which then knows both
+ * positions better than a front-end can. Nothing in the ring says which requests these are.
  */
 static bool packed_set_base(struct vq *q, const struct vq_setup *setup, GError **error)
 {
 	struct vq_packed *p = &q->packed;
+	int recovered = -1;
 	unsigned open;
 
 	p->avail = setup->base;
 	p->used = setup->base >> 16;
+	if (q->track)
+		recovered = vq_track_recover_packed(q, p->used, &p->used, setup->rerun);
+	if (recovered >= 0)
+		p->avail = ahead(q, p->used, recovered);
 	open = distance(q, p->used, p->avail);
 	if (index_of(p->avail) >= q->size || index_of(p->used) >= q->size || open > q->size) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
 			"base 0x%x is no pair of positions in a ring of %u", setup->base, q->size);
 		return false;
 	}
-	if (open)
+	if (open && recovered < 0)
 		log_limited(&q->log_limit, LOG_LEVEL_WARNING, q->name,
 			"%u descriptors before index %u were taken and never completed", open,
 			index_of(p->avail));
 	p->decided = p->used;
-	q->fresh = setup->base == (WRAP << 16 | WRAP);
+	q->fresh = p->avail == WRAP && p->used == WRAP;
 	return true;
 }
 
 static bool packed_start(struct vq *q, const struct vq_setup *setup, GError **error)
 {
 	q->packed = (struct vq_packed){ .n_unpublished = 0 };
-	return packed_set_base(q, setup, error) && packed_map(q, setup, error);
+	if (!packed_map(q, setup, error))
+		return false;
+	if (packed_set_base(q, setup, error))
+		return true;
+	packed_stop(q);
+	return false;
 }
 
 static uint32_t packed_base(const struct vq *q)
@@ -139,42 +149,52 @@ static struct vq_desc packed_desc(struct vq_desc d)
 	return (struct vq_desc){ .addr = d.addr, .len = d.len, .flags = d.next, .next = d.flags };
 }
 
-static bool is_available(uint16_t flags, uint16_t position)
+struct vq_desc vq_packed_desc_at(const struct vq *q, unsigned i)
+{
+	return packed_desc(vq_desc_load(desc_at(q, i)));
+}
+
+bool vq_packed_is_available(uint16_t flags, uint16_t position)
 {
 	return (flags & (AVAIL | USED)) == (position & WRAP ? AVAIL : USED);
 }
 
 /*
- * Takes the chain that begins with d. The descriptors of a list follow each other in the ring; the
- * id is in the last one; a list with an indirect table is that one descriptor (§2.8.5 to §2.8.7).
+ * The descriptors of a list follow each other in the ring; the id is in the last one; a list with an
+ * indirect table is that one descriptor (§2.8.5 to §2.8.7).
  */
+int vq_packed_add(struct vq *q, struct vq_req *r, unsigned i, const struct vq_desc *d, unsigned n)
+{
+	bool indirect = d->flags & VRING_DESC_F_INDIRECT;
+
+	/* What is in flight is the driver's again only when it is completed. */
+	if (n > q->size - q->desc_used)
+		return vq_bad(q,
+			"descriptor %u: its list is longer than the ring, or runs into other "
+			"requests",
+			r->head);
+	if (indirect && n > 1)
+		return vq_bad(q, "descriptor %u: indirect and not the first of its list", i);
+	if ((indirect ? vq_req_add_table(q, r, i, d) : vq_req_add(q, r, i, d, false)) < 0)
+		return -1;
+	r->n_desc = n;
+	r->id = d->next;
+	return !!(d->flags & VRING_DESC_F_NEXT);
+}
+
+/* Takes the list that begins with d. */
 static int packed_walk(struct vq *q, struct vq_req *r, struct vq_desc d)
 {
-	unsigned i = r->head;
+	unsigned i = r->head, n = 1;
+	int more;
 
-	for (unsigned n = 1;; n++) {
-		/* What is in flight is the driver's again only when it is completed. */
-		if (n > q->size - q->desc_used)
-			return vq_bad(q,
-				"descriptor %u: its list is longer than the ring, or runs into "
-				"other requests",
-				r->head);
-		if (n > 1)
-			d = packed_desc(vq_desc_load(desc_at(q, i)));
-		if (d.flags & VRING_DESC_F_INDIRECT && n > 1)
-			return vq_bad(
-				q, "descriptor %u: indirect and not the first of its list", i);
-		if ((d.flags & VRING_DESC_F_INDIRECT ? vq_req_add_table(q, r, i, &d)
-						     : vq_req_add(q, r, i, &d, false)) < 0)
-			return -1;
-		if (!(d.flags & VRING_DESC_F_NEXT)) {
-			r->n_desc = n;
-			r->id = d.next;
-			return 0;
-		}
+	while ((more = vq_packed_add(q, r, i, &d, n)) > 0) {
+		n++;
 		if (++i == q->size)
 			i = 0;
+		d = vq_packed_desc_at(q, i);
 	}
+	return more;
 }
 
 static int packed_fetch(struct vq *q, struct vq_req *r)
@@ -186,7 +206,7 @@ static int packed_fetch(struct vq *q, struct vq_req *r)
 	struct vq_desc d;
 	uint16_t next;
 
-	if (!is_available(flags, p->avail))
+	if (!vq_packed_is_available(flags, p->avail))
 		return 0;
 	d = packed_desc(vq_desc_load(first));
 	d.flags = flags;
@@ -287,7 +307,7 @@ static bool packed_peek(const struct vq *q)
 {
 	uint16_t position = q->packed.avail;
 
-	return is_available(shm_load16(&desc_at(q, index_of(position))->flags), position);
+	return vq_packed_is_available(shm_load16(&desc_at(q, index_of(position))->flags), position);
 }
 
 static bool packed_arm(struct vq *q)

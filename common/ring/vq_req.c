@@ -71,6 +71,7 @@ void vq_req_free(struct vq *q, struct vq_req *r)
 	r->out_len = 0;
 	r->in_len = 0;
 	r->table.len = 0;
+	r->again = false;
 	r->done = false;
 	r->writable = false;
 	TAILQ_INSERT_HEAD(&q->free, r, link);

@@ -72,16 +72,24 @@ static bool split_map(struct vq *q, const struct vq_setup *setup, GError **error
 }
 
 /*
- * The base is where the previous owner stopped fetching, the used index in the ring says what was
- * completed. Without in-flight tracking, which requests are missing is known only if they were
- * completed in order: those from the used index on.
+ * What was taken before and never completed: as the in-flight area has it. Without one, the base is
+ * where the previous owner stopped fetching, and the used index in the ring says what was completed;
+ * which requests are missing is known only if they were completed in order: those from the used
+ * index on.
  */
 static bool split_set_base(struct vq *q, const struct vq_setup *setup, GError **error)
 {
+	uint16_t avail_idx = shm_load16(&avail_ring(q)->idx), ahead;
 	struct vq_split *s = &q->split;
-	uint16_t ahead;
+	int recovered = -1;
 
 	s->used_idx = shm_load16(&used_ring(q)->idx);
+	if (q->track)
+		recovered = vq_track_recover_split(q, s->used_idx, avail_idx, setup->rerun);
+	q->fresh = setup->base == 0 && s->used_idx == 0 && recovered <= 0;
+	s->last_avail = s->avail_idx = s->used_idx + recovered;
+	if (recovered >= 0)
+		return true;
 	ahead = setup->base - s->used_idx;
 	if (ahead > q->size) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
@@ -89,18 +97,15 @@ static bool split_set_base(struct vq *q, const struct vq_setup *setup, GError **
 			s->used_idx, q->size);
 		return false;
 	}
-	s->last_avail = setup->base;
-	if (ahead && setup->rerun) {
-		s->last_avail = s->used_idx;
+	s->last_avail = setup->rerun ? s->used_idx : setup->base;
+	s->avail_idx = s->last_avail;
+	if (ahead && setup->rerun)
 		log_limited(&q->log_limit, LOG_LEVEL_INFO, q->name,
 			"%u requests from available index %u on are run again", ahead, s->used_idx);
-	} else if (ahead) {
+	else if (ahead)
 		log_limited(&q->log_limit, LOG_LEVEL_WARNING, q->name,
 			"%u requests before available index %u were taken and never completed",
 			ahead, setup->base);
-	}
-	s->avail_idx = s->last_avail;
-	q->fresh = setup->base == 0 && s->used_idx == 0;
 	return true;
 }
 
@@ -151,7 +156,7 @@ static int split_look(struct vq *q)
 }
 
 /* Walks the chain from r->id on; an indirect table can only be the end of it (§2.7.5.3). */
-static int split_walk(struct vq *q, struct vq_req *r)
+int vq_split_walk(struct vq *q, struct vq_req *r)
 {
 	const struct vring_desc *table = q->split.desc.host;
 	unsigned i = r->head;
@@ -198,7 +203,7 @@ static int split_fetch(struct vq *q, struct vq_req *r)
 		return vq_bad(q, "available entry %u: descriptor %u is outside the ring of %u",
 			slot, r->id, q->size);
 	r->head = r->id;
-	if (split_walk(q, r) < 0)
+	if (vq_split_walk(q, r) < 0)
 		return -1;
 	s->last_avail++;
 	return 1;

@@ -143,6 +143,16 @@ void fake_open(struct fake *f, bool lend)
 	f->q->burst_us = INT64_MAX; /* however busy this machine is */
 }
 
+void fake_places(struct fake *f)
+{
+	f->desc = fake_host(f, f->setup.desc - USER_OFFSET);
+	f->avail = fake_host(f, f->setup.avail - USER_OFFSET);
+	f->used = fake_host(f, f->setup.used - USER_OFFSET);
+	f->list = (struct vring_packed_desc *)f->desc;
+	f->driver = (struct vring_packed_desc_event *)f->avail;
+	f->device = (struct vring_packed_desc_event *)f->used;
+}
+
 void fake_layout(struct fake *f, unsigned size, uint64_t features)
 {
 	uint64_t desc = GUEST_ADDR, avail = desc + 0x80000, used = avail + 0x20000;
@@ -154,12 +164,7 @@ void fake_layout(struct fake *f, unsigned size, uint64_t features)
 		.avail = fake_user(avail),
 		.used = fake_user(used),
 	};
-	f->desc = fake_host(f, desc);
-	f->avail = fake_host(f, avail);
-	f->used = fake_host(f, used);
-	f->list = fake_host(f, desc);
-	f->driver = fake_host(f, avail);
-	f->device = fake_host(f, used);
+	fake_places(f);
 	memset(f->desc, 0, DATA_ADDR - desc);
 	f->seen = 0;
 	f->at = f->used_at = 1u << 15;

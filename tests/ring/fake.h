@@ -73,6 +73,8 @@ void fake_close(struct fake *f);
 
 /* Default places for a ring of this size and these features: into f->setup, zeroed. */
 void fake_layout(struct fake *f, unsigned size, uint64_t features);
+/* The driver's view of a ring at f->setup. */
+void fake_places(struct fake *f);
 /* vq_start() of f->setup, which must work. */
 void fake_vq_start(struct fake *f);
 /* vq_stop(), then no loan may be out. */
