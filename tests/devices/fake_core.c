@@ -224,7 +224,6 @@ void core_resume(struct core *c)
 		.size = driver_ring_size(c->ring),
 		.features = c->device.driver_features,
 		.base = c->base,
-		.rerun = virtio_device_ops.rerun,
 	};
 	g_autoptr(GError) error = NULL;
 
