@@ -17,11 +17,6 @@ void virtio_queue_watch(struct vq *q, int fd, uint32_t events,
 	worker_watch_device(vq_opaque(q), fd, events, cb);
 }
 
-unsigned virtio_device_workers(const struct virtio_device *d)
-{
-	return 1;
-}
-
 void virtio_device_config_changed(struct virtio_device *d)
 {
 	config_change(backend_of(d));

@@ -114,7 +114,5 @@ struct vq *virtio_device_queue(struct virtio_device *d, unsigned i);
  */
 void virtio_queue_watch(struct vq *q, int fd, uint32_t events,
 	void (*cb)(struct virtio_device *d, struct vq *q, uint32_t revents));
-/* How many threads serve the device's queues at most: 1 or more; known before open(). */
-unsigned virtio_device_workers(const struct virtio_device *d);
 /* d->config has changed: tells the driver. From the control thread. */
 void virtio_device_config_changed(struct virtio_device *d);

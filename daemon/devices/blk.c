@@ -105,7 +105,7 @@ static bool blk_open(struct virtio_device *d, GError **error)
 		return false;
 	d->num_queues = options.num_queues;
 	if (!d->num_queues)
-		d->num_queues = MIN(virtio_device_workers(d), BLK_MAX_QUEUES);
+		d->num_queues = MIN(d->workers, BLK_MAX_QUEUES);
 	b->num_queues = d->num_queues;
 	if (!blk_open_file(b, error))
 		return false;

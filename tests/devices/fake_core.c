@@ -40,11 +40,6 @@ void virtio_queue_watch(struct vq *q, int fd, uint32_t events,
 	*free = (struct core_watch){ fd, events, cb };
 }
 
-unsigned virtio_device_workers(const struct virtio_device *d)
-{
-	return CORE_WORKERS;
-}
-
 void virtio_device_config_changed(struct virtio_device *d)
 {
 	core_of(d)->config_changes++;
@@ -149,6 +144,7 @@ static bool core_openv(struct core *c, va_list ap, GError **error)
 		.features = virtio_device_ops.probe.features,
 		.num_queues = virtio_device_ops.probe.max_queues,
 		.config_size = virtio_device_ops.probe.config_size,
+		.workers = CORE_WORKERS,
 	};
 	if (virtio_device_ops.open(&c->device, error))
 		return true;

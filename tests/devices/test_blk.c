@@ -34,6 +34,15 @@ static void test_config(void **state)
 	assert_int_equal(virtio_device_ops.config_writable[1].size, 0);
 }
 
+static void test_default_queues(void **state)
+{
+	struct core *c = *state;
+
+	image_open(c, NULL);
+	assert_int_equal(c->device.num_queues, CORE_WORKERS);
+	assert_int_equal(le16toh(image_config(c)->num_queues), CORE_WORKERS);
+}
+
 static void test_block_size(void **state)
 {
 	struct core *c = *state;
@@ -278,6 +287,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_config),
+		TEST(test_default_queues),
 		TEST(test_block_size),
 		TEST(test_empty),
 		TEST(test_bad_options),
