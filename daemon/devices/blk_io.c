@@ -30,7 +30,8 @@ static bool is_aligned(const struct blk_file *f, const struct iov_cursor *c)
 
 	for (; left > 0; left -= len, offset = 0, iov++) {
 		len = MIN(iov->iov_len - offset, left);
-		bits |= ((uintptr_t)iov->iov_base + offset) & (f->mem_align - 1);
+		if (len > 0)
+			bits |= ((uintptr_t)iov->iov_base + offset) & (f->mem_align - 1);
 		bits |= len & (f->offset_align - 1);
 	}
 	return !bits;

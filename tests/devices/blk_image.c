@@ -16,7 +16,8 @@
 #define USUAL (F(FLUSH) | F(CONFIG_WCE) | F(DISCARD) | F(WRITE_ZEROES) | F(BLK_SIZE))
 
 char *image_dir, *image_path, *image_arg;
-const char *engine_arg[2] = { "--engine=auto", "--engine=auto" };
+static const char *engine = "auto";
+static bool direct;
 
 void image_fill(size_t size)
 {
@@ -51,9 +52,11 @@ int image_setup(void **state)
 
 void image_open(struct core *c, const char *option)
 {
+	g_autofree char *engine_arg = g_strconcat("--engine=", engine, NULL);
+	const char *direct_arg = direct ? "--direct" : engine_arg;
 	g_autoptr(GError) error = NULL;
 
-	if (!core_open(c, &error, image_arg, engine_arg[0], engine_arg[1], option, NULL))
+	if (!core_open(c, &error, image_arg, engine_arg, direct_arg, option, NULL))
 		fail_msg("%s", error->message);
 	core_start(c, USUAL);
 }
@@ -71,7 +74,7 @@ bool image_set_engine(const char *name)
 	if (!name)
 		return true;
 	if (!strncmp(name, "direct-", 7)) {
-		engine_arg[1] = "--direct";
+		direct = true;
 		fd = g_file_open_tmp("virtiod-blk-XXXXXX", &path, NULL);
 		fd_close(&fd);
 		fd = open(path, O_RDWR | O_CLOEXEC | O_DIRECT);
@@ -82,13 +85,13 @@ bool image_set_engine(const char *name)
 		}
 		name += 7;
 	}
-	engine_arg[0] = g_intern_static_string(g_strconcat("--engine=", name, NULL));
+	engine = name;
 	return true;
 }
 
 bool image_engine_is(const char *name)
 {
-	return !strcmp(engine_arg[0] + strlen("--engine="), name);
+	return g_str_equal(engine, name);
 }
 
 int image_make_dir(void **state)

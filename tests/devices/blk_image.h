@@ -8,7 +8,6 @@
 
 extern char *image_dir, *image_path;
 extern char *image_arg; /* the option that names the image */
-extern const char *engine_arg[2]; /* options for the engine */
 
 /*
  * From the command line of a test: an engine, or "direct-" and an engine; NULL: auto. False: this

@@ -47,7 +47,7 @@ void core_open_fails(struct core *c, const char *text, ...) G_GNUC_NULL_TERMINAT
 void core_close(struct core *c);
 /* Makes a driver with these features (VERSION_1 is added) and starts queue 0. */
 void core_start(struct core *c, uint64_t driver_features);
-/* Stops the queue; core_resume() goes on where it was. No request may be left in flight. */
+/* Stops the queue when its requests have ended; core_resume() goes on where it was. */
 void core_stop(struct core *c);
 void core_resume(struct core *c);
 
