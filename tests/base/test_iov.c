@@ -155,6 +155,33 @@ static size_t drive(struct world *w, struct iov_cursor *c, size_t pos, size_t le
 	return pos;
 }
 
+/* The short ways are the long ones: c's bytes are [pos, pos + left) of the list. */
+static void check_short_ways(struct world *w, const struct iov_cursor *at, size_t pos, size_t left)
+{
+	struct iov_cursor c = *at;
+	struct iovec first = { 0 };
+	uint8_t *last, value;
+	unsigned n;
+
+	iov_peek(&c, SIZE_MAX, &first, 1, &n);
+	assert_ptr_equal(iov_whole(&c), left && first.iov_len == left ? first.iov_base : NULL);
+	last = iov_split_last(&c);
+	if (!left) {
+		assert_null(last);
+		assert_same(&c, at);
+		return;
+	}
+	assert_ptr_equal(last, w->memory + w->at[pos + left - 1]);
+	assert_int_equal(iov_left(&c), left - 1);
+	value = w->expected[w->at[pos + left - 1]] += 1;
+	iov_put_last(&c, last, value);
+	assert_int_equal(iov_done(&c), pos + (left == 1));
+	iov_finish(&c);
+	assert_int_equal(iov_left(&c), 0);
+	assert_int_equal(iov_done(&c), left == 1 ? pos + 1 : pos + left - 1);
+	assert_memory_equal(w->memory, w->expected, MEMORY_BYTES);
+}
+
 static void run_one(struct world *w)
 {
 	size_t limit = random_below(w, 3) ? SIZE_MAX : random_below(w, MAX_TOTAL + 1);
@@ -167,6 +194,7 @@ static void run_one(struct world *w)
 	assert_int_equal(iov_left(&c), left);
 	assert_int_equal(iov_done(&c), 0);
 	pos = drive(w, &c, 0, left);
+	check_short_ways(w, &c, pos, left - pos);
 
 	unchanged = c;
 	assert_false(iov_split_tail(&c, left - pos + 1, &tail));
