@@ -322,9 +322,68 @@ static void test_truncated(void **state)
 	driver_round_trip(p, 1);
 	/* Started again, nothing is recorded where nobody sees it. */
 	peer_share_memory(p);
+	assert_logged("queue 0: requests in flight are not recorded: the front-end has truncated");
 	driver_round_trip(p, 0);
 	driver_round_trip(p, 1);
 	peer_check_served(p);
+}
+
+/* Where driver_submit() puts the answers of queue 0. */
+static uint8_t *answer_to(struct peer *p, unsigned request)
+{
+	return p->mem + 0x3000 + request * 16 + 8;
+}
+
+/*
+ * A back-end dies with one request in flight and two later ones completed: what memory and area
+ * were then is put back when it has gone in peace. The next one runs the first again, and no other.
+ */
+static void test_goes_on(void **state)
+{
+	static const uint8_t nothing[8];
+	const struct vu_inflight asked = { .num_queues = 2, .queue_size = RING_SIZE };
+	struct peer *p = *state;
+	struct vu_inflight area;
+	g_autofree uint8_t *record = NULL, *mem = NULL;
+	autofd fd = -1;
+
+	negotiate(p);
+	fd = get_area(p, &asked, sizeof(asked));
+	area = p->msg.payload.inflight;
+	assert_int_equal(set_area(p, &area, fd), 0);
+	start_rings(p);
+	toy.mode = TOY_HOLD;
+	driver_submit(p, 0);
+	driver_kick(p, 0);
+	peer_run();
+	toy.mode = TOY_ECHO;
+	for (unsigned i = 0; i < 2; i++)
+		driver_round_trip(p, 0);
+	assert_int_equal(driver_used(p, 0), 2);
+	record = g_malloc(area.mmap_size);
+	assert_int_equal(pread(fd, record, area.mmap_size, 0), area.mmap_size);
+	mem = g_memdup2(p->mem, MEM_SIZE);
+	eventfd_write(toy.release[0], 1);
+	peer_run();
+	peer_disconnect(p);
+	assert_int_equal(pwrite(fd, record, area.mmap_size, 0), area.mmap_size);
+	memcpy(p->mem, mem, MEM_SIZE);
+	for (unsigned i = 0; i < 3; i++)
+		memset(answer_to(p, i), 0, 8);
+
+	peer_connect(p);
+	negotiate(p);
+	assert_int_equal(set_area(p, &area, fd), 0);
+	peer_share_memory(p);
+	peer_setup_ring(p, 0, 2);
+	peer_enable(p, 0, true);
+	peer_run();
+	assert_int_equal(driver_used(p, 0), 3);
+	assert_memory_equal(answer_to(p, 0), answer_to(p, 0) - 8, 8);
+	for (unsigned i = 1; i < 3; i++)
+		assert_memory_equal(answer_to(p, i), nothing, 8);
+	driver_round_trip(p, 0);
+	assert_int_equal(peer_get_base(p, 0), 4);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, peer_setup_rerun, peer_teardown)
@@ -346,6 +405,7 @@ int main(void)
 		TEST(test_no_part),
 		TEST(test_small_part),
 		TEST(test_truncated),
+		TEST(test_goes_on),
 	};
 
 	return cmocka_run_group_tests_name("inflight", tests, NULL, NULL);

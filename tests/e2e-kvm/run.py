@@ -88,7 +88,7 @@ def main(name, *programs):
     with tempfile.TemporaryDirectory(prefix="e2e-") as folder:
         qemu = machine.start(build_image(machine, folder, list(programs)))
         try:
-            qemu.wait("done", 240)
+            qemu.wait("done", 360)
             check(qemu.process.wait(30) == 0, "QEMU ends with status 0")
         finally:
             qemu.kill()

@@ -36,8 +36,8 @@ class Daemon:
         self.argv = [program, "--socket-path=" + self.socket, *options]
         self.start()
 
-    def start(self):
-        self.process = subprocess.Popen(self.argv)
+    def start(self, *options):
+        self.process = subprocess.Popen([*self.argv, *options])
         deadline = time.monotonic() + 60
         while not os.path.exists(self.socket):
             check_running(self.process, self.name)
@@ -131,7 +131,7 @@ def kill_during_io(guest, blk):
         time.sleep(random.uniform(0.2, 1.5))
         if guest.quiet():
             blk.kill()
-            blk.start()
+            blk.start("--engine=" + ("sync" if kills % 2 else "uring"))
             kills += 1
         time.sleep(1)
     return kills
