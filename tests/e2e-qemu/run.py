@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A stock Linux guest under unmodified QEMU uses virtiod-blk and virtiod-rng.
 
-Usage: run.py VIRTIOD_BLK VIRTIOD_RNG [CACHED]: with the QEMU in the folder CACHED of the cache.
+Usage: run.py VIRTIOD_BLK VIRTIOD_RNG split|packed [CACHED]: the disk's rings; with the QEMU in the
+folder CACHED of the cache.
 Exits 77 (skipped) where QEMU or the kernel is missing.
 """
 
@@ -84,7 +85,7 @@ class Monitor:
                 raise AssertionError(f"QMP {command}: {answer['error']}")
 
 
-def start_guest(folder, qemu, reconnect, kernel, image, blk, rng):
+def start_guest(folder, qemu, reconnect, kernel, image, blk, rng, packed):
     guest = Guest([
         qemu, "-accel", "tcg", "-machine", "q35,memory-backend=ram",
         "-object", "memory-backend-memfd,id=ram,size=512M,share=on", "-m", "512M", "-cpu", "max",
@@ -93,7 +94,7 @@ def start_guest(folder, qemu, reconnect, kernel, image, blk, rng):
         "-kernel", initrd.kernel_image(kernel), "-initrd", image,
         "-append", "console=ttyS0 quiet panic=-1",
         "-chardev", f"socket,id=blk,path={blk.socket},{reconnect}",
-        "-device", "vhost-user-blk-pci,chardev=blk,num-queues=2",
+        "-device", "vhost-user-blk-pci,chardev=blk,num-queues=2" + (",packed=on" if packed else ""),
         "-chardev", f"socket,id=rng,path={rng.socket}", "-device", "vhost-user-rng-pci,chardev=rng",
     ])
     guest.monitor_path = os.path.join(folder, "qmp")
@@ -137,18 +138,19 @@ def kill_during_io(guest, blk):
     return kills
 
 
-def identify(guest, sectors):
+def identify(guest, sectors, packed):
     check(guest.wait("serial") == SERIAL, "GET_ID gives the serial number")
     check(guest.wait("queues") == "2", "two queues")
     check(guest.wait("sectors") == str(sectors), f"capacity is {sectors} sectors")
+    check(guest.wait("packed") == str(int(packed)), "packed rings" if packed else "split rings")
     check(guest.wait("rng").startswith("virtio_rng"), "hw_random uses the virtio device")
     size, digest = guest.wait("random").split()
     check(size == "1024", "1024 bytes read from /dev/hwrng")
     return digest
 
 
-def boot_and_work(guest, disk, blk):
-    first_random = identify(guest, DISK // 512)
+def boot_and_work(guest, disk, blk, packed):
+    first_random = identify(guest, DISK // 512, packed)
     written = guest.wait("writing")
     pauses = pause_during_io(guest)
     guest.wait("written")
@@ -169,14 +171,15 @@ def boot_and_work(guest, disk, blk):
     blk.process.send_signal(signal.SIGHUP)
     check(guest.wait("sectors") == str(GROWN // 512), "the guest sees the larger disk without a reboot")
     guest.wait("rebooting")
-    check(identify(guest, GROWN // 512) != first_random, "other random bytes after the reboot")
+    check(identify(guest, GROWN // 512, packed) != first_random, "other random bytes after the reboot")
     check(guest.wait("rebooted") == written, "the data is there after the reboot")
     guest.wait("uptime")
     check(guest.process.wait(30) == 0, "QEMU ends with status 0")
     return written
 
 
-def main(blk_program, rng_program, cached_qemu=None):
+def main(blk_program, rng_program, rings, cached_qemu=None):
+    packed = rings == "packed"
     kernel = initrd.cached("linux-cloud-amd64")
     qemu = (os.path.join(initrd.cached(cached_qemu), "bin/qemu-system-x86_64") if cached_qemu
             else initrd.program("qemu-system-x86_64"))
@@ -198,9 +201,9 @@ def main(blk_program, rng_program, cached_qemu=None):
             rng = Daemon(folder, rng_program)
             started.append(rng)
             guest = start_guest(folder, qemu, "reconnect-ms=100" if cached_qemu else "reconnect=1",
-                                kernel, image, blk, rng)
+                                kernel, image, blk, rng, packed)
             started.append(guest)
-            written = boot_and_work(guest, disk, blk)
+            written = boot_and_work(guest, disk, blk, packed)
             blk.stop()
             rng.stop()
         finally:

@@ -12,6 +12,8 @@ say() { echo "@ $*"; }
 end() { sync; sleep 0.2; poweroff -f; }
 fail() { say failed "$*"; dmesg | tail -30; end; }
 sha() { sha256sum <"$1" | cut -d' ' -f1; }
+# Of each disk: 1 if its rings are packed (the number of VIRTIO_F_RING_PACKED is 34), or 0.
+packed() { cut -c 35 /sys/block/vd*/device/features | xargs; }
 # Until it holds, at most $1 tenths of a second.
 wait_for()
 {
