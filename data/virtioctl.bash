@@ -17,11 +17,15 @@ _virtioctl()
 		COMPREPLY=($(compgen -W 'auto force off' -- "$cur"))
 		return
 	fi
+	if [[ $prev == --packed ]]; then
+		COMPREPLY=($(compgen -W 'auto on off' -- "$cur"))
+		return
+	fi
 	if [[ ${words[1]} == bench ]]; then
 		case $prev in
 		--rw) COMPREPLY=($(compgen -W 'randread randwrite read write mixed' -- "$cur")) ;;
 		--mode) COMPREPLY=($(compgen -W 'blocking polling' -- "$cur")) ;;
-		--packed | --indirect | --event-idx | --inflight)
+		--indirect | --event-idx | --inflight)
 			COMPREPLY=($(compgen -W 'auto on off' -- "$cur")) ;;
 		*) false ;;
 		esac && return
