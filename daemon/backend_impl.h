@@ -38,7 +38,7 @@ struct ring {
 	enum ring_state state;
 	bool dead; /* broke, and is not run again before a reset or GET_VRING_BASE */
 	bool moved; /* when it stopped last it had left the beginning, and no reset came since */
-	uint64_t published_at_switch; /* vq_stats, when the call fd was set last */
+	uint64_t published_at_start; /* vq_stats */
 
 	/* See worker.h. */
 	struct worker *worker; /* the same for life */

@@ -49,6 +49,11 @@ static void average(struct poll_window *p, int64_t gap)
 
 void poll_window_hit(struct poll_window *p, int64_t gap)
 {
+	/* Somebody else had the CPU: we might as well have slept. */
+	if (gap > p->cap) {
+		poll_window_slept(p, gap);
+		return;
+	}
 	if (p->gap > p->cap)
 		p->gap = gap;
 	else

@@ -34,29 +34,22 @@ bool ring_is_eventfd(int fd)
 
 /*
  * The ring's worker may be about to write to the fd: so its number stays, and what it stands for is
- * exchanged. A worker that wrote to the old one had published before, and that is seen here: the
- * barrier pairs with that between publication and call.
+ * exchanged.
  */
 static void exchange_call(struct ring *r, int fd)
 {
 	autofd next = fd;
-	uint64_t published;
 
 	if (next < 0)
 		next = eventfd(0, EFD_CLOEXEC); /* that nobody listens to */
 	if (next < 0 || dup3(next, r->call, O_CLOEXEC) < 0)
 		log_warning(vq_name(r->vq), "the call fd stays: %s", g_strerror(errno));
-	shm_full_barrier();
-	published = __atomic_load_n(&vq_stats(r->vq)->published, __ATOMIC_RELAXED);
-	/* The front-end may have let go of the old fd before it saw our last call. */
-	if (published != r->published_at_switch)
-		owner_call(r);
-	r->published_at_switch = published;
 }
 
 void ring_set_call(struct ring *r, int fd)
 {
 	bool may_block = fd >= 0 && !ring_is_eventfd(fd);
+	uint64_t published;
 
 	if (may_block)
 		__atomic_store_n(&r->call_may_block, true, __ATOMIC_RELAXED);
@@ -67,6 +60,15 @@ void ring_set_call(struct ring *r, int fd)
 		__atomic_store_n(&r->call, fd, __ATOMIC_RELAXED);
 	}
 	__atomic_store_n(&r->call_may_block, may_block, __ATOMIC_RELAXED);
+	/*
+	 * The front-end may have let go of the old fd before it saw a call, and nobody knows which
+	 * of the two the last one went to: once more. If the worker still looked at the old one,
+	 * that it had published is seen here: this pairs with its barrier between the two.
+	 */
+	shm_full_barrier();
+	published = __atomic_load_n(&vq_stats(r->vq)->published, __ATOMIC_RELAXED);
+	if (r->state == RING_RUNNING && published != r->published_at_start)
+		owner_call(r);
 }
 
 void ring_broke(struct ring *r)
@@ -176,7 +178,7 @@ bool ring_start(struct ring *r, GError **error)
 		backend_reset_device(b);
 	}
 	r->state = RING_RUNNING;
-	r->published_at_switch = vq_stats(r->vq)->published;
+	r->published_at_start = vq_stats(r->vq)->published;
 	log_debug(vq_name(r->vq), "runs: %u descriptors, from index %u", r->size, r->base);
 	owner_start(r);
 	config_change_flush(b);

@@ -157,7 +157,7 @@ static int setup(void **state, const struct virtio_device_ops *ops, unsigned wor
 	p->memfd = memfd_create("guest", MFD_CLOEXEC);
 	assert_int_equal(ftruncate(p->memfd, MEM_SIZE), 0);
 	p->mem = mmap(NULL, MEM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, p->memfd, 0);
-	for (unsigned i = 0; i < TOY_QUEUES; i++) {
+	for (unsigned i = 0; i < PEER_QUEUES; i++) {
 		p->kick[i] = eventfd(0, EFD_CLOEXEC);
 		p->call[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		p->err[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -207,7 +207,7 @@ int peer_teardown(void **state)
 	served = NULL;
 	munmap(p->mem, MEM_SIZE);
 	close(p->memfd);
-	for (unsigned i = 0; i < TOY_QUEUES; i++) {
+	for (unsigned i = 0; i < PEER_QUEUES; i++) {
 		close(p->kick[i]);
 		close(p->call[i]);
 		close(p->err[i]);

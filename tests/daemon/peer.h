@@ -25,6 +25,7 @@
 enum toy_mode {
 	TOY_ECHO, /* copies out to in at once */
 	TOY_HOLD, /* keeps requests until toy.release is signalled */
+	TOY_HANG, /* the first request keeps the thread until toy.gate is signalled */
 	TOY_BREAK, /* calls the first request a violation */
 };
 
@@ -36,10 +37,13 @@ enum toy_mode {
 struct toy {
 	_Atomic enum toy_mode mode;
 	int release[TOY_QUEUES]; /* eventfds: what is held is completed */
+	int gate; /* eventfd */
+	_Atomic int hangs; /* at the gate */
 	_Atomic unsigned held, kicks, starts, stops;
 	unsigned resets, reloads, closes;
 	unsigned writes; /* config_written */
 	uint32_t write_offset[4], write_size[4];
+	_Atomic int thread[TOY_QUEUES]; /* that kicked it last */
 	_Atomic uint64_t driver_features; /* at the last start */
 	struct virtio_device *device;
 	bool fail_open;
@@ -53,6 +57,7 @@ extern const struct virtio_device_ops toy_ops;
 #define MEM_GPA 0x40000000ull
 #define MEM_UVA 0x7f0000000000ull
 #define RING_SIZE 16
+#define PEER_QUEUES 6 /* more than the toy has */
 
 struct peer {
 	struct backend *backend;
@@ -61,9 +66,9 @@ struct peer {
 	int memfd;
 	uint8_t *mem;
 	uint64_t gpa, uva; /* where it is for the guest, and in messages */
-	int kick[TOY_QUEUES], call[TOY_QUEUES], err[TOY_QUEUES];
+	int kick[PEER_QUEUES], call[PEER_QUEUES], err[PEER_QUEUES];
 	int channel; /* our end of the back-end channel; -1 */
-	uint16_t avail[TOY_QUEUES]; /* the driver's next available index */
+	uint16_t avail[PEER_QUEUES]; /* the driver's next available index */
 	/* The last message received. */
 	struct vu_msg msg;
 	struct vu_reader reader;
@@ -90,6 +95,16 @@ int peer_teardown(void **state);
 
 /* Mappings of memfds in this process. */
 unsigned peer_mappings(void);
+/* Runs the main loop until the condition holds: it will. */
+#define peer_wait(condition)                                                \
+	do {                                                                \
+		gint64 end_ = g_get_monotonic_time() + 60 * G_USEC_PER_SEC; \
+		while (!(condition) && g_get_monotonic_time() < end_) {     \
+			peer_run_loop();                                    \
+			g_usleep(100);                                      \
+		}                                                           \
+		assert_true(condition);                                     \
+	} while (0)
 /* Lets the main loop do what it can do now. */
 void peer_run_loop(void);
 /* Lets the back-end, its workers too, do all that it can do now; no device hangs. */

@@ -57,6 +57,15 @@ static void test_bad_options(void **state)
 		{ { path_option, "--stats=0" }, "--stats=0" },
 		{ { path_option, "--stats=often" }, "--stats=often" },
 		{ { path_option, "--xen-copy=19" }, "--xen-copy=19" },
+		{ { path_option, "--workers=0" }, "--workers=0: not a number from 1 to 64" },
+		{ { path_option, "--workers=65" }, "--workers=65" },
+		{ { path_option, "--cpu-list=0,2-" }, "--cpu-list=0,2-: not a list like 0,2-3" },
+		{ { path_option, "--cpu-list=2-1" }, "--cpu-list=2-1" },
+		{ { path_option, "--cpu-list=" }, "--cpu-list=: no CPU is in it" },
+		{ { path_option, "--cpu-list=1024" }, "--cpu-list=1024" },
+		{ { path_option, "--cpu-list=1023" }, "worker 0: cannot start it on CPU 1023" },
+		{ { path_option, "--poll-us=1001" }, "--poll-us=1001" },
+		{ { path_option, "--poll-us=-1" }, "--poll-us=-1" },
 		{ { path_option, "--run-as=no-such-user" }, "--run-as=no-such-user: " },
 		{ { path_option, "--run-as=root" }, "--run-as=root: " },
 		{ { path_option, "--chroot=/" }, "--chroot=/: is of no use without --run-as" },
@@ -74,7 +83,8 @@ static void test_bad_options(void **state)
 
 static void test_one_after_the_other(void **state)
 {
-	struct child c = START(-1, NULL, path_option, "--color=red");
+	struct child c = START(-1, NULL, path_option, "--color=red", "--workers=3",
+		"--cpu-list=0,0-0", "--poll-us=auto");
 	int first = dial(), second;
 	struct stat st, later;
 

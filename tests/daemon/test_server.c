@@ -8,8 +8,8 @@
 #include "base/loop.h"
 #include "daemon/server.h"
 
-/* A server with a connected socket, whose ring 0 has a request in flight. */
-static struct server *serve_loaded(struct peer *p)
+/* A server with a connected socket, whose ring 0 has a request in flight, or in its way. */
+static struct server *serve_loaded(struct peer *p, enum toy_mode mode)
 {
 	struct server *s;
 	int pair[2];
@@ -21,11 +21,10 @@ static struct server *serve_loaded(struct peer *p)
 	s = server_new(p->backend, false);
 	server_start(s, pair[1]);
 	peer_start(p);
-	toy.mode = TOY_HOLD;
+	toy.mode = mode;
 	driver_submit(p, 0);
 	driver_kick(p, 0);
-	peer_run();
-	assert_int_equal(toy.held, 1);
+	peer_wait(mode == TOY_HOLD ? toy.held : toy.hangs);
 	return s;
 }
 
@@ -38,7 +37,7 @@ static void release_soon(void *opaque)
 static void test_terminated(void **state)
 {
 	struct peer *p = *state;
-	struct server *s = serve_loaded(p);
+	struct server *s = serve_loaded(p, TOY_HOLD);
 	struct loop_watch *soon = loop_watch_soon(release_soon, NULL);
 
 	raise(SIGTERM);
@@ -53,7 +52,7 @@ static void test_terminated(void **state)
 static void test_front_end_leaves(void **state)
 {
 	struct peer *p = *state;
-	struct server *s = serve_loaded(p);
+	struct server *s = serve_loaded(p, TOY_HOLD);
 	struct loop_watch *soon = loop_watch_soon(release_soon, NULL);
 
 	fd_close(&p->sock);
@@ -67,7 +66,7 @@ static void test_front_end_leaves(void **state)
 static void test_gives_up(void **state)
 {
 	struct peer *p = *state;
-	struct server *s = serve_loaded(p);
+	struct server *s = serve_loaded(p, TOY_HOLD);
 
 	raise(SIGTERM);
 	assert_false(server_run(s));
@@ -76,6 +75,21 @@ static void test_gives_up(void **state)
 	assert_false(server_run(s));
 	assert_int_equal(toy.held, 1);
 	eventfd_write(toy.release[0], 1);
+	peer_run();
+	server_free(s);
+}
+
+/* Nor does the verb of the device that asked it. */
+static void test_gives_up_verb(void **state)
+{
+	struct peer *p = *state;
+	struct server *s = serve_loaded(p, TOY_HANG);
+
+	toy.mode = TOY_ECHO;
+	raise(SIGTERM);
+	assert_false(server_run(s));
+	assert_true(toy.hangs);
+	eventfd_write(toy.gate, 1);
 	peer_run();
 	server_free(s);
 }
@@ -97,6 +111,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_terminated, peer_setup, peer_teardown),
 		cmocka_unit_test_setup_teardown(test_front_end_leaves, peer_setup, peer_teardown),
 		cmocka_unit_test_setup_teardown(test_gives_up, peer_setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(test_gives_up_verb, peer_setup, peer_teardown),
 	};
 
 	return cmocka_run_group_tests_name("server", tests, group_setup, NULL);

@@ -9,6 +9,7 @@ static GPtrArray *held[TOY_QUEUES];
 static bool toy_open(struct virtio_device *d, GError **error)
 {
 	toy.device = d;
+	toy.gate = eventfd(0, EFD_CLOEXEC);
 	for (unsigned i = 0; i < TOY_CONFIG_SIZE; i++)
 		d->config[i] = i;
 	for (unsigned i = 0; i < TOY_QUEUES; i++) {
@@ -28,6 +29,7 @@ static void toy_close(struct virtio_device *d)
 		g_ptr_array_unref(held[i]);
 		fd_close(&toy.release[i]);
 	}
+	fd_close(&toy.gate);
 }
 
 static void toy_reset(struct virtio_device *d)
@@ -78,12 +80,24 @@ static void echo(struct vq_chain *c)
 	iov_push(&c->in, bytes, iov_pull(&c->out, bytes, sizeof(bytes)));
 }
 
+static void hang(void)
+{
+	eventfd_t count;
+
+	toy.hangs = true;
+	eventfd_read(toy.gate, &count);
+	toy.hangs = false;
+}
+
 static void toy_kick(struct virtio_device *d, struct vq *q)
 {
 	struct vq_chain *c;
 
 	toy.kicks++;
+	toy.thread[vq_index(q)] = gettid();
 	while ((c = vq_pop(q))) {
+		if (toy.mode == TOY_HANG)
+			hang();
 		if (toy.mode == TOY_BREAK)
 			vq_break(q, "the toy does not like it");
 		echo(c);
