@@ -163,9 +163,11 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
+	int result = core_teardown(state);
+
 	g_string_free(image.done, TRUE);
 	g_ptr_array_free(image.pending, TRUE);
-	return core_teardown(state);
+	return result;
 }
 
 static void begin(struct core *c, uint64_t features, uint8_t wce)

@@ -146,9 +146,11 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
+	int result = core_teardown(state);
+
 	g_array_free(fake.ops, TRUE);
 	g_array_free(fake.ended, TRUE);
-	return core_teardown(state);
+	return result;
 }
 
 static struct request *start_read(struct core *c, uint32_t len)
