@@ -118,6 +118,8 @@ static bool run(struct options *o, GError **error)
 #endif
 	guest_mem_catch_sigbus();
 	signal(SIGPIPE, SIG_IGN);
+	/* A write beyond the limit fails, and that is the guest's to hear. */
+	signal(SIGXFSZ, SIG_IGN);
 	mem_grant_set_copy_max(o->xen_copy);
 	b = backend_new(&virtio_device_ops,
 		&(struct backend_options){

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 
-from harness import FAILED, MIB, LoopTest, main, pattern, sha256, sha256_file, wait_until
+from harness import BLK, FAILED, MIB, LoopTest, main, pattern, sha256, sha256_file, wait_until
 
 ENGINES = (("--engine=auto",), ("--engine=sync",), ("--engine=uring",), ("--engine=mmap",))
 DIRECT = (("--direct",), ("--direct", "--engine=sync"))
@@ -102,6 +102,20 @@ class Engines(LoopTest):
         self.ctl("read", "--offset=4M", d.path, "/dev/null", expect=FAILED)
         got = self.ctl("read", "--length=1M", d.path)[0]
         self.assertEqual(sha256(got), sha256(contents[:MIB]))
+        self.stop(d)
+
+    @each_kind
+    def test_host_takes_no_more(self, options, path, contents):
+        """A limit of the host is an error for the guest and a line in the log, no more."""
+        d = self.daemon(BLK, f"--blk-file={path}", *options,
+                        wrapper=("prlimit", f"--fsize={MIB}", "--"))
+        data = pattern(MIB, seed=9)
+        self.ctl("write", d.path, self.file("source", data))
+        if "--engine=mmap" not in options:
+            self.ctl("write", "--offset=4M", d.path, self.file("source", data), expect=FAILED)
+            self.assertIn("File too large", d.log())
+            self.assertIn("at offset", d.log())
+        self.assertEqual(self.ctl("read", "--length=1M", d.path)[0], data)
         self.stop(d)
 
     @each_kind
