@@ -46,7 +46,7 @@ static bool poll_device(struct worker *w)
 	if (!w->backend->device.ops->poll)
 		return false;
 	for (unsigned i = w->n_active; i-- > 0;) {
-		if (i < w->n_active)
+		if (i < w->n_active && vq_in_flight(w->active[i]->vq))
 			any |= worker_poll_device(w->active[i]);
 	}
 	return any;
