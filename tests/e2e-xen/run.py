@@ -168,7 +168,8 @@ def replaced(dom0, memory, eventfds):
     for _ in range(KILLS):
         dom0.sh(f"kill -9 {victim}")
         victim = worker(dom0, "a", victim)
-        time.sleep(0.2)
+        # Time to begin, in which most but not all get to serve something.
+        time.sleep(0.2 * dom0.slowness)
     a.send("kill $load; wait $load")
     count = loaded(a)
     a.result()
