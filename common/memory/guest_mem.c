@@ -255,6 +255,11 @@ bool guest_mem_poisoned(const struct guest_mem *m)
 	return __atomic_load_n(&m->poisoned, __ATOMIC_RELAXED);
 }
 
+const int *guest_mem_poison(const struct guest_mem *m)
+{
+	return &m->poisoned;
+}
+
 unsigned mem_table_find(const struct mem_table *table, uint64_t guest_addr)
 {
 	unsigned low = 0, high = table->n;

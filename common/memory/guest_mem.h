@@ -104,6 +104,26 @@ void guest_mem_borrow(struct mem_borrower *b, struct mem_lot *const *lots, unsig
  */
 void guest_mem_give_back(struct mem_borrower *b, struct mem_lot *const *lots, unsigned n);
 
+/*
+ * A region that is mapped for its life, kept by who looks up much in it: there a borrow is no more
+ * than this. Good while a loan is out or a ring mapped.
+ */
+struct mem_window {
+	uint64_t addr, size; /* guest address; 0: none */
+	char *host;
+};
+
+/* That of a guest address; false, and none, if it has no such region, or a poisoned one. */
+bool guest_mem_window(const struct guest_mem *m, uint64_t addr, struct mem_window *w);
+
+/* Where len bytes at a guest address are; NULL: not, or not all, in it. */
+static inline void *mem_window_host(const struct mem_window *w, uint64_t addr, uint32_t len)
+{
+	uint64_t offset = addr - w->addr;
+
+	return offset < w->size && len <= w->size - offset ? w->host + offset : NULL;
+}
+
 /* A part of a vring, mapped from ring start to ring stop. */
 struct mem_ring_map {
 	void *host; /* NULL: not mapped */
@@ -137,5 +157,7 @@ bool guest_mem_can_pin(const struct guest_mem *m);
 void guest_mem_catch_sigbus(void);
 /* True once any region of the table has been poisoned. Cheap; from any thread. */
 bool guest_mem_poisoned(const struct guest_mem *m);
+/* What this looks at, for who looks often; as long as m. */
+const int *guest_mem_poison(const struct guest_mem *m);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(guest_mem, guest_mem_free)

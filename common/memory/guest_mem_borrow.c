@@ -79,6 +79,20 @@ static int look_up(struct mem_borrower *b, struct mem_lot *lot)
 	return 0;
 }
 
+bool guest_mem_window(const struct guest_mem *m, uint64_t addr, struct mem_window *w)
+{
+	unsigned at = mem_table_find(&m->table, addr);
+	const struct mem_region *r = at < m->table.n ? m->table.region[at] : NULL;
+
+	*w = (struct mem_window){ .host = NULL };
+	if (!r || !r->host || r->type->populate || mem_region_poisoned(r))
+		return false;
+	*w = (struct mem_window){
+		.addr = r->desc.guest_addr, .size = r->desc.size, .host = r->host
+	};
+	return true;
+}
+
 /* Ranges of one memory type, collected for one call to it. */
 struct lent {
 	const struct mem_type *type;

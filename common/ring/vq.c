@@ -6,16 +6,11 @@
 #include <linux/virtio_ring.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <time.h>
 
-#include "ring/vq_impl.h"
+#include "ring/vq_req_impl.h"
 
-G_STATIC_ASSERT(VQ_PUBLISH_REQS <= VQ_PUBLISH_LENT && VQ_PUBLISH_LENT <= VQ_BATCH);
 G_STATIC_ASSERT(offsetof(struct vq_req, chain) == 0);
-
-static struct vq_req *to_req(struct vq_chain *c)
-{
-	return container_of(c, struct vq_req, chain);
-}
 
 struct vq *vq_new(unsigned index, struct guest_mem *mem, const struct vq_hooks *hooks, void *opaque)
 {
@@ -27,8 +22,8 @@ struct vq *vq_new(unsigned index, struct guest_mem *mem, const struct vq_hooks *
 	q->opaque = opaque;
 	q->burst_us = VQ_BURST_US;
 	q->borrower.mem = mem;
-	TAILQ_INIT(&q->free);
-	TAILQ_INIT(&q->ready);
+	q->poison = guest_mem_poison(mem);
+	q->ready_end = &q->ready;
 	TAILQ_INIT(&q->flight);
 	return q;
 }
@@ -86,6 +81,7 @@ bool vq_start(struct vq *q, const struct vq_setup *setup, GError **error)
 	q->notify = VQ_NOTIFY_UNKNOWN;
 	q->budget = VQ_BURST;
 	q->order = 0;
+	q->window = (struct mem_window){ .host = NULL };
 	return true;
 }
 
@@ -104,7 +100,7 @@ bool vq_is_broken(const struct vq *q)
 	return q->broken;
 }
 
-static void break_now(struct vq *q, const char *reason)
+void vq_break_now(struct vq *q, const char *reason)
 {
 	q->broken = true;
 	q->taking = false;
@@ -127,16 +123,15 @@ void vq_break(struct vq *q, const char *format, ...)
 	/* What was completed until now was good. */
 	vq_publish(q);
 	if (!q->broken)
-		break_now(q, reason);
+		vq_break_now(q, reason);
 }
 
-/* True if the queue is broken because memory went away under it. */
-static bool break_if_poisoned(struct vq *q)
+bool vq_break_if_poisoned(struct vq *q)
 {
-	if (!guest_mem_poisoned(q->borrower.mem))
+	if (G_LIKELY(!__atomic_load_n(q->poison, __ATOMIC_RELAXED)))
 		return false;
 	if (!q->broken)
-		break_now(q, "the front-end has truncated guest memory");
+		vq_break_now(q, "the front-end has truncated guest memory");
 	return true;
 }
 
@@ -154,13 +149,22 @@ static bool refill(struct vq *q)
 		return true;
 	}
 	/* Zero pages make odd rings, or empty ones: name the cause. */
-	if (break_if_poisoned(q))
+	if (vq_break_if_poisoned(q))
 		return false;
 	if (n == 0)
 		q->drained = !q->stalled;
 	else
 		vq_break(q, "%s", q->bad);
 	return false;
+}
+
+/* A tick is exact enough, and much cheaper to know than the time. */
+static int64_t clock_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+	return t.tv_sec * INT64_C(1000000) + t.tv_nsec / 1000;
 }
 
 /* The clock is looked at now and then: short bursts never do. */
@@ -172,7 +176,7 @@ static bool burst_is_over(struct vq *q)
 		return !q->budget;
 	if (q->budget % VQ_PUBLISH_REQS && q->unclocked < VQ_PUBLISH_BYTES)
 		return false;
-	now = g_get_monotonic_time();
+	now = clock_us();
 	q->unclocked = 0;
 	if (!q->burst_start)
 		q->burst_start = now;
@@ -189,33 +193,37 @@ struct vq_chain *vq_pop(struct vq *q)
 		q->burst_over = true;
 		return NULL;
 	}
-	if (break_if_poisoned(q))
+	if (vq_break_if_poisoned(q))
 		return NULL;
-	if (TAILQ_EMPTY(&q->ready) && !refill(q))
+	if (!q->ready && !refill(q))
 		return NULL;
-	r = TAILQ_FIRST(&q->ready);
-	TAILQ_REMOVE(&q->ready, r, link);
-	TAILQ_INSERT_TAIL(&q->flight, r, link);
+	r = q->ready;
+	q->ready = r->next;
+	if (!q->ready)
+		q->ready_end = &q->ready;
+	if (q->in_order)
+		TAILQ_INSERT_TAIL(&q->flight, r, link);
 	r->order = q->order++;
 	if (q->track && !r->again)
 		q->track->take(q, r);
 	vq_count(q->in_flight, 1);
 	q->budget--;
-	q->unclocked += r->out_len + r->in_len;
+	q->unclocked += r->sum.len;
 	vq_count(q->stats.popped, 1);
 	return &r->chain;
 }
 
 void vq_unpop(struct vq_chain *c)
 {
-	struct vq_req *r = to_req(c);
+	struct vq_req *r = vq_req_of(c);
 	struct vq *q = c->q;
 
 	g_assert(r->order == q->order - 1 && !r->done);
 	q->order--;
 	vq_count(q->in_flight, -1);
 	vq_count(q->stats.popped, -1);
-	TAILQ_REMOVE(&q->flight, r, link);
+	if (q->in_order)
+		TAILQ_REMOVE(&q->flight, r, link);
 	if (q->track && !r->again)
 		q->track->untake(q, r);
 	if (!q->taking) {
@@ -224,98 +232,10 @@ void vq_unpop(struct vq_chain *c)
 	}
 	q->budget++;
 	vq_req_rewind(r);
-	TAILQ_INSERT_HEAD(&q->ready, r, link);
-}
-
-/*
- * How much must reach the guest where memory is bounced. If the device cut off a tail and did not
- * join it again, what it wrote is no prefix: all of it then. Of a request that is not completed,
- * nothing: what was not written are bytes of ours.
- */
-static size_t written(const struct vq_req *r)
-{
-	const struct iov_cursor *in = &r->chain.in;
-
-	if (r->chain.q->broken)
-		return 0;
-	return in->done + in->left == r->in_len ? in->done : r->in_len;
-}
-
-/* How many of those that are completed may be published; their used entries are written. */
-static unsigned put_done(struct vq *q)
-{
-	unsigned n = 0;
-
-	/* What the device wrote may not have got there: neither this nor what comes after it. */
-	for (; n < q->n_done && q->done[n]->lot.status >= 0; n++)
-		q->ops->put_used(q, q->done[n], q->done[n]->chain.in.done);
-	return n;
-}
-
-void vq_publish(struct vq *q)
-{
-	bool live, lost = false;
-
-	if (!q->n_done)
-		return;
-	/* Memory first: once published, the driver may use it again. */
-	vq_give_back(q, q->done, q->n_done);
-	live = !q->broken && !break_if_poisoned(q);
-	if (live) {
-		unsigned n = put_done(q);
-
-		lost = n < q->n_done;
-		if (q->track)
-			q->track->give(q, q->done, n);
-		q->ops->publish(q);
-		if (q->track)
-			q->track->given(q, q->done, n);
-		vq_count(q->stats.publications, 1);
-		vq_count(q->stats.published, n);
-	}
-	for (unsigned i = 0; i < q->n_done; i++)
-		vq_req_free(q, q->done[i]);
-	q->n_done = 0;
-	q->done_bytes = 0;
-	if (live && q->ops->wants_call(q)) {
-		q->owes_call = false;
-		vq_count(q->stats.calls, 1);
-		q->hooks->call(q->opaque);
-	}
-	if (live && lost)
-		break_now(q, "a request's memory cannot be written");
-}
-
-/* Of a request that was pushed and whose turn it is. */
-static void complete(struct vq *q, struct vq_req *r)
-{
-	TAILQ_REMOVE(&q->flight, r, link);
-	r->lot.written = written(r);
-	q->done_bytes += r->chain.out.done + r->chain.in.done;
-	q->done[q->n_done++] = r;
-	if (q->n_done >= (q->borrower.lent ? VQ_PUBLISH_LENT : VQ_PUBLISH_REQS) ||
-		q->done_bytes >= VQ_PUBLISH_BYTES)
-		vq_publish(q);
-}
-
-void vq_push(struct vq_chain *c)
-{
-	struct vq_req *r;
-	struct vq *q;
-
-	if (!c)
-		return;
-	q = c->q;
-	r = to_req(c);
-	r->done = true;
-	vq_count(q->in_flight, -1);
-	if (!q->in_order || q->broken) {
-		complete(q, r);
-		return;
-	}
-	/* VIRTIO_F_IN_ORDER: those that wait for an earlier one go with it (§2.7.9). */
-	while ((r = TAILQ_FIRST(&q->flight)) && r->done)
-		complete(q, r);
+	r->next = q->ready;
+	q->ready = r;
+	if (!r->next)
+		q->ready_end = &r->next;
 }
 
 void vq_drain(struct vq *q)
@@ -333,7 +253,7 @@ uint32_t vq_stop(struct vq *q)
 	vq_drain(q);
 	/* Those whose turn did not come because the queue broke before. */
 	while ((r = TAILQ_FIRST(&q->flight)))
-		complete(q, r);
+		vq_complete(q, r);
 	vq_publish(q);
 	base = q->ops->base(q);
 	q->ops->stop(q);

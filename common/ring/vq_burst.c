@@ -7,7 +7,7 @@
  * looks again. A device that leaves requests of its own will resumes by itself, so there is nothing
  * to arm and no VQ_MORE for it.
  */
-#include "ring/vq_impl.h"
+#include "ring/vq_req_impl.h"
 
 void vq_burst_begin(struct vq *q)
 {

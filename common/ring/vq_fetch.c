@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#include "ring/vq_impl.h"
+#include "ring/vq_req_impl.h"
 
 /*
  * Borrows lots of requests; those that need more iovecs than they have get them, within reason: a
@@ -69,18 +69,35 @@ void vq_unfetch_one(struct vq *q, struct vq_req *r)
 	vq_req_free(q, r);
 }
 
+/* The last one fetched first, so that the ring goes back by the way it came. */
+static struct vq_req *reversed(struct vq_req *list)
+{
+	struct vq_req *back = NULL;
+
+	while (list) {
+		struct vq_req *r = list;
+
+		list = r->next;
+		r->next = back;
+		back = r;
+	}
+	return back;
+}
+
 void vq_unfetch_ready(struct vq *q)
 {
-	struct vq_req *batch[VQ_BATCH];
+	struct vq_req *batch[VQ_BATCH], *list = reversed(q->ready);
 	unsigned n = 0;
 
-	while (!TAILQ_EMPTY(&q->ready)) {
-		struct vq_req *r = TAILQ_LAST(&q->ready, vq_req_list);
+	q->ready = NULL;
+	q->ready_end = &q->ready;
+	while (list) {
+		struct vq_req *r = list;
 
-		TAILQ_REMOVE(&q->ready, r, link);
+		list = r->next;
 		r->lot.written = 0;
 		batch[n++] = r;
-		if (n < VQ_BATCH && !TAILQ_EMPTY(&q->ready))
+		if (n < VQ_BATCH && list)
 			continue;
 		vq_give_back(q, batch, n);
 		for (unsigned i = 0; i < n; i++) {
@@ -105,7 +122,7 @@ static int bad_memory(struct vq *q, struct vq_req *r)
 	int status = r->lot.status;
 	unsigned i = 0;
 
-	for (; i < r->n_range - 1; i++) {
+	for (; i < r->sum.n - 1; i++) {
 		struct mem_lot lot = r->lot;
 		struct mem_lot *lots[] = { &lot };
 
@@ -120,13 +137,62 @@ static int bad_memory(struct vq *q, struct vq_req *r)
 	return bad_range(q, &r->range[i], status, r->head, "the chain from there has a buffer at");
 }
 
+/* Where memory that needs no borrowing is; NULL: it does, or is not all in one region, or in none. */
+static inline void *mapped(struct vq *q, const struct mem_range *range)
+{
+	void *host = mem_window_host(&q->window, range->addr, range->len);
+
+	if (G_LIKELY(host) || !guest_mem_window(q->borrower.mem, range->addr, &q->window))
+		return host;
+	return mem_window_host(&q->window, range->addr, range->len);
+}
+
+/* All tables, or all data, of a batch; false: they are to be borrowed. */
+
+static bool map_tables(struct vq *q, struct vq_req *const *batch, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct vq_req *r = batch[i];
+
+		if (!r->table.len)
+			continue;
+		r->lot.iov[0].iov_base = mapped(q, &r->table);
+		r->lot.n_iov = 1;
+		if (!r->lot.iov[0].iov_base)
+			return false;
+	}
+	return true;
+}
+
+static bool map_data(struct vq *q, struct vq_req *const *batch, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct vq_req *r = batch[i];
+		struct mem_lot *lot = &r->lot;
+
+		if (r->sum.n > lot->max_iov)
+			vq_req_grow_iov(q, r, r->max_range);
+		for (unsigned k = 0; k < r->sum.n; k++) {
+			lot->iov[k].iov_base = mapped(q, &r->range[k]);
+			lot->iov[k].iov_len = r->range[k].len;
+			if (!lot->iov[k].iov_base)
+				return false;
+		}
+		lot->n_range = 0;
+		lot->n_iov = r->sum.n;
+		lot->n_iov_out = r->sum.n_out;
+	}
+	return true;
+}
+
 /* Each of these takes a batch and returns how many requests at its start are good. */
 
-static unsigned fetch_rings_part(struct vq *q, struct vq_req **batch, int *found)
+static unsigned fetch_rings_part(struct vq *q, struct vq_req **batch, int *found, bool *tables)
 {
 	unsigned n = 0;
 
 	*found = 0;
+	*tables = false;
 	q->stalled = false;
 	while (n < VQ_BATCH) {
 		struct vq_req *r;
@@ -135,14 +201,13 @@ static unsigned fetch_rings_part(struct vq *q, struct vq_req **batch, int *found
 			q->stalled = true;
 			break;
 		}
-		r = vq_req_new(q);
-		*found = q->next_again < q->n_again ? vq_fetch_again(q, r) : q->ops->fetch(q, r);
-		if (*found <= 0) {
-			r->n_desc = 0;
-			vq_req_free(q, r);
+		r = vq_req_next(q);
+		*found =
+			q->next_again < q->n_again ? vq_fetch_again(q, r) : q->ops->fetch(q, r, !n);
+		if (*found <= 0)
 			break;
-		}
-		q->desc_used += r->n_desc;
+		vq_req_use(q, r);
+		*tables |= r->table.len > 0;
 		batch[n++] = r;
 	}
 	return n;
@@ -151,9 +216,10 @@ static unsigned fetch_rings_part(struct vq *q, struct vq_req **batch, int *found
 static unsigned fetch_tables(struct vq *q, struct vq_req *const *batch, unsigned n)
 {
 	struct mem_lot *lots[VQ_BATCH];
+	bool lent = !map_tables(q, batch, n);
 	unsigned good, n_lots = 0;
 
-	for (unsigned i = 0; i < n; i++) {
+	for (unsigned i = 0; lent && i < n; i++) {
 		struct mem_lot *lot = &batch[i]->lot;
 
 		if (!batch[i]->table.len)
@@ -163,9 +229,8 @@ static unsigned fetch_tables(struct vq *q, struct vq_req *const *batch, unsigned
 		lot->written = 0;
 		lots[n_lots++] = lot;
 	}
-	if (!n_lots)
-		return n;
-	borrow(q, lots, n_lots);
+	if (n_lots)
+		borrow(q, lots, n_lots);
 	for (good = 0; good < n; good++) {
 		struct vq_req *r = batch[good];
 
@@ -184,7 +249,7 @@ static unsigned fetch_tables(struct vq *q, struct vq_req *const *batch, unsigned
 			break;
 	}
 	n_lots = 0;
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; lent && i < n; i++)
 		if (batch[i]->table.len && batch[i]->lot.status == 0)
 			lots[n_lots++] = &batch[i]->lot;
 	if (n_lots)
@@ -201,7 +266,7 @@ static unsigned fetch_data(struct vq *q, struct vq_req *const *batch, unsigned n
 		struct mem_lot *lot = &batch[i]->lot;
 
 		lot->range = batch[i]->range;
-		lot->n_range = batch[i]->n_range;
+		lot->n_range = batch[i]->sum.n;
 		lot->n_iov = 0;
 		lot->n_iov_out = 0;
 		lot->written = 0;
@@ -244,17 +309,21 @@ static void cut(struct vq *q, struct vq_req *const *batch, unsigned *size, unsig
 int vq_fetch(struct vq *q)
 {
 	struct vq_req *batch[VQ_BATCH];
+	bool tables;
 	int found;
-	unsigned n = fetch_rings_part(q, batch, &found);
+	unsigned n = fetch_rings_part(q, batch, &found, &tables);
 
 	if (!n)
 		return found;
-	cut(q, batch, &n, fetch_tables(q, batch, n));
-	if (n)
+	if (tables)
+		cut(q, batch, &n, fetch_tables(q, batch, n));
+	if (!map_data(q, batch, n))
 		cut(q, batch, &n, fetch_data(q, batch, n));
 	for (unsigned i = 0; i < n; i++) {
 		vq_req_rewind(batch[i]);
-		TAILQ_INSERT_TAIL(&q->ready, batch[i], link);
+		*q->ready_end = batch[i];
+		q->ready_end = &batch[i]->next;
 	}
+	*q->ready_end = NULL;
 	return n ? (int)n : q->wants_memory ? 0 : -1;
 }

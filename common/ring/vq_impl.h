@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Between the engine (vq.c, vq_req.c, vq_fetch.c) and a ring format (vq_split.c,
- * vq_packed.c) or the in-flight area. Nobody else includes this.
+ * Between the engine (vq.c, vq_burst.c, vq_fetch.c, vq_publish.c, vq_req.c), a ring format
+ * (vq_split.c, vq_packed.c) and the in-flight area (vq_inflight*.c). Nobody else includes this.
  *
  * A request's way:
  *
@@ -54,12 +54,20 @@ struct vq_desc {
 	uint16_t next;
 };
 
+/* What the descriptors of a request come to; apart from it while they are walked. */
+struct vq_sum {
+	uint64_t len, out_len; /* bytes in all, and of those that the device only reads */
+	unsigned n, n_out; /* ranges likewise */
+	bool writable; /* the last descriptor was */
+};
+
 #define VQ_REQ_INLINE 4
 
 /* One request; a device sees its first member. */
 struct vq_req {
 	struct vq_chain chain;
-	TAILQ_ENTRY(vq_req) link; /* ready, flight or free */
+	struct vq_req *next; /* ready or free */
+	TAILQ_ENTRY(vq_req) link; /* flight */
 	uint64_t order; /* of the pop */
 	uint16_t id; /* what the driver knows it by; split: head */
 	uint16_t head; /* index of the first descriptor */
@@ -67,15 +75,14 @@ struct vq_req {
 	uint16_t entry, last; /* of the in-flight area; packed: the list's first and last */
 	bool again; /* it was in flight already when the queue started */
 	bool done; /* pushed */
-	bool writable; /* the last descriptor added was */
-	uint32_t out_len, in_len;
 
 	struct mem_range table; /* the indirect table; len 0: none */
 	uint16_t table_desc; /* the descriptor that names it */
 
 	struct mem_lot lot; /* first for the indirect table, then for the data */
+	struct vq_sum sum;
 	struct mem_range *range;
-	unsigned n_range, max_range;
+	unsigned max_range;
 	struct mem_range range_inline[VQ_REQ_INLINE];
 	struct iovec iov_inline[VQ_REQ_INLINE];
 };
@@ -97,8 +104,8 @@ struct vq_packed {
 	struct mem_ring_map desc, driver, device;
 	uint16_t avail; /* the next descriptor to fetch */
 	uint16_t used; /* where the next completed request goes */
-	unsigned n_unpublished; /* completed requests that are written but not to be seen yet */
-	uint16_t first, first_flags; /* the index of the first of these, and what makes it seen */
+	bool unpublished; /* used descriptors are written, and not to be seen before */
+	uint16_t first, first_flags; /* those of the first of them are */
 	uint16_t decided; /* used when it was last decided whether to call */
 	bool decided_valid; /* false: never since the start */
 	bool armed; /* the device area names a position that was never taken back */
@@ -123,6 +130,7 @@ struct vq {
 	struct log_limit log_limit;
 	int64_t burst_us; /* VQ_BURST_US, but in tests */
 	struct mem_borrower borrower;
+	const int *poison; /* of its memory: see guest_mem_poison() */
 
 	/* From start to stop. */
 	const struct vq_ops *ops;
@@ -142,6 +150,7 @@ struct vq {
 	int64_t burst_start; /* monotonic µs, at the first look; 0: not yet */
 	unsigned in_flight;
 	uint64_t order;
+	struct mem_window window; /* where memory was found last, if it needs no borrowing */
 
 	/* The in-flight area; without track, there is none. */
 	const struct vq_track *track;
@@ -150,7 +159,9 @@ struct vq {
 	struct vq_again *again; /* to be run before all others, in this order */
 	unsigned n_again, next_again;
 
-	struct vq_req_list free, ready, flight;
+	struct vq_req *free;
+	struct vq_req *ready, **ready_end; /* in the order of the ring */
+	struct vq_req_list flight; /* with in_order */
 	struct vq_req *done[VQ_PUBLISH_LENT];
 	unsigned n_done;
 	size_t done_bytes;
@@ -173,15 +184,16 @@ struct vq_ops {
 	uint32_t (*base)(const struct vq *q);
 	/*
 	 * Copies and checks the ring's descriptors of the next request: 1, r is filled; 0, there is
-	 * none; -1, it is bad, q->bad says why, and the position is as before.
+	 * none; -1, it is bad, q->bad says why, and the position is as before. Unless it is to look,
+	 * what has become available since it last did may be left for the next time.
 	 */
-	int (*fetch)(struct vq *q, struct vq_req *r);
+	int (*fetch)(struct vq *q, struct vq_req *r, bool look);
 	/* Takes back the fetch of r, the last one fetched. */
 	void (*unfetch)(struct vq *q, const struct vq_req *r);
 	/* Copies and checks the entries of r->table, which r->lot has borrowed: 0, or -1 as fetch. */
 	int (*read_table)(struct vq *q, struct vq_req *r);
-	/* Writes a used entry; the driver does not see it before publish. */
-	void (*put_used)(struct vq *q, const struct vq_req *r, uint32_t len);
+	/* Writes the used entries of n requests; the driver does not see them before publish. */
+	void (*put_used)(struct vq *q, struct vq_req *const *reqs, unsigned n);
 	void (*publish)(struct vq *q);
 	/* Does the driver want a call for what was published since this was last asked? */
 	bool (*wants_call)(struct vq *q);
@@ -194,20 +206,6 @@ struct vq_ops {
 };
 
 extern const struct vq_ops vq_split_ops, vq_packed_ops;
-
-/* vq_split.c: fills r from its head on; 0 or -1. */
-int vq_split_walk(struct vq *q, struct vq_req *r);
-
-/* vq_packed.c, for the in-flight area */
-
-#define VQ_PACKED_WRAP (1u << VRING_PACKED_EVENT_F_WRAP_CTR)
-
-/* A copy of a descriptor of the ring; its id is next. */
-struct vq_desc vq_packed_desc_at(const struct vq *q, unsigned i);
-/* Has nobody completed what was available at this position? */
-bool vq_packed_is_available(uint16_t flags, uint16_t position);
-/* Adds descriptor number n of a list, which is i: 1, another follows; 0, it was the last; -1. */
-int vq_packed_add(struct vq *q, struct vq_req *r, unsigned i, const struct vq_desc *d, unsigned n);
 
 /* A layout of the in-flight area. */
 struct vq_track {
@@ -243,26 +241,15 @@ int vq_track_recover_packed(struct vq *q, uint16_t base_used, uint16_t *used, bo
 /* Counters that other threads read; the owner alone writes. */
 #define vq_count(counter, n) __atomic_store_n(&(counter), (counter) + (n), __ATOMIC_RELAXED)
 
-/* vq_req.c */
+/* vq.c */
 
-/* Sets q->bad; returns -1. */
-int vq_bad(struct vq *q, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Adds what descriptor i of the ring, or entry i of the indirect table, describes. 0 or -1. */
-int vq_req_add(struct vq *q, struct vq_req *r, unsigned i, const struct vq_desc *d, bool in_table);
-/* Notes the indirect table that descriptor i names. 0 or -1. */
-int vq_req_add_table(struct vq *q, struct vq_req *r, unsigned i, const struct vq_desc *d);
-/* A copy of entry i of the borrowed table. */
-struct vq_desc vq_req_load_table(const struct vq_req *r, unsigned i);
-/* Sets the cursors to the beginning. */
-void vq_req_rewind(struct vq_req *r);
-struct vq_req *vq_req_new(struct vq *q);
-/* It holds no memory and is on no list. */
-void vq_req_free(struct vq *q, struct vq_req *r);
-bool vq_pool_has_room(const struct vq *q);
-/* No request may be in use. */
-void vq_pool_clear(struct vq *q);
-/* Room for max iovecs; what was in it is lost. */
-void vq_req_grow_iov(struct vq *q, struct vq_req *r, unsigned max);
+/* Nothing more is taken or published. */
+void vq_break_now(struct vq *q, const char *reason);
+/* True if the queue is broken because memory went away under it. */
+bool vq_break_if_poisoned(struct vq *q);
+
+/* vq_publish.c: of a request that was pushed and whose turn it is. */
+void vq_complete(struct vq *q, struct vq_req *r);
 
 /* vq_fetch.c */
 
@@ -279,19 +266,7 @@ void vq_unfetch_one(struct vq *q, struct vq_req *r);
 /* Gives back the memory of n requests in one call; lot.status of each says how it went. */
 void vq_give_back(struct vq *q, struct vq_req *const *reqs, unsigned n);
 
-/*
- * A copy of a descriptor in shared memory, made once: the barrier keeps the compiler from looking
- * there again when the copy is used.
- */
-static inline struct vq_desc vq_desc_load(const void *p)
+static inline struct vq_req *vq_req_of(struct vq_chain *c)
 {
-	struct vq_desc d;
-
-	memcpy(&d, p, sizeof(d));
-	__asm__ volatile("" : : : "memory");
-	d.addr = le64toh(d.addr);
-	d.len = le32toh(d.len);
-	d.flags = le16toh(d.flags);
-	d.next = le16toh(d.next);
-	return d;
+	return container_of(c, struct vq_req, chain);
 }

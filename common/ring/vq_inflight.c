@@ -17,6 +17,7 @@
 #include <stdlib.h>
 
 #include "ring/vq_inflight_impl.h"
+#include "ring/vq_req_impl.h"
 
 size_t vq_inflight_size(uint16_t size, bool packed)
 {

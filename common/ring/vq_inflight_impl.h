@@ -6,6 +6,7 @@
 #pragma once
 
 #include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
 
 #include "ring/vq_impl.h"
 
@@ -92,3 +93,18 @@ void vq_track_drop(struct vq *q, const char *why);
 void vq_track_unfit(struct vq *q, const char *why);
 /* Takes the list of what is in flight, or warns if it is not to be run again. */
 void vq_track_again(struct vq *q, struct vq_again *list, unsigned n, bool rerun);
+
+/* What the formats do for it. */
+
+/* Fills r from its head on; 0 or -1. */
+int vq_split_walk(struct vq *q, struct vq_req *r);
+
+#define VQ_PACKED_WRAP (1u << VRING_PACKED_EVENT_F_WRAP_CTR)
+
+/* A copy of a descriptor of the ring; its id is next. */
+struct vq_desc vq_packed_desc_at(const struct vq *q, unsigned i);
+/* Has nobody completed what was available at this position? */
+bool vq_packed_is_available(uint16_t flags, uint16_t position);
+/* Adds descriptor number n of a list, which is i: 1, another follows; 0, it was the last; -1. */
+int vq_packed_add(
+	struct vq *q, struct vq_req *r, struct vq_sum *s, unsigned i, struct vq_desc d, unsigned n);

@@ -14,9 +14,8 @@
  * ring at the old one: then what is new holds, otherwise what is old. An entry at the head of the
  * free list that is marked as in flight was not taken entirely.
  */
-#include <linux/virtio_ring.h>
-
 #include "ring/vq_inflight_impl.h"
+#include "ring/vq_req_impl.h"
 
 static void set_used(struct vq_area_packed *a, uint16_t old, uint16_t new)
 {
@@ -144,6 +143,7 @@ static int packed_fetch_again(struct vq *q, struct vq_req *r)
 {
 	const struct vq_packed_entry *e = entries(q);
 	unsigned num = vq_area_load(e[r->entry].num);
+	struct vq_sum sum = { 0 };
 	uint16_t at = r->entry;
 
 	r->head = at;
@@ -160,7 +160,8 @@ static int packed_fetch_again(struct vq *q, struct vq_req *r)
 			.next = vq_area_load(e[at].id),
 		};
 		r->last = at;
-		more = vq_packed_add(q, r, at, &d, n);
+		more = vq_packed_add(q, r, &sum, at, d, n);
+		r->sum = sum;
 		if (more <= 0)
 			return more < 0 ? -1 : 1;
 		at = vq_area_load(e[at].next);

@@ -12,6 +12,7 @@
  * along next.
  */
 #include "ring/vq_inflight_impl.h"
+#include "ring/vq_req_impl.h"
 
 static void split_take(struct vq *q, struct vq_req *r)
 {

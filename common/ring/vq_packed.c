@@ -24,7 +24,8 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 
-#include "ring/vq_impl.h"
+#include "ring/vq_inflight_impl.h"
+#include "ring/vq_req_impl.h"
 
 #define WRAP VQ_PACKED_WRAP
 #define AVAIL (1u << VRING_PACKED_DESC_F_AVAIL)
@@ -129,7 +130,7 @@ static bool packed_set_base(struct vq *q, const struct vq_setup *setup, GError *
 
 static bool packed_start(struct vq *q, const struct vq_setup *setup, GError **error)
 {
-	q->packed = (struct vq_packed){ .n_unpublished = 0 };
+	q->packed = (struct vq_packed){ .unpublished = false };
 	if (!packed_map(q, setup, error))
 		return false;
 	if (packed_set_base(q, setup, error))
@@ -163,9 +164,10 @@ bool vq_packed_is_available(uint16_t flags, uint16_t position)
  * The descriptors of a list follow each other in the ring; the id is in the last one; a list with an
  * indirect table is that one descriptor (§2.8.5 to §2.8.7).
  */
-int vq_packed_add(struct vq *q, struct vq_req *r, unsigned i, const struct vq_desc *d, unsigned n)
+static inline int add(
+	struct vq *q, struct vq_req *r, struct vq_sum *s, unsigned i, struct vq_desc d, unsigned n)
 {
-	bool indirect = d->flags & VRING_DESC_F_INDIRECT;
+	bool indirect = d.flags & VRING_DESC_F_INDIRECT;
 
 	/* What is in flight is the driver's again only when it is completed. */
 	if (n > q->size - q->desc_used)
@@ -175,29 +177,37 @@ int vq_packed_add(struct vq *q, struct vq_req *r, unsigned i, const struct vq_de
 			r->head);
 	if (indirect && n > 1)
 		return vq_bad(q, "descriptor %u: indirect and not the first of its list", i);
-	if ((indirect ? vq_req_add_table(q, r, i, d) : vq_req_add(q, r, i, d, false)) < 0)
+	if ((indirect ? vq_req_add_table(q, r, i, d) : vq_req_add(q, r, s, i, d, false)) < 0)
 		return -1;
 	r->n_desc = n;
-	r->id = d->next;
-	return !!(d->flags & VRING_DESC_F_NEXT);
+	r->id = d.next;
+	return !!(d.flags & VRING_DESC_F_NEXT);
+}
+
+int vq_packed_add(
+	struct vq *q, struct vq_req *r, struct vq_sum *s, unsigned i, struct vq_desc d, unsigned n)
+{
+	return add(q, r, s, i, d, n);
 }
 
 /* Takes the list that begins with d. */
 static int packed_walk(struct vq *q, struct vq_req *r, struct vq_desc d)
 {
+	struct vq_sum sum = { 0 };
 	unsigned i = r->head, n = 1;
 	int more;
 
-	while ((more = vq_packed_add(q, r, i, &d, n)) > 0) {
+	while ((more = add(q, r, &sum, i, d, n)) > 0) {
 		n++;
 		if (++i == q->size)
 			i = 0;
-		d = vq_packed_desc_at(q, i);
+		d = packed_desc(vq_desc_load(desc_at(q, i)));
 	}
+	r->sum = sum;
 	return more;
 }
 
-static int packed_fetch(struct vq *q, struct vq_req *r)
+static int packed_fetch(struct vq *q, struct vq_req *r, bool look)
 {
 	struct vq_packed *p = &q->packed;
 	const struct vring_packed_desc *first = desc_at(q, index_of(p->avail));
@@ -236,6 +246,7 @@ static void packed_unfetch(struct vq *q, const struct vq_req *r)
 static int packed_read_table(struct vq *q, struct vq_req *r)
 {
 	unsigned entries = r->table.len / sizeof(struct vring_packed_desc);
+	struct vq_sum sum = r->sum;
 
 	for (unsigned i = 0; i < entries; i++) {
 		struct vq_desc d = packed_desc(vq_req_load_table(r, i));
@@ -244,42 +255,49 @@ static int packed_read_table(struct vq *q, struct vq_req *r)
 			return vq_bad(q,
 				"descriptor %u, indirect entry %u: names an indirect table itself",
 				r->table_desc, i);
-		if (vq_req_add(q, r, i, &d, true) < 0)
+		if (vq_req_add(q, r, &sum, i, d, true) < 0)
 			return -1;
 	}
+	r->sum = sum;
 	return 0;
 }
 
 /*
- * All but the flags of the first since the last publication: these let the driver see them all.
+ * All but the flags of the first, which let the driver see them all.
  * With IN_ORDER one descriptor could stand for a whole batch; one for each is legal always.
  */
-static void packed_put_used(struct vq *q, const struct vq_req *r, uint32_t len)
+static void packed_put_used(struct vq *q, struct vq_req *const *reqs, unsigned n)
 {
 	struct vq_packed *p = &q->packed;
-	struct vring_packed_desc *d = desc_at(q, index_of(p->used));
-	uint16_t flags = (p->used & WRAP ? AVAIL | USED : 0) | (len ? VRING_DESC_F_WRITE : 0);
 
-	shm_store16(&d->id, r->id);
-	shm_store32(&d->len, len);
-	if (p->n_unpublished++) {
-		shm_store16(&d->flags, flags);
-	} else {
-		p->first = index_of(p->used);
-		p->first_flags = flags;
+	for (unsigned i = 0; i < n; i++) {
+		struct vring_packed_desc *d = desc_at(q, index_of(p->used));
+		uint32_t len = reqs[i]->chain.in.done;
+		uint16_t flags =
+			(p->used & WRAP ? AVAIL | USED : 0) | (len ? VRING_DESC_F_WRITE : 0);
+
+		shm_store16(&d->id, reqs[i]->id);
+		shm_store32(&d->len, len);
+		if (i) {
+			shm_store16(&d->flags, flags);
+		} else {
+			p->first = index_of(p->used);
+			p->first_flags = flags;
+		}
+		p->used = ahead(q, p->used, reqs[i]->n_desc);
 	}
-	p->used = ahead(q, p->used, r->n_desc);
+	p->unpublished = n;
 }
 
 static void packed_publish(struct vq *q)
 {
 	struct vq_packed *p = &q->packed;
 
-	if (!p->n_unpublished)
+	if (!p->unpublished)
 		return;
 	/* Pairs with the driver's acquire of these before the rest, and the data. */
 	shm_store16_release(&desc_at(q, p->first)->flags, p->first_flags);
-	p->n_unpublished = 0;
+	p->unpublished = false;
 }
 
 static bool packed_wants_call(struct vq *q)

@@ -6,7 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "ring/vq_impl.h"
+#include "ring/vq_req_impl.h"
 
 int vq_bad(struct vq *q, const char *format, ...)
 {
@@ -20,31 +20,21 @@ int vq_bad(struct vq *q, const char *format, ...)
 
 /* The pool: requests keep their arrays, so that a steady load allocates nothing. */
 
-bool vq_pool_has_room(const struct vq *q)
+void vq_req_alloc(struct vq *q)
 {
-	return (q->pool_bytes < VQ_POOL_MAX && !q->wants_memory) || !q->reqs_used;
+	struct vq_req *r = g_new0(struct vq_req, 1);
+
+	r->chain.q = q;
+	r->range = r->range_inline;
+	r->max_range = VQ_REQ_INLINE;
+	r->lot.iov = r->iov_inline;
+	r->lot.max_iov = VQ_REQ_INLINE;
+	q->pool_bytes += sizeof(*r);
+	r->next = q->free;
+	q->free = r;
 }
 
-struct vq_req *vq_req_new(struct vq *q)
-{
-	struct vq_req *r = TAILQ_FIRST(&q->free);
-
-	if (r) {
-		TAILQ_REMOVE(&q->free, r, link);
-	} else {
-		r = g_new0(struct vq_req, 1);
-		r->chain.q = q;
-		r->range = r->range_inline;
-		r->max_range = VQ_REQ_INLINE;
-		r->lot.iov = r->iov_inline;
-		r->lot.max_iov = VQ_REQ_INLINE;
-		q->pool_bytes += sizeof(*r);
-	}
-	q->reqs_used++;
-	return r;
-}
-
-static void req_destroy(struct vq *q, struct vq_req *r)
+void vq_req_destroy(struct vq *q, struct vq_req *r)
 {
 	q->pool_bytes -= sizeof(*r);
 	if (r->range != r->range_inline) {
@@ -58,36 +48,17 @@ static void req_destroy(struct vq *q, struct vq_req *r)
 	g_free(r);
 }
 
-void vq_req_free(struct vq *q, struct vq_req *r)
-{
-	q->reqs_used--;
-	q->desc_used -= r->n_desc;
-	if (q->pool_bytes > VQ_POOL_MAX) {
-		req_destroy(q, r);
-		return;
-	}
-	r->n_desc = 0;
-	r->n_range = 0;
-	r->out_len = 0;
-	r->in_len = 0;
-	r->table.len = 0;
-	r->again = false;
-	r->done = false;
-	r->writable = false;
-	TAILQ_INSERT_HEAD(&q->free, r, link);
-}
-
 void vq_pool_clear(struct vq *q)
 {
-	struct vq_req *r;
+	while (q->free) {
+		struct vq_req *r = q->free;
 
-	while ((r = TAILQ_FIRST(&q->free))) {
-		TAILQ_REMOVE(&q->free, r, link);
-		req_destroy(q, r);
+		q->free = r->next;
+		vq_req_destroy(q, r);
 	}
 }
 
-static void grow_range(struct vq *q, struct vq_req *r)
+void vq_req_grow_range(struct vq *q, struct vq_req *r)
 {
 	size_t old = r->max_range * sizeof(*r->range);
 
@@ -115,66 +86,44 @@ void vq_req_grow_iov(struct vq *q, struct vq_req *r, unsigned max)
 
 /* Descriptors into ranges. */
 
-static int bad_desc(
-	struct vq *q, const struct vq_req *r, unsigned i, bool in_table, const char *why)
+int vq_req_refuse(
+	struct vq *q, const struct vq_req *r, unsigned i, bool in_table, bool after_writable)
 {
+	const char *why = after_writable ? "readable after a writable one"
+					 : "with it the request is longer than 4 GiB";
+
 	if (in_table)
 		return vq_bad(q, "descriptor %u, indirect entry %u: %s", r->table_desc, i, why);
 	return vq_bad(q, "descriptor %u: %s", i, why);
 }
 
-int vq_req_add(struct vq *q, struct vq_req *r, unsigned i, const struct vq_desc *d, bool in_table)
+int vq_req_add_table(struct vq *q, struct vq_req *r, unsigned i, struct vq_desc d)
 {
-	bool write = d->flags & VRING_DESC_F_WRITE;
-	uint32_t *len = write ? &r->in_len : &r->out_len;
-
-	/* virtio 1.2 §2.7.4.2: readable ones first; a table's entries continue the chain before it. */
-	if (!write && r->writable)
-		return bad_desc(q, r, i, in_table, "readable after a writable one");
-	r->writable = write;
-	/* §2.7.5.2: no more than 2^32 bytes in all; a used length has 32 bits. */
-	if (d->len > UINT32_MAX - r->out_len - r->in_len)
-		return bad_desc(q, r, i, in_table, "with it the request is longer than 4 GiB");
-	if (!d->len)
-		return 0;
-	*len += d->len;
-	if (r->n_range == r->max_range)
-		grow_range(q, r);
-	r->range[r->n_range++] =
-		(struct mem_range){ .addr = d->addr, .len = d->len, .write = write };
-	return 0;
-}
-
-int vq_req_add_table(struct vq *q, struct vq_req *r, unsigned i, const struct vq_desc *d)
-{
-	uint32_t entries = d->len / sizeof(struct vring_desc);
+	uint32_t entries = d.len / sizeof(struct vring_desc);
 
 	if (!q->indirect)
 		return vq_bad(q, "descriptor %u: indirect, which was not negotiated", i);
-	if (d->flags & VRING_DESC_F_NEXT)
+	if (d.flags & VRING_DESC_F_NEXT)
 		return vq_bad(q, "descriptor %u: indirect and not the last of its chain", i);
-	if (!entries || d->len % sizeof(struct vring_desc))
-		return vq_bad(q, "descriptor %u: indirect table of %u bytes", i, d->len);
+	if (!entries || d.len % sizeof(struct vring_desc))
+		return vq_bad(q, "descriptor %u: indirect table of %u bytes", i, d.len);
 	/*
 	 * §2.7.5.3.1 would have no more than the ring's size; Linux has, when the ring is small and
 	 * the requests large.
 	 */
 	if (entries > VQ_MAX_SIZE)
 		return vq_bad(q, "descriptor %u: indirect table of %u entries", i, entries);
-	r->table = (struct mem_range){ .addr = d->addr, .len = d->len };
+	r->table = (struct mem_range){ .addr = d.addr, .len = d.len };
 	r->table_desc = i;
 	return 0;
 }
 
-struct vq_desc vq_req_load_table(const struct vq_req *r, unsigned i)
+struct vq_desc vq_req_load_far(const struct vq_req *r, unsigned i)
 {
 	size_t offset = (size_t)i * sizeof(struct vq_desc);
 	const struct iovec *v = r->lot.iov;
 	uint8_t entry[sizeof(struct vq_desc)];
 
-	if (r->lot.n_iov == 1)
-		return vq_desc_load((const uint8_t *)v->iov_base + offset);
-	/* The table, or even the entry, straddles regions. */
 	for (size_t n = 0; n < sizeof(entry); v++) {
 		size_t part = 0;
 
@@ -188,17 +137,4 @@ struct vq_desc vq_req_load_table(const struct vq_req *r, unsigned i)
 		n += part;
 	}
 	return vq_desc_load(entry);
-}
-
-void vq_req_rewind(struct vq_req *r)
-{
-	struct mem_lot *lot = &r->lot;
-
-	r->chain.out =
-		(struct iov_cursor){ .iov = lot->iov, .n_iov = lot->n_iov_out, .left = r->out_len };
-	r->chain.in = (struct iov_cursor){
-		.iov = lot->iov + lot->n_iov_out,
-		.n_iov = lot->n_iov - lot->n_iov_out,
-		.left = r->in_len,
-	};
 }

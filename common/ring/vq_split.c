@@ -14,7 +14,8 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 
-#include "ring/vq_impl.h"
+#include "ring/vq_inflight_impl.h"
+#include "ring/vq_req_impl.h"
 
 static struct vring_avail *avail_ring(const struct vq *q)
 {
@@ -135,19 +136,13 @@ static uint32_t split_base(const struct vq *q)
 	return q->split.last_avail;
 }
 
-/*
- * Available entries that may be fetched, from the index as last read or, if that is used up, as it
- * is now.
- */
+/* Reads the driver's index: is there more? */
 static int split_look(struct vq *q)
 {
 	struct vq_split *s = &q->split;
-	uint16_t idx;
-
-	if (s->avail_idx != s->last_avail)
-		return 1;
 	/* Pairs with the driver's release of its index after entries and descriptors. */
-	idx = shm_load16_acquire(&avail_ring(q)->idx);
+	uint16_t idx = shm_load16_acquire(&avail_ring(q)->idx);
+
 	if ((uint16_t)(idx - s->last_avail) > q->size)
 		return vq_bad(q, "available index jumped from %u to %u in a ring of %u",
 			s->last_avail, idx, q->size);
@@ -155,11 +150,12 @@ static int split_look(struct vq *q)
 	return idx != s->last_avail;
 }
 
-/* Walks the chain from r->id on; an indirect table can only be the end of it (§2.7.5.3). */
+/* Walks the chain from r->head on; an indirect table can only be the end of it (§2.7.5.3). */
 int vq_split_walk(struct vq *q, struct vq_req *r)
 {
 	const struct vring_desc *table = q->split.desc.host;
-	unsigned i = r->head;
+	unsigned i = r->head, most = q->size - q->desc_used;
+	struct vq_sum sum = { 0 };
 	struct vq_desc d;
 
 	for (unsigned n = 1;; n++) {
@@ -167,19 +163,21 @@ int vq_split_walk(struct vq *q, struct vq_req *r)
 		 * No descriptor is in two requests at a time, so an honest chain ends by then; and
 		 * a dishonest driver cannot make us remember more than this.
 		 */
-		if (n > q->size - q->desc_used)
+		if (n > most)
 			return vq_bad(q,
 				"descriptor %u: its chain loops or runs into other requests",
 				r->head);
 		d = vq_desc_load(&table[i]);
 		if (d.flags & VRING_DESC_F_INDIRECT) {
 			r->n_desc = n;
-			return vq_req_add_table(q, r, i, &d);
+			r->sum = sum;
+			return vq_req_add_table(q, r, i, d);
 		}
-		if (vq_req_add(q, r, i, &d, false) < 0)
+		if (vq_req_add(q, r, &sum, i, d, false) < 0)
 			return -1;
 		if (!(d.flags & VRING_DESC_F_NEXT)) {
 			r->n_desc = n;
+			r->sum = sum;
 			return 0;
 		}
 		if (d.next >= q->size)
@@ -190,19 +188,33 @@ int vq_split_walk(struct vq *q, struct vq_req *r)
 	}
 }
 
-static int split_fetch(struct vq *q, struct vq_req *r)
+/* The driver wrote it on another CPU: on its way while the request before it is looked at. */
+static void prefetch(const struct vq *q, uint16_t position)
+{
+	const struct vq_split *s = &q->split;
+	const struct vring_desc *table = s->desc.host;
+
+	if (position != s->avail_idx)
+		__builtin_prefetch(
+			&table[shm_load16(&avail_ring(q)->ring[position & s->mask]) & s->mask]);
+}
+
+static int split_fetch(struct vq *q, struct vq_req *r, bool look)
 {
 	struct vq_split *s = &q->split;
 	unsigned slot = s->last_avail & s->mask;
-	int found = split_look(q);
 
-	if (found <= 0)
-		return found;
-	r->id = shm_load16(&avail_ring(q)->ring[slot]);
+	if (s->avail_idx == s->last_avail) {
+		int found = look ? split_look(q) : 0;
+
+		if (found <= 0)
+			return found;
+	}
+	r->id = r->head = shm_load16(&avail_ring(q)->ring[slot]);
 	if (r->id >= q->size)
 		return vq_bad(q, "available entry %u: descriptor %u is outside the ring of %u",
 			slot, r->id, q->size);
-	r->head = r->id;
+	prefetch(q, s->last_avail + 1);
 	if (vq_split_walk(q, r) < 0)
 		return -1;
 	s->last_avail++;
@@ -217,6 +229,7 @@ static void split_unfetch(struct vq *q, const struct vq_req *r)
 static int split_read_table(struct vq *q, struct vq_req *r)
 {
 	unsigned entries = r->table.len / sizeof(struct vring_desc);
+	struct vq_sum sum = r->sum;
 	struct vq_desc d;
 	unsigned i = 0;
 
@@ -226,10 +239,12 @@ static int split_read_table(struct vq *q, struct vq_req *r)
 			return vq_bad(q,
 				"descriptor %u, indirect entry %u: names an indirect table itself",
 				r->table_desc, i);
-		if (vq_req_add(q, r, i, &d, true) < 0)
+		if (vq_req_add(q, r, &sum, i, d, true) < 0)
 			return -1;
-		if (!(d.flags & VRING_DESC_F_NEXT))
+		if (!(d.flags & VRING_DESC_F_NEXT)) {
+			r->sum = sum;
 			return 0;
+		}
 		if (d.next >= entries)
 			return vq_bad(q,
 				"descriptor %u, indirect entry %u: next entry %u is outside the "
@@ -244,14 +259,17 @@ static int split_read_table(struct vq *q, struct vq_req *r)
  * With IN_ORDER one entry could stand for a whole batch, but then all others of it count as filled
  * completely (§2.7.9); an entry for each is legal always, and no slower to notice.
  */
-static void split_put_used(struct vq *q, const struct vq_req *r, uint32_t len)
+static void split_put_used(struct vq *q, struct vq_req *const *reqs, unsigned n)
 {
+	struct vring_used *used = used_ring(q);
 	struct vq_split *s = &q->split;
-	struct vring_used_elem *e = &used_ring(q)->ring[s->used_idx & s->mask];
 
-	shm_store32(&e->id, r->id);
-	shm_store32(&e->len, len);
-	s->used_idx++;
+	for (unsigned i = 0; i < n; i++) {
+		struct vring_used_elem *e = &used->ring[s->used_idx++ & s->mask];
+
+		shm_store32(&e->id, reqs[i]->id);
+		shm_store32(&e->len, reqs[i]->chain.in.done);
+	}
 }
 
 static void split_publish(struct vq *q)

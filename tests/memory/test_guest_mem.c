@@ -281,6 +281,42 @@ static void test_stale_hint(void **state)
 	assert_int_equal(b.lots_out, 0);
 }
 
+/* Looking up what needs no borrowing: the same addresses, and nothing beyond its region. */
+static void test_window(void **state)
+{
+	g_autoptr(guest_mem) m = guest_mem_new();
+	autofd fd = test_file(plain.size);
+	const struct mem_region_desc desc[] = { plain_at(0), plain_at(plain.size) };
+	const uint64_t start = desc[0].guest_addr, end = start + plain.size;
+	int fds[] = { fd, fd };
+	struct mem_range range = { .addr = start + 5, .len = 1 };
+	struct iovec iov;
+	struct mem_lot lot = { .range = &range, .n_range = 1, .iov = &iov, .max_iov = 1 };
+	struct mem_borrower b = { .mem = m };
+	struct mem_lot *lots = &lot;
+	struct mem_window w = { .size = 1 };
+
+	assert_false(guest_mem_window(m, start, &w));
+	assert_null(mem_window_host(&w, 0, 0));
+	assert_true(guest_mem_set(m, desc, fds, 2, NULL));
+	assert_true(guest_mem_window(m, end - 1, &w));
+	guest_mem_borrow(&b, &lots, 1);
+	assert_ptr_equal(mem_window_host(&w, start + 5, 1), iov.iov_base);
+	guest_mem_give_back(&b, &lots, 1);
+	assert_ptr_equal(mem_window_host(&w, start, plain.size), w.host);
+	assert_ptr_equal(mem_window_host(&w, end - 1, 1), w.host + plain.size - 1);
+	assert_null(mem_window_host(&w, end - 1, 2));
+	assert_null(mem_window_host(&w, end, 1));
+	assert_null(mem_window_host(&w, start - 1, 2));
+	assert_null(mem_window_host(&w, start + 1, UINT32_MAX));
+	assert_null(mem_window_host(&w, UINT64_MAX, 1));
+	assert_true(guest_mem_window(m, end, &w));
+	assert_non_null(mem_window_host(&w, end, 1));
+	assert_false(guest_mem_window(m, end + plain.size, &w));
+	assert_null(mem_window_host(&w, end, 1));
+	assert_int_equal(*guest_mem_poison(m), 0);
+}
+
 static void assert_no_ring(
 	struct guest_mem *m, uint64_t user_addr, size_t len, size_t align, const char *says)
 {
@@ -337,6 +373,7 @@ int main(void)
 		leak_checked(test_full),
 		leak_checked(test_remove),
 		leak_checked(test_stale_hint),
+		leak_checked(test_window),
 		leak_checked(test_ring),
 	};
 

@@ -188,7 +188,7 @@ void fake_start(struct fake *f, bool lend, unsigned size, uint64_t features)
 
 unsigned fake_lots_out(const struct fake *f)
 {
-	return f->q->borrower.lots_out;
+	return f->lend ? f->q->borrower.lots_out : f->q->reqs_used;
 }
 
 uint32_t fake_vq_stop(struct fake *f)

@@ -123,7 +123,7 @@ uint32_t fake_base(const struct fake *f, unsigned n);
 
 /* A device that writes one byte to every request, in one burst after the other; how many. */
 unsigned fake_serve(struct fake *f);
-/* Loans of the queue that are out. */
+/* Loans of the queue that are out; or requests, where memory is not lent. */
 unsigned fake_lots_out(const struct fake *f);
 /* It has broken once, and this is in the reason. */
 void fake_expect_broken(const struct fake *f, const char *reason);

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Completed requests: in order if need be, their memory given back, published by the batch. */
+#include "ring/vq_req_impl.h"
+
+G_STATIC_ASSERT(VQ_PUBLISH_REQS <= VQ_PUBLISH_LENT && VQ_PUBLISH_LENT <= VQ_BATCH);
+
+/*
+ * How much must reach the guest where memory is bounced. If the device cut off a tail and did not
+ * join it again, what it wrote is no prefix: all of it then. Of a request that is not completed,
+ * nothing: what was not written are bytes of ours.
+ */
+static size_t written(const struct vq_req *r)
+{
+	const struct iov_cursor *in = &r->chain.in;
+	size_t in_len = r->sum.len - r->sum.out_len;
+
+	if (r->chain.q->broken)
+		return 0;
+	return in->done + in->left == in_len ? in->done : in_len;
+}
+
+/*
+ * Gives back the memory of what is completed. How many of these may be published: what the device
+ * wrote may not have got there; neither that request, then, nor what comes after it.
+ */
+static unsigned give_back_done(struct vq *q)
+{
+	unsigned n = 0;
+
+	if (!q->borrower.lots_out)
+		return q->n_done;
+	vq_give_back(q, q->done, q->n_done);
+	while (n < q->n_done && q->done[n]->lot.status >= 0)
+		n++;
+	return n;
+}
+
+void vq_publish(struct vq *q)
+{
+	bool live, lost;
+	unsigned n;
+
+	if (!q->n_done)
+		return;
+	/* Memory first: once published, the driver may use it again. */
+	n = give_back_done(q);
+	lost = n < q->n_done;
+	live = !q->broken && !vq_break_if_poisoned(q);
+	if (live) {
+		q->ops->put_used(q, q->done, n);
+		if (q->track)
+			q->track->give(q, q->done, n);
+		q->ops->publish(q);
+		if (q->track)
+			q->track->given(q, q->done, n);
+		vq_count(q->stats.publications, 1);
+		vq_count(q->stats.published, n);
+	}
+	for (unsigned i = 0; i < q->n_done; i++)
+		vq_req_free(q, q->done[i]);
+	q->n_done = 0;
+	q->done_bytes = 0;
+	if (live && q->ops->wants_call(q)) {
+		q->owes_call = false;
+		vq_count(q->stats.calls, 1);
+		q->hooks->call(q->opaque);
+	}
+	if (live && lost)
+		vq_break_now(q, "a request's memory cannot be written");
+}
+
+void vq_complete(struct vq *q, struct vq_req *r)
+{
+	if (q->in_order)
+		TAILQ_REMOVE(&q->flight, r, link);
+	if (r->lot.n_range)
+		r->lot.written = written(r);
+	q->done_bytes += r->chain.out.done + r->chain.in.done;
+	q->done[q->n_done++] = r;
+	if (q->n_done >= (q->borrower.lent ? VQ_PUBLISH_LENT : VQ_PUBLISH_REQS) ||
+		q->done_bytes >= VQ_PUBLISH_BYTES)
+		vq_publish(q);
+}
+
+void vq_push(struct vq_chain *c)
+{
+	struct vq_req *r;
+	struct vq *q;
+
+	if (!c)
+		return;
+	q = c->q;
+	r = vq_req_of(c);
+	r->done = true;
+	vq_count(q->in_flight, -1);
+	if (!q->in_order || q->broken) {
+		vq_complete(q, r);
+		return;
+	}
+	/* VIRTIO_F_IN_ORDER: those that wait for an earlier one go with it (§2.7.9). */
+	while ((r = TAILQ_FIRST(&q->flight)) && r->done)
+		vq_complete(q, r);
+}
