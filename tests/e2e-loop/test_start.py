@@ -132,7 +132,7 @@ class Start(LoopTest):
                      [RNG, sock, "--filename=/nonexistent/source"],
                      [BLK, sock], [BLK, sock, "--blk-file=/nonexistent/image"],
                      [BLK, sock, f"--blk-file={self.dir}"],
-                     [BLK, sock, image, "--num-queues=0"], [BLK, sock, image, "--num-queues=1000"],
+                     [BLK, sock, image, "--num-queues=-1"], [BLK, sock, image, "--num-queues=1000"],
                      [BLK, sock, image, "--block-size=1000"],
                      [BLK, sock, image, "--serial=" + "x" * 21]):
             self.refused(*argv)
