@@ -100,7 +100,9 @@ static void obey(struct worker *w)
 static bool has_polled_ring(const struct worker *w)
 {
 	for (unsigned i = 0; i < w->n_active; i++) {
-		if (w->active[i]->run.state == RING_RUNNING && w->active[i]->kick < 0)
+		const struct ring *r = w->active[i];
+
+		if (r->run.state == RING_RUNNING && r->kick < 0 && !vq_is_broken(r->vq))
 			return true;
 	}
 	return false;
@@ -114,7 +116,8 @@ static int work(struct worker *w)
 		worker_serve(w);
 		if (worker_has_orders(w) || (w->n_watches && rounds >= MAX_ROUNDS))
 			return 0;
-		if (w->ready || worker_poll(w))
+		/* A ring that always has more must not keep the others from being seen. */
+		if (w->ready ? worker_look(w) : worker_poll(w))
 			continue;
 		if (worker_arm(w))
 			return has_polled_ring(w) ? POLLED_RING_MS : -1;

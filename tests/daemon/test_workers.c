@@ -16,13 +16,22 @@ static void note_start(struct virtio_device *d, struct vq *q)
 	last_cpu = sched_getcpu();
 }
 
+/* The driver of queue 0 has a new request for each that is taken. */
+static struct peer *_Atomic flood;
+static _Atomic unsigned flooded;
+
 static void note_kick(struct virtio_device *d, struct vq *q)
 {
 	struct vq_chain *c;
 
 	g_assert_true(thread_of[vq_index(q)] == gettid());
-	while ((c = vq_pop(q)))
+	while ((c = vq_pop(q))) {
 		vq_push(c);
+		if (flood && vq_index(q) == 0) {
+			driver_submit(flood, 0);
+			flooded++;
+		}
+	}
 }
 
 static _Atomic bool is_busy;
@@ -163,6 +172,19 @@ static struct usage usage_of(int thread)
 	return u;
 }
 
+/* After the end of the last window. */
+static struct usage usage_at_rest(int thread)
+{
+	struct usage before, after = usage_of(thread);
+
+	do {
+		before = after;
+		g_usleep(50000);
+		after = usage_of(thread);
+	} while (after.sleeps != before.sleeps);
+	return after;
+}
+
 static void test_idle(void **state)
 {
 	struct peer *p = *state;
@@ -171,16 +193,32 @@ static void test_idle(void **state)
 	peer_start(p);
 	for (unsigned i = 0; i < 100; i++)
 		driver_round_trip(p, i % 2);
-	/* The end of the last window. */
-	do {
-		before = usage_of(toy.thread[0]);
-		g_usleep(50000);
-		after = usage_of(toy.thread[0]);
-	} while (after.sleeps != before.sleeps);
+	before = usage_at_rest(toy.thread[0]);
 	g_usleep(300000);
 	after = usage_of(toy.thread[0]);
 	assert_int_equal(after.sleeps, before.sleeps);
 	assert_in_range(after.ticks - before.ticks, 0, 1);
+}
+
+/* A ring without a kick fd is looked at again and again, but not once it is broken. */
+static void test_broken_polled(void **state)
+{
+	struct peer *p = *state;
+	struct usage before, after;
+
+	peer_start(p);
+	driver_round_trip(p, 0);
+	assert_int_equal(peer_ack_fd(p, VU_SET_VRING_KICK, 0, -1), 0);
+	before = usage_of(toy.thread[0]);
+	peer_wait(usage_of(toy.thread[0]).sleeps > before.sleeps + 5);
+	toy.mode = TOY_BREAK;
+	driver_submit(p, 0);
+	peer_wait(log_has("queue 0: broken"));
+	before = usage_at_rest(toy.thread[0]);
+	g_usleep(200000);
+	after = usage_of(toy.thread[0]);
+	assert_int_equal(after.sleeps, before.sleeps);
+	toy.mode = TOY_ECHO;
 }
 
 /* A request that nobody kicks for, a little after one that was: is it served all the same? */
@@ -229,6 +267,23 @@ static void test_polls(void **state)
 		check_polls(p, cases[i].polls);
 	}
 	is_busy = false;
+}
+
+/* A ring that is never empty leaves the others of its worker their turn. */
+static void test_fair(void **state)
+{
+	struct peer *p = *state;
+
+	make_notes(p, VIRTIO_DEVICE_PER_QUEUE, 1);
+	start_notes(p);
+	flood = p;
+	driver_submit(p, 0);
+	driver_kick(p, 0);
+	peer_wait(flooded > 1000);
+	driver_submit(p, 1);
+	driver_kick(p, 1);
+	peer_wait(driver_used(p, 1) == 2);
+	flood = NULL;
 }
 
 static void wait_for_reply(struct peer *p)
@@ -312,7 +367,9 @@ int main(void)
 		TEST(spread),
 		TEST(cpus),
 		TEST(idle),
+		TEST(broken_polled),
 		TEST(polls),
+		TEST(fair),
 		TEST(hangs),
 		TEST(full_call),
 	};
