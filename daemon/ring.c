@@ -50,24 +50,26 @@ void ring_set_call(struct ring *r, int fd)
 {
 	bool may_block = fd >= 0 && !ring_is_eventfd(fd);
 	uint64_t published;
+	autofd old = -1;
 
 	if (may_block)
 		__atomic_store_n(&r->call_may_block, true, __ATOMIC_RELAXED);
 	if (r->state != RING_STOPPED && r->call >= 0) {
 		exchange_call(r, fd);
 	} else {
-		fd_close(&r->call);
+		old = r->call;
 		__atomic_store_n(&r->call, fd, __ATOMIC_RELAXED);
 	}
 	__atomic_store_n(&r->call_may_block, may_block, __ATOMIC_RELAXED);
 	/*
 	 * The front-end may have let go of the old fd before it saw a call, and nobody knows which
 	 * of the two the last one went to: once more. If the worker still looked at the old one,
-	 * that it had published is seen here: this pairs with its barrier between the two.
+	 * that it had published is seen here: this pairs with its barrier between the two. A start
+	 * that was not fresh calls for what was published before it.
 	 */
 	shm_full_barrier();
 	published = __atomic_load_n(&vq_stats(r->vq)->published, __ATOMIC_RELAXED);
-	if (r->state == RING_RUNNING && published != r->published_at_start)
+	if (r->state == RING_RUNNING && (published != r->published_at_start || !vq_is_fresh(r->vq)))
 		owner_call(r);
 }
 

@@ -130,6 +130,25 @@ static void test_needs_no_drain(void **state)
 	close(call);
 }
 
+/*
+ * A previous back-end may have died between the last request's publication and its call: so a start
+ * calls, whatever it finds. That one may go to an fd that is about to be replaced, too.
+ */
+static void test_call_after_takeover(void **state)
+{
+	struct peer *p = *state;
+	autofd call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	peer_start(p);
+	driver_round_trip(p, 0);
+	assert_int_equal(peer_get_base(p, 0), 1);
+	peer_setup_ring(p, 0, 1);
+	peer_run();
+	assert_int_equal(eventfd_take(p->call[0]), 1);
+	assert_int_equal(peer_ack_fd(p, VU_SET_VRING_CALL, 0, call), 0);
+	assert_int_equal(eventfd_take(call), 1);
+}
+
 static void test_disconnect_under_load(void **state)
 {
 	struct peer *p = *state;
@@ -293,6 +312,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_drains),
 		cmocka_unit_test_setup_teardown(test_needs_no_drain, peer_setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_call_after_takeover, peer_setup, peer_teardown),
 		cmocka_unit_test_setup_teardown(
 			test_disconnect_under_load, peer_setup, peer_teardown),
 		cmocka_unit_test_setup_teardown(
