@@ -136,13 +136,14 @@ static void on_kick(struct worker_watch *watch, uint32_t revents)
 {
 	struct ring *r = watch->ring;
 	struct iovec iov = { .iov_base = &(uint64_t){ 0 }, .iov_len = sizeof(uint64_t) };
+	ssize_t n = 1;
 
 	worker_woken(r->worker);
 	make_ready(r);
 	/* Shared with the front-end, which could empty it between poll and read: hence NOWAIT. */
-	if (!(revents & EPOLLIN) ||
-		(!(watch->events & EPOLLET) && preadv2(watch->fd, &iov, 1, -1, RWF_NOWAIT) <= 0 &&
-			errno != EAGAIN))
+	if (revents & EPOLLIN && !(watch->events & EPOLLET))
+		n = preadv2(watch->fd, &iov, 1, -1, RWF_NOWAIT);
+	if (!(revents & EPOLLIN) || n == 0 || (n < 0 && errno != EAGAIN))
 		no_kicks(r);
 }
 
@@ -239,7 +240,8 @@ void worker_on_broken(void *opaque, const char *reason)
 /*
  * An eventfd's write() blocks when its count is full, which takes a front-end that fills it; to ask
  * first would cost each call a system call, and be no safer. So the worker may block here, until
- * the control thread wants something of it and interrupts it (owner.c); and then asks.
+ * the control thread wants something of it and interrupts it (owner.c); and then asks. That, too,
+ * may block, where the front-end is quick enough.
  */
 void worker_on_call(void *opaque)
 {
@@ -247,21 +249,17 @@ void worker_on_call(void *opaque)
 	struct worker *w = r->worker;
 	int fd = __atomic_load_n(&r->call, __ATOMIC_RELAXED);
 	const uint64_t one = 1;
-	ssize_t n;
 
 	/* On the control thread, which must not block. */
 	r->run.call_due = w->paused;
 	if (fd < 0 || w->paused)
 		return;
-	if (__atomic_load_n(&r->call_may_block, __ATOMIC_RELAXED)) {
-		ring_signal(fd);
-		return;
-	}
 	__atomic_store_n(&w->calling, true, __ATOMIC_RELAXED);
-	n = write(fd, &one, sizeof(one));
-	__atomic_store_n(&w->calling, false, __ATOMIC_RELAXED);
-	if (n < 0 && errno == EINTR)
+	if (__atomic_load_n(&r->call_may_block, __ATOMIC_RELAXED))
+		ring_signal(fd);
+	else if (write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
 		__atomic_store_n(&r->call_may_block, true, __ATOMIC_RELAXED);
+	__atomic_store_n(&w->calling, false, __ATOMIC_RELAXED);
 }
 
 static void on_device_fd(struct worker_watch *watch, uint32_t revents)

@@ -26,6 +26,7 @@ enum toy_mode {
 	TOY_ECHO, /* copies out to in at once */
 	TOY_HOLD, /* keeps requests until toy.release is signalled */
 	TOY_HANG, /* the first request keeps the thread until toy.gate is signalled */
+	TOY_EAGAIN, /* as TOY_ECHO, and leaves that in errno */
 	TOY_BREAK, /* calls the first request a violation */
 };
 

@@ -286,6 +286,25 @@ static void test_odd_kick(void **state)
 	peer_check_served(p);
 }
 
+/* A socket that has ended is readable for ever. */
+static void test_kick_that_ended(void **state)
+{
+	struct peer *p = *state;
+	int pair[2];
+
+	peer_start(p);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(shutdown(pair[0], SHUT_WR), 0);
+	toy.mode = TOY_EAGAIN;
+	assert_int_equal(peer_ack_fd(p, VU_SET_VRING_KICK, 0, pair[1]), 0);
+	peer_run();
+	toy.mode = TOY_ECHO;
+	assert_logged("queue 0: the kick fd is no eventfd, or broken");
+	close(pair[0]);
+	close(pair[1]);
+	peer_check_served(p);
+}
+
 /* A terminal: what poll() saw there another reader may take, and read() would wait for more. */
 static void test_kick_that_could_block(void **state)
 {
@@ -322,6 +341,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_break_under_load, peer_setup, peer_teardown),
 		cmocka_unit_test_setup_teardown(test_polled, peer_setup, peer_teardown),
 		cmocka_unit_test_setup_teardown(test_odd_kick, peer_setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(test_kick_that_ended, peer_setup, peer_teardown),
 		cmocka_unit_test_setup_teardown(
 			test_kick_that_could_block, peer_setup, peer_teardown),
 	};

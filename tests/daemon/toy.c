@@ -2,6 +2,8 @@
 /* A device that does as the test tells it, and counts what the core asks of it. */
 #include "tests/daemon/peer.h"
 
+#include <errno.h>
+
 struct toy toy;
 
 static GPtrArray *held[TOY_QUEUES];
@@ -109,6 +111,8 @@ static void toy_kick(struct virtio_device *d, struct vq *q)
 		g_ptr_array_add(held[vq_index(q)], c);
 		virtio_queue_watch(q, toy.release[vq_index(q)], EPOLLIN, on_release);
 	}
+	if (toy.mode == TOY_EAGAIN)
+		errno = EAGAIN;
 }
 
 static const struct virtio_config_range toy_writable[] = { { 4, 4 }, { 12, 2 }, { 0, 0 } };
