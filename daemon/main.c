@@ -147,7 +147,8 @@ static bool run(struct options *o, GError **error)
 
 int main(int argc, char **argv)
 {
-	g_autofree char *name = g_strconcat("virtiod-", virtio_device_ops.name, NULL);
+	/* For good: a worker that could not be waited for may log until the very end. */
+	char *name = g_strconcat("virtiod-", virtio_device_ops.name, NULL);
 	g_autofree char *capabilities = options_capabilities(&virtio_device_ops);
 	g_autoptr(GError) error = NULL;
 	struct options o;
