@@ -5,6 +5,7 @@
  * not there.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <sys/mman.h>
 
 #include "base/fault.h"
@@ -25,6 +26,12 @@ static bool mmap_resize(struct blk *b, GError **error)
 
 	if (b->map_size == b->file.size)
 		return true;
+	if ((size_t)b->file.size != b->file.size) {
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOMEM,
+			"cannot map '%s': %" PRIu64 " bytes are more than there are addresses",
+			b->file.path, b->file.size);
+		return false;
+	}
 	if (b->file.size > 0)
 		map = mmap(NULL, b->file.size, protection, MAP_SHARED, b->file.fd, 0);
 	if (map == MAP_FAILED) {
@@ -55,10 +62,15 @@ static void copy(void *arg)
 static int mmap_transfer(struct blk_queue *bq, struct blk_request *r)
 {
 	const struct blk *b = bq->blk;
+	struct iov_cursor *c = blk_data(r), before = *c;
 
-	if (r->offset > b->map_size || iov_left(blk_data(r)) > b->map_size - r->offset)
+	if (r->offset > b->map_size || iov_left(c) > b->map_size - r->offset)
 		return -ENODATA;
-	return fault_guard(b->map, b->map_size, copy, r) ? 0 : -EIO;
+	if (fault_guard(b->map, b->map_size, copy, r))
+		return 0;
+	/* It was left on the way, ahead of what was copied. */
+	*c = before;
+	return -EIO;
 }
 
 /* fdatasync() writes what was changed by a mapping, too. */

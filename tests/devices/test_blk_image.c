@@ -73,9 +73,14 @@ static void test_truncated_and_back(void **state)
 
 	image_open(c, NULL);
 	assert_int_equal(truncate(image_path, 65536), 0);
-	for (unsigned i = 0; i < 3; i++)
+	for (unsigned i = 0; i < 3; i++) {
+		memset(data, 0xff, 65536);
 		assert_int_equal(
 			blk_request(c, VIRTIO_BLK_T_IN, 1024 + i, data, 65536), VIRTIO_BLK_S_IOERR);
+		/* What was not read is nobody's old data. */
+		for (unsigned k = 0; k < 65536; k++)
+			assert_int_equal(data[k], 0);
+	}
 	assert_int_equal(blk_request(c, VIRTIO_BLK_T_IN, 0, data, 65536), VIRTIO_BLK_S_OK);
 	assert_int_equal(truncate(image_path, IMAGE_SIZE), 0);
 	memset(data, 0x5a, 65536);
