@@ -89,6 +89,8 @@ int blk_io_transfer(struct blk_queue *bq, struct blk_request *r)
 
 	while (result == 0 && iov_left(blk_data(r)) > 0) {
 		result = blk_io_step(bq, r, iov, &step);
+		if (result == -EAGAIN)
+			return BLK_FULL;
 		if (result < 0)
 			break;
 		fd = blk_io_fd(bq, &step);
@@ -102,7 +104,7 @@ int blk_io_transfer(struct blk_queue *bq, struct blk_request *r)
 			result = -errno;
 	}
 	blk_io_release(bq, r);
-	return result == -EAGAIN ? BLK_FULL : result;
+	return result;
 }
 
 int blk_io_unsupported(int result)
