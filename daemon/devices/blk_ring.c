@@ -225,6 +225,11 @@ static bool has_more_to_fetch(const struct blk_ring *ring)
 		__atomic_load_n(ring->uring.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_TASKRUN;
 }
 
+bool blk_ring_is_ready(const struct blk_ring *ring)
+{
+	return io_uring_cq_ready(&ring->uring) || has_more_to_fetch(ring);
+}
+
 unsigned blk_ring_reap(struct blk_ring *ring, bool fetch, struct blk_event *event, unsigned max)
 {
 	struct io_uring_cqe *cqe;

@@ -31,6 +31,8 @@ int blk_ring_enable(struct blk_ring *ring);
 /* Readable when events may be there, until blk_ring_awake() is called. */
 int blk_ring_fd(const struct blk_ring *ring);
 void blk_ring_awake(struct blk_ring *ring);
+/* May events be there? For those that came before blk_ring_awake(), and were not seen. */
+bool blk_ring_is_ready(const struct blk_ring *ring);
 
 /* Prepare an operation, which blk_ring_submit() begins. iov itself need not last. */
 void blk_ring_transfer(struct blk_ring *ring, bool write, unsigned file, const struct iovec *iov,

@@ -36,12 +36,15 @@ static void uring_queue_close(struct blk_queue *bq)
 	blk_ring_free(g_steal_pointer(&bq->engine_data));
 }
 
+/* To fetch an event signals the fd again: were it read first, it would wake us for nothing. */
 static void on_events(struct virtio_device *d, struct vq *q, uint32_t revents)
 {
 	struct blk_queue *bq = vq_data(q);
 
-	blk_ring_awake(bq->engine_data);
-	blk_serve(bq);
+	do {
+		blk_serve(bq);
+		blk_ring_awake(bq->engine_data);
+	} while (blk_ring_is_ready(bq->engine_data));
 }
 
 /* The ring becomes this thread's. */

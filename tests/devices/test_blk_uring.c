@@ -71,6 +71,11 @@ void blk_ring_awake(struct blk_ring *ring)
 	assert_int_equal(read(fake.event, &count, sizeof(count)), sizeof(count));
 }
 
+bool blk_ring_is_ready(const struct blk_ring *ring)
+{
+	return fake.ended->len;
+}
+
 static void prepare(struct op op)
 {
 	g_array_append_val(fake.ops, op);
