@@ -93,6 +93,7 @@ def data(dom0, memory):
     a = Guest(dom0, "a", [device(memory), device(memory)], [disk(memory, "/tmp/second.img")]).create()
     a.wait("up")
     check(a.sh("grep -c ^processor /proc/cpuinfo") == "2", "two vCPUs")
+    check(a.sh("packed") == "1 1", "both disks have packed rings")
     first, second = a.sh("disk 128"), a.sh("disk 32")
     random = a.sh("random")
     a.sh(f"/host/mke2fs -q -t ext4 -F {first} && mount -t ext4 {first} /mnt")
@@ -125,14 +126,17 @@ def data(dom0, memory):
 
 
 def pair(dom0, memory):
-    """Two guests at a time: paused, destroyed under load; a back-end that dies."""
-    xen = start_xen(dom0)
+    """Two guests at a time: paused, destroyed under load; a back-end that dies; two formats."""
+    dom0.sh(r"printf '[b]\ndomain=b\nsocket=/run/virtiod/%%n/%%i.sock\npacked=off\n' >/tmp/xen.conf")
+    xen = start_xen(dom0, "--config=/tmp/xen.conf")
     memories = {"a": memory, "b": other(memory)}
     back_ends = {name: blk(dom0, name, 0) for name in memories}
     guests = {name: Guest(dom0, name, [device(memories[name])]).create() for name in memories}
     for guest in guests.values():
         guest.wait("up")
         guest.sh("load $(disk 32) 8 1000000 &")
+    check([guest.sh("packed") for guest in guests.values()] == ["1", "0"],
+          "the one's rings are packed, the other's split")
     check(len({worker(dom0, name) for name in guests}) == 2, "each guest has a worker of its own")
     dom0.sh("sleep 1; xl pause a; sleep 0.5; xl unpause a; sleep 0.5")
     for guest in guests.values():
