@@ -17,6 +17,7 @@
 #include <liburing.h>
 #include <sys/eventfd.h>
 
+#include "base/log.h"
 #include "base/util.h"
 
 #define SQ_ENTRIES 128u
@@ -194,9 +195,10 @@ void blk_ring_allocate(
 	finish(sqe, tag);
 }
 
-/* It cannot get out of hand: never seen, but for a filter that forbids io_uring_enter(). */
-static void give_up(struct blk_ring *ring, unsigned from)
+/* Never seen, but for a filter that forbids io_uring_enter(), or a kernel without memory. */
+static void give_up(struct blk_ring *ring, unsigned from, int result)
 {
+	log_warning(NULL, "io_uring is not used any more: %s", g_strerror(-result));
 	ring->dead = true;
 	for (; from < ring->n_prepared; from++)
 		ring->refused[ring->n_refused++] = ring->prepared[from];
@@ -213,7 +215,7 @@ void blk_ring_submit(struct blk_ring *ring)
 		if (n > 0)
 			done += n;
 		else if (n != -EINTR)
-			give_up(ring, done);
+			give_up(ring, done, n);
 	}
 	ring->n_prepared = 0;
 	ring->n_iov = 0;
