@@ -19,10 +19,16 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "daemon/devices/blk_io.h"
 
-#define SQ_ENTRIES 128u
+/*
+ * Operations are told to the kernel by the few: a disk then works on the first ones while the next
+ * are prepared. All of a burst in one call take less CPU time, but 32 reads of a virtual disk 15 %
+ * longer; each in a call of its own is no faster than this, and takes more.
+ */
+#define SUBMIT_EVERY 4u
 /* For lists that the kernel has not taken over yet: it has when it was told of the operation. */
-#define IOVECS 512u
+#define IOVECS (SUBMIT_EVERY * BLK_STEP_IOV)
 
 struct blk_ring {
 	struct io_uring uring;
@@ -32,7 +38,7 @@ struct blk_ring {
 	bool dead; /* the kernel takes nothing any more */
 	struct iovec iov[IOVECS];
 	unsigned n_iov;
-	void *prepared[SQ_ENTRIES]; /* tags of what is not submitted */
+	void *prepared[SUBMIT_EVERY]; /* tags of what is not submitted */
 	unsigned n_prepared;
 	void **refused; /* tags of what never will be */
 	unsigned n_refused;
@@ -51,10 +57,10 @@ static int set_up(struct blk_ring *ring, unsigned max)
 	for (unsigned i = 0; i < G_N_ELEMENTS(flags) && result == -EINVAL; i++) {
 		struct io_uring_params params = {
 			.flags = IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE | flags[i],
-			.cq_entries = MAX(max, SQ_ENTRIES),
+			.cq_entries = MAX(max, SUBMIT_EVERY),
 		};
 
-		result = io_uring_queue_init_params(SQ_ENTRIES, &ring->uring, &params);
+		result = io_uring_queue_init_params(SUBMIT_EVERY, &ring->uring, &params);
 		ring->deferred = flags[i] & IORING_SETUP_DEFER_TASKRUN;
 	}
 	return result;
@@ -136,8 +142,6 @@ void blk_ring_awake(struct blk_ring *ring)
 static struct io_uring_sqe *prepare(struct blk_ring *ring, void *tag, const struct iovec *iov,
 	unsigned n, const struct iovec **kept)
 {
-	if (ring->n_prepared == SQ_ENTRIES || n > IOVECS - ring->n_iov)
-		blk_ring_submit(ring);
 	if (ring->dead) {
 		ring->refused[ring->n_refused++] = tag;
 		return NULL;
@@ -150,10 +154,12 @@ static struct io_uring_sqe *prepare(struct blk_ring *ring, void *tag, const stru
 	return io_uring_get_sqe(&ring->uring);
 }
 
-static void finish(struct io_uring_sqe *sqe, void *tag)
+static void finish(struct blk_ring *ring, struct io_uring_sqe *sqe, void *tag)
 {
 	io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
 	io_uring_sqe_set_data(sqe, tag);
+	if (ring->n_prepared == SUBMIT_EVERY)
+		blk_ring_submit(ring);
 }
 
 void blk_ring_transfer(struct blk_ring *ring, bool write, unsigned file, const struct iovec *iov,
@@ -171,7 +177,7 @@ void blk_ring_transfer(struct blk_ring *ring, bool write, unsigned file, const s
 		io_uring_prep_write(sqe, file, iov->iov_base, iov->iov_len, offset);
 	else
 		io_uring_prep_read(sqe, file, iov->iov_base, iov->iov_len, offset);
-	finish(sqe, tag);
+	finish(ring, sqe, tag);
 }
 
 void blk_ring_sync(struct blk_ring *ring, unsigned file, void *tag)
@@ -181,7 +187,7 @@ void blk_ring_sync(struct blk_ring *ring, unsigned file, void *tag)
 	if (!sqe)
 		return;
 	io_uring_prep_fsync(sqe, file, IORING_FSYNC_DATASYNC);
-	finish(sqe, tag);
+	finish(ring, sqe, tag);
 }
 
 void blk_ring_allocate(
@@ -192,7 +198,7 @@ void blk_ring_allocate(
 	if (!sqe)
 		return;
 	io_uring_prep_fallocate(sqe, file, mode, offset, len);
-	finish(sqe, tag);
+	finish(ring, sqe, tag);
 }
 
 /* Never seen, but for a filter that forbids io_uring_enter(), or a kernel without memory. */

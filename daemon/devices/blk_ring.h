@@ -34,15 +34,18 @@ void blk_ring_awake(struct blk_ring *ring);
 /* May events be there? For those that came before blk_ring_awake(), and were not seen. */
 bool blk_ring_is_ready(const struct blk_ring *ring);
 
-/* Prepare an operation, which blk_ring_submit() begins. iov itself need not last. */
+/*
+ * Prepare an operation, which blk_ring_submit() begins, at the latest. n is at most BLK_STEP_IOV; iov
+ * itself need not last.
+ */
 void blk_ring_transfer(struct blk_ring *ring, bool write, unsigned file, const struct iovec *iov,
 	unsigned n, uint64_t offset, void *tag);
 void blk_ring_sync(struct blk_ring *ring, unsigned file, void *tag);
 void blk_ring_allocate(
 	struct blk_ring *ring, unsigned file, int mode, uint64_t offset, uint64_t len, void *tag);
 /*
- * In one system call, if there is anything. What the kernel refuses to take ends with -EAGAIN: do
- * it in another way.
+ * Begins what is prepared, if there is anything. What the kernel refuses to take ends with -EAGAIN:
+ * do it in another way.
  */
 void blk_ring_submit(struct blk_ring *ring);
 /*
