@@ -231,6 +231,19 @@ unsigned fake_serve(struct fake *f)
 	return n;
 }
 
+void fake_answer(struct fake *f, size_t out, size_t in)
+{
+	struct vq_chain *c = vq_pop(f->q);
+
+	if (!c)
+		fail_msg("no chain: %s", f->reason);
+	assert_int_equal(iov_left(&c->out), out);
+	assert_int_equal(iov_left(&c->in), in);
+	iov_skip(&c->out, out);
+	assert_int_equal(iov_push_zeroes(&c->in, in), in);
+	vq_push(c);
+}
+
 void fake_expect_broken(const struct fake *f, const char *reason)
 {
 	assert_int_equal(f->breaks, 1);

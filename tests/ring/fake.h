@@ -123,6 +123,8 @@ uint32_t fake_base(const struct fake *f, unsigned n);
 
 /* A device that writes one byte to every request, in one burst after the other; how many. */
 unsigned fake_serve(struct fake *f);
+/* The next request has so many bytes each way; it is completed. */
+void fake_answer(struct fake *f, size_t out, size_t in);
 /* Loans of the queue that are out; or requests, where memory is not lent. */
 unsigned fake_lots_out(const struct fake *f);
 /* It has broken once, and this is in the reason. */
