@@ -83,7 +83,8 @@ static void run(struct world *w, unsigned n)
 static void test_operations(void **state)
 {
 	struct world *w = begin(state);
-	char a[512], b[512], c[1024];
+	/* Set, because valgrind does not know what the kernel writes for a ring. */
+	char a[512], b[512], c[1024] = { 0 };
 	const struct iovec two[] = { { a, 512 }, { b, 512 } }, one = { c, 1024 };
 
 	memset(a, 'a', 512);
