@@ -120,7 +120,8 @@ class Comparison:
         self.ours, self.theirs = Side(ours), Side(theirs)
         self.packed = Side(ours, packed=True) if packed else None
         self.others = [Side(o) for o in others]
-        self.sides = [self.ours, self.theirs, *self.others, *([self.packed] if packed else [])]
+        # Those that are compared side by side.
+        self.sides = [self.theirs, self.ours, *([self.packed] if packed else []), *self.others]
         self.reports = {(c.key, s.name): [] for c in cases for s in self.sides
                         if s.program.has_direct or not c.direct}
 

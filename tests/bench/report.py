@@ -26,6 +26,14 @@ def spread(samples):
     return number(median) if low == high else f"{number(median)} ({number(low)}-{number(high)})"
 
 
+def ratio_of(ours, theirs):
+    """Samples of the same rounds were taken side by side, and what slows a machine down for a while
+    (a neighbour on the same host) cancels out: the median of their ratios. Else that of medians."""
+    if len(ours) == len(theirs) and all(theirs):
+        return statistics.median(a / b for a, b in zip(ours, theirs))
+    return summary(ours)[0] / summary(theirs)[0]
+
+
 class Line:
     """ours next to theirs. What is required, as in (">=", 3.2), is so of the ratio, or if absolute
     of ours alone; None: for information."""
@@ -37,7 +45,7 @@ class Line:
         self.absolute = absolute
         self.ratio = None
         if self.ours and self.theirs and summary(self.theirs)[0]:
-            self.ratio = summary(self.ours)[0] / summary(self.theirs)[0]
+            self.ratio = ratio_of(self.ours, self.theirs)
 
     @property
     def ok(self):
