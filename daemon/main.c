@@ -13,7 +13,7 @@
 #include "base/trim.h"
 #include "base/util.h"
 #include "daemon/options.h"
-#include "daemon/server.h"
+#include "daemon/session/server.h"
 #include "memory/guest_mem.h"
 #include "memory/mem_xen.h"
 

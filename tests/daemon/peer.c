@@ -9,7 +9,7 @@
 
 #include "base/log.h"
 #include "base/sock.h"
-#include "daemon/owner.h"
+#include "daemon/worker/pool.h"
 #include "tests/lib/leak.h"
 
 static GString *log_lines;

@@ -17,7 +17,7 @@
 #include <sys/eventfd.h>
 
 #include "base/util.h"
-#include "daemon/backend.h"
+#include "daemon/session/backend.h"
 #include "vhost-user/vu_msg.h"
 
 /* The device: two queues, 24 bytes of configuration, of which 4 to 7 and 12 to 13 are writable. */

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/poll_window.h"
+#include "daemon/worker/poll_window.h"
 
 #define US 1000
 #define CAP (50 * US)

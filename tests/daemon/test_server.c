@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 
 #include "base/loop.h"
-#include "daemon/server.h"
+#include "daemon/session/server.h"
 
 /* A server with a connected socket, whose ring 0 has a request in flight, or in its way. */
 static struct server *serve_loaded(struct peer *p, enum toy_mode mode)

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "blk_image.h"
-#include "daemon/devices/blk_engine.h"
+#include "daemon/devices/blk/blk_engine.h"
 
 #define LEN 8192u
 

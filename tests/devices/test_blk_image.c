@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "blk_image.h"
-#include "daemon/devices/blk_io.h"
+#include "daemon/devices/blk/blk_io.h"
 
 #define F(bit) (1ull << VIRTIO_BLK_F_##bit)
 

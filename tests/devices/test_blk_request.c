@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "blk_driver.h"
-#include "daemon/devices/blk_request.h"
+#include "daemon/devices/blk/blk_request.h"
 
 #define F(bit) (1ull << VIRTIO_BLK_F_##bit)
 

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "base/util.h"
-#include "daemon/devices/blk_ring.h"
+#include "daemon/devices/blk/blk_ring.h"
 #include "tests/lib/leak.h"
 
 #define DEPTH 400

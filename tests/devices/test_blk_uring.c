@@ -13,8 +13,8 @@
 #include <cmocka.h>
 
 #include "blk_image.h"
-#include "daemon/devices/blk_engine.h"
-#include "daemon/devices/blk_ring.h"
+#include "daemon/devices/blk/blk_engine.h"
+#include "daemon/devices/blk/blk_ring.h"
 
 #define HOLE (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 #define RANGE (FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE)

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * virtio-blk (virtio 1.2 §5.2) on a raw file or a block device of the host: options, configuration
+ * space, capacity. The requests are in blk_request.c, the image in blk_file.c.
+ */
+#include "daemon/device.h"
+
+#include <inttypes.h>
+#include <linux/virtio_blk.h>
+#include <linux/virtio_ids.h>
+
+#include "base/option.h"
+#include "daemon/devices/blk/blk_request.h"
+
+#define MAX_BLOCK_SIZE 65536
+/* Header and status are a segment each, too: fits the usual queue size of 128. */
+#define SEG_MAX 126
+#define SEG_SIZE_MAX (4u << 20)
+
+#define F(bit) (1ull << VIRTIO_BLK_F_##bit)
+
+static struct {
+	char *file, *serial, *engine;
+	gboolean read_only, direct;
+	int num_queues, block_size;
+} options;
+
+static struct virtio_blk_config *blk_config(struct virtio_device *d)
+{
+	return (struct virtio_blk_config *)d->config;
+}
+
+/* Whole blocks only: a driver that uses the block size could not reach a part of one. */
+static void blk_set_capacity(struct virtio_device *d)
+{
+	struct blk *b = d->data;
+	uint64_t blocks = b->file.size / b->block_size;
+
+	if (!blocks)
+		log_warning(NULL,
+			"'%s' is smaller than a block of %" PRIu32 " bytes: the disk is empty",
+			b->file.path, b->block_size);
+	else if (b->file.size % b->block_size)
+		log_warning(NULL,
+			"the size of '%s' is not a multiple of %" PRIu32 ": the last %" PRIu64
+			" bytes are left out",
+			b->file.path, b->block_size, b->file.size % b->block_size);
+	b->sectors = blocks * (b->block_size / BLK_SECTOR);
+	blk_config(d)->capacity = htole64(b->sectors);
+}
+
+static void blk_fill_config(struct virtio_device *d)
+{
+	struct virtio_blk_config *config = blk_config(d);
+	const struct blk *b = d->data;
+	uint32_t block = b->block_size;
+	uint32_t physical = MAX(b->file.physical_block, block);
+
+	config->size_max = htole32(SEG_SIZE_MAX);
+	config->seg_max = htole32(SEG_MAX);
+	config->blk_size = htole32(block);
+	config->physical_block_exp = __builtin_ctz(physical / block);
+	config->min_io_size = htole16(MIN(b->file.min_io / block, UINT16_MAX));
+	config->opt_io_size = htole32(b->file.opt_io / block);
+	config->wce = 1;
+	config->num_queues = htole16(d->num_queues);
+	config->max_discard_sectors = htole32(BLK_MAX_DISCARD_SECTORS);
+	config->max_discard_seg = htole32(BLK_MAX_DISCARD_SEGMENTS);
+	config->discard_sector_alignment = htole32(physical / BLK_SECTOR);
+	config->max_write_zeroes_sectors = htole32(BLK_MAX_ZERO_SECTORS);
+	config->max_write_zeroes_seg = htole32(BLK_MAX_ZERO_SEGMENTS);
+	config->write_zeroes_may_unmap = 1;
+}
+
+static bool blk_check_options(GError **error)
+{
+	int size = options.block_size;
+
+	if (!options.file)
+		return option_bad(error, "--blk-file=FILE is missing: no disk to serve");
+	if (options.num_queues < 0 || options.num_queues > BLK_MAX_QUEUES)
+		return option_bad(error, "--num-queues=%d is not from 0 to %d", options.num_queues,
+			BLK_MAX_QUEUES);
+	if (size && (size < 512 || size > MAX_BLOCK_SIZE || (size & (size - 1))))
+		return option_bad(error, "--block-size=%d is not a power of two from 512 to %d",
+			size, MAX_BLOCK_SIZE);
+	if (options.serial && strlen(options.serial) > VIRTIO_BLK_ID_BYTES)
+		return option_bad(error, "--serial=%s is longer than %d bytes", options.serial,
+			VIRTIO_BLK_ID_BYTES);
+	return true;
+}
+
+static bool blk_open_file(struct blk *b, GError **error)
+{
+	return blk_file_open(&b->file, options.file, options.read_only, options.direct, error) &&
+		blk_engine_open(b, options.engine, error);
+}
+
+static bool blk_open(struct virtio_device *d, GError **error)
+{
+	struct blk *b = d->data = g_new0(struct blk, 1);
+
+	b->file.fd = b->file.lock = -1;
+	if (!blk_check_options(error))
+		return false;
+	d->num_queues = options.num_queues;
+	if (!d->num_queues)
+		d->num_queues = MIN(d->workers, BLK_MAX_QUEUES);
+	b->num_queues = d->num_queues;
+	if (!blk_open_file(b, error))
+		return false;
+	if (options.serial)
+		memcpy(b->serial, options.serial, strlen(options.serial));
+	b->block_size = options.block_size ? options.block_size : (int)b->file.logical_block;
+	if (b->file.read_only)
+		d->features &= ~(F(DISCARD) | F(WRITE_ZEROES));
+	else
+		d->features &= ~F(RO);
+	b->wce = true;
+	blk_fill_config(d);
+	blk_set_capacity(d);
+	return true;
+}
+
+static void blk_close(struct virtio_device *d)
+{
+	struct blk *b = g_steal_pointer(&d->data);
+
+	blk_engine_close(b);
+	blk_file_close(&b->file);
+	g_free(b);
+	g_clear_pointer(&options.file, g_free);
+	g_clear_pointer(&options.serial, g_free);
+	g_clear_pointer(&options.engine, g_free);
+}
+
+static struct blk_queue *blk_queue_of(struct virtio_device *d, struct vq *q)
+{
+	return ((struct blk *)d->data)->queue[vq_index(q)];
+}
+
+static void blk_set_wce(struct virtio_device *d, bool on)
+{
+	struct blk *b = d->data;
+
+	__atomic_store_n(&blk_config(d)->wce, on, __ATOMIC_RELAXED);
+	__atomic_store_n(&b->wce, on, __ATOMIC_RELAXED);
+}
+
+static void blk_queue_start(struct virtio_device *d, struct vq *q)
+{
+	struct blk_queue *bq = blk_queue_of(d, q);
+
+	/* §5.2.5.2: CONFIG_WCE without FLUSH means writethrough, and wce says so. */
+	if ((vq_features(q) & (F(CONFIG_WCE) | F(FLUSH))) == F(CONFIG_WCE))
+		blk_set_wce(d, false);
+	bq->q = q;
+	bq->can_pin = vq_can_pin(q);
+	vq_set_data(q, bq);
+	if (bq->engine->queue_start)
+		bq->engine->queue_start(bq);
+	bq->begun = true;
+}
+
+static void blk_kick(struct virtio_device *d, struct vq *q)
+{
+	blk_serve(vq_data(q));
+}
+
+static bool blk_poll(struct virtio_device *d, struct vq *q)
+{
+	struct blk_queue *bq = vq_data(q);
+
+	if (!bq->engine->reap || !bq->engine->reap(bq))
+		return false;
+	/* What has ended may have made room, or go on. */
+	blk_serve(bq);
+	return true;
+}
+
+static bool blk_busy(struct virtio_device *d, struct vq *q)
+{
+	const struct blk_queue *bq = vq_data(q);
+
+	return bq->ops > 0;
+}
+
+/* The only byte that the driver may write is wce. */
+static void blk_config_written(struct virtio_device *d, uint32_t offset, uint32_t size)
+{
+	blk_set_wce(d, blk_config(d)->wce);
+}
+
+static void blk_reset(struct virtio_device *d)
+{
+	blk_set_wce(d, true);
+}
+
+static void blk_reload(struct virtio_device *d)
+{
+	g_autoptr(GError) error = NULL;
+	struct blk *b = d->data;
+	uint64_t before = b->sectors;
+
+	if (!blk_file_update_size(&b->file, &error) ||
+		(b->engine->resize && !b->engine->resize(b, &error))) {
+		log_error(NULL, "%s", error->message);
+		return;
+	}
+	blk_set_capacity(d);
+	if (b->sectors == before)
+		return;
+	log_info(NULL, "'%s' has %" PRIu64 " sectors now, not %" PRIu64, b->file.path, b->sectors,
+		before);
+	virtio_device_config_changed(d);
+}
+
+static const GOptionEntry blk_options[] = {
+	{ "blk-file", 0, 0, G_OPTION_ARG_FILENAME, &options.file,
+		"Disk image (raw) or block device to serve", "FILE" },
+	{ "engine", 0, 0, G_OPTION_ARG_STRING, &options.engine,
+		"How to read and write: auto (default), sync, uring or mmap", "ENGINE" },
+	{ "direct", 0, 0, G_OPTION_ARG_NONE, &options.direct,
+		"Bypass the host's page cache (O_DIRECT)" },
+	{ "read-only", 0, 0, G_OPTION_ARG_NONE, &options.read_only, "Do not let the guest write" },
+	{ "serial", 0, 0, G_OPTION_ARG_STRING, &options.serial,
+		"Serial number for the guest, at most 20 bytes", "TEXT" },
+	{ "num-queues", 0, 0, G_OPTION_ARG_INT, &options.num_queues,
+		"Number of request queues (default: one for each worker)", "N" },
+	{ "block-size", 0, 0, G_OPTION_ARG_INT, &options.block_size,
+		"Logical block size (default: 512, or the block device's)", "BYTES" },
+	{}
+};
+
+static const struct virtio_config_range blk_config_writable[] = {
+	{ offsetof(struct virtio_blk_config, wce), 1 },
+	{},
+};
+
+static const char *const blk_capabilities[] = { "read-only", "blk-file", NULL };
+
+const struct virtio_device_ops virtio_device_ops = {
+	.name = "blk",
+	.type = "block",
+	.summary = "virtio block device on a raw disk image or a block device",
+	.probe = {
+		.device_id = VIRTIO_ID_BLOCK,
+		/* The configuration space of the features we know: all before secure erase. */
+		.config_size = offsetof(struct virtio_blk_config, max_secure_erase_sectors),
+		.min_queues = 1,
+		.max_queues = BLK_MAX_QUEUES,
+		.features = F(SIZE_MAX) | F(SEG_MAX) | F(RO) | F(BLK_SIZE) | F(FLUSH) | F(TOPOLOGY) |
+			F(CONFIG_WCE) | F(MQ) | F(DISCARD) | F(WRITE_ZEROES),
+	},
+	.threads = VIRTIO_DEVICE_PER_QUEUE,
+	.config_writable = blk_config_writable,
+	.rerun = true,
+	.options = blk_options,
+	.capabilities = blk_capabilities,
+	.open = blk_open,
+	.close = blk_close,
+	.reset = blk_reset,
+	.reload = blk_reload,
+	.config_written = blk_config_written,
+	.queue_start = blk_queue_start,
+	.queue_stop = blk_kick,
+	.kick = blk_kick,
+	.poll = blk_poll,
+	.busy = blk_busy,
+};

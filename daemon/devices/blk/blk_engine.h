@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * virtiod-blk inside: a disk, its queues, their requests, and between requests (blk_request.c) and
+ * file the engines: how reading, writing and the like are done. What several queues touch is
+ * constant while they run, or atomic.
+ */
+#pragma once
+
+#include <linux/virtio_blk.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/log.h"
+#include "daemon/devices/blk/blk_bounce.h"
+#include "daemon/devices/blk/blk_file.h"
+#include "ring/vq.h"
+
+#define BLK_SECTOR 512u
+#define BLK_MAX_QUEUES 64
+
+/* Limits for one request, as the configuration space shows them. */
+#define BLK_MAX_DISCARD_SECTORS (1u << 21)
+#define BLK_MAX_DISCARD_SEGMENTS 32
+/* Less, because it may come to real writing, during which the queue's owner does nothing else. */
+#define BLK_MAX_ZERO_SECTORS (1u << 17)
+#define BLK_MAX_ZERO_SEGMENTS 1
+
+/* Requests that a queue works on at a time. More stay in the ring. */
+#define BLK_MAX_REQUESTS 256u
+/* No request is begun with so many operations in flight; one may be several. */
+#define BLK_MAX_OPS 256u
+
+/* Other results than 0 and -errno. */
+enum {
+	BLK_PENDING = 1, /* blk_done(), blk_sync_done() will tell */
+	BLK_FULL = 2, /* nothing was begun, and cannot before something has ended */
+};
+
+/* A stretch of the file, to be discarded or zeroed. */
+struct blk_range {
+	uint64_t offset, len;
+	bool unmap; /* zeroes: the space may be given back to the host */
+};
+
+struct blk_request {
+	struct vq_chain *c; /* header and status are cut off: only data is left in the cursors */
+	uint8_t *status;
+	struct blk_request *next; /* free, or waiting for a sync */
+	uint32_t type;
+	int result; /* 0 or -errno */
+	uint64_t sector;
+	uint64_t start, offset; /* in the file: where it begins, and what is left of the data */
+
+	/* The engine's. */
+	void *bounce; /* NULL: none */
+	struct blk_range range; /* zeroes: what is left */
+	unsigned ops; /* in flight */
+	unsigned stage;
+};
+
+struct blk_requests {
+	struct blk_request *first, **last;
+	unsigned n;
+};
+
+/* A thread's own while its queue runs. */
+struct blk_queue {
+	struct blk *blk;
+	struct vq *q;
+	const struct blk_engine *engine;
+	void *engine_data;
+	int fd; /* O_DIRECT if blk->file.direct */
+	bool can_pin; /* vq_can_pin() */
+	bool begun; /* the queue has run before */
+	bool no_nowait[2]; /* RWF_NOWAIT is of no use for reading; writing */
+	unsigned ops; /* in the kernel's hands */
+
+	struct blk_request *requests; /* BLK_MAX_REQUESTS */
+	struct blk_request *free;
+	unsigned used; /* requests not free */
+	unsigned made; /* of requests: those above were never used */
+	struct blk_requests
+		unsynced; /* done, but complete only after a sync that is yet to begin */
+	struct blk_requests syncing; /* complete when the sync in flight ends */
+	struct blk_bounce bounce;
+	struct log_limit limit;
+};
+
+struct blk {
+	struct blk_file file;
+	const struct blk_engine *engine;
+	uint64_t sectors; /* capacity */
+	uint32_t block_size;
+	bool wce; /* atomic */
+	int sync_error; /* atomic: the first failed sync's -errno; 0: none failed */
+	char serial[VIRTIO_BLK_ID_BYTES]; /* padded with NUL, which may be missing */
+	void *map; /* the mmap engine's; NULL: nothing is mapped */
+	uint64_t map_size;
+	unsigned num_queues;
+	struct blk_queue *queue[BLK_MAX_QUEUES];
+};
+
+struct blk_engine {
+	const char *name;
+	/* The file's size is known, or has changed: no queue runs. NULL: does not matter. */
+	bool (*resize)(struct blk *b, GError **error);
+	void (*close)(struct blk *b);
+
+	/* The control thread, before and after all: NULL: nothing to do. */
+	bool (*queue_open)(struct blk_queue *bq, GError **error);
+	void (*queue_close)(struct blk_queue *bq);
+	/* The owner: the queue begins to run. */
+	void (*queue_start)(struct blk_queue *bq);
+
+	/*
+	 * 0 or -errno: done, or failed. BLK_PENDING: blk_done(), or blk_sync_done(), comes from
+	 * within reap or flush. transfer: all that the request's cursor has left; BLK_FULL is
+	 * possible.
+	 */
+	int (*transfer)(struct blk_queue *bq, struct blk_request *r);
+	int (*discard)(struct blk_queue *bq, struct blk_request *r, const struct blk_range *range,
+		unsigned n);
+	int (*write_zeroes)(
+		struct blk_queue *bq, struct blk_request *r, const struct blk_range *range);
+	/* Makes all writes stable that have ended. */
+	int (*sync)(struct blk_queue *bq);
+
+	/* NULL in engines that never say BLK_PENDING. */
+	/* Gives to the kernel what is pending; true if something ended. */
+	bool (*flush)(struct blk_queue *bq);
+	/* Fetches what has ended in the kernel; true if there was any. */
+	bool (*reap)(struct blk_queue *bq);
+};
+
+extern const struct blk_engine blk_engine_sync;
+extern const struct blk_engine blk_engine_uring; /* all by io_uring */
+extern const struct blk_engine blk_engine_nowait; /* what the page cache has at once, else that */
+extern const struct blk_engine blk_engine_mmap;
+
+/*
+ * Sets b->engine, and opens the queues: NULL and "auto" choose by what the file is. False: nothing
+ * is open.
+ */
+bool blk_engine_open(struct blk *b, const char *name, GError **error);
+void blk_engine_close(struct blk *b);
+
+static inline bool blk_is_write(const struct blk_request *r)
+{
+	return r->type == VIRTIO_BLK_T_OUT;
+}
+
+/* The data of a read or write. */
+static inline struct iov_cursor *blk_data(struct blk_request *r)
+{
+	return blk_is_write(r) ? &r->c->out : &r->c->in;
+}

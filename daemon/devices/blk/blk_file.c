@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The disk image of virtiod-blk: opening, locking, what the host says of it.
+ *
+ * Locks. QEMU (block/file-posix.c) tells others what a user of an image does, and what it cannot
+ * bear others to do, by shared locks on single bytes, two for each permission: 100 + p says "I do
+ * p", 200 + p says "nobody else may do p". A user takes its bytes, then tests, as a writer would,
+ * whether anybody holds a byte that forbids what it does or does what it forbids. No byte is ever
+ * locked exclusively. We take what QEMU takes for a guest's disk: reading, writing unless
+ * read-only, and no writing by others. So a second writer is refused, whoever came first, and
+ * read-only users coexist.
+ *
+ * The locks have an open file description of their own. They live as long as that does, and an
+ * io_uring keeps those registered with it a while after its process has died: whoever is started
+ * in its place would be refused.
+ *
+ * Each queue opens the file for itself, too. Threads that share a file description contend for its
+ * reference count; and the kernel tells each description once that data could not be written back,
+ * whoever asks first, so that of two queues that sync at the same time one would hear that all is
+ * well.
+ */
+#include "daemon/devices/blk/blk_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "base/util.h"
+
+#define LOCK_DOES(permission) (100 + (permission))
+#define LOCK_FORBIDS(permission) (200 + (permission))
+enum { PERM_READ, PERM_WRITE };
+
+#define DIRECT_ALIGN_MAX 4096
+
+static bool lock_byte(int fd, off_t byte)
+{
+	struct flock lock = { .l_type = F_RDLCK, .l_start = byte, .l_len = 1 };
+
+	return fcntl(fd, F_OFD_SETLK, &lock) == 0;
+}
+
+/* By anybody else: an open file description does not conflict with itself. */
+static bool is_locked(int fd, off_t byte)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_start = byte, .l_len = 1 };
+
+	return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+/* NULL, or in which way somebody else uses the image. */
+static const char *lock_image(const struct blk_file *f)
+{
+	if (!lock_byte(f->lock, LOCK_DOES(PERM_READ)) ||
+		!lock_byte(f->lock, LOCK_FORBIDS(PERM_WRITE)) ||
+		(!f->read_only && !lock_byte(f->lock, LOCK_DOES(PERM_WRITE)))) {
+		if (errno == EAGAIN || errno == EACCES)
+			return "locked";
+		/* A file system without locks: nobody can be in conflict there. */
+		log_warning(f->path, "cannot be locked: %s", g_strerror(errno));
+		return NULL;
+	}
+	if (is_locked(f->lock, LOCK_DOES(PERM_WRITE)))
+		return "open for writing";
+	if (is_locked(f->lock, LOCK_FORBIDS(PERM_READ)))
+		return "in exclusive use";
+	if (!f->read_only && is_locked(f->lock, LOCK_FORBIDS(PERM_WRITE)))
+		return "protected against other writers";
+	return NULL;
+}
+
+static bool errno_error(GError **error, const char *what, const char *path)
+{
+	int saved = errno;
+
+	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(saved), "%s '%s': %s", what, path,
+		g_strerror(saved));
+	return false;
+}
+
+bool blk_file_update_size(struct blk_file *f, GError **error)
+{
+	uint64_t size;
+	struct stat st;
+
+	if (f->is_device) {
+		if (ioctl(f->fd, BLKGETSIZE64, &size) < 0)
+			return errno_error(error, "cannot tell the size of", f->path);
+	} else {
+		if (fstat(f->fd, &st) < 0)
+			return errno_error(error, "cannot tell the size of", f->path);
+		size = st.st_size;
+	}
+	f->size = size;
+	return true;
+}
+
+static bool is_power_of_two(uint64_t n)
+{
+	return n && !(n & (n - 1));
+}
+
+/* Block sizes, and the I/O sizes that the host prefers; what it does not tell keeps a default. */
+static void query_limits(struct blk_file *f, const struct stat *st)
+{
+	unsigned physical = 0, min_io = 0, opt_io = 0;
+	int logical = 512;
+
+	if (f->is_device) {
+		if (ioctl(f->fd, BLKSSZGET, &logical) < 0 || logical < 512)
+			logical = 512;
+		if (ioctl(f->fd, BLKPBSZGET, &physical) < 0)
+			physical = 0;
+		if (ioctl(f->fd, BLKIOMIN, &min_io) < 0)
+			min_io = 0;
+		if (ioctl(f->fd, BLKIOOPT, &opt_io) < 0)
+			opt_io = 0;
+	} else if (st->st_blksize <= 65536) {
+		physical = st->st_blksize;
+	}
+	f->logical_block = logical;
+	f->physical_block =
+		is_power_of_two(physical) ? MAX(physical, f->logical_block) : f->logical_block;
+	f->min_io = MAX(min_io, f->physical_block);
+	f->opt_io = opt_io;
+}
+
+/* What the kernel says of direct I/O to this file (Linux 6.1); false: nothing. */
+static bool ask_alignment(struct blk_file *f)
+{
+#ifdef STATX_DIOALIGN
+	struct statx sx;
+
+	if (statx(f->fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &sx) == 0 &&
+		sx.stx_mask & STATX_DIOALIGN && is_power_of_two(sx.stx_dio_mem_align) &&
+		is_power_of_two(sx.stx_dio_offset_align)) {
+		f->mem_align = sx.stx_dio_mem_align;
+		f->offset_align = MAX(sx.stx_dio_offset_align, 512);
+		return true;
+	}
+#endif
+	return false;
+}
+
+/* The least of 512, 1024 ... that a read of so many bytes, to an address of that kind, accepts. */
+static uint32_t try_alignment(int fd, char *buf, bool memory)
+{
+	for (uint32_t align = 512; align < DIRECT_ALIGN_MAX; align *= 2) {
+		ssize_t n = memory ? pread(fd, buf + align, DIRECT_ALIGN_MAX, 0)
+				   : pread(fd, buf, align, 0);
+
+		if (n >= 0 || errno != EINVAL)
+			return align;
+	}
+	return DIRECT_ALIGN_MAX;
+}
+
+/* What direct I/O asks of addresses and offsets, said by the kernel or found out. */
+static bool query_alignment(struct blk_file *f, GError **error)
+{
+	autofd fd = blk_file_open_queue(f, error);
+	void *buf;
+
+	if (fd < 0)
+		return false;
+	if (!ask_alignment(f)) {
+		buf = g_aligned_alloc(2, DIRECT_ALIGN_MAX, DIRECT_ALIGN_MAX);
+		f->offset_align = try_alignment(fd, buf, false);
+		f->mem_align = try_alignment(fd, buf, true);
+		g_aligned_free(buf);
+	}
+	f->logical_block = MAX(f->logical_block, f->offset_align);
+	f->physical_block = MAX(f->physical_block, f->logical_block);
+	f->min_io = MAX(f->min_io, f->physical_block);
+	return true;
+}
+
+/* Before open(), which would wait for the writer of a FIFO named by mistake. */
+static bool check_kind(struct blk_file *f, GError **error)
+{
+	struct stat st;
+
+	if (stat(f->path, &st) < 0)
+		return errno_error(error, "cannot open", f->path);
+	f->is_device = S_ISBLK(st.st_mode);
+	f->device = st.st_dev;
+	f->inode = st.st_ino;
+	if (f->is_device || S_ISREG(st.st_mode))
+		return true;
+	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+		"'%s' is neither a regular file nor a block device", f->path);
+	return false;
+}
+
+/* The same file each time, whatever becomes of its name. -1: error is set. */
+static int open_again(const struct blk_file *f, int flags, GError **error)
+{
+	int mode = (f->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | flags;
+	/* Each read would look whether to note the time; only the file's owner may do without. */
+	autofd fd = open(f->path, mode | O_NOATIME);
+	struct stat st;
+
+	if (fd < 0 && errno == EPERM)
+		fd = open(f->path, mode);
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		errno_error(error, flags & O_DIRECT ? "cannot open for direct I/O" : "cannot open",
+			f->path);
+		return -1;
+	}
+	if (st.st_dev != f->device || st.st_ino != f->inode) {
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN,
+			"'%s' was replaced while it was opened", f->path);
+		return -1;
+	}
+	return fd_steal(&fd);
+}
+
+static bool open_locked(struct blk_file *f, GError **error)
+{
+	const char *conflict;
+	struct stat st;
+
+	if (!check_kind(f, error))
+		return false;
+	f->fd = open_again(f, 0, error);
+	if (f->fd < 0)
+		return false;
+	f->lock = open_again(f, 0, error);
+	if (f->lock < 0)
+		return false;
+	conflict = lock_image(f);
+	if (conflict) {
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN,
+			"'%s' is %s by another process: is another virtiod-blk or QEMU using it?",
+			f->path, conflict);
+		return false;
+	}
+	if (fstat(f->fd, &st) < 0)
+		return errno_error(error, "cannot open", f->path);
+	query_limits(f, &st);
+	return blk_file_update_size(f, error) && (!f->direct || query_alignment(f, error));
+}
+
+bool blk_file_open(
+	struct blk_file *f, const char *path, bool read_only, bool direct, GError **error)
+{
+	f->path = g_strdup(path);
+	f->read_only = read_only;
+	f->direct = direct;
+	f->fd = f->lock = -1;
+	if (open_locked(f, error))
+		return true;
+	blk_file_close(f);
+	return false;
+}
+
+int blk_file_open_queue(const struct blk_file *f, GError **error)
+{
+	return open_again(f, f->direct ? O_DIRECT : 0, error);
+}
+
+void blk_file_close(struct blk_file *f)
+{
+	fd_close(&f->fd);
+	fd_close(&f->lock);
+	g_clear_pointer(&f->path, g_free);
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Input and output as all engines do it: a transfer in steps, and the system calls that block until
+ * they have done it all.
+ */
+#pragma once
+
+#include <sys/uio.h>
+
+#include "daemon/devices/blk/blk_engine.h"
+
+/* For one system call; longer lists take several. */
+#define BLK_STEP_IOV 128u
+
+/* What one system call is to transfer. */
+struct blk_step {
+	const struct iovec *iov;
+	unsigned n;
+	bool cached; /* by blk->file.fd: the disk could not do it directly */
+};
+
+/*
+ * The next step of a request that has data left; iov is room for BLK_STEP_IOV. For direct I/O it
+ * may take a bounce buffer, which is the request's until blk_io_release(). 0, or -EAGAIN: there is
+ * none now, or -ENOMEM: nor ever.
+ */
+int blk_io_step(
+	struct blk_queue *bq, struct blk_request *r, struct iovec *iov, struct blk_step *step);
+/* n bytes of the step have been transferred. */
+void blk_io_stepped(struct blk_request *r, size_t n);
+/* After the last step. */
+void blk_io_release(struct blk_queue *bq, struct blk_request *r);
+
+static inline int blk_io_fd(const struct blk_queue *bq, const struct blk_step *step)
+{
+	return step->cached ? bq->blk->file.fd : bq->fd;
+}
+
+/*
+ * The members of struct blk_engine, blocking. blk_io_transfer() takes over wherever another engine
+ * has left off.
+ */
+int blk_io_transfer(struct blk_queue *bq, struct blk_request *r);
+int blk_io_discard(
+	struct blk_queue *bq, struct blk_request *r, const struct blk_range *range, unsigned n);
+/* Always possible, if slowly. */
+int blk_io_write_zeroes(struct blk_queue *bq, struct blk_request *r, const struct blk_range *range);
+int blk_io_sync(struct blk_queue *bq);
+
+/* What the kernel, the file system or the disk cannot do is always -EOPNOTSUPP. */
+int blk_io_unsupported(int result);
+/*
+ * Zeroes to be written at the range's beginning, at most BLK_STEP_IOV iovecs of them; how many
+ * iovecs.
+ */
+unsigned blk_io_zeroes(const struct blk_queue *bq, const struct blk_range *range, struct iovec *iov,
+	struct blk_step *step);

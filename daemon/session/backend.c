@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The back-end's life, and that of one connection after the other. */
+#include "daemon/session/backend.h"
+
+#include <poll.h>
+
+#include "base/util.h"
+#include "daemon/worker/pool.h"
+
+struct backend *backend_new(
+	const struct virtio_device_ops *ops, const struct backend_options *options, GError **error)
+{
+	struct backend *b = g_new0(struct backend, 1);
+	struct virtio_device *d = &b->device;
+
+	b->options = *options;
+	b->fd = -1;
+	b->news = -1;
+	b->channel = -1;
+	vu_msg_init(&b->request.in, 0);
+	*d = (struct virtio_device){
+		.ops = ops,
+		.features = ops->probe.features,
+		.num_queues = ops->probe.max_queues,
+		.config_size = ops->probe.config_size,
+		.workers = options->workers,
+	};
+	if (ops->open && !ops->open(d, error)) {
+		if (ops->close)
+			ops->close(d);
+		g_free(b);
+		return NULL;
+	}
+	g_assert(d->num_queues >= ops->probe.min_queues && d->num_queues <= VIRTIO_MAX_QUEUES);
+	g_assert(d->config_size <= VIRTIO_MAX_CONFIG);
+	b->mem = guest_mem_new();
+	rings_new(b);
+	return b;
+}
+
+bool backend_start_workers(struct backend *b, GError **error)
+{
+	return owner_open(b, error);
+}
+
+void backend_free(struct backend *b)
+{
+	if (!b)
+		return;
+	g_assert(b->state == BACKEND_IDLE);
+	owner_close(b);
+	rings_free(b);
+	guest_mem_free(b->mem);
+	if (b->device.ops->close)
+		b->device.ops->close(&b->device);
+	g_free(b);
+}
+
+/* All that is still to come from the peer has been sent: the end of the stream is behind it. */
+static bool peer_has_left(int fd)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLRDHUP };
+
+	return poll(&pfd, 1, 0) > 0;
+}
+
+enum backend_state backend_state(const struct backend *b)
+{
+	if (b->state == BACKEND_SERVING && peer_has_left(b->fd))
+		return BACKEND_CLOSING;
+	return b->state;
+}
+
+/* Everything that the front-end said is forgotten; the device's model stays. */
+static void forget_connection(struct backend *b)
+{
+	for (unsigned i = 0; i < b->device.num_queues; i++)
+		ring_forget(&b->rings[i]);
+	guest_mem_set(b->mem, NULL, NULL, 0, NULL);
+	inflight_drop(b);
+	channel_close(b);
+	vu_msg_clear(&b->request.in);
+	b->request.waits = false;
+	b->request.pauses = false;
+	b->reader = (struct vu_reader){ 0 };
+	b->protocol_features = 0;
+	b->features = 0;
+	b->has_features = false;
+	b->status = 0;
+	b->needs_reset = false;
+}
+
+static void close_if_idle(struct backend *b)
+{
+	if (b->state != BACKEND_CLOSING || rings_any(b, RING_RUNNING) ||
+		rings_any(b, RING_DRAINING))
+		return;
+	forget_connection(b);
+	b->state = BACKEND_IDLE;
+	b->closed(b->opaque, b->heard);
+}
+
+void backend_disconnect(struct backend *b)
+{
+	if (b->state != BACKEND_SERVING)
+		return;
+	b->state = BACKEND_CLOSING;
+	b->request.waits = false;
+	backend_pause(b);
+	fd_close(&b->fd);
+	for (unsigned i = 0; i < b->device.num_queues; i++)
+		ring_drain(&b->rings[i]);
+	close_if_idle(b);
+}
+
+void backend_ring_stopped(struct backend *b)
+{
+	dispatch_resume(b);
+	close_if_idle(b);
+}
+
+static void on_message(void *opaque, uint32_t revents)
+{
+	struct backend *b = opaque;
+	g_autoptr(GError) error = NULL;
+
+	switch (vu_msg_read(&b->reader, b->fd, &b->request.in, &error)) {
+	case VU_READ_AGAIN:
+		return;
+	case VU_READ_DONE:
+		b->heard = true;
+		dispatch(b);
+		return;
+	case VU_READ_CLOSED:
+		log_limited(&b->visits, LOG_LEVEL_INFO, "front-end", "disconnected");
+		break;
+	case VU_READ_ERROR:
+		b->heard = true;
+		log_limited(&b->refusals, LOG_LEVEL_WARNING, "front-end",
+			"closing the connection: %s", error->message);
+		break;
+	}
+	backend_disconnect(b);
+}
+
+void backend_pause(struct backend *b)
+{
+	g_clear_pointer(&b->watch, loop_watch_free);
+}
+
+void backend_listen(struct backend *b)
+{
+	if (!b->watch)
+		b->watch = loop_watch_fd(b->fd, EPOLLIN, on_message, b);
+}
+
+void backend_serve(
+	struct backend *b, int fd, void (*closed)(void *opaque, bool heard), void *opaque)
+{
+	g_assert(b->state == BACKEND_IDLE && b->n_workers);
+	log_limited(&b->visits, LOG_LEVEL_INFO, "front-end", "connected");
+	b->state = BACKEND_SERVING;
+	b->fd = fd;
+	b->heard = false;
+	b->closed = closed;
+	b->opaque = opaque;
+	b->config_change_told = false;
+	b->config_change_due = false; /* it reads the space anyhow */
+	backend_listen(b);
+}
+
+void backend_reset_device(struct backend *b)
+{
+	for (unsigned i = 0; i < b->device.num_queues; i++)
+		b->rings[i].moved = false;
+	if (b->device.ops->reset)
+		b->device.ops->reset(&b->device);
+}
+
+static void reload(struct backend *b)
+{
+	b->device.ops->reload(&b->device);
+}
+
+void backend_reload(struct backend *b)
+{
+	if (b->device.ops->reload)
+		owner_pause(b, reload);
+}

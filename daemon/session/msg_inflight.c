@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Messages about the in-flight area (vhost-user.rst, "Inflight I/O tracking"): made here, empty;
+ * kept by the front-end, which hands it over before rings start, to us or, if we die, to whoever
+ * comes next. What is in it is the ring engine's (ring/vq_inflight.h); here is where each queue's
+ * part lies.
+ *
+ * All parts are of one size: that of the area by its number of queues. So it is in areas that
+ * others made, and so parts may be larger than the front-end asked for and knows, which helps where
+ * it then sets up larger rings than it said (QEMU does for some devices).
+ */
+#include <fcntl.h>
+#include <linux/virtio_config.h>
+#include <sys/mman.h>
+
+#include "base/util.h"
+#include "daemon/session/backend_impl.h"
+#include "ring/vq_inflight.h"
+
+/* The least room of a part, in descriptors: pages that are not used take no memory. */
+#define MIN_ROOM 1024
+/* Each thread's queues keep to their own cache lines, and all of a part is aligned. */
+#define PART_ALIGN 64
+
+static bool is_packed(const struct backend *b)
+{
+	return b->features & VU_BIT(VIRTIO_F_RING_PACKED);
+}
+
+/* Rings of a format that is not negotiated yet may be packed, whose parts are the larger ones. */
+static size_t part_size(const struct backend *b, uint16_t queue_size)
+{
+	return vq_inflight_size(queue_size, is_packed(b) || !b->has_features);
+}
+
+/* Of size bytes, which nobody can cut off under a later back-end. -1 and errno. */
+static int make_area(uint64_t size)
+{
+	autofd fd = memfd_create("in-flight", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0 || ftruncate(fd, size) < 0 ||
+		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+		return -1;
+	return fd_steal(&fd);
+}
+
+bool on_get_inflight_fd(struct backend *b, struct request *rq, GError **error)
+{
+	bool counted = rq->in.header.size;
+	struct vu_inflight area = { 0 };
+	int fd;
+
+	if (counted)
+		memcpy(&area, &rq->in.payload.inflight, rq->in.header.size);
+	if (area.num_queues > b->device.num_queues)
+		return refuse(error, EINVAL, "%u queues, there are only %u", area.num_queues,
+			b->device.num_queues);
+	if (area.queue_size > VQ_MAX_SIZE)
+		return refuse(
+			error, EINVAL, "%u descriptors, not 1 to %u", area.queue_size, VQ_MAX_SIZE);
+	/* Early front-ends send nothing, and take what they get. */
+	if (!area.num_queues)
+		area.num_queues = b->device.num_queues;
+	area.queue_size = area.queue_size ? MAX(area.queue_size, MIN_ROOM) : VQ_MAX_SIZE;
+	area.mmap_size = area.num_queues * (uint64_t)part_size(b, area.queue_size);
+	area.mmap_offset = 0;
+	area.padding = 0;
+	fd = make_area(area.mmap_size);
+	if (fd < 0) {
+		/* Size 0 says that there is none: the device works without. */
+		log_limited(&b->refusals, LOG_LEVEL_WARNING, NULL,
+			"requests in flight cannot be recorded: memfd: %s", g_strerror(errno));
+		area.mmap_size = 0;
+	}
+	rq->out.payload.inflight = area;
+	rq->out.header.size = counted ? rq->in.header.size : sizeof(area);
+	rq->out.fds[0] = fd;
+	rq->out.n_fds = fd < 0 ? 0 : 1;
+	return true;
+}
+
+void inflight_drop(struct backend *b)
+{
+	struct inflight *i = &b->inflight;
+
+	if (!i->mem)
+		return;
+	guest_mem_unmap_ring(i->mem, &i->map);
+	g_clear_pointer(&i->mem, guest_mem_free);
+}
+
+/* Like guest memory: the file may be too short, or be truncated at any time. */
+static bool map_area(
+	struct inflight *i, const struct vu_inflight *area, int fd, size_t size, GError **error)
+{
+	const struct mem_region_desc desc = {
+		.size = area->mmap_size,
+		.mmap_offset = area->mmap_offset,
+	};
+	g_autoptr(guest_mem) mem = guest_mem_new();
+
+	if (!guest_mem_set(mem, &desc, &fd, 1, error) ||
+		!guest_mem_map_ring(mem, 0, size, 1, "in-flight area", &i->map, error))
+		return false;
+	if ((uintptr_t)i->map.host % PART_ALIGN) {
+		guest_mem_unmap_ring(mem, &i->map);
+		return refuse(error, EINVAL, "offset 0x%" PRIx64 " is not a multiple of %u",
+			area->mmap_offset, PART_ALIGN);
+	}
+	i->mem = g_steal_pointer(&mem);
+	return true;
+}
+
+bool on_set_inflight_fd(struct backend *b, struct request *rq, GError **error)
+{
+	struct vu_inflight area = { 0 };
+	struct inflight fresh = { 0 };
+	uint64_t part;
+
+	memcpy(&area, &rq->in.payload.inflight, rq->in.header.size);
+	if (!area.num_queues || !area.queue_size || area.queue_size > VQ_MAX_SIZE)
+		return refuse(error, EINVAL, "%u queues of %u descriptors", area.num_queues,
+			area.queue_size);
+	part = area.mmap_size / area.num_queues / PART_ALIGN * PART_ALIGN;
+	if (part < vq_inflight_size(area.queue_size, is_packed(b)))
+		return refuse(error, EINVAL,
+			"0x%" PRIx64 " bytes are too few for %u queues of %u descriptors",
+			area.mmap_size, area.num_queues, area.queue_size);
+	if (part > SIZE_MAX / VIRTIO_MAX_QUEUES)
+		return refuse(error, EINVAL, "0x%" PRIx64 " bytes are too many", area.mmap_size);
+	fresh.part = part;
+	fresh.queues = MIN(area.num_queues, b->device.num_queues);
+	if (!map_area(&fresh, &area, rq->in.fds[0], fresh.part * fresh.queues, error))
+		return false;
+	inflight_drop(b);
+	b->inflight = fresh;
+	log_debug(NULL, "in-flight area: %u queues, 0x%" PRIx64 " bytes each", fresh.queues, part);
+	return true;
+}
+
+void inflight_find(struct ring *r, struct vq_setup *setup)
+{
+	struct backend *b = r->backend;
+	const struct inflight *i = &b->inflight;
+	const char *why = NULL;
+
+	if (!i->mem)
+		return;
+	if (guest_mem_poisoned(i->mem))
+		why = "the front-end has truncated the area";
+	else if (r->index >= i->queues)
+		why = "the area has no part for this queue";
+	else if (i->part < vq_inflight_size(setup->size, is_packed(b)))
+		why = "the ring is larger than its part of the area";
+	if (why) {
+		log_limited(&b->refusals, LOG_LEVEL_WARNING, vq_name(r->vq),
+			"requests in flight are not recorded: %s", why);
+		return;
+	}
+	setup->inflight = (char *)i->map.host + r->index * i->part;
+	setup->inflight_len = i->part;
+}

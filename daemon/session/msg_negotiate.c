@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Messages about the device as a whole: features, probing, status and reset. */
+#include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
+
+#include "daemon/session/backend_impl.h"
+
+static uint64_t backend_features(const struct backend *b)
+{
+	return b->device.features | VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES) |
+		VU_BIT(VIRTIO_F_VERSION_1) | VU_BIT(VIRTIO_RING_F_INDIRECT_DESC) |
+		VU_BIT(VIRTIO_RING_F_EVENT_IDX) | VU_BIT(VIRTIO_F_RING_PACKED) |
+		VU_BIT(VIRTIO_F_RING_RESET);
+}
+
+uint64_t backend_protocol_features(const struct backend *b)
+{
+	uint64_t features = VU_BIT(VU_F_MQ) | VU_BIT(VU_F_REPLY_ACK) | VU_BIT(VU_F_BACKEND_REQ) |
+		VU_BIT(VU_F_RESET_DEVICE) | VU_BIT(VU_F_CONFIGURE_MEM_SLOTS) | VU_BIT(VU_F_STATUS);
+
+	/* Offered without a configuration space it would be a bug, says PROBE's specification. */
+	if (b->device.config_size)
+		features |= VU_BIT(VU_F_CONFIG);
+	/*
+	 * What was in flight when we died is run again, or not at all. Where it may not be, a record
+	 * of it would cost every request something and help none.
+	 */
+	if (b->device.ops->rerun)
+		features |= VU_BIT(VU_F_INFLIGHT_SHMFD);
+	/* QEMU takes what it does not know, so only where it may be meant. */
+	if (b->options.xen)
+		features |= VU_BIT(VU_F_XEN_MMAP);
+	if (b->options.probe)
+		features |= VU_BIT(VU_F_PROBE);
+	return features;
+}
+
+bool on_get_features(struct backend *b, struct request *rq, GError **error)
+{
+	vu_msg_set_u64(&rq->out, backend_features(b));
+	return true;
+}
+
+bool changes_features(const struct backend *b, const struct request *rq)
+{
+	return rq->in.payload.u64 != b->features;
+}
+
+bool on_set_features(struct backend *b, struct request *rq, GError **error)
+{
+	uint64_t features = rq->in.payload.u64;
+	uint64_t unknown = features & ~backend_features(b);
+
+	if (unknown)
+		return refuse(error, EINVAL, "0x%" PRIx64 " was not offered", unknown);
+	b->features = features;
+	b->has_features = true;
+	/* Without protocol features there is no SET_VRING_ENABLE: rings are always enabled. */
+	for (unsigned i = 0; i < b->device.num_queues; i++)
+		b->rings[i].enabled |= !(features & VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES));
+	return true;
+}
+
+bool on_nothing(struct backend *b, struct request *rq, GError **error)
+{
+	return true;
+}
+
+bool on_get_protocol_features(struct backend *b, struct request *rq, GError **error)
+{
+	vu_msg_set_u64(&rq->out, backend_protocol_features(b));
+	return true;
+}
+
+bool on_set_protocol_features(struct backend *b, struct request *rq, GError **error)
+{
+	uint64_t unknown = rq->in.payload.u64 & ~backend_protocol_features(b);
+
+	if (unknown)
+		return refuse(error, EINVAL, "0x%" PRIx64 " was not offered", unknown);
+	b->protocol_features = rq->in.payload.u64;
+	return true;
+}
+
+bool on_get_queue_num(struct backend *b, struct request *rq, GError **error)
+{
+	vu_msg_set_u64(&rq->out, b->device.num_queues);
+	return true;
+}
+
+bool on_probe(struct backend *b, struct request *rq, GError **error)
+{
+	const struct virtio_probe *probe = &b->device.ops->probe;
+
+	switch (rq->in.header.request) {
+	case VU_GET_DEVICE_ID:
+		rq->out.payload.u32 = probe->device_id;
+		break;
+	case VU_GET_CONFIG_SIZE:
+		rq->out.payload.u32 = b->device.config_size;
+		break;
+	case VU_GET_MIN_VQ:
+		rq->out.payload.u32 = probe->min_queues;
+		break;
+	}
+	rq->out.header.size = sizeof(rq->out.payload.u32);
+	return true;
+}
+
+/* A front-end that takes bit 18 for SHARED_OBJECT: a reply without fd says "no such object". */
+bool on_get_shared_object(struct backend *b, struct request *rq, GError **error)
+{
+	memcpy(rq->out.payload.bytes, rq->in.payload.bytes, rq->in.header.size);
+	rq->out.header.size = rq->in.header.size;
+	return true;
+}
+
+/* Virtio's reset, as far as it is the core's. */
+static void reset_rings(struct backend *b)
+{
+	for (unsigned i = 0; i < b->device.num_queues; i++) {
+		ring_take_back(&b->rings[i]);
+		b->rings[i].enabled = false;
+	}
+	b->status = 0;
+	b->needs_reset = false;
+}
+
+bool clears_status(const struct backend *b, const struct request *rq)
+{
+	return (rq->in.payload.u64 & 0xff) == 0;
+}
+
+/*
+ * In QEMU's order FEATURES_OK comes first and on its own, and 0 also means that the machine is
+ * paused: no order is demanded, and 0 leaves the device's state alone.
+ */
+bool on_set_status(struct backend *b, struct request *rq, GError **error)
+{
+	if (clears_status(b, rq)) {
+		reset_rings(b);
+		b->features = 0;
+		b->has_features = false;
+	}
+	b->status = rq->in.payload.u64;
+	return true;
+}
+
+bool on_get_status(struct backend *b, struct request *rq, GError **error)
+{
+	vu_msg_set_u64(&rq->out, b->status | (b->needs_reset ? VIRTIO_CONFIG_S_NEEDS_RESET : 0));
+	return true;
+}
+
+bool on_reset_device(struct backend *b, struct request *rq, GError **error)
+{
+	reset_rings(b);
+	/* It tells of rings that are no more; a front-end that has one asks for another now. */
+	inflight_drop(b);
+	backend_reset_device(b);
+	return true;
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A worker that has nothing to do: looks, asks for kicks, sleeps. When which, says poll_window.h. */
+#include <sched.h>
+#include <time.h>
+
+#include "daemon/session/backend_impl.h"
+
+/* Turns of looking between two looks at the clock: a driver that polls answers within them. */
+#define TURNS 64
+
+static int64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static inline void cpu_relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__) || defined(__arm__)
+	__asm__ volatile("yield" : : : "memory");
+#else
+	__asm__ volatile("" : : : "memory");
+#endif
+}
+
+bool worker_look(struct worker *w)
+{
+	for (unsigned i = 0; i < w->n_active; i++) {
+		struct ring *r = w->active[i];
+
+		if (vq_has_more(r->vq))
+			w->ready = r->run.ready = true;
+	}
+	return w->ready;
+}
+
+/* The device's completions that no fd tells of at once. */
+static bool poll_device(struct worker *w)
+{
+	bool any = false;
+
+	if (!w->backend->device.ops->poll)
+		return false;
+	for (unsigned i = w->n_active; i-- > 0;) {
+		if (i < w->n_active && vq_in_flight(w->active[i]->vq))
+			any |= worker_poll_device(w->active[i]);
+	}
+	return any;
+}
+
+static bool look_for_a_while(struct worker *w)
+{
+	for (unsigned i = 0; i < TURNS; i++) {
+		if (worker_look(w) || poll_device(w) || worker_has_orders(w))
+			return true;
+		cpu_relax();
+	}
+	return false;
+}
+
+/* Requests are in the kernel's hands, which may want this CPU to serve them. */
+static bool is_busy(const struct worker *w)
+{
+	struct virtio_device *d = &w->backend->device;
+
+	if (!d->ops->busy)
+		return false;
+	for (unsigned i = 0; i < w->n_active; i++) {
+		if (d->ops->busy(d, w->active[i]->vq))
+			return true;
+	}
+	return false;
+}
+
+bool worker_poll(struct worker *w)
+{
+	int64_t window, start;
+
+	w->idle_since = 0;
+	if (!w->n_active || is_busy(w))
+		return false;
+	window = poll_window_next(&w->window);
+	if (window && look_for_a_while(w)) {
+		poll_window_hit(&w->window, 0);
+		return true;
+	}
+	start = now_ns();
+	while (window && now_ns() - start < window) {
+		/* The driver may be waiting for this very CPU. */
+		sched_yield();
+		if (look_for_a_while(w)) {
+			poll_window_hit(&w->window, now_ns() - start);
+			return true;
+		}
+	}
+	w->idle_since = start;
+	return false;
+}
+
+bool worker_arm(struct worker *w)
+{
+	for (unsigned i = 0; i < w->n_active; i++) {
+		struct ring *r = w->active[i];
+
+		if (vq_burst_end(r->vq) == VQ_MORE)
+			w->ready = r->run.ready = true;
+	}
+	return !w->ready;
+}
+
+void worker_woken(struct worker *w)
+{
+	if (w->idle_since)
+		poll_window_slept(&w->window, now_ns() - w->idle_since);
+	w->idle_since = 0;
+}
