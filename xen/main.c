@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "xen/options.h"
-#include "xen/worker.h"
+#include "xen/worker/worker.h"
 
 static bool run(const struct options *o, GError **error)
 {

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/option.h"
-#include "xen/node.h"
+#include "xen/supervisor/device_node.h"
 
 #define DEFAULT_RUN "/run/virtiod"
 #define DEFAULT_WAIT_S 10

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 #include "base/log.h"
-#include "xen/supervisor.h"
+#include "xen/supervisor/supervisor.h"
 
 typedef struct options options; /* for g_auto */
 struct options {

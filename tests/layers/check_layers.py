@@ -32,10 +32,10 @@ CODE_FOLDERS = ('common', 'daemon', 'xen', 'kvm-stub', 'tools')
 DEVICE_CONTRACT = ('daemon/device.h', 'common/ring/vq.h')  # the first brings the second
 # A library of the host -> the only file that includes it.
 LIBRARIES = {
-    'xenstore.h': 'xen/store.c',
-    'xenevtchn.h': 'xen/evtchn.c',
-    'xendevicemodel.h': 'xen/devmodel.c',
-    'xenforeignmemory.h': 'xen/foreign.c',
+    'xenstore.h': 'xen/supervisor/xenstore.c',
+    'xenevtchn.h': 'xen/hypervisor/evtchn.c',
+    'xendevicemodel.h': 'xen/hypervisor/devmodel.c',
+    'xenforeignmemory.h': 'xen/hypervisor/foreign.c',
     'liburing.h': 'daemon/devices/blk/blk_ring.c',
 }
 LOOP = 'common/base/loop'

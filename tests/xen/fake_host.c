@@ -5,9 +5,9 @@
 #include <sys/mman.h>
 
 #include "base/util.h"
-#include "xen/evtchn.h"
-#include "xen/foreign.h"
-#include "xen/privcmd.h"
+#include "xen/hypervisor/evtchn.h"
+#include "xen/hypervisor/foreign.h"
+#include "xen/hypervisor/privcmd.h"
 
 struct fake_host *fake_host;
 

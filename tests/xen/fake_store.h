@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "xen/store.h"
+#include "xen/supervisor/xenstore.h"
 
 /* There is one store; it lives until fake_store_clear(), whoever opens and frees it. */
 void fake_store_set(const char *path, const char *value);

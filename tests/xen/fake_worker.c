@@ -10,7 +10,7 @@
 #include "base/util.h"
 #include "supervisor_world.h"
 #include "tests/lib/leak.h"
-#include "xen/link.h"
+#include "xen/ipc.h"
 
 static char *mode;
 static int record_fd;

@@ -12,11 +12,11 @@
 #include "base/sock.h"
 #include "base/util.h"
 #include "vmm/vmm_dev.h"
-#include "xen/devmodel.h"
-#include "xen/evtchn.h"
-#include "xen/foreign.h"
-#include "xen/privcmd.h"
-#include "xen/source.h"
+#include "xen/hypervisor/devmodel.h"
+#include "xen/hypervisor/evtchn.h"
+#include "xen/hypervisor/foreign.h"
+#include "xen/hypervisor/privcmd.h"
+#include "xen/supervisor/backend_process.h"
 
 struct fake_xen fake_xen;
 

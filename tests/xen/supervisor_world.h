@@ -9,7 +9,7 @@
 
 #include "fake_store.h"
 #include "fake_xen.h"
-#include "xen/supervisor_impl.h"
+#include "xen/supervisor/supervisor_impl.h"
 
 struct world {
 	char *dir, *run, *record, *mode;

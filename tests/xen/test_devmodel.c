@@ -2,7 +2,7 @@
 /* Device model operations: what the library is told, and what becomes of its failures. */
 #include "libxen_test.h"
 
-#include "xen/devmodel.h"
+#include "xen/hypervisor/devmodel.h"
 
 static void test_calls(void **state)
 {

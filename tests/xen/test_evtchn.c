@@ -5,7 +5,7 @@
 #include <fcntl.h>
 #include <sys/eventfd.h>
 
-#include "xen/evtchn.h"
+#include "xen/hypervisor/evtchn.h"
 
 static void test_ports(void **state)
 {

@@ -2,7 +2,7 @@
 /* The ioreq page is where no other one is; RAM is found, with holes in it. */
 #include "libxen_test.h"
 
-#include "xen/foreign.h"
+#include "xen/hypervisor/foreign.h"
 
 #define RAM0 UINT64_C(0x40000000)
 #define RAM0_MAX UINT64_C(0xc0000000)

@@ -13,8 +13,8 @@
 
 #include "base/log.h"
 #include "tests/lib/leak.h"
-#include "xen/ioreq.h"
-#include "xen/ioreq_abi.h"
+#include "xen/worker/ioreq.h"
+#include "xen/hypervisor/ioreq_abi.h"
 
 #define BASE UINT64_C(0x2000000)
 #define WINDOW 0x200

@@ -24,8 +24,8 @@
 
 #include "base/util.h"
 #include "tests/lib/leak.h"
-#include "xen/ioreq.h"
-#include "xen/ioreq_abi.h"
+#include "xen/worker/ioreq.h"
+#include "xen/hypervisor/ioreq_abi.h"
 
 #define VCPUS 4
 #define BASE UINT64_C(0x2000000)

@@ -18,8 +18,8 @@
 #include "base/virtio_probe.h"
 #include "fake_xen.h"
 #include "tests/lib/leak.h"
-#include "xen/ioreq.h"
-#include "xen/keeper.h"
+#include "xen/worker/ioreq.h"
+#include "xen/supervisor/keeper.h"
 
 #define BASE UINT64_C(0x2000000)
 

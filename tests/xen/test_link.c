@@ -16,7 +16,7 @@
 #include "base/sock.h"
 #include "base/util.h"
 #include "tests/lib/leak.h"
-#include "xen/link.h"
+#include "xen/ipc.h"
 
 struct world {
 	int pair[2];

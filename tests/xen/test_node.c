@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "fake_store.h"
 #include "tests/lib/leak.h"
-#include "xen/node.h"
+#include "xen/supervisor/device_node.h"
 
 #define PATH "backend/virtio/3/0"
 #define DISK "backend/virtio_disk/3/51712"

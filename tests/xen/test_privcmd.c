@@ -13,7 +13,7 @@
 
 #include "base/util.h"
 #include "tests/lib/leak.h"
-#include "xen/privcmd.h"
+#include "xen/hypervisor/privcmd.h"
 
 /* As the bytes are in linux/privcmd.h. */
 #define DM_OP UINT32_C(0x00105005)

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <glib.h>
 
-#include "xen/regions.h"
+#include "xen/worker/memory_regions.h"
 
 #define PAGE UINT64_C(4096)
 #define GRANTS (UINT64_C(1) << 63)

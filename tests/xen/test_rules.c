@@ -11,7 +11,7 @@
 
 #include "base/log.h"
 #include "tests/lib/leak.h"
-#include "xen/rules.h"
+#include "xen/supervisor/rules.h"
 
 #define UID_BASE 1000000
 #define BINARY "/bin/true" /* discovery finds only what is there */

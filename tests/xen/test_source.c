@@ -17,7 +17,7 @@
 #include "base/sock.h"
 #include "base/util.h"
 #include "tests/lib/leak.h"
-#include "xen/source.h"
+#include "xen/supervisor/backend_process.h"
 
 /* For events: whoever is slow is not wrong. */
 #define WAIT_US (60 * G_TIME_SPAN_SECOND)

@@ -3,7 +3,7 @@
 #include "libxen_test.h"
 
 #include "base/log.h"
-#include "xen/store.h"
+#include "xen/supervisor/xenstore.h"
 
 static GString *seen, *logged;
 

@@ -30,9 +30,9 @@
 #include "fake_host.h"
 #include "tests/lib/leak.h"
 #include "tests/vmm/peer.h"
-#include "xen/ioreq.h"
-#include "xen/link.h"
-#include "xen/worker.h"
+#include "xen/worker/ioreq.h"
+#include "xen/ipc.h"
+#include "xen/worker/worker.h"
 
 #define DOMID 5
 #define VCPUS 2

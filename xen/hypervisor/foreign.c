@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Pages of a guest, by libxenforeignmemory. */
+#include "xen/hypervisor/foreign.h"
+
+#define __XEN_TOOLS__ 1
+#include <errno.h>
+#include <inttypes.h>
+#include <sys/mman.h>
+#include <xen/memory.h>
+#include <xenforeignmemory.h>
+
+#include "base/util.h"
+
+#define PAGE 4096u
+/* Xen's MAX_NR_IOREQ_SERVERS, and the first domain id that is none. */
+#define MAX_SERVERS 8
+#define MAX_DOMID 0x7ff0u
+/*
+ * 1 GiB where programs, their heaps and what the kernel places by itself are not, even with an
+ * address space of 39 bits: each page of it belongs to one server of one domain.
+ */
+#define IOREQ_PAGES UINT64_C(0x2000000000)
+
+/* RAM is looked for in steps that Xen gives a guest its memory in, many steps at a time. */
+#define STEP UINT64_C(0x200000)
+#define STEPS 512
+
+struct foreign {
+	xenforeignmemory_handle *handle;
+	domid_t domid;
+	xenforeignmemory_resource_handle *ioreq; /* NULL: not mapped */
+};
+
+struct foreign *foreign_open(unsigned domid, GError **error)
+{
+	xenforeignmemory_handle *handle = NULL;
+	struct foreign *f;
+
+	if (domid >= MAX_DOMID)
+		errno = EINVAL;
+	else
+		handle = xenforeignmemory_open(NULL, 0);
+	if (!handle) {
+		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
+			"domain %u: no access to its memory: %s", domid, g_strerror(errno));
+		return NULL;
+	}
+	f = g_new(struct foreign, 1);
+	*f = (struct foreign){ .handle = handle, .domid = domid };
+	return f;
+}
+
+void foreign_free(struct foreign *f)
+{
+	if (!f)
+		return;
+	if (f->ioreq)
+		xenforeignmemory_unmap_resource(f->handle, f->ioreq);
+	xenforeignmemory_close(f->handle);
+	g_free(f);
+}
+
+bool foreign_restrict(struct foreign *f, GError **error)
+{
+	if (xenforeignmemory_restrict(f->handle, f->domid) == 0)
+		return true;
+	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
+		"domain %u: cannot restrict foreign memory to it: %s", f->domid, g_strerror(errno));
+	return false;
+}
+
+void *foreign_map_ioreq(struct foreign *f, uint16_t server, GError **error)
+{
+	void *wanted = (void *)(uintptr_t)(IOREQ_PAGES +
+		(f->domid * MAX_SERVERS + (uint64_t)server) * PAGE);
+	void *page = wanted;
+
+	if (server >= MAX_SERVERS || f->ioreq) {
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+			"domain %u: the page of ioreq server %u: %s", f->domid, server,
+			f->ioreq ? "it has one already" : "Xen has no such server");
+		return NULL;
+	}
+	/*
+	 * The library lets no MAP_FIXED_NOREPLACE through. A hint does as well: an address that is
+	 * free is taken, and for one that is not the kernel finds another.
+	 */
+	f->ioreq = xenforeignmemory_map_resource(f->handle, f->domid, XENMEM_resource_ioreq_server,
+		server, XENMEM_resource_ioreq_server_frame_ioreq(0), 1, &page,
+		PROT_READ | PROT_WRITE, 0);
+	if (!f->ioreq) {
+		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
+			"domain %u: cannot map the page of ioreq server %u: %s", f->domid, server,
+			g_strerror(errno));
+		return NULL;
+	}
+	if (page != wanted) {
+		xenforeignmemory_unmap_resource(f->handle, f->ioreq);
+		f->ioreq = NULL;
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+			"domain %u: the page of ioreq server %u would not be at %p, which is in "
+			"use",
+			f->domid, server, wanted);
+		return NULL;
+	}
+	return page;
+}
+
+/*
+ * Which of n pages, every step bytes from addr on, can be mapped: the last one's number + 1.
+ * 0: none.
+ */
+static unsigned look(struct foreign *f, uint64_t addr, uint64_t step, unsigned n)
+{
+	xen_pfn_t gfn[STEPS];
+	int err[STEPS];
+	void *map;
+
+	for (unsigned i = 0; i < n; i++)
+		gfn[i] = (addr + i * step) / PAGE;
+	map = xenforeignmemory_map(f->handle, f->domid, PROT_READ, n, gfn, err);
+	if (!map)
+		return 0;
+	xenforeignmemory_unmap(f->handle, map, n);
+	while (n && err[n - 1])
+		n--;
+	return n;
+}
+
+/* How much RAM there is from addr on, at most max bytes: up to the first GiB that has none. */
+static uint64_t bank_size(struct foreign *f, uint64_t addr, uint64_t max)
+{
+	uint64_t last = 0; /* where the last step with RAM begins, + STEP */
+
+	for (uint64_t at = 0; at < max; at += STEP * STEPS) {
+		unsigned n = look(f, addr + at, STEP, STEPS);
+
+		if (!n)
+			break;
+		last = at + n * STEP;
+	}
+	if (!last)
+		return 0;
+	return last - STEP + (uint64_t)look(f, addr + last - STEP, PAGE, STEP / PAGE) * PAGE;
+}
+
+unsigned foreign_banks(
+	struct foreign *f, uint64_t max_bytes, struct foreign_bank bank[FOREIGN_MAX_BANKS])
+{
+	/* GUEST_RAM0 and GUEST_RAM1 of xen/arch-arm.h, which other machines' headers lack. */
+	static const struct foreign_bank ram[FOREIGN_MAX_BANKS] = {
+		{ UINT64_C(0x40000000), UINT64_C(0xc0000000) },
+		{ UINT64_C(0x200000000), UINT64_C(0xfe00000000) },
+	};
+	uint64_t left = max_bytes;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < FOREIGN_MAX_BANKS; i++) {
+		uint64_t size =
+			max_bytes ? MIN(left, ram[i].size) : bank_size(f, ram[i].addr, ram[i].size);
+
+		left -= MIN(left, size);
+		if (size)
+			bank[n++] = (struct foreign_bank){ ram[i].addr, align_up(size, PAGE) };
+	}
+	return n;
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The kernel's files for Xen, by their ioctls. */
+#include "xen/hypervisor/privcmd.h"
+
+#define __XEN_TOOLS__ 1
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/ioctl.h>
+#include <linux/virtio_mmio.h>
+#include <sys/ioctl.h>
+#include <xen/hvm/dm_op.h>
+
+#include "base/util.h"
+
+/* From linux/privcmd.h of Linux 6.7: the numbers that 6.6 had for IRQFD are no more. */
+struct irqfd {
+	uint64_t dm_op; /* address of what Xen is told when fd is signalled */
+	uint32_t size;
+	uint32_t fd;
+	uint32_t flags;
+	uint16_t domid;
+	uint8_t pad[2];
+};
+
+struct ioeventfd {
+	uint64_t ioreq;
+	uint64_t ports;
+	uint64_t addr; /* of the device: the kernel itself adds where QueueNotify is */
+	uint32_t addr_len;
+	uint32_t event_fd;
+	uint32_t vcpus;
+	uint32_t vq;
+	uint32_t flags;
+	uint16_t domid;
+	uint8_t pad[2];
+};
+#define DEASSIGN 1u /* a flag of both */
+
+struct dm_op_buffer {
+	void *data;
+	size_t size;
+};
+
+struct dm_op {
+	uint16_t domid;
+	uint16_t n;
+	const struct dm_op_buffer *buffers;
+};
+
+#define DM_OP _IOC(_IOC_NONE, 'P', 5, sizeof(struct dm_op))
+#define RESTRICT _IOC(_IOC_NONE, 'P', 6, sizeof(domid_t))
+#define IRQFD _IOW('P', 8, struct irqfd)
+#define IOEVENTFD _IOW('P', 9, struct ioeventfd)
+
+static int kernel_open(const char *path, int flags)
+{
+	return open(path, flags);
+}
+
+static int kernel_ioctl(int fd, unsigned long request, void *arg)
+{
+	return ioctl(fd, request, arg);
+}
+
+static const struct privcmd_ops kernel = { kernel_open, kernel_ioctl };
+static const struct privcmd_ops *ops = &kernel;
+
+void privcmd_set_ops(const struct privcmd_ops *replacement)
+{
+	ops = replacement ? replacement : &kernel;
+}
+
+static int open_device(const char *path, GError **error)
+{
+	int fd = ops->open(path, O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
+			"cannot open '%s': %s", path, g_strerror(errno));
+	return fd;
+}
+
+int privcmd_open_restricted(unsigned domid, GError **error)
+{
+	autofd fd = open_device("/dev/xen/privcmd", error);
+	domid_t dom = domid;
+
+	if (fd < 0)
+		return -1;
+	if (ops->ioctl(fd, RESTRICT, &dom) < 0) {
+		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
+			"cannot restrict '/dev/xen/privcmd' to domain %u: %s", domid,
+			g_strerror(errno));
+		return -1;
+	}
+	return fd_steal(&fd);
+}
+
+int privcmd_open_gntdev(GError **error)
+{
+	return open_device("/dev/xen/gntdev", error);
+}
+
+/* For an edge only the assertion counts: Xen ignores level 0. */
+static struct xen_dm_op make_pulse(uint32_t irq)
+{
+	return (struct xen_dm_op){
+		.op = XEN_DMOP_set_irq_level,
+		.u.set_irq_level = { .irq = irq, .level = 1 },
+	};
+}
+
+bool privcmd_pulse_irq(int privcmd, unsigned domid, uint32_t irq)
+{
+	struct xen_dm_op op = make_pulse(irq);
+	const struct dm_op_buffer buffer = { .data = &op, .size = sizeof(op) };
+	struct dm_op arg = { .domid = domid, .n = 1, .buffers = &buffer };
+
+	return ops->ioctl(privcmd, DM_OP, &arg) == 0;
+}
+
+bool privcmd_irqfd(int privcmd, unsigned domid, uint32_t irq, int fd, bool assign)
+{
+	struct xen_dm_op op = make_pulse(irq);
+	struct irqfd arg = {
+		.dm_op = (uintptr_t)&op,
+		.size = sizeof(op),
+		.fd = fd,
+		.flags = assign ? 0 : DEASSIGN,
+		.domid = domid,
+	};
+
+	return ops->ioctl(privcmd, IRQFD, &arg) == 0;
+}
+
+bool privcmd_ioeventfd(int privcmd, const struct privcmd_kick *kick, int fd, bool assign)
+{
+	struct ioeventfd arg = {
+		.ioreq = (uintptr_t)kick->ioreq,
+		.ports = (uintptr_t)kick->ports,
+		.addr = kick->addr - VIRTIO_MMIO_QUEUE_NOTIFY,
+		.addr_len = sizeof(uint32_t),
+		.event_fd = fd,
+		.vcpus = kick->vcpus,
+		.vq = kick->queue,
+		.flags = assign ? 0 : DEASSIGN,
+		.domid = kick->domid,
+	};
+
+	return ops->ioctl(privcmd, IOEVENTFD, &arg) == 0;
+}

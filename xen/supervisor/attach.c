@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A supervisor with one device, which the command line describes instead of a node in xenstore. */
+#include "xen/supervisor/backend_process.h"
+#include "xen/supervisor/supervisor_impl.h"
+
+/* The domain's end is that of the device; nothing else in xenstore is looked at. */
+static void on_change(void *opaque, const char *path)
+{
+	struct supervisor *s = opaque;
+	GHashTableIter iter;
+	gpointer id;
+	bool alive = false;
+
+	g_hash_table_iter_init(&iter, s->domains);
+	while (g_hash_table_iter_next(&iter, &id, NULL))
+		alive |= store_has_domain(s->store, GPOINTER_TO_UINT(id));
+	if (!alive)
+		supervisor_end(s);
+}
+
+static struct node *describe(struct supervisor *s, const struct attach_options *a, GError **error)
+{
+	g_autofree char *path = g_strdup_printf("/local/domain/%u/name", a->domid);
+	struct node *n;
+	char *name;
+
+	if (!store_has_domain(s->store, a->domid)) {
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT, "domain %u: there is none",
+			a->domid);
+		return NULL;
+	}
+	name = store_read(s->store, path, NODE_MAX_NAME, error);
+	if (!name)
+		return NULL;
+	n = g_new0(struct node, 1);
+	n->kind = g_strdup("attach");
+	n->path = g_strdup("");
+	n->domain = name;
+	n->domid = a->domid;
+	n->base = a->base;
+	n->irq = a->irq;
+	n->grants = a->grants;
+	return n;
+}
+
+static bool serve(struct supervisor *s, const struct attach_options *a, GError **error)
+{
+	g_autoptr(node) n = NULL;
+	struct device *d;
+
+	s->rules = rules_new_socket(a->socket);
+	s->store = store_open(on_change, s, error);
+	if (!s->store)
+		return false;
+	n = describe(s, a, error);
+	if (!n)
+		return false;
+	d = device_new(s, NULL, n->domain, n->domid, 0);
+	if (!device_serve(d, n, source_new(s->rules, n, d->who), error) ||
+		!store_watch(s->store, "@releaseDomain", error))
+		return false;
+	supervisor_loop(s);
+	return true;
+}
+
+bool supervisor_attach(
+	const struct supervisor_options *o, const struct attach_options *a, GError **error)
+{
+	struct supervisor s;
+	bool ok;
+
+	ok = supervisor_init(&s, o, error) && serve(&s, a, error);
+	supervisor_clear(&s);
+	return ok;
+}

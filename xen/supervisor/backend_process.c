@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See source.h. A program serves one connection, its --fd: for another one it is ended and started
+ * again. Nobody waits for its end, which takes what it takes; if that is too long, it is killed.
+ */
+#include "xen/supervisor/backend_process.h"
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/sock.h"
+#include "launch/child.h"
+
+#define START_US (1 * G_TIME_SPAN_SECOND)
+#define TERM_MS 2000
+
+/* A program until its end, which may come after that of its source. */
+struct process {
+	struct child *child;
+	struct source *source; /* NULL: is gone */
+	char *name;
+	struct loop_watch *timer; /* since it was told to end */
+};
+
+struct source {
+	const struct rules *rules;
+	struct node *node;
+	char *name;
+	struct rule *rule;
+	struct process *process; /* NULL: none runs */
+	int64_t started; /* monotonic µs; 0: never */
+};
+
+static void on_end(void *opaque)
+{
+	struct process *p = opaque;
+	g_autoptr(GError) how = NULL;
+
+	child_failed(p->child, 0, &how);
+	log_msg(p->source ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG, p->name,
+		"the back-end is gone: %s", how->message);
+	if (p->source)
+		p->source->process = NULL;
+	loop_watch_free(p->timer);
+	child_free(p->child);
+	g_free(p->name);
+	g_free(p);
+}
+
+static void on_timer(void *opaque)
+{
+	struct process *p = opaque;
+
+	log_warning(p->name, "the back-end did not end within %d ms, is killed", TERM_MS);
+	child_kill(p->child);
+}
+
+static void process_stop(struct process *p)
+{
+	if (p->timer)
+		return;
+	child_stop(p->child);
+	p->timer = loop_watch_timer(TERM_MS, on_timer, p);
+}
+
+struct source *source_new(const struct rules *r, const struct node *n, const char *name)
+{
+	struct source *s = g_new0(struct source, 1);
+
+	s->rules = r;
+	s->node = node_copy(n);
+	s->name = g_strdup(name);
+	return s;
+}
+
+void source_free(struct source *s)
+{
+	if (!s)
+		return;
+	if (s->process) {
+		s->process->source = NULL;
+		process_stop(s->process);
+	}
+	rule_free(s->rule);
+	node_free(s->node);
+	g_free(s->name);
+	g_free(s);
+}
+
+static int not_now(GError **error, const char *why)
+{
+	g_set_error_literal(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN, why);
+	return -1;
+}
+
+static int start(struct source *s, GError **error)
+{
+	int64_t now = g_get_monotonic_time();
+	struct process *p;
+	struct child *c;
+	int fd = -1;
+
+	if (s->process) {
+		process_stop(s->process);
+		return not_now(error, "the back-end that it had is still ending");
+	}
+	if (s->started && now - s->started < START_US)
+		return not_now(error, "the back-end was started less than a second ago");
+	s->started = now;
+	c = child_start(s->rule->program, (const char *const *)s->rule->options, &fd, error);
+	if (!c)
+		return -1;
+	p = g_new0(struct process, 1);
+	*p = (struct process){ .child = c, .source = s, .name = g_strdup(s->name) };
+	child_on_end(c, on_end, p);
+	s->process = p;
+	return fd;
+}
+
+int source_connect(struct source *s, GError **error)
+{
+	struct rule *r = rules_find(s->rules, s->node, error);
+
+	if (!r)
+		return -1;
+	rule_free(s->rule);
+	s->rule = r;
+	if (r->program)
+		return start(s, error);
+	return sock_connect_now(r->socket, error);
+}
+
+const struct rule *source_rule(const struct source *s)
+{
+	return s->rule;
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The tables of guests and devices, and what happens when one comes or goes. */
+#include <inttypes.h>
+
+#include "base/log.h"
+#include "xen/supervisor/supervisor_impl.h"
+
+static char *make_key(const char *kind, unsigned domid, unsigned devid)
+{
+	return g_strdup_printf("%s/%u/%u", kind ? kind : "", domid, devid);
+}
+
+struct device *device_new(
+	struct supervisor *s, const char *kind, const char *name, unsigned domid, unsigned devid)
+{
+	struct device *d = g_new0(struct device, 1);
+
+	d->supervisor = s;
+	d->key = make_key(kind, domid, devid);
+	d->who = g_strdup_printf("domain %s (%u), device %u", name, domid, devid);
+	d->kind = g_strdup(kind);
+	d->domid = domid;
+	d->devid = devid;
+	d->status = DEVICE_IGNORED;
+	g_hash_table_insert(s->devices, d->key, d);
+	return d;
+}
+
+struct device *device_find(struct supervisor *s, const char *kind, unsigned domid, unsigned devid)
+{
+	g_autofree char *key = make_key(kind, domid, devid);
+
+	return g_hash_table_lookup(s->devices, key);
+}
+
+void device_free(struct device *d)
+{
+	g_hash_table_remove(d->supervisor->devices, d->key);
+	g_free(d->key);
+	g_free(d->who);
+	g_free(d->kind);
+	g_free(d);
+}
+
+static void on_removed(void *opaque, unsigned number)
+{
+	struct domain *domain = opaque;
+	struct supervisor *s = domain->supervisor;
+	struct device *d = g_steal_pointer(&domain->device[number]);
+
+	if (d->kind)
+		node_set_state(s->store, d->kind, d->domid, d->devid, NODE_CLOSED);
+	log_info(d->who, "gone");
+	device_free(d);
+}
+
+static void on_ended(void *opaque)
+{
+	struct domain *domain = opaque;
+	struct supervisor *s = domain->supervisor;
+
+	g_hash_table_remove(s->domains, GUINT_TO_POINTER(domain->domid));
+	guest_free(domain->guest);
+	g_free(domain);
+	if (s->ending && g_hash_table_size(s->domains) == 0)
+		g_main_loop_quit(s->loop);
+}
+
+/* The domain of that id; new: it had no device yet, so it must be given one or freed. */
+static struct domain *get_domain(
+	struct supervisor *s, const char *name, unsigned domid, bool *new, GError **error)
+{
+	static const struct guest_events events = { .removed = on_removed, .ended = on_ended };
+	struct domain *domain = g_hash_table_lookup(s->domains, GUINT_TO_POINTER(domid));
+	const struct guest_config config = {
+		.keeper = { .domid = domid,
+			.name = name,
+			.max_memory = node_domain_memory(s->store, domid),
+			.eventfds = s->options->eventfds },
+		.uid_base = s->options->uid_base,
+		.root = s->root,
+	};
+
+	*new = !domain;
+	if (domain)
+		return domain;
+	domain = g_new0(struct domain, 1);
+	domain->supervisor = s;
+	domain->domid = domid;
+	domain->guest = guest_new(&config, &events, domain, error);
+	if (!domain->guest) {
+		g_free(domain);
+		return NULL;
+	}
+	g_hash_table_insert(s->domains, GUINT_TO_POINTER(domid), domain);
+	return domain;
+}
+
+/* What get_domain() gave has a device now, or, if ok is false, has not. */
+static bool settle(struct device *d, struct domain *domain, bool new, bool ok)
+{
+	if (ok) {
+		d->domain = domain;
+		domain->device[d->number] = d;
+	} else if (new) {
+		g_hash_table_remove(d->supervisor->domains, GUINT_TO_POINTER(domain->domid));
+		guest_free(domain->guest);
+		g_free(domain);
+	}
+	return ok;
+}
+
+bool device_serve(struct device *d, const struct node *n, struct source *from, GError **error)
+{
+	struct supervisor *s = d->supervisor;
+	/* Only for what must be known before the first dial, which looks again. */
+	g_autoptr(rule) r = rules_find(s->rules, n, NULL);
+	const struct keeper_device_config config = {
+		.name = d->who,
+		.base = n->base,
+		.irq = n->irq,
+		.grants = n->grants,
+		.wait_ms = r && r->wait_ms ? r->wait_ms : s->options->wait_ms,
+		.queue_size = r ? r->queue_size : 0,
+		.device_id = n->device_id,
+	};
+	bool new;
+	struct domain *domain = get_domain(s, n->domain, d->domid, &new, error);
+
+	if (!domain) {
+		source_free(from);
+		return false;
+	}
+	if (!settle(d, domain, new, guest_add(domain->guest, &config, from, &d->number, error)))
+		return false;
+	d->status = DEVICE_SERVED;
+	log_info(d->who, "at 0x%" PRIx64 ", interrupt %u, memory by %s", n->base, n->irq,
+		n->grants ? "grants" : "foreign mappings");
+	return true;
+}
+
+bool device_serve_empty(struct device *d, const char *name, uint64_t base, GError **error)
+{
+	bool new;
+	struct domain *domain = get_domain(d->supervisor, name, d->domid, &new, error);
+
+	if (!domain ||
+		!settle(d, domain, new, guest_add_empty(domain->guest, base, &d->number, error)))
+		return false;
+	d->status = DEVICE_EMPTY;
+	return true;
+}
+
+void device_leave(struct device *d)
+{
+	if (d->status == DEVICE_LEAVING)
+		return;
+	if (d->status == DEVICE_IGNORED) {
+		if (d->kind)
+			node_set_state(
+				d->supervisor->store, d->kind, d->domid, d->devid, NODE_CLOSED);
+		device_free(d);
+		return;
+	}
+	d->status = DEVICE_LEAVING;
+	guest_remove(d->domain->guest, d->number);
+}
+
+void device_leave_all(struct supervisor *s, struct domain *of)
+{
+	g_autoptr(GList) all = g_hash_table_get_values(s->devices);
+
+	for (const GList *l = all; l; l = l->next) {
+		struct device *d = l->data;
+
+		if (d->domain && (!of || d->domain == of))
+			device_leave(d);
+	}
+}

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See guest.h. A device is there, or leaving; everything that makes one leave for good happens in
+ * two places: when the worker says REMOVED, and when the worker is dead.
+ *
+ *	devices stay		REMOVE -> worker -> REMOVED -> keeper_remove(), removed()
+ *	none stays		QUIT -> worker ends -> keeper_free(), removed() each, ended()
+ *	it takes too long	the worker is killed, as if it had died
+ *	the worker died		those leaving have left; if others stay, a successor starts
+ */
+#include "xen/supervisor/guest.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "xen/supervisor/worker_process.h"
+
+/* libxl waits ten seconds, its users two. */
+#define LEAVE_MS 1000
+#define LEAVE_TICK_MS 50
+/* One that lives shorter than that is not replaced at once again. */
+#define SHORT_LIFE_MS 1000
+#define FIRST_DELAY_MS 100
+#define LAST_DELAY_MS 1000
+
+struct guest {
+	struct guest_config config;
+	const struct guest_events *events;
+	void *opaque;
+	char *root, *who;
+	struct keeper *keeper; /* NULL: ended */
+	struct process *worker; /* NULL: there is none just now */
+	bool quitting; /* it was told QUIT */
+	int64_t started; /* the worker, µs */
+	unsigned starts, short_lives, delay_ms; /* short_lives: one after the other */
+	struct loop_watch *soon, *delay, *leave;
+	struct {
+		enum { ABSENT, PRESENT, LEAVING } state;
+		bool empty; /* the worker knows nothing of it */
+		int64_t deadline; /* of LEAVING */
+	} device[LINK_MAX_DEVICES];
+};
+
+static bool has(const struct guest *g, int state)
+{
+	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++) {
+		if ((int)g->device[i].state == state)
+			return true;
+	}
+	return false;
+}
+
+static void left(struct guest *g, unsigned device)
+{
+	if (g->keeper)
+		keeper_remove(g->keeper, device);
+	g->device[device].state = ABSENT;
+	g->events->removed(g->opaque, device);
+}
+
+static void all_left(struct guest *g)
+{
+	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++) {
+		if (g->device[i].state == LEAVING)
+			left(g, i);
+	}
+}
+
+static void tell_device(struct guest *g, unsigned device)
+{
+	struct link_order order;
+	int fds[LINK_MAX_FDS];
+	unsigned n_fds = 0;
+
+	if (g->device[device].state == PRESENT &&
+		keeper_describe_device(g->keeper, device, &order, fds, &n_fds))
+		process_tell(g->worker, &order, fds, n_fds);
+}
+
+static void tell_guest(struct guest *g)
+{
+	struct link_order order;
+	int fds[LINK_MAX_FDS];
+	unsigned n_fds = 0;
+
+	keeper_describe_guest(g->keeper, &order, fds, &n_fds);
+	if (g->config.uid_base) {
+		order.guest.uid = g->config.uid_base + g->config.keeper.domid;
+		order.guest.gid = order.guest.uid;
+	}
+	g_strlcpy(order.guest.root, g->root, sizeof(order.guest.root));
+	process_tell(g->worker, &order, fds, n_fds);
+	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++)
+		tell_device(g, i);
+}
+
+static void start_worker(struct guest *g);
+
+static void on_delay(void *opaque)
+{
+	struct guest *g = opaque;
+
+	g_clear_pointer(&g->delay, loop_watch_free);
+	start_worker(g);
+}
+
+static void start_later(struct guest *g)
+{
+	log_debug(g->who, "the next worker process starts in %u ms", g->delay_ms);
+	g->delay = loop_watch_timer(g->delay_ms, on_delay, g);
+	g->delay_ms = MIN(2 * g->delay_ms, LAST_DELAY_MS);
+}
+
+/* The worker is no more, or there was none: who leaves has left, who stays has a new one. */
+static void go_on(struct guest *g)
+{
+	g->quitting = false;
+	if (has(g, PRESENT)) {
+		all_left(g);
+		if (!g->delay && g->delay_ms)
+			start_later(g);
+		else if (!g->delay)
+			start_worker(g);
+		return;
+	}
+	g_clear_pointer(&g->leave, loop_watch_free);
+	g_clear_pointer(&g->delay, loop_watch_free);
+	/* Its range must be gone when the toolstack hears that it is. */
+	g_clear_pointer(&g->keeper, keeper_free);
+	all_left(g);
+	g->events->ended(g->opaque); /* which may free g */
+}
+
+static void on_said(void *opaque, const struct link_order *order)
+{
+	struct guest *g = opaque;
+
+	if (order->type == LINK_READY)
+		log_debug(g->who, "worker process %d serves it", process_id(g->worker));
+	else if (order->device >= LINK_MAX_DEVICES || g->device[order->device].state != LEAVING)
+		process_kill(g->worker, "it removed what it was not told to");
+	else if (!g->quitting)
+		left(g, order->device); /* otherwise all together, at its end */
+}
+
+static bool on_asked(void *opaque, const struct link_request *request, struct link_reply *reply,
+	int fds[LINK_MAX_FDS], unsigned *n_fds)
+{
+	struct guest *g = opaque;
+
+	return keeper_answer(g->keeper, request, reply, fds, n_fds);
+}
+
+static void on_ended(void *opaque, const char *how)
+{
+	struct guest *g = opaque;
+	int64_t lived = g_get_monotonic_time() - g->started;
+
+	if (!g->quitting)
+		log_warning(g->who, "worker process %d %s%s", process_id(g->worker), how,
+			has(g, PRESENT) ? "; another one goes on" : "");
+	g_clear_pointer(&g->worker, process_free);
+	if (lived >= SHORT_LIFE_MS * G_TIME_SPAN_MILLISECOND)
+		g->short_lives = g->delay_ms = 0;
+	else if (++g->short_lives > 1 && !g->delay_ms)
+		g->delay_ms = FIRST_DELAY_MS;
+	go_on(g);
+}
+
+static void start_worker(struct guest *g)
+{
+	static const struct process_events events = {
+		.said = on_said,
+		.asked = on_asked,
+		.ended = on_ended,
+	};
+	g_autoptr(GError) error = NULL;
+
+	g->started = g_get_monotonic_time();
+	g->worker = process_start(g->who, &events, g, &error);
+	if (!g->worker) {
+		log_error(g->who, "cannot start a worker process: %s", error->message);
+		g->delay_ms = MAX(g->delay_ms, FIRST_DELAY_MS);
+		start_later(g);
+		return;
+	}
+	g->starts++;
+	log_info(g->who, "worker process %d", process_id(g->worker));
+	tell_guest(g);
+}
+
+struct guest *guest_new(const struct guest_config *config, const struct guest_events *events,
+	void *opaque, GError **error)
+{
+	struct keeper *k = keeper_new(&config->keeper, error);
+	struct guest *g;
+
+	if (!k)
+		return NULL;
+	g = g_new0(struct guest, 1);
+	g->config = *config;
+	g->events = events;
+	g->opaque = opaque;
+	g->keeper = k;
+	g->root = g_strdup(config->root);
+	g->who = g_strdup_printf("domain %s (%u)", config->keeper.name, config->keeper.domid);
+	return g;
+}
+
+void guest_free(struct guest *g)
+{
+	if (!g)
+		return;
+	loop_watch_free(g->soon);
+	loop_watch_free(g->delay);
+	loop_watch_free(g->leave);
+	process_free(g->worker);
+	keeper_free(g->keeper);
+	g_free(g->root);
+	g_free(g->who);
+	g_free(g);
+}
+
+static void came(struct guest *g, unsigned device, bool empty)
+{
+	g->device[device].state = PRESENT;
+	g->device[device].empty = empty;
+	if (g->worker && !g->quitting)
+		tell_device(g, device);
+	else if (!g->worker && !g->delay && !g->soon)
+		start_worker(g);
+}
+
+bool guest_add(struct guest *g, const struct keeper_device_config *config, struct source *from,
+	unsigned *device, GError **error)
+{
+	if (!keeper_add(g->keeper, config, from, device, error))
+		return false;
+	came(g, *device, false);
+	return true;
+}
+
+bool guest_add_empty(struct guest *g, uint64_t base, unsigned *device, GError **error)
+{
+	if (!keeper_add_empty(g->keeper, base, device, error))
+		return false;
+	came(g, *device, true);
+	return true;
+}
+
+static void on_leave(void *opaque)
+{
+	struct guest *g = opaque;
+	int64_t now = g_get_monotonic_time();
+	bool late = false;
+
+	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++)
+		late |= g->device[i].state == LEAVING && now >= g->device[i].deadline;
+	if (late && g->worker)
+		process_kill(g->worker, "a device that is to leave does not");
+	if (late || !has(g, LEAVING))
+		g_clear_pointer(&g->leave, loop_watch_free);
+}
+
+/* For those that no worker has to let go of. */
+static void on_soon(void *opaque)
+{
+	struct guest *g = opaque;
+
+	g_clear_pointer(&g->soon, loop_watch_free);
+	for (unsigned i = 0; i < LINK_MAX_DEVICES && g->worker && !g->quitting; i++) {
+		if (g->device[i].state == LEAVING && g->device[i].empty)
+			left(g, i);
+	}
+	if (!g->worker)
+		go_on(g);
+}
+
+static void tell_leaving(struct guest *g, unsigned device)
+{
+	struct link_order order = { .type = LINK_REMOVE, .device = device };
+
+	if (!has(g, PRESENT)) {
+		order.type = LINK_QUIT;
+		g->quitting = true;
+	}
+	process_tell(g->worker, &order, NULL, 0);
+}
+
+void guest_remove(struct guest *g, unsigned device)
+{
+	g->device[device].state = LEAVING;
+	g->device[device].deadline = g_get_monotonic_time() + LEAVE_MS * G_TIME_SPAN_MILLISECOND;
+	if (!g->leave)
+		g->leave = loop_watch_timer(LEAVE_TICK_MS, on_leave, g);
+	if (g->quitting)
+		return;
+	if (g->worker && (!g->device[device].empty || !has(g, PRESENT)))
+		tell_leaving(g, device);
+	else if (!g->soon)
+		g->soon = loop_watch_soon(on_soon, g);
+}
+
+const char *guest_who(const struct guest *g)
+{
+	return g->who;
+}
+
+void guest_log_counters(struct guest *g)
+{
+	const struct link_order order = { .type = LINK_COUNTERS };
+	unsigned devices = 0;
+
+	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++)
+		devices += g->device[i].state != ABSENT;
+	log_info(g->who, "%u devices; worker process %d, the %u. one; %u eventfds in the kernel",
+		devices, g->worker ? process_id(g->worker) : 0, g->starts,
+		keeper_assigned(g->keeper));
+	if (g->worker)
+		process_tell(g->worker, &order, NULL, 0);
+}

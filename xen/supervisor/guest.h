@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One guest: its keeper, and its worker's process, which is replaced whenever it dies. Main loop
+ * only.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+#include "xen/supervisor/keeper.h"
+
+struct guest;
+typedef struct guest guest; /* for g_autoptr */
+
+struct guest_config {
+	struct keeper_config keeper;
+	unsigned uid_base; /* the worker is uid_base + domid; 0: what we are */
+	const char *root; /* the worker's root directory, an empty one; "": ours. Copied */
+};
+
+/* From the main loop, never from within the calls below. */
+struct guest_events {
+	/* guest_remove()'s work is done: nobody of ours has anything of the device any more. */
+	void (*removed)(void *opaque, unsigned device);
+	/* After the last device's: there is no keeper and no worker. May call guest_free(). */
+	void (*ended)(void *opaque);
+};
+
+/* Its ioreq server is there on return; the first device brings the worker. */
+struct guest *guest_new(const struct guest_config *config, const struct guest_events *events,
+	void *opaque, GError **error);
+/* At once; back-ends lose the connection, nobody is asked to stop anything first. */
+void guest_free(struct guest *g);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(guest, guest_free)
+
+/* As keeper_add() and keeper_add_empty(), and the worker learns of it. */
+bool guest_add(struct guest *g, const struct keeper_device_config *config, struct source *source,
+	unsigned *device, GError **error);
+bool guest_add_empty(struct guest *g, uint64_t base, unsigned *device, GError **error);
+/*
+ * The worker lets go of it within a second, or is replaced for that: removed() follows. Without
+ * devices that stay the worker ends, then everything.
+ */
+void guest_remove(struct guest *g, unsigned device);
+
+/* "domain web (3)" */
+const char *guest_who(const struct guest *g);
+/* A line in the log, and the worker's own. */
+void guest_log_counters(struct guest *g);

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a worker asks its keeper for. It may be in a guest's hands: numbers are checked, and what it
+ * gets are its own guest's files and eventfds, bounded by queues that a device can have.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <linux/virtio_mmio.h>
+
+#include "base/log.h"
+#include "base/sock.h"
+#include "base/util.h"
+#include "xen/supervisor/keeper_impl.h"
+#include "xen/hypervisor/privcmd.h"
+
+#define KICK_BYTES 4 /* of the register QueueNotify */
+
+/* By what an ioctl that the kernel does not have fails. */
+static bool is_missing(int err)
+{
+	return err == EOPNOTSUPP || err == ENOTTY || err == ENOSYS;
+}
+
+/* Where the guest's writes to QueueNotify go. False, and why: as before. */
+static bool route_kicks(struct keeper *k, struct keeper_device *d, bool to_kernel, GError **error)
+{
+	uint16_t server = k->server[LINK_KICKS].id;
+	uint64_t addr = d->base + VIRTIO_MMIO_QUEUE_NOTIFY;
+
+	if (d->kicks_mapped == to_kernel)
+		return true;
+	if (to_kernel && !devmodel_map_range(k->devmodel, server, addr, KICK_BYTES, error))
+		return false;
+	if (!to_kernel)
+		devmodel_unmap_range(k->devmodel, server, addr, KICK_BYTES);
+	d->kicks_mapped = to_kernel;
+	return true;
+}
+
+static bool tell_kernel(struct keeper *k, const struct keeper_device *d, unsigned queue,
+	enum vmm_eventfd which, int fd, bool assign)
+{
+	const struct privcmd_kick kick = {
+		.domid = k->domid,
+		.ioreq = k->server[LINK_KICKS].page,
+		.ports = k->server[LINK_KICKS].port,
+		.vcpus = k->vcpus,
+		.addr = d->base + VIRTIO_MMIO_QUEUE_NOTIFY,
+		.queue = queue,
+	};
+
+	if (which == VMM_CALL)
+		return privcmd_irqfd(k->privcmd, k->domid, d->irq, fd, assign);
+	return privcmd_ioeventfd(k->privcmd, &kick, fd, assign);
+}
+
+static int assign(
+	struct keeper *k, struct keeper_device *d, unsigned queue, enum vmm_eventfd which, bool on)
+{
+	static bool said;
+	g_autoptr(GError) error = NULL;
+	struct keeper_eventfd *e;
+	int err;
+
+	if (!k->eventfds)
+		return EOPNOTSUPP;
+	if (queue >= d->n_queues || d->queue[queue].eventfd[which].fd < 0)
+		return ENOENT;
+	e = &d->queue[queue].eventfd[which];
+	if (e->assigned == on)
+		return 0;
+	/* No kick goes to the second server that the kernel does not know. */
+	if (which == VMM_KICK && !on)
+		route_kicks(k, d, false, NULL);
+	if (tell_kernel(k, d, queue, which, e->fd, on)) {
+		e->assigned = on;
+		if (which != VMM_KICK || !on || route_kicks(k, d, true, &error))
+			return 0;
+		log_warning(k->who, "%s: queue %u: %s", d->name, queue, error->message);
+		tell_kernel(k, d, queue, which, e->fd, false);
+		e->assigned = false;
+		return EIO;
+	}
+	err = errno;
+	if (!is_missing(err)) {
+		log_warning(k->who, "%s: queue %u: the kernel's eventfds: %s", d->name, queue,
+			g_strerror(err));
+		return err;
+	}
+	k->eventfds = false;
+	if (!said)
+		log_info(NULL,
+			"this kernel has no eventfds for Xen guests (XEN_PRIVCMD_EVENTFD): "
+			"kicks and interrupts go through the workers");
+	said = true;
+	return EOPNOTSUPP;
+}
+
+void keeper_drop_eventfds(struct keeper *k, struct keeper_device *d)
+{
+	route_kicks(k, d, false, NULL);
+	for (unsigned i = 0; i < d->n_queues; i++) {
+		for (unsigned which = VMM_KICK; which <= VMM_CALL; which++) {
+			struct keeper_eventfd *e = &d->queue[i].eventfd[which];
+
+			if (e->assigned && !tell_kernel(k, d, i, which, e->fd, false))
+				log_warning(k->who, "%s: queue %u: the kernel keeps an eventfd: %s",
+					d->name, i, g_strerror(errno));
+			fd_close(&e->fd);
+		}
+	}
+	g_clear_pointer(&d->queue, g_free);
+	d->n_queues = 0;
+}
+
+/* A copy of the file, for the other side, at the end of fds. 0, or an errno. */
+static int hand_out(int fd, int fds[LINK_MAX_FDS], unsigned *n_fds)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	if (copy < 0)
+		return errno;
+	fds[(*n_fds)++] = copy;
+	return 0;
+}
+
+static int get_eventfd(struct keeper_device *d, unsigned queue, enum vmm_eventfd which,
+	int fds[LINK_MAX_FDS], unsigned *n_fds)
+{
+	struct keeper_eventfd *e;
+
+	if (queue >= d->n_queues) {
+		d->queue = g_renew(struct keeper_queue, d->queue, queue + 1);
+		for (; d->n_queues <= queue; d->n_queues++)
+			d->queue[d->n_queues] =
+				(struct keeper_queue){ { { .fd = -1 }, { .fd = -1 } } };
+	}
+	e = &d->queue[queue].eventfd[which];
+	if (e->fd < 0)
+		e->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return e->fd < 0 ? errno : hand_out(e->fd, fds, n_fds);
+}
+
+void keeper_drop_connection(struct keeper_device *d)
+{
+	fd_close(&d->socket);
+	fd_close(&d->channel);
+}
+
+/* Is the back-end still at the other end? */
+static bool is_connected(const struct keeper_device *d)
+{
+	struct pollfd pfd = { .fd = d->socket, .events = POLLRDHUP };
+
+	return d->socket >= 0 && poll(&pfd, 1, 0) == 0;
+}
+
+static int dial(
+	struct keeper_device *d, struct link_reply *reply, int fds[LINK_MAX_FDS], unsigned *n_fds)
+{
+	g_autoptr(GError) error = NULL;
+	autofd socket = source_connect(d->source, &error);
+	int pair[2], err;
+
+	if (socket < 0) {
+		g_strlcpy(reply->text, error->message, sizeof(reply->text));
+		return EAGAIN;
+	}
+	if (!sock_pair(pair))
+		return errno;
+	d->socket = fd_steal(&socket);
+	d->channel = pair[0];
+	err = hand_out(d->socket, fds, n_fds);
+	if (!err)
+		err = hand_out(d->channel, fds, n_fds);
+	/* The back-end's end is no business of ours: it must close when those who have it do. */
+	fds[(*n_fds)++] = pair[1];
+	return err;
+}
+
+static void tell_rule(const struct keeper_device *d, struct link_reply *reply)
+{
+	const struct rule *r = source_rule(d->source);
+
+	reply->device_id = d->device_id;
+	reply->config_size = -1;
+	if (!r)
+		return;
+	reply->probe = r->front.probe;
+	reply->packed = r->front.packed;
+	reply->queues = r->front.queues;
+	reply->config_size = r->front.config_size;
+	/* What the guest was promised comes first. */
+	if (!reply->device_id)
+		reply->device_id = r->front.device_id;
+}
+
+static int connect_device(struct keeper_device *d, bool fresh, struct link_reply *reply,
+	int fds[LINK_MAX_FDS], unsigned *n_fds)
+{
+	int err;
+
+	reply->kept = !fresh && is_connected(d);
+	if (reply->kept) {
+		err = hand_out(d->socket, fds, n_fds);
+		if (!err)
+			err = hand_out(d->channel, fds, n_fds);
+	} else {
+		keeper_drop_connection(d);
+		err = dial(d, reply, fds, n_fds);
+	}
+	tell_rule(d, reply);
+	return err;
+}
+
+/*
+ * The file is not looked into here, but by the next worker. Anything else, a worker's own socket for
+ * one, would tell us that it lives.
+ */
+static bool is_file(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+static int keep(struct keeper_device *d, int fds[LINK_MAX_FDS], unsigned *n_fds)
+{
+	if (*n_fds == 0)
+		return d->area < 0 ? ENOENT : hand_out(d->area, fds, n_fds);
+	fd_close(&d->area);
+	d->area = fds[0];
+	*n_fds = 0;
+	return 0;
+}
+
+static bool is_sane(
+	const struct keeper *k, const struct link_request *r, const int *fds, unsigned n_fds)
+{
+	bool file = r->type == LINK_KEEP && n_fds == 1 && is_file(fds[0]);
+
+	if (n_fds && !file)
+		return false;
+	if (r->device >= LINK_MAX_DEVICES || !k->device[r->device].source)
+		return false;
+	switch ((enum link_request_type)r->type) {
+	case LINK_DIAL:
+		return r->fresh <= 1;
+	case LINK_KEEP:
+		return true;
+	case LINK_EVENTFD:
+	case LINK_ASSIGN:
+		return r->queue < VIRTIO_MAX_QUEUES && r->which <= VMM_CALL && r->on <= 1;
+	}
+	return false;
+}
+
+bool keeper_answer(struct keeper *k, const struct link_request *request, struct link_reply *reply,
+	int fds[LINK_MAX_FDS], unsigned *n_fds)
+{
+	struct keeper_device *d;
+
+	*reply = (struct link_reply){ 0 };
+	if (!is_sane(k, request, fds, *n_fds)) {
+		fds_close(fds, *n_fds);
+		*n_fds = 0;
+		return false;
+	}
+	d = &k->device[request->device];
+	switch ((enum link_request_type)request->type) {
+	case LINK_DIAL:
+		reply->err = connect_device(d, request->fresh, reply, fds, n_fds);
+		break;
+	case LINK_EVENTFD:
+		reply->err = get_eventfd(d, request->queue, request->which, fds, n_fds);
+		break;
+	case LINK_KEEP:
+		reply->err = keep(d, fds, n_fds);
+		break;
+	case LINK_ASSIGN:
+		reply->err = assign(k, d, request->queue, request->which, request->on);
+		break;
+	}
+	/* An error comes alone. */
+	while (reply->err && *n_fds > 0)
+		fd_close(&fds[--*n_fds]);
+	return true;
+}
+
+unsigned keeper_assigned(const struct keeper *k)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++) {
+		const struct keeper_device *d = &k->device[i];
+
+		for (unsigned q = 0; q < d->n_queues; q++)
+			n += d->queue[q].eventfd[VMM_KICK].assigned +
+				d->queue[q].eventfd[VMM_CALL].assigned;
+	}
+	return n;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a keeper holds. */
+#pragma once
+
+#include "xen/hypervisor/devmodel.h"
+#include "xen/hypervisor/evtchn.h"
+#include "xen/supervisor/keeper.h"
+
+struct keeper_eventfd {
+	int fd; /* -1: not asked for yet */
+	bool assigned;
+};
+
+struct keeper_queue {
+	struct keeper_eventfd eventfd[2]; /* by enum vmm_eventfd */
+};
+
+struct keeper_device {
+	bool used;
+	char *name;
+	uint64_t base;
+	uint32_t irq, queue_size, device_id;
+	bool grants;
+	bool kicks_mapped; /* QueueNotify goes to the second server */
+	unsigned wait_ms;
+	struct source *source; /* NULL: an empty one */
+	int state; /* memfd */
+	int gntdev; /* -1: foreign memory */
+	/* The connection, and our end of the back-end channel; -1: none. */
+	int socket, channel;
+	int area; /* the in-flight area, which a worker handed us; -1: none */
+	struct keeper_queue *queue; /* those asked for */
+	unsigned n_queues;
+};
+
+struct keeper_server {
+	bool made;
+	uint16_t id;
+	struct foreign *foreign; /* with the page */
+	void *page;
+	uint32_t port[LINK_MAX_VCPUS];
+};
+
+struct keeper {
+	unsigned domid;
+	char *name, *who; /* who: for messages */
+	bool eventfds; /* wanted, and the kernel has them for all that we know */
+	struct devmodel *devmodel;
+	struct evtchn *evtchn;
+	int privcmd, journal;
+	unsigned vcpus;
+	struct keeper_server server[LINK_MAX_SERVERS]; /* see link.h */
+	unsigned banks;
+	struct foreign_bank bank[FOREIGN_MAX_BANKS];
+	struct keeper_device device[LINK_MAX_DEVICES];
+};
+
+/* Tells the kernel to forget all eventfds of the device, and closes them. */
+void keeper_drop_eventfds(struct keeper *k, struct keeper_device *d);
+/* The next dial makes a new connection. */
+void keeper_drop_connection(struct keeper_device *d);

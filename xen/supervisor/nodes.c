@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From what xenstore says to what we do. An event only says where to look; what is there is read
+ * anew, so events that come late, twice or for our own changes do no harm.
+ *
+ *	node in state	of a device that we know	that we do not know
+ *	1		(nothing)			serve it -> 2, or refuse it
+ *	2, 3, 4		(nothing)			somebody else did: say so, ignore it
+ *	5, gone		let go of it -> 6		(5: -> 6)
+ *	6		let go of it			(nothing)
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "xen/supervisor/backend_process.h"
+#include "xen/supervisor/supervisor_impl.h"
+
+static const char *const kinds[] = { "virtio", "virtio_disk" };
+
+#define DOMAIN_GONE "@releaseDomain"
+
+/* For messages on a domain whose name may be what is wrong. */
+static char *domain_name(struct supervisor *s, unsigned domid)
+{
+	g_autofree char *path = g_strdup_printf("/local/domain/%u/name", domid);
+	char *name = store_read(s->store, path, NODE_MAX_NAME, NULL);
+
+	return name ? name : g_strdup("?");
+}
+
+/* So that the guest's accesses find an empty slot there, and do not end it. */
+static void refuse(struct device *d, const char *name, const GError *why)
+{
+	struct supervisor *s = d->supervisor;
+	g_autoptr(GError) error = NULL;
+	uint64_t base;
+	bool empty = node_read_base(s->store, d->kind, d->domid, d->devid, &base) &&
+		device_serve_empty(d, name, base, &error);
+
+	log_error(d->who, "refused: %s", why->message);
+	if (empty)
+		log_warning(d->who, "the guest finds no device at 0x%" PRIx64, base);
+	else
+		log_error(d->who,
+			"not even an empty slot can be made of it%s%s: the guest may end "
+			"when it looks there",
+			error ? ": " : "", error ? error->message : "");
+	/* The toolstack waits for some devices to have this state; let it start the guest. */
+	node_set_state(s->store, d->kind, d->domid, d->devid, NODE_INIT_WAIT);
+}
+
+static void serve(struct supervisor *s, const char *kind, unsigned domid, unsigned devid)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(node) n = node_read(s->store, kind, domid, devid, &error);
+	g_autofree char *name = NULL;
+	struct device *d;
+
+	/* Removed since then: its own event says so. */
+	if (!n && g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+		return;
+	name = n ? g_strdup(n->domain) : domain_name(s, domid);
+	d = device_new(s, kind, name, domid, devid);
+	if (n && device_serve(d, n, source_new(s->rules, n, d->who), &error))
+		node_set_state(s->store, kind, domid, devid, NODE_INIT_WAIT);
+	else
+		refuse(d, name, error);
+}
+
+static void ignore(struct supervisor *s, const char *kind, unsigned domid, unsigned devid,
+	enum node_state state)
+{
+	g_autofree char *name = domain_name(s, domid);
+	struct device *d = device_new(s, kind, name, domid, devid);
+
+	log_error(d->who,
+		"is in state %d: another process served it, and with that one the guest's "
+		"ioreq server is gone; it is left alone",
+		state);
+}
+
+static void look(struct supervisor *s, const char *kind, unsigned domid, unsigned devid)
+{
+	struct device *d = device_find(s, kind, domid, devid);
+	enum node_state state = node_get_state(s->store, kind, domid, devid);
+
+	switch (state) {
+	case NODE_INITIALISING:
+		if (!d && !s->ending)
+			serve(s, kind, domid, devid);
+		break;
+	case NODE_INIT_WAIT:
+	case NODE_INITIALISED:
+	case NODE_CONNECTED:
+		if (!d && !s->ending)
+			ignore(s, kind, domid, devid, state);
+		break;
+	case NODE_CLOSING:
+		if (!d)
+			node_set_state(s->store, kind, domid, devid, NODE_CLOSED);
+		/* fall through */
+	case NODE_CLOSED:
+	case NODE_UNKNOWN:
+		if (d)
+			device_leave(d);
+		break;
+	}
+}
+
+/* Names in xenstore that are numbers. */
+static bool parse_id(const char *name, unsigned *id)
+{
+	guint64 value;
+
+	if (!g_ascii_string_to_unsigned(name, 10, 0, G_MAXINT, &value, NULL))
+		return false;
+	*id = value;
+	return true;
+}
+
+/* All nodes of a kind, and those that we know and which may not be there any more. */
+static void look_at_all(struct supervisor *s, const char *kind)
+{
+	g_autoptr(GList) known = g_hash_table_get_values(s->devices);
+	g_autofree char *top = g_strdup_printf("backend/%s", kind);
+	g_auto(GStrv) domids = store_list(s->store, top, NULL);
+	unsigned domid, devid;
+
+	/* Its kind, domid and devid are read before it may be freed. */
+	for (const GList *l = known; l; l = l->next) {
+		struct device *d = l->data;
+
+		if (g_strcmp0(d->kind, kind) == 0)
+			look(s, kind, d->domid, d->devid);
+	}
+	for (char **dom = domids; dom && *dom; dom++) {
+		g_autofree char *path = g_strdup_printf("%s/%s", top, *dom);
+		g_auto(GStrv) devids = store_list(s->store, path, NULL);
+
+		for (char **dev = devids; dev && *dev; dev++) {
+			if (parse_id(*dom, &domid) && parse_id(*dev, &devid))
+				look(s, kind, domid, devid);
+		}
+	}
+}
+
+static void look_for_dead_domains(struct supervisor *s)
+{
+	g_autoptr(GList) domains = g_hash_table_get_values(s->domains);
+
+	for (const GList *l = domains; l; l = l->next) {
+		struct domain *domain = l->data;
+
+		if (store_has_domain(s->store, domain->domid))
+			continue;
+		log_debug(guest_who(domain->guest), "is no more");
+		device_leave_all(s, domain);
+	}
+}
+
+/* Is path that of the folder of all nodes of this kind, or below it? */
+static bool is_of_kind(const char *path, const char *kind)
+{
+	g_autofree char *top = g_strdup_printf("backend/%s", kind);
+	size_t len = strlen(top);
+
+	return strncmp(path, top, len) == 0 && (!path[len] || path[len] == '/');
+}
+
+void node_changed(void *opaque, const char *path)
+{
+	struct supervisor *s = opaque;
+	g_autofree char *kind = NULL;
+	unsigned domid, devid;
+
+	if (strcmp(path, DOMAIN_GONE) == 0) {
+		look_for_dead_domains(s);
+		return;
+	}
+	if (node_parse_path(path, &kind, &domid, &devid)) {
+		look(s, kind, domid, devid);
+		return;
+	}
+	for (unsigned i = 0; i < G_N_ELEMENTS(kinds); i++) {
+		if (is_of_kind(path, kinds[i]))
+			look_at_all(s, kinds[i]);
+	}
+}
+
+bool node_watch_all(struct supervisor *s, GError **error)
+{
+	return store_watch(s->store, "backend/virtio", error) &&
+		store_watch(s->store, "backend/virtio_disk", error) &&
+		store_watch(s->store, DOMAIN_GONE, error);
+}

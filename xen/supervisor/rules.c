@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See rules.h. The toolstack's strings (a domain's name, params) are put into values after those
+ * were cut into arguments, and are not looked at again: so whatever is in them, an argument stays
+ * one, and begins as the rule says.
+ */
+#include "xen/supervisor/rules.h"
+
+#include <fnmatch.h>
+#include <string.h>
+
+#include "base/option.h"
+#include "launch/discovery.h"
+
+#define MAX_QUEUE_SIZE 32768u /* virtio 1.2 §2.7 */
+#define MAX_WAIT_S 3600
+#define ANY (-1)
+#define NOBODY 65534
+
+/* A group of a file. */
+struct group {
+	char *where;
+	/* What it is for. */
+	char *domain, *kind; /* NULL: all */
+	int64_t devid, type; /* or ANY */
+	int mode; /* 'r', 'w' or ANY */
+	bool params; /* uses them */
+	/* What it says, with placeholders. */
+	char *socket, *program;
+	char **options;
+	unsigned probe, packed; /* enum vu_probe_mode, vu_packed_mode */
+	int64_t device_id, config_size, queues, queue_size, wait; /* or ANY: not said */
+};
+
+struct rules {
+	char *config, *defaults, *run;
+	unsigned uid_base;
+	GPtrArray *first, *last; /* struct group, of config and of defaults */
+};
+
+static void group_free(void *opaque)
+{
+	struct group *g = opaque;
+
+	g_free(g->where);
+	g_free(g->domain);
+	g_free(g->kind);
+	g_free(g->socket);
+	g_free(g->program);
+	g_strfreev(g->options);
+	g_free(g);
+}
+
+static bool fail(GError **error, const char *why)
+{
+	g_set_error_literal(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE, why);
+	return false;
+}
+
+/* Placeholders that exist; notes if it needs params. */
+static bool check_template(struct group *g, const char *value, GError **error)
+{
+	for (const char *p = value; (p = strchr(p, '%')); p += 2) {
+		if (!p[1] || !strchr("ndipru%", p[1]))
+			return fail(error, "none of n, d, i, p, r, u, % after a percent sign");
+		g->params = g->params || p[1] == 'p';
+	}
+	return true;
+}
+
+static bool set_domain(struct group *g, const char *value, GError **error)
+{
+	g->domain = g_strdup(value);
+	return true;
+}
+
+static bool set_node(struct group *g, const char *value, GError **error)
+{
+	if (strcmp(value, "virtio") != 0 && strcmp(value, "virtio_disk") != 0)
+		return fail(error, "neither virtio nor virtio_disk");
+	g->kind = g_strdup(value);
+	return true;
+}
+
+static bool set_mode(struct group *g, const char *value, GError **error)
+{
+	if (strcmp(value, "r") != 0 && strcmp(value, "w") != 0)
+		return fail(error, "neither r nor w");
+	g->mode = *value;
+	return true;
+}
+
+static bool set_socket(struct group *g, const char *value, GError **error)
+{
+	if (*value != '/')
+		return fail(error, "not an absolute path");
+	g->socket = g_strdup(value);
+	return check_template(g, value, error);
+}
+
+static bool set_program(struct group *g, const char *value, GError **error)
+{
+	g->program = g_strdup(value);
+	return true;
+}
+
+static bool set_probe(struct group *g, const char *value, GError **error)
+{
+	return option_word(value, vu_probe_words, &g->probe, error);
+}
+
+static bool set_packed(struct group *g, const char *value, GError **error)
+{
+	return option_word(value, vu_packed_words, &g->packed, error);
+}
+
+static const struct {
+	const char *name;
+	bool (*set)(struct group *g, const char *value, GError **error);
+} words[] = {
+	{ "domain", set_domain },
+	{ "node", set_node },
+	{ "mode", set_mode },
+	{ "socket", set_socket },
+	{ "program", set_program },
+	{ "probe", set_probe },
+	{ "packed", set_packed },
+};
+
+static const struct {
+	const char *name;
+	size_t offset; /* of an int64_t */
+	uint64_t min, max;
+} numbers[] = {
+	{ "devid", offsetof(struct group, devid), 0, INT_MAX },
+	{ "type", offsetof(struct group, type), 1, UINT32_MAX },
+	{ "device-id", offsetof(struct group, device_id), 1, 63 },
+	{ "config-size", offsetof(struct group, config_size), 0, VIRTIO_MAX_CONFIG },
+	{ "queues", offsetof(struct group, queues), 1, VIRTIO_MAX_QUEUES },
+	{ "queue-size", offsetof(struct group, queue_size), 1, MAX_QUEUE_SIZE },
+	{ "wait", offsetof(struct group, wait), 1, MAX_WAIT_S },
+};
+
+static int64_t *member(struct group *g, unsigned i)
+{
+	return (int64_t *)((char *)g + numbers[i].offset);
+}
+
+/* Every argument has to begin with a dash of the rule's own. */
+static bool set_options(struct group *g, GKeyFile *file, const char *name, GError **error)
+{
+	g->options = g_key_file_get_string_list(file, name, "options", NULL, error);
+	if (!g->options)
+		return false;
+	for (char **o = g->options; *o; o++) {
+		if (**o != '-')
+			return fail(error, "an option that does not begin with a dash");
+		if (!check_template(g, *o, error))
+			return false;
+	}
+	return true;
+}
+
+static bool set_key(
+	struct group *g, GKeyFile *file, const char *name, const char *key, GError **error)
+{
+	g_autofree char *value = NULL;
+	uint64_t number;
+
+	if (strcmp(key, "options") == 0)
+		return set_options(g, file, name, error);
+	value = g_key_file_get_string(file, name, key, error);
+	if (!value)
+		return false;
+	if (!*value)
+		return fail(error, "it is empty");
+	for (unsigned i = 0; i < G_N_ELEMENTS(words); i++)
+		if (strcmp(key, words[i].name) == 0)
+			return words[i].set(g, value, error);
+	for (unsigned i = 0; i < G_N_ELEMENTS(numbers); i++) {
+		if (strcmp(key, numbers[i].name) != 0)
+			continue;
+		if (!g_ascii_string_to_unsigned(
+			    value, 10, numbers[i].min, numbers[i].max, &number, error))
+			return false;
+		*member(g, i) = number;
+		return true;
+	}
+	return fail(error, "there is no such key");
+}
+
+static bool read_group(struct group *g, GKeyFile *file, const char *name, GError **error)
+{
+	g_auto(GStrv) list = g_key_file_get_keys(file, name, NULL, error);
+
+	for (unsigned i = 0; list && list[i]; i++) {
+		g_autofree char *value = g_key_file_get_value(file, name, list[i], NULL);
+
+		if (!set_key(g, file, name, list[i], error)) {
+			g_prefix_error(error, "%s: %s=%s: ", g->where, list[i], value);
+			return false;
+		}
+	}
+	if (!list)
+		return false;
+	if (!g->socket == !g->program)
+		fail(error, "it needs socket= or program=, and not both");
+	else if (g->socket && g->options)
+		fail(error, "options= is for program=");
+	else if (g->queue_size != ANY && (g->queue_size & (g->queue_size - 1)))
+		fail(error, "queue-size= is not a power of two");
+	else
+		return true;
+	g_prefix_error(error, "%s: ", g->where);
+	return false;
+}
+
+/* NULL: an error. */
+static GPtrArray *read_file(const char *path, GError **error)
+{
+	g_autoptr(GPtrArray) groups = g_ptr_array_new_with_free_func(group_free);
+	g_autoptr(GKeyFile) file = g_key_file_new();
+	g_autoptr(GError) failed = NULL;
+	g_auto(GStrv) names = NULL;
+
+	if (!g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, &failed) &&
+		!g_error_matches(failed, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
+		g_propagate_prefixed_error(error, g_steal_pointer(&failed), "%s: ", path);
+		return NULL;
+	}
+	names = g_key_file_get_groups(file, NULL);
+	for (unsigned i = 0; names[i]; i++) {
+		struct group *g = g_new0(struct group, 1);
+
+		g_ptr_array_add(groups, g);
+		g->mode = ANY;
+		for (unsigned j = 0; j < G_N_ELEMENTS(numbers); j++)
+			*member(g, j) = ANY;
+		g->where = g_strdup_printf("%s [%s]", path, names[i]);
+		if (!read_group(g, file, names[i], error))
+			return NULL;
+	}
+	return g_steal_pointer(&groups);
+}
+
+struct rules *rules_read(const char *config, const char *defaults, const char *run,
+	unsigned uid_base, GError **error)
+{
+	g_autoptr(rules) r = g_new0(struct rules, 1);
+
+	r->config = g_strdup(config);
+	r->defaults = g_strdup(defaults);
+	r->run = g_strdup(run);
+	r->uid_base = uid_base;
+	r->first = read_file(config, error);
+	r->last = r->first ? read_file(defaults, error) : NULL;
+	return r->last ? g_steal_pointer(&r) : NULL;
+}
+
+struct rules *rules_new_socket(const char *socket)
+{
+	g_auto(GStrv) parts = g_strsplit(socket, "%", -1);
+	struct rules *r = g_new0(struct rules, 1);
+	struct group *g = g_new0(struct group, 1);
+
+	g->where = g_strdup("--socket");
+	g->socket = g_strjoinv("%%", parts); /* no placeholders */
+	g->devid = g->type = g->mode = ANY;
+	g->device_id = g->config_size = g->queues = g->queue_size = g->wait = ANY;
+	r->first = g_ptr_array_new_with_free_func(group_free);
+	r->last = g_ptr_array_new_with_free_func(group_free);
+	g_ptr_array_add(r->first, g);
+	return r;
+}
+
+void rules_free(struct rules *r)
+{
+	if (!r)
+		return;
+	g_clear_pointer(&r->first, g_ptr_array_unref);
+	g_clear_pointer(&r->last, g_ptr_array_unref);
+	g_free(r->config);
+	g_free(r->defaults);
+	g_free(r->run);
+	g_free(r);
+}
+
+void rule_free(struct rule *r)
+{
+	if (!r)
+		return;
+	g_free(r->socket);
+	g_free(r->program);
+	g_strfreev(r->options);
+	g_free(r->where);
+	g_free(r);
+}
+
+static char *fill_in(const struct rules *r, const char *value, const struct node *n)
+{
+	GString *s = g_string_new(NULL);
+
+	for (const char *p = value; *p; p++) {
+		if (*p != '%')
+			g_string_append_c(s, *p);
+		else if (*++p == 'n')
+			g_string_append(s, n->domain);
+		else if (*p == 'd')
+			g_string_append_printf(s, "%u", n->domid);
+		else if (*p == 'i')
+			g_string_append_printf(s, "%u", n->devid);
+		else if (*p == 'p')
+			g_string_append(s, n->params);
+		else if (*p == 'r')
+			g_string_append(s, r->run);
+		else if (*p == 'u')
+			g_string_append_printf(
+				s, "%u", r->uid_base ? r->uid_base + n->domid : NOBODY);
+		else
+			g_string_append_c(s, '%');
+	}
+	return g_string_free(s, FALSE);
+}
+
+static const struct group *find(const GPtrArray *groups, const struct node *n)
+{
+	for (unsigned i = 0; i < groups->len; i++) {
+		const struct group *g = groups->pdata[i];
+
+		if ((!g->domain || fnmatch(g->domain, n->domain, 0) == 0) &&
+			(!g->kind || strcmp(g->kind, n->kind) == 0) &&
+			(g->devid == ANY || g->devid == n->devid) &&
+			(g->type == ANY || g->type == n->device_id) &&
+			(g->mode == ANY || (g->mode == 'r') == n->read_only) &&
+			(!g->params || n->params))
+			return g;
+	}
+	return NULL;
+}
+
+/* 0: not said. */
+static uint32_t said(int64_t number)
+{
+	return number == ANY ? 0 : number;
+}
+
+static struct rule *apply(
+	const struct rules *all, const struct group *g, const struct node *n, GError **error)
+{
+	g_autoptr(rule) r = g_new0(struct rule, 1);
+	unsigned n_options = g->options ? g_strv_length(g->options) : 0;
+
+	r->where = g_strdup(g->where);
+	r->front.probe = g->probe;
+	r->front.packed = g->packed;
+	r->front.device_id = said(g->device_id);
+	r->front.config_size = g->config_size; /* ANY is -1 there, too */
+	r->front.queues = said(g->queues);
+	r->queue_size = said(g->queue_size);
+	r->wait_ms = said(g->wait) * 1000;
+	if (g->socket) {
+		r->socket = fill_in(all, g->socket, n);
+		return g_steal_pointer(&r);
+	}
+	r->program = g_path_is_absolute(g->program) ? g_strdup(g->program)
+						    : discovery_find(g->program, NULL, error);
+	if (!r->program) {
+		g_prefix_error(error, "%s: ", g->where);
+		return NULL;
+	}
+	r->options = g_new0(char *, n_options + 1);
+	for (unsigned i = 0; i < n_options; i++)
+		r->options[i] = fill_in(all, g->options[i], n);
+	return g_steal_pointer(&r);
+}
+
+struct rule *rules_find(const struct rules *r, const struct node *n, GError **error)
+{
+	const struct group *g = find(r->first, n);
+	g_autofree char *socket = g_strdup_printf("%s/%s/%u.sock", r->run, n->domain, n->devid);
+
+	if (!g && g_file_test(socket, G_FILE_TEST_EXISTS)) {
+		struct rule *found = g_new0(struct rule, 1);
+
+		found->where = g_strdup(r->run);
+		found->socket = g_steal_pointer(&socket);
+		found->front.config_size = ANY;
+		return found;
+	}
+	g = g ? g : find(r->last, n);
+	if (g)
+		return apply(r, g, n, error);
+	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT,
+		"no back-end: %s and %s have no group for it, and there is no '%s'", r->config,
+		r->defaults, socket);
+	return NULL;
+}

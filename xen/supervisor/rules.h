@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which back-end serves a device: the first group of /etc/virtiod/xen.conf that matches, then the
+ * socket /run/virtiod/<domain>/<devid>.sock if there is one, then the first group of
+ * <datadir>/virtiod/xen.conf that matches (this is where virtio_disk nodes find their program: the
+ * code knows no device). GKeyFile:
+ *
+ *	[any name]
+ *	domain=web*		glob of the domain's name; default: all
+ *	devid=0			default: all
+ *	type=2			the node's device id, decimal; default: all
+ *	node=virtio_disk	the node's folder; default: all
+ *	mode=r			"r" or "w"; default: both
+ *	socket=/run/%n/%i.sock	where the back-end listens; or:
+ *	program=TYPE		the program that discovery finds for this type of vhost-user.json;
+ *				or its absolute path
+ *	options=--a=%p;--b	its options, for each start; each begins with a dash
+ *	probe=, packed=, device-id=, config-size=, queues=, queue-size=
+ *	wait=10			seconds
+ *
+ * %n is the domain's name, %d its id, %u its user id (no other domain's, and not root's), %i the
+ * device's id, %p params, %r the folder /run/virtiod, %% a percent sign. A value with %p has no match
+ * for a node without params.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+#include "vhost-user/vu_front.h"
+#include "xen/supervisor/device_node.h"
+
+/* What was found for one device. */
+struct rule {
+	char *socket; /* or: */
+	char *program; /* absolute path */
+	char **options; /* NULL-terminated */
+	struct vu_front_options front; /* what the user said of a back-end without PROBE */
+	uint32_t queue_size; /* 0: not said */
+	unsigned wait_ms; /* 0: not said */
+	char *where; /* "/etc/virtiod/xen.conf [web]", for messages */
+};
+typedef struct rule rule; /* for g_autoptr */
+void rule_free(struct rule *r);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(rule, rule_free)
+
+struct rules;
+typedef struct rules rules; /* for g_autoptr */
+
+/*
+ * Reads and checks everything in them, so that mistakes show at the start: errors name file, group,
+ * key and value. A file that is not there is an empty one. run: the folder instead of /run/virtiod;
+ * uid_base: a domain's user id is that and its own (0: all have that of "nobody").
+ */
+struct rules *rules_read(const char *config, const char *defaults, const char *run,
+	unsigned uid_base, GError **error);
+/* One rule, for every device: the back-end listens there. */
+struct rules *rules_new_socket(const char *socket);
+void rules_free(struct rules *r);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(rules, rules_free)
+
+/* NULL, with an error that says where it looked. */
+struct rule *rules_find(const struct rules *r, const struct node *n, GError **error);

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See process.h. There is one sign of its end, the reaper's; a socket that it closes or fills with
+ * nonsense only has it killed. So whatever happens it is dead before a successor starts.
+ */
+#include "xen/supervisor/worker_process.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/epoll.h>
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/sock.h"
+#include "base/util.h"
+#include "launch/reaper.h"
+
+/* Where its sockets are for it. */
+#define ORDERS_FD 3
+#define REQUESTS_FD 4
+
+struct process {
+	char *who;
+	const struct process_events *events;
+	void *opaque;
+	struct reaper process;
+	int orders, requests;
+	struct loop_watch *process_watch, *orders_watch, *requests_watch;
+};
+
+static void close_sockets(struct process *p)
+{
+	g_clear_pointer(&p->orders_watch, loop_watch_free);
+	g_clear_pointer(&p->requests_watch, loop_watch_free);
+	fd_close(&p->orders);
+	fd_close(&p->requests);
+}
+
+void process_kill(struct process *p, const char *why)
+{
+	if (why)
+		log_warning(p->who, "worker process %d is killed: %s", (int)p->process.pid, why);
+	close_sockets(p);
+	reaper_kill(&p->process, SIGKILL);
+}
+
+static void on_process(void *opaque, uint32_t revents)
+{
+	struct process *p = opaque;
+	g_autofree char *how = NULL;
+
+	if (!reaper_look(&p->process))
+		return;
+	g_clear_pointer(&p->process_watch, loop_watch_free);
+	close_sockets(p);
+	how = reaper_describe(&p->process);
+	p->events->ended(p->opaque, how); /* which may free p */
+}
+
+/* What link_receive() says of a socket without a record; false: there is none now, that is all. */
+static bool has_failed(int received)
+{
+	return received == 0 || errno != EAGAIN;
+}
+
+/* The end of a socket is nothing to tell: its own end follows, and is told. */
+static const char *describe_failure(int received)
+{
+	return received == 0 ? NULL : g_strerror(errno);
+}
+
+static void on_orders(void *opaque, uint32_t revents)
+{
+	struct process *p = opaque;
+	struct link_order order;
+	int fds[LINK_MAX_FDS];
+	unsigned n_fds = 0;
+	int n = link_receive(p->orders, &order, sizeof(order), fds, &n_fds);
+
+	if (n != 1) {
+		if (has_failed(n))
+			process_kill(p, describe_failure(n));
+		return;
+	}
+	fds_close(fds, n_fds);
+	if (order.type == LINK_READY || order.type == LINK_REMOVED)
+		p->events->said(p->opaque, &order);
+	else
+		process_kill(p, "it says what makes no sense");
+}
+
+static void on_requests(void *opaque, uint32_t revents)
+{
+	struct process *p = opaque;
+	struct link_request request;
+	struct link_reply reply;
+	int fds[LINK_MAX_FDS];
+	unsigned n_fds = 0;
+	int n = link_receive(p->requests, &request, sizeof(request), fds, &n_fds);
+
+	if (n != 1) {
+		if (has_failed(n))
+			process_kill(p, describe_failure(n));
+		return;
+	}
+	if (!p->events->asked(p->opaque, &request, &reply, fds, &n_fds)) {
+		process_kill(p, "it asks for what makes no sense");
+		return;
+	}
+	if (!link_send(p->requests, &reply, sizeof(reply), fds, n_fds))
+		process_kill(p, "it does not read answers");
+	fds_close(fds, n_fds);
+}
+
+/* In the new process, before exec: nothing but async-signal-safe calls. */
+static void set_up_process(void *opaque)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* A ^C at the terminal is for us: it must serve until we say QUIT. */
+	setpgid(0, 0);
+}
+
+static bool spawn(struct process *p, int orders, int requests, GError **error)
+{
+	const char *argv[] = { "/proc/self/exe", "virtiod-xen", "worker", G_STRINGIFY(ORDERS_FD),
+		G_STRINGIFY(REQUESTS_FD), log_level_name(), p->who, NULL };
+	const int from[] = { orders, requests }, to[] = { ORDERS_FD, REQUESTS_FD };
+	GPid pid;
+
+	/* /proc/self/exe: the program that we are, whatever was installed meanwhile. */
+	if (!g_spawn_async_with_pipes_and_fds("/", argv, NULL,
+		    G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_FILE_AND_ARGV_ZERO, set_up_process, NULL,
+		    -1, -1, -1, from, to, G_N_ELEMENTS(from), &pid, NULL, NULL, NULL, error))
+		return false;
+	if (reaper_init(&p->process, pid))
+		return true;
+	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
+		"cannot watch a process: %s", g_strerror(errno));
+	return false;
+}
+
+struct process *process_start(
+	const char *who, const struct process_events *events, void *opaque, GError **error)
+{
+	g_autoptr(process) p = g_new0(struct process, 1);
+	int orders[2] = { -1, -1 }, requests[2] = { -1, -1 };
+	bool ok = sock_pair_records(orders) && sock_pair_records(requests);
+	autofd theirs = orders[1], theirs2 = requests[1];
+
+	p->who = g_strdup(who);
+	p->events = events;
+	p->opaque = opaque;
+	p->process = REAPER_NONE;
+	p->orders = orders[0];
+	p->requests = requests[0];
+	if (!ok) {
+		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
+			"cannot make sockets: %s", g_strerror(errno));
+		return NULL;
+	}
+	if (!spawn(p, theirs, theirs2, error))
+		return NULL;
+	p->process_watch = loop_watch_fd(p->process.fd, EPOLLIN, on_process, p);
+	p->orders_watch = loop_watch_fd(p->orders, EPOLLIN, on_orders, p);
+	p->requests_watch = loop_watch_fd(p->requests, EPOLLIN, on_requests, p);
+	return g_steal_pointer(&p);
+}
+
+void process_free(struct process *p)
+{
+	if (!p)
+		return;
+	process_kill(p, NULL);
+	reaper_wait(&p->process);
+	g_clear_pointer(&p->process_watch, loop_watch_free);
+	reaper_close(&p->process);
+	g_free(p->who);
+	g_free(p);
+}
+
+void process_tell(struct process *p, const struct link_order *order, const int *fds, unsigned n_fds)
+{
+	if (p->orders < 0 || link_send(p->orders, order, sizeof(*order), fds, n_fds))
+		return;
+	/* A broken socket: its end is on the way. */
+	if (errno != EPIPE && errno != ECONNRESET)
+		process_kill(p, "it does not read orders");
+}
+
+int process_id(const struct process *p)
+{
+	return p->process.pid;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A worker's process and the two sockets to it, seen from the supervisor. It has nothing else of
+ * ours but its standard error. Main loop only.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+#include "xen/ipc.h"
+
+struct process;
+typedef struct process process; /* for g_autoptr */
+
+/* Each from the main loop. Of these only ended() may free the process. */
+struct process_events {
+	/* READY or REMOVED; anything else has ended it. */
+	void (*said)(void *opaque, const struct link_order *order);
+	/* As keeper_answer(). */
+	bool (*asked)(void *opaque, const struct link_request *request, struct link_reply *reply,
+		int fds[LINK_MAX_FDS], unsigned *n_fds);
+	/* It is dead, and waited for. how: "was ended by signal 9 (Killed)". Once. */
+	void (*ended)(void *opaque, const char *how);
+};
+
+/* Our own program as "virtiod-xen worker". who: for messages; copied. */
+struct process *process_start(
+	const char *who, const struct process_events *events, void *opaque, GError **error);
+/* Kills it if need be, and waits for that. */
+void process_free(struct process *p);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(process, process_free)
+
+/* A dead one is told nothing; one that does not read is killed. Never waits. */
+void process_tell(
+	struct process *p, const struct link_order *order, const int *fds, unsigned n_fds);
+/* SIGKILL; why is logged, unless NULL. ended() comes as always. */
+void process_kill(struct process *p, const char *why);
+int process_id(const struct process *p);

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See regions.h. */
+#include "xen/worker/memory_regions.h"
+
+#include <stdlib.h>
+
+#include "memory/mem_xen.h"
+
+#define PAGE UINT64_C(4096)
+#define GRANTS (UINT64_C(1) << 63)
+/* References have 32 bits. */
+#define GRANTS_END (GRANTS + (UINT64_C(1) << 44))
+
+/*
+ * The largest part of a ring, which may begin anywhere in a page. What is larger, back-ends of ours
+ * take for memory that stays granted, and map: so parts that only touch are not merged beyond this.
+ */
+#define MERGED_MAX (129 * PAGE)
+
+struct span {
+	uint64_t start, end;
+};
+
+unsigned regions_foreign(unsigned domid, const struct foreign_bank *bank, unsigned n_banks,
+	struct mem_region_desc desc[REGIONS_MAX])
+{
+	for (unsigned i = 0; i < n_banks; i++)
+		desc[i] = (struct mem_region_desc){
+			.guest_addr = bank[i].addr,
+			.size = bank[i].size,
+			.user_addr = bank[i].addr,
+			.xen_flags = MEM_XEN_FOREIGN,
+			.xen_domid = domid,
+		};
+	return n_banks;
+}
+
+/* The pages of [addr, addr + len); len > 0. False: not all of it can be granted. */
+static bool to_span(uint64_t addr, uint64_t len, struct span *s)
+{
+	if (addr < GRANTS || addr >= GRANTS_END || len > GRANTS_END - addr)
+		return false;
+	s->start = addr & ~(PAGE - 1);
+	s->end = (addr + len + PAGE - 1) & ~(PAGE - 1);
+	return true;
+}
+
+/* The three areas of a queue (virtio 1.2 §2.7, §2.8): how many bytes each has. */
+static bool queue_spans(const struct virtio_mmio_queue *q, bool packed, struct span *s)
+{
+	const uint64_t n = q->size;
+
+	return n && to_span(q->desc, 16 * n, &s[0]) &&
+		to_span(q->driver, packed ? 4 : 6 + 2 * n, &s[1]) &&
+		to_span(q->device, packed ? 4 : 6 + 8 * n, &s[2]);
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct span *x = a, *y = b;
+
+	return x->start < y->start ? -1 : x->start > y->start;
+}
+
+/* Sorted, none overlapping another. Returns how many are left. */
+static unsigned merge(struct span *s, unsigned n)
+{
+	unsigned last = 0;
+
+	if (!n)
+		return 0;
+	qsort(s, n, sizeof(*s), compare);
+	for (unsigned i = 1; i < n; i++) {
+		if (s[i].start < s[last].end ||
+			(s[i].start == s[last].end && s[i].end - s[last].start <= MERGED_MAX))
+			s[last].end = MAX(s[last].end, s[i].end);
+		else
+			s[++last] = s[i];
+	}
+	return last + 1;
+}
+
+static struct mem_region_desc grant_region(unsigned domid, uint64_t start, uint64_t end, bool ring)
+{
+	return (struct mem_region_desc){
+		.guest_addr = start,
+		.size = end - start,
+		.user_addr = start,
+		/* 0x8, as all peers have it, not the specification's 0x100. */
+		.xen_flags = ring ? MEM_XEN_GRANT : MEM_XEN_GRANT | 0x8,
+		.xen_domid = domid,
+	};
+}
+
+unsigned regions_grants(unsigned domid, const struct virtio_mmio_queue *ready, unsigned n_ready,
+	bool packed, struct mem_region_desc desc[REGIONS_MAX])
+{
+	g_autofree struct span *span = g_new(struct span, 3 * n_ready + 1);
+	uint64_t at = GRANTS;
+	unsigned n = 0, n_desc = 0;
+
+	for (unsigned i = 0; i < n_ready; i++)
+		if (queue_spans(&ready[i], packed, &span[n]))
+			n += 3;
+	n = merge(span, n);
+	/*
+	 * Scattered more widely than a message can tell: back-ends that map nothing in advance, as
+	 * ours, find rings by guest addresses, too.
+	 */
+	if (2 * n + 1 > REGIONS_MAX)
+		n = 0;
+	for (unsigned i = 0; i < n; i++) {
+		if (at < span[i].start)
+			desc[n_desc++] = grant_region(domid, at, span[i].start, false);
+		desc[n_desc++] = grant_region(domid, span[i].start, span[i].end, true);
+		at = span[i].end;
+	}
+	if (at < GRANTS_END)
+		desc[n_desc++] = grant_region(domid, at, GRANTS_END, false);
+	return n_desc;
+}

@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The guest: its traps, its devices, and the supervisor's orders, in one loop. */
+#include "xen/worker/worker.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "xen/sandbox.h"
+#include "xen/worker/worker_impl.h"
+
+/* --- slots --- */
+
+static void *find(void *opaque, uint64_t addr, uint64_t *offset)
+{
+	struct worker *w = ((struct worker_slots *)opaque)->w;
+
+	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++) {
+		struct worker_device *d = w->device[i];
+
+		if (d && !d->leaving && addr >= d->info.base &&
+			addr - d->info.base < d->info.window) {
+			*offset = addr - d->info.base;
+			return d;
+		}
+	}
+	return NULL;
+}
+
+static enum virtio_mmio_result access_device(void *opaque, void *device, uint64_t offset,
+	unsigned size, bool write, uint64_t *value, void *token)
+{
+	return worker_device_access(device, offset, size, write, value, token);
+}
+
+/*
+ * Back-ends that map on demand have pages of foreign memory; grants are given back by the guest.
+ * All servers are told, and the vCPU waits for all: one is enough to do it.
+ */
+static unsigned invalidate(void *opaque, void *token)
+{
+	struct worker_slots *s = opaque;
+	struct worker *w = s->w;
+	unsigned later = 0;
+
+	if (s != &w->slots[LINK_REGISTERS])
+		return 0;
+	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++) {
+		struct worker_device *d = w->device[i];
+
+		if (d && !d->leaving && !d->info.grants &&
+			vmm_dev_invalidate(d->vmm, token) == VIRTIO_MMIO_LATER)
+			later++;
+	}
+	return later;
+}
+
+static bool kernel_has(void *opaque, void *device, uint64_t offset, uint32_t queue)
+{
+	struct worker_slots *s = opaque;
+
+	/* What comes to the other server was on its way when the kernel was told of the queue. */
+	return s == &s->w->slots[LINK_KICKS] && worker_device_kernel_has(device, queue);
+}
+
+static void notify(void *opaque, unsigned vcpu)
+{
+	struct worker_slots *s = opaque;
+
+	evtchn_notify(s->w->evtchn, s->server->port[vcpu]);
+}
+
+static const struct ioreq_ops slot_ops = {
+	.find = find,
+	.access = access_device,
+	.invalidate = invalidate,
+	.kernel_has = kernel_has,
+	.notify = notify,
+};
+
+/* --- orders --- */
+
+static void say(struct worker *w, enum link_order_type type, uint32_t device)
+{
+	struct link_order order = { .type = type, .device = device };
+
+	if (!link_send(w->orders, &order, sizeof(order), NULL, 0) && errno != EPIPE)
+		log_warning(NULL, "the supervisor does not listen: %s", g_strerror(errno));
+}
+
+static bool open_server(struct worker *w, unsigned i, GError **error)
+{
+	struct worker_slots *s = &w->slots[i];
+	void *page;
+
+	s->w = w;
+	s->server = &w->guest.server[i];
+	s->foreign = foreign_open(w->guest.domid, error);
+	if (!s->foreign || !foreign_restrict(s->foreign, error))
+		return false;
+	page = foreign_map_ioreq(s->foreign, s->server->id, error);
+	if (page)
+		s->ioreq = ioreq_new(page, w->guest.vcpus, &w->journal[i], &slot_ops, s);
+	return page;
+}
+
+/* What only root may do. */
+static bool open_guest(struct worker *w, int fds[LINK_MAX_FDS], unsigned n_fds, GError **error)
+{
+	const struct link_guest *g = &w->guest;
+	size_t journals = LINK_MAX_SERVERS * sizeof(*w->journal);
+
+	if (n_fds != 3 || g->vcpus > LINK_MAX_VCPUS || g->banks > FOREIGN_MAX_BANKS ||
+		g->servers < 1 || g->servers > LINK_MAX_SERVERS) {
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+			"domain %" PRIu32 " with %" PRIu32 " vCPUs, %" PRIu32
+			" banks and %u files: this cannot be",
+			g->domid, g->vcpus, g->banks, n_fds);
+		return false;
+	}
+	w->privcmd = fd_steal(&fds[1]);
+	w->journal = mmap(NULL, journals, PROT_READ | PROT_WRITE, MAP_SHARED, fds[2], 0);
+	if (w->journal == MAP_FAILED) {
+		w->journal = NULL;
+		g_set_error(error, G_FILE_ERROR, (gint)g_file_error_from_errno(errno),
+			"cannot map the vCPUs' journal: %s", g_strerror(errno));
+		return false;
+	}
+	w->evtchn = evtchn_from_fd(fd_steal(&fds[0]), error);
+	if (!w->evtchn)
+		return false;
+	for (unsigned i = 0; i < g->servers; i++)
+		if (!open_server(w, i, error))
+			return false;
+	return true;
+}
+
+static bool on_guest(
+	struct worker *w, const struct link_guest *g, int fds[LINK_MAX_FDS], unsigned n_fds)
+{
+	g_autoptr(GError) error = NULL;
+	struct sandbox sandbox = { .root = w->guest.root, .uid = g->uid, .gid = g->gid };
+	uint32_t stale;
+	bool ok;
+
+	w->guest = *g;
+	w->guest.name[LINK_NAME - 1] = w->guest.root[LINK_NAME - 1] = '\0';
+	ok = open_guest(w, fds, n_fds, &error) && sandbox_enter(&sandbox, &error);
+	fds_close(fds, n_fds);
+	if (!ok) {
+		log_error(w->guest.name, "%s", error->message);
+		return false;
+	}
+	/*
+	 * What a predecessor did not read: ports that were masked since, and would be there twice
+	 * when they fire again, but the file has room for each once.
+	 */
+	while (evtchn_pending(w->evtchn, &stale))
+		continue;
+	say(w, LINK_READY, 0);
+	/*
+	 * A predecessor may have died with ports masked. Slots are looked at first (ioreq.c);
+	 * devices need not be there yet, they follow in a moment.
+	 */
+	for (unsigned i = 0; i < g->servers; i++) {
+		ioreq_resume(w->slots[i].ioreq);
+		for (unsigned v = 0; v < g->vcpus; v++)
+			evtchn_unmask(w->evtchn, g->server[i].port[v]);
+	}
+	w->ready = true;
+	return true;
+}
+
+static bool on_add(
+	struct worker *w, const struct link_device *info, int fds[LINK_MAX_FDS], unsigned n_fds)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (info->device >= LINK_MAX_DEVICES || w->device[info->device]) {
+		log_error(NULL, "a device cannot have the number %" PRIu32, info->device);
+		return false;
+	}
+	w->device[info->device] = worker_device_new(w, info, fds, n_fds, &error);
+	if (!w->device[info->device])
+		log_error(w->guest.name, "%s", error->message);
+	return w->device[info->device];
+}
+
+static void leave(struct worker *w, uint32_t device)
+{
+	struct worker_device *d = device < LINK_MAX_DEVICES ? w->device[device] : NULL;
+
+	if (d && !d->leaving)
+		worker_device_leave(d);
+}
+
+static void log_counters(const struct worker *w)
+{
+	struct ioreq_counters c[LINK_MAX_SERVERS] = { 0 };
+
+	for (unsigned i = 0; i < w->guest.servers; i++)
+		ioreq_counters(w->slots[i].ioreq, &c[i]);
+	log_info(NULL,
+		"domain %" PRIu32 ": requests=%" PRIu64 " kicks=%" PRIu64 " invalidates=%" PRIu64
+		" strays=%" PRIu64,
+		w->guest.domid, c[LINK_REGISTERS].requests, c[LINK_KICKS].requests,
+		c[LINK_REGISTERS].invalidates, c[LINK_REGISTERS].strays + c[LINK_KICKS].strays);
+	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++)
+		if (w->device[i] && !w->device[i]->leaving)
+			worker_device_log_counters(w->device[i]);
+}
+
+static void quit(struct worker *w)
+{
+	w->quit = true;
+	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++)
+		leave(w, i);
+}
+
+/* Takes the fds over, if it is of a kind that has any. False: it makes no sense. */
+static bool obey(
+	struct worker *w, const struct link_order *order, int fds[LINK_MAX_FDS], unsigned n_fds)
+{
+	switch ((enum link_order_type)order->type) {
+	case LINK_GUEST:
+		return !w->ready && on_guest(w, &order->guest, fds, n_fds);
+	case LINK_ADD:
+		return w->ready && on_add(w, &order->add, fds, n_fds);
+	case LINK_REMOVE:
+		leave(w, order->device);
+		return true;
+	case LINK_COUNTERS:
+		if (w->ready)
+			log_counters(w);
+		return true;
+	case LINK_QUIT:
+		quit(w);
+		return true;
+	case LINK_READY:
+	case LINK_REMOVED:
+		return false;
+	}
+	return false;
+}
+
+/* All there are. 0: no more will come; -1: one came that makes no sense, or cannot be done. */
+static int read_orders(struct worker *w)
+{
+	struct link_order order;
+	int fds[LINK_MAX_FDS], result;
+	unsigned n_fds;
+
+	while ((result = link_receive(w->orders, &order, sizeof(order), fds, &n_fds)) > 0)
+		if (!obey(w, &order, fds, n_fds))
+			return -1;
+	return result < 0 && errno == EAGAIN ? 1 : result;
+}
+
+/* --- the loop --- */
+
+static void port_event(struct worker *w, uint32_t port)
+{
+	for (unsigned i = 0; i < w->guest.servers; i++)
+		for (unsigned v = 0; v < w->guest.vcpus; v++)
+			if (w->guest.server[i].port[v] == port)
+				ioreq_event(w->slots[i].ioreq, v);
+	/* Afterwards: see ioreq.c. */
+	evtchn_unmask(w->evtchn, port);
+}
+
+static void vcpu_events(struct worker *w)
+{
+	uint32_t port;
+
+	/* As many as there are vCPUs: then the others have their turn. */
+	for (unsigned n = 0; n < w->guest.vcpus && evtchn_pending(w->evtchn, &port); n++)
+		port_event(w, port);
+}
+
+/* Frees the devices that have left. True: there are others. */
+static bool reap(struct worker *w)
+{
+	bool others = false;
+	eventfd_t n;
+
+	eventfd_read(w->left, &n);
+	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++) {
+		struct worker_device *d = w->device[i];
+
+		/* Acquire: pairs with leave_main()'s release. */
+		if (d && __atomic_load_n(&d->gone, __ATOMIC_ACQUIRE)) {
+			w->device[i] = NULL;
+			worker_device_free(d);
+			say(w, LINK_REMOVED, i);
+		}
+		others |= w->device[i] != NULL;
+	}
+	return others;
+}
+
+static int sooner(int a, int b)
+{
+	return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
+/* Milliseconds until something is to be done without an event; -1: nothing is. */
+static int next_look(struct worker *w)
+{
+	int next = -1;
+
+	for (unsigned i = 0; w->ready && i < w->guest.servers; i++)
+		next = sooner(next, ioreq_again(w->slots[i].ioreq));
+	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++)
+		if (w->device[i])
+			next = sooner(next, worker_device_check(w->device[i]));
+	return next;
+}
+
+static int loop(struct worker *w)
+{
+	int orders = 1;
+
+	while (reap(w) || !w->quit) {
+		struct pollfd pfd[] = {
+			{ .fd = w->left, .events = POLLIN },
+			{ .fd = orders > 0 ? w->orders : -1, .events = POLLIN },
+			{ .fd = w->evtchn ? evtchn_fd(w->evtchn) : -1, .events = POLLIN },
+		};
+
+		if (poll(pfd, G_N_ELEMENTS(pfd), next_look(w)) < 0)
+			continue;
+		if (pfd[1].revents)
+			orders = read_orders(w);
+		/* Their end is a QUIT, too. */
+		if (orders <= 0 && !w->quit)
+			quit(w);
+		if (pfd[2].revents)
+			vcpu_events(w);
+	}
+	return orders < 0 ? 1 : 0;
+}
+
+int worker_run(int orders, int requests)
+{
+	struct worker w = {
+		.orders = orders,
+		.requests = link_client_new(requests),
+		.privcmd = -1,
+		.left = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+	};
+	int status = 1;
+
+	if (w.left < 0)
+		log_error(NULL, "eventfd: %s", g_strerror(errno));
+	else
+		status = loop(&w);
+	for (unsigned i = 0; i < LINK_MAX_SERVERS; i++) {
+		ioreq_free(w.slots[i].ioreq);
+		foreign_free(w.slots[i].foreign);
+	}
+	evtchn_free(w.evtchn);
+	if (w.journal)
+		munmap(w.journal, LINK_MAX_SERVERS * sizeof(*w.journal));
+	link_client_free(w.requests);
+	fd_close(&w.left);
+	fd_close(&w.privcmd);
+	fd_close(&w.orders);
+	return status;
+}
