@@ -5,7 +5,7 @@
 #include <glib.h>
 #include <stdint.h>
 
-#include "vhost-user/vu_front.h"
+#include "vhost-user/front/vu_front.h"
 
 typedef struct dev_spec dev_spec; /* for g_autoptr */
 struct dev_spec {

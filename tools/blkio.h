@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "vhost-user/vu_front.h"
+#include "vhost-user/front/vu_front.h"
 
 enum blkio_packed {
 	BLKIO_PACKED_AUTO, /* if the back-end offers it */

@@ -4,7 +4,7 @@
 
 #include <glib.h>
 
-#include "vhost-user/vu_front.h"
+#include "vhost-user/front/vu_front.h"
 
 typedef struct connect_options connect_options; /* for g_auto */
 

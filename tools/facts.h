@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "vhost-user/vu_front.h"
+#include "vhost-user/front/vu_front.h"
 
 struct facts {
 	const char *socket;

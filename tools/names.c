@@ -20,7 +20,7 @@
 #include <linux/virtio_vsock.h>
 #include <string.h>
 
-#include "vhost-user/vu_proto.h"
+#include "vhost-user/wire/vu_proto.h"
 #include "virtioctl.h"
 
 #define MAX_DEVICE_ID 63

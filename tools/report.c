@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "cancel.h"
-#include "vhost-user/vu_front.h"
+#include "vhost-user/front/vu_front.h"
 #include "virtioctl.h"
 
 int ctl_report(const GError *error)

@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "vhost-user/vu_front.h"
+#include "vhost-user/front/vu_front.h"
 #include "vmm/vmm_dev.h"
 #include "xen/hypervisor/foreign.h"
 

@@ -24,7 +24,7 @@
 
 #include "memory/guest_mem.h"
 #include "mmio/virtio_mmio.h"
-#include "vhost-user/vu_front.h"
+#include "vhost-user/front/vu_front.h"
 
 typedef struct vmm_dev vmm_dev; /* for g_autoptr */
 

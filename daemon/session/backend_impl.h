@@ -11,8 +11,8 @@
 #include "daemon/worker/worker_impl.h"
 #include "memory/guest_mem.h"
 #include "ring/vq_engine.h"
-#include "vhost-user/vu_msg.h"
-#include "vhost-user/vu_proto.h"
+#include "vhost-user/wire/vu_msg.h"
+#include "vhost-user/wire/vu_proto.h"
 
 /* An error of this domain has an errno as its code: the front-end gets it as acknowledgement. */
 #define BACKEND_ERROR backend_error_quark()

@@ -9,7 +9,7 @@
 
 #include "base/sock.h"
 #include "base/util.h"
-#include "vhost-user/vu_proto.h"
+#include "vhost-user/wire/vu_proto.h"
 
 const char *program;
 char *dir, *path, *path_option;

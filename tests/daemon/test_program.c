@@ -15,7 +15,7 @@
 
 #include "base/sock.h"
 #include "base/util.h"
-#include "vhost-user/vu_proto.h"
+#include "vhost-user/wire/vu_proto.h"
 
 static void test_prints(void **state)
 {

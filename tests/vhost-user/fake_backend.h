@@ -4,7 +4,7 @@
 
 #include <pthread.h>
 
-#include "vhost-user/vu_msg.h"
+#include "vhost-user/wire/vu_msg.h"
 
 /* What it does instead of the right thing. */
 enum fake_quirk {

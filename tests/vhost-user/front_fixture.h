@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "fake_backend.h"
-#include "vhost-user/vu_front.h"
+#include "vhost-user/front/vu_front.h"
 
 extern struct fake *b;
 extern struct vu_front *f;

@@ -10,7 +10,7 @@
 
 #include "base/util.h"
 #include "tests/lib/leak.h"
-#include "vhost-user/vu_msg.h"
+#include "vhost-user/wire/vu_msg.h"
 
 /* near is under test, far is the peer; msg is what is read. */
 static int near, far;

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "vhost-user/vu_msg.h"
+#include "vhost-user/wire/vu_msg.h"
 
 typedef const struct vu_shape *(*shape_of)(uint32_t request);
 

@@ -5,7 +5,7 @@
 #include <glib.h>
 #include <pthread.h>
 
-#include "vhost-user/vu_msg.h"
+#include "vhost-user/wire/vu_msg.h"
 
 #define PEER_QUEUES 8
 #define PEER_CONFIG 16

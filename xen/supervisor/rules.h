@@ -27,7 +27,7 @@
 #include <glib.h>
 #include <stdbool.h>
 
-#include "vhost-user/vu_front.h"
+#include "vhost-user/front/vu_front.h"
 #include "xen/supervisor/device_node.h"
 
 /* What was found for one device. */

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/util.h"
-#include "vhost-user/vu_front_impl.h"
+#include "vhost-user/front/vu_front_impl.h"
 
 /* How many regions SET_MEM_TABLE carries, by the specification; Xen's front-ends send more. */
 #define TABLE_REGIONS 8

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The front-end's connection: one request at a time, each within its deadline. */
-#include "vhost-user/vu_front.h"
+#include "vhost-user/front/vu_front.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -9,7 +9,7 @@
 
 #include "base/sock.h"
 #include "base/util.h"
-#include "vhost-user/vu_front_impl.h"
+#include "vhost-user/front/vu_front_impl.h"
 
 #define DEFAULT_DEADLINE_MS 3000
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table of all messages: what each looks like, what comes back, and what makes it legal. */
-#include "vhost-user/vu_proto.h"
+#include "vhost-user/wire/vu_proto.h"
 
 #define SIZE(n) .min_size = (n), .max_size = (n)
 #define SIZES(min, max) .min_size = (min), .max_size = (max)

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/util.h"
-#include "vhost-user/vu_front_impl.h"
+#include "vhost-user/front/vu_front_impl.h"
 
 /* Is there as much behind fd as the back-end says? The front-end may want to clear it. */
 static bool check_area(struct vu_front *f, const struct vu_front_inflight *area, GError **error)

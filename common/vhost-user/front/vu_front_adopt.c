@@ -17,7 +17,7 @@
  * sooner, so nothing but the answers to the newest is that long.
  */
 #include "base/sock.h"
-#include "vhost-user/vu_front_impl.h"
+#include "vhost-user/front/vu_front_impl.h"
 
 /* Attempts in a row that died; somebody kills them. */
 #define MAX_ATTEMPTS 16

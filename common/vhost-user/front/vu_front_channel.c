@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "base/sock.h"
 #include "base/util.h"
-#include "vhost-user/vu_front_impl.h"
+#include "vhost-user/front/vu_front_impl.h"
 
 /* Of a back-end that never stops sending. */
 #define MAX_AT_ONCE 64

@@ -5,8 +5,8 @@
 #include <sys/types.h>
 
 #include "base/log.h"
-#include "vhost-user/vu_front.h"
-#include "vhost-user/vu_msg.h"
+#include "vhost-user/front/vu_front.h"
+#include "vhost-user/wire/vu_msg.h"
 
 /* A region that the back-end has; the same addresses backed by another file are another one. */
 struct vu_front_region {

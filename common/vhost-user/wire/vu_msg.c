@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reading, checking and writing one vhost-user message. */
-#include "vhost-user/vu_msg.h"
+#include "vhost-user/wire/vu_msg.h"
 
 #include <errno.h>
 #include <inttypes.h>

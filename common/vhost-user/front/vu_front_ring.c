@@ -3,7 +3,7 @@
 #include <inttypes.h>
 
 #include "base/util.h"
-#include "vhost-user/vu_front_impl.h"
+#include "vhost-user/front/vu_front_impl.h"
 
 bool vu_front_barrier(struct vu_front *f, GError **error)
 {

@@ -7,7 +7,7 @@
 
 #include <glib.h>
 
-#include "vhost-user/vu_proto.h"
+#include "vhost-user/wire/vu_proto.h"
 
 #define VU_MSG_ERROR vu_msg_error_quark()
 GQuark vu_msg_error_quark(void);

@@ -18,7 +18,7 @@
 
 #include "base/log.h"
 #include "base/sock.h"
-#include "vhost-user/vu_front_impl.h"
+#include "vhost-user/front/vu_front_impl.h"
 
 #define PROBE_TIMEOUT_MS 1000
 #define PROBE_MAX_DEVICE_ID 63

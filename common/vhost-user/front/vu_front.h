@@ -13,7 +13,7 @@
 
 #include "base/virtio_probe.h"
 #include "memory/guest_mem.h"
-#include "vhost-user/vu_proto.h"
+#include "vhost-user/wire/vu_proto.h"
 
 #define VU_FRONT_ERROR vu_front_error_quark()
 GQuark vu_front_error_quark(void);
