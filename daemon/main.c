@@ -15,7 +15,7 @@
 #include "daemon/options.h"
 #include "daemon/session/server.h"
 #include "memory/guest_mem.h"
-#include "memory/mem_xen.h"
+#include "memory/types/mem_xen.h"
 
 /* A socket that somebody left open for us. */
 static int inherited_socket(int fd, GError **error)

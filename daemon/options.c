@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/option.h"
-#include "memory/mem_xen.h"
+#include "memory/types/mem_xen.h"
 
 struct raw {
 	char *mode, *group, *probe, *xen, *xen_copy, *workers, *cpu_list, *poll_us, *stats,

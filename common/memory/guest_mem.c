@@ -6,7 +6,7 @@
 
 #include "memory/guest_mem_impl.h"
 #include "memory/mem_fault.h"
-#include "memory/mem_xen.h"
+#include "memory/types/mem_xen.h"
 
 /* First match serves. A new memory type is one more line here. */
 static const struct mem_type *const memory_types[] = {

@@ -11,7 +11,7 @@
 #include <errno.h>
 
 #include "memory/guest_mem_impl.h"
-#include "memory/mem_xen.h"
+#include "memory/types/mem_xen.h"
 
 #define LENT_MAX 256
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the operator may want to know of a running daemon. */
 #include "daemon/session/backend_impl.h"
-#include "memory/mem_xen.h"
+#include "memory/types/mem_xen.h"
 
 /* The ring's worker goes on counting. */
 static uint64_t load(const uint64_t *counter)

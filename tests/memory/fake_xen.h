@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "memory/mem_xen.h"
+#include "memory/types/mem_xen.h"
 
 #define FAKE_PAGES 2048u
 #define FAKE_GFN 0x40000u

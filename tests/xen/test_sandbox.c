@@ -24,7 +24,7 @@
 
 #include "base/log.h"
 #include "base/sock.h"
-#include "memory/mem_xen_abi.h"
+#include "memory/types/mem_xen_abi.h"
 #include "xen/sandbox.h"
 
 #define CHECK(condition)                                                         \

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "memory/mem_xen.h"
+#include "memory/types/mem_xen.h"
 
 #define PAGE UINT64_C(4096)
 #define GRANTS (UINT64_C(1) << 63)

@@ -21,7 +21,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "memory/mem_grant_impl.h"
+#include "memory/types/mem_grant_impl.h"
 
 /* Segments of one copy; the kernel hands Xen 16 at a time. */
 #define COPY_SEGMENTS 128u

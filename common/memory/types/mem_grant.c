@@ -18,7 +18,7 @@
 #include <sys/mman.h>
 
 #include "base/util.h"
-#include "memory/mem_grant_impl.h"
+#include "memory/types/mem_grant_impl.h"
 
 /* The largest part of a ring: 2^15 descriptors, which may begin anywhere in a page. */
 #define RING_PART_PAGES 129u

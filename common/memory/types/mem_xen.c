@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Xen's kernel interface as the memory types use it, and the counters. */
-#include "memory/mem_xen.h"
+#include "memory/types/mem_xen.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "memory/mem_xen_abi.h"
+#include "memory/types/mem_xen_abi.h"
 
 static int kernel_ioctl(int fd, unsigned long request, void *arg)
 {
