@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
-#include "kvm-stub/machine.h"
+#include "kvm-stub/machine/machine.h"
 
 int main(int argc, char **argv)
 {

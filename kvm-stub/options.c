@@ -6,7 +6,7 @@
 
 #include "base/option.h"
 #include "kvm-stub/layout.h"
-#include "kvm-stub/spec.h"
+#include "kvm-stub/machine/spec.h"
 
 #define DEFAULT_MEMORY (UINT64_C(256) << 20)
 

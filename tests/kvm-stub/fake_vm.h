@@ -4,7 +4,7 @@
 
 #include <pthread.h>
 
-#include "kvm-stub/vm.h"
+#include "kvm-stub/vm/vm.h"
 
 #define FAKE_IRQS 64
 #define FAKE_EVENTFDS 8

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "kvm-stub/acpi.h"
+#include "kvm-stub/boot/acpi.h"
 #include "kvm-stub/layout.h"
 #include "tests/lib/leak.h"
 

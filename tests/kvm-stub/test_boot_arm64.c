@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "kvm-stub/boot.h"
-#include "kvm-stub/device_tree.h"
+#include "kvm-stub/boot/boot.h"
+#include "kvm-stub/boot/device_tree.h"
 #include "kvm-stub/layout.h"
 #include "tests/lib/leak.h"
 

@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "kvm-stub/boot_x86.h"
+#include "kvm-stub/boot/boot_x86.h"
 #include "kvm-stub/layout.h"
 #include "tests/lib/leak.h"
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "kvm-stub/bus.h"
+#include "kvm-stub/machine/bus.h"
 
 /* A device that notes what it is asked, and answers now, or later by its own thread. */
 struct toy {

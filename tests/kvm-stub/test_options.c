@@ -9,7 +9,7 @@
 
 #include "kvm-stub/layout.h"
 #include "kvm-stub/options.h"
-#include "kvm-stub/spec.h"
+#include "kvm-stub/machine/spec.h"
 
 /* line: the arguments, with spaces between them. */
 static bool parse(struct options *o, const char *line, GError **error)

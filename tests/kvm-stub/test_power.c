@@ -9,7 +9,7 @@
 
 #include "base/log.h"
 #include "kvm-stub/layout.h"
-#include "kvm-stub/power.h"
+#include "kvm-stub/machine/power.h"
 
 #define NOT_YET 99
 

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <linux/serial_reg.h>
 
-#include "kvm-stub/serial.h"
+#include "kvm-stub/machine/serial.h"
 
 struct world {
 	struct serial *s;

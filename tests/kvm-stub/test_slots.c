@@ -16,7 +16,7 @@
 #include "base/log.h"
 #include "fake_vm.h"
 #include "kvm-stub/layout.h"
-#include "kvm-stub/slots.h"
+#include "kvm-stub/machine/slots.h"
 #include "tests/lib/leak.h"
 #include "tests/vmm/peer.h"
 

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "kvm-stub/spec.h"
+#include "kvm-stub/machine/spec.h"
 
 static struct dev_spec *good(const char *text)
 {

@@ -20,7 +20,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
-#include "kvm-stub/terminal.h"
+#include "kvm-stub/machine/terminal.h"
 #include "tests/lib/leak.h"
 
 #define WAIT_MS 60000

@@ -23,7 +23,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "kvm-stub/layout.h"
-#include "kvm-stub/vm.h"
+#include "kvm-stub/vm/vm.h"
 
 #if defined(__x86_64__)
 

@@ -6,7 +6,7 @@
  * (or THR is written). And loopback must be true down to the FIFO's 16 bytes: Linux measures them
  * to tell the chips of the family apart.
  */
-#include "kvm-stub/serial.h"
+#include "kvm-stub/machine/serial.h"
 
 #include <pthread.h>
 #include <linux/serial_reg.h>

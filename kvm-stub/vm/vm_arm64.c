@@ -3,7 +3,7 @@
 #include "base/util.h"
 
 #include "kvm-stub/layout.h"
-#include "kvm-stub/vm_impl.h"
+#include "kvm-stub/vm/vm_impl.h"
 
 #define FIRST_SPI 32u
 /* KVM wants a multiple of 32. */

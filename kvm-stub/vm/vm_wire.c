@@ -2,7 +2,7 @@
 /* The VM's interrupts and eventfds, which outlive the KVM VM of one boot. */
 #include <errno.h>
 
-#include "kvm-stub/vm_impl.h"
+#include "kvm-stub/vm/vm_impl.h"
 
 /* An irqfd, or an ioeventfd. */
 struct wire {

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "kvm-stub/bus.h"
+#include "kvm-stub/machine/bus.h"
 #include "kvm-stub/ram.h"
 
 #define VM_ERROR vm_error_quark()

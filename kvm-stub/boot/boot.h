@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "kvm-stub/ram.h"
-#include "kvm-stub/vm.h"
+#include "kvm-stub/vm/vm.h"
 
 struct boot_config {
 	const char *kernel; /* path: bzImage or vmlinux with a PVH note (x86), Image (arm64) */

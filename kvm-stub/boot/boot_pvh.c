@@ -3,7 +3,7 @@
  * An ELF kernel that says by a note where it wants to be entered in 32-bit mode: PVH, Xen's "x86/HVM
  * direct boot ABI" (docs/misc/pvh.pandoc), which vmlinux and some small kernels speak.
  */
-#include "kvm-stub/boot_x86.h"
+#include "kvm-stub/boot/boot_x86.h"
 
 #include <elf.h>
 #include <inttypes.h>

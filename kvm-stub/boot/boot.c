@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Loading files into guest RAM with bounds, and the built-in guest. */
-#include "kvm-stub/boot_impl.h"
+#include "kvm-stub/boot/boot_impl.h"
 
 #include <errno.h>
 #include <fcntl.h>

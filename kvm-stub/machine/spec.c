@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See spec.h. What is not ours belongs to the back-end: no list of its options here. */
-#include "kvm-stub/spec.h"
+#include "kvm-stub/machine/spec.h"
 
 #include <string.h>
 

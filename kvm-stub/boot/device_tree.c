@@ -3,7 +3,7 @@
  * The device tree, written in one go from front to end (libfdt's sequential write). Bindings:
  * Documentation/devicetree/bindings in Linux.
  */
-#include "kvm-stub/device_tree.h"
+#include "kvm-stub/boot/device_tree.h"
 
 #include <inttypes.h>
 #include <libfdt.h>

@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <sys/ioctl.h>
 
-#include "kvm-stub/vm.h"
+#include "kvm-stub/vm/vm.h"
 
 struct vcpu {
 	struct vm *vm;

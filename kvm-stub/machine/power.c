@@ -3,7 +3,7 @@
  * The ends of a machine that are accesses: x86's sleep and reset registers (arm64 has PSCI, which
  * KVM does), the panic register of QEMU's pvpanic specification, and the built-in guest's result.
  */
-#include "kvm-stub/power.h"
+#include "kvm-stub/machine/power.h"
 
 #include "base/log.h"
 #include "kvm-stub/layout.h"

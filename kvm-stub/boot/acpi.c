@@ -4,7 +4,7 @@
  * 8259; sleep and reset are ports. The DSDT is AML (§20.2) put together here, inside out: the body
  * of a scope, device or package first, for its length comes before it.
  */
-#include "kvm-stub/acpi.h"
+#include "kvm-stub/boot/acpi.h"
 
 #include <inttypes.h>
 #include <string.h>

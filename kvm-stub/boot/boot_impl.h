@@ -2,7 +2,7 @@
 /* Shared by boot.c and the loaders of each architecture and format, and nobody else. */
 #pragma once
 
-#include "kvm-stub/boot.h"
+#include "kvm-stub/boot/boot.h"
 
 /* A file to load from: regular, not empty, size as it was when opened. */
 struct boot_file {

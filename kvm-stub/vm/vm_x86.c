@@ -2,7 +2,7 @@
 /* x86: interrupt controller, CPUID, and the state in which a boot protocol starts. */
 
 #include "kvm-stub/layout.h"
-#include "kvm-stub/vm_impl.h"
+#include "kvm-stub/vm/vm_impl.h"
 
 #define IOAPIC_INPUTS 24u
 

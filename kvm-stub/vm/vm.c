@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/util.h"
-#include "kvm-stub/vm_impl.h"
+#include "kvm-stub/vm/vm_impl.h"
 
 GQuark vm_error_quark(void)
 {

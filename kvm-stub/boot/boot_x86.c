@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* x86: low memory, memory map, command line and initrd, whatever the kernel's format. */
-#include "kvm-stub/boot_x86.h"
+#include "kvm-stub/boot/boot_x86.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-#include "kvm-stub/acpi.h"
+#include "kvm-stub/boot/acpi.h"
 #include "kvm-stub/layout.h"
 
 #define PAGE_PRESENT 1u

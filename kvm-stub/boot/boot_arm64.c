@@ -3,13 +3,13 @@
  * arm64: Linux's Image (Documentation/arch/arm64/booting.rst). RAM from its start: the kernel at
  * text_offset; behind it, at the next multiple of 2 MiB, the device tree; 2 MiB on, the initrd.
  */
-#include "kvm-stub/boot_impl.h"
+#include "kvm-stub/boot/boot_impl.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 #include "base/util.h"
-#include "kvm-stub/device_tree.h"
+#include "kvm-stub/boot/device_tree.h"
 #include "kvm-stub/layout.h"
 
 #define IMAGE_MAGIC 0x644d5241u /* "ARM\x64" */

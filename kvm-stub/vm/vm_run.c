@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "kvm-stub/vm_impl.h"
+#include "kvm-stub/vm/vm_impl.h"
 
 /* Its handler does nothing: it is there to interrupt KVM_RUN. */
 static int kick_signal(void)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Linux's bzImage, by the 64-bit boot protocol (Documentation/arch/x86/boot.rst). */
-#include "kvm-stub/boot_x86.h"
+#include "kvm-stub/boot/boot_x86.h"
 
 #include <asm/bootparam.h>
 #include <inttypes.h>

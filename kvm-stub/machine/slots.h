@@ -4,10 +4,10 @@
 
 #include <glib.h>
 
-#include "kvm-stub/bus.h"
+#include "kvm-stub/machine/bus.h"
 #include "kvm-stub/ram.h"
-#include "kvm-stub/spec.h"
-#include "kvm-stub/vm.h"
+#include "kvm-stub/machine/spec.h"
+#include "kvm-stub/vm/vm.h"
 
 struct slots;
 typedef struct slots slots; /* for g_autoptr */

@@ -9,7 +9,7 @@
  * is lost in a pipe. But a reader that is stopped (a terminal that hangs, a pager) must not stop a
  * vCPU for good, and with it the guest's clock and our end: see can_write().
  */
-#include "kvm-stub/terminal.h"
+#include "kvm-stub/machine/terminal.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -4,8 +4,8 @@
 
 #include <stdbool.h>
 
-#include "kvm-stub/bus.h"
-#include "kvm-stub/vm.h"
+#include "kvm-stub/machine/bus.h"
+#include "kvm-stub/vm/vm.h"
 
 struct power {
 	struct vm *vm;

@@ -12,7 +12,7 @@
  */
 #pragma once
 
-#include "kvm-stub/boot_impl.h"
+#include "kvm-stub/boot/boot_impl.h"
 
 #define GDT_ADDR 0x1000u
 #define START_ADDR 0x2000u

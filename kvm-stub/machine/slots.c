@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See slots.h. A slot is found by its number: window, interrupt and name follow from it. */
-#include "kvm-stub/slots.h"
+#include "kvm-stub/machine/slots.h"
 
 #include <linux/virtio_mmio.h>
 

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The parts of the machine are put together, run by the main loop, and taken apart. */
-#include "kvm-stub/machine.h"
+#include "kvm-stub/machine/machine.h"
 
 #include <signal.h>
 #include <sys/epoll.h>
 
 #include "base/loop.h"
-#include "kvm-stub/boot.h"
+#include "kvm-stub/boot/boot.h"
 #include "kvm-stub/layout.h"
-#include "kvm-stub/power.h"
-#include "kvm-stub/serial.h"
-#include "kvm-stub/slots.h"
-#include "kvm-stub/terminal.h"
+#include "kvm-stub/machine/power.h"
+#include "kvm-stub/machine/serial.h"
+#include "kvm-stub/machine/slots.h"
+#include "kvm-stub/machine/terminal.h"
 
 /* For each back-end to be there and to answer its probe. */
 #define BACK_END_MS 5000
