@@ -2,7 +2,7 @@
 /* Errors for the user, and their exit statuses. */
 #include <stdio.h>
 
-#include "cancel.h"
+#include "tools/block/cancel.h"
 #include "vhost-user/front/vu_front.h"
 #include "virtioctl.h"
 

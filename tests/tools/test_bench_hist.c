@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <glib.h>
 
-#include "bench_hist.h"
+#include "tools/bench/bench_hist.h"
 
 /* Half a bucket. */
 static void assert_near(uint64_t got, uint64_t expected)

@@ -9,7 +9,7 @@
 #include <glib.h>
 #include <unistd.h>
 
-#include "bench_usage.h"
+#include "tools/bench/bench_usage.h"
 
 static gpointer burn(gpointer until)
 {

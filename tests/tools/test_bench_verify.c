@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <glib.h>
 
-#include "bench_verify.h"
+#include "tools/bench/bench_verify.h"
 
 #define N_BLOCKS 8
 #define BLOCK 4096u

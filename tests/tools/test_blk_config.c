@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/util.h"
-#include "blk_config.h"
+#include "tools/block/blk_config.h"
 
 static const struct blk_field *field(const char *key)
 {

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <glib.h>
 
-#include "names.h"
+#include "tools/probe/names.h"
 #include "virtioctl.h"
 
 static void test_device(void **state)

@@ -9,7 +9,7 @@
 #include <glib.h>
 #include <string.h>
 
-#include "progress.h"
+#include "tools/block/progress.h"
 
 #define MIB (UINT64_C(1) << 20)
 

@@ -2,8 +2,8 @@
 /* Everything of one measurement: the device, the shared memory, queues and threads. */
 #pragma once
 
-#include "bench_thread.h"
-#include "blk_device.h"
+#include "tools/bench/bench_thread.h"
+#include "tools/block/blk_device.h"
 
 typedef struct bench_session bench_session; /* for g_autoptr */
 

@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "connect.h"
-#include "facts.h"
-#include "virtioctl.h"
+#include "tools/connect.h"
+#include "tools/probe/facts.h"
+#include "tools/virtioctl.h"
 
 static bool gather(const char *path, struct vu_front *front, struct facts *f, GError **error)
 {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See facts.h: what both forms share, and the text. */
-#include "facts.h"
+#include "tools/probe/facts.h"
 
 #include <inttypes.h>
 #include <linux/virtio_ids.h>
 #include <stdarg.h>
 #include <string.h>
 
-#include "blk_config.h"
-#include "names.h"
+#include "tools/block/blk_config.h"
+#include "tools/probe/names.h"
 
 #define LABEL_WIDTH 20
 #define VALUE_WIDTH 24

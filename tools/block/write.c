@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "transfer.h"
-#include "virtioctl.h"
+#include "tools/block/transfer.h"
+#include "tools/virtioctl.h"
 
 static bool open_input(struct transfer *t, GError **error)
 {

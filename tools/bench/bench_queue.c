@@ -5,14 +5,14 @@
  * one decision about a kick for all that was issued. A latency is the time from there to there, as
  * a driver sees it.
  */
-#include "bench_queue.h"
+#include "tools/bench/bench_queue.h"
 
 #include <inttypes.h>
 #include <sys/eventfd.h>
 #include <time.h>
 
 #include "base/util.h"
-#include "blk_device.h"
+#include "tools/block/blk_device.h"
 
 uint64_t bench_now(void)
 {

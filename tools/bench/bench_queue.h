@@ -11,8 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "bench.h"
-#include "bench_verify.h"
+#include "tools/bench/bench.h"
+#include "tools/bench/bench_verify.h"
 #include "driver/driver_ring.h"
 
 /* What the device reads and writes besides the data: a cache line for each request. */

@@ -8,10 +8,10 @@
 #include <unistd.h>
 
 #include "base/sock.h"
-#include "bench_session.h"
-#include "cancel.h"
-#include "progress.h"
-#include "virtioctl.h"
+#include "tools/bench/bench_session.h"
+#include "tools/block/cancel.h"
+#include "tools/block/progress.h"
+#include "tools/virtioctl.h"
 
 #define NS_PER_S 1000000000.0
 #define WATCH_MS 500

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See blk_config.h. */
-#include "blk_config.h"
+#include "tools/block/blk_config.h"
 
 #include <glib.h>
 #include <inttypes.h>
 #include <linux/virtio_blk.h>
 
 #include "base/util.h"
-#include "text.h"
+#include "tools/text.h"
 
 #define FIELD(member, name, bit, kind)                                                   \
 	{                                                                                \

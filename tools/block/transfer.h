@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "blkio.h"
-#include "progress.h"
+#include "tools/block/blkio.h"
+#include "tools/block/progress.h"
 
 struct transfer {
 	const char *verb; /* "read", "wrote" */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See bench_usage.h. */
-#include "bench_usage.h"
+#include "tools/bench/bench_usage.h"
 
 #include <glib.h>
 #include <string.h>

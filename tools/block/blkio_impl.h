@@ -4,7 +4,7 @@
 
 #include <linux/virtio_blk.h>
 
-#include "blkio.h"
+#include "tools/block/blkio.h"
 #include "driver/driver_ring.h"
 
 /* What the device reads and writes besides the data; one slot of each per request. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See cancel.h: a signal handler that only writes to an eventfd. */
-#include "cancel.h"
+#include "tools/block/cancel.h"
 
 #include <errno.h>
 #include <signal.h>

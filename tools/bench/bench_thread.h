@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "bench_queue.h"
+#include "tools/bench/bench_queue.h"
 
 enum bench_phase {
 	BENCH_IDLE, /* before the first */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See bench_verify.h. */
-#include "bench_verify.h"
+#include "tools/bench/bench_verify.h"
 
 #include <endian.h>
 #include <inttypes.h>

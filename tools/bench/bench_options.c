@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "base/virtio_probe.h"
-#include "bench.h"
-#include "text.h"
-#include "virtioctl.h"
+#include "tools/bench/bench.h"
+#include "tools/text.h"
+#include "tools/virtioctl.h"
 
 #define MAX_BLOCK_SIZE (16u << 20)
 #define MAX_QUEUE_SIZE 32768

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See bench_thread.h. */
-#include "bench_thread.h"
+#include "tools/bench/bench_thread.h"
 
 #include <errno.h>
 #include <fcntl.h>

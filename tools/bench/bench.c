@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* virtioctl bench: how fast a block back-end is, and what that costs. */
 
-#include "bench_session.h"
-#include "cancel.h"
-#include "virtioctl.h"
+#include "tools/bench/bench_session.h"
+#include "tools/block/cancel.h"
+#include "tools/virtioctl.h"
 
 static int run(struct bench_session *s, GError **error)
 {

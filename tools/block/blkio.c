@@ -6,9 +6,9 @@
 #include <sys/eventfd.h>
 
 #include "base/util.h"
-#include "blk_device.h"
-#include "blkio_impl.h"
-#include "virtioctl.h"
+#include "tools/block/blk_device.h"
+#include "tools/block/blkio_impl.h"
+#include "tools/virtioctl.h"
 
 const struct blkio_info *blkio_info(const struct blkio *b)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See transfer.h. */
-#include "transfer.h"
+#include "tools/block/transfer.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -8,11 +8,11 @@
 #include <stdio.h>
 
 #include "base/util.h"
-#include "blk_device.h"
-#include "cancel.h"
-#include "connect.h"
-#include "text.h"
-#include "virtioctl.h"
+#include "tools/block/blk_device.h"
+#include "tools/block/cancel.h"
+#include "tools/connect.h"
+#include "tools/text.h"
+#include "tools/virtioctl.h"
 
 #define DEFAULT_QUEUE_SIZE 128
 #define DEFAULT_DEPTH 32

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See blk_device.h. */
-#include "blk_device.h"
+#include "tools/block/blk_device.h"
 
 #include <inttypes.h>
 #include <linux/virtio_blk.h>
@@ -8,10 +8,10 @@
 #include <linux/virtio_ids.h>
 #include <stdio.h>
 
-#include "blk_config.h"
+#include "tools/block/blk_config.h"
 #include "driver/driver_ring.h"
-#include "names.h"
-#include "virtioctl.h"
+#include "tools/probe/names.h"
+#include "tools/virtioctl.h"
 
 #define MAX_BLOCK_SIZE (1u << 20)
 

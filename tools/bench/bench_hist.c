@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See bench_hist.h. */
-#include "bench_hist.h"
+#include "tools/bench/bench_hist.h"
 
 #include <glib.h>
 #include <stddef.h>

@@ -3,9 +3,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "bench.h"
-#include "json.h"
-#include "text.h"
+#include "tools/bench/bench.h"
+#include "tools/json.h"
+#include "tools/text.h"
 
 static const struct {
 	const char *key, *name;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a connected back-end to running queues, and back. */
-#include "bench_session.h"
+#include "tools/bench/bench_session.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -9,7 +9,7 @@
 #include <sys/eventfd.h>
 
 #include "base/util.h"
-#include "virtioctl.h"
+#include "tools/virtioctl.h"
 
 #define MIN_QUEUE_SIZE 128u
 #define MAX_QUEUE_SIZE 32768u

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See progress.h. */
-#include "progress.h"
+#include "tools/block/progress.h"
 
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "text.h"
+#include "tools/text.h"
 
 #define REDRAW_US 100000
 #define MAX_BAR 40

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "transfer.h"
-#include "virtioctl.h"
+#include "tools/block/transfer.h"
+#include "tools/virtioctl.h"
 
 static bool open_output(struct transfer *t, GError **error)
 {

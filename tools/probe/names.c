@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Device and feature names: virtio 1.2 §5 and §6, and later additions by number. */
-#include "names.h"
+#include "tools/probe/names.h"
 
 #include <linux/virtio_balloon.h>
 #include <linux/virtio_blk.h>
@@ -21,7 +21,7 @@
 #include <string.h>
 
 #include "vhost-user/wire/vu_proto.h"
-#include "virtioctl.h"
+#include "tools/virtioctl.h"
 
 #define MAX_DEVICE_ID 63
 

@@ -6,9 +6,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "bench_hist.h"
-#include "bench_usage.h"
-#include "connect.h"
+#include "tools/bench/bench_hist.h"
+#include "tools/bench/bench_usage.h"
+#include "tools/connect.h"
 
 enum bench_rw { BENCH_RANDREAD, BENCH_RANDWRITE, BENCH_READ, BENCH_WRITE, BENCH_MIXED };
 

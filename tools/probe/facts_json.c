@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See facts.h: the JSON. */
-#include "facts.h"
+#include "tools/probe/facts.h"
 
 #include <linux/virtio_ids.h>
 
-#include "blk_config.h"
-#include "json.h"
-#include "names.h"
+#include "tools/block/blk_config.h"
+#include "tools/json.h"
+#include "tools/probe/names.h"
 
 static const char *source_key(enum vu_source source)
 {
