@@ -21,7 +21,7 @@
 #include "base/iov.h"
 #include "base/log.h"
 #include "base/util.h"
-#include "base/virtio_probe.h"
+#include "virtio/probe.h"
 #include "ring/vq.h"
 
 /* Which queues may be served at the same time by different threads. */

@@ -6,7 +6,7 @@
 
 #include "base/log.h"
 #include "daemon/device.h"
-#include "daemon/rights.h"
+#include "priv/privileges.h"
 
 struct options {
 	char *socket_path; /* NULL: not given */

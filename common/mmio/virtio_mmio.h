@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/virtio_probe.h"
+#include "virtio/probe.h"
 
 /* Offset of the configuration space; the window is this plus the configuration's size. */
 #define VIRTIO_MMIO_CONFIG_SPACE 0x100

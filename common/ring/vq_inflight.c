@@ -12,7 +12,7 @@
  * The area is as hostile as the ring: what it says is copied, and bounded, before it is used. What
  * cannot be is dropped, with a warning.
  */
-#include "ring/vq_inflight.h"
+#include "virtio/inflight.h"
 
 #include <stdlib.h>
 

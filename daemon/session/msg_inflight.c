@@ -15,7 +15,7 @@
 
 #include "base/util.h"
 #include "daemon/session/backend_impl.h"
-#include "ring/vq_inflight.h"
+#include "virtio/inflight.h"
 
 /* The least room of a part, in descriptors: pages that are not used take no memory. */
 #define MIN_ROOM 1024

@@ -12,7 +12,7 @@
 
 #include "driver/driver_ring.h"
 #include "ring/vq_engine.h"
-#include "ring/vq_inflight.h"
+#include "virtio/inflight.h"
 
 #define RING 256
 #define REQUESTS 32000 /* in a round: the best one of them counts, as others may run here, too */

@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "ring/vq_inflight.h"
+#include "virtio/inflight.h"
 
 #define PAGE 4096
 #define FEATURES (ALL_PROTOCOL_FEATURES | VU_BIT(VU_F_INFLIGHT_SHMFD))

@@ -13,20 +13,26 @@ import sys
 # Layer -> the layers that it may include besides itself. A folder not named here may hold no C.
 LAYERS = {
     'common/base': (),
+    'common/virtio': ('common/base',),
     'common/launch': ('common/base',),
-    'common/memory': ('common/base',),
-    'common/ring': ('common/base', 'common/memory'),
-    'common/driver': ('common/base', 'common/memory'),
-    'common/vhost-user': ('common/base', 'common/memory'),
-    'common/mmio': ('common/base',),
-    'common/vmm': ('common/base', 'common/memory', 'common/vhost-user', 'common/mmio'),
-    'daemon': ('common/base', 'common/memory', 'common/ring', 'common/vhost-user'),
-    'daemon/devices': ('common/base',),
-    'xen': ('common/base', 'common/launch', 'common/memory', 'common/vhost-user', 'common/vmm'),
-    'kvm-stub': ('common/base', 'common/launch', 'common/memory', 'common/vhost-user',
-                 'common/vmm'),
+    'common/priv': ('common/base', 'common/memory'),
+    'common/memory': ('common/base', 'common/virtio'),
+    'common/ring': ('common/base', 'common/virtio', 'common/memory'),
+    'common/driver': ('common/base', 'common/virtio', 'common/memory'),
+    'common/vhost-user': ('common/base', 'common/virtio', 'common/memory'),
+    'common/mmio': ('common/base', 'common/virtio'),
+    'common/vmm': ('common/base', 'common/virtio', 'common/memory', 'common/vhost-user',
+                   'common/mmio'),
+    'daemon': ('common/base', 'common/virtio', 'common/priv', 'common/memory', 'common/ring',
+               'common/vhost-user'),
+    'daemon/devices': ('common/base', 'common/virtio'),
+    'xen': ('common/base', 'common/virtio', 'common/priv', 'common/launch', 'common/memory',
+            'common/vhost-user', 'common/vmm'),
+    'kvm-stub': ('common/base', 'common/virtio', 'common/launch', 'common/memory',
+                 'common/vhost-user', 'common/vmm'),
     'kvm-stub/guest': ('kvm-stub',),  # the selftest guest: a driver, so it knows devices
-    'tools': ('common/base', 'common/memory', 'common/vhost-user', 'common/driver'),
+    'tools': ('common/base', 'common/virtio', 'common/memory', 'common/vhost-user',
+              'common/driver'),
 }
 CODE_FOLDERS = ('common', 'daemon', 'xen', 'kvm-stub', 'tools')
 DEVICE_CONTRACT = ('daemon/device.h', 'common/ring/vq.h')  # the first brings the second

@@ -6,7 +6,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
-#include "ring/vq_inflight.h"
+#include "virtio/inflight.h"
 #include "ring/vq_inflight_impl.h"
 
 #define RING 8

@@ -2,7 +2,7 @@
 /* In place of xen/sandbox.c, which the sanitizers' own system calls do not get through. */
 #include <sys/prctl.h>
 
-#include "xen/sandbox.h"
+#include "priv/sandbox.h"
 
 bool sandbox_enter(const struct sandbox *s, GError **error)
 {

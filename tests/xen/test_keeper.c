@@ -15,7 +15,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
-#include "base/virtio_probe.h"
+#include "virtio/probe.h"
 #include "fake_xen.h"
 #include "tests/lib/leak.h"
 #include "xen/worker/ioreq.h"

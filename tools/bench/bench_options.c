@@ -2,7 +2,7 @@
 /* The command line of virtioctl bench. */
 #include <string.h>
 
-#include "base/virtio_probe.h"
+#include "virtio/probe.h"
 #include "tools/bench/bench.h"
 #include "tools/text.h"
 #include "tools/virtioctl.h"

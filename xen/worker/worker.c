@@ -10,7 +10,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
-#include "xen/sandbox.h"
+#include "priv/sandbox.h"
 #include "xen/worker/worker_impl.h"
 
 /* --- slots --- */

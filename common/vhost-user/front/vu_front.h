@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/virtio_probe.h"
+#include "virtio/probe.h"
 #include "memory/guest_mem.h"
 #include "vhost-user/wire/vu_proto.h"
 

@@ -20,7 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/identity.h"
+#include "priv/user.h"
 #include "tests/lib/deny.h"
 
 #define USER 65534

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See rights.h. */
-#include "daemon/rights.h"
+#include "priv/privileges.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +9,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "base/identity.h"
+#include "priv/user.h"
 #include "base/util.h"
 
 static bool fail(GError **error, const char *option, const char *value, const char *what, int err)

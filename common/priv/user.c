@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See identity.h. */
-#include "base/identity.h"
+#include "priv/user.h"
 
 #include <errno.h>
 #include <grp.h>

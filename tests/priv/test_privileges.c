@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "base/util.h"
-#include "daemon/rights.h"
+#include "priv/privileges.h"
 
 #define NOBODY 65534u
 

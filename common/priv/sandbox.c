@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See sandbox.h. */
-#include "xen/sandbox.h"
+#include "priv/sandbox.h"
 
 #include <errno.h>
 #include <sys/ioctl.h>
@@ -8,7 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "base/identity.h"
+#include "priv/user.h"
 #include "base/log.h"
 
 #ifdef HAVE_SECCOMP

@@ -25,7 +25,7 @@
 #include "base/log.h"
 #include "base/sock.h"
 #include "memory/types/mem_xen_abi.h"
-#include "xen/sandbox.h"
+#include "priv/sandbox.h"
 
 #define CHECK(condition)                                                         \
 	do {                                                                     \
