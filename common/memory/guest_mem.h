@@ -60,7 +60,7 @@ struct mem_range {
 };
 
 /* A request's worth of ranges: borrowed and given back as one. Caller's storage throughout. */
-struct mem_lot {
+struct mem_mapping {
 	struct mem_range *range;
 	unsigned n_range;
 	struct iovec *iov; /* filled by borrow, in range order; one range may take several */
@@ -76,7 +76,7 @@ struct mem_lot {
 struct mem_borrower {
 	struct guest_mem *mem;
 	unsigned last; /* where the last look-up ended: a hint, right or wrong */
-	unsigned lots_out; /* borrowed and not given back: 0 whenever the ring is stopped */
+	unsigned mappings_out; /* borrowed and not given back: 0 whenever the ring is stopped */
 	uint32_t lent; /* pages that are mapped for these */
 };
 
@@ -87,8 +87,8 @@ struct mem_borrower {
 #define GUEST_MEM_LENT_MAX 4096
 
 /*
- * Borrows n lots with at most one call to each memory type. The ranges of a lot that the device
- * only reads precede the writable ones. Each lot's status says how it went; one that failed holds
+ * Borrows n mappings with at most one call to each memory type. The ranges of a mapping that the device
+ * only reads precede the writable ones. Each mapping's status says how it went; one that failed holds
  * nothing and is not to be given back:
  *	0		iov is filled
  *	-EFAULT		a range is (partly) in no region, or its region is poisoned
@@ -97,12 +97,12 @@ struct mem_borrower {
  *			than GUEST_MEM_LENT_MAX
  *	-EAGAIN		with what is out it is more than that: give something back first
  */
-void guest_mem_borrow(struct mem_borrower *b, struct mem_lot *const *lots, unsigned n);
+void guest_mem_borrow(struct mem_borrower *b, struct mem_mapping *const *mappings, unsigned n);
 /*
- * Gives back n lots; copies, where the memory type bounces, `written` bytes of each to the guest.
- * Each lot's status is 0, or -EIO: they have not got there (a bad grant reference).
+ * Gives back n mappings; copies, where the memory type bounces, `written` bytes of each to the guest.
+ * Each mapping's status is 0, or -EIO: they have not got there (a bad grant reference).
  */
-void guest_mem_give_back(struct mem_borrower *b, struct mem_lot *const *lots, unsigned n);
+void guest_mem_give_back(struct mem_borrower *b, struct mem_mapping *const *mappings, unsigned n);
 
 /*
  * A region that is mapped for its life, kept by who looks up much in it: there a borrow is no more

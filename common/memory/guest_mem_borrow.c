@@ -5,7 +5,7 @@
  * Every range is looked up first. In a region that is mapped for its life (memfd) that is all: the
  * iovecs point into the mapping, and giving back is counting. A region without a host address
  * (grants) leaves its iovecs open with a NULL base; a second pass collects those ranges from all
- * lots and has the memory type map them in one call. Giving back collects likewise. The scratch for
+ * mappings and has the memory type map them in one call. Giving back collects likewise. The scratch for
  * collecting is on the stack, so a batch with more than LENT_MAX such ranges takes several calls.
  */
 #include <errno.h>
@@ -30,8 +30,9 @@ static inline struct mem_region *region_at(struct mem_borrower *b, uint64_t addr
 	return table->region[at];
 }
 
-/* Appends the iovecs of a range to its lot: one for each region that it touches. */
-static int add_range(struct mem_borrower *b, struct mem_lot *lot, const struct mem_range *range)
+/* Appends the iovecs of a range to its mapping: one for each region that it touches. */
+static int add_range(
+	struct mem_borrower *b, struct mem_mapping *mapping, const struct mem_range *range)
 {
 	uint64_t addr = range->addr;
 	uint32_t left = range->len;
@@ -47,13 +48,13 @@ static int add_range(struct mem_borrower *b, struct mem_lot *lot, const struct m
 		/* A range has one loan: it cannot straddle regions that are mapped per borrow. */
 		if (!r->host && here < range->len)
 			return -EFAULT;
-		if (lot->n_iov == lot->max_iov)
+		if (mapping->n_iov == mapping->max_iov)
 			return -ENOBUFS;
 		if (r->type->populate && !r->type->populate(r, offset, here))
 			return -EIO;
 		if (!r->host)
-			lot->lent += mem_xen_pages(addr, here);
-		lot->iov[lot->n_iov++] = (struct iovec){
+			mapping->lent += mem_xen_pages(addr, here);
+		mapping->iov[mapping->n_iov++] = (struct iovec){
 			.iov_base = r->host ? (char *)r->host + offset : NULL,
 			.iov_len = here,
 		};
@@ -63,18 +64,18 @@ static int add_range(struct mem_borrower *b, struct mem_lot *lot, const struct m
 	return 0;
 }
 
-static int look_up(struct mem_borrower *b, struct mem_lot *lot)
+static int look_up(struct mem_borrower *b, struct mem_mapping *mapping)
 {
-	lot->n_iov = 0;
-	lot->n_iov_out = 0;
-	lot->lent = 0;
-	for (unsigned i = 0; i < lot->n_range; i++) {
-		int err = add_range(b, lot, &lot->range[i]);
+	mapping->n_iov = 0;
+	mapping->n_iov_out = 0;
+	mapping->lent = 0;
+	for (unsigned i = 0; i < mapping->n_range; i++) {
+		int err = add_range(b, mapping, &mapping->range[i]);
 
 		if (err)
 			return err;
-		if (!lot->range[i].write)
-			lot->n_iov_out = lot->n_iov;
+		if (!mapping->range[i].write)
+			mapping->n_iov_out = mapping->n_iov;
 	}
 	return 0;
 }
@@ -99,7 +100,7 @@ struct lent {
 	unsigned n;
 	struct mem_region *region[LENT_MAX];
 	struct mem_range *range[LENT_MAX];
-	struct mem_lot *lot[LENT_MAX];
+	struct mem_mapping *mapping[LENT_MAX];
 	struct iovec *iov[LENT_MAX]; /* borrowing: to be filled */
 	uint32_t written[LENT_MAX]; /* giving back */
 };
@@ -111,25 +112,25 @@ static void lent_borrow(struct lent *lent)
 
 	if (lent->n == 0)
 		return;
-	lent->type->borrow(lent->region, lent->range, lent->lot, host, status, lent->n);
+	lent->type->borrow(lent->region, lent->range, lent->mapping, host, status, lent->n);
 	for (unsigned i = 0; i < lent->n; i++) {
 		if (status[i] == 0) {
 			lent->iov[i]->iov_base = host[i];
 		} else {
 			lent->range[i]->loan = NULL;
-			lent->lot[i]->status = -EIO;
+			lent->mapping[i]->status = -EIO;
 		}
 	}
 	lent->n = 0;
 }
 
-/* Collects, and with the last one or when full borrows, the ranges of a lot that are still open. */
-static void lent_borrow_lot(struct lent *lent, struct mem_borrower *b, struct mem_lot *lot)
+/* Collects, and with the last one or when full borrows, the ranges of a mapping that are still open. */
+static void lent_borrow_lot(struct lent *lent, struct mem_borrower *b, struct mem_mapping *mapping)
 {
-	struct iovec *iov = lot->iov;
+	struct iovec *iov = mapping->iov;
 
-	for (unsigned i = 0; i < lot->n_range && lot->status == 0; i++) {
-		struct mem_range *range = &lot->range[i];
+	for (unsigned i = 0; i < mapping->n_range && mapping->status == 0; i++) {
+		struct mem_range *range = &mapping->range[i];
 		struct mem_region *r;
 
 		if (range->len == 0)
@@ -139,7 +140,7 @@ static void lent_borrow_lot(struct lent *lent, struct mem_borrower *b, struct me
 				lent_borrow(lent);
 			lent->region[lent->n] = r;
 			lent->range[lent->n] = range;
-			lent->lot[lent->n] = lot;
+			lent->mapping[lent->n] = mapping;
 			lent->iov[lent->n++] = iov;
 		}
 		for (size_t covered = 0; covered < range->len; iov++)
@@ -156,16 +157,16 @@ static void lent_give_back(struct lent *lent)
 	for (unsigned i = 0; i < lent->n; i++) {
 		lent->range[i]->loan = NULL;
 		if (status[i])
-			lent->lot[i]->status = -EIO;
+			lent->mapping[i]->status = -EIO;
 	}
 	lent->n = 0;
 }
 
 static void lent_give_back_lot(
-	struct lent *lent, struct mem_borrower *b, struct mem_lot *lot, size_t written)
+	struct lent *lent, struct mem_borrower *b, struct mem_mapping *mapping, size_t written)
 {
-	for (unsigned i = 0; i < lot->n_range; i++) {
-		struct mem_range *range = &lot->range[i];
+	for (unsigned i = 0; i < mapping->n_range; i++) {
+		struct mem_range *range = &mapping->range[i];
 		uint32_t here = range->write ? MIN(written, range->len) : 0;
 
 		written -= here;
@@ -174,14 +175,14 @@ static void lent_give_back_lot(
 		if (lent->n == LENT_MAX)
 			lent_give_back(lent);
 		lent->range[lent->n] = range;
-		lent->lot[lent->n] = lot;
+		lent->mapping[lent->n] = mapping;
 		lent->written[lent->n++] = here;
 	}
 }
 
 /* Lots that failed are to be given back untouched, or the others with what was written. */
 static void give_back_all(
-	struct mem_borrower *b, struct mem_lot *const *lots, unsigned n, bool failed)
+	struct mem_borrower *b, struct mem_mapping *const *mappings, unsigned n, bool failed)
 {
 	struct lent lent;
 
@@ -189,31 +190,31 @@ static void give_back_all(
 		lent.type = *type;
 		lent.n = 0;
 		for (unsigned i = 0; (*type)->give_back && i < n; i++)
-			if (!failed || lots[i]->status)
+			if (!failed || mappings[i]->status)
 				lent_give_back_lot(
-					&lent, b, lots[i], failed ? 0 : lots[i]->written);
+					&lent, b, mappings[i], failed ? 0 : mappings[i]->written);
 		lent_give_back(&lent);
 	}
 }
 
-/* Whether a lot may be borrowed beside what is out: so a lot alone always may, or never. */
-static int take_pages(struct mem_borrower *b, struct mem_lot *lot)
+/* Whether a mapping may be borrowed beside what is out: so a mapping alone always may, or never. */
+static int take_pages(struct mem_borrower *b, struct mem_mapping *mapping)
 {
-	if (lot->lent > GUEST_MEM_LENT_MAX)
+	if (mapping->lent > GUEST_MEM_LENT_MAX)
 		return -EIO;
-	if (lot->lent > GUEST_MEM_LENT_MAX - b->lent)
+	if (mapping->lent > GUEST_MEM_LENT_MAX - b->lent)
 		return -EAGAIN;
-	b->lent += lot->lent;
+	b->lent += mapping->lent;
 	return 0;
 }
 
-static void return_pages(struct mem_borrower *b, struct mem_lot *lot)
+static void return_pages(struct mem_borrower *b, struct mem_mapping *mapping)
 {
-	b->lent -= lot->lent;
-	lot->lent = 0;
+	b->lent -= mapping->lent;
+	mapping->lent = 0;
 }
 
-static void borrow_all(struct mem_borrower *b, struct mem_lot *const *lots, unsigned n)
+static void borrow_all(struct mem_borrower *b, struct mem_mapping *const *mappings, unsigned n)
 {
 	struct lent lent;
 
@@ -221,45 +222,45 @@ static void borrow_all(struct mem_borrower *b, struct mem_lot *const *lots, unsi
 		lent.type = *type;
 		lent.n = 0;
 		for (unsigned i = 0; (*type)->borrow && i < n; i++)
-			lent_borrow_lot(&lent, b, lots[i]);
+			lent_borrow_lot(&lent, b, mappings[i]);
 		lent_borrow(&lent);
 	}
-	/* What a lot got before one of its ranges failed. */
-	give_back_all(b, lots, n, true);
+	/* What a mapping got before one of its ranges failed. */
+	give_back_all(b, mappings, n, true);
 }
 
-void guest_mem_borrow(struct mem_borrower *b, struct mem_lot *const *lots, unsigned n)
+void guest_mem_borrow(struct mem_borrower *b, struct mem_mapping *const *mappings, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
-		lots[i]->status = look_up(b, lots[i]);
+		mappings[i]->status = look_up(b, mappings[i]);
 
 	if (b->mem->lends) {
 		for (unsigned i = 0; i < n; i++) {
-			for (unsigned j = 0; j < lots[i]->n_range; j++)
-				lots[i]->range[j].loan = NULL;
-			if (lots[i]->status == 0)
-				lots[i]->status = take_pages(b, lots[i]);
-			if (lots[i]->status)
-				lots[i]->lent = 0;
+			for (unsigned j = 0; j < mappings[i]->n_range; j++)
+				mappings[i]->range[j].loan = NULL;
+			if (mappings[i]->status == 0)
+				mappings[i]->status = take_pages(b, mappings[i]);
+			if (mappings[i]->status)
+				mappings[i]->lent = 0;
 		}
-		borrow_all(b, lots, n);
+		borrow_all(b, mappings, n);
 	}
 
 	for (unsigned i = 0; i < n; i++) {
-		if (lots[i]->status == 0)
-			b->lots_out++;
+		if (mappings[i]->status == 0)
+			b->mappings_out++;
 		else
-			lots[i]->n_iov = lots[i]->n_iov_out = 0;
-		if (lots[i]->status)
-			return_pages(b, lots[i]);
+			mappings[i]->n_iov = mappings[i]->n_iov_out = 0;
+		if (mappings[i]->status)
+			return_pages(b, mappings[i]);
 	}
 }
 
-void guest_mem_give_back(struct mem_borrower *b, struct mem_lot *const *lots, unsigned n)
+void guest_mem_give_back(struct mem_borrower *b, struct mem_mapping *const *mappings, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
-		return_pages(b, lots[i]);
+		return_pages(b, mappings[i]);
 	if (b->mem->lends)
-		give_back_all(b, lots, n, false);
-	b->lots_out -= n;
+		give_back_all(b, mappings, n, false);
+	b->mappings_out -= n;
 }

@@ -37,13 +37,13 @@ struct mem_type {
 	/*
 	 * For regions without host: one call for all ranges of a batch that lie in regions of
 	 * this type (a very long batch takes several calls); ranges[i] is not empty and lies
-	 * wholly in regions[i] (one that straddles was refused). lots[i] tells which of them,
+	 * wholly in regions[i] (one that straddles was refused). mappings[i] tells which of them,
 	 * side by side, will be given back together. Sets status[i] to 0, with host[i] and
 	 * ranges[i]->loan, neither of them NULL, or to -EIO. Ranges that the device only reads are
 	 * mapped read-only. NULL: every region has host.
 	 */
 	void (*borrow)(struct mem_region *const *regions, struct mem_range *const *ranges,
-		struct mem_lot *const *lots, void **host, int *status, unsigned n);
+		struct mem_mapping *const *mappings, void **host, int *status, unsigned n);
 	/*
 	 * Ends these loans in one call. written[i]: how much of a writable range holds data that
 	 * must have reached the guest on return. Sets status[i] to 0, or to -EIO if it has not.

@@ -9,25 +9,25 @@
 #include "ring/vq_req_impl.h"
 
 /*
- * Borrows lots of requests; those that need more iovecs than they have get them, within reason: a
+ * Borrows mappings of requests; those that need more iovecs than they have get them, within reason: a
  * table of regions of one byte each would make thousands of iovecs out of every buffer.
  */
-static void borrow(struct vq *q, struct mem_lot **lots, unsigned n)
+static void borrow(struct vq *q, struct mem_mapping **mappings, unsigned n)
 {
 	while (n) {
 		unsigned again = 0;
 
-		guest_mem_borrow(&q->borrower, lots, n);
+		guest_mem_borrow(&q->borrower, mappings, n);
 		for (unsigned i = 0; i < n; i++) {
-			if (lots[i]->status != -ENOBUFS)
+			if (mappings[i]->status != -ENOBUFS)
 				continue;
-			if (lots[i]->max_iov >= VQ_MAX_IOV) {
-				lots[i]->status = -EIO;
+			if (mappings[i]->max_iov >= VQ_MAX_IOV) {
+				mappings[i]->status = -EIO;
 				continue;
 			}
-			vq_req_grow_iov(
-				q, container_of(lots[i], struct vq_req, lot), 2 * lots[i]->max_iov);
-			lots[again++] = lots[i];
+			vq_req_grow_iov(q, container_of(mappings[i], struct vq_req, mapping),
+				2 * mappings[i]->max_iov);
+			mappings[again++] = mappings[i];
 		}
 		n = again;
 	}
@@ -42,14 +42,14 @@ static void want_memory(struct vq *q)
 
 void vq_give_back(struct vq *q, struct vq_req *const *reqs, unsigned n)
 {
-	struct mem_lot *lots[VQ_BATCH];
-	unsigned n_lots = 0;
+	struct mem_mapping *mappings[VQ_BATCH];
+	unsigned n_mappings = 0;
 
 	for (unsigned i = 0; i < n; i++)
-		if (reqs[i]->lot.n_range)
-			lots[n_lots++] = &reqs[i]->lot;
-	if (n_lots)
-		guest_mem_give_back(&q->borrower, lots, n_lots);
+		if (reqs[i]->mapping.n_range)
+			mappings[n_mappings++] = &reqs[i]->mapping;
+	if (n_mappings)
+		guest_mem_give_back(&q->borrower, mappings, n_mappings);
 	q->wants_memory = false;
 }
 
@@ -63,7 +63,7 @@ static void unfetch(struct vq *q, const struct vq_req *r)
 
 void vq_unfetch_one(struct vq *q, struct vq_req *r)
 {
-	r->lot.written = 0;
+	r->mapping.written = 0;
 	vq_give_back(q, &r, 1);
 	unfetch(q, r);
 	vq_req_free(q, r);
@@ -95,7 +95,7 @@ void vq_unfetch_ready(struct vq *q)
 		struct vq_req *r = list;
 
 		list = r->next;
-		r->lot.written = 0;
+		r->mapping.written = 0;
 		batch[n++] = r;
 		if (n < VQ_BATCH && list)
 			continue;
@@ -119,20 +119,20 @@ static int bad_range(
 /* Which of its ranges made the borrowing of r fail? */
 static int bad_memory(struct vq *q, struct vq_req *r)
 {
-	int status = r->lot.status;
+	int status = r->mapping.status;
 	unsigned i = 0;
 
 	for (; i < r->sum.n - 1; i++) {
-		struct mem_lot lot = r->lot;
-		struct mem_lot *lots[] = { &lot };
+		struct mem_mapping mapping = r->mapping;
+		struct mem_mapping *mappings[] = { &mapping };
 
-		lot.range = &r->range[i];
-		lot.n_range = 1;
-		guest_mem_borrow(&q->borrower, lots, 1);
-		if (lot.status < 0 && lot.status != -ENOBUFS)
+		mapping.range = &r->range[i];
+		mapping.n_range = 1;
+		guest_mem_borrow(&q->borrower, mappings, 1);
+		if (mapping.status < 0 && mapping.status != -ENOBUFS)
 			break;
-		if (lot.status == 0)
-			guest_mem_give_back(&q->borrower, lots, 1);
+		if (mapping.status == 0)
+			guest_mem_give_back(&q->borrower, mappings, 1);
 	}
 	return bad_range(q, &r->range[i], status, r->head, "the chain from there has a buffer at");
 }
@@ -156,9 +156,9 @@ static bool map_tables(struct vq *q, struct vq_req *const *batch, unsigned n)
 
 		if (!r->table.len)
 			continue;
-		r->lot.iov[0].iov_base = mapped(q, &r->table);
-		r->lot.n_iov = 1;
-		if (!r->lot.iov[0].iov_base)
+		r->mapping.iov[0].iov_base = mapped(q, &r->table);
+		r->mapping.n_iov = 1;
+		if (!r->mapping.iov[0].iov_base)
 			return false;
 	}
 	return true;
@@ -168,19 +168,19 @@ static bool map_data(struct vq *q, struct vq_req *const *batch, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
 		struct vq_req *r = batch[i];
-		struct mem_lot *lot = &r->lot;
+		struct mem_mapping *mapping = &r->mapping;
 
-		if (r->sum.n > lot->max_iov)
+		if (r->sum.n > mapping->max_iov)
 			vq_req_grow_iov(q, r, r->max_range);
 		for (unsigned k = 0; k < r->sum.n; k++) {
-			lot->iov[k].iov_base = mapped(q, &r->range[k]);
-			lot->iov[k].iov_len = r->range[k].len;
-			if (!lot->iov[k].iov_base)
+			mapping->iov[k].iov_base = mapped(q, &r->range[k]);
+			mapping->iov[k].iov_len = r->range[k].len;
+			if (!mapping->iov[k].iov_base)
 				return false;
 		}
-		lot->n_range = 0;
-		lot->n_iov = r->sum.n;
-		lot->n_iov_out = r->sum.n_out;
+		mapping->n_range = 0;
+		mapping->n_iov = r->sum.n;
+		mapping->n_iov_out = r->sum.n_out;
 	}
 	return true;
 }
@@ -215,83 +215,83 @@ static unsigned fetch_rings_part(struct vq *q, struct vq_req **batch, int *found
 
 static unsigned fetch_tables(struct vq *q, struct vq_req *const *batch, unsigned n)
 {
-	struct mem_lot *lots[VQ_BATCH];
+	struct mem_mapping *mappings[VQ_BATCH];
 	bool lent = !map_tables(q, batch, n);
-	unsigned good, n_lots = 0;
+	unsigned good, n_mappings = 0;
 
 	for (unsigned i = 0; lent && i < n; i++) {
-		struct mem_lot *lot = &batch[i]->lot;
+		struct mem_mapping *mapping = &batch[i]->mapping;
 
 		if (!batch[i]->table.len)
 			continue;
-		lot->range = &batch[i]->table;
-		lot->n_range = 1;
-		lot->written = 0;
-		lots[n_lots++] = lot;
+		mapping->range = &batch[i]->table;
+		mapping->n_range = 1;
+		mapping->written = 0;
+		mappings[n_mappings++] = mapping;
 	}
-	if (n_lots)
-		borrow(q, lots, n_lots);
+	if (n_mappings)
+		borrow(q, mappings, n_mappings);
 	for (good = 0; good < n; good++) {
 		struct vq_req *r = batch[good];
 
 		if (!r->table.len)
 			continue;
-		if (r->lot.status == -EAGAIN && good == 0)
+		if (r->mapping.status == -EAGAIN && good == 0)
 			want_memory(q);
-		if (r->lot.status == -EAGAIN)
+		if (r->mapping.status == -EAGAIN)
 			break;
-		if (r->lot.status < 0) {
-			bad_range(q, &r->table, r->lot.status, r->table_desc,
+		if (r->mapping.status < 0) {
+			bad_range(q, &r->table, r->mapping.status, r->table_desc,
 				"the indirect table at");
 			break;
 		}
 		if (q->ops->read_table(q, r) < 0)
 			break;
 	}
-	n_lots = 0;
+	n_mappings = 0;
 	for (unsigned i = 0; lent && i < n; i++)
-		if (batch[i]->table.len && batch[i]->lot.status == 0)
-			lots[n_lots++] = &batch[i]->lot;
-	if (n_lots)
-		guest_mem_give_back(&q->borrower, lots, n_lots);
+		if (batch[i]->table.len && batch[i]->mapping.status == 0)
+			mappings[n_mappings++] = &batch[i]->mapping;
+	if (n_mappings)
+		guest_mem_give_back(&q->borrower, mappings, n_mappings);
 	return good;
 }
 
 static unsigned fetch_data(struct vq *q, struct vq_req *const *batch, unsigned n)
 {
-	struct mem_lot *lots[VQ_BATCH];
-	unsigned good = 0, n_lots = 0;
+	struct mem_mapping *mappings[VQ_BATCH];
+	unsigned good = 0, n_mappings = 0;
 
 	for (unsigned i = 0; i < n; i++) {
-		struct mem_lot *lot = &batch[i]->lot;
+		struct mem_mapping *mapping = &batch[i]->mapping;
 
-		lot->range = batch[i]->range;
-		lot->n_range = batch[i]->sum.n;
-		lot->n_iov = 0;
-		lot->n_iov_out = 0;
-		lot->written = 0;
-		lot->status = 0;
-		if (lot->n_range > lot->max_iov)
+		mapping->range = batch[i]->range;
+		mapping->n_range = batch[i]->sum.n;
+		mapping->n_iov = 0;
+		mapping->n_iov_out = 0;
+		mapping->written = 0;
+		mapping->status = 0;
+		if (mapping->n_range > mapping->max_iov)
 			vq_req_grow_iov(q, batch[i], batch[i]->max_range);
-		if (lot->n_range)
-			lots[n_lots++] = lot;
+		if (mapping->n_range)
+			mappings[n_mappings++] = mapping;
 	}
-	if (n_lots)
-		borrow(q, lots, n_lots);
-	while (good < n && batch[good]->lot.status == 0)
+	if (n_mappings)
+		borrow(q, mappings, n_mappings);
+	while (good < n && batch[good]->mapping.status == 0)
 		good++;
 	if (good == n)
 		return n;
-	if (good == 0 && batch[0]->lot.status == -EAGAIN)
+	if (good == 0 && batch[0]->mapping.status == -EAGAIN)
 		want_memory(q);
 	else if (good == 0)
 		bad_memory(q, batch[0]);
-	n_lots = 0;
+	n_mappings = 0;
 	for (unsigned i = good + 1; i < n; i++)
-		if (batch[i]->lot.n_range && batch[i]->lot.status == 0)
-			lots[n_lots++] = &batch[i]->lot;
-	if (n_lots)
-		guest_mem_give_back(&q->borrower, lots, n_lots);
+		if (batch[i]->mapping.n_range && batch[i]->mapping.status == 0)
+			mappings[n_mappings++] = &batch[i]->mapping;
+	if (n_mappings)
+		guest_mem_give_back(&q->borrower, mappings, n_mappings);
 	return good;
 }
 

@@ -79,7 +79,7 @@ struct vq_req {
 	struct mem_range table; /* the indirect table; len 0: none */
 	uint16_t table_desc; /* the descriptor that names it */
 
-	struct mem_lot lot; /* first for the indirect table, then for the data */
+	struct mem_mapping mapping; /* first for the indirect table, then for the data */
 	struct vq_sum sum;
 	struct mem_range *range;
 	unsigned max_range;
@@ -190,7 +190,7 @@ struct vq_ops {
 	int (*fetch)(struct vq *q, struct vq_req *r, bool look);
 	/* Takes back the fetch of r, the last one fetched. */
 	void (*unfetch)(struct vq *q, const struct vq_req *r);
-	/* Copies and checks the entries of r->table, which r->lot has borrowed: 0, or -1 as fetch. */
+	/* Copies and checks the entries of r->table, which r->mapping has borrowed: 0, or -1 as fetch. */
 	int (*read_table)(struct vq *q, struct vq_req *r);
 	/* Writes the used entries of n requests; the driver does not see them before publish. */
 	void (*put_used)(struct vq *q, struct vq_req *const *reqs, unsigned n);
@@ -263,7 +263,7 @@ int vq_fetch(struct vq *q);
 void vq_unfetch_ready(struct vq *q);
 /* Gives up the request fetched last, which is on no list. */
 void vq_unfetch_one(struct vq *q, struct vq_req *r);
-/* Gives back the memory of n requests in one call; lot.status of each says how it went. */
+/* Gives back the memory of n requests in one call; mapping.status of each says how it went. */
 void vq_give_back(struct vq *q, struct vq_req *const *reqs, unsigned n);
 
 static inline struct vq_req *vq_req_of(struct vq_chain *c)

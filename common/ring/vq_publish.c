@@ -27,10 +27,10 @@ static unsigned give_back_done(struct vq *q)
 {
 	unsigned n = 0;
 
-	if (!q->borrower.lots_out)
+	if (!q->borrower.mappings_out)
 		return q->n_done;
 	vq_give_back(q, q->done, q->n_done);
-	while (n < q->n_done && q->done[n]->lot.status >= 0)
+	while (n < q->n_done && q->done[n]->mapping.status >= 0)
 		n++;
 	return n;
 }
@@ -73,8 +73,8 @@ void vq_complete(struct vq *q, struct vq_req *r)
 {
 	if (q->in_order)
 		TAILQ_REMOVE(&q->flight, r, link);
-	if (r->lot.n_range)
-		r->lot.written = written(r);
+	if (r->mapping.n_range)
+		r->mapping.written = written(r);
 	q->done_bytes += r->chain.out.done + r->chain.in.done;
 	q->done[q->n_done++] = r;
 	if (q->n_done >= (q->borrower.lent ? VQ_PUBLISH_LENT : VQ_PUBLISH_REQS) ||

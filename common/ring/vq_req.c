@@ -27,8 +27,8 @@ void vq_req_alloc(struct vq *q)
 	r->chain.q = q;
 	r->range = r->range_inline;
 	r->max_range = VQ_REQ_INLINE;
-	r->lot.iov = r->iov_inline;
-	r->lot.max_iov = VQ_REQ_INLINE;
+	r->mapping.iov = r->iov_inline;
+	r->mapping.max_iov = VQ_REQ_INLINE;
 	q->pool_bytes += sizeof(*r);
 	r->next = q->free;
 	q->free = r;
@@ -41,9 +41,9 @@ void vq_req_destroy(struct vq *q, struct vq_req *r)
 		q->pool_bytes -= r->max_range * sizeof(*r->range);
 		g_free(r->range);
 	}
-	if (r->lot.iov != r->iov_inline) {
-		q->pool_bytes -= r->lot.max_iov * sizeof(*r->lot.iov);
-		g_free(r->lot.iov);
+	if (r->mapping.iov != r->iov_inline) {
+		q->pool_bytes -= r->mapping.max_iov * sizeof(*r->mapping.iov);
+		g_free(r->mapping.iov);
 	}
 	g_free(r);
 }
@@ -75,13 +75,13 @@ void vq_req_grow_range(struct vq *q, struct vq_req *r)
 
 void vq_req_grow_iov(struct vq *q, struct vq_req *r, unsigned max)
 {
-	if (r->lot.iov != r->iov_inline) {
-		q->pool_bytes -= r->lot.max_iov * sizeof(*r->lot.iov);
-		g_free(r->lot.iov);
+	if (r->mapping.iov != r->iov_inline) {
+		q->pool_bytes -= r->mapping.max_iov * sizeof(*r->mapping.iov);
+		g_free(r->mapping.iov);
 	}
-	r->lot.iov = g_new(struct iovec, max);
-	r->lot.max_iov = max;
-	q->pool_bytes += max * sizeof(*r->lot.iov);
+	r->mapping.iov = g_new(struct iovec, max);
+	r->mapping.max_iov = max;
+	q->pool_bytes += max * sizeof(*r->mapping.iov);
 }
 
 /* Descriptors into ranges. */
@@ -121,7 +121,7 @@ int vq_req_add_table(struct vq *q, struct vq_req *r, unsigned i, struct vq_desc 
 struct vq_desc vq_req_load_far(const struct vq_req *r, unsigned i)
 {
 	size_t offset = (size_t)i * sizeof(struct vq_desc);
-	const struct iovec *v = r->lot.iov;
+	const struct iovec *v = r->mapping.iov;
 	uint8_t entry[sizeof(struct vq_desc)];
 
 	for (size_t n = 0; n < sizeof(entry); v++) {

@@ -61,7 +61,7 @@ static inline struct vq_req *vq_req_next(struct vq *q)
 	r = q->free;
 	r->table.len = 0;
 	r->again = r->done = false;
-	r->lot.status = 0;
+	r->mapping.status = 0;
 	return r;
 }
 
@@ -118,24 +118,24 @@ static inline int vq_req_add(struct vq *q, struct vq_req *r, struct vq_sum *s, u
 /* A copy of entry i of the borrowed table. */
 static inline struct vq_desc vq_req_load_table(const struct vq_req *r, unsigned i)
 {
-	if (r->lot.n_iov > 1)
+	if (r->mapping.n_iov > 1)
 		return vq_req_load_far(r, i);
-	return vq_desc_load((const struct vq_desc *)r->lot.iov->iov_base + i);
+	return vq_desc_load((const struct vq_desc *)r->mapping.iov->iov_base + i);
 }
 
 /* Sets the cursors to the beginning. */
 static inline void vq_req_rewind(struct vq_req *r)
 {
-	const struct mem_lot *lot = &r->lot;
+	const struct mem_mapping *mapping = &r->mapping;
 
 	r->chain.out = (struct iov_cursor){
-		.iov = lot->iov,
-		.n_iov = lot->n_iov_out,
+		.iov = mapping->iov,
+		.n_iov = mapping->n_iov_out,
 		.left = r->sum.out_len,
 	};
 	r->chain.in = (struct iov_cursor){
-		.iov = lot->iov + lot->n_iov_out,
-		.n_iov = lot->n_iov - lot->n_iov_out,
+		.iov = mapping->iov + mapping->n_iov_out,
+		.n_iov = mapping->n_iov - mapping->n_iov_out,
 		.left = r->sum.len - r->sum.out_len,
 	};
 }

@@ -30,7 +30,7 @@ static void lent_unmap(struct mem_region *r)
 }
 
 static void lent_borrow(struct mem_region *const *regions, struct mem_range *const *ranges,
-	struct mem_lot *const *lots, void **host, int *status, unsigned n)
+	struct mem_mapping *const *mappings, void **host, int *status, unsigned n)
 {
 	lent.borrows++;
 	lent.most = MAX(lent.most, n);
@@ -158,7 +158,7 @@ int world_setup_lent(void **state)
 
 int world_teardown(void **state)
 {
-	assert_int_equal(borrower.lots_out, 0);
+	assert_int_equal(borrower.mappings_out, 0);
 	assert_int_equal(lent.loans, 0);
 	assert_int_equal(lent.rings, 0);
 	guest_mem_free(memory);
@@ -169,12 +169,14 @@ int world_teardown(void **state)
 void request_init(struct request *q)
 {
 	memset(q, 0, sizeof(*q));
-	q->lot = (struct mem_lot){ .range = q->range, .iov = q->iov, .max_iov = 8, .status = 99 };
+	q->mapping = (struct mem_mapping){
+		.range = q->range, .iov = q->iov, .max_iov = 8, .status = 99
+	};
 }
 
 void request_range(struct request *q, uint64_t addr, uint32_t len, bool write)
 {
-	q->range[q->lot.n_range++] = (struct mem_range){
+	q->range[q->mapping.n_range++] = (struct mem_range){
 		.addr = addr,
 		.len = len,
 		.write = write,
@@ -184,25 +186,25 @@ void request_range(struct request *q, uint64_t addr, uint32_t len, bool write)
 
 int request_borrow(struct request *q)
 {
-	struct mem_lot *lot = &q->lot;
+	struct mem_mapping *mapping = &q->mapping;
 
-	guest_mem_borrow(&borrower, &lot, 1);
-	assert_int_equal(borrower.lots_out, q->lot.status == 0);
-	return q->lot.status;
+	guest_mem_borrow(&borrower, &mapping, 1);
+	assert_int_equal(borrower.mappings_out, q->mapping.status == 0);
+	return q->mapping.status;
 }
 
 void request_give_back(struct request *q)
 {
-	struct mem_lot *lot = &q->lot;
+	struct mem_mapping *mapping = &q->mapping;
 
-	guest_mem_give_back(&borrower, &lot, 1);
+	guest_mem_give_back(&borrower, &mapping, 1);
 }
 
 void assert_iov(const struct request *q, unsigned i, size_t len, unsigned char byte)
 {
 	const unsigned char *p = q->iov[i].iov_base;
 
-	assert_true(i < q->lot.n_iov);
+	assert_true(i < q->mapping.n_iov);
 	assert_int_equal(q->iov[i].iov_len, len);
 	assert_int_equal(p[0], byte);
 	assert_int_equal(p[len - 1], byte);
@@ -216,6 +218,6 @@ void assert_fault(uint64_t addr, uint32_t len)
 	request_range(&q, 0, 1, false);
 	request_range(&q, addr, len, true);
 	assert_int_equal(request_borrow(&q), -EFAULT);
-	assert_int_equal(q.lot.n_iov, 0);
-	assert_int_equal(q.lot.n_iov_out, 0);
+	assert_int_equal(q.mapping.n_iov, 0);
+	assert_int_equal(q.mapping.n_iov_out, 0);
 }

@@ -39,9 +39,9 @@ int world_teardown(void **state);
 
 #define with(setup, f) cmocka_unit_test_setup_teardown(f, setup, world_teardown)
 
-/* A lot with room for everything. */
+/* A mapping with room for everything. */
 struct request {
-	struct mem_lot lot;
+	struct mem_mapping mapping;
 	struct mem_range range[8];
 	struct iovec iov[8];
 };
@@ -52,5 +52,5 @@ int request_borrow(struct request *q);
 void request_give_back(struct request *q);
 /* The i-th iovec has this length, and begins and ends with this byte. */
 void assert_iov(const struct request *q, unsigned i, size_t len, unsigned char byte);
-/* Borrowing it fails, though another range of the lot is good. */
+/* Borrowing it fails, though another range of the mapping is good. */
 void assert_fault(uint64_t addr, uint32_t len);

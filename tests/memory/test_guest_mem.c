@@ -27,13 +27,13 @@ static unsigned char *host_of(struct guest_mem *m, uint64_t addr)
 	struct mem_borrower b = { .mem = m };
 	struct mem_range range = { .addr = addr, .len = 1 };
 	struct iovec iov;
-	struct mem_lot lot = { .range = &range, .n_range = 1, .iov = &iov, .max_iov = 1 };
-	struct mem_lot *lots = &lot;
+	struct mem_mapping mapping = { .range = &range, .n_range = 1, .iov = &iov, .max_iov = 1 };
+	struct mem_mapping *mappings = &mapping;
 
-	guest_mem_borrow(&b, &lots, 1);
-	if (lot.status)
+	guest_mem_borrow(&b, &mappings, 1);
+	if (mapping.status)
 		return NULL;
-	guest_mem_give_back(&b, &lots, 1);
+	guest_mem_give_back(&b, &mappings, 1);
 	return iov.iov_base;
 }
 
@@ -263,22 +263,22 @@ static void test_stale_hint(void **state)
 	struct mem_borrower b = { .mem = m };
 	struct mem_range range = { .addr = desc[1].guest_addr, .len = 1 };
 	struct iovec iov;
-	struct mem_lot lot = { .range = &range, .n_range = 1, .iov = &iov, .max_iov = 1 };
-	struct mem_lot *lots = &lot;
+	struct mem_mapping mapping = { .range = &range, .n_range = 1, .iov = &iov, .max_iov = 1 };
+	struct mem_mapping *mappings = &mapping;
 	GError *error = NULL;
 
 	assert_true(guest_mem_set(m, desc, fds, 2, &error));
-	guest_mem_borrow(&b, &lots, 1);
-	assert_int_equal(lot.status, 0);
-	guest_mem_give_back(&b, &lots, 1);
+	guest_mem_borrow(&b, &mappings, 1);
+	assert_int_equal(mapping.status, 0);
+	guest_mem_give_back(&b, &mappings, 1);
 	assert_true(guest_mem_remove(m, &desc[0], &error));
-	guest_mem_borrow(&b, &lots, 1);
-	assert_int_equal(lot.status, 0);
-	guest_mem_give_back(&b, &lots, 1);
+	guest_mem_borrow(&b, &mappings, 1);
+	assert_int_equal(mapping.status, 0);
+	guest_mem_give_back(&b, &mappings, 1);
 	assert_true(guest_mem_set(m, NULL, NULL, 0, &error));
-	guest_mem_borrow(&b, &lots, 1);
-	assert_int_equal(lot.status, -EFAULT);
-	assert_int_equal(b.lots_out, 0);
+	guest_mem_borrow(&b, &mappings, 1);
+	assert_int_equal(mapping.status, -EFAULT);
+	assert_int_equal(b.mappings_out, 0);
 }
 
 /* Looking up what needs no borrowing: the same addresses, and nothing beyond its region. */
@@ -291,18 +291,18 @@ static void test_window(void **state)
 	int fds[] = { fd, fd };
 	struct mem_range range = { .addr = start + 5, .len = 1 };
 	struct iovec iov;
-	struct mem_lot lot = { .range = &range, .n_range = 1, .iov = &iov, .max_iov = 1 };
+	struct mem_mapping mapping = { .range = &range, .n_range = 1, .iov = &iov, .max_iov = 1 };
 	struct mem_borrower b = { .mem = m };
-	struct mem_lot *lots = &lot;
+	struct mem_mapping *mappings = &mapping;
 	struct mem_window w = { .size = 1 };
 
 	assert_false(guest_mem_window(m, start, &w));
 	assert_null(mem_window_host(&w, 0, 0));
 	assert_true(guest_mem_set(m, desc, fds, 2, NULL));
 	assert_true(guest_mem_window(m, end - 1, &w));
-	guest_mem_borrow(&b, &lots, 1);
+	guest_mem_borrow(&b, &mappings, 1);
 	assert_ptr_equal(mem_window_host(&w, start + 5, 1), iov.iov_base);
-	guest_mem_give_back(&b, &lots, 1);
+	guest_mem_give_back(&b, &mappings, 1);
 	assert_ptr_equal(mem_window_host(&w, start, plain.size), w.host);
 	assert_ptr_equal(mem_window_host(&w, end - 1, 1), w.host + plain.size - 1);
 	assert_null(mem_window_host(&w, end - 1, 2));

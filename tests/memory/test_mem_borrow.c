@@ -13,8 +13,8 @@ static void test_straddle(void **state)
 	request_range(&q, 2 * PAGE - 16, PAGE + 16, false);
 	request_range(&q, 4 * PAGE, 10, true);
 	assert_int_equal(request_borrow(&q), 0);
-	assert_int_equal(q.lot.n_iov, 4);
-	assert_int_equal(q.lot.n_iov_out, 3);
+	assert_int_equal(q.mapping.n_iov, 4);
+	assert_int_equal(q.mapping.n_iov_out, 3);
 	assert_iov(&q, 0, PAGE, 0xf3);
 	assert_iov(&q, 1, 16, 0xf3);
 	assert_iov(&q, 2, PAGE, 0xf0);
@@ -40,7 +40,7 @@ static void test_empty(void **state)
 
 	request_init(&q);
 	assert_int_equal(request_borrow(&q), 0);
-	assert_int_equal(q.lot.n_iov, 0);
+	assert_int_equal(q.mapping.n_iov, 0);
 	request_give_back(&q);
 
 	/* Nothing of it is accessed, so its address does not matter. */
@@ -49,8 +49,8 @@ static void test_empty(void **state)
 	request_range(&q, 8, 8, false);
 	request_range(&q, 3 * PAGE, 0, true);
 	assert_int_equal(request_borrow(&q), 0);
-	assert_int_equal(q.lot.n_iov, 1);
-	assert_int_equal(q.lot.n_iov_out, 1);
+	assert_int_equal(q.mapping.n_iov, 1);
+	assert_int_equal(q.mapping.n_iov_out, 1);
 	request_give_back(&q);
 }
 
@@ -60,35 +60,35 @@ static void test_no_room(void **state)
 
 	request_init(&q);
 	request_range(&q, 2 * PAGE - 1, 2, false);
-	q.lot.max_iov = 1;
+	q.mapping.max_iov = 1;
 	assert_int_equal(request_borrow(&q), -ENOBUFS);
-	assert_int_equal(q.lot.n_iov, 0);
-	q.lot.max_iov = 2;
+	assert_int_equal(q.mapping.n_iov, 0);
+	q.mapping.max_iov = 2;
 	assert_int_equal(request_borrow(&q), 0);
-	assert_int_equal(q.lot.n_iov, 2);
+	assert_int_equal(q.mapping.n_iov, 2);
 	request_give_back(&q);
 }
 
-/* One lot's fault is not another's. */
+/* One mapping's fault is not another's. */
 static void test_batch(void **state)
 {
 	struct request q[3];
-	struct mem_lot *lots[3];
+	struct mem_mapping *mappings[3];
 
 	for (unsigned i = 0; i < 3; i++) {
 		request_init(&q[i]);
 		request_range(&q[i], i == 1 ? 3 * PAGE : i * 2 * PAGE, 8, true);
-		lots[i] = &q[i].lot;
+		mappings[i] = &q[i].mapping;
 	}
-	guest_mem_borrow(&borrower, lots, 3);
-	assert_int_equal(q[0].lot.status, 0);
-	assert_int_equal(q[1].lot.status, -EFAULT);
-	assert_int_equal(q[2].lot.status, 0);
-	assert_int_equal(borrower.lots_out, 2);
+	guest_mem_borrow(&borrower, mappings, 3);
+	assert_int_equal(q[0].mapping.status, 0);
+	assert_int_equal(q[1].mapping.status, -EFAULT);
+	assert_int_equal(q[2].mapping.status, 0);
+	assert_int_equal(borrower.mappings_out, 2);
 	assert_iov(&q[0], 0, 8, 0xf2);
 	assert_iov(&q[2], 0, 8, 0xf1);
-	lots[1] = lots[2];
-	guest_mem_give_back(&borrower, lots, 2);
+	mappings[1] = mappings[2];
+	guest_mem_give_back(&borrower, mappings, 2);
 }
 
 int main(void)

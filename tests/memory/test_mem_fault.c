@@ -27,13 +27,13 @@ static int borrow_status(struct guest_mem *m, uint64_t addr, uint32_t len, struc
 {
 	struct mem_borrower b = { .mem = m };
 	struct mem_range range = { .addr = addr, .len = len };
-	struct mem_lot lot = { .range = &range, .n_range = 1, .iov = iov, .max_iov = 1 };
-	struct mem_lot *lots = &lot;
+	struct mem_mapping mapping = { .range = &range, .n_range = 1, .iov = iov, .max_iov = 1 };
+	struct mem_mapping *mappings = &mapping;
 
-	guest_mem_borrow(&b, &lots, 1);
-	if (lot.status == 0)
-		guest_mem_give_back(&b, &lots, 1);
-	return lot.status;
+	guest_mem_borrow(&b, &mappings, 1);
+	if (mapping.status == 0)
+		guest_mem_give_back(&b, &mappings, 1);
+	return mapping.status;
 }
 
 static void world_up(struct world *w)

@@ -20,16 +20,16 @@ static uint8_t *touch(uint64_t addr, uint32_t len, int *status)
 {
 	struct mem_range range = { .addr = addr, .len = len, .write = true };
 	struct iovec iov;
-	struct mem_lot lot = { .range = &range, .n_range = 1, .iov = &iov, .max_iov = 1 };
-	struct mem_lot *lots = &lot;
+	struct mem_mapping mapping = { .range = &range, .n_range = 1, .iov = &iov, .max_iov = 1 };
+	struct mem_mapping *mappings = &mapping;
 
-	guest_mem_borrow(&borrower, &lots, 1);
-	*status = lot.status;
-	if (lot.status)
+	guest_mem_borrow(&borrower, &mappings, 1);
+	*status = mapping.status;
+	if (mapping.status)
 		return NULL;
-	assert_int_equal(lot.n_iov, 1);
+	assert_int_equal(mapping.n_iov, 1);
 	assert_int_equal(iov.iov_len, len);
-	guest_mem_give_back(&borrower, &lots, 1);
+	guest_mem_give_back(&borrower, &mappings, 1);
 	return iov.iov_base;
 }
 

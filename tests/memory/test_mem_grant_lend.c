@@ -15,13 +15,13 @@ static const struct mem_region_desc region = {
 };
 
 struct request {
-	struct mem_lot lot;
+	struct mem_mapping mapping;
 	struct mem_range range[64];
 	struct iovec iov[64];
 };
 
 static struct request request[64];
-static struct mem_lot *lots[64];
+static struct mem_mapping *mappings[64];
 
 static int setup(void **state)
 {
@@ -30,8 +30,9 @@ static int setup(void **state)
 	for (unsigned i = 0; i < G_N_ELEMENTS(request); i++) {
 		struct request *q = &request[i];
 
-		q->lot = (struct mem_lot){ .range = q->range, .iov = q->iov, .max_iov = 64 };
-		lots[i] = &q->lot;
+		q->mapping =
+			(struct mem_mapping){ .range = q->range, .iov = q->iov, .max_iov = 64 };
+		mappings[i] = &q->mapping;
 	}
 	return 0;
 }
@@ -40,7 +41,7 @@ static int setup(void **state)
 
 static void add(struct request *q, uint64_t addr, uint32_t len, bool write)
 {
-	q->range[q->lot.n_range++] =
+	q->range[q->mapping.n_range++] =
 		(struct mem_range){ .addr = addr, .len = len, .write = write, .loan = q };
 }
 
@@ -50,26 +51,26 @@ static void add_blk(struct request *q, unsigned page, uint32_t len, bool write)
 	add(q, at(page) + 0x100, 16, false);
 	add(q, at(page + 1), len, !write);
 	add(q, at(page) + 0x200, 1, true);
-	q->lot.written = write ? 1 : len + 1;
+	q->mapping.written = write ? 1 : len + 1;
 }
 
 static void borrow(unsigned n)
 {
-	guest_mem_borrow(&borrower, lots, n);
+	guest_mem_borrow(&borrower, mappings, n);
 }
 
 static void borrow_good(unsigned n)
 {
 	borrow(n);
 	for (unsigned i = 0; i < n; i++)
-		assert_int_equal(lots[i]->status, 0);
+		assert_int_equal(mappings[i]->status, 0);
 }
 
 static void give_back(unsigned first, unsigned n)
 {
-	guest_mem_give_back(&borrower, lots + first, n);
+	guest_mem_give_back(&borrower, mappings + first, n);
 	for (unsigned i = 0; i < n; i++)
-		assert_int_equal(lots[first + i]->status, 0);
+		assert_int_equal(mappings[first + i]->status, 0);
 }
 
 static unsigned calls(void)
@@ -85,7 +86,7 @@ static void test_copy(void **state)
 		unsigned before = calls();
 
 		for (unsigned i = 0; i < n; i++) {
-			request[i].lot.n_range = 0;
+			request[i].mapping.n_range = 0;
 			add_blk(&request[i], 4 * i, PAGE, false);
 		}
 		borrow_good(n);
@@ -117,7 +118,7 @@ static void test_copy_part(void **state)
 	add(&request[0], at(5) + 10, 3 * PAGE, true);
 	borrow_good(1);
 	memset(request[0].iov[0].iov_base, 0xaa, 3 * PAGE);
-	request[0].lot.written = PAGE;
+	request[0].mapping.written = PAGE;
 	give_back(0, 1);
 	assert_int_equal(fake_xen_byte(5, 9), 6);
 	assert_int_equal(fake_xen_byte(5, 10), 0xaa);
@@ -127,7 +128,7 @@ static void test_copy_part(void **state)
 
 	borrow_good(1);
 	assert_int_equal(((uint8_t *)request[0].iov[0].iov_base)[3 * PAGE - 1], 0);
-	request[0].lot.written = 0;
+	request[0].mapping.written = 0;
 	give_back(0, 1);
 	/* What is only read needs no call to be given back. */
 	request[0].range[0].write = false;
@@ -209,8 +210,11 @@ static void test_bad_reference(void **state)
 	add(&request[5], at(FAKE_PAGES) - 1, 2, false);
 	borrow(6);
 	for (unsigned i = 0; i < 6; i++)
-		assert_int_equal(lots[i]->status, i == 0 || i == 4 ? 0 : i == 5 ? -EFAULT : -EIO);
-	assert_int_equal(borrower.lots_out, 2);
+		assert_int_equal(mappings[i]->status,
+			i == 0 || i == 4 ? 0
+				: i == 5 ? -EFAULT
+					 : -EIO);
+	assert_int_equal(borrower.mappings_out, 2);
 	assert_int_equal(fake_xen.live, 1);
 	assert_int_equal(borrower.lent, 3 + 66);
 	mem_xen_get_stats(&after);
@@ -228,10 +232,10 @@ static void test_bad_reference_late(void **state)
 	borrow_good(3);
 	for (unsigned i = 0; i < 3; i++)
 		memset(request[i].iov[1].iov_base, 0xaa, PAGE);
-	guest_mem_give_back(&borrower, lots, 3);
-	assert_int_equal(lots[0]->status, 0);
-	assert_int_equal(lots[1]->status, -EIO);
-	assert_int_equal(lots[2]->status, 0);
+	guest_mem_give_back(&borrower, mappings, 3);
+	assert_int_equal(mappings[0]->status, 0);
+	assert_int_equal(mappings[1]->status, -EIO);
+	assert_int_equal(mappings[2]->status, 0);
 	assert_int_equal(fake_xen_byte(9, 0), 0xaa);
 	assert_int_equal(fake_xen_byte(5, 0), 6);
 	assert_int_equal(borrower.lent, 0);
@@ -244,17 +248,17 @@ static void test_calls_fail(void **state)
 	add(&request[2], at(100), 1, true);
 	fake_xen.ioctl_errno = ENOMEM;
 	borrow(3);
-	assert_int_equal(lots[0]->status, -EIO);
-	assert_int_equal(lots[1]->status, -EIO);
-	assert_int_equal(lots[2]->status, 0); /* nothing was to be read */
-	request[2].lot.written = 1;
-	guest_mem_give_back(&borrower, &lots[2], 1);
-	assert_int_equal(lots[2]->status, -EIO);
+	assert_int_equal(mappings[0]->status, -EIO);
+	assert_int_equal(mappings[1]->status, -EIO);
+	assert_int_equal(mappings[2]->status, 0); /* nothing was to be read */
+	request[2].mapping.written = 1;
+	guest_mem_give_back(&borrower, &mappings[2], 1);
+	assert_int_equal(mappings[2]->status, -EIO);
 	fake_xen.ioctl_errno = 0;
 	fake_xen.fail_mmap = true;
 	borrow(2);
-	assert_int_equal(lots[0]->status, 0);
-	assert_int_equal(lots[1]->status, -EIO);
+	assert_int_equal(mappings[0]->status, 0);
+	assert_int_equal(mappings[1]->status, -EIO);
 	give_back(0, 1);
 	assert_int_equal(fake_xen.live, 0);
 	assert_int_equal(borrower.lent, 0);
@@ -268,16 +272,16 @@ static void test_budget(void **state)
 	for (unsigned i = 0; i < 3; i++)
 		add(&request[3], at(1), 1500 * PAGE, true);
 	borrow(4);
-	assert_int_equal(lots[0]->status, 0);
-	assert_int_equal(lots[1]->status, 0);
-	assert_int_equal(lots[2]->status, -EAGAIN);
-	assert_int_equal(lots[3]->status, -EIO);
-	assert_int_equal(lots[2]->n_iov, 0);
+	assert_int_equal(mappings[0]->status, 0);
+	assert_int_equal(mappings[1]->status, 0);
+	assert_int_equal(mappings[2]->status, -EAGAIN);
+	assert_int_equal(mappings[3]->status, -EIO);
+	assert_int_equal(mappings[2]->n_iov, 0);
 	assert_int_equal(borrower.lent, 3000);
 	assert_int_equal(fake_xen.live, 2);
 	give_back(0, 1);
-	guest_mem_borrow(&borrower, &lots[2], 1);
-	assert_int_equal(lots[2]->status, 0);
+	guest_mem_borrow(&borrower, &mappings[2], 1);
+	assert_int_equal(mappings[2]->status, 0);
 	give_back(1, 2);
 	assert_int_equal(borrower.lent, 0);
 }

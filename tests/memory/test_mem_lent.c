@@ -7,7 +7,7 @@
 static void test_lent(void **state)
 {
 	struct request q[2];
-	struct mem_lot *lots[2] = { &q[0].lot, &q[1].lot };
+	struct mem_mapping *mappings[2] = { &q[0].mapping, &q[1].mapping };
 
 	assert_false(guest_mem_can_pin(memory));
 	request_init(&q[0]);
@@ -20,14 +20,14 @@ static void test_lent(void **state)
 	request_init(&q[1]);
 	request_range(&q[1], LENT_BASE + 3 * PAGE, PAGE, true);
 
-	guest_mem_borrow(&borrower, lots, 2);
-	assert_int_equal(q[0].lot.status, 0);
-	assert_int_equal(q[1].lot.status, 0);
+	guest_mem_borrow(&borrower, mappings, 2);
+	assert_int_equal(q[0].mapping.status, 0);
+	assert_int_equal(q[1].mapping.status, 0);
 	assert_int_equal(lent.borrows, 1);
 	assert_int_equal(lent.most, 4);
 	assert_int_equal(lent.loans, 4);
-	assert_int_equal(q[0].lot.n_iov, 6);
-	assert_int_equal(q[0].lot.n_iov_out, 3);
+	assert_int_equal(q[0].mapping.n_iov, 6);
+	assert_int_equal(q[0].mapping.n_iov_out, 3);
 	assert_iov(&q[0], 0, 16, 1);
 	assert_iov(&q[0], 1, 1, 0xf3);
 	assert_iov(&q[0], 2, 1, 0xf0);
@@ -39,9 +39,9 @@ static void test_lent(void **state)
 	for (unsigned i = 0; i < 6; i++)
 		memset(q[0].iov[i].iov_base, 0xaa, q[0].iov[i].iov_len);
 	memset(q[1].iov[0].iov_base, 0xbb, PAGE);
-	q[0].lot.written = 100 + 10 + 3;
-	q[1].lot.written = 0;
-	guest_mem_give_back(&borrower, lots, 2);
+	q[0].mapping.written = 100 + 10 + 3;
+	q[1].mapping.written = 0;
+	guest_mem_give_back(&borrower, mappings, 2);
 	assert_int_equal(lent.give_backs, 1);
 	assert_null(q[0].range[0].loan);
 
@@ -53,37 +53,37 @@ static void test_lent(void **state)
 	assert_int_equal(lent.memory[3 * PAGE], 4);
 }
 
-/* A bad page fails its lot, whose other loans end at once and unwritten; the others go on. */
+/* A bad page fails its mapping, whose other loans end at once and unwritten; the others go on. */
 static void test_lent_bad_page(void **state)
 {
 	struct request q[3];
-	struct mem_lot *lots[3];
+	struct mem_mapping *mappings[3];
 
 	lent.bad_page = LENT_BASE + 2 * PAGE;
 	for (unsigned i = 0; i < 3; i++) {
 		request_init(&q[i]);
 		request_range(&q[i], LENT_BASE, 8, false);
 		request_range(&q[i], LENT_BASE + PAGE, 8, true);
-		q[i].lot.written = 8;
-		lots[i] = &q[i].lot;
+		q[i].mapping.written = 8;
+		mappings[i] = &q[i].mapping;
 	}
 	request_range(&q[1], LENT_BASE + 2 * PAGE + 50, 8, true);
 	request_range(&q[1], LENT_BASE + 3 * PAGE, 8, true);
 	request_range(&q[2], 3 * PAGE, 8, true); /* in no region: never gets to the type */
 
-	guest_mem_borrow(&borrower, lots, 3);
-	assert_int_equal(q[0].lot.status, 0);
-	assert_int_equal(q[1].lot.status, -EIO);
-	assert_int_equal(q[2].lot.status, -EFAULT);
-	assert_int_equal(q[1].lot.n_iov, 0);
-	assert_int_equal(borrower.lots_out, 1);
+	guest_mem_borrow(&borrower, mappings, 3);
+	assert_int_equal(q[0].mapping.status, 0);
+	assert_int_equal(q[1].mapping.status, -EIO);
+	assert_int_equal(q[2].mapping.status, -EFAULT);
+	assert_int_equal(q[1].mapping.n_iov, 0);
+	assert_int_equal(borrower.mappings_out, 1);
 	assert_int_equal(lent.borrows, 1);
 	assert_int_equal(lent.most, 6);
 	assert_int_equal(lent.give_backs, 1);
 	assert_int_equal(lent.loans, 2);
 	assert_int_equal(lent.copied, 0);
 
-	guest_mem_give_back(&borrower, lots, 1);
+	guest_mem_give_back(&borrower, mappings, 1);
 	assert_int_equal(lent.give_backs, 2);
 }
 
@@ -105,7 +105,7 @@ static void test_lent_calls(void **state)
 {
 	enum { N = 300 };
 	struct request *q = g_new(struct request, N);
-	struct mem_lot *lots[N];
+	struct mem_mapping *mappings[N];
 
 	request_init(&q[0]);
 	request_range(&q[0], 0, 8, false);
@@ -117,17 +117,17 @@ static void test_lent_calls(void **state)
 	for (unsigned i = 0; i < N; i++) {
 		request_init(&q[i]);
 		request_range(&q[i], LENT_BASE + i, 1, true);
-		q[i].lot.written = 1;
-		lots[i] = &q[i].lot;
+		q[i].mapping.written = 1;
+		mappings[i] = &q[i].mapping;
 	}
-	guest_mem_borrow(&borrower, lots, N);
+	guest_mem_borrow(&borrower, mappings, N);
 	assert_int_equal(lent.borrows, 2);
-	assert_int_equal(borrower.lots_out, N);
+	assert_int_equal(borrower.mappings_out, N);
 	for (unsigned i = 0; i < N; i++) {
-		assert_int_equal(lots[i]->status, 0);
+		assert_int_equal(mappings[i]->status, 0);
 		*(unsigned char *)q[i].iov[0].iov_base = i;
 	}
-	guest_mem_give_back(&borrower, lots, N);
+	guest_mem_give_back(&borrower, mappings, N);
 	assert_int_equal(lent.give_backs, 2);
 	for (unsigned i = 0; i < N; i++)
 		assert_int_equal(lent.memory[i], i & 0xff);

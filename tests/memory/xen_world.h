@@ -19,7 +19,7 @@ static inline int xen_setup(void **state)
 
 static inline int xen_teardown(void **state)
 {
-	assert_int_equal(borrower.lots_out, 0);
+	assert_int_equal(borrower.mappings_out, 0);
 	guest_mem_free(memory);
 	fake_xen_stop();
 	return leak_teardown(state);

@@ -38,7 +38,7 @@ static void lend_unmap(struct mem_region *r)
 }
 
 static void lend_borrow(struct mem_region *const *regions, struct mem_range *const *ranges,
-	struct mem_lot *const *lots, void **host, int *status, unsigned n)
+	struct mem_mapping *const *mappings, void **host, int *status, unsigned n)
 {
 	lender->borrows++;
 	lender->loans += n;
@@ -186,16 +186,16 @@ void fake_start(struct fake *f, bool lend, unsigned size, uint64_t features)
 	fake_vq_start(f);
 }
 
-unsigned fake_lots_out(const struct fake *f)
+unsigned fake_mappings_out(const struct fake *f)
 {
-	return f->lend ? f->q->borrower.lots_out : f->q->reqs_used;
+	return f->lend ? f->q->borrower.mappings_out : f->q->reqs_used;
 }
 
 uint32_t fake_vq_stop(struct fake *f)
 {
 	uint32_t base = vq_stop(f->q);
 
-	assert_int_equal(fake_lots_out(f), 0);
+	assert_int_equal(fake_mappings_out(f), 0);
 	assert_int_equal(f->loans, 0);
 	assert_int_equal(f->q->pool_bytes, 0);
 	assert_int_equal(f->q->desc_used, 0);

@@ -126,7 +126,7 @@ unsigned fake_serve(struct fake *f);
 /* The next request has so many bytes each way; it is completed. */
 void fake_answer(struct fake *f, size_t out, size_t in);
 /* Loans of the queue that are out; or requests, where memory is not lent. */
-unsigned fake_lots_out(const struct fake *f);
+unsigned fake_mappings_out(const struct fake *f);
 /* It has broken once, and this is in the reason. */
 void fake_expect_broken(const struct fake *f, const char *reason);
 /* Runs them with split rings, then with packed ones. */

@@ -353,7 +353,7 @@ static void run_served(const struct bad_case *c, bool lend)
 	assert_non_null(strstr(line, "queue 3: broken: "));
 	assert_non_null(strstr(line, c->reason));
 	assert_int_equal(fake_reap_all(&f), 2);
-	assert_int_equal(fake_lots_out(&f), 0);
+	assert_int_equal(fake_mappings_out(&f), 0);
 	assert_int_equal(fake_serve(&f), 0);
 	assert_int_equal(fake_reap_all(&f), 0);
 	assert_int_equal(f.breaks, 1);
@@ -382,11 +382,11 @@ static void run_in_flight(const struct bad_case *c, bool lend)
 	assert_non_null(second);
 	assert_null(vq_pop(f.q));
 	fake_expect_broken(&f, c->reason);
-	assert_int_equal(fake_lots_out(&f), 2);
+	assert_int_equal(fake_mappings_out(&f), 2);
 	vq_push(second);
 	vq_push(first);
 	assert_int_equal(vq_burst_end(f.q), VQ_IDLE);
-	assert_int_equal(fake_lots_out(&f), 0);
+	assert_int_equal(fake_mappings_out(&f), 0);
 	assert_int_equal(fake_reap_all(&f), 0);
 	assert_int_equal(f.calls, 0);
 	fake_close(&f);

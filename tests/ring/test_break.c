@@ -162,12 +162,12 @@ static void test_break_by_device(void **state)
 	fake_expect_broken(&f, "request header is 3 bytes long");
 	assert_int_equal(vq_stats(f.q)->breaks, 1);
 	assert_int_equal(fake_reap_all(&f), 1);
-	assert_int_equal(fake_lots_out(&f), 1);
+	assert_int_equal(fake_mappings_out(&f), 1);
 	assert_null(vq_pop(f.q));
 	assert_int_equal(vq_in_flight(f.q), 1);
 	vq_unpop(c);
 	assert_int_equal(vq_in_flight(f.q), 0);
-	assert_int_equal(fake_lots_out(&f), 0);
+	assert_int_equal(fake_mappings_out(&f), 0);
 	assert_int_equal(vq_burst_end(f.q), VQ_IDLE);
 	assert_int_equal(fake_reap_all(&f), 0);
 	assert_int_equal(fake_vq_stop(&f), fake_base(&f, 1));
@@ -192,7 +192,7 @@ static void test_broken_request_gives_nothing(void **state)
 	f.written = 1;
 	vq_push(c);
 	vq_burst_end(f.q);
-	assert_int_equal(fake_lots_out(&f), 0);
+	assert_int_equal(fake_mappings_out(&f), 0);
 	assert_int_equal(f.written, 0);
 	fake_vq_stop(&f);
 	fake_close(&f);
@@ -214,7 +214,7 @@ static void test_poisoned_at_publish(void **state)
 	vq_push(c);
 	vq_publish(f.q);
 	fake_expect_broken(&f, "the front-end has truncated guest memory");
-	assert_int_equal(fake_lots_out(&f), 0);
+	assert_int_equal(fake_mappings_out(&f), 0);
 	assert_null(vq_pop(f.q));
 	assert_int_equal(f.calls, 0);
 	fake_close(&f);

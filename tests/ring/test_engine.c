@@ -184,7 +184,7 @@ static void test_in_order(void **state)
 	vq_burst_end(f.q);
 	for (unsigned i = 1; i < 20; i++)
 		expect_used(&f, 31 - i, 0);
-	assert_int_equal(fake_lots_out(&f), 0);
+	assert_int_equal(fake_mappings_out(&f), 0);
 
 	/* Broken while some wait: they are given back at the latest by the stop. */
 	for (unsigned i = 0; i < 3; i++)
@@ -258,10 +258,10 @@ static void test_drain_and_resume(void **state)
 	vq_push(c[3]);
 	vq_drain(f.q);
 	assert_null(vq_pop(f.q));
-	assert_int_equal(fake_lots_out(&f), 5);
+	assert_int_equal(fake_mappings_out(&f), 5);
 	assert_int_equal(vq_burst_end(f.q), VQ_IDLE);
 	assert_int_equal(vq_in_flight(f.q), 4);
-	assert_int_equal(fake_lots_out(&f), 4);
+	assert_int_equal(fake_mappings_out(&f), 4);
 	vq_push(c[0]);
 	vq_push(c[1]);
 	vq_push(c[2]);

@@ -43,6 +43,6 @@ void grant_unmap(int fd, const struct grant_map *map);
 
 /* mem_type.borrow and mem_type.give_back */
 void grant_borrow(struct mem_region *const *regions, struct mem_range *const *ranges,
-	struct mem_lot *const *lots, void **host, int *status, unsigned n);
+	struct mem_mapping *const *mappings, void **host, int *status, unsigned n);
 void grant_give_back(
 	struct mem_range *const *ranges, const uint32_t *written, int *status, unsigned n);

@@ -2,7 +2,7 @@
 /*
  * Granted memory for requests: copied, or mapped for as long as the request takes.
  *
- * What decides is one direction of a lot: all that the device reads of a request, or all that it
+ * What decides is one direction of a mapping: all that the device reads of a request, or all that it
  * writes.
  *
  *	few pages	copied through a bounce buffer: one ioctl() copies what is read, for a whole
@@ -11,7 +11,7 @@
  *			which costs every CPU its TLB.
  *	more		mapped: one ioctl() and one mmap(), and their opposites. A map is
  *			undone only as a whole, and the requests of a batch end when they like: so
- *			it is one for each lot, not one for the batch. Read-only where the device
+ *			it is one for each mapping, not one for the batch. Read-only where the device
  *			reads, since the guest grants those pages read-only.
  *
  * So a 4 KiB read takes two calls, a batch of 32 of them three; one more if they have indirect
@@ -37,7 +37,7 @@ struct loan {
 	char *host; /* bounced: where the range is */
 };
 
-/* A direction of a lot. */
+/* A direction of a mapping. */
 struct group {
 	unsigned ranges; /* out */
 	unsigned n_loans;
@@ -164,7 +164,7 @@ static void copy_add(struct copy *c, unsigned i, const struct mem_range *range, 
 	}
 }
 
-/* Part of the ranges of a call: one direction of one lot. */
+/* Part of the ranges of a call: one direction of one mapping. */
 struct part {
 	const struct grant_region *region;
 	struct mem_range *const *range;
@@ -176,11 +176,11 @@ struct part {
 
 /* The part that begins with the first of n ranges. */
 static struct part part_at(struct mem_region *const *regions, struct mem_range *const *ranges,
-	struct mem_lot *const *lots, unsigned n)
+	struct mem_mapping *const *mappings, unsigned n)
 {
 	struct part p = { .region = regions[0]->priv, .range = ranges };
 
-	while (p.n < n && lots[p.n] == lots[0] && ranges[p.n]->write == ranges[0]->write &&
+	while (p.n < n && mappings[p.n] == mappings[0] && ranges[p.n]->write == ranges[0]->write &&
 		((const struct grant_region *)regions[p.n]->priv)->domid == p.region->domid) {
 		p.pages += mem_xen_pages(ranges[p.n]->addr, ranges[p.n]->len);
 		p.n++;
@@ -260,7 +260,7 @@ static void part_bounce(const struct part *p, struct copy *copy, unsigned first)
 }
 
 void grant_borrow(struct mem_region *const *regions, struct mem_range *const *ranges,
-	struct mem_lot *const *lots, void **host, int *status, unsigned n)
+	struct mem_mapping *const *mappings, void **host, int *status, unsigned n)
 {
 	struct copy copy;
 	struct part p;
@@ -270,7 +270,7 @@ void grant_borrow(struct mem_region *const *regions, struct mem_range *const *ra
 	for (unsigned i = 0; i < n; i++)
 		ranges[i]->loan = NULL;
 	for (unsigned i = 0; i < n; i += p.n) {
-		p = part_at(regions + i, ranges + i, lots + i, n - i);
+		p = part_at(regions + i, ranges + i, mappings + i, n - i);
 		p.host = host + i;
 		p.status = status + i;
 		if (p.pages <= copy_max)
