@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * THE contract of a device: one file in daemon/devices/ that ends in one const table named
- * virtio_device_ops; the build links it with the core into virtiod-<name>. Facts are data, verbs
- * are functions. The core owns the wire, the rings, memory, the configuration space's bounds,
+ * The contract of a device: one folder in daemon/devices/ whose sources end in one const table named
+ * virtio_device_ops; the build links it with the core into virtiod-<name>. Properties are data, verbs
+ * are functions. The core owns the wire, the vrings, memory, the configuration space's bounds,
  * features and reconnects; a device owns one thing of the host and its request format.
  *
- * A device includes this header, base/ and host libraries: nothing else of ours.
+ * A device includes this header, ring/vq.h, base/ and host libraries, and nothing else of virtiod.
  *
- * Threads. The core decides, within ops->threads, which thread owns a queue. Per-queue verbs run
- * on the owner, which is the same thread each time the queue runs; device verbs on the control
- * thread while no queue verb runs. Device code never needs to know.
+ * Threads. The core decides, within ops->threads, which thread owns a queue. Queue verbs run on the
+ * owner, which is the same thread each time the queue runs. Device verbs run while no queue verb
+ * runs; with VIRTIO_DEVICE_ONE all verbs but open() and close() run on the one owner. Device code
+ * never needs to know which thread it is on.
+ *
+ * Groups. The queues of one thread are a group. A callback on behalf of one of them may pop from and
+ * push to all of them; the core publishes all of them when the callback returns.
  */
 #pragma once
 
@@ -21,8 +25,8 @@
 #include "base/iov.h"
 #include "base/log.h"
 #include "base/util.h"
-#include "virtio/probe.h"
 #include "ring/vq.h"
+#include "virtio/probe.h"
 
 /* Which queues may be served at the same time by different threads. */
 enum virtio_device_threads {
@@ -31,15 +35,46 @@ enum virtio_device_threads {
 	VIRTIO_DEVICE_PER_QUEUE, /* all of them */
 };
 
-/* What open() leaves to be done later, so that a sandbox may allow it. */
-enum virtio_device_needs {
-	VIRTIO_DEVICE_NEEDS_NOTHING = 0,
-	VIRTIO_DEVICE_NEEDS_UNIX_CONNECT = 1 << 0, /* connect() to Unix sockets while serving */
-};
-
 /* A stretch of the configuration space that the driver may write. */
 struct virtio_config_range {
 	uint16_t offset, size;
+};
+
+/* A shared memory region that the device offers to the driver (virtio 1.2 §2.10). */
+struct virtio_shm_region {
+	uint8_t id;
+	uint64_t size; /* bytes, a multiple of the page size; 0 ends the list */
+};
+
+struct virtio_device;
+
+/*
+ * Device-specific vhost-user messages. A verb that is present offers the protocol feature that its
+ * message needs. These are device verbs. A verb that returns false refuses the message, with an
+ * error.
+ */
+struct virtio_device_wire {
+	/* SEND_RARP: announces the MAC address of a guest that has moved to this host. */
+	bool (*announce)(struct virtio_device *d, const uint8_t mac[6], GError **error);
+	/* NET_SET_MTU. */
+	bool (*mtu)(struct virtio_device *d, unsigned mtu, GError **error);
+	/* GPU_SET_SOCKET (vhost-user-gpu.rst): the device owns fd from now on, also on error. */
+	bool (*display)(struct virtio_device *d, int fd, GError **error);
+	/* CREATE_CRYPTO_SESSION, answered in place. */
+	bool (*session_open)(struct virtio_device *d, void *payload, size_t size, GError **error);
+	/* CLOSE_CRYPTO_SESSION. */
+	void (*session_close)(struct virtio_device *d, uint64_t id);
+	/* GET_SHARED_OBJECT: returns an fd that the caller owns, or -1. */
+	int (*object)(struct virtio_device *d, const uint8_t uuid[16]);
+	/*
+	 * SET_DEVICE_STATE_FD: appends all state that the driver relies on, with a version number of
+	 * the device's own.
+	 */
+	bool (*save)(struct virtio_device *d, GByteArray *to, GError **error);
+	/* Replaces the state by what save() wrote, perhaps in another version; hostile bytes. */
+	bool (*load)(struct virtio_device *d, const void *from, size_t size, GError **error);
+	/* The front-end has disconnected (not merely paused): peers on the host may be told. */
+	void (*left)(struct virtio_device *d);
 };
 
 struct virtio_device {
@@ -56,7 +91,7 @@ struct virtio_device {
 };
 
 struct virtio_device_ops {
-	/* Facts. */
+	/* Properties. */
 	const char *name; /* "rng": the program is virtiod-rng */
 	const char *type; /* the name in QEMU's vhost-user.json; NULL: not in its list */
 	const char *summary; /* one line for --help */
@@ -64,8 +99,11 @@ struct virtio_device_ops {
 	struct virtio_probe probe;
 	enum virtio_device_threads threads;
 	const struct virtio_config_range *config_writable; /* ends with size 0; NULL: read-only */
-	bool rerun; /* may a request that a crash left in flight be run again? */
-	unsigned needs; /* enum virtio_device_needs */
+	/* The first common_queues queues (control, events) share the thread of queue 0. */
+	unsigned common_queues;
+	unsigned stack; /* bytes of stack that a verb may need (a shader compiler); 0: 256 KiB */
+	const struct virtio_shm_region *shm; /* shared memory regions; NULL: none */
+	const struct virtio_device_wire *wire; /* device-specific messages; NULL: none */
 	const GOptionEntry *options; /* NULL: none */
 	const char *const *capabilities; /* for --print-capabilities; NULL-terminated; NULL: none */
 
@@ -107,6 +145,110 @@ extern const struct virtio_device_ops virtio_device_ops;
 
 /* Queue i while it runs, else NULL; for what the host side starts (input, network reception). */
 struct vq *virtio_device_queue(struct virtio_device *d, unsigned i);
+/*
+ * In the services below, q selects the thread: the queue's owner; or NULL, the device as a whole: the
+ * callback is then a device verb and may come at any time from open() to close(), with or without a
+ * front-end. A source registered for a queue is removed when the last queue of its thread stops.
+ * Sources are members of the device's own structs (container_of()), zeroed at first. No call
+ * allocates memory, or makes a system call unless noted.
+ */
+
+/*
+ * Watches an fd. One watch serves both directions and every queue of its thread. An fd may be closed
+ * under an active watch; events of a later fd with the same number are not lost.
+ */
+struct virtio_watch {
+	int fd;
+	void (*ready)(
+		struct virtio_device *d, struct vq *q, struct virtio_watch *w, uint32_t revents);
+	struct virtio_watch_core {
+		void *owner; /* NULL: not registered */
+		struct virtio_watch *next, *prev;
+		struct vq *q;
+		uint32_t events;
+		int fd; /* as registered */
+	} core;
+};
+/*
+ * Sets the EPOLL* events that w->fd is watched for; 0 stops. One system call if they change. With
+ * EPOLLET it is set once, and kick() tries the fd again.
+ */
+void virtio_watch(struct virtio_device *d, struct vq *q, struct virtio_watch *w, uint32_t events);
+
+struct virtio_timer {
+	void (*expired)(struct virtio_device *d, struct vq *q, struct virtio_timer *t);
+	struct virtio_timer_core {
+		void *owner; /* NULL: not armed */
+		struct vq *q;
+		int64_t at;
+		unsigned heap; /* the position in the owner's heap */
+	} core;
+};
+/* Arms the timer for a time (monotonic µs), once, in the place of an earlier one; -1 disarms it. */
+void virtio_timer(struct virtio_device *d, struct vq *q, struct virtio_timer *t, int64_t at);
+
+/*
+ * Wakes a queue's thread from any other thread (a library's, another queue's). Any number of signals
+ * cause one call of run(), soon; a signal while the queue is stopped is delivered after the start.
+ */
+struct virtio_wakeup {
+	void (*run)(struct virtio_device *d, struct vq *q, struct virtio_wakeup *w);
+	struct virtio_wakeup_core {
+		void *owner;
+		struct vq *q;
+		struct virtio_wakeup *next;
+		unsigned pending;
+	} core;
+};
+void virtio_wakeup_init(struct virtio_device *d, struct vq *q, struct virtio_wakeup *w);
+/* From any thread. At most one system call. */
+void virtio_wakeup_signal(struct virtio_wakeup *w);
+
+/*
+ * Changes bytes of the configuration space and notifies the driver, which sees all of the change or
+ * none of it (ConfigGeneration). From any callback.
+ */
+void virtio_config_set(struct virtio_device *d, uint32_t offset, const void *from, uint32_t size);
+
+/*
+ * Guest memory that a request's payload names (the backing of a GPU resource, a balloon's pages).
+ * A hold lasts until it is released and is re-established by the core, between two verbs, when guest
+ * memory changes. What no longer exists reads as zeroes and discards writes.
+ */
+struct virtio_pages;
+struct virtio_pages_range {
+	uint64_t addr, len; /* guest address and bytes, in host byte order */
+};
+/* 0 or -errno: -EFAULT, -E2BIG, -EOPNOTSUPP (memory that cannot be held). */
+int virtio_pages_hold(struct vq *q, const struct virtio_pages_range *r, unsigned n, bool write,
+	struct virtio_pages **pages);
+/* Valid until the callback returns. */
+const struct iovec *virtio_pages_iov(const struct virtio_pages *p, unsigned *n);
+/* NULL is allowed. */
+void virtio_pages_release(struct virtio_pages *p);
+/* Returns the memory behind the ranges to the host; their contents are lost. Never fails. */
+void virtio_pages_discard(struct vq *q, const struct virtio_pages_range *r, unsigned n);
+
+/*
+ * Maps len bytes of fd at offset `at` of a shared memory region; fd -1 unmaps. done() runs on q's
+ * owner with 0 or -errno: -EOPNOTSUPP where the front-end has no such region, -ECANCELED when the
+ * queue stops before the answer (nothing is mapped then). A reset unmaps everything.
+ */
+struct virtio_shm_map {
+	uint8_t id;
+	bool writable;
+	int fd; /* stays the device's */
+	uint64_t at, len, fd_offset;
+	void (*done)(struct virtio_device *d, struct vq *q, struct virtio_shm_map *m, int result);
+	struct virtio_shm_map_core {
+		void *owner;
+		struct vq *q;
+		struct virtio_shm_map *next;
+		int result;
+	} core;
+};
+void virtio_shm_map(struct vq *q, struct virtio_shm_map *m);
+
 /*
  * On the queue's owner, calls cb whenever fd has one of events (EPOLLIN …); events 0 ends it. An
  * fd is watched for one queue at a time, the one named last. Everything that cb completes is

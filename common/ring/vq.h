@@ -14,6 +14,18 @@
  *		...
  *		iov_push(&c->in, buf, n);
  *	}
+ *
+ * Group rule: a callback may pop from and push to every queue of its thread; the core publishes all
+ * of them when it returns.
+ *
+ * A header that is known only after the data behind it (a frame's number of buffers, a length) is
+ * written last, through a copy of the cursor:
+ *
+ *	struct iov_cursor head = c->in;
+ *
+ *	iov_skip(&c->in, sizeof(header));
+ *	...					// the data, through &c->in
+ *	iov_push(&head, &header, sizeof(header));
  */
 #pragma once
 
@@ -49,6 +61,30 @@ void vq_unpop(struct vq_chain *c);
  */
 void vq_push(struct vq_chain *c);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(vq_chain, vq_push)
+
+/*
+ * Completes n requests of one queue (at most its size) in list order, atomically for the driver: it
+ * sees all of them or none. For frames that span several buffers (net, MRG_RXBUF).
+ */
+void vq_push_all(struct vq_chain *const *c, unsigned n);
+/*
+ * From queue_stop() on: hands back a request that can be neither completed nor failed now (an
+ * interrupt that has not come). c becomes invalid. When the queue runs again, vq_pop() returns it
+ * before any other request.
+ */
+void vq_keep(struct vq_chain *c);
+/*
+ * Returns true if the request was in flight when a previous back-end died, or was kept: its effect
+ * may have happened in part. The device runs it again or fails it; not asking means running it.
+ */
+bool vq_is_retry(const struct vq_chain *c);
+/*
+ * Returns true if the driver used this queue before the present start (a pause, or a previous
+ * process); false if it has just set the device up. Valid from queue_start() on.
+ */
+bool vq_is_resumed(const struct vq *q);
+/* Returns the memory of a request's device-writable buffers to the host (free page reporting). */
+void vq_discard(struct vq_chain *c);
 
 /*
  * The guest broke the rules ("request header is 3 bytes long"): what is completed is published,

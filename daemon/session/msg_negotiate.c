@@ -16,17 +16,12 @@ static uint64_t backend_features(const struct backend *b)
 uint64_t backend_protocol_features(const struct backend *b)
 {
 	uint64_t features = VU_BIT(VU_F_MQ) | VU_BIT(VU_F_REPLY_ACK) | VU_BIT(VU_F_BACKEND_REQ) |
-		VU_BIT(VU_F_RESET_DEVICE) | VU_BIT(VU_F_CONFIGURE_MEM_SLOTS) | VU_BIT(VU_F_STATUS);
+		VU_BIT(VU_F_RESET_DEVICE) | VU_BIT(VU_F_CONFIGURE_MEM_SLOTS) | VU_BIT(VU_F_STATUS) |
+		VU_BIT(VU_F_INFLIGHT_SHMFD);
 
 	/* Offered without a configuration space it would be a bug, says PROBE's specification. */
 	if (b->device.config_size)
 		features |= VU_BIT(VU_F_CONFIG);
-	/*
-	 * What was in flight when we died is run again, or not at all. Where it may not be, a record
-	 * of it would cost every request something and help none.
-	 */
-	if (b->device.ops->rerun)
-		features |= VU_BIT(VU_F_INFLIGHT_SHMFD);
 	/* QEMU takes what it does not know, so only where it may be meant. */
 	if (b->options.xen)
 		features |= VU_BIT(VU_F_XEN_MMAP);

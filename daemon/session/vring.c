@@ -164,7 +164,7 @@ bool ring_start(struct ring *r, GError **error)
 		.avail = r->addr.avail,
 		.used = r->addr.used,
 		.base = r->base,
-		.rerun = b->device.ops->rerun,
+		.rerun = true,
 	};
 
 	if (r->state != RING_STOPPED || r->dead || !is_complete(r))

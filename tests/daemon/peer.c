@@ -184,7 +184,6 @@ int peer_setup_rerun(void **state)
 	static struct virtio_device_ops ops;
 
 	ops = toy_ops;
-	ops.rerun = true;
 	return setup(state, &ops, 1);
 }
 

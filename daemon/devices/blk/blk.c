@@ -254,7 +254,6 @@ const struct virtio_device_ops virtio_device_ops = {
 	},
 	.threads = VIRTIO_DEVICE_PER_QUEUE,
 	.config_writable = blk_config_writable,
-	.rerun = true,
 	.options = blk_options,
 	.capabilities = blk_capabilities,
 	.open = blk_open,

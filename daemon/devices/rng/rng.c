@@ -265,7 +265,6 @@ const struct virtio_device_ops virtio_device_ops = {
 	.summary = "virtio entropy device",
 	.probe = { .device_id = VIRTIO_ID_RNG, .min_queues = 1, .max_queues = 1 },
 	.threads = VIRTIO_DEVICE_ONE,
-	.rerun = true,
 	.options = rng_options,
 	.open = rng_open,
 	.close = rng_close,
