@@ -240,6 +240,20 @@ bool guest_mem_remove(struct guest_mem *m, const struct mem_region_desc *desc, G
 	return true;
 }
 
+void guest_mem_discard(struct guest_mem *m, uint64_t addr, uint64_t len)
+{
+	uint64_t end = addr + MIN(len, UINT64_MAX - addr);
+
+	for (unsigned i = 0; i < m->table.n; i++) {
+		struct mem_region *r = m->table.region[i];
+		uint64_t from = MAX(addr, r->desc.guest_addr);
+		uint64_t to = MIN(end, r->desc.guest_addr + r->desc.size);
+
+		if (from < to && r->type->discard && !mem_region_poisoned(r))
+			r->type->discard(r, from - r->desc.guest_addr, to - from);
+	}
+}
+
 unsigned guest_mem_regions(const struct guest_mem *m)
 {
 	return m->table.n;

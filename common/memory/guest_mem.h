@@ -143,6 +143,15 @@ bool guest_mem_map_ring(struct guest_mem *m, uint64_t addr, size_t len, size_t a
 void guest_mem_unmap_ring(struct guest_mem *m, struct mem_ring_map *map);
 
 /*
+ * Gives the memory behind len bytes at a guest address back to the host: their contents are lost,
+ * and they read as zeroes until they are written again. Applies to the whole pages of files (huge
+ * pages on hugetlbfs) and to nothing else: the ends of the range that are less than a page, memory of
+ * a Xen guest and addresses outside every region are left alone. Never fails. From any thread that
+ * may borrow.
+ */
+void guest_mem_discard(struct guest_mem *m, uint64_t addr, uint64_t len);
+
+/*
  * True if memory of every region may be pinned (O_DIRECT, registered buffers); else use a bounce
  * buffer.
  */

@@ -34,6 +34,8 @@ struct mem_type {
 	 * for good. From any borrower's thread. NULL: they are, once mapped.
 	 */
 	bool (*populate)(struct mem_region *r, uint64_t offset, uint64_t len);
+	/* Gives the whole pages in these bytes back to the host. NULL: it cannot. */
+	void (*discard)(struct mem_region *r, uint64_t offset, uint64_t len);
 	/*
 	 * For regions without host: one call for all ranges of a batch that lie in regions of
 	 * this type (a very long batch takes several calls); ranges[i] is not empty and lies

@@ -73,6 +73,7 @@ static bool memfd_map(struct mem_region *r, int fd, GError **error)
 		return fail(r, errno, error);
 	r->map_base = base;
 	r->host = (char *)base + before;
+	r->priv = GSIZE_TO_POINTER(unit); /* for memfd_discard() */
 	return true;
 }
 
@@ -81,10 +82,22 @@ static void memfd_unmap(struct mem_region *r)
 	munmap(r->map_base, r->map_size);
 }
 
+/* The pages of the file, not only of this mapping. A failure leaves them as they are. */
+static void memfd_discard(struct mem_region *r, uint64_t offset, uint64_t len)
+{
+	uint64_t unit = GPOINTER_TO_SIZE(r->priv);
+	uint64_t before = (char *)r->host - (char *)r->map_base + offset;
+	uint64_t from = align_up(before, unit), to = (before + len) & ~(unit - 1);
+
+	if (from < to)
+		madvise((char *)r->map_base + from, to - from, MADV_REMOVE);
+}
+
 const struct mem_type mem_type_memfd = {
 	.name = "memfd",
 	.can_pin = true,
 	.match = memfd_match,
 	.map = memfd_map,
 	.unmap = memfd_unmap,
+	.discard = memfd_discard,
 };
