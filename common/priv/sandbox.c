@@ -16,7 +16,7 @@
 #include <seccomp.h>
 #include <sys/mman.h>
 
-#include "memory/types/mem_xen_abi.h"
+#include "base/xen_abi.h"
 #endif
 
 /* Two for each queue of each device, and some. */

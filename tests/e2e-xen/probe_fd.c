@@ -16,7 +16,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
-#include "memory/types/mem_xen_abi.h"
+#include "base/xen_abi.h"
 
 #define GUEST_FRAME (0x40000000u >> XEN_PAGE_SHIFT) /* begins its memory, on arm64 */
 

@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 
 #include "base/util.h"
-#include "memory/types/mem_xen_abi.h"
+#include "base/xen_abi.h"
 
 #define PAGE XEN_PAGE_SIZE
 #define GRANTS_MAX 512

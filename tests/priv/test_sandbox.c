@@ -24,7 +24,7 @@
 
 #include "base/log.h"
 #include "base/sock.h"
-#include "memory/types/mem_xen_abi.h"
+#include "base/xen_abi.h"
 #include "priv/sandbox.h"
 
 #define CHECK(condition)                                                         \

@@ -16,8 +16,8 @@
 #include <sys/mman.h>
 
 #include "base/util.h"
+#include "base/xen_abi.h"
 #include "memory/types/mem_xen.h"
-#include "memory/types/mem_xen_abi.h"
 
 #define CHUNK_PAGES 512u
 /* Frames that are paged out come back; this long is waited for them. */

@@ -2,8 +2,8 @@
 /* What mem_grant.c (regions, rings) and mem_grant_lend.c (requests) share; nobody else's. */
 #pragma once
 
+#include "base/xen_abi.h"
 #include "memory/types/mem_xen.h"
-#include "memory/types/mem_xen_abi.h"
 
 /* The most pages of one map: a ring part has some dozens, a large request some hundreds. */
 #define GRANT_MAP_PAGES 4096u

@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "memory/types/mem_xen_abi.h"
+#include "base/xen_abi.h"
 
 static int kernel_ioctl(int fd, unsigned long request, void *arg)
 {
