@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What this side uses of the kernel's interface to Xen (/dev/xen/privcmd and /dev/xen/gntdev): it
- * is stable and small, and so a build without Xen's headers serves Xen guests, too.
+ * What is used of the kernel's interface to Xen (/dev/xen/privcmd, /dev/xen/gntdev, /dev/xen/evtchn).
+ * It is small and stable; with definitions of its own, a build without Xen's headers serves Xen
+ * guests, too.
  */
 #pragma once
 
 #include <linux/ioctl.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Grants, frame numbers and these calls count in pages of this size, whatever the host's is. */
 #define XEN_PAGE_SIZE 4096u
 #define XEN_PAGE_SHIFT 12
-/* Domain ids from here on have meanings of their own (DOMID_SELF and so on). */
-#define XEN_DOMID_FIRST_RESERVED 0x7ff0u
+/* The largest id of a domain; those above it have special meanings (DOMID_SELF and others). */
+#define XEN_MAX_DOMID 0x7fefu
 /* An address with this bit is no guest address but a grant reference << 12 and an offset. */
 #define XEN_GRANT_BIT (UINT64_C(1) << 63)
 
@@ -23,7 +25,23 @@ struct xen_mmap_batch {
 	const uint64_t *gfn;
 	int *err; /* per page: 0 or -errno; -ENOENT: paged out, try again */
 };
+/* IOCTL_PRIVCMD_MMAPBATCH_V2 */
 #define XEN_IOCTL_MMAP_BATCH _IOC(_IOC_NONE, 'P', 4, sizeof(struct xen_mmap_batch))
+
+struct xen_dm_op_buffer {
+	void *data;
+	size_t size;
+};
+
+struct xen_dm_op_call {
+	uint16_t domid;
+	uint16_t n;
+	const struct xen_dm_op_buffer *buffers; /* the first holds Xen's struct xen_dm_op */
+};
+#define XEN_IOCTL_DM_OP _IOC(_IOC_NONE, 'P', 5, sizeof(struct xen_dm_op_call))
+
+/* Restricts the fd to one domain, for good; the argument is a uint16_t *. */
+#define XEN_IOCTL_RESTRICT _IOC(_IOC_NONE, 'P', 6, sizeof(uint16_t))
 
 struct xen_grant_ref {
 	uint32_t domid, ref;
@@ -65,3 +83,8 @@ struct xen_copy_grants {
 	struct xen_copy_segment *segment;
 };
 #define XEN_IOCTL_COPY_GRANTS _IOC(_IOC_NONE, 'G', 8, sizeof(struct xen_copy_grants))
+
+struct xen_evtchn_notify {
+	uint32_t port;
+};
+#define XEN_IOCTL_EVTCHN_NOTIFY _IOC(_IOC_NONE, 'E', 4, sizeof(struct xen_evtchn_notify))

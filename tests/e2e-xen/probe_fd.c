@@ -39,14 +39,6 @@ struct mmap_batch_v1 {
 	const uint64_t *gfn;
 };
 
-struct dm_op {
-	uint16_t domid, num;
-	const struct dm_op_buf {
-		void *addr;
-		size_t size;
-	} * buf;
-};
-
 struct mmap_resource {
 	uint16_t domid;
 	uint32_t type, id, index;
@@ -70,8 +62,6 @@ struct ioeventfd {
 #define HYPERCALL _IOC(_IOC_NONE, 'P', 0, sizeof(struct hypercall))
 #define MMAP _IOC(_IOC_NONE, 'P', 2, sizeof(struct mmap_call))
 #define MMAP_BATCH_V1 _IOC(_IOC_NONE, 'P', 3, sizeof(struct mmap_batch_v1))
-#define DM_OP _IOC(_IOC_NONE, 'P', 5, sizeof(struct dm_op))
-#define RESTRICT _IOC(_IOC_NONE, 'P', 6, sizeof(uint16_t))
 #define MMAP_RESOURCE _IOC(_IOC_NONE, 'P', 7, sizeof(struct mmap_resource))
 #define IRQFD _IOW('P', 8, struct irqfd)
 #define IOEVENTFD _IOW('P', 9, struct ioeventfd)
@@ -151,23 +141,24 @@ static void try_memory(unsigned domid)
 }
 
 /* A question that changes nothing: how many vCPUs has it? */
-static struct dm_op ask_vcpus(unsigned domid)
+static struct xen_dm_op_call ask_vcpus(unsigned domid)
 {
 	static uint32_t op[18] = { DM_OP_NR_VCPUS };
-	static const struct dm_op_buf buf = { op, sizeof(op) };
+	static const struct xen_dm_op_buffer buf = { op, sizeof(op) };
 
-	return (struct dm_op){ domid, 1, &buf };
+	return (struct xen_dm_op_call){ domid, 1, &buf };
 }
 
 static void try_control(unsigned domid)
 {
-	struct dm_op question = ask_vcpus(domid);
+	struct xen_dm_op_call question = ask_vcpus(domid);
 	struct irqfd irqfd = { .fd = -1, .domid = domid };
 	struct ioeventfd ioeventfd = { .event_fd = -1, .vcpus = 1, .domid = domid };
 	uint16_t wider = domid;
 
-	refused("IOCTL_PRIVCMD_DM_OP on domain", domid, DM_OP, &question, EPERM, 0);
-	refused("IOCTL_PRIVCMD_RESTRICT to domain", domid, RESTRICT, &wider, EINVAL, EPERM);
+	refused("IOCTL_PRIVCMD_DM_OP on domain", domid, XEN_IOCTL_DM_OP, &question, EPERM, 0);
+	refused("IOCTL_PRIVCMD_RESTRICT to domain", domid, XEN_IOCTL_RESTRICT, &wider, EINVAL,
+		EPERM);
 	/* Not every kernel has these. */
 	refused("IOCTL_PRIVCMD_IRQFD for domain", domid, IRQFD, &irqfd, EPERM, EOPNOTSUPP);
 	refused("IOCTL_PRIVCMD_IOEVENTFD for domain", domid, IOEVENTFD, &ioeventfd, EPERM,
@@ -191,7 +182,7 @@ static void try_hypercalls(void)
 
 int main(int argc, char **argv)
 {
-	struct dm_op question;
+	struct xen_dm_op_call question;
 	unsigned domid;
 
 	if (argc != 3) {
@@ -204,11 +195,10 @@ int main(int argc, char **argv)
 	/* This much the kernel allows. */
 	question = ask_vcpus(domid);
 	report("note", "IOCTL_PRIVCMD_DM_OP on domain", domid,
-		ioctl(fd, DM_OP, &question) < 0 ? errno : 0);
+		ioctl(fd, XEN_IOCTL_DM_OP, &question) < 0 ? errno : 0);
 	/* "The caller", "I/O memory", "Xen". */
-	for (unsigned other = XEN_DOMID_FIRST_RESERVED; other < XEN_DOMID_FIRST_RESERVED + 3;
-		other++)
-		try_memory(other);
+	for (unsigned i = 1; i <= 3; i++)
+		try_memory(XEN_MAX_DOMID + i);
 	try_memory(0);
 	try_control(0);
 	try_memory(domid + 1);

@@ -107,7 +107,7 @@ bool mem_xen_check(const struct mem_region_desc *desc, int fd, GError **error)
 		wrong = "foreign memory and grants exclude each other";
 	else if ((flags & MEM_XEN_FOREIGN) && (flags & MEM_XEN_NO_ADVANCE))
 		wrong = "only grants can be left unmapped";
-	else if (desc->xen_domid >= XEN_DOMID_FIRST_RESERVED)
+	else if (desc->xen_domid > XEN_MAX_DOMID)
 		wrong = "no such domain";
 	else if (desc->mmap_offset)
 		wrong = "its offset is not 0";
