@@ -277,30 +277,64 @@ static void test_feature_names(void **state)
 }
 
 /* From the specification's table, independently of ours: number, size, fds, size of the reply. */
-static void test_known_rows(void **state)
-{
-	static const struct {
-		uint32_t request;
-		unsigned min_size, max_size, min_fds, max_fds, reply;
-	} rows[] = { { 1, 0, 0, 0, 0, 8 }, { 2, 8, 8, 0, 0, 0 }, { 3, 0, 0, 0, 0, 0 },
-		{ 5, 8, 10128, 0, 253, 0 }, { 8, 8, 8, 0, 0, 0 }, { 9, 40, 40, 0, 0, 0 },
-		{ 10, 8, 8, 0, 0, 0 }, { 11, 8, 8, 0, 0, 8 }, { 12, 8, 8, 0, 1, 0 },
-		{ 15, 0, 0, 0, 0, 8 }, { 16, 8, 8, 0, 0, 0 }, { 17, 0, 0, 0, 0, 8 },
-		{ 18, 8, 8, 0, 0, 0 }, { 21, 0, 0, 1, 1, 0 }, { 24, 12, 4108, 0, 0, 4108 },
-		{ 25, 12, 4108, 0, 0, 0 }, { 31, 0, 24, 0, 0, 24 }, { 32, 20, 24, 1, 1, 0 },
-		{ 34, 0, 0, 0, 0, 0 }, { 36, 0, 0, 0, 0, 8 }, { 37, 40, 48, 1, 1, 0 },
-		{ 38, 40, 48, 0, 1, 0 }, { 39, 8, 8, 0, 0, 0 }, { 40, 0, 0, 0, 0, 8 },
-		{ 41, 16, 16, 0, 0, 16 }, { 42, 8, 8, 1, 1, 8 }, { 43, 0, 0, 0, 0, 8 } };
+struct known_row {
+	uint32_t request;
+	unsigned min_size, max_size, min_fds, max_fds, reply;
+	int needs; /* a protocol feature, or -1 */
+};
 
-	for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
-		const struct vu_shape *s = vu_shape(rows[i].request);
+static void check_rows(shape_of of, const struct known_row *rows, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		const struct vu_shape *s = of(rows[i].request);
 
 		assert_int_equal(s->min_size, rows[i].min_size);
 		assert_int_equal(s->max_size, rows[i].max_size);
 		assert_int_equal(s->min_fds, rows[i].min_fds);
 		assert_int_equal(s->max_fds, rows[i].max_fds);
 		assert_int_equal(s->reply_max, rows[i].reply);
+		assert_int_equal(s->needs_feature_plus1 - 1, rows[i].needs);
 	}
+}
+
+static void test_known_rows(void **state)
+{
+	static const struct known_row rows[] = { { 1, 0, 0, 0, 0, 8, -1 }, { 2, 8, 8, 0, 0, 0, -1 },
+		{ 3, 0, 0, 0, 0, 0, -1 }, { 5, 8, 10128, 0, 253, 0, -1 }, { 8, 8, 8, 0, 0, 0, -1 },
+		{ 9, 40, 40, 0, 0, 0, -1 }, { 10, 8, 8, 0, 0, 0, -1 }, { 11, 8, 8, 0, 0, 8, -1 },
+		{ 12, 8, 8, 0, 1, 0, -1 }, { 15, 0, 0, 0, 0, 8, -1 }, { 16, 8, 8, 0, 0, 0, -1 },
+		{ 17, 0, 0, 0, 0, 8, 0 }, { 18, 8, 8, 0, 0, 0, -1 }, { 19, 8, 8, 0, 0, 0, 2 },
+		{ 20, 8, 8, 0, 0, 0, 4 }, { 21, 0, 0, 1, 1, 0, 5 }, { 24, 12, 4108, 0, 0, 4108, 9 },
+		{ 25, 12, 4108, 0, 0, 0, 9 }, { 26, 16, 10128, 0, 0, 10128, 7 },
+		{ 27, 8, 8, 0, 0, 0, 7 }, { 31, 0, 24, 0, 0, 24, 12 }, { 32, 20, 24, 1, 1, 0, 12 },
+		{ 33, 0, 0, 1, 1, 0, -1 }, { 34, 0, 0, 0, 0, 0, 13 }, { 36, 0, 0, 0, 0, 8, 15 },
+		{ 37, 40, 48, 1, 1, 0, 15 }, { 38, 40, 48, 0, 1, 0, 15 }, { 39, 8, 8, 0, 0, 0, 16 },
+		{ 40, 0, 0, 0, 0, 8, 16 }, { 41, 16, 16, 0, 0, 16, 18 }, { 42, 8, 8, 1, 1, 8, 19 },
+		{ 43, 0, 0, 0, 0, 8, 19 }, { 44, 0, 0, 0, 0, 2056, 22 },
+		{ 45, 8, 8, 0, 0, 8, 23 } };
+	static const struct known_row backend_rows[] = { { 2, 0, 0, 0, 0, 0, 9 },
+		{ 3, 24, 24, 0, 1, 0, 11 }, { 6, 16, 16, 0, 0, 0, 18 }, { 7, 16, 16, 0, 0, 0, 18 },
+		{ 8, 16, 16, 0, 0, 8, 18 }, { 9, 40, 40, 1, 1, 0, 22 },
+		{ 10, 40, 40, 0, 0, 0, 22 } };
+
+	check_rows(vu_shape, rows, G_N_ELEMENTS(rows));
+	check_rows(vu_backend_shape, backend_rows, G_N_ELEMENTS(backend_rows));
+}
+
+/* Byte for byte, as the specification draws them. */
+static void test_layouts(void **state)
+{
+	const struct vu_shmem_map map = {
+		.id = 1, .fd_offset = 2, .shm_offset = 3, .len = 4, .flags = VU_SHMEM_WRITABLE
+	};
+	const uint64_t map_words[] = { 1, 2, 3, 4, 1 };
+	const struct vu_device_state transfer = { .direction = VU_DEVICE_STATE_LOAD, .phase = 7 };
+	const uint32_t transfer_words[] = { 1, 7 };
+
+	assert_memory_equal(&map, map_words, sizeof(map_words));
+	assert_memory_equal(&transfer, transfer_words, sizeof(transfer_words));
+	assert_int_equal(offsetof(struct vu_shmem_config, size), 8);
+	assert_int_equal(offsetof(struct vu_shmem_config, size[255]), 2048);
 }
 
 int main(void)
@@ -308,6 +342,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_complete),
 		cmocka_unit_test(test_known_rows),
+		cmocka_unit_test(test_layouts),
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_fds),
 		cmocka_unit_test(test_vring_fd_says_whether_there_is_one),

@@ -32,6 +32,9 @@ struct vu_msg {
 		struct vu_config config;
 		struct vu_log log;
 		struct vu_inflight inflight;
+		struct vu_device_state device_state;
+		struct vu_shmem_config shmem_config;
+		struct vu_shmem_map shmem_map;
 		uint8_t bytes[VU_MAX_PAYLOAD];
 	} payload;
 };
@@ -106,6 +109,7 @@ unsigned vu_msg_regions(const struct vu_msg *msg, struct mem_region_desc *desc);
 
 /*
  * Sends header, payload (header.size bytes of it) and fds, which stay the message's; all of that or
- * nothing, also if the process is killed meanwhile. Waits at most timeout_ms. False with an error if the peer is gone or does not read.
+ * nothing, also if the process is killed meanwhile. Waits at most timeout_ms. False with an error
+ * if the peer has closed or does not read.
  */
 bool vu_msg_write(int fd, const struct vu_msg *msg, int timeout_ms, GError **error);

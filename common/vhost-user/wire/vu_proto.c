@@ -21,8 +21,8 @@
 #define REGION_MAX (sizeof(struct vu_mem_single) + sizeof(struct vu_region_xen))
 #define INFLIGHT_MIN VU_INFLIGHT_UNPADDED
 #define INFLIGHT_MAX sizeof(struct vu_inflight)
-#define SHMEM_CONFIG (8 + 256 * sizeof(uint64_t))
-#define SHMEM_MAP 40
+#define SHMEM_CONFIG sizeof(struct vu_shmem_config)
+#define SHMEM_MAP sizeof(struct vu_shmem_map)
 
 _Static_assert(sizeof(struct vu_header) == 12, "the header has 12 bytes on the wire");
 _Static_assert(sizeof(struct vu_vring_addr) == 40, "a vring address has 40 bytes on the wire");
@@ -30,6 +30,9 @@ _Static_assert(sizeof(struct vu_region) == 32, "a region has 32 bytes on the wir
 _Static_assert(sizeof(struct vu_region_xen) == 40, "a Xen region has 40 bytes on the wire");
 _Static_assert(sizeof(struct vu_config) == 12, "a config payload begins with 12 bytes");
 _Static_assert(sizeof(struct vu_inflight) == 24, "peers send the inflight struct with its padding");
+_Static_assert(sizeof(struct vu_device_state) == 8, "a device state has 8 bytes on the wire");
+_Static_assert(sizeof(struct vu_shmem_config) == 2056, "all sizes are on the wire, also of none");
+_Static_assert(sizeof(struct vu_shmem_map) == 40, "a mapping has 40 bytes on the wire");
 
 /* clang-format off */
 static const struct vu_shape shapes[VU_REQUEST_END] = {
@@ -64,7 +67,7 @@ static const struct vu_shape shapes[VU_REQUEST_END] = {
 			    REPLIES(0, CONFIG_MAX), BODY(CONFIG), NEEDS(CONFIG) },
 	[VU_SET_CONFIG] = { "SET_CONFIG", SIZES(sizeof(struct vu_config), CONFIG_MAX),
 			    BODY(CONFIG), NEEDS(CONFIG) },
-	/* QEMU's private structs: operation, session, keys. */
+	/* QEMU's private structs, which differ by its version: operation, session, keys. */
 	[VU_CREATE_CRYPTO_SESSION] = { "CREATE_CRYPTO_SESSION", SIZES(2 * U64, VU_MAX_PAYLOAD),
 				       REPLIES(2 * U64, VU_MAX_PAYLOAD), NEEDS(CRYPTO_SESSION) },
 	[VU_CLOSE_CRYPTO_SESSION] = { "CLOSE_CRYPTO_SESSION", SIZE(U64), NEEDS(CRYPTO_SESSION) },
@@ -90,8 +93,8 @@ static const struct vu_shape shapes[VU_REQUEST_END] = {
 	[VU_GET_STATUS] = { "GET_STATUS", REPLY(U64), NEEDS(STATUS) },
 	[VU_GET_SHARED_OBJECT] = { "GET_SHARED_OBJECT", SIZE(UUID), REPLIES(0, UUID),
 				   .reply_max_fds = 1, NEEDS(SHARED_OBJECT) },
-	[VU_SET_DEVICE_STATE_FD] = { "SET_DEVICE_STATE_FD", SIZE(U64), FDS(1, 1), REPLY(U64),
-				     .reply_max_fds = 1, NEEDS(DEVICE_STATE) },
+	[VU_SET_DEVICE_STATE_FD] = { "SET_DEVICE_STATE_FD", SIZE(sizeof(struct vu_device_state)),
+				     FDS(1, 1), REPLY(U64), .reply_max_fds = 1, NEEDS(DEVICE_STATE) },
 	[VU_CHECK_DEVICE_STATE] = { "CHECK_DEVICE_STATE", REPLY(U64), NEEDS(DEVICE_STATE) },
 	[VU_GET_SHMEM_CONFIG] = { "GET_SHMEM_CONFIG", REPLY(SHMEM_CONFIG), NEEDS(SHMEM) },
 	[VU_GET_VRING_BASE_SKIP_DRAIN] = { "GET_VRING_BASE_SKIP_DRAIN", SIZE(STATE), REPLY(STATE),

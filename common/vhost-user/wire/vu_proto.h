@@ -175,6 +175,28 @@ struct vu_inflight {
 	uint32_t padding; /* on the wire; peers that leave it out exist */
 };
 #define VU_INFLIGHT_UNPADDED 20
+/* SET_DEVICE_STATE_FD. Its reply: bits 0 to 7 not 0: an error; NO_FD: the front-end's fd is used. */
+struct vu_device_state {
+	uint32_t direction, phase;
+};
+#define VU_DEVICE_STATE_SAVE 0u
+#define VU_DEVICE_STATE_LOAD 1u
+#define VU_DEVICE_STATE_STOPPED 0u /* the only phase */
+#define VU_DEVICE_STATE_ERROR_MASK 0xffu
+#define VU_DEVICE_STATE_NO_FD 0x100u
+/* GET_SHMEM_CONFIG's reply. */
+#define VU_MAX_SHMEM_REGIONS 256
+struct vu_shmem_config {
+	uint32_t n_regions, padding; /* sizes that are not 0 */
+	uint64_t size[VU_MAX_SHMEM_REGIONS]; /* by id; bytes; 0: no such region */
+};
+/* BACKEND_SHMEM_MAP and BACKEND_SHMEM_UNMAP (fd_offset and flags have no meaning there). */
+struct vu_shmem_map {
+	uint8_t id, padding[7];
+	uint64_t fd_offset, shm_offset, len;
+	uint64_t flags;
+};
+#define VU_SHMEM_WRITABLE UINT64_C(1) /* else the driver may only read */
 
 /* Largest payload we accept or send: a full memory table. */
 #define VU_MAX_PAYLOAD (sizeof(struct vu_mem_table) + VU_MAX_REGIONS * sizeof(struct vu_region_xen))
