@@ -50,6 +50,7 @@ void guest_mem_free(struct guest_mem *m)
 	if (!m)
 		return;
 	table_clear(&m->table);
+	guest_pages_free_scrap(m);
 	g_free(m);
 }
 
@@ -181,6 +182,7 @@ static void table_changed(struct guest_mem *m)
 {
 	int poisoned = 0;
 
+	m->generation++;
 	m->lends = false;
 	m->can_pin = true;
 	for (unsigned i = 0; i < m->table.n; i++) {

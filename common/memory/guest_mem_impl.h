@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What guest_mem.c (the table) and guest_mem_borrow.c (the data path) share; nobody else's. */
+/* Private to guest_mem.c (the table), guest_mem_borrow.c (requests) and guest_pages.c (holds). */
 #pragma once
 
 #include "memory/mem_type.h"
@@ -16,7 +16,12 @@ struct guest_mem {
 	bool lends; /* some region has no host address: each borrow maps */
 	bool can_pin; /* every region's type can */
 	int poisoned; /* atomic: some region is */
+	unsigned generation; /* of the table: changes with it */
+	void *scrap; /* guest_pages.c's; NULL: none yet */
 };
+
+/* For guest_mem_free(). */
+void guest_pages_free_scrap(struct guest_mem *m);
 
 /* The region that holds a guest address; table->n: none. */
 unsigned mem_table_find(const struct mem_table *table, uint64_t guest_addr);
