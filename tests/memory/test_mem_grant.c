@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Granted regions: in advance, rings, what is refused; test_mem_grant_lend.c has the requests. */
+/* Granted regions: in advance, rings, what is refused; test_mem_grant_map.c has the requests. */
 #include "xen_world.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What mem_grant.c (regions, rings) and mem_grant_lend.c (requests) share; nobody else's. */
+/* What mem_grant.c (regions, rings) and mem_grant_map.c (requests) share; nobody else's. */
 #pragma once
 
 #include "base/xen_abi.h"
