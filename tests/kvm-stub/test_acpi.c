@@ -3,18 +3,10 @@
  * The ACPI tables: found as an operating system finds them, sums and lengths, what each device is
  * said to have; and ACPICA's iasl, which takes them apart and compiles them again.
  */
-#include <glib/gstdio.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
+#include "tests/lib/test.h"
 
 #include "kvm-stub/boot/acpi.h"
 #include "kvm-stub/layout.h"
-#include "tests/lib/leak.h"
 
 #define ADDR 0xe0000u
 #define LIMIT 0x20000u
@@ -248,10 +240,10 @@ static void test_iasl(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_fadt, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_madt, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_no_room, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_iasl, setup, teardown),
+		TEST(test_fadt),
+		TEST(test_madt),
+		TEST(test_no_room),
+		TEST(test_iasl),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

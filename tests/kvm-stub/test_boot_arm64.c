@@ -3,33 +3,18 @@
  * Kernels of arm64, and the device tree: read with libfdt, and by dtc, which warns of what looks
  * odd. Not a line of it needs an arm64 machine.
  */
-#include <glib/gstdio.h>
-#include <libfdt.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <string.h>
+#include "boot_test.h"
 
-#include <cmocka.h>
+#include <libfdt.h>
 
 #include "kvm-stub/boot/boot.h"
 #include "kvm-stub/boot/device_tree.h"
 #include "kvm-stub/layout.h"
-#include "tests/lib/leak.h"
 
-#define MIB (UINT64_C(1) << 20)
 #define FILE_LEN 4096u
 #define IMAGE_SIZE (3 * MIB)
 
-static unsigned fds;
-static struct {
-	char *dir, *kernel, *initrd;
-	struct ram *ram;
-	struct boot_config config;
-	struct vm_entry entry;
-} w;
-
-static struct image {
+static struct arm64_image {
 	uint32_t code[2];
 	uint64_t text_offset, image_size, flags, reserved[3];
 	uint32_t magic, pe_offset;
@@ -39,60 +24,34 @@ static struct image {
 
 static void write_image(void)
 {
-	assert_true(g_file_set_contents(w.kernel, (const char *)&image, (gssize)image.len, NULL));
+	assert_true(
+		g_file_set_contents(boot.kernel, (const char *)&image, (gssize)image.len, NULL));
 }
 
 static int setup(void **state)
 {
-	fds = count_fds();
-	w.dir = g_dir_make_tmp("virtiod-boot-XXXXXX", NULL);
-	w.kernel = g_build_filename(w.dir, "Image", NULL);
-	w.initrd = g_build_filename(w.dir, "initrd", NULL);
-	w.ram = ram_new(16 * MIB, NULL);
-	w.config = (struct boot_config){
-		.kernel = w.kernel, .cpus = 2, .n_slots = 3, .gic_version = 3
-	};
-	image = (struct image){ .image_size = IMAGE_SIZE, .flags = 0xa, .magic = 0x644d5241 };
+	boot_begin(16 * MIB);
+	boot.config.gic_version = 3;
+	image = (struct arm64_image){ .image_size = IMAGE_SIZE, .flags = 0xa, .magic = 0x644d5241 };
 	image.len = FILE_LEN;
 	for (unsigned i = 0; i < sizeof(image.rest); i++)
 		image.rest[i] = (uint8_t)(i * 5);
 	write_image();
-	return w.ram ? 0 : -1;
+	return 0;
 }
 
-static int teardown(void **state)
-{
-	g_unlink(w.kernel);
-	g_unlink(w.initrd);
-	g_rmdir(w.dir);
-	g_free(w.kernel);
-	g_free(w.initrd);
-	g_free(w.dir);
-	ram_free(w.ram);
-	return count_fds() == fds ? 0 : -1;
-}
+#define teardown boot_teardown
 
+/* Loads the kernel; returns the device tree. */
 static const void *load(void)
 {
-	g_autoptr(GError) error = NULL;
 	const void *tree;
 
-	if (!boot_load(w.ram, &w.config, &w.entry, &error))
-		fail_msg("%s", error->message);
-	tree = ram_at(w.ram, w.entry.arg, 65536);
-	assert_non_null(tree);
-	assert_int_equal(w.entry.arg % (2 * MIB), 0);
+	boot_loads();
+	tree = boot_at(boot.entry.arg, 65536);
+	assert_int_equal(boot.entry.arg % (2 * MIB), 0);
 	assert_int_equal(fdt_check_full(tree, 65536), 0);
 	return tree;
-}
-
-static void assert_refused(const char *path, const char *words)
-{
-	g_autoptr(GError) error = NULL;
-
-	assert_false(boot_load(w.ram, &w.config, &w.entry, &error));
-	if (!strstr(error->message, path) || !strstr(error->message, words))
-		fail_msg("\"%s\" lacks \"%s\" or \"%s\"", error->message, path, words);
 }
 
 static void assert_cells(
@@ -126,10 +85,10 @@ static void test_kernel(void **state)
 	image.text_offset = 0x80000;
 	write_image();
 	load();
-	assert_int_equal(w.entry.mode, VM_ENTRY_ARM64);
-	assert_int_equal(w.entry.pc, RAM_BASE + 0x80000);
-	assert_int_equal(w.entry.arg, RAM_BASE + 4 * MIB);
-	kernel = ram_at(w.ram, w.entry.pc, FILE_LEN);
+	assert_int_equal(boot.entry.mode, VM_ENTRY_ARM64);
+	assert_int_equal(boot.entry.pc, RAM_BASE + 0x80000);
+	assert_int_equal(boot.entry.arg, RAM_BASE + 4 * MIB);
+	kernel = ram_at(boot.ram, boot.entry.pc, FILE_LEN);
 	assert_memory_equal(kernel, &image, FILE_LEN);
 }
 
@@ -171,7 +130,7 @@ static void test_gicv2(void **state)
 {
 	const void *tree;
 
-	w.config.gic_version = 2;
+	boot.config.gic_version = 2;
 	tree = load();
 	assert_string(tree, "/interrupt-controller@8000000", "compatible", "arm,cortex-a15-gic");
 	CELLS(tree, "/interrupt-controller@8000000", "reg", 0, GIC_DIST_BASE, 0, GIC_DIST_SIZE, 0,
@@ -183,8 +142,8 @@ static void test_many_cpus(void **state)
 {
 	const void *tree;
 
-	w.config.cpus = 40;
-	w.config.n_slots = MAX_SLOTS;
+	boot.config.cpus = 40;
+	boot.config.n_slots = MAX_SLOTS;
 	tree = load();
 	CELLS(tree, "/cpus/cpu@207", "reg", 0x207); /* the last: cluster 2, number 7 */
 	CELLS(tree, "/virtio_mmio@a01f000", "interrupts", 0, VIRTIO_FIRST_IRQ + 31, 1);
@@ -196,49 +155,59 @@ static void test_initrd(void **state)
 	g_autofree char *bytes = g_malloc0(10 * MIB + 1);
 	const void *tree;
 
-	w.config.initrd = w.initrd;
-	assert_true(g_file_set_contents(w.initrd, "initrd", 6, NULL));
+	boot.config.initrd = boot.initrd;
+	assert_true(g_file_set_contents(boot.initrd, "initrd", 6, NULL));
 	tree = load();
 	CELLS(tree, "/chosen", "linux,initrd-start", 0, at);
 	CELLS(tree, "/chosen", "linux,initrd-end", 0, at + 6);
-	assert_memory_equal(ram_at(w.ram, at, 6), "initrd", 6);
-	assert_true(g_file_set_contents(w.initrd, bytes, 10 * MIB, NULL));
+	assert_memory_equal(ram_at(boot.ram, at, 6), "initrd", 6);
+	assert_true(g_file_set_contents(boot.initrd, bytes, 10 * MIB, NULL));
 	load();
-	assert_true(g_file_set_contents(w.initrd, bytes, 10 * MIB + 1, NULL));
-	assert_refused(w.initrd, "no RAM for the initrd");
+	assert_true(g_file_set_contents(boot.initrd, bytes, 10 * MIB + 1, NULL));
+	boot_refuses(boot.initrd, "no RAM for the initrd");
 }
+
+/* One field of a good image replaced, and words of the message. */
+#define WRONG(field, value, words)                                                     \
+	{                                                                              \
+		offsetof(struct arm64_image, field), sizeof(image.field), value, words \
+	}
 
 static void test_hostile(void **state)
 {
-	const struct image good = image;
+	static const struct {
+		size_t offset, size;
+		uint64_t value;
+		const char *words;
+	} wrong[] = {
+		WRONG(len, 0, "empty"),
+		WRONG(len, 63, "truncated"),
+		WRONG(magic, 0, "not an arm64 Image"),
+		WRONG(flags, 1, "big-endian"),
+		WRONG(image_size, 0, "image_size is 0"),
+		WRONG(image_size, UINT64_MAX, "no RAM"),
+		WRONG(image_size, 16 * MIB + 1, "no RAM"),
+		WRONG(text_offset, 2 * MIB, "text_offset 0x200000"),
+		WRONG(text_offset, UINT64_MAX, "text_offset"),
+	};
+	const struct arm64_image good = image;
 
-#define LIE(field, value, words)                 \
-	do {                                     \
-		image = good;                    \
-		image.field = value;             \
-		write_image();                   \
-		assert_refused(w.kernel, words); \
-	} while (0)
-	LIE(len, 0, "empty");
-	LIE(len, 63, "truncated");
-	LIE(magic, 0, "not an arm64 Image");
-	LIE(flags, 1, "big-endian");
-	LIE(image_size, 0, "image_size is 0");
-	LIE(image_size, UINT64_MAX, "no RAM");
-	LIE(image_size, 16 * MIB + 1, "no RAM");
-	LIE(text_offset, 2 * MIB, "text_offset 0x200000");
-	LIE(text_offset, UINT64_MAX, "text_offset");
-#undef LIE
+	for (unsigned i = 0; i < G_N_ELEMENTS(wrong); i++) {
+		image = good;
+		memcpy((uint8_t *)&image + wrong[i].offset, &wrong[i].value, wrong[i].size);
+		write_image();
+		boot_refuses(boot.kernel, wrong[i].words);
+	}
 	/* It just fits, but nothing else does. */
 	image = good;
 	image.image_size = 16 * MIB;
 	write_image();
-	assert_refused("", "no RAM for the device tree");
-	assert_true(g_file_set_contents(w.kernel,
+	boot_refuses("", "no RAM for the device tree");
+	assert_true(g_file_set_contents(boot.kernel,
 		"\x1f\x8b\x08 and so on, for at least 64 bytes, "
 		"which is what a header has of them",
 		-1, NULL));
-	assert_refused(w.kernel, "gunzip");
+	boot_refuses(boot.kernel, "gunzip");
 }
 
 static void test_no_room(void **state)
@@ -262,7 +231,8 @@ static void test_no_room(void **state)
 static void test_dtc(void **state)
 {
 	g_autofree char *tool = g_find_program_in_path("dtc");
-	const char *argv[] = { "dtc", "-I", "dtb", "-O", "dts", "-o", "/dev/null", w.kernel, NULL };
+	const char *argv[] = { "dtc", "-I", "dtb", "-O", "dts", "-o", "/dev/null", boot.kernel,
+		NULL };
 	g_autofree char *said = NULL;
 	const void *tree = load();
 	int status;
@@ -271,14 +241,12 @@ static void test_dtc(void **state)
 		print_message("SKIPPED: no dtc here (Debian: device-tree-compiler)\n");
 		skip();
 	}
-	assert_true(g_file_set_contents(w.kernel, tree, fdt_totalsize(tree), NULL));
+	assert_true(g_file_set_contents(boot.kernel, tree, fdt_totalsize(tree), NULL));
 	assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL,
 		&said, &status, NULL));
 	assert_int_equal(status, 0);
 	assert_string_equal(said, "");
 }
-
-#define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
 {

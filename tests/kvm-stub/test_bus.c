@@ -1,12 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The bus: who gets an access, and a vCPU that waits. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <unistd.h>
-
-#include <cmocka.h>
+#include "tests/lib/test.h"
 
 #include "kvm-stub/machine/bus.h"
 
@@ -202,11 +196,11 @@ static void test_cancel(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_look_up, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_nobody, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_later, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_hasty, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
+		TEST(test_look_up),
+		TEST(test_nobody),
+		TEST(test_later),
+		TEST(test_hasty),
+		TEST(test_cancel),
 	};
 
 	return cmocka_run_group_tests_name("bus", tests, NULL, NULL);

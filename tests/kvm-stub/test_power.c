@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The registers that end a machine: the right value at the right place does, nothing else. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "tests/lib/test.h"
 
 #include "base/log.h"
 #include "kvm-stub/layout.h"
@@ -124,10 +119,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #if defined(__x86_64__)
-		cmocka_unit_test_setup_teardown(test_acpi, setup, teardown),
+		TEST(test_acpi),
 #endif
-		cmocka_unit_test_setup_teardown(test_panic, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_result, setup, teardown),
+		TEST(test_panic),
+		TEST(test_result),
 	};
 
 	return cmocka_run_group_tests_name("power", tests, NULL, NULL);

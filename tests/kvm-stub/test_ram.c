@@ -1,19 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Guest RAM: one file, seen here and by a back-end, with or without a hole. */
-#include <errno.h>
-#include <fcntl.h>
+#include "tests/lib/test.h"
+
 #include <inttypes.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include <cmocka.h>
-
-#include "tests/lib/leak.h"
 #include "kvm-stub/layout.h"
 #include "kvm-stub/ram.h"
 
@@ -161,15 +152,15 @@ static void test_bad_sizes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_one_region, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_back_end, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_sealed, setup, teardown),
+		TEST(test_one_region),
+		TEST(test_back_end),
+		TEST(test_sealed),
 #if RAM_HOLE_END != UINT64_MAX
-		cmocka_unit_test_setup_teardown(test_hole, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_up_to_the_hole, setup, teardown),
+		TEST(test_hole),
+		TEST(test_up_to_the_hole),
 #endif
-		cmocka_unit_test_setup_teardown(test_clear, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_bad_sizes, setup, teardown),
+		TEST(test_clear),
+		TEST(test_bad_sizes),
 	};
 
 	return cmocka_run_group_tests_name("ram", tests, NULL, NULL);

@@ -1,13 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The serial port as drivers probe and use it. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "tests/lib/test.h"
 
-#include <cmocka.h>
-#include <pthread.h>
-#include <string.h>
 #include <linux/serial_reg.h>
 
 #include "kvm-stub/machine/serial.h"
@@ -349,8 +343,6 @@ static void test_threads(void **state)
 	wr(w, UART_IER, 0);
 	assert_false(w->level);
 }
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {

@@ -1,14 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Slots on the bus, between a machine that is a fake and back-ends: a peer, and a real program. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "tests/lib/test.h"
 
-#include <cmocka.h>
-#include <errno.h>
-#include <glib/gstdio.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
@@ -17,7 +10,6 @@
 #include "fake_vm.h"
 #include "kvm-stub/layout.h"
 #include "kvm-stub/machine/slots.h"
-#include "tests/lib/leak.h"
 #include "tests/vmm/peer.h"
 
 #define WAIT_MS 60000
@@ -408,8 +400,6 @@ static void test_too_many(void **state)
 	assert_true(
 		g_str_has_prefix(w->error->message, MAX_SLOTS == 19 ? "20 devices" : "33 devices"));
 }
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(int argc, char **argv)
 {

@@ -1,18 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The terminal: keys, raw mode and its end, files, and readers that do not read. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "tests/lib/test.h"
 
-#include <cmocka.h>
-#include <fcntl.h>
-#include <glib/gstdio.h>
-#include <poll.h>
-#include <pthread.h>
 #include <pty.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -21,7 +12,6 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "kvm-stub/machine/terminal.h"
-#include "tests/lib/leak.h"
 
 #define WAIT_MS 60000
 
@@ -543,8 +533,6 @@ static void test_slow_reader_loses_nothing(void **state)
 	assert_int_equal((intptr_t)all, 150000);
 	assert_string_equal(w->log->str, "");
 }
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {

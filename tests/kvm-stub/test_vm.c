@@ -3,23 +3,12 @@
  * The VM under the real KVM: a few instructions of 16- and 32-bit code for each thing that a
  * guest does. Where there is no /dev/kvm this is skipped.
  */
-#include <fcntl.h>
-#include <poll.h>
-#include <pthread.h>
-#include <setjmp.h>
+#include "tests/lib/test.h"
+
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
 #include <time.h>
 #include <sys/eventfd.h>
-#include <unistd.h>
 
-#include <cmocka.h>
-
-#include "tests/lib/leak.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "kvm-stub/layout.h"
@@ -488,20 +477,20 @@ static void test_too_many(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_power_off, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_ports, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_mmio, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_later, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_stop, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_crash, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_ioeventfd, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_pulse, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_irqfd, setup, teardown),
+		TEST(test_power_off),
+		TEST(test_ports),
+		TEST(test_mmio),
+		TEST(test_later),
+		TEST(test_stop),
+		TEST(test_crash),
+		TEST(test_ioeventfd),
+		TEST(test_pulse),
+		TEST(test_irqfd),
 		cmocka_unit_test_setup_teardown(test_second_vcpu, setup_two, teardown),
 		cmocka_unit_test_setup_teardown(test_topology, setup_two, teardown),
-		cmocka_unit_test_setup_teardown(test_signals, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_reset, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_too_many, setup, teardown),
+		TEST(test_signals),
+		TEST(test_reset),
+		TEST(test_too_many),
 	};
 
 	if (access("/dev/kvm", R_OK | W_OK) < 0) {
