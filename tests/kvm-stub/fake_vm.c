@@ -2,15 +2,19 @@
 /* See fake_vm.h. */
 #include "fake_vm.h"
 
-void vm_pulse_irq(struct vm *m, unsigned irq)
+void vm_pulse_irq(struct vm *vm, unsigned irq)
 {
+	struct fake_vm *m = (struct fake_vm *)vm;
+
 	pthread_mutex_lock(&m->lock);
 	m->pulses[irq]++;
 	pthread_mutex_unlock(&m->lock);
 }
 
-bool vm_irqfd(struct vm *m, unsigned irq, int fd, bool assign)
+bool vm_irqfd(struct vm *vm, unsigned irq, int fd, bool assign)
 {
+	struct fake_vm *m = (struct fake_vm *)vm;
+
 	if (!m->kernel)
 		return false;
 	pthread_mutex_lock(&m->lock);
@@ -19,8 +23,9 @@ bool vm_irqfd(struct vm *m, unsigned irq, int fd, bool assign)
 	return true;
 }
 
-bool vm_ioeventfd(struct vm *m, uint64_t addr, uint32_t value, int fd, bool assign)
+bool vm_ioeventfd(struct vm *vm, uint64_t addr, uint32_t value, int fd, bool assign)
 {
+	struct fake_vm *m = (struct fake_vm *)vm;
 	int from = assign ? 0 : fd;
 	bool found = false;
 

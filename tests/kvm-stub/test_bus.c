@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The bus: who gets an access, and a vCPU that waits. */
+/* The bus: which device gets an access, and a vCPU that waits for one. */
 #include "tests/lib/test.h"
 
 #include "kvm-stub/machine/bus.h"
 
-/* A device that notes what it is asked, and answers now, or later by its own thread. */
-struct toy {
+/* A device that records its accesses and completes them at once, or later on its own thread. */
+struct toy_device {
 	uint64_t offset, value;
 	unsigned size, asked;
 	bool write, later;
@@ -15,7 +15,7 @@ struct toy {
 static bool toy_access(
 	void *opaque, uint64_t offset, unsigned size, bool write, uint64_t *value, void *token)
 {
-	struct toy *t = opaque;
+	struct toy_device *t = opaque;
 
 	t->asked++;
 	t->offset = offset;
@@ -29,15 +29,15 @@ static bool toy_access(
 	return !t->later;
 }
 
-struct world {
+struct bus_test {
 	struct bus *bus;
 	struct bus_wait *wait;
-	struct toy toy;
+	struct toy_device toy;
 };
 
 static int setup(void **state)
 {
-	struct world *w = g_new0(struct world, 1);
+	struct bus_test *w = g_new0(struct bus_test, 1);
 
 	w->bus = bus_new();
 	w->wait = bus_wait_new();
@@ -47,7 +47,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	struct world *w = *state;
+	struct bus_test *w = *state;
 
 	bus_wait_free(w->wait);
 	bus_free(w->bus);
@@ -57,8 +57,8 @@ static int teardown(void **state)
 
 static void test_look_up(void **state)
 {
-	struct world *w = *state;
-	struct toy other = { .value = 7 };
+	struct bus_test *w = *state;
+	struct toy_device other = { .value = 7 };
 	uint64_t value = 0;
 
 	bus_add(w->bus, BUS_MMIO, 0x1000, 0x100, toy_access, &w->toy);
@@ -76,9 +76,9 @@ static void test_look_up(void **state)
 	assert_int_equal(other.asked, 1);
 }
 
-static void test_nobody(void **state)
+static void test_no_device(void **state)
 {
-	struct world *w = *state;
+	struct bus_test *w = *state;
 	uint64_t value = 5;
 
 	bus_add(w->bus, BUS_PORT, 0x60, 2, toy_access, &w->toy);
@@ -95,21 +95,20 @@ static void test_nobody(void **state)
 	assert_int_equal(w->toy.offset, 1);
 }
 
-/* Completes the toy's access as soon as it has come. */
+/* Completes the toy's access as soon as there is one. */
 static void *answer(void *opaque)
 {
-	struct toy *t = opaque;
+	struct toy_device *t = opaque;
 	void *token;
 
-	while (!(token = __atomic_load_n(&t->token, __ATOMIC_ACQUIRE)))
-		g_usleep(100);
+	WAIT_UNTIL((token = __atomic_load_n(&t->token, __ATOMIC_ACQUIRE)));
 	bus_access_complete(token, 99);
 	return NULL;
 }
 
 static void test_later(void **state)
 {
-	struct world *w = *state;
+	struct bus_test *w = *state;
 	uint64_t value = 0;
 
 	w->toy.later = true;
@@ -143,7 +142,7 @@ static bool hasty_access(
 
 static void test_hasty(void **state)
 {
-	struct world *w = *state;
+	struct bus_test *w = *state;
 	uint64_t value = 0;
 
 	bus_add(w->bus, BUS_MMIO, 0, 8, hasty_access, NULL);
@@ -153,17 +152,16 @@ static void test_hasty(void **state)
 
 static void *cancel(void *opaque)
 {
-	struct world *w = opaque;
+	struct bus_test *w = opaque;
 
-	while (!__atomic_load_n(&w->toy.token, __ATOMIC_ACQUIRE))
-		g_usleep(100);
+	WAIT_UNTIL(__atomic_load_n(&w->toy.token, __ATOMIC_ACQUIRE));
 	bus_wait_cancel(w->wait);
 	return NULL;
 }
 
 static void test_cancel(void **state)
 {
-	struct world *w = *state;
+	struct bus_test *w = *state;
 	uint64_t value = 0;
 	GThread *t;
 
@@ -197,7 +195,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_look_up),
-		TEST(test_nobody),
+		TEST(test_no_device),
 		TEST(test_later),
 		TEST(test_hasty),
 		TEST(test_cancel),

@@ -2,7 +2,6 @@
 /* The registers that end a machine: the right value at the right place does, nothing else. */
 #include "tests/lib/test.h"
 
-#include "base/log.h"
 #include "kvm-stub/layout.h"
 #include "kvm-stub/machine/power.h"
 
@@ -15,11 +14,8 @@ void vm_stop(struct vm *vm, enum vm_end reason)
 	ended = reason;
 }
 
-static void swallow(enum log_level level, const char *line, void *opaque)
-{
-}
-
-struct world {
+struct power_test {
+	struct test test;
 	struct bus *bus;
 	struct bus_wait *wait;
 	struct power power;
@@ -27,10 +23,10 @@ struct world {
 
 static int setup(void **state)
 {
-	struct world *w = g_new0(struct world, 1);
+	struct power_test *w = g_new0(struct power_test, 1);
 
 	ended = NOT_YET;
-	log_set_sink(swallow, NULL);
+	test_begin(&w->test);
 	w->bus = bus_new();
 	w->wait = bus_wait_new();
 	*state = w;
@@ -40,11 +36,11 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	struct world *w = *state;
+	struct power_test *w = *state;
 
-	log_set_sink(NULL, NULL);
 	bus_wait_free(w->wait);
 	bus_free(w->bus);
+	test_end(&w->test);
 	g_free(w);
 	return 0;
 }
@@ -59,14 +55,14 @@ static int teardown(void **state)
 #define RESULT_AT RESULT_ADDR
 #endif
 
-static int after_write(struct world *w, uint64_t addr, uint64_t value)
+static int after_write(struct power_test *w, uint64_t addr, uint64_t value)
 {
 	ended = NOT_YET;
 	assert_true(bus_access(w->bus, w->wait, SPACE, addr, 1, true, &value));
 	return ended;
 }
 
-static uint64_t reads(struct world *w, uint64_t addr)
+static uint64_t reads(struct power_test *w, uint64_t addr)
 {
 	uint64_t value = 0x55;
 
@@ -79,7 +75,7 @@ static uint64_t reads(struct world *w, uint64_t addr)
 #if defined(__x86_64__)
 static void test_acpi(void **state)
 {
-	struct world *w = *state;
+	struct power_test *w = *state;
 
 	assert_int_equal(after_write(w, 0x600, 0x34), VM_END_POWER_OFF);
 	assert_int_equal(after_write(w, 0x600, 0x14), NOT_YET);
@@ -95,7 +91,7 @@ static void test_acpi(void **state)
 
 static void test_panic(void **state)
 {
-	struct world *w = *state;
+	struct power_test *w = *state;
 
 	assert_int_equal(reads(w, PANIC_AT), 1);
 	assert_int_equal(after_write(w, PANIC_AT, 2), NOT_YET);
@@ -104,7 +100,7 @@ static void test_panic(void **state)
 
 static void test_result(void **state)
 {
-	struct world *w = *state;
+	struct power_test *w = *state;
 
 	assert_int_equal(reads(w, RESULT_AT), 0);
 	assert_int_equal(after_write(w, RESULT_AT, 0), NOT_YET);

@@ -12,16 +12,17 @@
 
 static int setup(void **state)
 {
-	static unsigned fds;
+	static struct test test;
 
-	fds = count_fds();
-	*state = &fds;
+	test_begin(&test);
+	*state = &test;
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	return count_fds() == *(unsigned *)*state ? 0 : -1;
+	test_end(*state);
+	return 0;
 }
 
 static uint64_t blocks(const struct ram *r)

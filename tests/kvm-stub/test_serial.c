@@ -6,7 +6,8 @@
 
 #include "kvm-stub/machine/serial.h"
 
-struct world {
+struct serial_test {
+	struct test test;
 	struct serial *s;
 	GString *out;
 	bool level;
@@ -16,7 +17,7 @@ struct world {
 
 static void on_output(void *opaque, const void *bytes, size_t len)
 {
-	struct world *w = opaque;
+	struct serial_test *w = opaque;
 
 	pthread_mutex_lock(&w->lock);
 	g_string_append_len(w->out, bytes, len);
@@ -25,7 +26,7 @@ static void on_output(void *opaque, const void *bytes, size_t len)
 
 static void on_interrupt(void *opaque, bool level)
 {
-	struct world *w = opaque;
+	struct serial_test *w = opaque;
 
 	assert_true(level != w->level);
 	w->level = level;
@@ -34,7 +35,7 @@ static void on_interrupt(void *opaque, bool level)
 
 static void on_receive_ready(void *opaque)
 {
-	struct world *w = opaque;
+	struct serial_test *w = opaque;
 
 	pthread_mutex_lock(&w->lock);
 	w->ready++;
@@ -45,8 +46,9 @@ static const struct serial_ops ops = { on_output, on_interrupt, on_receive_ready
 
 static int setup(void **state)
 {
-	struct world *w = g_new0(struct world, 1);
+	struct serial_test *w = g_new0(struct serial_test, 1);
 
+	test_begin(&w->test);
 	pthread_mutex_init(&w->lock, NULL);
 	w->out = g_string_new(NULL);
 	w->s = serial_new(&ops, w);
@@ -56,16 +58,17 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	struct world *w = *state;
+	struct serial_test *w = *state;
 
 	serial_free(w->s);
 	g_string_free(w->out, TRUE);
 	pthread_mutex_destroy(&w->lock);
+	test_end(&w->test);
 	g_free(w);
 	return 0;
 }
 
-static uint8_t rd(struct world *w, uint64_t offset)
+static uint8_t rd(struct serial_test *w, uint64_t offset)
 {
 	uint64_t value = UINT64_MAX;
 
@@ -74,14 +77,14 @@ static uint8_t rd(struct world *w, uint64_t offset)
 	return value;
 }
 
-static void wr(struct world *w, uint64_t offset, uint64_t value)
+static void wr(struct serial_test *w, uint64_t offset, uint64_t value)
 {
 	assert_true(serial_access(w->s, offset, 1, true, &value, NULL));
 }
 
 static void test_output(void **state)
 {
-	struct world *w = *state;
+	struct serial_test *w = *state;
 
 	wr(w, UART_TX, 'a');
 	wr(w, UART_TX, 0);
@@ -93,7 +96,7 @@ static void test_output(void **state)
 
 static void test_registers(void **state)
 {
-	struct world *w = *state;
+	struct serial_test *w = *state;
 
 	wr(w, UART_SCR, 0x5a);
 	assert_int_equal(rd(w, UART_SCR), 0x5a);
@@ -120,7 +123,7 @@ static void test_registers(void **state)
 /* How Linux tells a 16550A from its relatives (8250_port.c, autoconfig()). */
 static void test_linux_probes_a_16550a(void **state)
 {
-	struct world *w = *state;
+	struct serial_test *w = *state;
 	uint8_t with, without, loop;
 	unsigned n;
 
@@ -180,7 +183,7 @@ static void test_linux_probes_a_16550a(void **state)
 /* What serial8250_do_startup() tries, to know if it can rely on the interrupt. */
 static void test_thr_interrupt_comes_again(void **state)
 {
-	struct world *w = *state;
+	struct serial_test *w = *state;
 
 	for (unsigned i = 0; i < 2; i++) {
 		assert_int_equal(rd(w, UART_IIR), UART_IIR_NO_INT);
@@ -204,7 +207,7 @@ static void test_thr_interrupt_comes_again(void **state)
 
 static void test_thr_enabled_again_without_change(void **state)
 {
-	struct world *w = *state;
+	struct serial_test *w = *state;
 
 	wr(w, UART_IER, UART_IER_THRI);
 	assert_int_equal(rd(w, UART_IIR), UART_IIR_THRI);
@@ -214,7 +217,7 @@ static void test_thr_enabled_again_without_change(void **state)
 
 static void test_receive(void **state)
 {
-	struct world *w = *state;
+	struct serial_test *w = *state;
 	char bytes[40] = "0123456789abcdefghijklmnopqrstuvwxyz";
 	char got[17] = { 0 };
 
@@ -255,7 +258,7 @@ static void test_receive(void **state)
 
 static void test_loopback_is_alone(void **state)
 {
-	struct world *w = *state;
+	struct serial_test *w = *state;
 
 	wr(w, UART_MCR, UART_MCR_LOOP);
 	assert_int_equal(serial_receive(w->s, "x", 1), 0);
@@ -270,7 +273,7 @@ static void test_loopback_is_alone(void **state)
 
 static void test_line_and_modem_status(void **state)
 {
-	struct world *w = *state;
+	struct serial_test *w = *state;
 
 	assert_int_equal(rd(w, UART_MSR), UART_MSR_DCD | UART_MSR_DSR | UART_MSR_CTS);
 	wr(w, UART_IER, UART_IER_RLSI | UART_IER_MSI);
@@ -297,7 +300,7 @@ static void test_line_and_modem_status(void **state)
 
 static void test_reset(void **state)
 {
-	struct world *w = *state;
+	struct serial_test *w = *state;
 
 	wr(w, UART_FCR, UART_FCR_ENABLE_FIFO);
 	wr(w, UART_IER, UART_IER_RDI | UART_IER_THRI);
@@ -317,7 +320,7 @@ static void test_reset(void **state)
 
 static void *write_and_read(void *opaque)
 {
-	struct world *w = opaque;
+	struct serial_test *w = opaque;
 
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		wr(w, UART_TX, 'x');
@@ -330,7 +333,7 @@ static void *write_and_read(void *opaque)
 
 static void test_threads(void **state)
 {
-	struct world *w = *state;
+	struct serial_test *w = *state;
 	pthread_t thread[2];
 
 	wr(w, UART_FCR, UART_FCR_ENABLE_FIFO);

@@ -6,74 +6,55 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
 
-#include "base/log.h"
 #include "fake_vm.h"
 #include "kvm-stub/layout.h"
 #include "kvm-stub/machine/slots.h"
 #include "tests/vmm/peer.h"
 
-#define WAIT_MS 60000
 #define S_ALL                                                                                 \
 	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK | \
 		VIRTIO_CONFIG_S_DRIVER_OK)
 
 static const char *toy; /* a back-end program */
 
-struct world {
-	char *dir, *sock, *json;
+struct slots_test {
+	struct test test;
+	char *sock, *json;
 	struct peer *peer;
-	struct vm vm;
+	struct fake_vm vm;
 	struct bus *bus;
 	struct bus_wait *wait;
 	struct ram *ram;
 	struct slots *slots;
 	bool stop; /* wait for no back-end */
 	unsigned deadline_ms; /* of a request */
-	pthread_mutex_t lock;
-	GString *log; /* under the lock */
 	GError *error;
-	unsigned n_fds;
 };
-
-static void on_line(enum log_level level, const char *line, void *opaque)
-{
-	struct world *w = opaque;
-
-	pthread_mutex_lock(&w->lock);
-	g_string_append_printf(w->log, "%s\n", line);
-	pthread_mutex_unlock(&w->lock);
-}
 
 static int setup(void **state)
 {
-	struct world *w = g_new0(struct world, 1);
+	struct slots_test *w = g_new0(struct slots_test, 1);
 	g_autofree char *text = g_strdup_printf("{\"type\": \"input\", \"binary\": \"%s\"}", toy);
 
-	g_main_context_iteration(NULL, FALSE); /* its fds are not ours to count */
-	w->n_fds = count_fds();
-	w->dir = g_dir_make_tmp("virtiod-slots-XXXXXX", NULL);
-	w->sock = g_build_filename(w->dir, "sock", NULL);
-	w->json = g_build_filename(w->dir, "50-toy.json", NULL);
+	test_begin(&w->test);
+	w->sock = test_path(&w->test, "sock");
+	w->json = test_path(&w->test, "50-toy.json");
 	assert_true(g_file_set_contents(w->json, text, -1, NULL));
 	w->peer = peer_new(w->sock);
 	peer_up(w->peer);
 	w->bus = bus_new();
 	w->wait = bus_wait_new();
-	w->deadline_ms = WAIT_MS;
+	w->deadline_ms = TEST_WAIT_MS;
 	w->ram = ram_new(1 << 20, NULL);
 	assert_non_null(w->ram);
-	w->log = g_string_new(NULL);
-	pthread_mutex_init(&w->lock, NULL);
 	pthread_mutex_init(&w->vm.lock, NULL);
-	log_set_program("test");
-	log_set_sink(on_line, w);
 	*state = w;
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	struct world *w = *state;
+	struct slots_test *w = *state;
 
 	slots_free(w->slots);
 	for (unsigned i = 0; i < FAKE_IRQS; i++)
@@ -86,40 +67,31 @@ static int teardown(void **state)
 	bus_wait_free(w->wait);
 	bus_free(w->bus);
 	ram_free(w->ram);
-	log_set_sink(NULL, NULL);
-	g_unlink(w->sock);
-	g_unlink(w->json);
-	assert_int_equal(g_rmdir(w->dir), 0);
-	assert_int_equal(count_fds(), w->n_fds);
 	pthread_mutex_destroy(&w->vm.lock);
-	pthread_mutex_destroy(&w->lock);
-	g_string_free(w->log, TRUE);
 	g_clear_error(&w->error);
-	g_free(w->json);
-	g_free(w->sock);
-	g_free(w->dir);
+	test_end(&w->test);
 	g_free(w);
 	return 0;
 }
 
 static bool until_asked_to_stop(void *opaque)
 {
-	struct world *w = opaque;
+	struct slots_test *w = opaque;
 
 	return !w->stop;
 }
 
 /* The slots of these specs, in which SOCK stands for the peer's path; false: w->error. */
-static bool make(struct world *w, const char *const *texts, unsigned wait_ms)
+static bool make(struct slots_test *w, const char *const *texts, unsigned wait_ms)
 {
 	struct dev_spec *specs[MAX_SLOTS + 1];
 	struct slots_config config = {
 		.specs = specs,
-		.folders = (const char *const[]){ w->dir, NULL },
+		.folders = (const char *const[]){ w->test.dir, NULL },
 		.wait_ms = wait_ms,
 		.go_on = until_asked_to_stop,
 		.opaque = w,
-		.vm = &w->vm,
+		.vm = fake_vm(&w->vm),
 		.bus = w->bus,
 		.ram = w->ram,
 	};
@@ -139,15 +111,15 @@ static bool make(struct world *w, const char *const *texts, unsigned wait_ms)
 	return w->slots;
 }
 
-#define MAKE(w, ...) make(w, (const char *const[]){ __VA_ARGS__, NULL }, WAIT_MS)
+#define MAKE(w, ...) make(w, (const char *const[]){ __VA_ARGS__, NULL }, TEST_WAIT_MS)
 
-static void assert_made(struct world *w, bool made)
+static void assert_made(struct slots_test *w, bool made)
 {
 	if (!made)
 		fail_msg("%s", w->error->message);
 }
 
-static uint32_t rd32(struct world *w, unsigned slot, uint64_t offset)
+static uint32_t rd32(struct slots_test *w, unsigned slot, uint64_t offset)
 {
 	uint64_t value = 0;
 
@@ -156,7 +128,7 @@ static uint32_t rd32(struct world *w, unsigned slot, uint64_t offset)
 	return (uint32_t)value;
 }
 
-static void wr32(struct world *w, unsigned slot, uint64_t offset, uint32_t value)
+static void wr32(struct slots_test *w, unsigned slot, uint64_t offset, uint32_t value)
 {
 	uint64_t wide = value;
 
@@ -165,7 +137,7 @@ static void wr32(struct world *w, unsigned slot, uint64_t offset, uint32_t value
 }
 
 /* Queue 0, and DRIVER_OK. */
-static void drive(struct world *w, unsigned slot)
+static void drive(struct slots_test *w, unsigned slot)
 {
 	wr32(w, slot, VIRTIO_MMIO_STATUS, 0);
 	wr32(w, slot, VIRTIO_MMIO_STATUS, S_ALL & 3);
@@ -183,38 +155,9 @@ static void drive(struct world *w, unsigned slot)
 	assert_int_equal(rd32(w, slot, VIRTIO_MMIO_STATUS), S_ALL);
 }
 
-/* Waits until *n, under the lock, is at least 1. */
-static unsigned wait_for(pthread_mutex_t *lock, const unsigned *n)
-{
-	unsigned seen = 0;
-
-	for (unsigned i = 0; i < WAIT_MS && !seen; i++) {
-		pthread_mutex_lock(lock);
-		seen = *n;
-		pthread_mutex_unlock(lock);
-		if (!seen)
-			g_usleep(1000);
-	}
-	return seen;
-}
-
-static bool is_logged(struct world *w, const char *text)
-{
-	bool found = false;
-
-	for (unsigned i = 0; i < WAIT_MS && !found; i++) {
-		pthread_mutex_lock(&w->lock);
-		found = strstr(w->log->str, text);
-		pthread_mutex_unlock(&w->lock);
-		if (!found)
-			g_usleep(1000);
-	}
-	return found;
-}
-
 static void test_each_in_its_slot(void **state)
 {
-	struct world *w = *state;
+	struct slots_test *w = *state;
 
 	assert_made(w, MAKE(w, "type=input", "socket=SOCK,queue-size=64", "type=input,color=red"));
 	for (unsigned i = 0; i < 3; i++) {
@@ -228,7 +171,7 @@ static void test_each_in_its_slot(void **state)
 	assert_int_equal(rd32(w, 3, VIRTIO_MMIO_MAGIC_VALUE), UINT32_MAX);
 }
 
-static unsigned pulses(struct world *w, unsigned slot)
+static unsigned pulses(struct slots_test *w, unsigned slot)
 {
 	unsigned n;
 
@@ -240,7 +183,7 @@ static unsigned pulses(struct world *w, unsigned slot)
 
 static void test_ram_and_notifications(void **state)
 {
-	struct world *w = *state;
+	struct slots_test *w = *state;
 	struct peer_ring ring;
 
 	assert_made(w, MAKE(w, "type=input", "socket=SOCK"));
@@ -251,26 +194,26 @@ static void test_ram_and_notifications(void **state)
 	assert_int_equal(w->peer->n_regions, w->ram->n_regions);
 	assert_memory_equal(&w->peer->region[0], &w->ram->region[0], sizeof(w->ram->region[0]));
 	/* The first kick is there without the guest. */
-	assert_true(wait_for(&w->peer->lock, &w->peer->ring[0].kicks));
+	WAIT_UNTIL_LOCKED(&w->peer->lock, w->peer->ring[0].kicks);
 	pthread_mutex_lock(&w->peer->lock);
 	w->peer->ring[0].kicks = 0;
 	pthread_mutex_unlock(&w->peer->lock);
 	wr32(w, 1, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
-	assert_int_equal(wait_for(&w->peer->lock, &w->peer->ring[0].kicks), 1);
+	WAIT_UNTIL_LOCKED(&w->peer->lock, w->peer->ring[0].kicks == 1);
 
 	assert_int_equal(pulses(w, 1), 0);
 	peer_call(w->peer, 0);
-	assert_int_equal(wait_for(&w->vm.lock, &w->vm.pulses[virtio_irq(1)]), 1);
+	WAIT_UNTIL_LOCKED(&w->vm.lock, w->vm.pulses[virtio_irq(1)] == 1);
 	assert_int_equal(rd32(w, 1, VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
 	wr32(w, 1, VIRTIO_MMIO_INTERRUPT_ACK, VIRTIO_MMIO_INT_VRING);
-	/* An edge: nothing at its end. */
+	/* An edge: the acknowledgement pulses nothing. */
 	assert_int_equal(pulses(w, 1), 1);
 	assert_int_equal(pulses(w, 0), 0);
 }
 
 static void test_kernel_does_it(void **state)
 {
-	struct world *w = *state;
+	struct slots_test *w = *state;
 	uint64_t notify = virtio_addr(1) + VIRTIO_MMIO_QUEUE_NOTIFY;
 
 	w->vm.kernel = true;
@@ -281,12 +224,12 @@ static void test_kernel_does_it(void **state)
 	assert_int_equal(w->vm.ioeventfd[0].addr, notify);
 	assert_int_equal(w->vm.ioeventfd[0].value, 0);
 	peer_config_changed(w->peer);
-	assert_true(wait_for(&w->vm.lock, &w->vm.pulses[virtio_irq(1)]));
+	WAIT_UNTIL_LOCKED(&w->vm.lock, w->vm.pulses[virtio_irq(1)]);
 }
 
 static void test_reset(void **state)
 {
-	struct world *w = *state;
+	struct slots_test *w = *state;
 
 	assert_made(w, MAKE(w, "socket=SOCK", "type=input"));
 	drive(w, 0);
@@ -301,10 +244,10 @@ static void test_reset(void **state)
 	pthread_mutex_lock(&w->peer->lock);
 	assert_int_equal(w->peer->status, 0);
 	pthread_mutex_unlock(&w->peer->lock);
-	/* A second life. */
+	/* A second boot. */
 	drive(w, 0);
 	drive(w, 1);
-	/* Without its back-end, too. */
+	/* The back-end need not be there. */
 	peer_down(w->peer);
 	slots_reset(w->slots);
 	assert_int_equal(rd32(w, 0, VIRTIO_MMIO_STATUS), 0);
@@ -312,7 +255,7 @@ static void test_reset(void **state)
 
 static void test_loss_names_the_device(void **state)
 {
-	struct world *w = *state;
+	struct slots_test *w = *state;
 	g_autofree char *name = g_strdup_printf("device 1 (socket=%s)", w->sock);
 	g_autofree char *lost = g_strdup_printf("%s: lost the back-end", name);
 	g_autofree char *back = g_strdup_printf("%s: the back-end is back", name);
@@ -320,15 +263,15 @@ static void test_loss_names_the_device(void **state)
 	assert_made(w, MAKE(w, "type=input", "socket=SOCK"));
 	drive(w, 1);
 	peer_down(w->peer);
-	assert_true(is_logged(w, lost));
+	WAIT_UNTIL(test_logged(lost));
 	assert_int_equal(rd32(w, 1, VIRTIO_MMIO_DEVICE_ID), 42);
 	peer_up(w->peer);
-	assert_true(is_logged(w, back));
+	WAIT_UNTIL(test_logged(back));
 }
 
-/* No slots, and an error with all of these. */
+/* Requires that no slots are made, with an error that contains all of these words. */
 static void assert_fails(
-	struct world *w, unsigned wait_ms, const char *spec, const char *const *what)
+	struct slots_test *w, unsigned wait_ms, const char *spec, const char *const *what)
 {
 	if (make(w, (const char *const[]){ spec, NULL }, wait_ms))
 		fail_msg("%s", spec);
@@ -342,29 +285,29 @@ static void assert_fails(
 
 #define ASSERT_FAILS_WITHIN(w, ms, spec, ...) \
 	assert_fails(w, ms, spec, (const char *const[]){ __VA_ARGS__, NULL })
-#define ASSERT_FAILS(w, spec, ...) ASSERT_FAILS_WITHIN(w, WAIT_MS, spec, __VA_ARGS__)
+#define ASSERT_FAILS(w, spec, ...) ASSERT_FAILS_WITHIN(w, TEST_WAIT_MS, spec, __VA_ARGS__)
 
 static void test_back_ends_that_fail(void **state)
 {
-	struct world *w = *state;
+	struct slots_test *w = *state;
 
-	ASSERT_FAILS(w, "type=other", "device 0 (type=other)", w->dir);
+	ASSERT_FAILS(w, "type=other", "device 0 (type=other)", w->test.dir);
 	ASSERT_FAILS(w, "type=input,color=blue", "device 0 (type=input)", toy, "status 1",
 		"'blue' is not red");
 	ASSERT_FAILS(w, "type=input,weight=5", "device 0 (type=input)", toy, "--weight=5");
-	/* Whoever may yet come is waited for. */
+	/* A socket may still appear: it is waited for. */
 	ASSERT_FAILS_WITHIN(
 		w, 100, "socket=/none/sock", "device 0 (socket=/none/sock)", "No such file");
 	ASSERT_FAILS(w, "socket=SOCK,fallback-type=7", "device 0 (socket=", "42");
-	/* Said once, by the error. */
-	assert_null(strstr(w->log->str, "warning: device 0 (type="));
+	/* Reported once, by the error. */
+	assert_false(test_logged("warning: device 0 (type="));
 }
 
-/* It says a lot, more than a pipe holds, but not to its socket. */
+/* A program that fills its standard output, and never listens. */
 static void test_silent_back_end(void **state)
 {
-	struct world *w = *state;
-	g_autofree char *program = g_build_filename(w->dir, "quiet", NULL);
+	struct slots_test *w = *state;
+	char *program = test_path(&w->test, "quiet");
 	g_autofree char *json =
 		g_strdup_printf("{\"type\": \"quiet\", \"binary\": \"%s\"}", program);
 
@@ -374,29 +317,28 @@ static void test_silent_back_end(void **state)
 	w->deadline_ms = 300;
 	ASSERT_FAILS(w, "type=quiet", "device 0 (type=quiet): no answer");
 	assert_null(strstr(w->error->message + 1, "device 0"));
-	assert_int_equal(g_unlink(program), 0);
 }
 
-/* It would be waited for longer than a test may take. */
+/* The wait for a back-end ends when the user asks for it. */
 static void test_stop_while_waiting(void **state)
 {
-	struct world *w = *state;
+	struct slots_test *w = *state;
 	int64_t start = g_get_monotonic_time();
 
 	w->stop = true;
 	assert_false(
 		make(w, (const char *const[]){ "type=input", "socket=/none/sock", NULL }, 1000000));
-	assert_true(g_get_monotonic_time() - start < WAIT_MS * G_TIME_SPAN_MILLISECOND);
+	assert_true(g_get_monotonic_time() - start < TEST_WAIT_MS * G_TIME_SPAN_MILLISECOND);
 }
 
 static void test_too_many(void **state)
 {
-	struct world *w = *state;
+	struct slots_test *w = *state;
 	const char *texts[MAX_SLOTS + 2] = { NULL };
 
 	for (unsigned i = 0; i <= MAX_SLOTS; i++)
 		texts[i] = "type=input";
-	assert_false(make(w, texts, WAIT_MS));
+	assert_false(make(w, texts, TEST_WAIT_MS));
 	assert_true(
 		g_str_has_prefix(w->error->message, MAX_SLOTS == 19 ? "20 devices" : "33 devices"));
 }
