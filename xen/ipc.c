@@ -11,14 +11,14 @@
 #include "base/util.h"
 
 /* Room for any record, and for one byte more: which tells a longer one. */
-union link_buffer {
-	struct link_order order;
-	struct link_request request;
-	struct link_reply reply;
-	uint8_t bytes[sizeof(struct link_order) + sizeof(struct link_reply) + 1];
+union ipc_buffer {
+	struct ipc_order order;
+	struct ipc_request request;
+	struct ipc_reply reply;
+	uint8_t bytes[sizeof(struct ipc_order) + sizeof(struct ipc_reply) + 1];
 };
 
-bool link_send(int fd, const void *record, size_t size, const int *fds, unsigned n_fds)
+bool ipc_send(int fd, const void *record, size_t size, const int *fds, unsigned n_fds)
 {
 	int err = sock_send(fd, record, size, fds, n_fds, 0);
 
@@ -27,9 +27,9 @@ bool link_send(int fd, const void *record, size_t size, const int *fds, unsigned
 	return err == 0;
 }
 
-int link_receive(int fd, void *record, size_t size, int fds[LINK_MAX_FDS], unsigned *n_fds)
+int ipc_receive(int fd, void *record, size_t size, int fds[IPC_MAX_FDS], unsigned *n_fds)
 {
-	union link_buffer buffer;
+	union ipc_buffer buffer;
 	bool truncated = false;
 	ssize_t n;
 
@@ -38,7 +38,7 @@ int link_receive(int fd, void *record, size_t size, int fds[LINK_MAX_FDS], unsig
 		errno = EINVAL;
 		return -1;
 	}
-	n = sock_recv(fd, &buffer, size + 1, fds, LINK_MAX_FDS, n_fds, &truncated);
+	n = sock_recv(fd, &buffer, size + 1, fds, IPC_MAX_FDS, n_fds, &truncated);
 	if (n == (ssize_t)size && !truncated) {
 		memcpy(record, &buffer, size);
 		return 1;
@@ -51,21 +51,21 @@ int link_receive(int fd, void *record, size_t size, int fds[LINK_MAX_FDS], unsig
 	return -1;
 }
 
-struct link_client {
+struct ipc_client {
 	pthread_mutex_t lock; /* one request at a time */
 	int fd;
 };
 
-struct link_client *link_client_new(int fd)
+struct ipc_client *ipc_client_new(int fd)
 {
-	struct link_client *c = g_new(struct link_client, 1);
+	struct ipc_client *c = g_new(struct ipc_client, 1);
 
 	c->fd = fd;
 	pthread_mutex_init(&c->lock, NULL);
 	return c;
 }
 
-void link_client_free(struct link_client *c)
+void ipc_client_free(struct ipc_client *c)
 {
 	if (!c)
 		return;
@@ -75,7 +75,7 @@ void link_client_free(struct link_client *c)
 }
 
 /* The supervisor answers at once, or is gone: then the socket says so. */
-static bool receive_reply(int fd, struct link_reply *reply, int fds[LINK_MAX_FDS], unsigned *n_fds)
+static bool receive_reply(int fd, struct ipc_reply *reply, int fds[IPC_MAX_FDS], unsigned *n_fds)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
 	int result;
@@ -83,25 +83,25 @@ static bool receive_reply(int fd, struct link_reply *reply, int fds[LINK_MAX_FDS
 	do {
 		if (poll(&pfd, 1, -1) < 0 && errno != EINTR)
 			return false;
-		result = link_receive(fd, reply, sizeof(*reply), fds, n_fds);
+		result = ipc_receive(fd, reply, sizeof(*reply), fds, n_fds);
 	} while (result < 0 && errno == EAGAIN);
 	return result > 0;
 }
 
-bool link_call(struct link_client *c, const struct link_request *request, struct link_reply *reply,
-	int fds[LINK_MAX_FDS], unsigned *n_fds)
+bool ipc_call(struct ipc_client *c, const struct ipc_request *request, struct ipc_reply *reply,
+	int fds[IPC_MAX_FDS], unsigned *n_fds)
 {
-	return link_call_with(c, request, -1, reply, fds, n_fds);
+	return ipc_call_with(c, request, -1, reply, fds, n_fds);
 }
 
-bool link_call_with(struct link_client *c, const struct link_request *request, int file,
-	struct link_reply *reply, int fds[LINK_MAX_FDS], unsigned *n_fds)
+bool ipc_call_with(struct ipc_client *c, const struct ipc_request *request, int file,
+	struct ipc_reply *reply, int fds[IPC_MAX_FDS], unsigned *n_fds)
 {
 	bool ok;
 
 	*n_fds = 0;
 	pthread_mutex_lock(&c->lock);
-	ok = link_send(c->fd, request, sizeof(*request), &file, file >= 0) &&
+	ok = ipc_send(c->fd, request, sizeof(*request), &file, file >= 0) &&
 		receive_reply(c->fd, reply, fds, n_fds);
 	pthread_mutex_unlock(&c->lock);
 	/* It is a peer like any other: text must end. */

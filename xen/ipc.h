@@ -21,24 +21,24 @@
 #include "xen/hypervisor/foreign.h"
 
 /* Xen's limit for guests with one ioreq page; GUEST_MAX_VCPUS. */
-#define LINK_MAX_VCPUS 128
+#define IPC_MAX_VCPUS 128
 /* NODE_IRQ_LAST - NODE_IRQ_FIRST + 1, and what "attach" may add. */
-#define LINK_MAX_DEVICES 32
-#define LINK_MAX_FDS 4
-#define LINK_NAME 128
+#define IPC_MAX_DEVICES 32
+#define IPC_MAX_FDS 4
+#define IPC_NAME 128
 
-enum link_order_type {
+enum ipc_order_type {
 	/*
 	 * fds: event channels (port per vCPU bound), restricted privcmd (for back-ends), the
 	 * journals of the vCPUs (struct ioreq_journal for each server).
 	 */
-	LINK_GUEST = 1,
-	LINK_ADD, /* fds: the device's state; for grants, its gntdev, too */
-	LINK_REMOVE, /* stop its rings and let go of it, then say REMOVED */
-	LINK_COUNTERS, /* log them */
-	LINK_QUIT, /* REMOVE all, and end */
-	LINK_READY, /* GUEST is dealt with: rights are dropped, the page is mapped */
-	LINK_REMOVED,
+	IPC_GUEST = 1,
+	IPC_ADD, /* fds: the device's state; for grants, its gntdev, too */
+	IPC_REMOVE, /* stop its rings and let go of it, then say REMOVED */
+	IPC_COUNTERS, /* log them */
+	IPC_QUIT, /* REMOVE all, and end */
+	IPC_READY, /* GUEST is dealt with: rights are dropped, the page is mapped */
+	IPC_REMOVED,
 };
 
 /*
@@ -48,28 +48,28 @@ enum link_order_type {
  * transition 2 -> 1"), or we take the request at the same moment. It is only there if the kernel
  * is to have eventfds.
  */
-enum { LINK_REGISTERS, LINK_KICKS, LINK_MAX_SERVERS };
+enum { IPC_REGISTERS, IPC_KICKS, IPC_MAX_SERVERS };
 
-struct link_server {
+struct ipc_server {
 	uint32_t id;
-	uint32_t port[LINK_MAX_VCPUS]; /* ours */
+	uint32_t port[IPC_MAX_VCPUS]; /* ours */
 };
 
-struct link_guest {
-	char name[LINK_NAME]; /* the domain's, for messages */
+struct ipc_guest {
+	char name[IPC_NAME]; /* the domain's, for messages */
 	uint32_t domid;
 	uint32_t vcpus;
-	uint32_t servers; /* 1, or LINK_MAX_SERVERS */
-	struct link_server server[LINK_MAX_SERVERS];
+	uint32_t servers; /* 1, or IPC_MAX_SERVERS */
+	struct ipc_server server[IPC_MAX_SERVERS];
 	uint32_t banks; /* 0: all devices use grants */
 	struct foreign_bank bank[FOREIGN_MAX_BANKS];
 	uint32_t uid, gid; /* to become */
-	char root[LINK_NAME]; /* to chroot to: an empty folder; "": none */
+	char root[IPC_NAME]; /* to chroot to: an empty folder; "": none */
 };
 
-struct link_device {
-	uint32_t device; /* its number for all later records, < LINK_MAX_DEVICES */
-	char name[LINK_NAME]; /* for messages: "domain/devid" */
+struct ipc_device {
+	uint32_t device; /* its number for all later records, < IPC_MAX_DEVICES */
+	char name[IPC_NAME]; /* for messages: "domain/devid" */
 	uint64_t base, window;
 	uint32_t irq;
 	uint32_t grants; /* bool */
@@ -77,27 +77,27 @@ struct link_device {
 	uint32_t queue_size; /* 0: default */
 };
 
-struct link_order {
+struct ipc_order {
 	uint32_t type;
 	union {
-		struct link_guest guest;
-		struct link_device add;
+		struct ipc_guest guest;
+		struct ipc_device add;
 		uint32_t device; /* REMOVE, REMOVED */
 	};
 };
 
-enum link_request_type {
+enum ipc_request_type {
 	/*
 	 * Connect the device's back-end. fds: socket, our end of the channel, and if it is not a
 	 * kept connection the back-end's end. fresh: a kept one is of no use (any more).
 	 */
-	LINK_DIAL = 1,
-	LINK_EVENTFD, /* of queue and which: the same one at each call */
-	LINK_KEEP, /* a file: in the place of what was kept; without one: that, or ENOENT */
-	LINK_ASSIGN, /* let the kernel serve that eventfd, or, with on = 0, no more */
+	IPC_DIAL = 1,
+	IPC_EVENTFD, /* of queue and which: the same one at each call */
+	IPC_KEEP, /* a file: in the place of what was kept; without one: that, or ENOENT */
+	IPC_ASSIGN, /* let the kernel serve that eventfd, or, with on = 0, no more */
 };
 
-struct link_request {
+struct ipc_request {
 	uint32_t type;
 	uint32_t device;
 	uint32_t queue, which; /* enum vmm_eventfd */
@@ -105,7 +105,7 @@ struct link_request {
 	uint32_t fresh;
 };
 
-struct link_reply {
+struct ipc_reply {
 	int32_t err; /* 0, or an errno: EAGAIN (DIAL: not now), EOPNOTSUPP (ASSIGN: cannot) … */
 	uint32_t kept; /* DIAL */
 	/* DIAL: what the rule says of the back-end; of struct vu_front_options. */
@@ -115,20 +115,20 @@ struct link_reply {
 };
 
 /* Non-blocking: false with errno; EAGAIN only if the other side does not read. */
-bool link_send(int fd, const void *record, size_t size, const int *fds, unsigned n_fds);
+bool ipc_send(int fd, const void *record, size_t size, const int *fds, unsigned n_fds);
 /*
- * One whole record of exactly size bytes, and its fds (up to LINK_MAX_FDS, the caller's; all others
+ * One whole record of exactly size bytes, and its fds (up to IPC_MAX_FDS, the caller's; all others
  * closed). 1: yes; 0: the other side is gone; -1 with errno: EAGAIN, or EPROTO for another size.
  */
-int link_receive(int fd, void *record, size_t size, int fds[LINK_MAX_FDS], unsigned *n_fds);
+int ipc_receive(int fd, void *record, size_t size, int fds[IPC_MAX_FDS], unsigned *n_fds);
 
 /* The worker's end of the requests. Any thread; waits for the answer. */
-struct link_client;
-struct link_client *link_client_new(int fd); /* takes it over */
-void link_client_free(struct link_client *c);
+struct ipc_client;
+struct ipc_client *ipc_client_new(int fd); /* takes it over */
+void ipc_client_free(struct ipc_client *c);
 /* False: the supervisor is gone. fds: the caller's. */
-bool link_call(struct link_client *c, const struct link_request *request, struct link_reply *reply,
-	int fds[LINK_MAX_FDS], unsigned *n_fds);
+bool ipc_call(struct ipc_client *c, const struct ipc_request *request, struct ipc_reply *reply,
+	int fds[IPC_MAX_FDS], unsigned *n_fds);
 /* Likewise, and sends a file, which stays the caller's; -1: none. */
-bool link_call_with(struct link_client *c, const struct link_request *request, int file,
-	struct link_reply *reply, int fds[LINK_MAX_FDS], unsigned *n_fds);
+bool ipc_call_with(struct ipc_client *c, const struct ipc_request *request, int file,
+	struct ipc_reply *reply, int fds[IPC_MAX_FDS], unsigned *n_fds);

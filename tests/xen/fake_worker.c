@@ -35,35 +35,35 @@ static bool is_mode(const char *verb, const char *what)
 
 static void say(int fd, uint32_t type, uint32_t device)
 {
-	const struct link_order order = { .type = type, .device = device };
+	const struct ipc_order order = { .type = type, .device = device };
 
-	link_send(fd, &order, sizeof(order), NULL, 0);
+	ipc_send(fd, &order, sizeof(order), NULL, 0);
 }
 
-static int call(struct link_client *c, struct link_request request, struct link_reply *reply)
+static int call(struct ipc_client *c, struct ipc_request request, struct ipc_reply *reply)
 {
-	int fds[LINK_MAX_FDS];
+	int fds[IPC_MAX_FDS];
 	unsigned n;
 
-	if (!link_call(c, &request, reply, fds, &n))
+	if (!ipc_call(c, &request, reply, fds, &n))
 		exit(2);
 	for (unsigned i = 0; i < n; i++)
 		fd_close(&fds[i]);
 	return n;
 }
 
-static void add(struct link_client *c, const struct link_device *d, unsigned n_fds)
+static void add(struct ipc_client *c, const struct ipc_device *d, unsigned n_fds)
 {
-	struct link_reply dial, made, assigned[2];
-	int n = call(c, (struct link_request){ .type = LINK_DIAL, .device = d->device }, &dial);
+	struct ipc_reply dial, made, assigned[2];
+	int n = call(c, (struct ipc_request){ .type = IPC_DIAL, .device = d->device }, &dial);
 
 	for (unsigned which = VMM_KICK; which <= VMM_CALL; which++) {
-		struct link_request request = {
-			.type = LINK_EVENTFD, .device = d->device, .which = which, .on = 1
+		struct ipc_request request = {
+			.type = IPC_EVENTFD, .device = d->device, .which = which, .on = 1
 		};
 
 		call(c, request, &made);
-		request.type = LINK_ASSIGN;
+		request.type = IPC_ASSIGN;
 		call(c, request, &assigned[which]);
 	}
 	record("ADD %u \"%s\" at 0x%x fds %u dial %d kept %u with %d assign %d %d\n", d->device,
@@ -72,18 +72,18 @@ static void add(struct link_client *c, const struct link_device *d, unsigned n_f
 }
 
 /* What no worker may; each is to be its end. */
-static void misbehave(int orders, int requests, const struct link_device *d)
+static void misbehave(int orders, int requests, const struct ipc_device *d)
 {
-	const struct link_request bad = { .type = 77, .device = d->device };
+	const struct ipc_request bad = { .type = 77, .device = d->device };
 
 	if (g_strcmp0(mode, "order") == 0)
-		say(orders, LINK_ADD, 0);
+		say(orders, IPC_ADD, 0);
 	else if (g_strcmp0(mode, "removed") == 0)
-		say(orders, LINK_REMOVED, d->device);
+		say(orders, IPC_REMOVED, d->device);
 	else if (g_strcmp0(mode, "request") == 0)
-		link_send(requests, &bad, sizeof(bad), NULL, 0);
+		ipc_send(requests, &bad, sizeof(bad), NULL, 0);
 	else if (g_strcmp0(mode, "short") == 0)
-		link_send(requests, &bad, 1, NULL, 0);
+		ipc_send(requests, &bad, 1, NULL, 0);
 	else if (g_strcmp0(mode, "close") == 0)
 		close(orders);
 	else
@@ -93,50 +93,50 @@ static void misbehave(int orders, int requests, const struct link_device *d)
 }
 
 static void obey(
-	int orders, int requests, struct link_client *c, const struct link_order *o, unsigned n_fds)
+	int orders, int requests, struct ipc_client *c, const struct ipc_order *o, unsigned n_fds)
 {
-	static const char *const names[] = { [LINK_GUEST] = "GUEST",
-		[LINK_ADD] = "ADD",
-		[LINK_REMOVE] = "REMOVE",
-		[LINK_COUNTERS] = "COUNTERS",
-		[LINK_QUIT] = "QUIT" };
+	static const char *const names[] = { [IPC_GUEST] = "GUEST",
+		[IPC_ADD] = "ADD",
+		[IPC_REMOVE] = "REMOVE",
+		[IPC_COUNTERS] = "COUNTERS",
+		[IPC_QUIT] = "QUIT" };
 
 	if (is_mode("die", names[o->type]))
 		abort();
 	if (is_mode("deaf", names[o->type]))
 		return;
 	switch (o->type) {
-	case LINK_GUEST:
+	case IPC_GUEST:
 		record("GUEST %s %u fds %u uid %u vcpus %u\n", o->guest.name, o->guest.domid, n_fds,
 			o->guest.uid, o->guest.vcpus);
-		say(orders, LINK_READY, 0);
+		say(orders, IPC_READY, 0);
 		break;
-	case LINK_ADD:
+	case IPC_ADD:
 		misbehave(orders, requests, &o->add);
 		add(c, &o->add, n_fds);
 		break;
-	case LINK_REMOVE:
+	case IPC_REMOVE:
 		record("REMOVE %u\n", o->device);
-		say(orders, LINK_REMOVED, o->device);
+		say(orders, IPC_REMOVED, o->device);
 		break;
 	default:
 		record("%s\n", names[o->type]);
-		if (o->type == LINK_QUIT)
+		if (o->type == IPC_QUIT)
 			exit(0);
 	}
 }
 
 static void fake_worker(int orders, int requests)
 {
-	struct link_client *c = link_client_new(dup(requests));
+	struct ipc_client *c = ipc_client_new(dup(requests));
 	struct pollfd pfd = { .fd = orders, .events = POLLIN };
-	struct link_order order;
-	int fds[LINK_MAX_FDS];
+	struct ipc_order order;
+	int fds[IPC_MAX_FDS];
 	unsigned n;
 
 	if (g_strcmp0(mode, "sleep") == 0)
 		pause();
-	while (poll(&pfd, 1, -1) > 0 && link_receive(orders, &order, sizeof(order), fds, &n) == 1) {
+	while (poll(&pfd, 1, -1) > 0 && ipc_receive(orders, &order, sizeof(order), fds, &n) == 1) {
 		for (unsigned i = 0; i < n; i++)
 			fd_close(&fds[i]);
 		obey(orders, requests, c, &order, n);

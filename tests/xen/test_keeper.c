@@ -27,8 +27,8 @@ struct world {
 	struct keeper *keeper;
 	unsigned n_fds, lines;
 	/* Of the last answer. */
-	struct link_reply reply;
-	int fds[LINK_MAX_FDS];
+	struct ipc_reply reply;
+	int fds[IPC_MAX_FDS];
 	unsigned n;
 };
 
@@ -97,7 +97,7 @@ static bool add(struct world *w, uint64_t base, uint32_t irq, bool grants, GErro
 	return keeper_add(w->keeper, &config, source_new(NULL, NULL, NULL), &device, error);
 }
 
-static int ask_with(struct world *w, struct link_request request, int file)
+static int ask_with(struct world *w, struct ipc_request request, int file)
 {
 	close_answer(w);
 	if (file >= 0)
@@ -109,7 +109,7 @@ static int ask_with(struct world *w, struct link_request request, int file)
 	return w->reply.err;
 }
 
-static int ask(struct world *w, struct link_request request)
+static int ask(struct world *w, struct ipc_request request)
 {
 	return ask_with(w, request, -1);
 }
@@ -149,16 +149,16 @@ static void test_too_many(void **state)
 {
 	struct world *w = *state;
 
-	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++)
+	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++)
 		assert_true(add(w, BASE + 0x200 * i, 33 + i, false, NULL));
-	assert_conflict(w, BASE + 0x200 * LINK_MAX_DEVICES, 99, "more than 32 devices");
+	assert_conflict(w, BASE + 0x200 * IPC_MAX_DEVICES, 99, "more than 32 devices");
 }
 
 static void test_describe(void **state)
 {
 	struct world *w = *state;
-	struct link_order order;
-	int fds[LINK_MAX_FDS];
+	struct ipc_order order;
+	int fds[IPC_MAX_FDS];
 	unsigned n, empty;
 	struct stat st;
 
@@ -166,7 +166,7 @@ static void test_describe(void **state)
 	assert_true(add(w, BASE + 0x200, 34, true, NULL));
 	assert_true(keeper_add_empty(w->keeper, BASE + 0x400, &empty, NULL));
 	keeper_describe_guest(w->keeper, &order, fds, &n);
-	assert_int_equal(order.type, LINK_GUEST);
+	assert_int_equal(order.type, IPC_GUEST);
 	assert_string_equal(order.guest.name, "web");
 	assert_int_equal(order.guest.domid, 3);
 	assert_int_equal(order.guest.vcpus, FAKE_VCPUS);
@@ -185,7 +185,7 @@ static void test_describe(void **state)
 	assert_int_equal(ftruncate(fds[2], 0), -1);
 
 	assert_true(keeper_describe_device(w->keeper, 0, &order, fds, &n));
-	assert_int_equal(order.type, LINK_ADD);
+	assert_int_equal(order.type, IPC_ADD);
 	assert_int_equal(order.add.device, 0);
 	assert_int_equal(order.add.base, BASE);
 	assert_int_equal(order.add.window, 0x200);
@@ -204,7 +204,7 @@ static void test_describe(void **state)
 static void test_dial(void **state)
 {
 	struct world *w = *state;
-	struct link_request dial = { .type = LINK_DIAL };
+	struct ipc_request dial = { .type = IPC_DIAL };
 
 	fake_xen.rule_device_id = 26;
 	assert_true(add(w, BASE, 33, false, NULL));
@@ -248,7 +248,7 @@ static ino_t inode(int fd)
 
 static void test_keep(void **state)
 {
-	const struct link_request keep = { .type = LINK_KEEP };
+	const struct ipc_request keep = { .type = IPC_KEEP };
 	struct world *w = *state;
 	autofd first = memfd_create("first", MFD_CLOEXEC);
 	autofd second = memfd_create("second", MFD_CLOEXEC);
@@ -269,8 +269,8 @@ static void test_keep(void **state)
 	close_answer(w);
 	/* What is none, or comes with anything else, makes no sense; what is there stays. */
 	assert_int_equal(ask_with(w, keep, event), -1);
-	assert_int_equal(ask_with(w, (struct link_request){ .type = LINK_DIAL }, first), -1);
-	assert_int_equal(ask_with(w, (struct link_request){ .type = 99 }, first), -1);
+	assert_int_equal(ask_with(w, (struct ipc_request){ .type = IPC_DIAL }, first), -1);
+	assert_int_equal(ask_with(w, (struct ipc_request){ .type = 99 }, first), -1);
 	assert_int_equal(count_fds(), n_fds + 1);
 	assert_int_equal(ask(w, keep), 0);
 	assert_true(inode(w->fds[0]) == inode(second));
@@ -284,10 +284,8 @@ static void test_keep(void **state)
 static void test_eventfds(void **state)
 {
 	struct world *w = *state;
-	struct link_request get = { .type = LINK_EVENTFD, .queue = 5, .which = VMM_CALL };
-	struct link_request assign = {
-		.type = LINK_ASSIGN, .queue = 5, .which = VMM_CALL, .on = 1
-	};
+	struct ipc_request get = { .type = IPC_EVENTFD, .queue = 5, .which = VMM_CALL };
+	struct ipc_request assign = { .type = IPC_ASSIGN, .queue = 5, .which = VMM_CALL, .on = 1 };
 	eventfd_t value = 0;
 	autofd first = -1;
 
@@ -327,7 +325,7 @@ static void test_eventfds(void **state)
 static void test_backwards(void **state)
 {
 	struct world *w = *state;
-	struct link_request request = { .type = LINK_EVENTFD };
+	struct ipc_request request = { .type = IPC_EVENTFD };
 
 	g_clear_pointer(&w->keeper, keeper_free);
 	fake_xen.backwards = true;
@@ -335,18 +333,18 @@ static void test_backwards(void **state)
 	assert_int_equal(w->lines, 1);
 	assert_true(add(w, BASE, 33, false, NULL));
 	assert_int_equal(ask(w, request), 0);
-	request = (struct link_request){ .type = LINK_ASSIGN, .on = 1 };
+	request = (struct ipc_request){ .type = IPC_ASSIGN, .on = 1 };
 	assert_int_equal(ask(w, request), EOPNOTSUPP);
 }
 
 static void test_no_kernel(void **state)
 {
 	struct world *w = *state;
-	struct link_request request = { .type = LINK_EVENTFD };
+	struct ipc_request request = { .type = IPC_EVENTFD };
 
 	assert_true(add(w, BASE, 33, false, NULL));
 	assert_int_equal(ask(w, request), 0);
-	request = (struct link_request){ .type = LINK_ASSIGN, .on = 1 };
+	request = (struct ipc_request){ .type = IPC_ASSIGN, .on = 1 };
 	/* An error of this one, which is said, is not for all. */
 	fake_xen.assign_errno = EBUSY;
 	assert_int_equal(ask(w, request), EBUSY);
@@ -362,21 +360,21 @@ static void test_no_kernel(void **state)
 
 static void test_hostile(void **state)
 {
-	static const struct link_request bad[] = {
+	static const struct ipc_request bad[] = {
 		{ .type = 0 },
-		{ .type = LINK_ASSIGN + 1 },
+		{ .type = IPC_ASSIGN + 1 },
 		{ .type = UINT32_MAX },
-		{ .type = LINK_DIAL, .device = 2 },
-		{ .type = LINK_DIAL, .device = LINK_MAX_DEVICES },
-		{ .type = LINK_DIAL, .device = UINT32_MAX },
-		{ .type = LINK_DIAL, .fresh = 2 },
-		{ .type = LINK_EVENTFD, .device = 1 }, /* an empty one */
-		{ .type = LINK_EVENTFD, .queue = VIRTIO_MAX_QUEUES },
-		{ .type = LINK_EVENTFD, .queue = UINT32_MAX },
-		{ .type = LINK_EVENTFD, .which = VMM_CALL + 1 },
-		{ .type = LINK_ASSIGN, .queue = VIRTIO_MAX_QUEUES, .on = 1 },
-		{ .type = LINK_ASSIGN, .which = UINT32_MAX, .on = 1 },
-		{ .type = LINK_ASSIGN, .on = 2 },
+		{ .type = IPC_DIAL, .device = 2 },
+		{ .type = IPC_DIAL, .device = IPC_MAX_DEVICES },
+		{ .type = IPC_DIAL, .device = UINT32_MAX },
+		{ .type = IPC_DIAL, .fresh = 2 },
+		{ .type = IPC_EVENTFD, .device = 1 }, /* an empty one */
+		{ .type = IPC_EVENTFD, .queue = VIRTIO_MAX_QUEUES },
+		{ .type = IPC_EVENTFD, .queue = UINT32_MAX },
+		{ .type = IPC_EVENTFD, .which = VMM_CALL + 1 },
+		{ .type = IPC_ASSIGN, .queue = VIRTIO_MAX_QUEUES, .on = 1 },
+		{ .type = IPC_ASSIGN, .which = UINT32_MAX, .on = 1 },
+		{ .type = IPC_ASSIGN, .on = 2 },
 	};
 	struct world *w = *state;
 	unsigned empty, n_fds;
@@ -391,7 +389,7 @@ static void test_hostile(void **state)
 	/* The most that it can get. */
 	for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++)
 		assert_int_equal(
-			ask(w, (struct link_request){ .type = LINK_EVENTFD, .queue = i }), 0);
+			ask(w, (struct ipc_request){ .type = IPC_EVENTFD, .queue = i }), 0);
 	close_answer(w);
 	assert_int_equal(count_fds(), n_fds + VIRTIO_MAX_QUEUES);
 }

@@ -72,7 +72,7 @@ struct world {
 
 /* --- the supervisor --- */
 
-static int dial(struct kept *k, const struct link_request *r, struct link_reply *reply, int *fds,
+static int dial(struct kept *k, const struct ipc_request *r, struct ipc_reply *reply, int *fds,
 	unsigned *n_fds)
 {
 	int pair[2];
@@ -102,21 +102,21 @@ static int dial(struct kept *k, const struct link_request *r, struct link_reply 
 	return 0;
 }
 
-static int answer(struct kept *k, const struct link_request *r, struct link_reply *reply, int *fds,
+static int answer(struct kept *k, const struct ipc_request *r, struct ipc_reply *reply, int *fds,
 	unsigned *n_fds)
 {
 	int *event = &k->eventfd[r->queue % PEER_QUEUES][r->which % 2];
 
-	switch ((enum link_request_type)r->type) {
-	case LINK_DIAL:
+	switch ((enum ipc_request_type)r->type) {
+	case IPC_DIAL:
 		return dial(k, r, reply, fds, n_fds);
-	case LINK_EVENTFD:
+	case IPC_EVENTFD:
 		if (*event < 0)
 			*event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		fds[0] = fcntl(*event, F_DUPFD_CLOEXEC, 0);
 		*n_fds = 1;
 		return 0;
-	case LINK_KEEP:
+	case IPC_KEEP:
 		if (*n_fds) {
 			fd_close(&k->area);
 			k->area = fds[--*n_fds];
@@ -126,7 +126,7 @@ static int answer(struct kept *k, const struct link_request *r, struct link_repl
 			return ENOENT;
 		fds[(*n_fds)++] = fcntl(k->area, F_DUPFD_CLOEXEC, 0);
 		return 0;
-	case LINK_ASSIGN:
+	case IPC_ASSIGN:
 		if (!k->kernel)
 			return EOPNOTSUPP;
 		if (r->on)
@@ -145,47 +145,47 @@ static void *supervise(void *opaque)
 		{ .fd = w->stop, .events = POLLIN } };
 
 	for (;;) {
-		struct link_reply reply = { 0 };
-		struct link_request request;
-		int fds[LINK_MAX_FDS];
+		struct ipc_reply reply = { 0 };
+		struct ipc_request request;
+		int fds[IPC_MAX_FDS];
 		unsigned n_fds = 0;
 
 		if (poll(pfd, 2, -1) < 0)
 			continue;
 		if (pfd[1].revents)
 			return NULL;
-		if (link_receive(w->requests, &request, sizeof(request), fds, &n_fds) <= 0)
+		if (ipc_receive(w->requests, &request, sizeof(request), fds, &n_fds) <= 0)
 			return NULL;
 		pthread_mutex_lock(&w->lock);
 		reply.err = answer(&w->device[request.device], &request, &reply, fds, &n_fds);
 		pthread_mutex_unlock(&w->lock);
-		link_send(w->requests, &reply, sizeof(reply), fds, n_fds);
+		ipc_send(w->requests, &reply, sizeof(reply), fds, n_fds);
 		for (unsigned i = 0; i < n_fds; i++)
 			close(fds[i]);
 	}
 }
 
-static void order(struct world *w, const struct link_order *o, const int *fds, unsigned n_fds)
+static void order(struct world *w, const struct ipc_order *o, const int *fds, unsigned n_fds)
 {
-	assert_true(link_send(w->orders, o, sizeof(*o), fds, n_fds));
+	assert_true(ipc_send(w->orders, o, sizeof(*o), fds, n_fds));
 }
 
-static struct link_order hear(struct world *w)
+static struct ipc_order hear(struct world *w)
 {
 	struct pollfd pfd = { .fd = w->orders, .events = POLLIN };
-	struct link_order o = { 0 };
-	int fds[LINK_MAX_FDS];
+	struct ipc_order o = { 0 };
+	int fds[IPC_MAX_FDS];
 	unsigned n_fds;
 
 	assert_int_equal(poll(&pfd, 1, DEADLINE_MS), 1);
-	assert_int_equal(link_receive(w->orders, &o, sizeof(o), fds, &n_fds), 1);
+	assert_int_equal(ipc_receive(w->orders, &o, sizeof(o), fds, &n_fds), 1);
 	assert_int_equal(n_fds, 0);
 	return o;
 }
 
 static void add(struct world *w, unsigned i, bool grants, unsigned wait_ms, uint32_t device_id)
 {
-	struct link_order o = { .type = LINK_ADD,
+	struct ipc_order o = { .type = IPC_ADD,
 		.add = { .device = i,
 			.base = BASE + i * 0x200,
 			.window = 0x200,
@@ -202,7 +202,7 @@ static void add(struct world *w, unsigned i, bool grants, unsigned wait_ms, uint
 
 static void start_worker(struct world *w)
 {
-	struct link_order o = { .type = LINK_GUEST,
+	struct ipc_order o = { .type = IPC_GUEST,
 		.guest = { .name = "web",
 			.domid = DOMID,
 			.vcpus = VCPUS,
@@ -260,7 +260,7 @@ static void kill_worker(struct world *w)
 
 static void quit_worker(struct world *w)
 {
-	order(w, &(struct link_order){ .type = LINK_QUIT }, NULL, 0);
+	order(w, &(struct ipc_order){ .type = IPC_QUIT }, NULL, 0);
 	assert_int_equal(bury(w), 0);
 }
 
@@ -510,7 +510,7 @@ static void test_life(void **state)
 
 	start_worker(w);
 	add(w, 0, false, 0, 42);
-	assert_int_equal(hear(w).type, LINK_READY);
+	assert_int_equal(hear(w).type, IPC_READY);
 	assert_true(is_confined(w->pid));
 	assert_int_equal(fake_host->restricted, 2);
 	assert_int_equal(rd(w, 0, VIRTIO_MMIO_MAGIC_VALUE), 0x74726976);
@@ -541,9 +541,9 @@ static void test_life(void **state)
 	post(w, VCPUS, BASE + VIRTIO_MMIO_QUEUE_NOTIFY, 4, true, 0);
 	wait_for(w, VCPUS);
 	WAIT_UNTIL(peer_ring(k->peer, 0).kicks >= 2);
-	order(w, &(struct link_order){ .type = LINK_COUNTERS }, NULL, 0);
-	order(w, &(struct link_order){ .type = LINK_REMOVE, .device = 0 }, NULL, 0);
-	assert_int_equal(hear(w).type, LINK_REMOVED);
+	order(w, &(struct ipc_order){ .type = IPC_COUNTERS }, NULL, 0);
+	order(w, &(struct ipc_order){ .type = IPC_REMOVE, .device = 0 }, NULL, 0);
+	assert_int_equal(hear(w).type, IPC_REMOVED);
 	assert_false(peer_ring(k->peer, 0).enabled);
 	quit_worker(w);
 }
@@ -602,7 +602,7 @@ static void test_kernel(void **state)
 	start_worker(w);
 	add(w, 0, false, 0, 0);
 	assert_int_equal(rd(w, 0, VIRTIO_MMIO_STATUS), 0xf);
-	order(w, &(struct link_order){ .type = LINK_QUIT }, NULL, 0);
+	order(w, &(struct ipc_order){ .type = IPC_QUIT }, NULL, 0);
 	assert_int_equal(bury(w), 0);
 	assert_int_equal(assigned(w, k, VMM_KICK), 0);
 	assert_int_equal(assigned(w, k, VMM_CALL), 0);
@@ -658,15 +658,15 @@ static void test_remove_slow(void **state)
 	start_worker(w);
 	add(w, 0, false, 0, 0);
 	add(w, 1, false, 0, 0);
-	assert_int_equal(hear(w).type, LINK_READY);
+	assert_int_equal(hear(w).type, IPC_READY);
 	driver(w, 0, RAM);
 	peer_silence(w->device[0].peer, VU_GET_VRING_BASE);
-	order(w, &(struct link_order){ .type = LINK_REMOVE, .device = 0 }, NULL, 0);
+	order(w, &(struct ipc_order){ .type = IPC_REMOVE, .device = 0 }, NULL, 0);
 	for (unsigned i = 0; i < 20; i++)
 		assert_int_equal(rd(w, 1, VIRTIO_MMIO_DEVICE_ID), 42);
 	/* Its deadline has not come yet. */
 	assert_int_equal(poll(&(struct pollfd){ .fd = w->orders, .events = POLLIN }, 1, 0), 0);
-	assert_int_equal(hear(w).type, LINK_REMOVED);
+	assert_int_equal(hear(w).type, IPC_REMOVED);
 	quit_worker(w);
 }
 
@@ -707,7 +707,7 @@ static void test_takeover(void **state)
 /* What a predecessor did not read of events is not left for later: the file has room for one each. */
 static void test_stale_events(void **state)
 {
-	const unsigned ports = LINK_MAX_SERVERS * VCPUS;
+	const unsigned ports = IPC_MAX_SERVERS * VCPUS;
 	struct world *w = *state;
 
 	for (unsigned i = 0; i < 2 * VCPUS; i++) {
@@ -716,7 +716,7 @@ static void test_stale_events(void **state)
 		assert_int_equal(send(w->events[0], &port, sizeof(port), 0), sizeof(port));
 	}
 	start_worker(w);
-	assert_int_equal(hear(w).type, LINK_READY);
+	assert_int_equal(hear(w).type, IPC_READY);
 	add(w, 0, false, 0, 0);
 	assert_int_equal(rd(w, 0, VIRTIO_MMIO_DEVICE_ID), 42);
 	/* All ports at first, then that of the one request. */
@@ -743,12 +743,12 @@ static void test_nonsense(void **state)
 	int status;
 
 	start_worker(w);
-	order(w, &(struct link_order){ .type = LINK_ADD, .add = { .device = LINK_MAX_DEVICES } },
+	order(w, &(struct ipc_order){ .type = IPC_ADD, .add = { .device = IPC_MAX_DEVICES } },
 		&w->journal, 1);
 	status = bury(w);
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
 	start_worker(w);
-	order(w, &(struct link_order){ .type = 77 }, NULL, 0);
+	order(w, &(struct ipc_order){ .type = 77 }, NULL, 0);
 	status = bury(w);
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
 }

@@ -39,12 +39,12 @@ struct guest {
 		enum { ABSENT, PRESENT, LEAVING } state;
 		bool empty; /* the worker knows nothing of it */
 		int64_t deadline; /* of LEAVING */
-	} device[LINK_MAX_DEVICES];
+	} device[IPC_MAX_DEVICES];
 };
 
 static bool has(const struct guest *g, int state)
 {
-	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++) {
+	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++) {
 		if ((int)g->device[i].state == state)
 			return true;
 	}
@@ -61,7 +61,7 @@ static void left(struct guest *g, unsigned device)
 
 static void all_left(struct guest *g)
 {
-	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++) {
+	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++) {
 		if (g->device[i].state == LEAVING)
 			left(g, i);
 	}
@@ -69,8 +69,8 @@ static void all_left(struct guest *g)
 
 static void tell_device(struct guest *g, unsigned device)
 {
-	struct link_order order;
-	int fds[LINK_MAX_FDS];
+	struct ipc_order order;
+	int fds[IPC_MAX_FDS];
 	unsigned n_fds = 0;
 
 	if (g->device[device].state == PRESENT &&
@@ -80,8 +80,8 @@ static void tell_device(struct guest *g, unsigned device)
 
 static void tell_guest(struct guest *g)
 {
-	struct link_order order;
-	int fds[LINK_MAX_FDS];
+	struct ipc_order order;
+	int fds[IPC_MAX_FDS];
 	unsigned n_fds = 0;
 
 	keeper_describe_guest(g->keeper, &order, fds, &n_fds);
@@ -91,7 +91,7 @@ static void tell_guest(struct guest *g)
 	}
 	g_strlcpy(order.guest.root, g->root, sizeof(order.guest.root));
 	process_tell(g->worker, &order, fds, n_fds);
-	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++)
+	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++)
 		tell_device(g, i);
 }
 
@@ -132,20 +132,20 @@ static void go_on(struct guest *g)
 	g->events->ended(g->opaque); /* which may free g */
 }
 
-static void on_said(void *opaque, const struct link_order *order)
+static void on_said(void *opaque, const struct ipc_order *order)
 {
 	struct guest *g = opaque;
 
-	if (order->type == LINK_READY)
+	if (order->type == IPC_READY)
 		log_debug(g->who, "worker process %d serves it", process_id(g->worker));
-	else if (order->device >= LINK_MAX_DEVICES || g->device[order->device].state != LEAVING)
+	else if (order->device >= IPC_MAX_DEVICES || g->device[order->device].state != LEAVING)
 		process_kill(g->worker, "it removed what it was not told to");
 	else if (!g->quitting)
 		left(g, order->device); /* otherwise all together, at its end */
 }
 
-static bool on_asked(void *opaque, const struct link_request *request, struct link_reply *reply,
-	int fds[LINK_MAX_FDS], unsigned *n_fds)
+static bool on_asked(void *opaque, const struct ipc_request *request, struct ipc_reply *reply,
+	int fds[IPC_MAX_FDS], unsigned *n_fds)
 {
 	struct guest *g = opaque;
 
@@ -255,7 +255,7 @@ static void on_leave(void *opaque)
 	int64_t now = g_get_monotonic_time();
 	bool late = false;
 
-	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++)
+	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++)
 		late |= g->device[i].state == LEAVING && now >= g->device[i].deadline;
 	if (late && g->worker)
 		process_kill(g->worker, "a device that is to leave does not");
@@ -269,7 +269,7 @@ static void on_soon(void *opaque)
 	struct guest *g = opaque;
 
 	g_clear_pointer(&g->soon, loop_watch_free);
-	for (unsigned i = 0; i < LINK_MAX_DEVICES && g->worker && !g->quitting; i++) {
+	for (unsigned i = 0; i < IPC_MAX_DEVICES && g->worker && !g->quitting; i++) {
 		if (g->device[i].state == LEAVING && g->device[i].empty)
 			left(g, i);
 	}
@@ -279,10 +279,10 @@ static void on_soon(void *opaque)
 
 static void tell_leaving(struct guest *g, unsigned device)
 {
-	struct link_order order = { .type = LINK_REMOVE, .device = device };
+	struct ipc_order order = { .type = IPC_REMOVE, .device = device };
 
 	if (!has(g, PRESENT)) {
-		order.type = LINK_QUIT;
+		order.type = IPC_QUIT;
 		g->quitting = true;
 	}
 	process_tell(g->worker, &order, NULL, 0);
@@ -309,10 +309,10 @@ const char *guest_who(const struct guest *g)
 
 void guest_log_counters(struct guest *g)
 {
-	const struct link_order order = { .type = LINK_COUNTERS };
+	const struct ipc_order order = { .type = IPC_COUNTERS };
 	unsigned devices = 0;
 
-	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++)
+	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++)
 		devices += g->device[i].state != ABSENT;
 	log_info(g->who, "%u devices; worker process %d, the %u. one; %u eventfds in the kernel",
 		devices, g->worker ? process_id(g->worker) : 0, g->starts,

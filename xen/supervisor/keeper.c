@@ -64,13 +64,13 @@ static bool make_server(struct keeper *k, struct keeper_server *s, GError **erro
 
 static bool make_servers(struct keeper *k, GError **error)
 {
-	struct keeper_server *registers = &k->server[LINK_REGISTERS], *kicks = registers + 1;
+	struct keeper_server *registers = &k->server[IPC_REGISTERS], *kicks = registers + 1;
 
 	if (!devmodel_vcpus(k->devmodel, &k->vcpus, error))
 		return false;
-	if (k->vcpus < 1 || k->vcpus > LINK_MAX_VCPUS) {
+	if (k->vcpus < 1 || k->vcpus > IPC_MAX_VCPUS) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
-			"%u vCPUs: more than the %u of one ioreq page", k->vcpus, LINK_MAX_VCPUS);
+			"%u vCPUs: more than the %u of one ioreq page", k->vcpus, IPC_MAX_VCPUS);
 		return false;
 	}
 	if (!make_server(k, registers, error) || (k->eventfds && !make_server(k, kicks, error)))
@@ -96,7 +96,7 @@ static bool open_all(struct keeper *k, GError **error)
 	if (k->privcmd < 0)
 		return false;
 	k->journal = make_memory(
-		"virtiod-journal", LINK_MAX_SERVERS * sizeof(struct ioreq_journal), error);
+		"virtiod-journal", IPC_MAX_SERVERS * sizeof(struct ioreq_journal), error);
 	return k->journal >= 0;
 }
 
@@ -112,7 +112,7 @@ struct keeper *keeper_new(const struct keeper_config *config, GError **error)
 	k->journal = -1;
 	if (!open_all(k, error) || !make_servers(k, error))
 		return NULL;
-	k->banks = foreign_banks(k->server[LINK_REGISTERS].foreign, config->max_memory, k->bank);
+	k->banks = foreign_banks(k->server[IPC_REGISTERS].foreign, config->max_memory, k->bank);
 	return g_steal_pointer(&k);
 }
 
@@ -120,9 +120,9 @@ void keeper_free(struct keeper *k)
 {
 	if (!k)
 		return;
-	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++)
+	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++)
 		keeper_remove(k, i);
-	for (unsigned i = 0; i < LINK_MAX_SERVERS; i++) {
+	for (unsigned i = 0; i < IPC_MAX_SERVERS; i++) {
 		if (k->server[i].made)
 			devmodel_destroy_server(k->devmodel, k->server[i].id);
 		foreign_free(k->server[i].foreign);
@@ -144,7 +144,7 @@ static bool check_conflicts(const struct keeper *k, uint64_t base, uint32_t irq,
 			"base 0x%" PRIx64 ": beyond all addresses", base);
 		return false;
 	}
-	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++) {
+	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++) {
 		const struct keeper_device *d = &k->device[i];
 		bool overlap = base < d->base + NODE_WINDOW && d->base < base + NODE_WINDOW;
 
@@ -166,7 +166,7 @@ static bool check_conflicts(const struct keeper *k, uint64_t base, uint32_t irq,
 /* A free one, with nothing in it; NULL: there is none. */
 static struct keeper_device *get_free(struct keeper *k, unsigned *number, GError **error)
 {
-	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++) {
+	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++) {
 		if (!k->device[i].used) {
 			*number = i;
 			k->device[i] = (struct keeper_device){
@@ -180,7 +180,7 @@ static struct keeper_device *get_free(struct keeper *k, unsigned *number, GError
 		}
 	}
 	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOSPC, "more than %u devices of one guest",
-		LINK_MAX_DEVICES);
+		IPC_MAX_DEVICES);
 	return NULL;
 }
 
@@ -198,7 +198,7 @@ static void device_clear(struct keeper_device *d)
 static bool map_range(struct keeper *k, struct keeper_device *d, GError **error)
 {
 	d->used = devmodel_map_range(
-		k->devmodel, k->server[LINK_REGISTERS].id, d->base, NODE_WINDOW, error);
+		k->devmodel, k->server[IPC_REGISTERS].id, d->base, NODE_WINDOW, error);
 	return d->used;
 }
 
@@ -265,20 +265,20 @@ void keeper_remove(struct keeper *k, unsigned device)
 	if (!d->used)
 		return;
 	keeper_drop_eventfds(k, d);
-	devmodel_unmap_range(k->devmodel, k->server[LINK_REGISTERS].id, d->base, NODE_WINDOW);
+	devmodel_unmap_range(k->devmodel, k->server[IPC_REGISTERS].id, d->base, NODE_WINDOW);
 	device_clear(d);
 }
 
 void keeper_describe_guest(
-	const struct keeper *k, struct link_order *order, int fds[LINK_MAX_FDS], unsigned *n_fds)
+	const struct keeper *k, struct ipc_order *order, int fds[IPC_MAX_FDS], unsigned *n_fds)
 {
-	struct link_guest *g = &order->guest;
+	struct ipc_guest *g = &order->guest;
 
-	*order = (struct link_order){ .type = LINK_GUEST };
+	*order = (struct ipc_order){ .type = IPC_GUEST };
 	g_strlcpy(g->name, k->name, sizeof(g->name));
 	g->domid = k->domid;
 	g->vcpus = k->vcpus;
-	for (unsigned i = 0; i < LINK_MAX_SERVERS && k->server[i].made; i++) {
+	for (unsigned i = 0; i < IPC_MAX_SERVERS && k->server[i].made; i++) {
 		g->server[i].id = k->server[i].id;
 		memcpy(g->server[i].port, k->server[i].port, sizeof(g->server[i].port));
 		g->servers++;
@@ -291,15 +291,15 @@ void keeper_describe_guest(
 	*n_fds = 3;
 }
 
-bool keeper_describe_device(const struct keeper *k, unsigned device, struct link_order *order,
-	int fds[LINK_MAX_FDS], unsigned *n_fds)
+bool keeper_describe_device(const struct keeper *k, unsigned device, struct ipc_order *order,
+	int fds[IPC_MAX_FDS], unsigned *n_fds)
 {
 	const struct keeper_device *d = &k->device[device];
-	struct link_device *add = &order->add;
+	struct ipc_device *add = &order->add;
 
 	if (!d->used || !d->source)
 		return false;
-	*order = (struct link_order){ .type = LINK_ADD };
+	*order = (struct ipc_order){ .type = IPC_ADD };
 	g_strlcpy(add->name, d->name, sizeof(add->name));
 	add->device = device;
 	add->base = d->base;

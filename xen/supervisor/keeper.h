@@ -58,17 +58,17 @@ void keeper_remove(struct keeper *k, unsigned device);
 
 /* For a worker: the GUEST and ADD records with fds, which stay the keeper's. */
 void keeper_describe_guest(
-	const struct keeper *k, struct link_order *order, int fds[LINK_MAX_FDS], unsigned *n_fds);
+	const struct keeper *k, struct ipc_order *order, int fds[IPC_MAX_FDS], unsigned *n_fds);
 /* False: there is nothing to describe, as it is an empty one. */
-bool keeper_describe_device(const struct keeper *k, unsigned device, struct link_order *order,
-	int fds[LINK_MAX_FDS], unsigned *n_fds);
+bool keeper_describe_device(const struct keeper *k, unsigned device, struct ipc_order *order,
+	int fds[IPC_MAX_FDS], unsigned *n_fds);
 
 /*
  * Answers a worker's request; fds: those that came with it, then the caller's, to send and to close.
  * False: it makes no sense, the worker is to be ended.
  */
-bool keeper_answer(struct keeper *k, const struct link_request *request, struct link_reply *reply,
-	int fds[LINK_MAX_FDS], unsigned *n_fds);
+bool keeper_answer(struct keeper *k, const struct ipc_request *request, struct ipc_reply *reply,
+	int fds[IPC_MAX_FDS], unsigned *n_fds);
 
 /* Eventfds that the kernel serves now. */
 unsigned keeper_assigned(const struct keeper *k);

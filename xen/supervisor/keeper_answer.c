@@ -27,7 +27,7 @@ static bool is_missing(int err)
 /* Where the guest's writes to QueueNotify go. False, and why: as before. */
 static bool route_kicks(struct keeper *k, struct keeper_device *d, bool to_kernel, GError **error)
 {
-	uint16_t server = k->server[LINK_KICKS].id;
+	uint16_t server = k->server[IPC_KICKS].id;
 	uint64_t addr = d->base + VIRTIO_MMIO_QUEUE_NOTIFY;
 
 	if (d->kicks_mapped == to_kernel)
@@ -45,8 +45,8 @@ static bool tell_kernel(struct keeper *k, const struct keeper_device *d, unsigne
 {
 	const struct privcmd_kick kick = {
 		.domid = k->domid,
-		.ioreq = k->server[LINK_KICKS].page,
-		.ports = k->server[LINK_KICKS].port,
+		.ioreq = k->server[IPC_KICKS].page,
+		.ports = k->server[IPC_KICKS].port,
 		.vcpus = k->vcpus,
 		.addr = d->base + VIRTIO_MMIO_QUEUE_NOTIFY,
 		.queue = queue,
@@ -117,7 +117,7 @@ void keeper_drop_eventfds(struct keeper *k, struct keeper_device *d)
 }
 
 /* A copy of the file, for the other side, at the end of fds. 0, or an errno. */
-static int hand_out(int fd, int fds[LINK_MAX_FDS], unsigned *n_fds)
+static int hand_out(int fd, int fds[IPC_MAX_FDS], unsigned *n_fds)
 {
 	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 
@@ -128,7 +128,7 @@ static int hand_out(int fd, int fds[LINK_MAX_FDS], unsigned *n_fds)
 }
 
 static int get_eventfd(struct keeper_device *d, unsigned queue, enum vmm_eventfd which,
-	int fds[LINK_MAX_FDS], unsigned *n_fds)
+	int fds[IPC_MAX_FDS], unsigned *n_fds)
 {
 	struct keeper_eventfd *e;
 
@@ -159,7 +159,7 @@ static bool is_connected(const struct keeper_device *d)
 }
 
 static int dial(
-	struct keeper_device *d, struct link_reply *reply, int fds[LINK_MAX_FDS], unsigned *n_fds)
+	struct keeper_device *d, struct ipc_reply *reply, int fds[IPC_MAX_FDS], unsigned *n_fds)
 {
 	g_autoptr(GError) error = NULL;
 	autofd socket = source_connect(d->source, &error);
@@ -181,7 +181,7 @@ static int dial(
 	return err;
 }
 
-static void tell_rule(const struct keeper_device *d, struct link_reply *reply)
+static void tell_rule(const struct keeper_device *d, struct ipc_reply *reply)
 {
 	const struct rule *r = source_rule(d->source);
 
@@ -198,8 +198,8 @@ static void tell_rule(const struct keeper_device *d, struct link_reply *reply)
 		reply->device_id = r->front.device_id;
 }
 
-static int connect_device(struct keeper_device *d, bool fresh, struct link_reply *reply,
-	int fds[LINK_MAX_FDS], unsigned *n_fds)
+static int connect_device(struct keeper_device *d, bool fresh, struct ipc_reply *reply,
+	int fds[IPC_MAX_FDS], unsigned *n_fds)
 {
 	int err;
 
@@ -227,7 +227,7 @@ static bool is_file(int fd)
 	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-static int keep(struct keeper_device *d, int fds[LINK_MAX_FDS], unsigned *n_fds)
+static int keep(struct keeper_device *d, int fds[IPC_MAX_FDS], unsigned *n_fds)
 {
 	if (*n_fds == 0)
 		return d->area < 0 ? ENOENT : hand_out(d->area, fds, n_fds);
@@ -238,49 +238,49 @@ static int keep(struct keeper_device *d, int fds[LINK_MAX_FDS], unsigned *n_fds)
 }
 
 static bool is_sane(
-	const struct keeper *k, const struct link_request *r, const int *fds, unsigned n_fds)
+	const struct keeper *k, const struct ipc_request *r, const int *fds, unsigned n_fds)
 {
-	bool file = r->type == LINK_KEEP && n_fds == 1 && is_file(fds[0]);
+	bool file = r->type == IPC_KEEP && n_fds == 1 && is_file(fds[0]);
 
 	if (n_fds && !file)
 		return false;
-	if (r->device >= LINK_MAX_DEVICES || !k->device[r->device].source)
+	if (r->device >= IPC_MAX_DEVICES || !k->device[r->device].source)
 		return false;
-	switch ((enum link_request_type)r->type) {
-	case LINK_DIAL:
+	switch ((enum ipc_request_type)r->type) {
+	case IPC_DIAL:
 		return r->fresh <= 1;
-	case LINK_KEEP:
+	case IPC_KEEP:
 		return true;
-	case LINK_EVENTFD:
-	case LINK_ASSIGN:
+	case IPC_EVENTFD:
+	case IPC_ASSIGN:
 		return r->queue < VIRTIO_MAX_QUEUES && r->which <= VMM_CALL && r->on <= 1;
 	}
 	return false;
 }
 
-bool keeper_answer(struct keeper *k, const struct link_request *request, struct link_reply *reply,
-	int fds[LINK_MAX_FDS], unsigned *n_fds)
+bool keeper_answer(struct keeper *k, const struct ipc_request *request, struct ipc_reply *reply,
+	int fds[IPC_MAX_FDS], unsigned *n_fds)
 {
 	struct keeper_device *d;
 
-	*reply = (struct link_reply){ 0 };
+	*reply = (struct ipc_reply){ 0 };
 	if (!is_sane(k, request, fds, *n_fds)) {
 		fds_close(fds, *n_fds);
 		*n_fds = 0;
 		return false;
 	}
 	d = &k->device[request->device];
-	switch ((enum link_request_type)request->type) {
-	case LINK_DIAL:
+	switch ((enum ipc_request_type)request->type) {
+	case IPC_DIAL:
 		reply->err = connect_device(d, request->fresh, reply, fds, n_fds);
 		break;
-	case LINK_EVENTFD:
+	case IPC_EVENTFD:
 		reply->err = get_eventfd(d, request->queue, request->which, fds, n_fds);
 		break;
-	case LINK_KEEP:
+	case IPC_KEEP:
 		reply->err = keep(d, fds, n_fds);
 		break;
-	case LINK_ASSIGN:
+	case IPC_ASSIGN:
 		reply->err = assign(k, d, request->queue, request->which, request->on);
 		break;
 	}
@@ -294,7 +294,7 @@ unsigned keeper_assigned(const struct keeper *k)
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++) {
+	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++) {
 		const struct keeper_device *d = &k->device[i];
 
 		for (unsigned q = 0; q < d->n_queues; q++)

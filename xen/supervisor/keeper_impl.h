@@ -38,7 +38,7 @@ struct keeper_server {
 	uint16_t id;
 	struct foreign *foreign; /* with the page */
 	void *page;
-	uint32_t port[LINK_MAX_VCPUS];
+	uint32_t port[IPC_MAX_VCPUS];
 };
 
 struct keeper {
@@ -49,10 +49,10 @@ struct keeper {
 	struct evtchn *evtchn;
 	int privcmd, journal;
 	unsigned vcpus;
-	struct keeper_server server[LINK_MAX_SERVERS]; /* see link.h */
+	struct keeper_server server[IPC_MAX_SERVERS]; /* see ipc.h */
 	unsigned banks;
 	struct foreign_bank bank[FOREIGN_MAX_BANKS];
-	struct keeper_device device[LINK_MAX_DEVICES];
+	struct keeper_device device[IPC_MAX_DEVICES];
 };
 
 /* Tells the kernel to forget all eventfds of the device, and closes them. */

@@ -40,7 +40,7 @@ struct domain {
 	struct supervisor *supervisor;
 	unsigned domid;
 	struct guest *guest;
-	struct device *device[LINK_MAX_DEVICES];
+	struct device *device[IPC_MAX_DEVICES];
 };
 
 /* supervisor.c */

@@ -57,7 +57,7 @@ static void on_process(void *opaque, uint32_t revents)
 	p->events->ended(p->opaque, how); /* which may free p */
 }
 
-/* What link_receive() says of a socket without a record; false: there is none now, that is all. */
+/* What ipc_receive() says of a socket without a record; false: there is none now, that is all. */
 static bool has_failed(int received)
 {
 	return received == 0 || errno != EAGAIN;
@@ -72,10 +72,10 @@ static const char *describe_failure(int received)
 static void on_orders(void *opaque, uint32_t revents)
 {
 	struct process *p = opaque;
-	struct link_order order;
-	int fds[LINK_MAX_FDS];
+	struct ipc_order order;
+	int fds[IPC_MAX_FDS];
 	unsigned n_fds = 0;
-	int n = link_receive(p->orders, &order, sizeof(order), fds, &n_fds);
+	int n = ipc_receive(p->orders, &order, sizeof(order), fds, &n_fds);
 
 	if (n != 1) {
 		if (has_failed(n))
@@ -83,7 +83,7 @@ static void on_orders(void *opaque, uint32_t revents)
 		return;
 	}
 	fds_close(fds, n_fds);
-	if (order.type == LINK_READY || order.type == LINK_REMOVED)
+	if (order.type == IPC_READY || order.type == IPC_REMOVED)
 		p->events->said(p->opaque, &order);
 	else
 		process_kill(p, "it says what makes no sense");
@@ -92,11 +92,11 @@ static void on_orders(void *opaque, uint32_t revents)
 static void on_requests(void *opaque, uint32_t revents)
 {
 	struct process *p = opaque;
-	struct link_request request;
-	struct link_reply reply;
-	int fds[LINK_MAX_FDS];
+	struct ipc_request request;
+	struct ipc_reply reply;
+	int fds[IPC_MAX_FDS];
 	unsigned n_fds = 0;
-	int n = link_receive(p->requests, &request, sizeof(request), fds, &n_fds);
+	int n = ipc_receive(p->requests, &request, sizeof(request), fds, &n_fds);
 
 	if (n != 1) {
 		if (has_failed(n))
@@ -107,7 +107,7 @@ static void on_requests(void *opaque, uint32_t revents)
 		process_kill(p, "it asks for what makes no sense");
 		return;
 	}
-	if (!link_send(p->requests, &reply, sizeof(reply), fds, n_fds))
+	if (!ipc_send(p->requests, &reply, sizeof(reply), fds, n_fds))
 		process_kill(p, "it does not read answers");
 	fds_close(fds, n_fds);
 }
@@ -181,9 +181,9 @@ void process_free(struct process *p)
 	g_free(p);
 }
 
-void process_tell(struct process *p, const struct link_order *order, const int *fds, unsigned n_fds)
+void process_tell(struct process *p, const struct ipc_order *order, const int *fds, unsigned n_fds)
 {
-	if (p->orders < 0 || link_send(p->orders, order, sizeof(*order), fds, n_fds))
+	if (p->orders < 0 || ipc_send(p->orders, order, sizeof(*order), fds, n_fds))
 		return;
 	/* A broken socket: its end is on the way. */
 	if (errno != EPIPE && errno != ECONNRESET)

@@ -16,10 +16,10 @@ typedef struct process process; /* for g_autoptr */
 /* Each from the main loop. Of these only ended() may free the process. */
 struct process_events {
 	/* READY or REMOVED; anything else has ended it. */
-	void (*said)(void *opaque, const struct link_order *order);
+	void (*said)(void *opaque, const struct ipc_order *order);
 	/* As keeper_answer(). */
-	bool (*asked)(void *opaque, const struct link_request *request, struct link_reply *reply,
-		int fds[LINK_MAX_FDS], unsigned *n_fds);
+	bool (*asked)(void *opaque, const struct ipc_request *request, struct ipc_reply *reply,
+		int fds[IPC_MAX_FDS], unsigned *n_fds);
 	/* It is dead, and waited for. how: "was ended by signal 9 (Killed)". Once. */
 	void (*ended)(void *opaque, const char *how);
 };
@@ -32,8 +32,7 @@ void process_free(struct process *p);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(process, process_free)
 
 /* A dead one is told nothing; one that does not read is killed. Never waits. */
-void process_tell(
-	struct process *p, const struct link_order *order, const int *fds, unsigned n_fds);
+void process_tell(struct process *p, const struct ipc_order *order, const int *fds, unsigned n_fds);
 /* SIGKILL; why is logged, unless NULL. ended() comes as always. */
 void process_kill(struct process *p, const char *why);
 int process_id(const struct process *p);

@@ -19,7 +19,7 @@ static void *find(void *opaque, uint64_t addr, uint64_t *offset)
 {
 	struct worker *w = ((struct worker_slots *)opaque)->w;
 
-	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++) {
+	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++) {
 		struct worker_device *d = w->device[i];
 
 		if (d && !d->leaving && addr >= d->info.base &&
@@ -47,9 +47,9 @@ static unsigned invalidate(void *opaque, void *token)
 	struct worker *w = s->w;
 	unsigned later = 0;
 
-	if (s != &w->slots[LINK_REGISTERS])
+	if (s != &w->slots[IPC_REGISTERS])
 		return 0;
-	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++) {
+	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++) {
 		struct worker_device *d = w->device[i];
 
 		if (d && !d->leaving && !d->info.grants &&
@@ -64,7 +64,7 @@ static bool kernel_has(void *opaque, void *device, uint64_t offset, uint32_t que
 	struct worker_slots *s = opaque;
 
 	/* What comes to the other server was on its way when the kernel was told of the queue. */
-	return s == &s->w->slots[LINK_KICKS] && worker_device_kernel_has(device, queue);
+	return s == &s->w->slots[IPC_KICKS] && worker_device_kernel_has(device, queue);
 }
 
 static void notify(void *opaque, unsigned vcpu)
@@ -84,11 +84,11 @@ static const struct ioreq_ops slot_ops = {
 
 /* --- orders --- */
 
-static void say(struct worker *w, enum link_order_type type, uint32_t device)
+static void say(struct worker *w, enum ipc_order_type type, uint32_t device)
 {
-	struct link_order order = { .type = type, .device = device };
+	struct ipc_order order = { .type = type, .device = device };
 
-	if (!link_send(w->orders, &order, sizeof(order), NULL, 0) && errno != EPIPE)
+	if (!ipc_send(w->orders, &order, sizeof(order), NULL, 0) && errno != EPIPE)
 		log_warning(NULL, "the supervisor does not listen: %s", g_strerror(errno));
 }
 
@@ -109,13 +109,13 @@ static bool open_server(struct worker *w, unsigned i, GError **error)
 }
 
 /* What only root may do. */
-static bool open_guest(struct worker *w, int fds[LINK_MAX_FDS], unsigned n_fds, GError **error)
+static bool open_guest(struct worker *w, int fds[IPC_MAX_FDS], unsigned n_fds, GError **error)
 {
-	const struct link_guest *g = &w->guest;
-	size_t journals = LINK_MAX_SERVERS * sizeof(*w->journal);
+	const struct ipc_guest *g = &w->guest;
+	size_t journals = IPC_MAX_SERVERS * sizeof(*w->journal);
 
-	if (n_fds != 3 || g->vcpus > LINK_MAX_VCPUS || g->banks > FOREIGN_MAX_BANKS ||
-		g->servers < 1 || g->servers > LINK_MAX_SERVERS) {
+	if (n_fds != 3 || g->vcpus > IPC_MAX_VCPUS || g->banks > FOREIGN_MAX_BANKS ||
+		g->servers < 1 || g->servers > IPC_MAX_SERVERS) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
 			"domain %" PRIu32 " with %" PRIu32 " vCPUs, %" PRIu32
 			" banks and %u files: this cannot be",
@@ -140,7 +140,7 @@ static bool open_guest(struct worker *w, int fds[LINK_MAX_FDS], unsigned n_fds, 
 }
 
 static bool on_guest(
-	struct worker *w, const struct link_guest *g, int fds[LINK_MAX_FDS], unsigned n_fds)
+	struct worker *w, const struct ipc_guest *g, int fds[IPC_MAX_FDS], unsigned n_fds)
 {
 	g_autoptr(GError) error = NULL;
 	struct sandbox sandbox = { .root = w->guest.root, .uid = g->uid, .gid = g->gid };
@@ -148,7 +148,7 @@ static bool on_guest(
 	bool ok;
 
 	w->guest = *g;
-	w->guest.name[LINK_NAME - 1] = w->guest.root[LINK_NAME - 1] = '\0';
+	w->guest.name[IPC_NAME - 1] = w->guest.root[IPC_NAME - 1] = '\0';
 	ok = open_guest(w, fds, n_fds, &error) && sandbox_enter(&sandbox, &error);
 	fds_close(fds, n_fds);
 	if (!ok) {
@@ -161,7 +161,7 @@ static bool on_guest(
 	 */
 	while (evtchn_pending(w->evtchn, &stale))
 		continue;
-	say(w, LINK_READY, 0);
+	say(w, IPC_READY, 0);
 	/*
 	 * A predecessor may have died with ports masked. Slots are looked at first (ioreq.c);
 	 * devices need not be there yet, they follow in a moment.
@@ -176,11 +176,11 @@ static bool on_guest(
 }
 
 static bool on_add(
-	struct worker *w, const struct link_device *info, int fds[LINK_MAX_FDS], unsigned n_fds)
+	struct worker *w, const struct ipc_device *info, int fds[IPC_MAX_FDS], unsigned n_fds)
 {
 	g_autoptr(GError) error = NULL;
 
-	if (info->device >= LINK_MAX_DEVICES || w->device[info->device]) {
+	if (info->device >= IPC_MAX_DEVICES || w->device[info->device]) {
 		log_error(NULL, "a device cannot have the number %" PRIu32, info->device);
 		return false;
 	}
@@ -192,7 +192,7 @@ static bool on_add(
 
 static void leave(struct worker *w, uint32_t device)
 {
-	struct worker_device *d = device < LINK_MAX_DEVICES ? w->device[device] : NULL;
+	struct worker_device *d = device < IPC_MAX_DEVICES ? w->device[device] : NULL;
 
 	if (d && !d->leaving)
 		worker_device_leave(d);
@@ -200,16 +200,16 @@ static void leave(struct worker *w, uint32_t device)
 
 static void log_counters(const struct worker *w)
 {
-	struct ioreq_counters c[LINK_MAX_SERVERS] = { 0 };
+	struct ioreq_counters c[IPC_MAX_SERVERS] = { 0 };
 
 	for (unsigned i = 0; i < w->guest.servers; i++)
 		ioreq_counters(w->slots[i].ioreq, &c[i]);
 	log_info(NULL,
 		"domain %" PRIu32 ": requests=%" PRIu64 " kicks=%" PRIu64 " invalidates=%" PRIu64
 		" strays=%" PRIu64,
-		w->guest.domid, c[LINK_REGISTERS].requests, c[LINK_KICKS].requests,
-		c[LINK_REGISTERS].invalidates, c[LINK_REGISTERS].strays + c[LINK_KICKS].strays);
-	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++)
+		w->guest.domid, c[IPC_REGISTERS].requests, c[IPC_KICKS].requests,
+		c[IPC_REGISTERS].invalidates, c[IPC_REGISTERS].strays + c[IPC_KICKS].strays);
+	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++)
 		if (w->device[i] && !w->device[i]->leaving)
 			worker_device_log_counters(w->device[i]);
 }
@@ -217,31 +217,31 @@ static void log_counters(const struct worker *w)
 static void quit(struct worker *w)
 {
 	w->quit = true;
-	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++)
+	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++)
 		leave(w, i);
 }
 
 /* Takes the fds over, if it is of a kind that has any. False: it makes no sense. */
 static bool obey(
-	struct worker *w, const struct link_order *order, int fds[LINK_MAX_FDS], unsigned n_fds)
+	struct worker *w, const struct ipc_order *order, int fds[IPC_MAX_FDS], unsigned n_fds)
 {
-	switch ((enum link_order_type)order->type) {
-	case LINK_GUEST:
+	switch ((enum ipc_order_type)order->type) {
+	case IPC_GUEST:
 		return !w->ready && on_guest(w, &order->guest, fds, n_fds);
-	case LINK_ADD:
+	case IPC_ADD:
 		return w->ready && on_add(w, &order->add, fds, n_fds);
-	case LINK_REMOVE:
+	case IPC_REMOVE:
 		leave(w, order->device);
 		return true;
-	case LINK_COUNTERS:
+	case IPC_COUNTERS:
 		if (w->ready)
 			log_counters(w);
 		return true;
-	case LINK_QUIT:
+	case IPC_QUIT:
 		quit(w);
 		return true;
-	case LINK_READY:
-	case LINK_REMOVED:
+	case IPC_READY:
+	case IPC_REMOVED:
 		return false;
 	}
 	return false;
@@ -250,11 +250,11 @@ static bool obey(
 /* All there are. 0: no more will come; -1: one came that makes no sense, or cannot be done. */
 static int read_orders(struct worker *w)
 {
-	struct link_order order;
-	int fds[LINK_MAX_FDS], result;
+	struct ipc_order order;
+	int fds[IPC_MAX_FDS], result;
 	unsigned n_fds;
 
-	while ((result = link_receive(w->orders, &order, sizeof(order), fds, &n_fds)) > 0)
+	while ((result = ipc_receive(w->orders, &order, sizeof(order), fds, &n_fds)) > 0)
 		if (!obey(w, &order, fds, n_fds))
 			return -1;
 	return result < 0 && errno == EAGAIN ? 1 : result;
@@ -288,14 +288,14 @@ static bool reap(struct worker *w)
 	eventfd_t n;
 
 	eventfd_read(w->left, &n);
-	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++) {
+	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++) {
 		struct worker_device *d = w->device[i];
 
 		/* Acquire: pairs with leave_main()'s release. */
 		if (d && __atomic_load_n(&d->gone, __ATOMIC_ACQUIRE)) {
 			w->device[i] = NULL;
 			worker_device_free(d);
-			say(w, LINK_REMOVED, i);
+			say(w, IPC_REMOVED, i);
 		}
 		others |= w->device[i] != NULL;
 	}
@@ -314,7 +314,7 @@ static int next_look(struct worker *w)
 
 	for (unsigned i = 0; w->ready && i < w->guest.servers; i++)
 		next = sooner(next, ioreq_again(w->slots[i].ioreq));
-	for (unsigned i = 0; i < LINK_MAX_DEVICES; i++)
+	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++)
 		if (w->device[i])
 			next = sooner(next, worker_device_check(w->device[i]));
 	return next;
@@ -348,7 +348,7 @@ int worker_run(int orders, int requests)
 {
 	struct worker w = {
 		.orders = orders,
-		.requests = link_client_new(requests),
+		.requests = ipc_client_new(requests),
 		.privcmd = -1,
 		.left = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 	};
@@ -358,14 +358,14 @@ int worker_run(int orders, int requests)
 		log_error(NULL, "eventfd: %s", g_strerror(errno));
 	else
 		status = loop(&w);
-	for (unsigned i = 0; i < LINK_MAX_SERVERS; i++) {
+	for (unsigned i = 0; i < IPC_MAX_SERVERS; i++) {
 		ioreq_free(w.slots[i].ioreq);
 		foreign_free(w.slots[i].foreign);
 	}
 	evtchn_free(w.evtchn);
 	if (w.journal)
-		munmap(w.journal, LINK_MAX_SERVERS * sizeof(*w.journal));
-	link_client_free(w.requests);
+		munmap(w.journal, IPC_MAX_SERVERS * sizeof(*w.journal));
+	ipc_client_free(w.requests);
 	fd_close(&w.left);
 	fd_close(&w.privcmd);
 	fd_close(&w.orders);

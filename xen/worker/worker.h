@@ -6,5 +6,5 @@
  */
 #pragma once
 
-/* Serves the guest that comes over these two sockets (link.h) until QUIT or their end. */
+/* Serves the guest that comes over these two sockets (ipc.h) until QUIT or their end. */
 int worker_run(int orders, int requests);

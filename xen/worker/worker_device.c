@@ -15,18 +15,18 @@
 #define SMALL_RING 128
 
 /* The supervisor's answer to one question about the device. False: it is gone. */
-static bool ask(const struct worker_device *d, struct link_request *request,
-	struct link_reply *reply, int fds[LINK_MAX_FDS], unsigned *n_fds)
+static bool ask(const struct worker_device *d, struct ipc_request *request, struct ipc_reply *reply,
+	int fds[IPC_MAX_FDS], unsigned *n_fds)
 {
 	request->device = d->info.device;
-	return link_call(d->w->requests, request, reply, fds, n_fds);
+	return ipc_call(d->w->requests, request, reply, fds, n_fds);
 }
 
 static unsigned memory(void *opaque, struct vmm_dev *v, const struct virtio_mmio_queue *ready,
 	unsigned n_ready, bool packed, const struct mem_region_desc **desc, const int **fds)
 {
 	struct worker_device *d = opaque;
-	const struct link_guest *g = &d->w->guest;
+	const struct ipc_guest *g = &d->w->guest;
 	int fd = d->info.grants ? d->gntdev : d->w->privcmd;
 	unsigned n;
 
@@ -45,9 +45,9 @@ static bool dial(void *opaque, struct vmm_dev *v, bool fresh, struct vu_front_op
 	struct vu_front_sockets *sockets, bool *kept, GError **error)
 {
 	struct worker_device *d = opaque;
-	struct link_request request = { .type = LINK_DIAL, .fresh = fresh };
-	struct link_reply reply;
-	int fds[LINK_MAX_FDS];
+	struct ipc_request request = { .type = IPC_DIAL, .fresh = fresh };
+	struct ipc_reply reply;
+	int fds[IPC_MAX_FDS];
 	unsigned n_fds;
 
 	if (!ask(d, &request, &reply, fds, &n_fds)) {
@@ -77,9 +77,9 @@ static bool dial(void *opaque, struct vmm_dev *v, bool fresh, struct vu_front_op
 
 static int get_eventfd(void *opaque, struct vmm_dev *v, unsigned queue, enum vmm_eventfd which)
 {
-	struct link_request request = { .type = LINK_EVENTFD, .queue = queue, .which = which };
-	struct link_reply reply;
-	int fds[LINK_MAX_FDS];
+	struct ipc_request request = { .type = IPC_EVENTFD, .queue = queue, .which = which };
+	struct ipc_reply reply;
+	int fds[IPC_MAX_FDS];
 	unsigned n_fds;
 
 	if (!ask(opaque, &request, &reply, fds, &n_fds)) {
@@ -96,12 +96,12 @@ static int get_eventfd(void *opaque, struct vmm_dev *v, unsigned queue, enum vmm
 static int keep(void *opaque, struct vmm_dev *v, int fd)
 {
 	const struct worker_device *d = opaque;
-	struct link_request request = { .type = LINK_KEEP, .device = d->info.device };
-	struct link_reply reply;
-	int fds[LINK_MAX_FDS];
+	struct ipc_request request = { .type = IPC_KEEP, .device = d->info.device };
+	struct ipc_reply reply;
+	int fds[IPC_MAX_FDS];
 	unsigned n_fds;
 
-	if (!link_call_with(d->w->requests, &request, fd, &reply, fds, &n_fds))
+	if (!ipc_call_with(d->w->requests, &request, fd, &reply, fds, &n_fds))
 		return -1;
 	if (!reply.err && n_fds == 1)
 		return fds[0];
@@ -111,14 +111,14 @@ static int keep(void *opaque, struct vmm_dev *v, int fd)
 
 static bool assign(struct worker_device *d, unsigned queue, enum vmm_eventfd which, bool on)
 {
-	struct link_request request = {
-		.type = LINK_ASSIGN,
+	struct ipc_request request = {
+		.type = IPC_ASSIGN,
 		.queue = queue,
 		.which = which,
 		.on = on,
 	};
-	struct link_reply reply;
-	int fds[LINK_MAX_FDS];
+	struct ipc_reply reply;
+	int fds[IPC_MAX_FDS];
 	unsigned n_fds;
 	bool told = ask(d, &request, &reply, fds, &n_fds);
 
@@ -196,15 +196,15 @@ static bool map_state(struct worker_device *d, int fd, GError **error)
  * An indirect table must be fetched before what it names can be: a third call to Xen for a request
  * on grants. (With a small ring a driver may need the tables for its largest requests.)
  */
-static uint64_t withheld(const struct link_device *info)
+static uint64_t withheld(const struct ipc_device *info)
 {
 	bool small = info->queue_size && info->queue_size < SMALL_RING;
 
 	return info->grants && !small ? UINT64_C(1) << VIRTIO_RING_F_INDIRECT_DESC : 0;
 }
 
-struct worker_device *worker_device_new(struct worker *w, const struct link_device *info,
-	int fds[LINK_MAX_FDS], unsigned n_fds, GError **error)
+struct worker_device *worker_device_new(struct worker *w, const struct ipc_device *info,
+	int fds[IPC_MAX_FDS], unsigned n_fds, GError **error)
 {
 	struct worker_device *d = g_new0(struct worker_device, 1);
 	struct vmm_dev_config config = {
@@ -220,7 +220,7 @@ struct worker_device *worker_device_new(struct worker *w, const struct link_devi
 
 	d->w = w;
 	d->info = *info;
-	d->info.name[LINK_NAME - 1] = '\0';
+	d->info.name[IPC_NAME - 1] = '\0';
 	d->gntdev = n_fds > 1 ? fds[1] : -1;
 	memset(d->kernel, 0xff, sizeof(d->kernel));
 	if (info->wait_ms)

@@ -25,28 +25,28 @@ struct worker;
 /* An ioreq server. */
 struct worker_slots {
 	struct worker *w;
-	const struct link_server *server;
+	const struct ipc_server *server;
 	struct foreign *foreign; /* with its page */
 	struct ioreq *ioreq; /* NULL: GUEST is still to come, or there is none */
 };
 
 struct worker {
-	struct link_guest guest;
+	struct ipc_guest guest;
 	int orders;
-	struct link_client *requests;
+	struct ipc_client *requests;
 	struct evtchn *evtchn;
 	int privcmd; /* for interrupts, and for back-ends; restricted to the guest */
-	struct ioreq_journal *journal; /* LINK_MAX_SERVERS */
-	struct worker_slots slots[LINK_MAX_SERVERS];
+	struct ioreq_journal *journal; /* IPC_MAX_SERVERS */
+	struct worker_slots slots[IPC_MAX_SERVERS];
 	bool ready; /* GUEST is dealt with */
-	struct worker_device *device[LINK_MAX_DEVICES];
+	struct worker_device *device[IPC_MAX_DEVICES];
 	int left; /* eventfd: a device has left */
 	bool quit;
 };
 
 struct worker_device {
 	struct worker *w;
-	struct link_device info;
+	struct ipc_device info;
 	struct vmm_dev *vmm;
 	void *state;
 	int gntdev; /* -1: foreign memory */
@@ -70,8 +70,8 @@ struct worker_device {
 /*
  * Takes over the fds: the state's and, for grants, gntdev's. NULL with an error.
  */
-struct worker_device *worker_device_new(struct worker *w, const struct link_device *info,
-	int fds[LINK_MAX_FDS], unsigned n_fds, GError **error);
+struct worker_device *worker_device_new(struct worker *w, const struct ipc_device *info,
+	int fds[IPC_MAX_FDS], unsigned n_fds, GError **error);
 /* Stops, and tells w->left when that is done. */
 void worker_device_leave(struct worker_device *d);
 /* One that has left. */

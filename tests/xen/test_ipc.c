@@ -48,21 +48,21 @@ static int teardown(void **state)
 static void test_record(void **state)
 {
 	struct world *w = *state;
-	struct link_order order = { .type = LINK_ADD, .add = { .device = 7, .name = "3/0" } };
-	int event = eventfd(0, EFD_CLOEXEC), fds[LINK_MAX_FDS];
-	struct link_order got = { 0 };
+	struct ipc_order order = { .type = IPC_ADD, .add = { .device = 7, .name = "3/0" } };
+	int event = eventfd(0, EFD_CLOEXEC), fds[IPC_MAX_FDS];
+	struct ipc_order got = { 0 };
 	unsigned n_fds = 99;
 	eventfd_t n;
 
-	assert_int_equal(link_receive(w->pair[1], &got, sizeof(got), fds, &n_fds), -1);
+	assert_int_equal(ipc_receive(w->pair[1], &got, sizeof(got), fds, &n_fds), -1);
 	assert_int_equal(errno, EAGAIN);
 	assert_int_equal(n_fds, 0);
-	assert_true(link_send(w->pair[0], &order, sizeof(order), (int[]){ event, w->pair[0] }, 2));
+	assert_true(ipc_send(w->pair[0], &order, sizeof(order), (int[]){ event, w->pair[0] }, 2));
 	order.add.device = 8;
-	assert_true(link_send(w->pair[0], &order, sizeof(order), NULL, 0));
-	assert_int_equal(link_receive(w->pair[1], &got, sizeof(got), fds, &n_fds), 1);
+	assert_true(ipc_send(w->pair[0], &order, sizeof(order), NULL, 0));
+	assert_int_equal(ipc_receive(w->pair[1], &got, sizeof(got), fds, &n_fds), 1);
 	assert_int_equal(n_fds, 2);
-	assert_int_equal(got.type, LINK_ADD);
+	assert_int_equal(got.type, IPC_ADD);
 	assert_int_equal(got.add.device, 7);
 	assert_string_equal(got.add.name, "3/0");
 	assert_int_equal(eventfd_write(fds[0], 5), 0);
@@ -71,7 +71,7 @@ static void test_record(void **state)
 	close(fds[0]);
 	close(fds[1]);
 	close(event);
-	assert_int_equal(link_receive(w->pair[1], &got, sizeof(got), fds, &n_fds), 1);
+	assert_int_equal(ipc_receive(w->pair[1], &got, sizeof(got), fds, &n_fds), 1);
 	assert_int_equal(got.add.device, 8);
 	assert_int_equal(n_fds, 0);
 }
@@ -80,9 +80,9 @@ static void test_record(void **state)
 static void test_wrong_record(void **state)
 {
 	struct world *w = *state;
-	struct link_request request = { .type = LINK_DIAL }, got = { 0 };
+	struct ipc_request request = { .type = IPC_DIAL }, got = { 0 };
 	uint8_t bytes[sizeof(request) + 100] = { 0 };
-	int fds[LINK_MAX_FDS], many[LINK_MAX_FDS + 1];
+	int fds[IPC_MAX_FDS], many[IPC_MAX_FDS + 1];
 	unsigned n_fds;
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(many); i++)
@@ -91,39 +91,39 @@ static void test_wrong_record(void **state)
 		static const size_t sizes[] = { 1, sizeof(request) - 1, sizeof(request) + 1,
 			sizeof(bytes) };
 
-		assert_true(link_send(w->pair[0], bytes, sizes[i], many, 2));
-		assert_int_equal(link_receive(w->pair[1], &got, sizeof(got), fds, &n_fds), -1);
+		assert_true(ipc_send(w->pair[0], bytes, sizes[i], many, 2));
+		assert_int_equal(ipc_receive(w->pair[1], &got, sizeof(got), fds, &n_fds), -1);
 		assert_int_equal(errno, EPROTO);
 		assert_int_equal(n_fds, 0);
 	}
-	assert_true(link_send(w->pair[0], &request, sizeof(request), many, LINK_MAX_FDS + 1));
-	assert_int_equal(link_receive(w->pair[1], &got, sizeof(got), fds, &n_fds), -1);
+	assert_true(ipc_send(w->pair[0], &request, sizeof(request), many, IPC_MAX_FDS + 1));
+	assert_int_equal(ipc_receive(w->pair[1], &got, sizeof(got), fds, &n_fds), -1);
 	assert_int_equal(errno, EPROTO);
 	assert_int_equal(n_fds, 0);
 	assert_int_equal(count_fds(), w->n_fds + 2);
-	assert_true(link_send(w->pair[0], &request, sizeof(request), NULL, 0));
-	assert_int_equal(link_receive(w->pair[1], &got, sizeof(got), fds, &n_fds), 1);
-	assert_int_equal(got.type, LINK_DIAL);
+	assert_true(ipc_send(w->pair[0], &request, sizeof(request), NULL, 0));
+	assert_int_equal(ipc_receive(w->pair[1], &got, sizeof(got), fds, &n_fds), 1);
+	assert_int_equal(got.type, IPC_DIAL);
 }
 
 static void test_full_and_gone(void **state)
 {
 	struct world *w = *state;
-	struct link_order order = { .type = LINK_COUNTERS };
-	int fds[LINK_MAX_FDS];
+	struct ipc_order order = { .type = IPC_COUNTERS };
+	int fds[IPC_MAX_FDS];
 	unsigned n_fds, n = 0;
 
-	while (n < 100000 && link_send(w->pair[0], &order, sizeof(order), NULL, 0))
+	while (n < 100000 && ipc_send(w->pair[0], &order, sizeof(order), NULL, 0))
 		n++;
 	assert_int_equal(errno, EAGAIN);
 	/* A guest's worth of devices always fits. */
-	assert_true(n >= 2 * LINK_MAX_DEVICES);
+	assert_true(n >= 2 * IPC_MAX_DEVICES);
 	fd_close(&w->pair[0]);
-	while (link_receive(w->pair[1], &order, sizeof(order), fds, &n_fds) > 0)
+	while (ipc_receive(w->pair[1], &order, sizeof(order), fds, &n_fds) > 0)
 		n--;
 	assert_int_equal(n, 0);
-	assert_int_equal(link_receive(w->pair[1], &order, sizeof(order), fds, &n_fds), 0);
-	assert_false(link_send(w->pair[1], &order, sizeof(order), NULL, 0));
+	assert_int_equal(ipc_receive(w->pair[1], &order, sizeof(order), fds, &n_fds), 0);
+	assert_false(ipc_send(w->pair[1], &order, sizeof(order), NULL, 0));
 	assert_int_equal(errno, EPIPE);
 }
 
@@ -131,14 +131,14 @@ static void test_full_and_gone(void **state)
 
 static void *supervise(void *opaque)
 {
-	int fd = *(int *)opaque, fds[LINK_MAX_FDS];
-	struct link_request request;
+	int fd = *(int *)opaque, fds[IPC_MAX_FDS];
+	struct ipc_request request;
 	unsigned n_fds, n = 0;
 
 	while (n < 2 * CALLS) {
-		struct link_reply reply = { 0 };
+		struct ipc_reply reply = { 0 };
 
-		if (link_receive(fd, &request, sizeof(request), fds, &n_fds) <= 0) {
+		if (ipc_receive(fd, &request, sizeof(request), fds, &n_fds) <= 0) {
 			g_usleep(100);
 			continue;
 		}
@@ -146,7 +146,7 @@ static void *supervise(void *opaque)
 		reply.err = request.queue + n_fds;
 		fds_close(fds, n_fds);
 		memset(reply.text, 'x', sizeof(reply.text));
-		while (!link_send(fd, &reply, sizeof(reply), &fd, request.which))
+		while (!ipc_send(fd, &reply, sizeof(reply), &fd, request.which))
 			g_usleep(100);
 		n++;
 	}
@@ -154,7 +154,7 @@ static void *supervise(void *opaque)
 }
 
 struct caller {
-	struct link_client *client;
+	struct ipc_client *client;
 	unsigned first, wrong;
 };
 
@@ -163,14 +163,14 @@ static void *call(void *opaque)
 	struct caller *c = opaque;
 
 	for (unsigned i = 0; i < CALLS; i++) {
-		struct link_request request = {
-			.type = LINK_EVENTFD, .queue = c->first + i, .which = i % 2
+		struct ipc_request request = {
+			.type = IPC_EVENTFD, .queue = c->first + i, .which = i % 2
 		};
-		struct link_reply reply;
-		int fds[LINK_MAX_FDS];
+		struct ipc_reply reply;
+		int fds[IPC_MAX_FDS];
 		unsigned n_fds;
 
-		if (!link_call_with(
+		if (!ipc_call_with(
 			    c->client, &request, i % 3 ? -1 : STDIN_FILENO, &reply, fds, &n_fds) ||
 			reply.err != (int)(request.queue + !(i % 3)) || n_fds != i % 2 ||
 			strlen(reply.text) != sizeof(reply.text) - 1)
@@ -185,12 +185,12 @@ static void *call(void *opaque)
 static void test_client(void **state)
 {
 	struct world *w = *state;
-	struct link_client *client = link_client_new(fd_steal(&w->pair[1]));
+	struct ipc_client *client = ipc_client_new(fd_steal(&w->pair[1]));
 	struct caller a = { client, 0 }, b = { client, 1000 };
-	struct link_request request = { .type = LINK_EVENTFD };
+	struct ipc_request request = { .type = IPC_EVENTFD };
 	pthread_t thread[3];
-	struct link_reply reply;
-	int fds[LINK_MAX_FDS];
+	struct ipc_reply reply;
+	int fds[IPC_MAX_FDS];
 	unsigned n_fds;
 
 	assert_int_equal(pthread_create(&thread[0], NULL, supervise, &w->pair[0]), 0);
@@ -201,9 +201,9 @@ static void test_client(void **state)
 	assert_int_equal(a.wrong, 0);
 	assert_int_equal(b.wrong, 0);
 	fd_close(&w->pair[0]);
-	assert_false(link_call(client, &request, &reply, fds, &n_fds));
+	assert_false(ipc_call(client, &request, &reply, fds, &n_fds));
 	assert_int_equal(n_fds, 0);
-	link_client_free(client);
+	ipc_client_free(client);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
