@@ -34,7 +34,7 @@ bool fake_xen_is_empty(void)
 {
 	return !fake_xen.handles && !fake_xen.servers && !fake_xen.ranges && !fake_xen.ports &&
 		!fake_xen.kick_servers && !fake_xen.kick_ranges && !fake_xen.irqfds &&
-		!fake_xen.ioeventfds && !fake_xen.sources && !fake_xen.misused;
+		!fake_xen.ioeventfds && !fake_xen.backends && !fake_xen.misused;
 }
 
 static bool works(GError **error)
@@ -259,31 +259,32 @@ bool privcmd_ioeventfd(int privcmd, const struct privcmd_kick *kick, int fd, boo
 	return assign(&fake_xen.ioeventfds, on);
 }
 
-struct source {
+struct backend_process {
 	struct rule rule;
 };
 
-struct source *source_new(const struct rules *all, const struct node *n, const char *name)
+struct backend_process *backend_process_new(
+	const struct rules *all, const struct node *n, const char *name)
 {
-	struct source *s = g_new0(struct source, 1);
+	struct backend_process *s = g_new0(struct backend_process, 1);
 
 	s->rule.front.config_size = -1;
 	s->rule.front.queues = 7;
 	s->rule.front.packed = VU_PACKED_OFF;
 	s->rule.front.device_id = fake_xen.rule_device_id;
-	fake_xen.sources++;
+	fake_xen.backends++;
 	return s;
 }
 
-void source_free(struct source *s)
+void backend_process_free(struct backend_process *s)
 {
 	if (!s)
 		return;
-	fake_xen.sources--;
+	fake_xen.backends--;
 	g_free(s);
 }
 
-int source_connect(struct source *s, GError **error)
+int backend_process_connect(struct backend_process *s, GError **error)
 {
 	int pair[2];
 
@@ -297,7 +298,7 @@ int source_connect(struct source *s, GError **error)
 	return pair[0];
 }
 
-const struct rule *source_rule(const struct source *s)
+const struct rule *backend_process_rule(const struct backend_process *s)
 {
 	return &s->rule;
 }

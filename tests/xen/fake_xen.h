@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Xen, its kernel interfaces and back-ends, in place of xen/devmodel.c, evtchn.c, foreign.c,
- * privcmd.c and source.c: they count what is there.
+ * privcmd.c and backend_process.c: they count what is there.
  */
 #pragma once
 
@@ -15,7 +15,7 @@
 extern struct fake_xen {
 	/* What there is now. */
 	unsigned handles, servers, ranges, ports;
-	unsigned irqfds, ioeventfds, sources;
+	unsigned irqfds, ioeventfds, backends;
 	uint64_t base[32]; /* of the ranges */
 	unsigned kick_servers, kick_ranges;
 	bool misused; /* an order that Xen or the kernel would not like */

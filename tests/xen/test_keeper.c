@@ -94,7 +94,8 @@ static bool add(struct world *w, uint64_t base, uint32_t irq, bool grants, GErro
 	};
 	unsigned device;
 
-	return keeper_add(w->keeper, &config, source_new(NULL, NULL, NULL), &device, error);
+	return keeper_add(
+		w->keeper, &config, backend_process_new(NULL, NULL, NULL), &device, error);
 }
 
 static int ask_with(struct world *w, struct ipc_request request, int file)
@@ -138,7 +139,7 @@ static void test_conflicts(void **state)
 	assert_false(keeper_add_empty(w->keeper, BASE, &empty, NULL));
 	assert_true(add(w, BASE + 0x200, 34, true, NULL));
 	assert_int_equal(fake_xen.ranges, 3);
-	assert_int_equal(fake_xen.sources, 2);
+	assert_int_equal(fake_xen.backends, 2);
 	/* What is free again can be had again. */
 	keeper_remove(w->keeper, 0);
 	assert_int_equal(fake_xen.ranges, 2);
@@ -417,7 +418,7 @@ static void test_failures(void **state)
 	assert_false(add(w, BASE, 33, true, NULL)); /* gntdev */
 	fake_xen.fail_in = 2;
 	assert_false(add(w, BASE, 33, true, NULL)); /* range */
-	assert_int_equal(fake_xen.sources, 0);
+	assert_int_equal(fake_xen.backends, 0);
 	assert_int_equal(count_fds(), n_fds);
 	fake_xen.fail_in = 0;
 	assert_true(add(w, BASE, 33, true, NULL));

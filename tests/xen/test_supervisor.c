@@ -46,7 +46,7 @@ static void test_life(void **state)
 	assert_int_equal(world_recorded(w, "REMOVE 0"), 1);
 	assert_int_equal(fake_xen.ranges, 1);
 	assert_int_equal(fake_xen.base[0], 0x2000200);
-	assert_int_equal(fake_xen.sources, 1);
+	assert_int_equal(fake_xen.backends, 1);
 	assert_int_equal(fake_xen.irqfds, 1);
 
 	world_set(3, 1, "state", "5");
@@ -183,7 +183,7 @@ static void test_all_refused(void **state)
 	}
 	assert_int_equal(world_logged(w, "device 11: refused: "), 1);
 	assert_int_equal(fake_xen.ranges, 12);
-	assert_int_equal(fake_xen.sources, 11);
+	assert_int_equal(fake_xen.backends, 11);
 	fake_store_remove("backend/virtio/4");
 	wait_until(fake_xen_is_empty());
 }

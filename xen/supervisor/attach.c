@@ -56,7 +56,7 @@ static bool serve(struct supervisor *s, const struct attach_options *a, GError *
 	if (!n)
 		return false;
 	d = device_new(s, NULL, n->domain, n->domid, 0);
-	if (!device_serve(d, n, source_new(s->rules, n, d->who), error) ||
+	if (!device_serve(d, n, backend_process_new(s->rules, n, d->who), error) ||
 		!store_watch(s->store, "@releaseDomain", error))
 		return false;
 	supervisor_loop(s);

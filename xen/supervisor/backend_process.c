@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See source.h. A program serves one connection, its --fd: for another one it is ended and started
+ * See backend_process.h. A program serves one connection, its --fd: for another one it is ended and started
  * again. Nobody waits for its end, which takes what it takes; if that is too long, it is killed.
  */
 #include "xen/supervisor/backend_process.h"
@@ -13,33 +13,33 @@
 #define START_US (1 * G_TIME_SPAN_SECOND)
 #define TERM_MS 2000
 
-/* A program until its end, which may come after that of its source. */
-struct process {
+/* A program until its end, which may come after that of its backend_process. */
+struct backend_child {
 	struct child *child;
-	struct source *source; /* NULL: is gone */
+	struct backend_process *owner; /* NULL: is gone */
 	char *name;
 	struct loop_watch *timer; /* since it was told to end */
 };
 
-struct source {
+struct backend_process {
 	const struct rules *rules;
 	struct node *node;
 	char *name;
 	struct rule *rule;
-	struct process *process; /* NULL: none runs */
+	struct backend_child *child; /* NULL: none runs */
 	int64_t started; /* monotonic µs; 0: never */
 };
 
 static void on_end(void *opaque)
 {
-	struct process *p = opaque;
+	struct backend_child *p = opaque;
 	g_autoptr(GError) how = NULL;
 
 	child_failed(p->child, 0, &how);
-	log_msg(p->source ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG, p->name,
-		"the back-end is gone: %s", how->message);
-	if (p->source)
-		p->source->process = NULL;
+	log_msg(p->owner ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG, p->name, "the back-end is gone: %s",
+		how->message);
+	if (p->owner)
+		p->owner->child = NULL;
 	loop_watch_free(p->timer);
 	child_free(p->child);
 	g_free(p->name);
@@ -48,13 +48,13 @@ static void on_end(void *opaque)
 
 static void on_timer(void *opaque)
 {
-	struct process *p = opaque;
+	struct backend_child *p = opaque;
 
 	log_warning(p->name, "the back-end did not end within %d ms, is killed", TERM_MS);
 	child_kill(p->child);
 }
 
-static void process_stop(struct process *p)
+static void backend_child_stop(struct backend_child *p)
 {
 	if (p->timer)
 		return;
@@ -62,9 +62,10 @@ static void process_stop(struct process *p)
 	p->timer = loop_watch_timer(TERM_MS, on_timer, p);
 }
 
-struct source *source_new(const struct rules *r, const struct node *n, const char *name)
+struct backend_process *backend_process_new(
+	const struct rules *r, const struct node *n, const char *name)
 {
-	struct source *s = g_new0(struct source, 1);
+	struct backend_process *s = g_new0(struct backend_process, 1);
 
 	s->rules = r;
 	s->node = node_copy(n);
@@ -72,13 +73,13 @@ struct source *source_new(const struct rules *r, const struct node *n, const cha
 	return s;
 }
 
-void source_free(struct source *s)
+void backend_process_free(struct backend_process *s)
 {
 	if (!s)
 		return;
-	if (s->process) {
-		s->process->source = NULL;
-		process_stop(s->process);
+	if (s->child) {
+		s->child->owner = NULL;
+		backend_child_stop(s->child);
 	}
 	rule_free(s->rule);
 	node_free(s->node);
@@ -92,15 +93,15 @@ static int not_now(GError **error, const char *why)
 	return -1;
 }
 
-static int start(struct source *s, GError **error)
+static int start(struct backend_process *s, GError **error)
 {
 	int64_t now = g_get_monotonic_time();
-	struct process *p;
+	struct backend_child *p;
 	struct child *c;
 	int fd = -1;
 
-	if (s->process) {
-		process_stop(s->process);
+	if (s->child) {
+		backend_child_stop(s->child);
 		return not_now(error, "the back-end that it had is still ending");
 	}
 	if (s->started && now - s->started < START_US)
@@ -109,14 +110,14 @@ static int start(struct source *s, GError **error)
 	c = child_start(s->rule->program, (const char *const *)s->rule->options, &fd, error);
 	if (!c)
 		return -1;
-	p = g_new0(struct process, 1);
-	*p = (struct process){ .child = c, .source = s, .name = g_strdup(s->name) };
+	p = g_new0(struct backend_child, 1);
+	*p = (struct backend_child){ .child = c, .owner = s, .name = g_strdup(s->name) };
 	child_on_end(c, on_end, p);
-	s->process = p;
+	s->child = p;
 	return fd;
 }
 
-int source_connect(struct source *s, GError **error)
+int backend_process_connect(struct backend_process *s, GError **error)
 {
 	struct rule *r = rules_find(s->rules, s->node, error);
 
@@ -129,7 +130,7 @@ int source_connect(struct source *s, GError **error)
 	return sock_connect_now(r->socket, error);
 }
 
-const struct rule *source_rule(const struct source *s)
+const struct rule *backend_process_rule(const struct backend_process *s)
 {
 	return s->rule;
 }

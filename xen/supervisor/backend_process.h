@@ -12,15 +12,16 @@
 #include "xen/supervisor/device_node.h"
 #include "xen/supervisor/rules.h"
 
-struct source;
-typedef struct source source; /* for g_autoptr */
+struct backend_process;
+typedef struct backend_process backend_process; /* for g_autoptr */
 
 /* Looks in r anew at each attempt until one fits: a socket may come later. name: for messages. */
-struct source *source_new(const struct rules *r, const struct node *n, const char *name);
-void source_free(struct source *s);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(source, source_free)
+struct backend_process *backend_process_new(
+	const struct rules *r, const struct node *n, const char *name);
+void backend_process_free(struct backend_process *s);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(backend_process, backend_process_free)
 
 /* A connected socket, the caller's. -1, with an error: not now; try again later. */
-int source_connect(struct source *s, GError **error);
+int backend_process_connect(struct backend_process *s, GError **error);
 /* The rule of the last attempt; NULL: none fits yet. */
-const struct rule *source_rule(const struct source *s);
+const struct rule *backend_process_rule(const struct backend_process *s);

@@ -110,7 +110,8 @@ static bool settle(struct device *d, struct domain *domain, bool new, bool ok)
 	return ok;
 }
 
-bool device_serve(struct device *d, const struct node *n, struct source *from, GError **error)
+bool device_serve(
+	struct device *d, const struct node *n, struct backend_process *backend, GError **error)
 {
 	struct supervisor *s = d->supervisor;
 	/* Only for what must be known before the first dial, which looks again. */
@@ -128,10 +129,10 @@ bool device_serve(struct device *d, const struct node *n, struct source *from, G
 	struct domain *domain = get_domain(s, n->domain, d->domid, &new, error);
 
 	if (!domain) {
-		source_free(from);
+		backend_process_free(backend);
 		return false;
 	}
-	if (!settle(d, domain, new, guest_add(domain->guest, &config, from, &d->number, error)))
+	if (!settle(d, domain, new, guest_add(domain->guest, &config, backend, &d->number, error)))
 		return false;
 	d->status = DEVICE_SERVED;
 	log_info(d->who, "at 0x%" PRIx64 ", interrupt %u, memory by %s", n->base, n->irq,

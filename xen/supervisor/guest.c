@@ -232,10 +232,10 @@ static void came(struct guest *g, unsigned device, bool empty)
 		start_worker(g);
 }
 
-bool guest_add(struct guest *g, const struct keeper_device_config *config, struct source *from,
-	unsigned *device, GError **error)
+bool guest_add(struct guest *g, const struct keeper_device_config *config,
+	struct backend_process *backend, unsigned *device, GError **error)
 {
-	if (!keeper_add(g->keeper, config, from, device, error))
+	if (!keeper_add(g->keeper, config, backend, device, error))
 		return false;
 	came(g, *device, false);
 	return true;

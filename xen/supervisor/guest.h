@@ -35,8 +35,8 @@ void guest_free(struct guest *g);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(guest, guest_free)
 
 /* As keeper_add() and keeper_add_empty(), and the worker learns of it. */
-bool guest_add(struct guest *g, const struct keeper_device_config *config, struct source *source,
-	unsigned *device, GError **error);
+bool guest_add(struct guest *g, const struct keeper_device_config *config,
+	struct backend_process *backend, unsigned *device, GError **error);
 bool guest_add_empty(struct guest *g, uint64_t base, unsigned *device, GError **error);
 /*
  * The worker lets go of it within a second, or is replaced for that: removed() follows. Without

@@ -187,7 +187,7 @@ static struct keeper_device *get_free(struct keeper *k, unsigned *number, GError
 static void device_clear(struct keeper_device *d)
 {
 	keeper_drop_connection(d);
-	source_free(d->source);
+	backend_process_free(d->backend);
 	fd_close(&d->state);
 	fd_close(&d->gntdev);
 	fd_close(&d->area);
@@ -224,18 +224,18 @@ static bool fill(struct keeper *k, struct keeper_device *d,
 	return !d->grants || d->gntdev >= 0;
 }
 
-bool keeper_add(struct keeper *k, const struct keeper_device_config *config, struct source *from,
-	unsigned *device, GError **error)
+bool keeper_add(struct keeper *k, const struct keeper_device_config *config,
+	struct backend_process *backend, unsigned *device, GError **error)
 {
 	struct keeper_device *d = NULL;
 
 	if (check_conflicts(k, config->base, config->irq, error))
 		d = get_free(k, device, error);
 	if (!d) {
-		source_free(from);
+		backend_process_free(backend);
 		return false;
 	}
-	d->source = from;
+	d->backend = backend;
 	if (fill(k, d, config, error) && map_range(k, d, error))
 		return true;
 	device_clear(d);
@@ -297,7 +297,7 @@ bool keeper_describe_device(const struct keeper *k, unsigned device, struct ipc_
 	const struct keeper_device *d = &k->device[device];
 	struct ipc_device *add = &order->add;
 
-	if (!d->used || !d->source)
+	if (!d->used || !d->backend)
 		return false;
 	*order = (struct ipc_order){ .type = IPC_ADD };
 	g_strlcpy(add->name, d->name, sizeof(add->name));

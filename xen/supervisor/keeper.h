@@ -43,11 +43,11 @@ struct keeper_device_config {
 };
 
 /*
- * Registers the range: from here on guest accesses wait for a worker. Takes over source (also on
+ * Registers the range: from here on guest accesses wait for a worker. Takes over backend (also on
  * error). Refused, by name: a range or an interrupt that another device of the guest has, too many.
  */
-bool keeper_add(struct keeper *k, const struct keeper_device_config *config, struct source *source,
-	unsigned *device, GError **error);
+bool keeper_add(struct keeper *k, const struct keeper_device_config *config,
+	struct backend_process *backend, unsigned *device, GError **error);
 /*
  * Registers the range of a device that will never be there: a worker answers accesses without
  * knowing of it, and the guest finds nothing, while an access that nobody answers would end it.

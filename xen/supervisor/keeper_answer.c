@@ -162,7 +162,7 @@ static int dial(
 	struct keeper_device *d, struct ipc_reply *reply, int fds[IPC_MAX_FDS], unsigned *n_fds)
 {
 	g_autoptr(GError) error = NULL;
-	autofd socket = source_connect(d->source, &error);
+	autofd socket = backend_process_connect(d->backend, &error);
 	int pair[2], err;
 
 	if (socket < 0) {
@@ -183,7 +183,7 @@ static int dial(
 
 static void tell_rule(const struct keeper_device *d, struct ipc_reply *reply)
 {
-	const struct rule *r = source_rule(d->source);
+	const struct rule *r = backend_process_rule(d->backend);
 
 	reply->device_id = d->device_id;
 	reply->config_size = -1;
@@ -244,7 +244,7 @@ static bool is_sane(
 
 	if (n_fds && !file)
 		return false;
-	if (r->device >= IPC_MAX_DEVICES || !k->device[r->device].source)
+	if (r->device >= IPC_MAX_DEVICES || !k->device[r->device].backend)
 		return false;
 	switch ((enum ipc_request_type)r->type) {
 	case IPC_DIAL:

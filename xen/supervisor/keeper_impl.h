@@ -23,7 +23,7 @@ struct keeper_device {
 	bool grants;
 	bool kicks_mapped; /* QueueNotify goes to the second server */
 	unsigned wait_ms;
-	struct source *source; /* NULL: an empty one */
+	struct backend_process *backend; /* NULL: an empty one */
 	int state; /* memfd */
 	int gntdev; /* -1: foreign memory */
 	/* The connection, and our end of the back-end channel; -1: none. */

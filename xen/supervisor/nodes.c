@@ -62,7 +62,7 @@ static void serve(struct supervisor *s, const char *kind, unsigned domid, unsign
 		return;
 	name = n ? g_strdup(n->domain) : domain_name(s, domid);
 	d = device_new(s, kind, name, domid, devid);
-	if (n && device_serve(d, n, source_new(s->rules, n, d->who), &error))
+	if (n && device_serve(d, n, backend_process_new(s->rules, n, d->who), &error))
 		node_set_state(s->store, kind, domid, devid, NODE_INIT_WAIT);
 	else
 		refuse(d, name, error);

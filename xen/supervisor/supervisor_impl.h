@@ -58,8 +58,9 @@ struct device *device_new(
 struct device *device_find(struct supervisor *s, const char *kind, unsigned domid, unsigned devid);
 /* Only one that no guest has. */
 void device_free(struct device *d);
-/* Takes over source, also on error; n: only what is said of the device itself is looked at. */
-bool device_serve(struct device *d, const struct node *n, struct source *source, GError **error);
+/* Takes over backend, also on error; n: only what is said of the device itself is looked at. */
+bool device_serve(
+	struct device *d, const struct node *n, struct backend_process *backend, GError **error);
 bool device_serve_empty(struct device *d, const char *name, uint64_t base, GError **error);
 /* It leaves its guest, and is freed when it has; its node is Closed then. */
 void device_leave(struct device *d);

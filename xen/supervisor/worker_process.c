@@ -133,7 +133,7 @@ static bool spawn(struct process *p, int orders, int requests, GError **error)
 	/* /proc/self/exe: the program that we are, whatever was installed meanwhile. */
 	if (!g_spawn_async_with_pipes_and_fds("/", argv, NULL,
 		    G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_FILE_AND_ARGV_ZERO, set_up_process, NULL,
-		    -1, -1, -1, from, to, G_N_ELEMENTS(from), &pid, NULL, NULL, NULL, error))
+		    -1, -1, -1, backend, to, G_N_ELEMENTS(from), &pid, NULL, NULL, NULL, error))
 		return false;
 	if (reaper_init(&p->process, pid))
 		return true;

@@ -27,7 +27,7 @@ struct world {
 	char *dir, *config, *sock, *script;
 	struct node node;
 	struct rules *rules;
-	struct source *source;
+	struct backend_process *backend;
 	GString *log; /* no debug lines */
 	unsigned n_fds;
 };
@@ -48,7 +48,7 @@ static int setup(void **state)
 	w->n_fds = count_fds();
 	w->log = g_string_new(NULL);
 	log_set_sink(on_line, w);
-	w->dir = g_dir_make_tmp("virtiod-source-XXXXXX", NULL);
+	w->dir = g_dir_make_tmp("virtiod-backend-XXXXXX", NULL);
 	w->config = g_build_filename(w->dir, "config", NULL);
 	w->sock = g_build_filename(w->dir, "sock", NULL);
 	w->script = g_build_filename(w->dir, "back-end", NULL);
@@ -81,7 +81,7 @@ static int teardown(void **state)
 	struct world *w = *state;
 	int64_t end = g_get_monotonic_time() + WAIT_US;
 
-	source_free(w->source);
+	backend_process_free(w->backend);
 	wait_for_children(w);
 	/* One that had ended by itself is dealt with by the loop. */
 	while (count_fds() != w->n_fds && g_get_monotonic_time() < end)
@@ -107,7 +107,7 @@ static void make_source(struct world *w, const char *config)
 	assert_true(g_file_set_contents(w->config, config, -1, NULL));
 	w->rules = rules_read(w->config, "/none", w->dir, 0, NULL);
 	assert_non_null(w->rules);
-	w->source = source_new(w->rules, &w->node, NAME);
+	w->backend = backend_process_new(w->rules, &w->node, NAME);
 }
 
 static void make_dialling_source(struct world *w)
@@ -133,7 +133,7 @@ static void assert_not_now(struct world *w, const char *said)
 {
 	g_autoptr(GError) error = NULL;
 
-	assert_int_equal(source_connect(w->source, &error), -1);
+	assert_int_equal(backend_process_connect(w->backend, &error), -1);
 	assert_true(g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN));
 	if (!strstr(error->message, said))
 		fail_msg("%s", error->message);
@@ -157,7 +157,7 @@ static int connect_at_last(struct world *w)
 	int64_t end = g_get_monotonic_time() + WAIT_US;
 	int fd = -1;
 
-	while ((fd = source_connect(w->source, NULL)) < 0) {
+	while ((fd = backend_process_connect(w->backend, NULL)) < 0) {
 		assert_true(g_get_monotonic_time() < end);
 		g_main_context_iteration(NULL, FALSE);
 		g_usleep(1000);
@@ -189,19 +189,19 @@ static void test_dial(void **state)
 	autofd listener = -1, ours = -1, theirs = -1;
 
 	make_dialling_source(w);
-	assert_null(source_rule(w->source));
-	assert_int_equal(source_connect(w->source, &nobody), -1);
+	assert_null(backend_process_rule(w->backend));
+	assert_int_equal(backend_process_connect(w->backend, &nobody), -1);
 	assert_true(g_error_matches(nobody, G_FILE_ERROR, G_FILE_ERROR_NOENT));
 	assert_non_null(strstr(nobody->message, w->sock));
 	listener = sock_listen(w->sock, 0600, -1, NULL);
-	ours = source_connect(w->source, NULL);
+	ours = backend_process_connect(w->backend, NULL);
 	assert_true(ours >= 0);
 	theirs = sock_accept(listener);
 	assert_true(theirs >= 0);
-	assert_int_equal(source_rule(w->source)->front.queues, 3);
+	assert_int_equal(backend_process_rule(w->backend)->front.queues, 3);
 }
 
-/* The socket may come after the source, also by another rule than at first. */
+/* The socket may come after the backend, also by another rule than at first. */
 static void test_rule_comes_later(void **state)
 {
 	struct world *w = *state;
@@ -211,14 +211,14 @@ static void test_rule_comes_later(void **state)
 	autofd listener = -1, ours = -1;
 
 	make_source(w, "");
-	assert_int_equal(source_connect(w->source, &error), -1);
+	assert_int_equal(backend_process_connect(w->backend, &error), -1);
 	assert_non_null(strstr(error->message, sock));
-	assert_null(source_rule(w->source));
+	assert_null(backend_process_rule(w->backend));
 	g_mkdir(folder, 0700);
 	listener = sock_listen(sock, 0600, -1, NULL);
-	ours = source_connect(w->source, NULL);
+	ours = backend_process_connect(w->backend, NULL);
 	assert_true(ours >= 0);
-	assert_string_equal(source_rule(w->source)->socket, sock);
+	assert_string_equal(backend_process_rule(w->backend)->socket, sock);
 	g_unlink(sock);
 	g_rmdir(folder);
 }
@@ -230,9 +230,9 @@ static void test_start(void **state)
 	autofd fd = -1;
 
 	make_starting_source(w, "echo \"$#|$1|$2|$3\" >&3");
-	fd = source_connect(w->source, NULL);
+	fd = backend_process_connect(w->backend, NULL);
 	assert_true(fd >= 0);
-	assert_string_equal(source_rule(w->source)->program, w->script);
+	assert_string_equal(backend_process_rule(w->backend)->program, w->script);
 	said = read_all(fd);
 	assert_string_equal(said, "3|--file=a;b %p|--b|--fd=3\n");
 }
@@ -243,7 +243,7 @@ static void test_start_fails(void **state)
 	g_autoptr(GError) error = NULL;
 
 	make_source(w, "[a]\nprogram=/no/such/program\n");
-	assert_int_equal(source_connect(w->source, &error), -1);
+	assert_int_equal(backend_process_connect(w->backend, &error), -1);
 	assert_non_null(strstr(error->message, "/no/such/program"));
 }
 
@@ -256,7 +256,7 @@ static void test_restart(void **state)
 	g_autofree char *said = NULL;
 
 	make_starting_source(w, "echo too bad; echo x >&3; exit 7");
-	first = source_connect(w->source, NULL);
+	first = backend_process_connect(w->backend, NULL);
 	assert_true(first >= 0);
 	run_until_logged(w, NAME ": the back-end is gone");
 	assert_non_null(strstr(w->log->str, "status 7: too bad"));
@@ -276,7 +276,7 @@ static void test_dial_again(void **state)
 	g_autofree char *said = NULL;
 
 	make_starting_source(w, "echo $$ >&3; exec sleep 1000");
-	first = source_connect(w->source, NULL);
+	first = backend_process_connect(w->backend, NULL);
 	assert_true(first >= 0);
 	assert_not_now(w, "still ending");
 	assert_not_now(w, "still ending");
@@ -293,9 +293,9 @@ static void test_end(void **state)
 	autofd fd = -1;
 
 	make_starting_source(w, "exec sleep 1000");
-	fd = source_connect(w->source, NULL);
+	fd = backend_process_connect(w->backend, NULL);
 	assert_true(fd >= 0);
-	g_clear_pointer(&w->source, source_free);
+	g_clear_pointer(&w->backend, backend_process_free);
 	wait_for_children(w);
 	assert_string_equal(w->log->str, "");
 }
@@ -309,10 +309,10 @@ static void test_stubborn(void **state)
 	autofd fd = -1;
 
 	make_starting_source(w, "trap '' TERM; echo x >&3; exec sleep 1000");
-	fd = source_connect(w->source, NULL);
+	fd = backend_process_connect(w->backend, NULL);
 	assert_int_equal(read(fd, &byte, 1), 1); /* it does not listen any more */
 	start = g_get_monotonic_time();
-	g_clear_pointer(&w->source, source_free);
+	g_clear_pointer(&w->backend, backend_process_free);
 	assert_true(g_get_monotonic_time() - start < G_TIME_SPAN_SECOND);
 	run_until_logged(w, NAME ": the back-end did not end");
 	wait_for_children(w);
