@@ -30,7 +30,7 @@ struct guest {
 	void *opaque;
 	char *root, *who;
 	struct keeper *keeper; /* NULL: ended */
-	struct process *worker; /* NULL: there is none just now */
+	struct worker_process *worker; /* NULL: there is none just now */
 	bool quitting; /* it was told QUIT */
 	int64_t started; /* the worker, µs */
 	unsigned starts, short_lives, delay_ms; /* short_lives: one after the other */
@@ -75,7 +75,7 @@ static void tell_device(struct guest *g, unsigned device)
 
 	if (g->device[device].state == PRESENT &&
 		keeper_describe_device(g->keeper, device, &order, fds, &n_fds))
-		process_tell(g->worker, &order, fds, n_fds);
+		worker_process_send(g->worker, &order, fds, n_fds);
 }
 
 static void tell_guest(struct guest *g)
@@ -90,7 +90,7 @@ static void tell_guest(struct guest *g)
 		order.guest.gid = order.guest.uid;
 	}
 	g_strlcpy(order.guest.root, g->root, sizeof(order.guest.root));
-	process_tell(g->worker, &order, fds, n_fds);
+	worker_process_send(g->worker, &order, fds, n_fds);
 	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++)
 		tell_device(g, i);
 }
@@ -137,9 +137,9 @@ static void on_said(void *opaque, const struct ipc_order *order)
 	struct guest *g = opaque;
 
 	if (order->type == IPC_READY)
-		log_debug(g->who, "worker process %d serves it", process_id(g->worker));
+		log_debug(g->who, "worker process %d serves it", worker_process_id(g->worker));
 	else if (order->device >= IPC_MAX_DEVICES || g->device[order->device].state != LEAVING)
-		process_kill(g->worker, "it removed what it was not told to");
+		worker_process_kill(g->worker, "it removed what it was not told to");
 	else if (!g->quitting)
 		left(g, order->device); /* otherwise all together, at its end */
 }
@@ -158,9 +158,9 @@ static void on_ended(void *opaque, const char *how)
 	int64_t lived = g_get_monotonic_time() - g->started;
 
 	if (!g->quitting)
-		log_warning(g->who, "worker process %d %s%s", process_id(g->worker), how,
+		log_warning(g->who, "worker process %d %s%s", worker_process_id(g->worker), how,
 			has(g, PRESENT) ? "; another one goes on" : "");
-	g_clear_pointer(&g->worker, process_free);
+	g_clear_pointer(&g->worker, worker_process_free);
 	if (lived >= SHORT_LIFE_MS * G_TIME_SPAN_MILLISECOND)
 		g->short_lives = g->delay_ms = 0;
 	else if (++g->short_lives > 1 && !g->delay_ms)
@@ -170,7 +170,7 @@ static void on_ended(void *opaque, const char *how)
 
 static void start_worker(struct guest *g)
 {
-	static const struct process_events events = {
+	static const struct worker_process_events events = {
 		.said = on_said,
 		.asked = on_asked,
 		.ended = on_ended,
@@ -178,7 +178,7 @@ static void start_worker(struct guest *g)
 	g_autoptr(GError) error = NULL;
 
 	g->started = g_get_monotonic_time();
-	g->worker = process_start(g->who, &events, g, &error);
+	g->worker = worker_process_start(g->who, &events, g, &error);
 	if (!g->worker) {
 		log_error(g->who, "cannot start a worker process: %s", error->message);
 		g->delay_ms = MAX(g->delay_ms, FIRST_DELAY_MS);
@@ -186,7 +186,7 @@ static void start_worker(struct guest *g)
 		return;
 	}
 	g->starts++;
-	log_info(g->who, "worker process %d", process_id(g->worker));
+	log_info(g->who, "worker process %d", worker_process_id(g->worker));
 	tell_guest(g);
 }
 
@@ -215,7 +215,7 @@ void guest_free(struct guest *g)
 	loop_watch_free(g->soon);
 	loop_watch_free(g->delay);
 	loop_watch_free(g->leave);
-	process_free(g->worker);
+	worker_process_free(g->worker);
 	keeper_free(g->keeper);
 	g_free(g->root);
 	g_free(g->who);
@@ -258,7 +258,7 @@ static void on_leave(void *opaque)
 	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++)
 		late |= g->device[i].state == LEAVING && now >= g->device[i].deadline;
 	if (late && g->worker)
-		process_kill(g->worker, "a device that is to leave does not");
+		worker_process_kill(g->worker, "a device that is to leave does not");
 	if (late || !has(g, LEAVING))
 		g_clear_pointer(&g->leave, loop_watch_free);
 }
@@ -285,7 +285,7 @@ static void tell_leaving(struct guest *g, unsigned device)
 		order.type = IPC_QUIT;
 		g->quitting = true;
 	}
-	process_tell(g->worker, &order, NULL, 0);
+	worker_process_send(g->worker, &order, NULL, 0);
 }
 
 void guest_remove(struct guest *g, unsigned device)
@@ -315,8 +315,8 @@ void guest_log_counters(struct guest *g)
 	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++)
 		devices += g->device[i].state != ABSENT;
 	log_info(g->who, "%u devices; worker process %d, the %u. one; %u eventfds in the kernel",
-		devices, g->worker ? process_id(g->worker) : 0, g->starts,
+		devices, g->worker ? worker_process_id(g->worker) : 0, g->starts,
 		keeper_assigned(g->keeper));
 	if (g->worker)
-		process_tell(g->worker, &order, NULL, 0);
+		worker_process_send(g->worker, &order, NULL, 0);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See process.h. There is one sign of its end, the reaper's; a socket that it closes or fills with
+ * See worker_process.h. There is one sign of its end, the reaper's; a socket that it closes or fills with
  * nonsense only has it killed. So whatever happens it is dead before a successor starts.
  */
 #include "xen/supervisor/worker_process.h"
@@ -19,16 +19,16 @@
 #define ORDERS_FD 3
 #define REQUESTS_FD 4
 
-struct process {
+struct worker_process {
 	char *who;
-	const struct process_events *events;
+	const struct worker_process_events *events;
 	void *opaque;
-	struct reaper process;
+	struct reaper reaper;
 	int orders, requests;
-	struct loop_watch *process_watch, *orders_watch, *requests_watch;
+	struct loop_watch *reaper_watch, *orders_watch, *requests_watch;
 };
 
-static void close_sockets(struct process *p)
+static void close_sockets(struct worker_process *p)
 {
 	g_clear_pointer(&p->orders_watch, loop_watch_free);
 	g_clear_pointer(&p->requests_watch, loop_watch_free);
@@ -36,24 +36,24 @@ static void close_sockets(struct process *p)
 	fd_close(&p->requests);
 }
 
-void process_kill(struct process *p, const char *why)
+void worker_process_kill(struct worker_process *p, const char *why)
 {
 	if (why)
-		log_warning(p->who, "worker process %d is killed: %s", (int)p->process.pid, why);
+		log_warning(p->who, "worker process %d is killed: %s", (int)p->reaper.pid, why);
 	close_sockets(p);
-	reaper_kill(&p->process, SIGKILL);
+	reaper_kill(&p->reaper, SIGKILL);
 }
 
-static void on_process(void *opaque, uint32_t revents)
+static void on_process_exit(void *opaque, uint32_t revents)
 {
-	struct process *p = opaque;
+	struct worker_process *p = opaque;
 	g_autofree char *how = NULL;
 
-	if (!reaper_look(&p->process))
+	if (!reaper_look(&p->reaper))
 		return;
-	g_clear_pointer(&p->process_watch, loop_watch_free);
+	g_clear_pointer(&p->reaper_watch, loop_watch_free);
 	close_sockets(p);
-	how = reaper_describe(&p->process);
+	how = reaper_describe(&p->reaper);
 	p->events->ended(p->opaque, how); /* which may free p */
 }
 
@@ -71,7 +71,7 @@ static const char *describe_failure(int received)
 
 static void on_orders(void *opaque, uint32_t revents)
 {
-	struct process *p = opaque;
+	struct worker_process *p = opaque;
 	struct ipc_order order;
 	int fds[IPC_MAX_FDS];
 	unsigned n_fds = 0;
@@ -79,19 +79,19 @@ static void on_orders(void *opaque, uint32_t revents)
 
 	if (n != 1) {
 		if (has_failed(n))
-			process_kill(p, describe_failure(n));
+			worker_process_kill(p, describe_failure(n));
 		return;
 	}
 	fds_close(fds, n_fds);
 	if (order.type == IPC_READY || order.type == IPC_REMOVED)
 		p->events->said(p->opaque, &order);
 	else
-		process_kill(p, "it says what makes no sense");
+		worker_process_kill(p, "it says what makes no sense");
 }
 
 static void on_requests(void *opaque, uint32_t revents)
 {
-	struct process *p = opaque;
+	struct worker_process *p = opaque;
 	struct ipc_request request;
 	struct ipc_reply reply;
 	int fds[IPC_MAX_FDS];
@@ -100,15 +100,15 @@ static void on_requests(void *opaque, uint32_t revents)
 
 	if (n != 1) {
 		if (has_failed(n))
-			process_kill(p, describe_failure(n));
+			worker_process_kill(p, describe_failure(n));
 		return;
 	}
 	if (!p->events->asked(p->opaque, &request, &reply, fds, &n_fds)) {
-		process_kill(p, "it asks for what makes no sense");
+		worker_process_kill(p, "it asks for what makes no sense");
 		return;
 	}
 	if (!ipc_send(p->requests, &reply, sizeof(reply), fds, n_fds))
-		process_kill(p, "it does not read answers");
+		worker_process_kill(p, "it does not read answers");
 	fds_close(fds, n_fds);
 }
 
@@ -123,7 +123,7 @@ static void set_up_process(void *opaque)
 	setpgid(0, 0);
 }
 
-static bool spawn(struct process *p, int orders, int requests, GError **error)
+static bool spawn(struct worker_process *p, int orders, int requests, GError **error)
 {
 	const char *argv[] = { "/proc/self/exe", "virtiod-xen", "worker", G_STRINGIFY(ORDERS_FD),
 		G_STRINGIFY(REQUESTS_FD), log_level_name(), p->who, NULL };
@@ -133,19 +133,19 @@ static bool spawn(struct process *p, int orders, int requests, GError **error)
 	/* /proc/self/exe: the program that we are, whatever was installed meanwhile. */
 	if (!g_spawn_async_with_pipes_and_fds("/", argv, NULL,
 		    G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_FILE_AND_ARGV_ZERO, set_up_process, NULL,
-		    -1, -1, -1, backend, to, G_N_ELEMENTS(from), &pid, NULL, NULL, NULL, error))
+		    -1, -1, -1, from, to, G_N_ELEMENTS(from), &pid, NULL, NULL, NULL, error))
 		return false;
-	if (reaper_init(&p->process, pid))
+	if (reaper_init(&p->reaper, pid))
 		return true;
 	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
 		"cannot watch a process: %s", g_strerror(errno));
 	return false;
 }
 
-struct process *process_start(
-	const char *who, const struct process_events *events, void *opaque, GError **error)
+struct worker_process *worker_process_start(
+	const char *who, const struct worker_process_events *events, void *opaque, GError **error)
 {
-	g_autoptr(process) p = g_new0(struct process, 1);
+	g_autoptr(worker_process) p = g_new0(struct worker_process, 1);
 	int orders[2] = { -1, -1 }, requests[2] = { -1, -1 };
 	bool ok = sock_pair_records(orders) && sock_pair_records(requests);
 	autofd theirs = orders[1], theirs2 = requests[1];
@@ -153,7 +153,7 @@ struct process *process_start(
 	p->who = g_strdup(who);
 	p->events = events;
 	p->opaque = opaque;
-	p->process = REAPER_NONE;
+	p->reaper = REAPER_NONE;
 	p->orders = orders[0];
 	p->requests = requests[0];
 	if (!ok) {
@@ -163,34 +163,35 @@ struct process *process_start(
 	}
 	if (!spawn(p, theirs, theirs2, error))
 		return NULL;
-	p->process_watch = loop_watch_fd(p->process.fd, EPOLLIN, on_process, p);
+	p->reaper_watch = loop_watch_fd(p->reaper.fd, EPOLLIN, on_process_exit, p);
 	p->orders_watch = loop_watch_fd(p->orders, EPOLLIN, on_orders, p);
 	p->requests_watch = loop_watch_fd(p->requests, EPOLLIN, on_requests, p);
 	return g_steal_pointer(&p);
 }
 
-void process_free(struct process *p)
+void worker_process_free(struct worker_process *p)
 {
 	if (!p)
 		return;
-	process_kill(p, NULL);
-	reaper_wait(&p->process);
-	g_clear_pointer(&p->process_watch, loop_watch_free);
-	reaper_close(&p->process);
+	worker_process_kill(p, NULL);
+	reaper_wait(&p->reaper);
+	g_clear_pointer(&p->reaper_watch, loop_watch_free);
+	reaper_close(&p->reaper);
 	g_free(p->who);
 	g_free(p);
 }
 
-void process_tell(struct process *p, const struct ipc_order *order, const int *fds, unsigned n_fds)
+void worker_process_send(
+	struct worker_process *p, const struct ipc_order *order, const int *fds, unsigned n_fds)
 {
 	if (p->orders < 0 || ipc_send(p->orders, order, sizeof(*order), fds, n_fds))
 		return;
 	/* A broken socket: its end is on the way. */
 	if (errno != EPIPE && errno != ECONNRESET)
-		process_kill(p, "it does not read orders");
+		worker_process_kill(p, "it does not read orders");
 }
 
-int process_id(const struct process *p)
+int worker_process_id(const struct worker_process *p)
 {
-	return p->process.pid;
+	return p->reaper.pid;
 }

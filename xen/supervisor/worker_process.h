@@ -10,11 +10,11 @@
 
 #include "xen/ipc.h"
 
-struct process;
-typedef struct process process; /* for g_autoptr */
+struct worker_process;
+typedef struct worker_process worker_process; /* for g_autoptr */
 
 /* Each from the main loop. Of these only ended() may free the process. */
-struct process_events {
+struct worker_process_events {
 	/* READY or REMOVED; anything else has ended it. */
 	void (*said)(void *opaque, const struct ipc_order *order);
 	/* As keeper_answer(). */
@@ -25,14 +25,15 @@ struct process_events {
 };
 
 /* Our own program as "virtiod-xen worker". who: for messages; copied. */
-struct process *process_start(
-	const char *who, const struct process_events *events, void *opaque, GError **error);
+struct worker_process *worker_process_start(
+	const char *who, const struct worker_process_events *events, void *opaque, GError **error);
 /* Kills it if need be, and waits for that. */
-void process_free(struct process *p);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(process, process_free)
+void worker_process_free(struct worker_process *p);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(worker_process, worker_process_free)
 
 /* A dead one is told nothing; one that does not read is killed. Never waits. */
-void process_tell(struct process *p, const struct ipc_order *order, const int *fds, unsigned n_fds);
+void worker_process_send(
+	struct worker_process *p, const struct ipc_order *order, const int *fds, unsigned n_fds);
 /* SIGKILL; why is logged, unless NULL. ended() comes as always. */
-void process_kill(struct process *p, const char *why);
-int process_id(const struct process *p);
+void worker_process_kill(struct worker_process *p, const char *why);
+int worker_process_id(const struct worker_process *p);
