@@ -64,9 +64,9 @@ void world_start(struct world *w)
 
 	s->rules = rules_read(w->options.config, w->options.defaults, w->run, 0, NULL);
 	assert_non_null(s->rules);
-	s->store = store_open(node_changed, s, NULL);
+	s->store = xenstore_open(node_changed, s, NULL);
 	assert_true(node_watch_all(s, NULL));
-	wait_until(fake_store_pending() == 0);
+	wait_until(fake_xenstore_pending() == 0);
 }
 
 int world_teardown(void **state)
@@ -74,7 +74,7 @@ int world_teardown(void **state)
 	struct world *w = *state;
 
 	supervisor_clear(&w->supervisor);
-	fake_store_clear();
+	fake_xenstore_clear();
 	assert_true(fake_xen_is_empty());
 	fake_xen_reset();
 	log_set_sink(NULL, NULL);
@@ -106,15 +106,15 @@ void world_add_domain(unsigned domid, const char *name)
 	g_autofree char *path = g_strdup_printf("/local/domain/%u/name", domid);
 	g_autofree char *memory = g_strdup_printf("/local/domain/%u/memory/static-max", domid);
 
-	fake_store_set(path, name);
-	fake_store_set(memory, "131072");
+	fake_xenstore_set(path, name);
+	fake_xenstore_set(memory, "131072");
 }
 
 void world_set(unsigned domid, unsigned devid, const char *key, const char *value)
 {
 	g_autofree char *path = g_strdup_printf("backend/virtio/%u/%u/%s", domid, devid, key);
 
-	fake_store_set(path, value);
+	fake_xenstore_set(path, value);
 }
 
 void world_add_node(unsigned domid, unsigned devid)
@@ -135,7 +135,7 @@ bool world_state_is(unsigned domid, unsigned devid, const char *state)
 {
 	g_autofree char *path = g_strdup_printf("backend/virtio/%u/%u/state", domid, devid);
 
-	return g_strcmp0(fake_store_get(path), state) == 0;
+	return g_strcmp0(fake_xenstore_get(path), state) == 0;
 }
 
 void world_set_mode(struct world *w, const char *mode)

@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-#include "fake_store.h"
+#include "fake_xenstore.h"
 #include "fake_xen.h"
 #include "xen/supervisor/supervisor_impl.h"
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "fake_store.h"
+#include "fake_xenstore.h"
 #include "tests/lib/leak.h"
 #include "xen/supervisor/device_node.h"
 
@@ -17,7 +17,7 @@
 #define DISK "backend/virtio_disk/3/51712"
 
 struct world {
-	struct store *store;
+	struct xenstore *store;
 	unsigned n_fds, lines;
 };
 
@@ -35,23 +35,23 @@ static int setup(void **state)
 	struct world *w = g_new0(struct world, 1);
 
 	w->n_fds = count_fds();
-	w->store = store_open(on_changed, NULL, NULL);
+	w->store = xenstore_open(on_changed, NULL, NULL);
 	log_set_sink(on_line, w);
-	fake_store_set("domid", "0");
-	fake_store_set("/local/domain/3/name", "web");
-	fake_store_set(PATH "/frontend", "/local/domain/3/device/virtio/0");
-	fake_store_set(PATH "/state", "1");
-	fake_store_set(PATH "/base", "0x2000000");
-	fake_store_set(PATH "/irq", "33");
-	fake_store_set(PATH "/type", "virtio,device");
-	fake_store_set(PATH "/transport", "mmio");
-	fake_store_set(PATH "/grant_usage", "1");
-	fake_store_set(DISK "/state", "1");
-	fake_store_set(DISK "/base", "33554944");
-	fake_store_set(DISK "/irq", "43");
-	fake_store_set(DISK "/transport", "mmio");
-	fake_store_set(DISK "/params", "/srv/a;b %p.img");
-	fake_store_set(DISK "/mode", "r");
+	fake_xenstore_set("domid", "0");
+	fake_xenstore_set("/local/domain/3/name", "web");
+	fake_xenstore_set(PATH "/frontend", "/local/domain/3/device/virtio/0");
+	fake_xenstore_set(PATH "/state", "1");
+	fake_xenstore_set(PATH "/base", "0x2000000");
+	fake_xenstore_set(PATH "/irq", "33");
+	fake_xenstore_set(PATH "/type", "virtio,device");
+	fake_xenstore_set(PATH "/transport", "mmio");
+	fake_xenstore_set(PATH "/grant_usage", "1");
+	fake_xenstore_set(DISK "/state", "1");
+	fake_xenstore_set(DISK "/base", "33554944");
+	fake_xenstore_set(DISK "/irq", "43");
+	fake_xenstore_set(DISK "/transport", "mmio");
+	fake_xenstore_set(DISK "/params", "/srv/a;b %p.img");
+	fake_xenstore_set(DISK "/mode", "r");
 	*state = w;
 	return 0;
 }
@@ -60,8 +60,8 @@ static int teardown(void **state)
 {
 	struct world *w = *state;
 
-	store_free(w->store);
-	fake_store_clear();
+	xenstore_free(w->store);
+	fake_xenstore_clear();
 	log_set_sink(NULL, NULL);
 	assert_int_equal(count_fds(), w->n_fds);
 	g_free(w);
@@ -113,9 +113,9 @@ static void test_any_device(void **state)
 	assert_false(n->read_only);
 	assert_null(n->params);
 
-	fake_store_set(PATH "/type", "virtio,device1a");
-	fake_store_set(PATH "/grant_usage", "0");
-	fake_store_set(PATH "/base", "0x20ffe00"); /* the last window */
+	fake_xenstore_set(PATH "/type", "virtio,device1a");
+	fake_xenstore_set(PATH "/grant_usage", "0");
+	fake_xenstore_set(PATH "/base", "0x20ffe00"); /* the last window */
 	typed = node_read(w->store, "virtio", 3, 0, NULL);
 	assert_non_null(typed);
 	assert_int_equal(typed->device_id, 26);
@@ -148,7 +148,7 @@ static void test_grants_not_said(void **state)
 	g_autoptr(node) elsewhere = NULL;
 
 	assert_false(in_dom0->grants);
-	fake_store_set("domid", "2");
+	fake_xenstore_set("domid", "2");
 	elsewhere = node_read(w->store, "virtio_disk", 3, 51712, NULL);
 	assert_true(elsewhere->grants);
 }
@@ -228,15 +228,15 @@ static void test_hostile(void **state)
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
 		g_autofree char *path = g_strdup_printf(PATH "/%s", bad[i].key);
-		g_autofree char *saved = g_strdup(fake_store_get(path));
+		g_autofree char *saved = g_strdup(fake_xenstore_get(path));
 		g_autofree char *quoted = g_strdup_printf("\"%s\"", bad[i].value);
 
-		fake_store_set(path, bad[i].value);
+		fake_xenstore_set(path, bad[i].value);
 		assert_refused(w, "virtio", 0, path, quoted);
 		if (saved)
-			fake_store_set(path, saved);
+			fake_xenstore_set(path, saved);
 		else
-			fake_store_remove(path);
+			fake_xenstore_remove(path);
 	}
 	node_free(node_read(w->store, "virtio", 3, 0, NULL)); /* all is as it was */
 }
@@ -250,18 +250,18 @@ static void test_long_and_binary(void **state)
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(keys); i++) {
 		g_autofree char *path = g_strdup_printf(PATH "/%s", keys[i]);
-		g_autofree char *saved = g_strdup(fake_store_get(path));
+		g_autofree char *saved = g_strdup(fake_xenstore_get(path));
 
-		fake_store_set(path, longest);
+		fake_xenstore_set(path, longest);
 		assert_refused(w, "virtio", 0, path, NULL);
-		fake_store_set_bytes(path, "33\0", 3);
+		fake_xenstore_set_bytes(path, "33\0", 3);
 		assert_refused(w, "virtio", 0, path, NULL);
-		fake_store_set(path, "\n");
+		fake_xenstore_set(path, "\n");
 		assert_refused(w, "virtio", 0, path, NULL);
 		if (saved)
-			fake_store_set(path, saved);
+			fake_xenstore_set(path, saved);
 		else
-			fake_store_remove(path);
+			fake_xenstore_remove(path);
 	}
 }
 
@@ -274,18 +274,18 @@ static void test_domain_names(void **state)
 	g_autoptr(node) n = NULL, dots = NULL;
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
-		fake_store_set("/local/domain/3/name", bad[i]);
+		fake_xenstore_set("/local/domain/3/name", bad[i]);
 		assert_refused(w, "virtio", 0, "/local/domain/3/name", bad[i]);
 	}
-	fake_store_set("/local/domain/3/name", too_long);
+	fake_xenstore_set("/local/domain/3/name", too_long);
 	assert_refused(w, "virtio", 0, "/local/domain/3/name", NULL);
-	fake_store_remove("/local/domain/3/name");
-	fake_store_set("/local/domain/3/vm", "x");
+	fake_xenstore_remove("/local/domain/3/name");
+	fake_xenstore_set("/local/domain/3/vm", "x");
 	assert_refused(w, "virtio", 0, "/local/domain/3/name", "missing");
-	fake_store_set("/local/domain/3/name", longest);
+	fake_xenstore_set("/local/domain/3/name", longest);
 	n = node_read(w->store, "virtio", 3, 0, NULL);
 	assert_string_equal(n->domain, longest);
-	fake_store_set("/local/domain/3/name", "..a..");
+	fake_xenstore_set("/local/domain/3/name", "..a..");
 	dots = node_read(w->store, "virtio", 3, 0, NULL);
 	assert_string_equal(dots->domain, "..a..");
 }
@@ -298,18 +298,18 @@ static void test_missing(void **state)
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(keys); i++) {
 		g_autofree char *path = g_strdup_printf(PATH "/%s", keys[i]);
-		g_autofree char *saved = g_strdup(fake_store_get(path));
+		g_autofree char *saved = g_strdup(fake_xenstore_get(path));
 
-		fake_store_remove(path);
+		fake_xenstore_remove(path);
 		assert_refused(w, "virtio", 0, path, "missing");
-		fake_store_set(path, saved);
+		fake_xenstore_set(path, saved);
 	}
-	fake_store_fail(PATH "/irq", G_FILE_ERROR_IO);
+	fake_xenstore_fail(PATH "/irq", G_FILE_ERROR_IO);
 	assert_null(node_read(w->store, "virtio", 3, 0, &broken));
 	assert_true(g_error_matches(broken, G_FILE_ERROR, G_FILE_ERROR_IO));
-	fake_store_fail(NULL, -1);
+	fake_xenstore_fail(NULL, -1);
 	/* Nothing is wrong with a node that was removed. */
-	fake_store_remove(PATH);
+	fake_xenstore_remove(PATH);
 	assert_null(node_read(w->store, "virtio", 3, 0, &gone));
 	assert_true(g_error_matches(gone, G_FILE_ERROR, G_FILE_ERROR_NOENT));
 }
@@ -321,21 +321,21 @@ static void test_state(void **state)
 
 	assert_int_equal(node_get_state(w->store, "virtio", 3, 0), NODE_INITIALISING);
 	node_set_state(w->store, "virtio", 3, 0, NODE_CONNECTED);
-	assert_string_equal(fake_store_get(PATH "/state"), "4");
+	assert_string_equal(fake_xenstore_get(PATH "/state"), "4");
 	assert_int_equal(node_get_state(w->store, "virtio", 3, 0), NODE_CONNECTED);
 	for (unsigned i = 0; i < G_N_ELEMENTS(unknown); i++) {
-		fake_store_set(PATH "/state", unknown[i]);
+		fake_xenstore_set(PATH "/state", unknown[i]);
 		assert_int_equal(node_get_state(w->store, "virtio", 3, 0), NODE_UNKNOWN);
 	}
 	node_set_state(w->store, "virtio_disk", 3, 51712, NODE_CLOSED);
-	assert_string_equal(fake_store_get(DISK "/state"), "6");
+	assert_string_equal(fake_xenstore_get(DISK "/state"), "6");
 	/* One that was removed stays so, and that is no news. */
-	fake_store_remove(PATH);
+	fake_xenstore_remove(PATH);
 	node_set_state(w->store, "virtio", 3, 0, NODE_CLOSED);
-	assert_null(fake_store_get(PATH "/state"));
+	assert_null(fake_xenstore_get(PATH "/state"));
 	assert_int_equal(node_get_state(w->store, "virtio", 3, 0), NODE_UNKNOWN);
 	assert_int_equal(w->lines, 0);
-	fake_store_fail(DISK "/state", G_FILE_ERROR_IO);
+	fake_xenstore_fail(DISK "/state", G_FILE_ERROR_IO);
 	node_set_state(w->store, "virtio_disk", 3, 51712, NODE_CLOSED);
 	assert_int_equal(w->lines, 1);
 }
@@ -346,13 +346,13 @@ static void test_memory(void **state)
 	const char *path = "/local/domain/3/memory/static-max";
 
 	assert_int_equal(node_domain_memory(w->store, 3), 0);
-	fake_store_set(path, "262144");
+	fake_xenstore_set(path, "262144");
 	assert_int_equal(node_domain_memory(w->store, 3), 256 << 20);
-	fake_store_set(path, "18446744073709551615");
+	fake_xenstore_set(path, "18446744073709551615");
 	assert_int_equal(node_domain_memory(w->store, 3), 0);
-	fake_store_set(path, "-1");
+	fake_xenstore_set(path, "-1");
 	assert_int_equal(node_domain_memory(w->store, 3), 0);
-	fake_store_set(path, "1024 ");
+	fake_xenstore_set(path, "1024 ");
 	assert_int_equal(node_domain_memory(w->store, 3), 0);
 }
 

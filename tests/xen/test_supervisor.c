@@ -98,18 +98,18 @@ static void test_vanish(void **state)
 		world_add_node(id, 0);
 	}
 	wait_until(world_recorded(w, "ADD ") == 3);
-	fake_store_set("@releaseDomain", "");
-	wait_until(fake_store_pending() == 0);
+	fake_xenstore_set("@releaseDomain", "");
+	wait_until(fake_xenstore_pending() == 0);
 	assert_int_equal(fake_xen.servers, 3);
-	fake_store_remove("/local/domain/3");
-	fake_store_set("@releaseDomain", "");
+	fake_xenstore_remove("/local/domain/3");
+	fake_xenstore_set("@releaseDomain", "");
 	wait_until(world_state_is(3, 0, "6"));
 	assert_int_equal(fake_xen.servers, 2);
-	fake_store_remove("backend/virtio/4");
+	fake_xenstore_remove("backend/virtio/4");
 	wait_until(fake_xen.servers == 1);
 	/* It does not come back by our writing to it. */
-	assert_null(fake_store_get("backend/virtio/4/0/state"));
-	fake_store_remove("backend/virtio/5/0");
+	assert_null(fake_xenstore_get("backend/virtio/4/0/state"));
+	fake_xenstore_remove("backend/virtio/5/0");
 	wait_until(fake_xen_is_empty());
 }
 
@@ -152,7 +152,7 @@ static void test_refused(void **state)
 	for (unsigned i = 1; i < 5; i++) {
 		g_autofree char *state_of = g_strdup_printf("backend/virtio/3/%u/state", i);
 
-		fake_store_set(state_of, "5");
+		fake_xenstore_set(state_of, "5");
 		wait_until(world_state_is(3, i, "6"));
 	}
 	assert_int_equal(fake_xen.ranges, 1);
@@ -184,7 +184,7 @@ static void test_all_refused(void **state)
 	assert_int_equal(world_logged(w, "device 11: refused: "), 1);
 	assert_int_equal(fake_xen.ranges, 12);
 	assert_int_equal(fake_xen.backends, 11);
-	fake_store_remove("backend/virtio/4");
+	fake_xenstore_remove("backend/virtio/4");
 	wait_until(fake_xen_is_empty());
 }
 
@@ -203,7 +203,7 @@ static void test_no_server(void **state)
 		if (fake_xen.fail_in)
 			break;
 		assert_int_equal(world_logged(w, "refused: fake Xen: as wanted"), i + 1);
-		fake_store_remove("backend/virtio");
+		fake_xenstore_remove("backend/virtio");
 		wait_until(fake_xen_is_empty());
 	}
 	assert_in_range(i, 8, 29);
@@ -230,7 +230,7 @@ static void test_start(void **state)
 	assert_int_equal(
 		world_logged(w, "domain web (3), device 1: is in state 2: another process"), 1);
 	world_set(3, 1, "state", "4");
-	wait_until(fake_store_pending() == 0);
+	wait_until(fake_xenstore_pending() == 0);
 	assert_int_equal(world_logged(w, "left alone"), 1);
 	world_set(3, 1, "state", "5");
 	wait_until(world_state_is(3, 1, "6"));
@@ -319,9 +319,9 @@ static void test_root(void **state)
 /* When its device is there, the domain ends. */
 static void end_domain(void *opaque)
 {
-	if (world_recorded(opaque, "ADD 0") && store_has_domain(NULL, 3)) {
-		fake_store_remove("/local/domain/3");
-		fake_store_set("@releaseDomain", "");
+	if (world_recorded(opaque, "ADD 0") && xenstore_has_domain(NULL, 3)) {
+		fake_xenstore_remove("/local/domain/3");
+		fake_xenstore_set("@releaseDomain", "");
 	}
 }
 

@@ -139,7 +139,7 @@ static void test_between_workers(void **state)
 	/* The last ones go in such a moment. */
 	kill(world_worker(w), SIGKILL);
 	wait_until(world_logged(w, "was ended") == 6);
-	fake_store_remove("backend/virtio");
+	fake_xenstore_remove("backend/virtio");
 	wait_until(fake_xen_is_empty());
 }
 

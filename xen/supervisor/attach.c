@@ -13,7 +13,7 @@ static void on_change(void *opaque, const char *path)
 
 	g_hash_table_iter_init(&iter, s->domains);
 	while (g_hash_table_iter_next(&iter, &id, NULL))
-		alive |= store_has_domain(s->store, GPOINTER_TO_UINT(id));
+		alive |= xenstore_has_domain(s->store, GPOINTER_TO_UINT(id));
 	if (!alive)
 		supervisor_end(s);
 }
@@ -24,12 +24,12 @@ static struct node *describe(struct supervisor *s, const struct attach_options *
 	struct node *n;
 	char *name;
 
-	if (!store_has_domain(s->store, a->domid)) {
+	if (!xenstore_has_domain(s->store, a->domid)) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT, "domain %u: there is none",
 			a->domid);
 		return NULL;
 	}
-	name = store_read(s->store, path, NODE_MAX_NAME, error);
+	name = xenstore_read(s->store, path, NODE_MAX_NAME, error);
 	if (!name)
 		return NULL;
 	n = g_new0(struct node, 1);
@@ -49,7 +49,7 @@ static bool serve(struct supervisor *s, const struct attach_options *a, GError *
 	struct device *d;
 
 	s->rules = rules_new_socket(a->socket);
-	s->store = store_open(on_change, s, error);
+	s->store = xenstore_open(on_change, s, error);
 	if (!s->store)
 		return false;
 	n = describe(s, a, error);
@@ -57,7 +57,7 @@ static bool serve(struct supervisor *s, const struct attach_options *a, GError *
 		return false;
 	d = device_new(s, NULL, n->domain, n->domid, 0);
 	if (!device_serve(d, n, backend_process_new(s->rules, n, d->who), error) ||
-		!store_watch(s->store, "@releaseDomain", error))
+		!xenstore_watch(s->store, "@releaseDomain", error))
 		return false;
 	supervisor_loop(s);
 	return true;

@@ -71,7 +71,7 @@ static char *node_path(const char *kind, unsigned domid, unsigned devid)
 
 /* Reads one key after the other; the first that is wrong sets the error and ends it. */
 struct reader {
-	struct store *store;
+	struct xenstore *store;
 	const char *path;
 	GError *error; /* NOENT: the node is gone */
 };
@@ -91,7 +91,7 @@ static char *get(struct reader *r, const char *key, size_t max)
 
 	if (r->error)
 		return NULL;
-	value = store_read(r->store, path, max, &error);
+	value = xenstore_read(r->store, path, max, &error);
 	if (!value && !g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
 		r->error = g_steal_pointer(&error);
 	return value;
@@ -106,7 +106,7 @@ static char *need(struct reader *r, const char *key, size_t max)
 		return value;
 	/* Without any key the node itself is not there: then it was removed, and nothing is wrong. */
 	if (!r->error) {
-		g_auto(GStrv) list = store_list(r->store, r->path, &r->error);
+		g_auto(GStrv) list = xenstore_list(r->store, r->path, &r->error);
 
 		if (list)
 			g_set_error(&r->error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
@@ -207,7 +207,7 @@ static char *read_params(struct reader *r)
 }
 
 /* The name goes into the path of the socket. */
-static char *read_domain(struct store *s, unsigned domid, GError **error)
+static char *read_domain(struct xenstore *s, unsigned domid, GError **error)
 {
 	g_autofree char *path = g_strdup_printf("/local/domain/%u", domid);
 	struct reader r = { .store = s, .path = path };
@@ -228,12 +228,12 @@ static bool read_grants(struct reader *r)
 
 	if (said || r->error)
 		return read_choice(r, "grant_usage", "1", "0");
-	ours = store_read(r->store, "domid", MAX_NUMBER, NULL);
+	ours = xenstore_read(r->store, "domid", MAX_NUMBER, NULL);
 	return ours && strcmp(ours, "0") != 0;
 }
 
 struct node *node_read(
-	struct store *s, const char *kind, unsigned domid, unsigned devid, GError **error)
+	struct xenstore *s, const char *kind, unsigned domid, unsigned devid, GError **error)
 {
 	g_autoptr(node) n = g_new0(struct node, 1);
 	struct reader r = { .store = s };
@@ -261,7 +261,7 @@ struct node *node_read(
 }
 
 bool node_read_base(
-	struct store *s, const char *kind, unsigned domid, unsigned devid, uint64_t *base)
+	struct xenstore *s, const char *kind, unsigned domid, unsigned devid, uint64_t *base)
 {
 	g_autofree char *path = node_path(kind, domid, devid);
 	struct reader r = { .store = s, .path = path };
@@ -295,11 +295,11 @@ void node_free(struct node *n)
 	g_free(n);
 }
 
-enum node_state node_get_state(struct store *s, const char *kind, unsigned domid, unsigned devid)
+enum node_state node_get_state(struct xenstore *s, const char *kind, unsigned domid, unsigned devid)
 {
 	g_autofree char *top = node_path(kind, domid, devid);
 	g_autofree char *path = g_strdup_printf("%s/state", top);
-	g_autofree char *value = store_read(s, path, MAX_NUMBER, NULL);
+	g_autofree char *value = xenstore_read(s, path, MAX_NUMBER, NULL);
 	uint64_t state;
 
 	if (!value || !is_number(value, NODE_CLOSED, &state))
@@ -308,21 +308,21 @@ enum node_state node_get_state(struct store *s, const char *kind, unsigned domid
 }
 
 void node_set_state(
-	struct store *s, const char *kind, unsigned domid, unsigned devid, enum node_state state)
+	struct xenstore *s, const char *kind, unsigned domid, unsigned devid, enum node_state state)
 {
 	g_autofree char *path = g_strdup_printf("backend/%s/%u/%u/state", kind, domid, devid);
 	char value[] = { '0' + state, '\0' };
 	g_autoptr(GError) error = NULL;
 
-	if (!store_update(s, path, value, &error) &&
+	if (!xenstore_update(s, path, value, &error) &&
 		!g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
 		log_warning(NULL, "%s", error->message);
 }
 
-uint64_t node_domain_memory(struct store *s, unsigned domid)
+uint64_t node_domain_memory(struct xenstore *s, unsigned domid)
 {
 	g_autofree char *path = g_strdup_printf("/local/domain/%u/memory/static-max", domid);
-	g_autofree char *value = store_read(s, path, MAX_NUMBER, NULL);
+	g_autofree char *value = xenstore_read(s, path, MAX_NUMBER, NULL);
 	uint64_t kib;
 
 	if (!value || !is_number(value, UINT64_MAX / 1024, &kib))

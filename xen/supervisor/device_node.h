@@ -57,18 +57,19 @@ bool node_parse_path(const char *path, char **kind, unsigned *domid, unsigned *d
  * NULL: not there (any more), NOENT; or refused, with an error that names path, key and value.
  */
 struct node *node_read(
-	struct store *s, const char *kind, unsigned domid, unsigned devid, GError **error);
+	struct xenstore *s, const char *kind, unsigned domid, unsigned devid, GError **error);
 /* Where the device of a node that was refused would be; false: it says nothing that can be. */
 bool node_read_base(
-	struct store *s, const char *kind, unsigned domid, unsigned devid, uint64_t *base);
+	struct xenstore *s, const char *kind, unsigned domid, unsigned devid, uint64_t *base);
 struct node *node_copy(const struct node *n);
 void node_free(struct node *n);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(node, node_free)
 
 /* NODE_UNKNOWN if it has none. */
-enum node_state node_get_state(struct store *s, const char *kind, unsigned domid, unsigned devid);
+enum node_state node_get_state(
+	struct xenstore *s, const char *kind, unsigned domid, unsigned devid);
 /* If the node is still there. */
-void node_set_state(
-	struct store *s, const char *kind, unsigned domid, unsigned devid, enum node_state state);
+void node_set_state(struct xenstore *s, const char *kind, unsigned domid, unsigned devid,
+	enum node_state state);
 /* The domain's memory/static-max in bytes; 0: not said. */
-uint64_t node_domain_memory(struct store *s, unsigned domid);
+uint64_t node_domain_memory(struct xenstore *s, unsigned domid);

@@ -24,7 +24,7 @@ static const char *const kinds[] = { "virtio", "virtio_disk" };
 static char *domain_name(struct supervisor *s, unsigned domid)
 {
 	g_autofree char *path = g_strdup_printf("/local/domain/%u/name", domid);
-	char *name = store_read(s->store, path, NODE_MAX_NAME, NULL);
+	char *name = xenstore_read(s->store, path, NODE_MAX_NAME, NULL);
 
 	return name ? name : g_strdup("?");
 }
@@ -124,7 +124,7 @@ static void look_at_all(struct supervisor *s, const char *kind)
 {
 	g_autoptr(GList) known = g_hash_table_get_values(s->devices);
 	g_autofree char *top = g_strdup_printf("backend/%s", kind);
-	g_auto(GStrv) domids = store_list(s->store, top, NULL);
+	g_auto(GStrv) domids = xenstore_list(s->store, top, NULL);
 	unsigned domid, devid;
 
 	/* Its kind, domid and devid are read before it may be freed. */
@@ -136,7 +136,7 @@ static void look_at_all(struct supervisor *s, const char *kind)
 	}
 	for (char **dom = domids; dom && *dom; dom++) {
 		g_autofree char *path = g_strdup_printf("%s/%s", top, *dom);
-		g_auto(GStrv) devids = store_list(s->store, path, NULL);
+		g_auto(GStrv) devids = xenstore_list(s->store, path, NULL);
 
 		for (char **dev = devids; dev && *dev; dev++) {
 			if (parse_id(*dom, &domid) && parse_id(*dev, &devid))
@@ -152,7 +152,7 @@ static void look_for_dead_domains(struct supervisor *s)
 	for (const GList *l = domains; l; l = l->next) {
 		struct domain *domain = l->data;
 
-		if (store_has_domain(s->store, domain->domid))
+		if (xenstore_has_domain(s->store, domain->domid))
 			continue;
 		log_debug(guest_who(domain->guest), "is no more");
 		device_leave_all(s, domain);
@@ -190,7 +190,7 @@ void node_changed(void *opaque, const char *path)
 
 bool node_watch_all(struct supervisor *s, GError **error)
 {
-	return store_watch(s->store, "backend/virtio", error) &&
-		store_watch(s->store, "backend/virtio_disk", error) &&
-		store_watch(s->store, DOMAIN_GONE, error);
+	return xenstore_watch(s->store, "backend/virtio", error) &&
+		xenstore_watch(s->store, "backend/virtio_disk", error) &&
+		xenstore_watch(s->store, DOMAIN_GONE, error);
 }

@@ -131,7 +131,7 @@ void supervisor_clear(struct supervisor *s)
 	g_hash_table_unref(s->domains);
 	g_hash_table_unref(s->devices);
 	rules_free(s->rules);
-	store_free(s->store);
+	xenstore_free(s->store);
 	g_main_loop_unref(s->loop);
 	g_free(s->root);
 }
@@ -199,7 +199,7 @@ static bool run(struct supervisor *s, GError **error)
 	s->rules = rules_read(o->config, o->defaults, o->run, o->uid_base, error);
 	if (!s->rules)
 		return false;
-	s->store = store_open(node_changed, s, error);
+	s->store = xenstore_open(node_changed, s, error);
 	if (!s->store || !node_watch_all(s, error))
 		return false;
 	service_notify("READY=1");

@@ -11,7 +11,7 @@
 struct supervisor {
 	const struct supervisor_options *options;
 	char *root; /* the workers' */
-	struct store *store;
+	struct xenstore *store;
 	struct rules *rules;
 	GHashTable *domains; /* domid -> struct domain */
 	GHashTable *devices; /* "virtio/3/0" -> struct device */
@@ -69,5 +69,5 @@ void device_leave_all(struct supervisor *s, struct domain *of);
 
 /* supervisor_node.c */
 bool node_watch_all(struct supervisor *s, GError **error);
-/* store_open()'s callback. opaque: struct supervisor. */
+/* xenstore_open()'s callback. opaque: struct supervisor. */
 void node_changed(void *opaque, const char *path);

@@ -15,7 +15,7 @@
 /* A transaction fails (EAGAIN) whenever anybody changes anything meanwhile. */
 #define TRIES 100
 
-struct store {
+struct xenstore {
 	struct xs_handle *xs;
 	struct loop_watch *watch; /* NULL: the connection is lost */
 	void (*changed)(void *opaque, const char *path);
@@ -40,7 +40,7 @@ static bool fail(GError **error, int err, const char *what, const char *path)
 /* Events are read until there is none: the fd says that there are some, not how many. */
 static void on_readable(void *opaque, uint32_t revents)
 {
-	struct store *s = opaque;
+	struct xenstore *s = opaque;
 
 	for (;;) {
 		g_autoptr(xs_memory) event = xs_check_watch(s->xs);
@@ -57,24 +57,24 @@ static void on_readable(void *opaque, uint32_t revents)
 	s->watch = NULL;
 }
 
-struct store *store_open(
+struct xenstore *xenstore_open(
 	void (*changed)(void *opaque, const char *path), void *opaque, GError **error)
 {
 	struct xs_handle *xs = xs_open(0);
-	struct store *s;
+	struct xenstore *s;
 
 	if (!xs) {
 		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
 			"cannot connect to xenstore: %s", g_strerror(errno));
 		return NULL;
 	}
-	s = g_new(struct store, 1);
-	*s = (struct store){ .xs = xs, .changed = changed, .opaque = opaque };
+	s = g_new(struct xenstore, 1);
+	*s = (struct xenstore){ .xs = xs, .changed = changed, .opaque = opaque };
 	s->watch = loop_watch_fd(xs_fileno(xs), EPOLLIN, on_readable, s);
 	return s;
 }
 
-void store_free(struct store *s)
+void xenstore_free(struct xenstore *s)
 {
 	if (!s)
 		return;
@@ -83,7 +83,7 @@ void store_free(struct store *s)
 	g_free(s);
 }
 
-bool store_watch(struct store *s, const char *path, GError **error)
+bool xenstore_watch(struct xenstore *s, const char *path, GError **error)
 {
 	return xs_watch(s->xs, path, path) || fail(error, errno, "cannot watch", path);
 }
@@ -97,7 +97,7 @@ static bool is_text(const char *value, size_t len)
 	return true;
 }
 
-char *store_read(struct store *s, const char *path, size_t max, GError **error)
+char *xenstore_read(struct xenstore *s, const char *path, size_t max, GError **error)
 {
 	unsigned len;
 	g_autoptr(xs_memory) value = xs_read(s->xs, XBT_NULL, path, &len);
@@ -119,7 +119,7 @@ char *store_read(struct store *s, const char *path, size_t max, GError **error)
 	return g_strndup(value, len);
 }
 
-char **store_list(struct store *s, const char *path, GError **error)
+char **xenstore_list(struct xenstore *s, const char *path, GError **error)
 {
 	unsigned n;
 	g_autoptr(xs_memory) names = xs_directory(s->xs, XBT_NULL, path, &n);
@@ -158,7 +158,7 @@ static int update(struct xs_handle *xs, const char *path, const char *value)
 	return err;
 }
 
-bool store_update(struct store *s, const char *path, const char *value, GError **error)
+bool xenstore_update(struct xenstore *s, const char *path, const char *value, GError **error)
 {
 	int err = EAGAIN;
 
@@ -167,7 +167,7 @@ bool store_update(struct store *s, const char *path, const char *value, GError *
 	return !err || fail(error, err, "cannot change", path);
 }
 
-bool store_has_domain(struct store *s, unsigned domid)
+bool xenstore_has_domain(struct xenstore *s, unsigned domid)
 {
 	return xs_is_domain_introduced(s->xs, domid);
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See fake_store.h. */
-#include "fake_store.h"
+/* See fake_xenstore.h. */
+#include "fake_xenstore.h"
 
 #include <string.h>
 
 #include "base/loop.h"
 
-struct store {
+struct xenstore {
 	void (*changed)(void *opaque, const char *path);
 	void *opaque;
 	GPtrArray *watched; /* paths, as given */
@@ -15,7 +15,7 @@ struct store {
 };
 
 static GTree *nodes; /* path -> GBytes */
-static struct store *open_store;
+static struct xenstore *open_store;
 static char *fail_path;
 static GFileError fail_code;
 
@@ -47,7 +47,7 @@ static GTree *tree(void)
 
 static void tell(void *opaque)
 {
-	struct store *s = opaque;
+	struct xenstore *s = opaque;
 	g_autofree char *path = g_queue_pop_head(&s->events);
 
 	g_clear_pointer(&s->soon, loop_watch_free);
@@ -56,7 +56,7 @@ static void tell(void *opaque)
 	s->changed(s->opaque, path);
 }
 
-static void add_event(struct store *s, const char *path)
+static void add_event(struct xenstore *s, const char *path)
 {
 	g_queue_push_tail(&s->events, g_strdup(path));
 	if (!s->soon)
@@ -66,7 +66,7 @@ static void add_event(struct store *s, const char *path)
 /* Reported in the way the watch was set: relative or not. */
 static void has_changed(const char *path)
 {
-	struct store *s = open_store;
+	struct xenstore *s = open_store;
 
 	for (unsigned i = 0; s && i < s->watched->len; i++) {
 		const char *watched = s->watched->pdata[i];
@@ -83,15 +83,15 @@ static void has_changed(const char *path)
 	}
 }
 
-void fake_store_set_bytes(const char *path, const void *value, size_t len)
+void fake_xenstore_set_bytes(const char *path, const void *value, size_t len)
 {
 	g_tree_insert(tree(), g_strdup(relative(path)), g_bytes_new(value, len));
 	has_changed(relative(path));
 }
 
-void fake_store_set(const char *path, const char *value)
+void fake_xenstore_set(const char *path, const char *value)
 {
-	fake_store_set_bytes(path, value, strlen(value));
+	fake_xenstore_set_bytes(path, value, strlen(value));
 }
 
 /* The first node at or below path; NULL: none. */
@@ -105,7 +105,7 @@ static GTreeNode *find(const char *path)
 	return n && is_below(g_tree_node_key(n), path) ? n : NULL;
 }
 
-void fake_store_remove(const char *path)
+void fake_xenstore_remove(const char *path)
 {
 	GTreeNode *n;
 
@@ -115,7 +115,7 @@ void fake_store_remove(const char *path)
 	has_changed(path);
 }
 
-const char *fake_store_get(const char *path)
+const char *fake_xenstore_get(const char *path)
 {
 	static char value[256];
 	GBytes *bytes = g_tree_lookup(tree(), relative(path));
@@ -127,19 +127,19 @@ const char *fake_store_get(const char *path)
 	return bytes ? value : NULL;
 }
 
-void fake_store_fail(const char *path, GFileError code)
+void fake_xenstore_fail(const char *path, GFileError code)
 {
 	g_free(fail_path);
 	fail_path = (int)code < 0 ? NULL : g_strdup(relative(path));
 	fail_code = code;
 }
 
-unsigned fake_store_pending(void)
+unsigned fake_xenstore_pending(void)
 {
 	return open_store ? open_store->events.length : 0;
 }
 
-void fake_store_clear(void)
+void fake_xenstore_clear(void)
 {
 	g_clear_pointer(&nodes, g_tree_destroy);
 	g_clear_pointer(&fail_path, g_free);
@@ -160,10 +160,10 @@ static bool look_up(const char *path, GBytes **bytes, GError **error)
 	return *bytes || fail(path, G_FILE_ERROR_NOENT, error);
 }
 
-struct store *store_open(
+struct xenstore *xenstore_open(
 	void (*changed)(void *opaque, const char *path), void *opaque, GError **error)
 {
-	struct store *s = g_new0(struct store, 1);
+	struct xenstore *s = g_new0(struct xenstore, 1);
 
 	s->changed = changed;
 	s->opaque = opaque;
@@ -172,7 +172,7 @@ struct store *store_open(
 	return s;
 }
 
-void store_free(struct store *s)
+void xenstore_free(struct xenstore *s)
 {
 	if (!s)
 		return;
@@ -183,14 +183,14 @@ void store_free(struct store *s)
 	g_free(s);
 }
 
-bool store_watch(struct store *s, const char *path, GError **error)
+bool xenstore_watch(struct xenstore *s, const char *path, GError **error)
 {
 	g_ptr_array_add(s->watched, g_strdup(path));
 	add_event(s, path);
 	return true;
 }
 
-char *store_read(struct store *s, const char *path, size_t max, GError **error)
+char *xenstore_read(struct xenstore *s, const char *path, size_t max, GError **error)
 {
 	GBytes *bytes;
 	const char *value;
@@ -209,7 +209,7 @@ char *store_read(struct store *s, const char *path, size_t max, GError **error)
 	return g_strndup(len ? value : "", len);
 }
 
-char **store_list(struct store *s, const char *path, GError **error)
+char **xenstore_list(struct xenstore *s, const char *path, GError **error)
 {
 	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
 	size_t len = strlen(relative(path));
@@ -233,17 +233,17 @@ char **store_list(struct store *s, const char *path, GError **error)
 	return (char **)g_ptr_array_steal(names, NULL);
 }
 
-bool store_update(struct store *s, const char *path, const char *value, GError **error)
+bool xenstore_update(struct xenstore *s, const char *path, const char *value, GError **error)
 {
 	GBytes *bytes;
 
 	if (!look_up(path, &bytes, error))
 		return false;
-	fake_store_set(path, value);
+	fake_xenstore_set(path, value);
 	return true;
 }
 
-bool store_has_domain(struct store *s, unsigned domid)
+bool xenstore_has_domain(struct xenstore *s, unsigned domid)
 {
 	g_autofree char *path = g_strdup_printf("/local/domain/%u", domid);
 

@@ -23,13 +23,13 @@ static int setup_store(void **state)
 	seen = g_string_new(NULL);
 	logged = g_string_new(NULL);
 	log_set_sink(on_line, NULL);
-	*state = store_open(on_changed, NULL, NULL);
+	*state = xenstore_open(on_changed, NULL, NULL);
 	return 0;
 }
 
 static int teardown_store(void **state)
 {
-	store_free(*state);
+	xenstore_free(*state);
 	log_set_sink(NULL, NULL);
 	g_string_free(seen, TRUE);
 	g_string_free(logged, TRUE);
@@ -54,109 +54,109 @@ static void test_open(void **state)
 	g_autoptr(GError) error = NULL;
 
 	fail_at("xs_open", ENOENT);
-	assert_null(store_open(on_changed, NULL, &error));
+	assert_null(xenstore_open(on_changed, NULL, &error));
 	assert_failed(&error, ENOENT, "xenstore");
 }
 
 static void test_read(void **state)
 {
-	struct store *s = *state;
+	struct xenstore *s = *state;
 	g_autoptr(GError) error = NULL;
 	g_autofree char *value = NULL, *empty = NULL;
 
-	assert_null(store_read(s, "a/b", 8, &error));
+	assert_null(xenstore_read(s, "a/b", 8, &error));
 	assert_failed(&error, ENOENT, "a/b");
 	set_value("12345678", 8);
-	value = store_read(s, "a/b", 8, NULL);
+	value = xenstore_read(s, "a/b", 8, NULL);
 	assert_string_equal(value, "12345678");
-	assert_null(store_read(s, "a/b", 7, &error));
+	assert_null(xenstore_read(s, "a/b", 7, &error));
 	assert_true(g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_INVAL));
 	assert_non_null(strstr(error->message, "a/b"));
 	set_value("", 0);
-	empty = store_read(s, "a/b", 8, NULL);
+	empty = xenstore_read(s, "a/b", 8, NULL);
 	assert_string_equal(empty, "");
 	fail_at("xs_read", EIO);
 	g_clear_error(&error);
-	assert_null(store_read(s, "a/b", 8, &error));
+	assert_null(xenstore_read(s, "a/b", 8, &error));
 	assert_failed(&error, EIO, "a/b");
 }
 
 static void test_no_text(void **state)
 {
 	static const char *const bad[] = { "a\n", "\x1f", "\x7f", "\033[1m", "a\0" };
-	struct store *s = *state;
+	struct xenstore *s = *state;
 	g_autofree char *utf8 = NULL;
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
 		g_autoptr(GError) error = NULL;
 
 		set_value(bad[i], MAX(strlen(bad[i]), 2));
-		assert_null(store_read(s, "a/b", 8, &error));
+		assert_null(xenstore_read(s, "a/b", 8, &error));
 		assert_true(g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_INVAL));
 		assert_non_null(strstr(error->message, "a/b"));
 	}
 	set_value("\xc3\xa4 ~", 4);
-	utf8 = store_read(s, "a/b", 8, NULL);
+	utf8 = xenstore_read(s, "a/b", 8, NULL);
 	assert_string_equal(utf8, "\xc3\xa4 ~");
 }
 
 static void test_list(void **state)
 {
-	struct store *s = *state;
+	struct xenstore *s = *state;
 	g_autoptr(GError) error = NULL;
 	g_auto(GStrv) none = NULL, two = NULL;
 
-	none = store_list(s, "a", NULL);
+	none = xenstore_list(s, "a", NULL);
 	assert_null(none[0]);
 	fake.names[0] = "b";
 	fake.names[1] = "c";
 	fake.n_names = 2;
-	two = store_list(s, "a", NULL);
+	two = xenstore_list(s, "a", NULL);
 	assert_string_equal(two[0], "b");
 	assert_string_equal(two[1], "c");
 	assert_null(two[2]);
 	fake.n_names = 4097;
-	assert_null(store_list(s, "a", &error));
+	assert_null(xenstore_list(s, "a", &error));
 	assert_non_null(strstr(error->message, "'a'"));
 	g_clear_error(&error);
 	fail_at("xs_directory", ENOENT);
-	assert_null(store_list(s, "a", &error));
+	assert_null(xenstore_list(s, "a", &error));
 	assert_failed(&error, ENOENT, "'a'");
 }
 
 static void test_has_domain(void **state)
 {
-	assert_true(store_has_domain(*state, FAKE_DOMID));
-	assert_false(store_has_domain(*state, FAKE_DOMID + 1));
+	assert_true(xenstore_has_domain(*state, FAKE_DOMID));
+	assert_false(xenstore_has_domain(*state, FAKE_DOMID + 1));
 }
 
 static void test_update(void **state)
 {
-	struct store *s = *state;
+	struct xenstore *s = *state;
 	g_autoptr(GError) error = NULL;
 
 	set_value("1", 1);
 	fake.conflicts = 3;
-	assert_true(store_update(s, "a/b", "4", NULL));
+	assert_true(xenstore_update(s, "a/b", "4", NULL));
 	assert_int_equal(fake.transactions, 4);
 	assert_int_equal(fake.aborted, 0);
 	assert_memory_equal(fake.value, "4", 1);
 	fake.conflicts = 1000000;
-	assert_false(store_update(s, "a/b", "5", &error)); /* there is an end to it */
+	assert_false(xenstore_update(s, "a/b", "5", &error)); /* there is an end to it */
 	assert_failed(&error, EAGAIN, "a/b");
 }
 
 static void test_update_of_removed(void **state)
 {
-	struct store *s = *state;
+	struct xenstore *s = *state;
 	g_autoptr(GError) error = NULL;
 
-	assert_false(store_update(s, "a/b", "4", &error));
+	assert_false(xenstore_update(s, "a/b", "4", &error));
 	assert_failed(&error, ENOENT, "a/b");
 	assert_int_equal(fake.aborted, 1);
 	set_value("1", 1);
 	fake.removed_meanwhile = true;
-	assert_false(store_update(s, "a/b", "4", &error));
+	assert_false(xenstore_update(s, "a/b", "4", &error));
 	assert_failed(&error, ENOENT, "a/b");
 }
 
@@ -164,13 +164,13 @@ static void test_update_fails(void **state)
 {
 	static const char *const calls[] = { "xs_transaction_start", "xs_read", "xs_write",
 		"xs_transaction_end" };
-	struct store *s = *state;
+	struct xenstore *s = *state;
 	g_autoptr(GError) error = NULL;
 
 	set_value("1", 1);
 	for (unsigned i = 0; i < G_N_ELEMENTS(calls); i++) {
 		fail_at(calls[i], EACCES);
-		assert_false(store_update(s, "a/b", "4", &error));
+		assert_false(xenstore_update(s, "a/b", "4", &error));
 		assert_failed(&error, EACCES, "a/b");
 	}
 	assert_int_equal(fake.aborted, 2);
@@ -178,12 +178,12 @@ static void test_update_fails(void **state)
 
 static void test_events(void **state)
 {
-	struct store *s = *state;
+	struct xenstore *s = *state;
 	g_autoptr(GError) error = NULL;
 
 	fake.events[0] = "a";
 	fake.events[1] = "a/b";
-	assert_true(store_watch(s, "a", NULL));
+	assert_true(xenstore_watch(s, "a", NULL));
 	assert_string_equal(seen->str, "");
 	run_loop();
 	assert_string_equal(seen->str, "a;a/b;");
@@ -191,15 +191,15 @@ static void test_events(void **state)
 	assert_string_equal(seen->str, "a;a/b;");
 	assert_string_equal(logged->str, "");
 	fail_at("xs_watch", EINVAL);
-	assert_false(store_watch(s, "a\\", &error));
+	assert_false(xenstore_watch(s, "a\\", &error));
 	assert_failed(&error, EINVAL, "a\\");
 }
 
 static void test_connection_lost(void **state)
 {
-	struct store *s = *state;
+	struct xenstore *s = *state;
 
-	assert_true(store_watch(s, "a", NULL));
+	assert_true(xenstore_watch(s, "a", NULL));
 	fail_at("xs_check_watch", EBADF);
 	run_loop(); /* ends, though the fd stays readable */
 	assert_non_null(strstr(logged->str, "connection is lost"));
