@@ -22,7 +22,7 @@
 
 /* Xen's limit for guests with one ioreq page; GUEST_MAX_VCPUS. */
 #define IPC_MAX_VCPUS 128
-/* NODE_IRQ_LAST - NODE_IRQ_FIRST + 1, and what "attach" may add. */
+/* DEVICE_NODE_IRQ_LAST - DEVICE_NODE_IRQ_FIRST + 1, and what "attach" may add. */
 #define IPC_MAX_DEVICES 32
 #define IPC_MAX_FDS 4
 #define IPC_NAME 128

@@ -81,7 +81,7 @@ static bool parse_attach(struct options *o, const struct raw *raw, GError **erro
 		return option_bad(
 			error, "attach needs --domid, --base, --irq and --socket (try --help)");
 	if (!parse_number("domid", raw->domid, MAX_DOMID, &domid, error) ||
-		!parse_number("base", raw->base, UINT64_MAX - NODE_WINDOW, &base, error) ||
+		!parse_number("base", raw->base, UINT64_MAX - DEVICE_NODE_WINDOW, &base, error) ||
 		!parse_number("irq", raw->irq, MAX_IRQ, &irq, error))
 		return false;
 	if (irq < MIN_IRQ)

@@ -264,7 +264,7 @@ struct backend_process {
 };
 
 struct backend_process *backend_process_new(
-	const struct rules *all, const struct node *n, const char *name)
+	const struct rules *all, const struct device_node *n, const char *name)
 {
 	struct backend_process *s = g_new0(struct backend_process, 1);
 

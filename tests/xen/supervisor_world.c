@@ -64,8 +64,8 @@ void world_start(struct world *w)
 
 	s->rules = rules_read(w->options.config, w->options.defaults, w->run, 0, NULL);
 	assert_non_null(s->rules);
-	s->store = xenstore_open(node_changed, s, NULL);
-	assert_true(node_watch_all(s, NULL));
+	s->store = xenstore_open(nodes_changed, s, NULL);
+	assert_true(nodes_watch(s, NULL));
 	wait_until(fake_xenstore_pending() == 0);
 }
 

@@ -25,7 +25,7 @@
 
 struct world {
 	char *dir, *config, *sock, *script;
-	struct node node;
+	struct device_node node;
 	struct rules *rules;
 	struct backend_process *backend;
 	GString *log; /* no debug lines */
@@ -52,7 +52,7 @@ static int setup(void **state)
 	w->config = g_build_filename(w->dir, "config", NULL);
 	w->sock = g_build_filename(w->dir, "sock", NULL);
 	w->script = g_build_filename(w->dir, "back-end", NULL);
-	w->node = (struct node){ .kind = (char *)"virtio_disk",
+	w->node = (struct device_node){ .kind = (char *)"virtio_disk",
 		.path = (char *)"x",
 		.domain = (char *)"web",
 		.domid = 3,

@@ -18,7 +18,7 @@
 
 struct world {
 	char *dir, *config, *defaults, *run, *sock, *json;
-	struct node node;
+	struct device_node node;
 	unsigned n_fds;
 };
 
@@ -50,7 +50,7 @@ static int setup(void **state)
 	g_mkdir_with_parents(folder, 0700);
 	w->json = g_build_filename(folder, "50-test.json", NULL);
 	write_file(w->json, "{\"type\": \"block\", \"binary\": \"" BINARY "\"}");
-	w->node = (struct node){ .kind = (char *)"virtio_disk",
+	w->node = (struct device_node){ .kind = (char *)"virtio_disk",
 		.path = (char *)"x",
 		.domain = (char *)"web",
 		.domid = 3,

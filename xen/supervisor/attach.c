@@ -18,10 +18,11 @@ static void on_change(void *opaque, const char *path)
 		supervisor_end(s);
 }
 
-static struct node *describe(struct supervisor *s, const struct attach_options *a, GError **error)
+static struct device_node *describe(
+	struct supervisor *s, const struct attach_options *a, GError **error)
 {
 	g_autofree char *path = g_strdup_printf("/local/domain/%u/name", a->domid);
-	struct node *n;
+	struct device_node *n;
 	char *name;
 
 	if (!xenstore_has_domain(s->store, a->domid)) {
@@ -29,10 +30,10 @@ static struct node *describe(struct supervisor *s, const struct attach_options *
 			a->domid);
 		return NULL;
 	}
-	name = xenstore_read(s->store, path, NODE_MAX_NAME, error);
+	name = xenstore_read(s->store, path, DEVICE_NODE_MAX_NAME, error);
 	if (!name)
 		return NULL;
-	n = g_new0(struct node, 1);
+	n = g_new0(struct device_node, 1);
 	n->kind = g_strdup("attach");
 	n->path = g_strdup("");
 	n->domain = name;
@@ -45,7 +46,7 @@ static struct node *describe(struct supervisor *s, const struct attach_options *
 
 static bool serve(struct supervisor *s, const struct attach_options *a, GError **error)
 {
-	g_autoptr(node) n = NULL;
+	g_autoptr(device_node) n = NULL;
 	struct device *d;
 
 	s->rules = rules_new_socket(a->socket);

@@ -23,7 +23,7 @@ struct backend_child {
 
 struct backend_process {
 	const struct rules *rules;
-	struct node *node;
+	struct device_node *node;
 	char *name;
 	struct rule *rule;
 	struct backend_child *child; /* NULL: none runs */
@@ -63,12 +63,12 @@ static void backend_child_stop(struct backend_child *p)
 }
 
 struct backend_process *backend_process_new(
-	const struct rules *r, const struct node *n, const char *name)
+	const struct rules *r, const struct device_node *n, const char *name)
 {
 	struct backend_process *s = g_new0(struct backend_process, 1);
 
 	s->rules = r;
-	s->node = node_copy(n);
+	s->node = device_node_copy(n);
 	s->name = g_strdup(name);
 	return s;
 }
@@ -82,7 +82,7 @@ void backend_process_free(struct backend_process *s)
 		backend_child_stop(s->child);
 	}
 	rule_free(s->rule);
-	node_free(s->node);
+	device_node_free(s->node);
 	g_free(s->name);
 	g_free(s);
 }

@@ -17,7 +17,7 @@ typedef struct backend_process backend_process; /* for g_autoptr */
 
 /* Looks in r anew at each attempt until one fits: a socket may come later. name: for messages. */
 struct backend_process *backend_process_new(
-	const struct rules *r, const struct node *n, const char *name);
+	const struct rules *r, const struct device_node *n, const char *name);
 void backend_process_free(struct backend_process *s);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(backend_process, backend_process_free)
 

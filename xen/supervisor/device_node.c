@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See node.h. Whoever writes to our folder of xenstore may be wrong or hostile: nothing is guessed. */
+/* See device_node.h. Whoever writes to our folder of xenstore may be wrong or hostile: nothing is guessed. */
 #include "xen/supervisor/device_node.h"
 
 #include <inttypes.h>
@@ -35,7 +35,7 @@ static bool is_number(const char *text, uint64_t max, uint64_t *value)
 	return *text && number(text, max, value) == strlen(text);
 }
 
-bool node_parse_path(const char *path, char **kind, unsigned *domid, unsigned *devid)
+bool device_node_parse_path(const char *path, char **kind, unsigned *domid, unsigned *devid)
 {
 	const char *p = path, *end;
 	uint64_t dom, dev;
@@ -64,7 +64,7 @@ bool node_parse_path(const char *path, char **kind, unsigned *domid, unsigned *d
 	return false;
 }
 
-static char *node_path(const char *kind, unsigned domid, unsigned devid)
+static char *device_node_path(const char *kind, unsigned domid, unsigned devid)
 {
 	return g_strdup_printf("backend/%s/%u/%u", kind, domid, devid);
 }
@@ -131,10 +131,11 @@ static uint64_t read_base(struct reader *r)
 		good = is_number(value, UINT64_MAX, &base);
 	if (!good)
 		refuse(r, "base", value, "not an address");
-	else if (base < NODE_MMIO_BASE || base - NODE_MMIO_BASE > NODE_MMIO_SIZE - NODE_WINDOW)
+	else if (base < DEVICE_NODE_MMIO_BASE ||
+		base - DEVICE_NODE_MMIO_BASE > DEVICE_NODE_MMIO_SIZE - DEVICE_NODE_WINDOW)
 		refuse(r, "base", value, "outside the guest's addresses for virtio-mmio");
-	else if (base % NODE_WINDOW)
-		refuse(r, "base", value, "not a multiple of " G_STRINGIFY(NODE_WINDOW));
+	else if (base % DEVICE_NODE_WINDOW)
+		refuse(r, "base", value, "not a multiple of " G_STRINGIFY(DEVICE_NODE_WINDOW));
 	return base;
 }
 
@@ -145,10 +146,11 @@ static uint32_t read_irq(struct reader *r)
 
 	if (r->error)
 		return 0;
-	if (!is_number(value, UINT32_MAX, &irq) || irq < NODE_IRQ_FIRST || irq > NODE_IRQ_LAST)
+	if (!is_number(value, UINT32_MAX, &irq) || irq < DEVICE_NODE_IRQ_FIRST ||
+		irq > DEVICE_NODE_IRQ_LAST)
 		refuse(r, "irq", value,
-			"not an interrupt from " G_STRINGIFY(NODE_IRQ_FIRST) " to " G_STRINGIFY(
-				NODE_IRQ_LAST));
+			"not an interrupt from " G_STRINGIFY(
+				DEVICE_NODE_IRQ_FIRST) " to " G_STRINGIFY(DEVICE_NODE_IRQ_LAST));
 	return irq;
 }
 
@@ -211,7 +213,7 @@ static char *read_domain(struct xenstore *s, unsigned domid, GError **error)
 {
 	g_autofree char *path = g_strdup_printf("/local/domain/%u", domid);
 	struct reader r = { .store = s, .path = path };
-	char *name = need(&r, "name", NODE_MAX_NAME);
+	char *name = need(&r, "name", DEVICE_NODE_MAX_NAME);
 
 	if (!r.error &&
 		(!*name || strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0))
@@ -232,14 +234,14 @@ static bool read_grants(struct reader *r)
 	return ours && strcmp(ours, "0") != 0;
 }
 
-struct node *node_read(
+struct device_node *device_node_read(
 	struct xenstore *s, const char *kind, unsigned domid, unsigned devid, GError **error)
 {
-	g_autoptr(node) n = g_new0(struct node, 1);
+	g_autoptr(device_node) n = g_new0(struct device_node, 1);
 	struct reader r = { .store = s };
 
 	n->kind = g_strdup(kind);
-	n->path = node_path(kind, domid, devid);
+	n->path = device_node_path(kind, domid, devid);
 	n->domid = domid;
 	n->devid = devid;
 	r.path = n->path;
@@ -260,10 +262,10 @@ struct node *node_read(
 	return g_steal_pointer(&n);
 }
 
-bool node_read_base(
+bool device_node_read_base(
 	struct xenstore *s, const char *kind, unsigned domid, unsigned devid, uint64_t *base)
 {
-	g_autofree char *path = node_path(kind, domid, devid);
+	g_autofree char *path = device_node_path(kind, domid, devid);
 	struct reader r = { .store = s, .path = path };
 	bool good;
 
@@ -273,9 +275,9 @@ bool node_read_base(
 	return good;
 }
 
-struct node *node_copy(const struct node *n)
+struct device_node *device_node_copy(const struct device_node *n)
 {
-	struct node *copy = g_memdup2(n, sizeof(*n));
+	struct device_node *copy = g_memdup2(n, sizeof(*n));
 
 	copy->kind = g_strdup(n->kind);
 	copy->path = g_strdup(n->path);
@@ -284,7 +286,7 @@ struct node *node_copy(const struct node *n)
 	return copy;
 }
 
-void node_free(struct node *n)
+void device_node_free(struct device_node *n)
 {
 	if (!n)
 		return;
@@ -295,20 +297,21 @@ void node_free(struct node *n)
 	g_free(n);
 }
 
-enum node_state node_get_state(struct xenstore *s, const char *kind, unsigned domid, unsigned devid)
+enum xenbus_state device_node_get_state(
+	struct xenstore *s, const char *kind, unsigned domid, unsigned devid)
 {
-	g_autofree char *top = node_path(kind, domid, devid);
+	g_autofree char *top = device_node_path(kind, domid, devid);
 	g_autofree char *path = g_strdup_printf("%s/state", top);
 	g_autofree char *value = xenstore_read(s, path, MAX_NUMBER, NULL);
 	uint64_t state;
 
-	if (!value || !is_number(value, NODE_CLOSED, &state))
-		return NODE_UNKNOWN;
+	if (!value || !is_number(value, XENBUS_CLOSED, &state))
+		return XENBUS_UNKNOWN;
 	return state;
 }
 
-void node_set_state(
-	struct xenstore *s, const char *kind, unsigned domid, unsigned devid, enum node_state state)
+void device_node_set_state(struct xenstore *s, const char *kind, unsigned domid, unsigned devid,
+	enum xenbus_state state)
 {
 	g_autofree char *path = g_strdup_printf("backend/%s/%u/%u/state", kind, domid, devid);
 	char value[] = { '0' + state, '\0' };
@@ -319,7 +322,7 @@ void node_set_state(
 		log_warning(NULL, "%s", error->message);
 }
 
-uint64_t node_domain_memory(struct xenstore *s, unsigned domid)
+uint64_t device_node_domain_memory(struct xenstore *s, unsigned domid)
 {
 	g_autofree char *path = g_strdup_printf("/local/domain/%u/memory/static-max", domid);
 	g_autofree char *value = xenstore_read(s, path, MAX_NUMBER, NULL);

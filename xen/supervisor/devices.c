@@ -49,7 +49,7 @@ static void on_removed(void *opaque, unsigned number)
 	struct device *d = g_steal_pointer(&domain->device[number]);
 
 	if (d->kind)
-		node_set_state(s->store, d->kind, d->domid, d->devid, NODE_CLOSED);
+		device_node_set_state(s->store, d->kind, d->domid, d->devid, XENBUS_CLOSED);
 	log_info(d->who, "gone");
 	device_free(d);
 }
@@ -75,7 +75,7 @@ static struct domain *get_domain(
 	const struct guest_config config = {
 		.keeper = { .domid = domid,
 			.name = name,
-			.max_memory = node_domain_memory(s->store, domid),
+			.max_memory = device_node_domain_memory(s->store, domid),
 			.eventfds = s->options->eventfds },
 		.uid_base = s->options->uid_base,
 		.root = s->root,
@@ -110,8 +110,8 @@ static bool settle(struct device *d, struct domain *domain, bool new, bool ok)
 	return ok;
 }
 
-bool device_serve(
-	struct device *d, const struct node *n, struct backend_process *backend, GError **error)
+bool device_serve(struct device *d, const struct device_node *n, struct backend_process *backend,
+	GError **error)
 {
 	struct supervisor *s = d->supervisor;
 	/* Only for what must be known before the first dial, which looks again. */
@@ -158,8 +158,8 @@ void device_leave(struct device *d)
 		return;
 	if (d->status == DEVICE_IGNORED) {
 		if (d->kind)
-			node_set_state(
-				d->supervisor->store, d->kind, d->domid, d->devid, NODE_CLOSED);
+			device_node_set_state(
+				d->supervisor->store, d->kind, d->domid, d->devid, XENBUS_CLOSED);
 		device_free(d);
 		return;
 	}

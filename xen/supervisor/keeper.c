@@ -139,14 +139,15 @@ void keeper_free(struct keeper *k)
 /* Who has that range, or that interrupt (0: none)? */
 static bool check_conflicts(const struct keeper *k, uint64_t base, uint32_t irq, GError **error)
 {
-	if (base > UINT64_MAX - NODE_WINDOW) {
+	if (base > UINT64_MAX - DEVICE_NODE_WINDOW) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
 			"base 0x%" PRIx64 ": beyond all addresses", base);
 		return false;
 	}
 	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++) {
 		const struct keeper_device *d = &k->device[i];
-		bool overlap = base < d->base + NODE_WINDOW && d->base < base + NODE_WINDOW;
+		bool overlap =
+			base < d->base + DEVICE_NODE_WINDOW && d->base < base + DEVICE_NODE_WINDOW;
 
 		if (!d->used)
 			continue;
@@ -198,7 +199,7 @@ static void device_clear(struct keeper_device *d)
 static bool map_range(struct keeper *k, struct keeper_device *d, GError **error)
 {
 	d->used = devmodel_map_range(
-		k->devmodel, k->server[IPC_REGISTERS].id, d->base, NODE_WINDOW, error);
+		k->devmodel, k->server[IPC_REGISTERS].id, d->base, DEVICE_NODE_WINDOW, error);
 	return d->used;
 }
 
@@ -265,7 +266,7 @@ void keeper_remove(struct keeper *k, unsigned device)
 	if (!d->used)
 		return;
 	keeper_drop_eventfds(k, d);
-	devmodel_unmap_range(k->devmodel, k->server[IPC_REGISTERS].id, d->base, NODE_WINDOW);
+	devmodel_unmap_range(k->devmodel, k->server[IPC_REGISTERS].id, d->base, DEVICE_NODE_WINDOW);
 	device_clear(d);
 }
 
@@ -303,7 +304,7 @@ bool keeper_describe_device(const struct keeper *k, unsigned device, struct ipc_
 	g_strlcpy(add->name, d->name, sizeof(add->name));
 	add->device = device;
 	add->base = d->base;
-	add->window = NODE_WINDOW;
+	add->window = DEVICE_NODE_WINDOW;
 	add->irq = d->irq;
 	add->grants = d->grants;
 	add->wait_ms = d->wait_ms;

@@ -24,7 +24,7 @@ static const char *const kinds[] = { "virtio", "virtio_disk" };
 static char *domain_name(struct supervisor *s, unsigned domid)
 {
 	g_autofree char *path = g_strdup_printf("/local/domain/%u/name", domid);
-	char *name = xenstore_read(s->store, path, NODE_MAX_NAME, NULL);
+	char *name = xenstore_read(s->store, path, DEVICE_NODE_MAX_NAME, NULL);
 
 	return name ? name : g_strdup("?");
 }
@@ -35,7 +35,7 @@ static void refuse(struct device *d, const char *name, const GError *why)
 	struct supervisor *s = d->supervisor;
 	g_autoptr(GError) error = NULL;
 	uint64_t base;
-	bool empty = node_read_base(s->store, d->kind, d->domid, d->devid, &base) &&
+	bool empty = device_node_read_base(s->store, d->kind, d->domid, d->devid, &base) &&
 		device_serve_empty(d, name, base, &error);
 
 	log_error(d->who, "refused: %s", why->message);
@@ -47,13 +47,13 @@ static void refuse(struct device *d, const char *name, const GError *why)
 			"when it looks there",
 			error ? ": " : "", error ? error->message : "");
 	/* The toolstack waits for some devices to have this state; let it start the guest. */
-	node_set_state(s->store, d->kind, d->domid, d->devid, NODE_INIT_WAIT);
+	device_node_set_state(s->store, d->kind, d->domid, d->devid, XENBUS_INIT_WAIT);
 }
 
 static void serve(struct supervisor *s, const char *kind, unsigned domid, unsigned devid)
 {
 	g_autoptr(GError) error = NULL;
-	g_autoptr(node) n = node_read(s->store, kind, domid, devid, &error);
+	g_autoptr(device_node) n = device_node_read(s->store, kind, domid, devid, &error);
 	g_autofree char *name = NULL;
 	struct device *d;
 
@@ -63,13 +63,13 @@ static void serve(struct supervisor *s, const char *kind, unsigned domid, unsign
 	name = n ? g_strdup(n->domain) : domain_name(s, domid);
 	d = device_new(s, kind, name, domid, devid);
 	if (n && device_serve(d, n, backend_process_new(s->rules, n, d->who), &error))
-		node_set_state(s->store, kind, domid, devid, NODE_INIT_WAIT);
+		device_node_set_state(s->store, kind, domid, devid, XENBUS_INIT_WAIT);
 	else
 		refuse(d, name, error);
 }
 
 static void ignore(struct supervisor *s, const char *kind, unsigned domid, unsigned devid,
-	enum node_state state)
+	enum xenbus_state state)
 {
 	g_autofree char *name = domain_name(s, domid);
 	struct device *d = device_new(s, kind, name, domid, devid);
@@ -83,25 +83,25 @@ static void ignore(struct supervisor *s, const char *kind, unsigned domid, unsig
 static void look(struct supervisor *s, const char *kind, unsigned domid, unsigned devid)
 {
 	struct device *d = device_find(s, kind, domid, devid);
-	enum node_state state = node_get_state(s->store, kind, domid, devid);
+	enum xenbus_state state = device_node_get_state(s->store, kind, domid, devid);
 
 	switch (state) {
-	case NODE_INITIALISING:
+	case XENBUS_INITIALISING:
 		if (!d && !s->ending)
 			serve(s, kind, domid, devid);
 		break;
-	case NODE_INIT_WAIT:
-	case NODE_INITIALISED:
-	case NODE_CONNECTED:
+	case XENBUS_INIT_WAIT:
+	case XENBUS_INITIALISED:
+	case XENBUS_CONNECTED:
 		if (!d && !s->ending)
 			ignore(s, kind, domid, devid, state);
 		break;
-	case NODE_CLOSING:
+	case XENBUS_CLOSING:
 		if (!d)
-			node_set_state(s->store, kind, domid, devid, NODE_CLOSED);
+			device_node_set_state(s->store, kind, domid, devid, XENBUS_CLOSED);
 		/* fall through */
-	case NODE_CLOSED:
-	case NODE_UNKNOWN:
+	case XENBUS_CLOSED:
+	case XENBUS_UNKNOWN:
 		if (d)
 			device_leave(d);
 		break;
@@ -168,7 +168,7 @@ static bool is_of_kind(const char *path, const char *kind)
 	return strncmp(path, top, len) == 0 && (!path[len] || path[len] == '/');
 }
 
-void node_changed(void *opaque, const char *path)
+void nodes_changed(void *opaque, const char *path)
 {
 	struct supervisor *s = opaque;
 	g_autofree char *kind = NULL;
@@ -178,7 +178,7 @@ void node_changed(void *opaque, const char *path)
 		look_for_dead_domains(s);
 		return;
 	}
-	if (node_parse_path(path, &kind, &domid, &devid)) {
+	if (device_node_parse_path(path, &kind, &domid, &devid)) {
 		look(s, kind, domid, devid);
 		return;
 	}
@@ -188,7 +188,7 @@ void node_changed(void *opaque, const char *path)
 	}
 }
 
-bool node_watch_all(struct supervisor *s, GError **error)
+bool nodes_watch(struct supervisor *s, GError **error)
 {
 	return xenstore_watch(s->store, "backend/virtio", error) &&
 		xenstore_watch(s->store, "backend/virtio_disk", error) &&

@@ -296,7 +296,7 @@ void rule_free(struct rule *r)
 	g_free(r);
 }
 
-static char *fill_in(const struct rules *r, const char *value, const struct node *n)
+static char *fill_in(const struct rules *r, const char *value, const struct device_node *n)
 {
 	GString *s = g_string_new(NULL);
 
@@ -322,7 +322,7 @@ static char *fill_in(const struct rules *r, const char *value, const struct node
 	return g_string_free(s, FALSE);
 }
 
-static const struct group *find(const GPtrArray *groups, const struct node *n)
+static const struct group *find(const GPtrArray *groups, const struct device_node *n)
 {
 	for (unsigned i = 0; i < groups->len; i++) {
 		const struct group *g = groups->pdata[i];
@@ -345,7 +345,7 @@ static uint32_t said(int64_t number)
 }
 
 static struct rule *apply(
-	const struct rules *all, const struct group *g, const struct node *n, GError **error)
+	const struct rules *all, const struct group *g, const struct device_node *n, GError **error)
 {
 	g_autoptr(rule) r = g_new0(struct rule, 1);
 	unsigned n_options = g->options ? g_strv_length(g->options) : 0;
@@ -374,7 +374,7 @@ static struct rule *apply(
 	return g_steal_pointer(&r);
 }
 
-struct rule *rules_find(const struct rules *r, const struct node *n, GError **error)
+struct rule *rules_find(const struct rules *r, const struct device_node *n, GError **error)
 {
 	const struct group *g = find(r->first, n);
 	g_autofree char *socket = g_strdup_printf("%s/%s/%u.sock", r->run, n->domain, n->devid);

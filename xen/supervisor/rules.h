@@ -60,4 +60,4 @@ void rules_free(struct rules *r);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(rules, rules_free)
 
 /* NULL, with an error that says where it looked. */
-struct rule *rules_find(const struct rules *r, const struct node *n, GError **error);
+struct rule *rules_find(const struct rules *r, const struct device_node *n, GError **error);

@@ -199,8 +199,8 @@ static bool run(struct supervisor *s, GError **error)
 	s->rules = rules_read(o->config, o->defaults, o->run, o->uid_base, error);
 	if (!s->rules)
 		return false;
-	s->store = xenstore_open(node_changed, s, error);
-	if (!s->store || !node_watch_all(s, error))
+	s->store = xenstore_open(nodes_changed, s, error);
+	if (!s->store || !nodes_watch(s, error))
 		return false;
 	service_notify("READY=1");
 	/* It listens to nobody else: not to back-ends that we start. */

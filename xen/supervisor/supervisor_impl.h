@@ -52,22 +52,22 @@ void supervisor_clear(struct supervisor *s);
 void supervisor_loop(struct supervisor *s);
 void supervisor_end(struct supervisor *s);
 
-/* supervisor_device.c. name: the domain's; kind: NULL for one without a node. */
+/* devices.c. name: the domain's; kind: NULL for one without a node. */
 struct device *device_new(
 	struct supervisor *s, const char *kind, const char *name, unsigned domid, unsigned devid);
 struct device *device_find(struct supervisor *s, const char *kind, unsigned domid, unsigned devid);
 /* Only one that no guest has. */
 void device_free(struct device *d);
 /* Takes over backend, also on error; n: only what is said of the device itself is looked at. */
-bool device_serve(
-	struct device *d, const struct node *n, struct backend_process *backend, GError **error);
+bool device_serve(struct device *d, const struct device_node *n, struct backend_process *backend,
+	GError **error);
 bool device_serve_empty(struct device *d, const char *name, uint64_t base, GError **error);
 /* It leaves its guest, and is freed when it has; its node is Closed then. */
 void device_leave(struct device *d);
 /* All of the domain's, or, with NULL, all of ours. */
 void device_leave_all(struct supervisor *s, struct domain *of);
 
-/* supervisor_node.c */
-bool node_watch_all(struct supervisor *s, GError **error);
+/* nodes.c */
+bool nodes_watch(struct supervisor *s, GError **error);
 /* xenstore_open()'s callback. opaque: struct supervisor. */
-void node_changed(void *opaque, const char *path);
+void nodes_changed(void *opaque, const char *path);

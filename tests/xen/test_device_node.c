@@ -80,25 +80,25 @@ static void test_paths(void **state)
 	g_autofree char *kind = NULL, *deep = NULL, *other = NULL;
 	unsigned domid = 9, devid = 9;
 
-	assert_true(node_parse_path("backend/virtio/32751/0", &kind, &domid, &devid));
+	assert_true(device_node_parse_path("backend/virtio/32751/0", &kind, &domid, &devid));
 	assert_string_equal(kind, "virtio");
 	assert_int_equal(domid, 32751);
 	assert_int_equal(devid, 0);
-	assert_true(
-		node_parse_path("backend/virtio_disk/3/2147483647/state/x", &deep, &domid, &devid));
+	assert_true(device_node_parse_path(
+		"backend/virtio_disk/3/2147483647/state/x", &deep, &domid, &devid));
 	assert_string_equal(deep, "virtio_disk");
 	assert_int_equal(domid, 3);
 	assert_int_equal(devid, 2147483647);
 	for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++)
-		assert_false(node_parse_path(bad[i], &other, &domid, &devid));
+		assert_false(device_node_parse_path(bad[i], &other, &domid, &devid));
 	assert_null(other);
 }
 
 static void test_any_device(void **state)
 {
 	struct world *w = *state;
-	g_autoptr(node) n = node_read(w->store, "virtio", 3, 0, NULL);
-	g_autoptr(node) typed = NULL;
+	g_autoptr(device_node) n = device_node_read(w->store, "virtio", 3, 0, NULL);
+	g_autoptr(device_node) typed = NULL;
 
 	assert_non_null(n);
 	assert_string_equal(n->kind, "virtio");
@@ -116,7 +116,7 @@ static void test_any_device(void **state)
 	fake_xenstore_set(PATH "/type", "virtio,device1a");
 	fake_xenstore_set(PATH "/grant_usage", "0");
 	fake_xenstore_set(PATH "/base", "0x20ffe00"); /* the last window */
-	typed = node_read(w->store, "virtio", 3, 0, NULL);
+	typed = device_node_read(w->store, "virtio", 3, 0, NULL);
 	assert_non_null(typed);
 	assert_int_equal(typed->device_id, 26);
 	assert_int_equal(typed->base, 0x20ffe00);
@@ -126,11 +126,11 @@ static void test_any_device(void **state)
 static void test_params(void **state)
 {
 	struct world *w = *state;
-	g_autoptr(node) n = node_read(w->store, "virtio_disk", 3, 51712, NULL);
-	g_autoptr(node) copy = NULL;
+	g_autoptr(device_node) n = device_node_read(w->store, "virtio_disk", 3, 51712, NULL);
+	g_autoptr(device_node) copy = NULL;
 
 	assert_non_null(n);
-	copy = node_copy(n);
+	copy = device_node_copy(n);
 	assert_string_equal(copy->kind, "virtio_disk");
 	assert_string_equal(copy->path, DISK);
 	assert_string_equal(copy->domain, "web");
@@ -144,12 +144,12 @@ static void test_params(void **state)
 static void test_grants_not_said(void **state)
 {
 	struct world *w = *state;
-	g_autoptr(node) in_dom0 = node_read(w->store, "virtio_disk", 3, 51712, NULL);
-	g_autoptr(node) elsewhere = NULL;
+	g_autoptr(device_node) in_dom0 = device_node_read(w->store, "virtio_disk", 3, 51712, NULL);
+	g_autoptr(device_node) elsewhere = NULL;
 
 	assert_false(in_dom0->grants);
 	fake_xenstore_set("domid", "2");
-	elsewhere = node_read(w->store, "virtio_disk", 3, 51712, NULL);
+	elsewhere = device_node_read(w->store, "virtio_disk", 3, 51712, NULL);
 	assert_true(elsewhere->grants);
 }
 
@@ -159,7 +159,7 @@ static void assert_refused(
 {
 	g_autoptr(GError) error = NULL;
 
-	assert_null(node_read(w->store, kind, 3, devid, &error));
+	assert_null(device_node_read(w->store, kind, 3, devid, &error));
 	assert_non_null(error);
 	if (!g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_INVAL) ||
 		!strstr(error->message, key) || (value && !strstr(error->message, value)))
@@ -238,7 +238,7 @@ static void test_hostile(void **state)
 		else
 			fake_xenstore_remove(path);
 	}
-	node_free(node_read(w->store, "virtio", 3, 0, NULL)); /* all is as it was */
+	device_node_free(device_node_read(w->store, "virtio", 3, 0, NULL)); /* all is as it was */
 }
 
 static void test_long_and_binary(void **state)
@@ -269,9 +269,9 @@ static void test_domain_names(void **state)
 {
 	static const char *const bad[] = { "", ".", "..", "/", "a/b", "../a", "a/.." };
 	struct world *w = *state;
-	g_autofree char *longest = g_strnfill(NODE_MAX_NAME, 'x');
-	g_autofree char *too_long = g_strnfill(NODE_MAX_NAME + 1, 'x');
-	g_autoptr(node) n = NULL, dots = NULL;
+	g_autofree char *longest = g_strnfill(DEVICE_NODE_MAX_NAME, 'x');
+	g_autofree char *too_long = g_strnfill(DEVICE_NODE_MAX_NAME + 1, 'x');
+	g_autoptr(device_node) n = NULL, dots = NULL;
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
 		fake_xenstore_set("/local/domain/3/name", bad[i]);
@@ -283,10 +283,10 @@ static void test_domain_names(void **state)
 	fake_xenstore_set("/local/domain/3/vm", "x");
 	assert_refused(w, "virtio", 0, "/local/domain/3/name", "missing");
 	fake_xenstore_set("/local/domain/3/name", longest);
-	n = node_read(w->store, "virtio", 3, 0, NULL);
+	n = device_node_read(w->store, "virtio", 3, 0, NULL);
 	assert_string_equal(n->domain, longest);
 	fake_xenstore_set("/local/domain/3/name", "..a..");
-	dots = node_read(w->store, "virtio", 3, 0, NULL);
+	dots = device_node_read(w->store, "virtio", 3, 0, NULL);
 	assert_string_equal(dots->domain, "..a..");
 }
 
@@ -305,12 +305,12 @@ static void test_missing(void **state)
 		fake_xenstore_set(path, saved);
 	}
 	fake_xenstore_fail(PATH "/irq", G_FILE_ERROR_IO);
-	assert_null(node_read(w->store, "virtio", 3, 0, &broken));
+	assert_null(device_node_read(w->store, "virtio", 3, 0, &broken));
 	assert_true(g_error_matches(broken, G_FILE_ERROR, G_FILE_ERROR_IO));
 	fake_xenstore_fail(NULL, -1);
 	/* Nothing is wrong with a node that was removed. */
 	fake_xenstore_remove(PATH);
-	assert_null(node_read(w->store, "virtio", 3, 0, &gone));
+	assert_null(device_node_read(w->store, "virtio", 3, 0, &gone));
 	assert_true(g_error_matches(gone, G_FILE_ERROR, G_FILE_ERROR_NOENT));
 }
 
@@ -319,24 +319,24 @@ static void test_state(void **state)
 	struct world *w = *state;
 	static const char *const unknown[] = { "7", "-1", "01", "1 ", "", "x" };
 
-	assert_int_equal(node_get_state(w->store, "virtio", 3, 0), NODE_INITIALISING);
-	node_set_state(w->store, "virtio", 3, 0, NODE_CONNECTED);
+	assert_int_equal(device_node_get_state(w->store, "virtio", 3, 0), XENBUS_INITIALISING);
+	device_node_set_state(w->store, "virtio", 3, 0, XENBUS_CONNECTED);
 	assert_string_equal(fake_xenstore_get(PATH "/state"), "4");
-	assert_int_equal(node_get_state(w->store, "virtio", 3, 0), NODE_CONNECTED);
+	assert_int_equal(device_node_get_state(w->store, "virtio", 3, 0), XENBUS_CONNECTED);
 	for (unsigned i = 0; i < G_N_ELEMENTS(unknown); i++) {
 		fake_xenstore_set(PATH "/state", unknown[i]);
-		assert_int_equal(node_get_state(w->store, "virtio", 3, 0), NODE_UNKNOWN);
+		assert_int_equal(device_node_get_state(w->store, "virtio", 3, 0), XENBUS_UNKNOWN);
 	}
-	node_set_state(w->store, "virtio_disk", 3, 51712, NODE_CLOSED);
+	device_node_set_state(w->store, "virtio_disk", 3, 51712, XENBUS_CLOSED);
 	assert_string_equal(fake_xenstore_get(DISK "/state"), "6");
 	/* One that was removed stays so, and that is no news. */
 	fake_xenstore_remove(PATH);
-	node_set_state(w->store, "virtio", 3, 0, NODE_CLOSED);
+	device_node_set_state(w->store, "virtio", 3, 0, XENBUS_CLOSED);
 	assert_null(fake_xenstore_get(PATH "/state"));
-	assert_int_equal(node_get_state(w->store, "virtio", 3, 0), NODE_UNKNOWN);
+	assert_int_equal(device_node_get_state(w->store, "virtio", 3, 0), XENBUS_UNKNOWN);
 	assert_int_equal(w->lines, 0);
 	fake_xenstore_fail(DISK "/state", G_FILE_ERROR_IO);
-	node_set_state(w->store, "virtio_disk", 3, 51712, NODE_CLOSED);
+	device_node_set_state(w->store, "virtio_disk", 3, 51712, XENBUS_CLOSED);
 	assert_int_equal(w->lines, 1);
 }
 
@@ -345,15 +345,15 @@ static void test_memory(void **state)
 	struct world *w = *state;
 	const char *path = "/local/domain/3/memory/static-max";
 
-	assert_int_equal(node_domain_memory(w->store, 3), 0);
+	assert_int_equal(device_node_domain_memory(w->store, 3), 0);
 	fake_xenstore_set(path, "262144");
-	assert_int_equal(node_domain_memory(w->store, 3), 256 << 20);
+	assert_int_equal(device_node_domain_memory(w->store, 3), 256 << 20);
 	fake_xenstore_set(path, "18446744073709551615");
-	assert_int_equal(node_domain_memory(w->store, 3), 0);
+	assert_int_equal(device_node_domain_memory(w->store, 3), 0);
 	fake_xenstore_set(path, "-1");
-	assert_int_equal(node_domain_memory(w->store, 3), 0);
+	assert_int_equal(device_node_domain_memory(w->store, 3), 0);
 	fake_xenstore_set(path, "1024 ");
-	assert_int_equal(node_domain_memory(w->store, 3), 0);
+	assert_int_equal(device_node_domain_memory(w->store, 3), 0);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
