@@ -260,11 +260,11 @@ bool privcmd_ioeventfd(int privcmd, const struct privcmd_kick *kick, int fd, boo
 }
 
 struct backend_process {
-	struct rule rule;
+	struct backend_rule rule;
 };
 
 struct backend_process *backend_process_new(
-	const struct rules *all, const struct device_node *n, const char *name)
+	const struct backend_rules *all, const struct device_node *n, const char *name)
 {
 	struct backend_process *s = g_new0(struct backend_process, 1);
 
@@ -298,7 +298,7 @@ int backend_process_connect(struct backend_process *s, GError **error)
 	return pair[0];
 }
 
-const struct rule *backend_process_rule(const struct backend_process *s)
+const struct backend_rule *backend_process_rule(const struct backend_process *s)
 {
 	return &s->rule;
 }

@@ -62,7 +62,7 @@ void world_start(struct world *w)
 {
 	struct supervisor *s = &w->supervisor;
 
-	s->rules = rules_read(w->options.config, w->options.defaults, w->run, 0, NULL);
+	s->rules = backend_rules_read(w->options.config, w->options.defaults, w->run, 0, NULL);
 	assert_non_null(s->rules);
 	s->store = xenstore_open(nodes_changed, s, NULL);
 	assert_true(nodes_watch(s, NULL));

@@ -26,7 +26,7 @@
 struct world {
 	char *dir, *config, *sock, *script;
 	struct device_node node;
-	struct rules *rules;
+	struct backend_rules *rules;
 	struct backend_process *backend;
 	GString *log; /* no debug lines */
 	unsigned n_fds;
@@ -86,7 +86,7 @@ static int teardown(void **state)
 	/* One that had ended by itself is dealt with by the loop. */
 	while (count_fds() != w->n_fds && g_get_monotonic_time() < end)
 		g_main_context_iteration(NULL, FALSE);
-	rules_free(w->rules);
+	backend_rules_free(w->rules);
 	g_unlink(w->config);
 	g_unlink(w->sock);
 	g_unlink(w->script);
@@ -105,7 +105,7 @@ static int teardown(void **state)
 static void make_source(struct world *w, const char *config)
 {
 	assert_true(g_file_set_contents(w->config, config, -1, NULL));
-	w->rules = rules_read(w->config, "/none", w->dir, 0, NULL);
+	w->rules = backend_rules_read(w->config, "/none", w->dir, 0, NULL);
 	assert_non_null(w->rules);
 	w->backend = backend_process_new(w->rules, &w->node, NAME);
 }

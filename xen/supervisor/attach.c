@@ -49,7 +49,7 @@ static bool serve(struct supervisor *s, const struct attach_options *a, GError *
 	g_autoptr(device_node) n = NULL;
 	struct device *d;
 
-	s->rules = rules_new_socket(a->socket);
+	s->rules = backend_rules_new_socket(a->socket);
 	s->store = xenstore_open(on_change, s, error);
 	if (!s->store)
 		return false;

@@ -22,10 +22,10 @@ struct backend_child {
 };
 
 struct backend_process {
-	const struct rules *rules;
+	const struct backend_rules *rules;
 	struct device_node *node;
 	char *name;
-	struct rule *rule;
+	struct backend_rule *rule;
 	struct backend_child *child; /* NULL: none runs */
 	int64_t started; /* monotonic µs; 0: never */
 };
@@ -63,7 +63,7 @@ static void backend_child_stop(struct backend_child *p)
 }
 
 struct backend_process *backend_process_new(
-	const struct rules *r, const struct device_node *n, const char *name)
+	const struct backend_rules *r, const struct device_node *n, const char *name)
 {
 	struct backend_process *s = g_new0(struct backend_process, 1);
 
@@ -81,7 +81,7 @@ void backend_process_free(struct backend_process *s)
 		s->child->owner = NULL;
 		backend_child_stop(s->child);
 	}
-	rule_free(s->rule);
+	backend_rule_free(s->rule);
 	device_node_free(s->node);
 	g_free(s->name);
 	g_free(s);
@@ -119,18 +119,18 @@ static int start(struct backend_process *s, GError **error)
 
 int backend_process_connect(struct backend_process *s, GError **error)
 {
-	struct rule *r = rules_find(s->rules, s->node, error);
+	struct backend_rule *r = backend_rules_find(s->rules, s->node, error);
 
 	if (!r)
 		return -1;
-	rule_free(s->rule);
+	backend_rule_free(s->rule);
 	s->rule = r;
 	if (r->program)
 		return start(s, error);
 	return sock_connect_now(r->socket, error);
 }
 
-const struct rule *backend_process_rule(const struct backend_process *s)
+const struct backend_rule *backend_process_rule(const struct backend_process *s)
 {
 	return s->rule;
 }

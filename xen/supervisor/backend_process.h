@@ -10,18 +10,18 @@
 #include <stdbool.h>
 
 #include "xen/supervisor/device_node.h"
-#include "xen/supervisor/rules.h"
+#include "xen/supervisor/backend_rules.h"
 
 struct backend_process;
 typedef struct backend_process backend_process; /* for g_autoptr */
 
 /* Looks in r anew at each attempt until one fits: a socket may come later. name: for messages. */
 struct backend_process *backend_process_new(
-	const struct rules *r, const struct device_node *n, const char *name);
+	const struct backend_rules *r, const struct device_node *n, const char *name);
 void backend_process_free(struct backend_process *s);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(backend_process, backend_process_free)
 
 /* A connected socket, the caller's. -1, with an error: not now; try again later. */
 int backend_process_connect(struct backend_process *s, GError **error);
 /* The rule of the last attempt; NULL: none fits yet. */
-const struct rule *backend_process_rule(const struct backend_process *s);
+const struct backend_rule *backend_process_rule(const struct backend_process *s);

@@ -115,7 +115,7 @@ bool device_serve(struct device *d, const struct device_node *n, struct backend_
 {
 	struct supervisor *s = d->supervisor;
 	/* Only for what must be known before the first dial, which looks again. */
-	g_autoptr(rule) r = rules_find(s->rules, n, NULL);
+	g_autoptr(backend_rule) r = backend_rules_find(s->rules, n, NULL);
 	const struct keeper_device_config config = {
 		.name = d->who,
 		.base = n->base,

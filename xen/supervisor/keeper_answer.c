@@ -183,7 +183,7 @@ static int dial(
 
 static void tell_rule(const struct keeper_device *d, struct ipc_reply *reply)
 {
-	const struct rule *r = backend_process_rule(d->backend);
+	const struct backend_rule *r = backend_process_rule(d->backend);
 
 	reply->device_id = d->device_id;
 	reply->config_size = -1;

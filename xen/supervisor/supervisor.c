@@ -130,7 +130,7 @@ void supervisor_clear(struct supervisor *s)
 		device_free(l->data);
 	g_hash_table_unref(s->domains);
 	g_hash_table_unref(s->devices);
-	rules_free(s->rules);
+	backend_rules_free(s->rules);
 	xenstore_free(s->store);
 	g_main_loop_unref(s->loop);
 	g_free(s->root);
@@ -196,7 +196,7 @@ static bool run(struct supervisor *s, GError **error)
 {
 	const struct supervisor_options *o = s->options;
 
-	s->rules = rules_read(o->config, o->defaults, o->run, o->uid_base, error);
+	s->rules = backend_rules_read(o->config, o->defaults, o->run, o->uid_base, error);
 	if (!s->rules)
 		return false;
 	s->store = xenstore_open(nodes_changed, s, error);

@@ -4,7 +4,7 @@
 
 #include "xen/supervisor/guest.h"
 #include "xen/supervisor/device_node.h"
-#include "xen/supervisor/rules.h"
+#include "xen/supervisor/backend_rules.h"
 #include "xen/supervisor/xenstore.h"
 #include "xen/supervisor/supervisor.h"
 
@@ -12,7 +12,7 @@ struct supervisor {
 	const struct supervisor_options *options;
 	char *root; /* the workers' */
 	struct xenstore *store;
-	struct rules *rules;
+	struct backend_rules *rules;
 	GHashTable *domains; /* domid -> struct domain */
 	GHashTable *devices; /* "virtio/3/0" -> struct device */
 	GMainLoop *loop;

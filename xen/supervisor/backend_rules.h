@@ -31,7 +31,7 @@
 #include "xen/supervisor/device_node.h"
 
 /* What was found for one device. */
-struct rule {
+struct backend_rule {
 	char *socket; /* or: */
 	char *program; /* absolute path */
 	char **options; /* NULL-terminated */
@@ -40,24 +40,25 @@ struct rule {
 	unsigned wait_ms; /* 0: not said */
 	char *where; /* "/etc/virtiod/xen.conf [web]", for messages */
 };
-typedef struct rule rule; /* for g_autoptr */
-void rule_free(struct rule *r);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(rule, rule_free)
+typedef struct backend_rule backend_rule; /* for g_autoptr */
+void backend_rule_free(struct backend_rule *r);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(backend_rule, backend_rule_free)
 
-struct rules;
-typedef struct rules rules; /* for g_autoptr */
+struct backend_rules;
+typedef struct backend_rules backend_rules; /* for g_autoptr */
 
 /*
  * Reads and checks everything in them, so that mistakes show at the start: errors name file, group,
  * key and value. A file that is not there is an empty one. run: the folder instead of /run/virtiod;
  * uid_base: a domain's user id is that and its own (0: all have that of "nobody").
  */
-struct rules *rules_read(const char *config, const char *defaults, const char *run,
+struct backend_rules *backend_rules_read(const char *config, const char *defaults, const char *run,
 	unsigned uid_base, GError **error);
 /* One rule, for every device: the back-end listens there. */
-struct rules *rules_new_socket(const char *socket);
-void rules_free(struct rules *r);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(rules, rules_free)
+struct backend_rules *backend_rules_new_socket(const char *socket);
+void backend_rules_free(struct backend_rules *r);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(backend_rules, backend_rules_free)
 
 /* NULL, with an error that says where it looked. */
-struct rule *rules_find(const struct rules *r, const struct device_node *n, GError **error);
+struct backend_rule *backend_rules_find(
+	const struct backend_rules *r, const struct device_node *n, GError **error);

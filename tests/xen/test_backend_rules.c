@@ -11,7 +11,7 @@
 
 #include "base/log.h"
 #include "tests/lib/leak.h"
-#include "xen/supervisor/rules.h"
+#include "xen/supervisor/backend_rules.h"
 
 #define UID_BASE 1000000
 #define BINARY "/bin/true" /* discovery finds only what is there */
@@ -84,17 +84,18 @@ static int teardown(void **state)
 	return 0;
 }
 
-static struct rule *find(struct world *w, GError **error)
+static struct backend_rule *find(struct world *w, GError **error)
 {
-	g_autoptr(rules) r = rules_read(w->config, w->defaults, w->run, UID_BASE, error);
+	g_autoptr(backend_rules) r =
+		backend_rules_read(w->config, w->defaults, w->run, UID_BASE, error);
 
-	return r ? rules_find(r, &w->node, error) : NULL;
+	return r ? backend_rules_find(r, &w->node, error) : NULL;
 }
 
 /* The socket, program or first option that a config gives. */
 static void assert_socket(struct world *w, const char *config, const char *socket)
 {
-	g_autoptr(rule) r = NULL;
+	g_autoptr(backend_rule) r = NULL;
 
 	write_file(w->config, config);
 	r = find(w, NULL);
@@ -110,8 +111,8 @@ static void assert_socket(struct world *w, const char *config, const char *socke
 static void test_socket(void **state)
 {
 	struct world *w = *state;
-	g_autoptr(rules) just_one = rules_new_socket("/tmp/%n/100%.sock");
-	g_autoptr(rule) r = rules_find(just_one, &w->node, NULL);
+	g_autoptr(backend_rules) just_one = backend_rules_new_socket("/tmp/%n/100%.sock");
+	g_autoptr(backend_rule) r = backend_rules_find(just_one, &w->node, NULL);
 
 	assert_non_null(r);
 	assert_string_equal(r->socket, "/tmp/%n/100%.sock");
@@ -125,7 +126,7 @@ static void test_order(void **state)
 {
 	struct world *w = *state;
 	g_autoptr(GError) error = NULL;
-	g_autoptr(rule) last = NULL, middle = NULL, first = NULL;
+	g_autoptr(backend_rule) last = NULL, middle = NULL, first = NULL;
 
 	assert_null(find(w, &error)); /* no file at all */
 	assert_non_null(strstr(error->message, w->config));
@@ -187,7 +188,7 @@ static void test_program(void **state)
 {
 	struct world *w = *state;
 	g_autoptr(GError) error = NULL;
-	g_autoptr(rule) by_type = NULL, by_path = NULL, none = NULL;
+	g_autoptr(backend_rule) by_type = NULL, by_path = NULL, none = NULL;
 
 	write_file(w->config, "[a]\nprogram=block\noptions=--file=%p;--b\n");
 	by_type = find(w, NULL);
@@ -220,7 +221,7 @@ static void test_hostile(void **state)
 	for (unsigned i = 0; i < G_N_ELEMENTS(values); i++) {
 		g_autofree char *file = g_strdup_printf("--file=%s", values[i]);
 		g_autofree char *name = g_strdup_printf("--name=%s", values[i]);
-		g_autoptr(rule) r = NULL;
+		g_autoptr(backend_rule) r = NULL;
 
 		w->node.params = w->node.domain = (char *)values[i];
 		r = find(w, NULL);
@@ -234,7 +235,7 @@ static void test_hostile(void **state)
 static void test_facts(void **state)
 {
 	struct world *w = *state;
-	g_autoptr(rule) said = NULL, not_said = NULL;
+	g_autoptr(backend_rule) said = NULL, not_said = NULL;
 
 	write_file(w->config,
 		"[a]\nsocket=/s\nprobe=off\npacked=on\ndevice-id=26\nconfig-size=0\nqueues=2\n"
@@ -300,13 +301,14 @@ static void test_mistakes(void **state)
 		const char *said = bad[i].said ? bad[i].said : "";
 
 		write_file(w->config, bad[i].text);
-		assert_null(rules_read(w->config, w->defaults, w->run, UID_BASE, &error));
+		assert_null(backend_rules_read(w->config, w->defaults, w->run, UID_BASE, &error));
 		if (!strstr(error->message, w->config) || !strstr(error->message, said) ||
 			(bad[i].said && !strstr(error->message, "[a]")))
 			fail_msg("%s: %s", bad[i].text, error->message);
 		/* The defaults are checked, too. */
 		g_rename(w->config, w->defaults);
-		assert_null(rules_read(w->config, w->defaults, w->run, UID_BASE, &of_defaults));
+		assert_null(
+			backend_rules_read(w->config, w->defaults, w->run, UID_BASE, &of_defaults));
 		g_unlink(w->defaults);
 	}
 }
@@ -316,7 +318,7 @@ static void test_unreadable(void **state)
 	struct world *w = *state;
 	g_autoptr(GError) error = NULL;
 
-	assert_null(rules_read(w->dir, w->defaults, w->run, UID_BASE, &error));
+	assert_null(backend_rules_read(w->dir, w->defaults, w->run, UID_BASE, &error));
 	assert_non_null(strstr(error->message, w->dir));
 }
 
@@ -324,31 +326,33 @@ static void test_unreadable(void **state)
 static void test_installed(void **state)
 {
 	struct world *w = *state;
-	g_autoptr(rules) r = rules_read(w->config, INSTALLED, w->run, UID_BASE, NULL);
-	g_autoptr(rules) as_root = rules_read(w->config, INSTALLED, w->run, 0, NULL);
-	g_autoptr(rule) to_write = NULL, to_read = NULL, to_share = NULL, other = NULL;
+	g_autoptr(backend_rules) r =
+		backend_rules_read(w->config, INSTALLED, w->run, UID_BASE, NULL);
+	g_autoptr(backend_rules) as_root =
+		backend_rules_read(w->config, INSTALLED, w->run, 0, NULL);
+	g_autoptr(backend_rule) to_write = NULL, to_read = NULL, to_share = NULL, other = NULL;
 	g_autofree char *root = g_strdup_printf("--chroot=%s/empty", w->run);
 
 	assert_non_null(r);
-	to_write = rules_find(r, &w->node, NULL);
+	to_write = backend_rules_find(r, &w->node, NULL);
 	assert_string_equal(to_write->program, BINARY);
 	/* Two guests' programs have nothing of each other. */
 	assert_true(g_strv_contains(
 		(const char *const *)to_write->options, "--run-as=1000003:1000003"));
 	assert_true(g_strv_contains((const char *const *)to_write->options, root));
-	to_share = rules_find(as_root, &w->node, NULL);
+	to_share = backend_rules_find(as_root, &w->node, NULL);
 	assert_true(
 		g_strv_contains((const char *const *)to_share->options, "--run-as=65534:65534"));
 	assert_true(
 		g_strv_contains((const char *const *)to_write->options, "--blk-file=/srv/a.img"));
 	assert_false(g_strv_contains((const char *const *)to_write->options, "--read-only"));
 	w->node.read_only = true;
-	to_read = rules_find(r, &w->node, NULL);
+	to_read = backend_rules_find(r, &w->node, NULL);
 	assert_true(
 		g_strv_contains((const char *const *)to_read->options, "--blk-file=/srv/a.img"));
 	assert_true(g_strv_contains((const char *const *)to_read->options, "--read-only"));
 	w->node.kind = (char *)"virtio";
-	other = rules_find(r, &w->node, NULL);
+	other = backend_rules_find(r, &w->node, NULL);
 	assert_null(other);
 }
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See rules.h. The toolstack's strings (a domain's name, params) are put into values after those
+ * See backend_rules.h. The toolstack's strings (a domain's name, params) are put into values after those
  * were cut into arguments, and are not looked at again: so whatever is in them, an argument stays
  * one, and begins as the rule says.
  */
-#include "xen/supervisor/rules.h"
+#include "xen/supervisor/backend_rules.h"
 
 #include <fnmatch.h>
 #include <string.h>
@@ -18,7 +18,7 @@
 #define NOBODY 65534
 
 /* A group of a file. */
-struct group {
+struct rule_group {
 	char *where;
 	/* What it is for. */
 	char *domain, *kind; /* NULL: all */
@@ -32,15 +32,15 @@ struct group {
 	int64_t device_id, config_size, queues, queue_size, wait; /* or ANY: not said */
 };
 
-struct rules {
+struct backend_rules {
 	char *config, *defaults, *run;
 	unsigned uid_base;
-	GPtrArray *first, *last; /* struct group, of config and of defaults */
+	GPtrArray *first, *last; /* struct rule_group, of config and of defaults */
 };
 
 static void group_free(void *opaque)
 {
-	struct group *g = opaque;
+	struct rule_group *g = opaque;
 
 	g_free(g->where);
 	g_free(g->domain);
@@ -58,7 +58,7 @@ static bool fail(GError **error, const char *why)
 }
 
 /* Placeholders that exist; notes if it needs params. */
-static bool check_template(struct group *g, const char *value, GError **error)
+static bool check_template(struct rule_group *g, const char *value, GError **error)
 {
 	for (const char *p = value; (p = strchr(p, '%')); p += 2) {
 		if (!p[1] || !strchr("ndipru%", p[1]))
@@ -68,13 +68,13 @@ static bool check_template(struct group *g, const char *value, GError **error)
 	return true;
 }
 
-static bool set_domain(struct group *g, const char *value, GError **error)
+static bool set_domain(struct rule_group *g, const char *value, GError **error)
 {
 	g->domain = g_strdup(value);
 	return true;
 }
 
-static bool set_node(struct group *g, const char *value, GError **error)
+static bool set_node(struct rule_group *g, const char *value, GError **error)
 {
 	if (strcmp(value, "virtio") != 0 && strcmp(value, "virtio_disk") != 0)
 		return fail(error, "neither virtio nor virtio_disk");
@@ -82,7 +82,7 @@ static bool set_node(struct group *g, const char *value, GError **error)
 	return true;
 }
 
-static bool set_mode(struct group *g, const char *value, GError **error)
+static bool set_mode(struct rule_group *g, const char *value, GError **error)
 {
 	if (strcmp(value, "r") != 0 && strcmp(value, "w") != 0)
 		return fail(error, "neither r nor w");
@@ -90,7 +90,7 @@ static bool set_mode(struct group *g, const char *value, GError **error)
 	return true;
 }
 
-static bool set_socket(struct group *g, const char *value, GError **error)
+static bool set_socket(struct rule_group *g, const char *value, GError **error)
 {
 	if (*value != '/')
 		return fail(error, "not an absolute path");
@@ -98,25 +98,25 @@ static bool set_socket(struct group *g, const char *value, GError **error)
 	return check_template(g, value, error);
 }
 
-static bool set_program(struct group *g, const char *value, GError **error)
+static bool set_program(struct rule_group *g, const char *value, GError **error)
 {
 	g->program = g_strdup(value);
 	return true;
 }
 
-static bool set_probe(struct group *g, const char *value, GError **error)
+static bool set_probe(struct rule_group *g, const char *value, GError **error)
 {
 	return option_word(value, vu_probe_words, &g->probe, error);
 }
 
-static bool set_packed(struct group *g, const char *value, GError **error)
+static bool set_packed(struct rule_group *g, const char *value, GError **error)
 {
 	return option_word(value, vu_packed_words, &g->packed, error);
 }
 
 static const struct {
 	const char *name;
-	bool (*set)(struct group *g, const char *value, GError **error);
+	bool (*set)(struct rule_group *g, const char *value, GError **error);
 } words[] = {
 	{ "domain", set_domain },
 	{ "node", set_node },
@@ -132,22 +132,22 @@ static const struct {
 	size_t offset; /* of an int64_t */
 	uint64_t min, max;
 } numbers[] = {
-	{ "devid", offsetof(struct group, devid), 0, INT_MAX },
-	{ "type", offsetof(struct group, type), 1, UINT32_MAX },
-	{ "device-id", offsetof(struct group, device_id), 1, 63 },
-	{ "config-size", offsetof(struct group, config_size), 0, VIRTIO_MAX_CONFIG },
-	{ "queues", offsetof(struct group, queues), 1, VIRTIO_MAX_QUEUES },
-	{ "queue-size", offsetof(struct group, queue_size), 1, MAX_QUEUE_SIZE },
-	{ "wait", offsetof(struct group, wait), 1, MAX_WAIT_S },
+	{ "devid", offsetof(struct rule_group, devid), 0, INT_MAX },
+	{ "type", offsetof(struct rule_group, type), 1, UINT32_MAX },
+	{ "device-id", offsetof(struct rule_group, device_id), 1, 63 },
+	{ "config-size", offsetof(struct rule_group, config_size), 0, VIRTIO_MAX_CONFIG },
+	{ "queues", offsetof(struct rule_group, queues), 1, VIRTIO_MAX_QUEUES },
+	{ "queue-size", offsetof(struct rule_group, queue_size), 1, MAX_QUEUE_SIZE },
+	{ "wait", offsetof(struct rule_group, wait), 1, MAX_WAIT_S },
 };
 
-static int64_t *member(struct group *g, unsigned i)
+static int64_t *member(struct rule_group *g, unsigned i)
 {
 	return (int64_t *)((char *)g + numbers[i].offset);
 }
 
 /* Every argument has to begin with a dash of the rule's own. */
-static bool set_options(struct group *g, GKeyFile *file, const char *name, GError **error)
+static bool set_options(struct rule_group *g, GKeyFile *file, const char *name, GError **error)
 {
 	g->options = g_key_file_get_string_list(file, name, "options", NULL, error);
 	if (!g->options)
@@ -162,7 +162,7 @@ static bool set_options(struct group *g, GKeyFile *file, const char *name, GErro
 }
 
 static bool set_key(
-	struct group *g, GKeyFile *file, const char *name, const char *key, GError **error)
+	struct rule_group *g, GKeyFile *file, const char *name, const char *key, GError **error)
 {
 	g_autofree char *value = NULL;
 	uint64_t number;
@@ -189,7 +189,7 @@ static bool set_key(
 	return fail(error, "there is no such key");
 }
 
-static bool read_group(struct group *g, GKeyFile *file, const char *name, GError **error)
+static bool read_group(struct rule_group *g, GKeyFile *file, const char *name, GError **error)
 {
 	g_auto(GStrv) list = g_key_file_get_keys(file, name, NULL, error);
 
@@ -230,7 +230,7 @@ static GPtrArray *read_file(const char *path, GError **error)
 	}
 	names = g_key_file_get_groups(file, NULL);
 	for (unsigned i = 0; names[i]; i++) {
-		struct group *g = g_new0(struct group, 1);
+		struct rule_group *g = g_new0(struct rule_group, 1);
 
 		g_ptr_array_add(groups, g);
 		g->mode = ANY;
@@ -243,10 +243,10 @@ static GPtrArray *read_file(const char *path, GError **error)
 	return g_steal_pointer(&groups);
 }
 
-struct rules *rules_read(const char *config, const char *defaults, const char *run,
+struct backend_rules *backend_rules_read(const char *config, const char *defaults, const char *run,
 	unsigned uid_base, GError **error)
 {
-	g_autoptr(rules) r = g_new0(struct rules, 1);
+	g_autoptr(backend_rules) r = g_new0(struct backend_rules, 1);
 
 	r->config = g_strdup(config);
 	r->defaults = g_strdup(defaults);
@@ -257,11 +257,11 @@ struct rules *rules_read(const char *config, const char *defaults, const char *r
 	return r->last ? g_steal_pointer(&r) : NULL;
 }
 
-struct rules *rules_new_socket(const char *socket)
+struct backend_rules *backend_rules_new_socket(const char *socket)
 {
 	g_auto(GStrv) parts = g_strsplit(socket, "%", -1);
-	struct rules *r = g_new0(struct rules, 1);
-	struct group *g = g_new0(struct group, 1);
+	struct backend_rules *r = g_new0(struct backend_rules, 1);
+	struct rule_group *g = g_new0(struct rule_group, 1);
 
 	g->where = g_strdup("--socket");
 	g->socket = g_strjoinv("%%", parts); /* no placeholders */
@@ -273,7 +273,7 @@ struct rules *rules_new_socket(const char *socket)
 	return r;
 }
 
-void rules_free(struct rules *r)
+void backend_rules_free(struct backend_rules *r)
 {
 	if (!r)
 		return;
@@ -285,7 +285,7 @@ void rules_free(struct rules *r)
 	g_free(r);
 }
 
-void rule_free(struct rule *r)
+void backend_rule_free(struct backend_rule *r)
 {
 	if (!r)
 		return;
@@ -296,7 +296,7 @@ void rule_free(struct rule *r)
 	g_free(r);
 }
 
-static char *fill_in(const struct rules *r, const char *value, const struct device_node *n)
+static char *fill_in(const struct backend_rules *r, const char *value, const struct device_node *n)
 {
 	GString *s = g_string_new(NULL);
 
@@ -322,10 +322,10 @@ static char *fill_in(const struct rules *r, const char *value, const struct devi
 	return g_string_free(s, FALSE);
 }
 
-static const struct group *find(const GPtrArray *groups, const struct device_node *n)
+static const struct rule_group *find(const GPtrArray *groups, const struct device_node *n)
 {
 	for (unsigned i = 0; i < groups->len; i++) {
-		const struct group *g = groups->pdata[i];
+		const struct rule_group *g = groups->pdata[i];
 
 		if ((!g->domain || fnmatch(g->domain, n->domain, 0) == 0) &&
 			(!g->kind || strcmp(g->kind, n->kind) == 0) &&
@@ -344,10 +344,10 @@ static uint32_t said(int64_t number)
 	return number == ANY ? 0 : number;
 }
 
-static struct rule *apply(
-	const struct rules *all, const struct group *g, const struct device_node *n, GError **error)
+static struct backend_rule *apply(const struct backend_rules *all, const struct rule_group *g,
+	const struct device_node *n, GError **error)
 {
-	g_autoptr(rule) r = g_new0(struct rule, 1);
+	g_autoptr(backend_rule) r = g_new0(struct backend_rule, 1);
 	unsigned n_options = g->options ? g_strv_length(g->options) : 0;
 
 	r->where = g_strdup(g->where);
@@ -374,13 +374,14 @@ static struct rule *apply(
 	return g_steal_pointer(&r);
 }
 
-struct rule *rules_find(const struct rules *r, const struct device_node *n, GError **error)
+struct backend_rule *backend_rules_find(
+	const struct backend_rules *r, const struct device_node *n, GError **error)
 {
-	const struct group *g = find(r->first, n);
+	const struct rule_group *g = find(r->first, n);
 	g_autofree char *socket = g_strdup_printf("%s/%s/%u.sock", r->run, n->domain, n->devid);
 
 	if (!g && g_file_test(socket, G_FILE_TEST_EXISTS)) {
-		struct rule *found = g_new0(struct rule, 1);
+		struct backend_rule *found = g_new0(struct backend_rule, 1);
 
 		found->where = g_strdup(r->run);
 		found->socket = g_steal_pointer(&socket);
