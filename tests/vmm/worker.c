@@ -87,7 +87,7 @@ static void wait_fd(struct worker *w, int fd, bool pump)
 	}
 }
 
-static void *keeper_main(void *opaque)
+static void *broker_main(void *opaque)
 {
 	struct worker *w = opaque;
 	struct pollfd pfd = { .fd = w->service, .events = POLLIN };
@@ -144,7 +144,7 @@ void worker_start(struct worker *w)
 		become_worker(self, argv, fds);
 	close(pair[1]);
 	w->service = pair[0];
-	assert_int_equal(pthread_create(&w->thread, NULL, keeper_main, w), 0);
+	assert_int_equal(pthread_create(&w->thread, NULL, broker_main, w), 0);
 	wait_fd(w, w->alive, false);
 }
 

@@ -43,8 +43,8 @@
 #define DEVICES 2
 #define DEADLINE_MS 30000
 
-/* What a keeper has of a device. */
-struct kept {
+/* What a broker has of a device. */
+struct kept_device {
 	struct peer *peer;
 	char *path;
 	int state, socket, channel, area;
@@ -60,7 +60,7 @@ struct world {
 	unsigned n_fds;
 	int host; /* fake_host's memory */
 	char *dir;
-	struct kept device[DEVICES];
+	struct kept_device device[DEVICES];
 	int events[2]; /* ours, the worker's */
 	int journal, privcmd;
 	pid_t pid;
@@ -72,8 +72,8 @@ struct world {
 
 /* --- the supervisor --- */
 
-static int dial(struct kept *k, const struct ipc_request *r, struct ipc_reply *reply, int *fds,
-	unsigned *n_fds)
+static int dial(struct kept_device *k, const struct ipc_request *r, struct ipc_reply *reply,
+	int *fds, unsigned *n_fds)
 {
 	int pair[2];
 
@@ -102,8 +102,8 @@ static int dial(struct kept *k, const struct ipc_request *r, struct ipc_reply *r
 	return 0;
 }
 
-static int answer(struct kept *k, const struct ipc_request *r, struct ipc_reply *reply, int *fds,
-	unsigned *n_fds)
+static int answer(struct kept_device *k, const struct ipc_request *r, struct ipc_reply *reply,
+	int *fds, unsigned *n_fds)
 {
 	int *event = &k->eventfd[r->queue % PEER_QUEUES][r->which % 2];
 
@@ -264,7 +264,7 @@ static void quit_worker(struct world *w)
 	assert_int_equal(bury(w), 0);
 }
 
-static unsigned assigned(struct world *w, struct kept *k, enum vmm_eventfd which)
+static unsigned assigned(struct world *w, struct kept_device *k, enum vmm_eventfd which)
 {
 	unsigned queues;
 
@@ -410,7 +410,7 @@ static int setup(void **state)
 			0)
 		return -1;
 	for (unsigned i = 0; i < DEVICES; i++) {
-		struct kept *k = &w->device[i];
+		struct kept_device *k = &w->device[i];
 
 		k->path = g_strdup_printf("%s/%u.sock", w->dir, i);
 		k->peer = peer_new(k->path);
@@ -433,7 +433,7 @@ static int teardown(void **state)
 	if (w->pid)
 		kill_worker(w);
 	for (unsigned i = 0; i < DEVICES; i++) {
-		struct kept *k = &w->device[i];
+		struct kept_device *k = &w->device[i];
 
 		peer_free(k->peer);
 		unlink(k->path);
@@ -463,7 +463,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-static struct mem_region_desc region(struct kept *k, unsigned i)
+static struct mem_region_desc region(struct kept_device *k, unsigned i)
 {
 	struct mem_region_desc r;
 
@@ -473,7 +473,7 @@ static struct mem_region_desc region(struct kept *k, unsigned i)
 	return r;
 }
 
-static unsigned regions(struct kept *k)
+static unsigned regions(struct kept_device *k)
 {
 	unsigned n;
 
@@ -492,7 +492,7 @@ static bool is_confined(pid_t pid)
 	return strstr(status, "NoNewPrivs:\t1");
 }
 
-static unsigned tables_of(struct kept *k)
+static unsigned tables_of(struct kept_device *k)
 {
 	unsigned n;
 
@@ -505,7 +505,7 @@ static unsigned tables_of(struct kept *k)
 static void test_life(void **state)
 {
 	struct world *w = *state;
-	struct kept *k = &w->device[0];
+	struct kept_device *k = &w->device[0];
 	unsigned tables;
 
 	start_worker(w);
@@ -551,7 +551,7 @@ static void test_life(void **state)
 static void test_grants(void **state)
 {
 	struct world *w = *state;
-	struct kept *k = &w->device[1];
+	struct kept_device *k = &w->device[1];
 
 	start_worker(w);
 	add(w, 1, true, 0, 0);
@@ -573,7 +573,7 @@ static void test_grants(void **state)
 static void test_packed(void **state)
 {
 	struct world *w = *state;
-	struct kept *k = &w->device[1];
+	struct kept_device *k = &w->device[1];
 
 	start_worker(w);
 	add(w, 1, true, 0, 0);
@@ -588,7 +588,7 @@ static void test_packed(void **state)
 static void test_kernel(void **state)
 {
 	struct world *w = *state;
-	struct kept *k = &w->device[0];
+	struct kept_device *k = &w->device[0];
 
 	k->kernel = true;
 	start_worker(w);
@@ -674,7 +674,7 @@ static void test_remove_slow(void **state)
 static void test_takeover(void **state)
 {
 	struct world *w = *state;
-	struct kept *k = &w->device[0];
+	struct kept_device *k = &w->device[0];
 	GRand *rand = g_rand_new_with_seed(3);
 
 	start_worker(w);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Event channels. The only file that includes <xenevtchn.h>. The keeper opens, binds and restricts;
+ * Event channels. The only file that includes <xenevtchn.h>. The broker opens, binds and restricts;
  * a worker uses the same open file, received by fd, so bindings outlive it.
  */
 #pragma once

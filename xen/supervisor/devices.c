@@ -73,7 +73,7 @@ static struct domain *get_domain(
 	static const struct guest_events events = { .removed = on_removed, .ended = on_ended };
 	struct domain *domain = g_hash_table_lookup(s->domains, GUINT_TO_POINTER(domid));
 	const struct guest_config config = {
-		.keeper = { .domid = domid,
+		.broker = { .domid = domid,
 			.name = name,
 			.max_memory = device_node_domain_memory(s->store, domid),
 			.eventfds = s->options->eventfds },
@@ -116,7 +116,7 @@ bool device_serve(struct device *d, const struct device_node *n, struct backend_
 	struct supervisor *s = d->supervisor;
 	/* Only for what must be known before the first dial, which looks again. */
 	g_autoptr(backend_rule) r = backend_rules_find(s->rules, n, NULL);
-	const struct keeper_device_config config = {
+	const struct broker_device_config config = {
 		.name = d->who,
 		.base = n->base,
 		.irq = n->irq,

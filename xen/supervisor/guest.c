@@ -3,8 +3,8 @@
  * See guest.h. A device is there, or leaving; everything that makes one leave for good happens in
  * two places: when the worker says REMOVED, and when the worker is dead.
  *
- *	devices stay		REMOVE -> worker -> REMOVED -> keeper_remove(), removed()
- *	none stays		QUIT -> worker ends -> keeper_free(), removed() each, ended()
+ *	devices stay		REMOVE -> worker -> REMOVED -> broker_remove(), removed()
+ *	none stays		QUIT -> worker ends -> broker_free(), removed() each, ended()
  *	it takes too long	the worker is killed, as if it had died
  *	the worker died		those leaving have left; if others stay, a successor starts
  */
@@ -29,7 +29,7 @@ struct guest {
 	const struct guest_events *events;
 	void *opaque;
 	char *root, *who;
-	struct keeper *keeper; /* NULL: ended */
+	struct broker *broker; /* NULL: ended */
 	struct worker_process *worker; /* NULL: there is none just now */
 	bool quitting; /* it was told QUIT */
 	int64_t started; /* the worker, µs */
@@ -53,8 +53,8 @@ static bool has(const struct guest *g, int state)
 
 static void left(struct guest *g, unsigned device)
 {
-	if (g->keeper)
-		keeper_remove(g->keeper, device);
+	if (g->broker)
+		broker_remove(g->broker, device);
 	g->device[device].state = ABSENT;
 	g->events->removed(g->opaque, device);
 }
@@ -74,7 +74,7 @@ static void tell_device(struct guest *g, unsigned device)
 	unsigned n_fds = 0;
 
 	if (g->device[device].state == PRESENT &&
-		keeper_describe_device(g->keeper, device, &order, fds, &n_fds))
+		broker_describe_device(g->broker, device, &order, fds, &n_fds))
 		worker_process_send(g->worker, &order, fds, n_fds);
 }
 
@@ -84,9 +84,9 @@ static void tell_guest(struct guest *g)
 	int fds[IPC_MAX_FDS];
 	unsigned n_fds = 0;
 
-	keeper_describe_guest(g->keeper, &order, fds, &n_fds);
+	broker_describe_guest(g->broker, &order, fds, &n_fds);
 	if (g->config.uid_base) {
-		order.guest.uid = g->config.uid_base + g->config.keeper.domid;
+		order.guest.uid = g->config.uid_base + g->config.broker.domid;
 		order.guest.gid = order.guest.uid;
 	}
 	g_strlcpy(order.guest.root, g->root, sizeof(order.guest.root));
@@ -127,7 +127,7 @@ static void go_on(struct guest *g)
 	g_clear_pointer(&g->leave, loop_watch_free);
 	g_clear_pointer(&g->delay, loop_watch_free);
 	/* Its range must be gone when the toolstack hears that it is. */
-	g_clear_pointer(&g->keeper, keeper_free);
+	g_clear_pointer(&g->broker, broker_free);
 	all_left(g);
 	g->events->ended(g->opaque); /* which may free g */
 }
@@ -149,7 +149,7 @@ static bool on_asked(void *opaque, const struct ipc_request *request, struct ipc
 {
 	struct guest *g = opaque;
 
-	return keeper_answer(g->keeper, request, reply, fds, n_fds);
+	return broker_answer(g->broker, request, reply, fds, n_fds);
 }
 
 static void on_ended(void *opaque, const char *how)
@@ -193,18 +193,18 @@ static void start_worker(struct guest *g)
 struct guest *guest_new(const struct guest_config *config, const struct guest_events *events,
 	void *opaque, GError **error)
 {
-	struct keeper *k = keeper_new(&config->keeper, error);
+	struct broker *b = broker_new(&config->broker, error);
 	struct guest *g;
 
-	if (!k)
+	if (!b)
 		return NULL;
 	g = g_new0(struct guest, 1);
 	g->config = *config;
 	g->events = events;
 	g->opaque = opaque;
-	g->keeper = k;
+	g->broker = b;
 	g->root = g_strdup(config->root);
-	g->who = g_strdup_printf("domain %s (%u)", config->keeper.name, config->keeper.domid);
+	g->who = g_strdup_printf("domain %s (%u)", config->broker.name, config->broker.domid);
 	return g;
 }
 
@@ -216,7 +216,7 @@ void guest_free(struct guest *g)
 	loop_watch_free(g->delay);
 	loop_watch_free(g->leave);
 	worker_process_free(g->worker);
-	keeper_free(g->keeper);
+	broker_free(g->broker);
 	g_free(g->root);
 	g_free(g->who);
 	g_free(g);
@@ -232,10 +232,10 @@ static void came(struct guest *g, unsigned device, bool empty)
 		start_worker(g);
 }
 
-bool guest_add(struct guest *g, const struct keeper_device_config *config,
+bool guest_add(struct guest *g, const struct broker_device_config *config,
 	struct backend_process *backend, unsigned *device, GError **error)
 {
-	if (!keeper_add(g->keeper, config, backend, device, error))
+	if (!broker_add(g->broker, config, backend, device, error))
 		return false;
 	came(g, *device, false);
 	return true;
@@ -243,7 +243,7 @@ bool guest_add(struct guest *g, const struct keeper_device_config *config,
 
 bool guest_add_empty(struct guest *g, uint64_t base, unsigned *device, GError **error)
 {
-	if (!keeper_add_empty(g->keeper, base, device, error))
+	if (!broker_add_empty(g->broker, base, device, error))
 		return false;
 	came(g, *device, true);
 	return true;
@@ -316,7 +316,7 @@ void guest_log_counters(struct guest *g)
 		devices += g->device[i].state != ABSENT;
 	log_info(g->who, "%u devices; worker process %d, the %u. one; %u eventfds in the kernel",
 		devices, g->worker ? worker_process_id(g->worker) : 0, g->starts,
-		keeper_assigned(g->keeper));
+		broker_assigned(g->broker));
 	if (g->worker)
 		worker_process_send(g->worker, &order, NULL, 0);
 }

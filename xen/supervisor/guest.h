@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One guest: its keeper, and its worker's process, which is replaced whenever it dies. Main loop
+ * One guest: its broker, and its worker's process, which is replaced whenever it dies. Main loop
  * only.
  */
 #pragma once
@@ -8,13 +8,13 @@
 #include <glib.h>
 #include <stdbool.h>
 
-#include "xen/supervisor/keeper.h"
+#include "xen/supervisor/broker.h"
 
 struct guest;
 typedef struct guest guest; /* for g_autoptr */
 
 struct guest_config {
-	struct keeper_config keeper;
+	struct broker_config broker;
 	unsigned uid_base; /* the worker is uid_base + domid; 0: what we are */
 	const char *root; /* the worker's root directory, an empty one; "": ours. Copied */
 };
@@ -23,7 +23,7 @@ struct guest_config {
 struct guest_events {
 	/* guest_remove()'s work is done: nobody of ours has anything of the device any more. */
 	void (*removed)(void *opaque, unsigned device);
-	/* After the last device's: there is no keeper and no worker. May call guest_free(). */
+	/* After the last device's: there is no broker and no worker. May call guest_free(). */
 	void (*ended)(void *opaque);
 };
 
@@ -34,8 +34,8 @@ struct guest *guest_new(const struct guest_config *config, const struct guest_ev
 void guest_free(struct guest *g);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(guest, guest_free)
 
-/* As keeper_add() and keeper_add_empty(), and the worker learns of it. */
-bool guest_add(struct guest *g, const struct keeper_device_config *config,
+/* As broker_add() and broker_add_empty(), and the worker learns of it. */
+bool guest_add(struct guest *g, const struct broker_device_config *config,
 	struct backend_process *backend, unsigned *device, GError **error);
 bool guest_add_empty(struct guest *g, uint64_t base, unsigned *device, GError **error);
 /*

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The supervisor: xenstore's watches on one side, a keeper and a worker for each guest that has
+ * The supervisor: xenstore's watches on one side, a broker and a worker for each guest that has
  * devices of ours on the other.
  */
 #pragma once

@@ -17,7 +17,7 @@ typedef struct worker_process worker_process; /* for g_autoptr */
 struct worker_process_events {
 	/* READY or REMOVED; anything else has ended it. */
 	void (*said)(void *opaque, const struct ipc_order *order);
-	/* As keeper_answer(). */
+	/* As broker_answer(). */
 	bool (*asked)(void *opaque, const struct ipc_request *request, struct ipc_reply *reply,
 		int fds[IPC_MAX_FDS], unsigned *n_fds);
 	/* It is dead, and waited for. how: "was ended by signal 9 (Killed)". Once. */

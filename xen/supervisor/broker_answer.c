@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a worker asks its keeper for. It may be in a guest's hands: numbers are checked, and what it
+ * What a worker asks its broker for. It may be in a guest's hands: numbers are checked, and what it
  * gets are its own guest's files and eventfds, bounded by queues that a device can have.
  */
 #include <errno.h>
@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "base/sock.h"
 #include "base/util.h"
-#include "xen/supervisor/keeper_impl.h"
+#include "xen/supervisor/broker_impl.h"
 #include "xen/hypervisor/privcmd.h"
 
 #define KICK_BYTES 4 /* of the register QueueNotify */
@@ -25,47 +25,47 @@ static bool is_missing(int err)
 }
 
 /* Where the guest's writes to QueueNotify go. False, and why: as before. */
-static bool route_kicks(struct keeper *k, struct keeper_device *d, bool to_kernel, GError **error)
+static bool route_kicks(struct broker *b, struct broker_device *d, bool to_kernel, GError **error)
 {
-	uint16_t server = k->server[IPC_KICKS].id;
+	uint16_t server = b->server[IPC_KICKS].id;
 	uint64_t addr = d->base + VIRTIO_MMIO_QUEUE_NOTIFY;
 
 	if (d->kicks_mapped == to_kernel)
 		return true;
-	if (to_kernel && !devmodel_map_range(k->devmodel, server, addr, KICK_BYTES, error))
+	if (to_kernel && !devmodel_map_range(b->devmodel, server, addr, KICK_BYTES, error))
 		return false;
 	if (!to_kernel)
-		devmodel_unmap_range(k->devmodel, server, addr, KICK_BYTES);
+		devmodel_unmap_range(b->devmodel, server, addr, KICK_BYTES);
 	d->kicks_mapped = to_kernel;
 	return true;
 }
 
-static bool tell_kernel(struct keeper *k, const struct keeper_device *d, unsigned queue,
+static bool tell_kernel(struct broker *b, const struct broker_device *d, unsigned queue,
 	enum vmm_eventfd which, int fd, bool assign)
 {
 	const struct privcmd_kick kick = {
-		.domid = k->domid,
-		.ioreq = k->server[IPC_KICKS].page,
-		.ports = k->server[IPC_KICKS].port,
-		.vcpus = k->vcpus,
+		.domid = b->domid,
+		.ioreq = b->server[IPC_KICKS].page,
+		.ports = b->server[IPC_KICKS].port,
+		.vcpus = b->vcpus,
 		.addr = d->base + VIRTIO_MMIO_QUEUE_NOTIFY,
 		.queue = queue,
 	};
 
 	if (which == VMM_CALL)
-		return privcmd_irqfd(k->privcmd, k->domid, d->irq, fd, assign);
-	return privcmd_ioeventfd(k->privcmd, &kick, fd, assign);
+		return privcmd_irqfd(b->privcmd, b->domid, d->irq, fd, assign);
+	return privcmd_ioeventfd(b->privcmd, &kick, fd, assign);
 }
 
 static int assign(
-	struct keeper *k, struct keeper_device *d, unsigned queue, enum vmm_eventfd which, bool on)
+	struct broker *b, struct broker_device *d, unsigned queue, enum vmm_eventfd which, bool on)
 {
 	static bool said;
 	g_autoptr(GError) error = NULL;
-	struct keeper_eventfd *e;
+	struct broker_eventfd *e;
 	int err;
 
-	if (!k->eventfds)
+	if (!b->eventfds)
 		return EOPNOTSUPP;
 	if (queue >= d->n_queues || d->queue[queue].eventfd[which].fd < 0)
 		return ENOENT;
@@ -74,23 +74,23 @@ static int assign(
 		return 0;
 	/* No kick goes to the second server that the kernel does not know. */
 	if (which == VMM_KICK && !on)
-		route_kicks(k, d, false, NULL);
-	if (tell_kernel(k, d, queue, which, e->fd, on)) {
+		route_kicks(b, d, false, NULL);
+	if (tell_kernel(b, d, queue, which, e->fd, on)) {
 		e->assigned = on;
-		if (which != VMM_KICK || !on || route_kicks(k, d, true, &error))
+		if (which != VMM_KICK || !on || route_kicks(b, d, true, &error))
 			return 0;
-		log_warning(k->who, "%s: queue %u: %s", d->name, queue, error->message);
-		tell_kernel(k, d, queue, which, e->fd, false);
+		log_warning(b->who, "%s: queue %u: %s", d->name, queue, error->message);
+		tell_kernel(b, d, queue, which, e->fd, false);
 		e->assigned = false;
 		return EIO;
 	}
 	err = errno;
 	if (!is_missing(err)) {
-		log_warning(k->who, "%s: queue %u: the kernel's eventfds: %s", d->name, queue,
+		log_warning(b->who, "%s: queue %u: the kernel's eventfds: %s", d->name, queue,
 			g_strerror(err));
 		return err;
 	}
-	k->eventfds = false;
+	b->eventfds = false;
 	if (!said)
 		log_info(NULL,
 			"this kernel has no eventfds for Xen guests (XEN_PRIVCMD_EVENTFD): "
@@ -99,15 +99,15 @@ static int assign(
 	return EOPNOTSUPP;
 }
 
-void keeper_drop_eventfds(struct keeper *k, struct keeper_device *d)
+void broker_drop_eventfds(struct broker *b, struct broker_device *d)
 {
-	route_kicks(k, d, false, NULL);
+	route_kicks(b, d, false, NULL);
 	for (unsigned i = 0; i < d->n_queues; i++) {
 		for (unsigned which = VMM_KICK; which <= VMM_CALL; which++) {
-			struct keeper_eventfd *e = &d->queue[i].eventfd[which];
+			struct broker_eventfd *e = &d->queue[i].eventfd[which];
 
-			if (e->assigned && !tell_kernel(k, d, i, which, e->fd, false))
-				log_warning(k->who, "%s: queue %u: the kernel keeps an eventfd: %s",
+			if (e->assigned && !tell_kernel(b, d, i, which, e->fd, false))
+				log_warning(b->who, "%s: queue %u: the kernel keeps an eventfd: %s",
 					d->name, i, g_strerror(errno));
 			fd_close(&e->fd);
 		}
@@ -127,16 +127,16 @@ static int hand_out(int fd, int fds[IPC_MAX_FDS], unsigned *n_fds)
 	return 0;
 }
 
-static int get_eventfd(struct keeper_device *d, unsigned queue, enum vmm_eventfd which,
+static int get_eventfd(struct broker_device *d, unsigned queue, enum vmm_eventfd which,
 	int fds[IPC_MAX_FDS], unsigned *n_fds)
 {
-	struct keeper_eventfd *e;
+	struct broker_eventfd *e;
 
 	if (queue >= d->n_queues) {
-		d->queue = g_renew(struct keeper_queue, d->queue, queue + 1);
+		d->queue = g_renew(struct broker_queue, d->queue, queue + 1);
 		for (; d->n_queues <= queue; d->n_queues++)
 			d->queue[d->n_queues] =
-				(struct keeper_queue){ { { .fd = -1 }, { .fd = -1 } } };
+				(struct broker_queue){ { { .fd = -1 }, { .fd = -1 } } };
 	}
 	e = &d->queue[queue].eventfd[which];
 	if (e->fd < 0)
@@ -144,14 +144,14 @@ static int get_eventfd(struct keeper_device *d, unsigned queue, enum vmm_eventfd
 	return e->fd < 0 ? errno : hand_out(e->fd, fds, n_fds);
 }
 
-void keeper_drop_connection(struct keeper_device *d)
+void broker_drop_connection(struct broker_device *d)
 {
 	fd_close(&d->socket);
 	fd_close(&d->channel);
 }
 
 /* Is the back-end still at the other end? */
-static bool is_connected(const struct keeper_device *d)
+static bool is_connected(const struct broker_device *d)
 {
 	struct pollfd pfd = { .fd = d->socket, .events = POLLRDHUP };
 
@@ -159,7 +159,7 @@ static bool is_connected(const struct keeper_device *d)
 }
 
 static int dial(
-	struct keeper_device *d, struct ipc_reply *reply, int fds[IPC_MAX_FDS], unsigned *n_fds)
+	struct broker_device *d, struct ipc_reply *reply, int fds[IPC_MAX_FDS], unsigned *n_fds)
 {
 	g_autoptr(GError) error = NULL;
 	autofd socket = backend_process_connect(d->backend, &error);
@@ -181,7 +181,7 @@ static int dial(
 	return err;
 }
 
-static void tell_rule(const struct keeper_device *d, struct ipc_reply *reply)
+static void tell_rule(const struct broker_device *d, struct ipc_reply *reply)
 {
 	const struct backend_rule *r = backend_process_rule(d->backend);
 
@@ -198,7 +198,7 @@ static void tell_rule(const struct keeper_device *d, struct ipc_reply *reply)
 		reply->device_id = r->front.device_id;
 }
 
-static int connect_device(struct keeper_device *d, bool fresh, struct ipc_reply *reply,
+static int connect_device(struct broker_device *d, bool fresh, struct ipc_reply *reply,
 	int fds[IPC_MAX_FDS], unsigned *n_fds)
 {
 	int err;
@@ -209,7 +209,7 @@ static int connect_device(struct keeper_device *d, bool fresh, struct ipc_reply 
 		if (!err)
 			err = hand_out(d->channel, fds, n_fds);
 	} else {
-		keeper_drop_connection(d);
+		broker_drop_connection(d);
 		err = dial(d, reply, fds, n_fds);
 	}
 	tell_rule(d, reply);
@@ -227,7 +227,7 @@ static bool is_file(int fd)
 	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-static int keep(struct keeper_device *d, int fds[IPC_MAX_FDS], unsigned *n_fds)
+static int keep(struct broker_device *d, int fds[IPC_MAX_FDS], unsigned *n_fds)
 {
 	if (*n_fds == 0)
 		return d->area < 0 ? ENOENT : hand_out(d->area, fds, n_fds);
@@ -238,13 +238,13 @@ static int keep(struct keeper_device *d, int fds[IPC_MAX_FDS], unsigned *n_fds)
 }
 
 static bool is_sane(
-	const struct keeper *k, const struct ipc_request *r, const int *fds, unsigned n_fds)
+	const struct broker *b, const struct ipc_request *r, const int *fds, unsigned n_fds)
 {
 	bool file = r->type == IPC_KEEP && n_fds == 1 && is_file(fds[0]);
 
 	if (n_fds && !file)
 		return false;
-	if (r->device >= IPC_MAX_DEVICES || !k->device[r->device].backend)
+	if (r->device >= IPC_MAX_DEVICES || !b->device[r->device].backend)
 		return false;
 	switch ((enum ipc_request_type)r->type) {
 	case IPC_DIAL:
@@ -258,18 +258,18 @@ static bool is_sane(
 	return false;
 }
 
-bool keeper_answer(struct keeper *k, const struct ipc_request *request, struct ipc_reply *reply,
+bool broker_answer(struct broker *b, const struct ipc_request *request, struct ipc_reply *reply,
 	int fds[IPC_MAX_FDS], unsigned *n_fds)
 {
-	struct keeper_device *d;
+	struct broker_device *d;
 
 	*reply = (struct ipc_reply){ 0 };
-	if (!is_sane(k, request, fds, *n_fds)) {
+	if (!is_sane(b, request, fds, *n_fds)) {
 		fds_close(fds, *n_fds);
 		*n_fds = 0;
 		return false;
 	}
-	d = &k->device[request->device];
+	d = &b->device[request->device];
 	switch ((enum ipc_request_type)request->type) {
 	case IPC_DIAL:
 		reply->err = connect_device(d, request->fresh, reply, fds, n_fds);
@@ -281,7 +281,7 @@ bool keeper_answer(struct keeper *k, const struct ipc_request *request, struct i
 		reply->err = keep(d, fds, n_fds);
 		break;
 	case IPC_ASSIGN:
-		reply->err = assign(k, d, request->queue, request->which, request->on);
+		reply->err = assign(b, d, request->queue, request->which, request->on);
 		break;
 	}
 	/* An error comes alone. */
@@ -290,12 +290,12 @@ bool keeper_answer(struct keeper *k, const struct ipc_request *request, struct i
 	return true;
 }
 
-unsigned keeper_assigned(const struct keeper *k)
+unsigned broker_assigned(const struct broker *b)
 {
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++) {
-		const struct keeper_device *d = &k->device[i];
+		const struct broker_device *d = &b->device[i];
 
 		for (unsigned q = 0; q < d->n_queues; q++)
 			n += d->queue[q].eventfd[VMM_KICK].assigned +

@@ -7,7 +7,7 @@
  * the end: eventfds are deassigned while page and ports are still there, as the kernel names them
  * by these.
  */
-#include "xen/supervisor/keeper.h"
+#include "xen/supervisor/broker.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +20,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "xen/worker/ioreq.h"
-#include "xen/supervisor/keeper_impl.h"
+#include "xen/supervisor/broker_impl.h"
 #include "xen/hypervisor/privcmd.h"
 
 /* Zeroed memory of that size for ever, whoever has the fd. */
@@ -36,108 +36,108 @@ static int make_memory(const char *name, size_t size, GError **error)
 	return -1;
 }
 
-static bool bind_ports(struct keeper *k, struct keeper_server *s, GError **error)
+static bool bind_ports(struct broker *b, struct broker_server *s, GError **error)
 {
 	const struct shared_iopage *page = s->page;
 
-	for (unsigned i = 0; i < k->vcpus; i++) {
+	for (unsigned i = 0; i < b->vcpus; i++) {
 		uint32_t remote = __atomic_load_n(&page->vcpu_ioreq[i].vp_eport, __ATOMIC_RELAXED);
 
-		if (!evtchn_bind(k->evtchn, k->domid, remote, &s->port[i], error))
+		if (!evtchn_bind(b->evtchn, b->domid, remote, &s->port[i], error))
 			return false;
 	}
 	return true;
 }
 
-static bool make_server(struct keeper *k, struct keeper_server *s, GError **error)
+static bool make_server(struct broker *b, struct broker_server *s, GError **error)
 {
-	s->foreign = foreign_open(k->domid, error);
+	s->foreign = foreign_open(b->domid, error);
 	if (!s->foreign)
 		return false;
-	s->made = devmodel_create_server(k->devmodel, &s->id, error);
+	s->made = devmodel_create_server(b->devmodel, &s->id, error);
 	if (!s->made)
 		return false;
 	s->page = foreign_map_ioreq(s->foreign, s->id, error);
-	return s->page && devmodel_enable_server(k->devmodel, s->id, error) &&
-		bind_ports(k, s, error);
+	return s->page && devmodel_enable_server(b->devmodel, s->id, error) &&
+		bind_ports(b, s, error);
 }
 
-static bool make_servers(struct keeper *k, GError **error)
+static bool make_servers(struct broker *b, GError **error)
 {
-	struct keeper_server *registers = &k->server[IPC_REGISTERS], *kicks = registers + 1;
+	struct broker_server *registers = &b->server[IPC_REGISTERS], *kicks = registers + 1;
 
-	if (!devmodel_vcpus(k->devmodel, &k->vcpus, error))
+	if (!devmodel_vcpus(b->devmodel, &b->vcpus, error))
 		return false;
-	if (k->vcpus < 1 || k->vcpus > IPC_MAX_VCPUS) {
+	if (b->vcpus < 1 || b->vcpus > IPC_MAX_VCPUS) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
-			"%u vCPUs: more than the %u of one ioreq page", k->vcpus, IPC_MAX_VCPUS);
+			"%u vCPUs: more than the %u of one ioreq page", b->vcpus, IPC_MAX_VCPUS);
 		return false;
 	}
-	if (!make_server(k, registers, error) || (k->eventfds && !make_server(k, kicks, error)))
+	if (!make_server(b, registers, error) || (b->eventfds && !make_server(b, kicks, error)))
 		return false;
 	/* Of two servers with the same range, Xen asks the one with the higher id. */
 	if (kicks->made && kicks->id < registers->id) {
-		log_warning(k->who, "ioreq servers %u and %u: no eventfds of the kernel's",
+		log_warning(b->who, "ioreq servers %u and %u: no eventfds of the kernel's",
 			registers->id, kicks->id);
-		k->eventfds = false;
+		b->eventfds = false;
 	}
-	return evtchn_restrict(k->evtchn, k->domid, error);
+	return evtchn_restrict(b->evtchn, b->domid, error);
 }
 
-static bool open_all(struct keeper *k, GError **error)
+static bool open_all(struct broker *b, GError **error)
 {
-	k->devmodel = devmodel_open(k->domid, error);
-	if (!k->devmodel)
+	b->devmodel = devmodel_open(b->domid, error);
+	if (!b->devmodel)
 		return false;
-	k->evtchn = evtchn_open(error);
-	if (!k->evtchn)
+	b->evtchn = evtchn_open(error);
+	if (!b->evtchn)
 		return false;
-	k->privcmd = privcmd_open_restricted(k->domid, error);
-	if (k->privcmd < 0)
+	b->privcmd = privcmd_open_restricted(b->domid, error);
+	if (b->privcmd < 0)
 		return false;
-	k->journal = make_memory(
+	b->journal = make_memory(
 		"virtiod-journal", IPC_MAX_SERVERS * sizeof(struct ioreq_journal), error);
-	return k->journal >= 0;
+	return b->journal >= 0;
 }
 
-struct keeper *keeper_new(const struct keeper_config *config, GError **error)
+struct broker *broker_new(const struct broker_config *config, GError **error)
 {
-	g_autoptr(keeper) k = g_new0(struct keeper, 1);
+	g_autoptr(broker) k = g_new0(struct broker, 1);
 
-	k->domid = config->domid;
-	k->name = g_strdup(config->name);
-	k->who = g_strdup_printf("domain %s (%u)", config->name, config->domid);
-	k->eventfds = config->eventfds;
-	k->privcmd = -1;
-	k->journal = -1;
-	if (!open_all(k, error) || !make_servers(k, error))
+	b->domid = config->domid;
+	b->name = g_strdup(config->name);
+	b->who = g_strdup_printf("domain %s (%u)", config->name, config->domid);
+	b->eventfds = config->eventfds;
+	b->privcmd = -1;
+	b->journal = -1;
+	if (!open_all(b, error) || !make_servers(b, error))
 		return NULL;
-	k->banks = foreign_banks(k->server[IPC_REGISTERS].foreign, config->max_memory, k->bank);
-	return g_steal_pointer(&k);
+	b->banks = foreign_banks(b->server[IPC_REGISTERS].foreign, config->max_memory, b->bank);
+	return g_steal_pointer(&b);
 }
 
-void keeper_free(struct keeper *k)
+void broker_free(struct broker *b)
 {
-	if (!k)
+	if (!b)
 		return;
 	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++)
-		keeper_remove(k, i);
+		broker_remove(b, i);
 	for (unsigned i = 0; i < IPC_MAX_SERVERS; i++) {
-		if (k->server[i].made)
-			devmodel_destroy_server(k->devmodel, k->server[i].id);
-		foreign_free(k->server[i].foreign);
+		if (b->server[i].made)
+			devmodel_destroy_server(b->devmodel, b->server[i].id);
+		foreign_free(b->server[i].foreign);
 	}
-	evtchn_free(k->evtchn);
-	devmodel_free(k->devmodel);
-	fd_close(&k->privcmd);
-	fd_close(&k->journal);
-	g_free(k->name);
-	g_free(k->who);
-	g_free(k);
+	evtchn_free(b->evtchn);
+	devmodel_free(b->devmodel);
+	fd_close(&b->privcmd);
+	fd_close(&b->journal);
+	g_free(b->name);
+	g_free(b->who);
+	g_free(b);
 }
 
 /* Who has that range, or that interrupt (0: none)? */
-static bool check_conflicts(const struct keeper *k, uint64_t base, uint32_t irq, GError **error)
+static bool check_conflicts(const struct broker *b, uint64_t base, uint32_t irq, GError **error)
 {
 	if (base > UINT64_MAX - DEVICE_NODE_WINDOW) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
@@ -145,7 +145,7 @@ static bool check_conflicts(const struct keeper *k, uint64_t base, uint32_t irq,
 		return false;
 	}
 	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++) {
-		const struct keeper_device *d = &k->device[i];
+		const struct broker_device *d = &b->device[i];
 		bool overlap =
 			base < d->base + DEVICE_NODE_WINDOW && d->base < base + DEVICE_NODE_WINDOW;
 
@@ -165,19 +165,19 @@ static bool check_conflicts(const struct keeper *k, uint64_t base, uint32_t irq,
 }
 
 /* A free one, with nothing in it; NULL: there is none. */
-static struct keeper_device *get_free(struct keeper *k, unsigned *number, GError **error)
+static struct broker_device *get_free(struct broker *b, unsigned *number, GError **error)
 {
 	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++) {
-		if (!k->device[i].used) {
+		if (!b->device[i].used) {
 			*number = i;
-			k->device[i] = (struct keeper_device){
+			b->device[i] = (struct broker_device){
 				.state = -1,
 				.gntdev = -1,
 				.socket = -1,
 				.area = -1,
 				.channel = -1,
 			};
-			return &k->device[i];
+			return &b->device[i];
 		}
 	}
 	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOSPC, "more than %u devices of one guest",
@@ -185,26 +185,26 @@ static struct keeper_device *get_free(struct keeper *k, unsigned *number, GError
 	return NULL;
 }
 
-static void device_clear(struct keeper_device *d)
+static void device_clear(struct broker_device *d)
 {
-	keeper_drop_connection(d);
+	broker_drop_connection(d);
 	backend_process_free(d->backend);
 	fd_close(&d->state);
 	fd_close(&d->gntdev);
 	fd_close(&d->area);
 	g_free(d->name);
-	*d = (struct keeper_device){ 0 };
+	*d = (struct broker_device){ 0 };
 }
 
-static bool map_range(struct keeper *k, struct keeper_device *d, GError **error)
+static bool map_range(struct broker *b, struct broker_device *d, GError **error)
 {
 	d->used = devmodel_map_range(
-		k->devmodel, k->server[IPC_REGISTERS].id, d->base, DEVICE_NODE_WINDOW, error);
+		b->devmodel, b->server[IPC_REGISTERS].id, d->base, DEVICE_NODE_WINDOW, error);
 	return d->used;
 }
 
-static bool fill(struct keeper *k, struct keeper_device *d,
-	const struct keeper_device_config *config, GError **error)
+static bool fill(struct broker *b, struct broker_device *d,
+	const struct broker_device_config *config, GError **error)
 {
 	d->name = g_strdup(config->name);
 	d->base = config->base;
@@ -216,7 +216,7 @@ static bool fill(struct keeper *k, struct keeper_device *d,
 	d->state = make_memory("virtiod-device", vmm_dev_state_size(), error);
 	if (d->state < 0)
 		return false;
-	if (!d->grants && !k->banks) {
+	if (!d->grants && !b->banks) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
 			"no RAM of the guest was found to be mapped");
 		return false;
@@ -225,77 +225,77 @@ static bool fill(struct keeper *k, struct keeper_device *d,
 	return !d->grants || d->gntdev >= 0;
 }
 
-bool keeper_add(struct keeper *k, const struct keeper_device_config *config,
+bool broker_add(struct broker *b, const struct broker_device_config *config,
 	struct backend_process *backend, unsigned *device, GError **error)
 {
-	struct keeper_device *d = NULL;
+	struct broker_device *d = NULL;
 
-	if (check_conflicts(k, config->base, config->irq, error))
-		d = get_free(k, device, error);
+	if (check_conflicts(b, config->base, config->irq, error))
+		d = get_free(b, device, error);
 	if (!d) {
 		backend_process_free(backend);
 		return false;
 	}
 	d->backend = backend;
-	if (fill(k, d, config, error) && map_range(k, d, error))
+	if (fill(b, d, config, error) && map_range(b, d, error))
 		return true;
 	device_clear(d);
 	return false;
 }
 
-bool keeper_add_empty(struct keeper *k, uint64_t base, unsigned *device, GError **error)
+bool broker_add_empty(struct broker *b, uint64_t base, unsigned *device, GError **error)
 {
-	struct keeper_device *d = NULL;
+	struct broker_device *d = NULL;
 
-	if (check_conflicts(k, base, 0, error))
-		d = get_free(k, device, error);
+	if (check_conflicts(b, base, 0, error))
+		d = get_free(b, device, error);
 	if (!d)
 		return false;
 	d->name = g_strdup("a refused device");
 	d->base = base;
-	if (map_range(k, d, error))
+	if (map_range(b, d, error))
 		return true;
 	device_clear(d);
 	return false;
 }
 
-void keeper_remove(struct keeper *k, unsigned device)
+void broker_remove(struct broker *b, unsigned device)
 {
-	struct keeper_device *d = &k->device[device];
+	struct broker_device *d = &b->device[device];
 
 	if (!d->used)
 		return;
-	keeper_drop_eventfds(k, d);
-	devmodel_unmap_range(k->devmodel, k->server[IPC_REGISTERS].id, d->base, DEVICE_NODE_WINDOW);
+	broker_drop_eventfds(b, d);
+	devmodel_unmap_range(b->devmodel, b->server[IPC_REGISTERS].id, d->base, DEVICE_NODE_WINDOW);
 	device_clear(d);
 }
 
-void keeper_describe_guest(
-	const struct keeper *k, struct ipc_order *order, int fds[IPC_MAX_FDS], unsigned *n_fds)
+void broker_describe_guest(
+	const struct broker *b, struct ipc_order *order, int fds[IPC_MAX_FDS], unsigned *n_fds)
 {
 	struct ipc_guest *g = &order->guest;
 
 	*order = (struct ipc_order){ .type = IPC_GUEST };
-	g_strlcpy(g->name, k->name, sizeof(g->name));
-	g->domid = k->domid;
-	g->vcpus = k->vcpus;
-	for (unsigned i = 0; i < IPC_MAX_SERVERS && k->server[i].made; i++) {
-		g->server[i].id = k->server[i].id;
-		memcpy(g->server[i].port, k->server[i].port, sizeof(g->server[i].port));
+	g_strlcpy(g->name, b->name, sizeof(g->name));
+	g->domid = b->domid;
+	g->vcpus = b->vcpus;
+	for (unsigned i = 0; i < IPC_MAX_SERVERS && b->server[i].made; i++) {
+		g->server[i].id = b->server[i].id;
+		memcpy(g->server[i].port, b->server[i].port, sizeof(g->server[i].port));
 		g->servers++;
 	}
-	g->banks = k->banks;
-	memcpy(g->bank, k->bank, sizeof(g->bank));
-	fds[0] = evtchn_fd(k->evtchn);
-	fds[1] = k->privcmd;
-	fds[2] = k->journal;
+	g->banks = b->banks;
+	memcpy(g->bank, b->bank, sizeof(g->bank));
+	fds[0] = evtchn_fd(b->evtchn);
+	fds[1] = b->privcmd;
+	fds[2] = b->journal;
 	*n_fds = 3;
 }
 
-bool keeper_describe_device(const struct keeper *k, unsigned device, struct ipc_order *order,
+bool broker_describe_device(const struct broker *b, unsigned device, struct ipc_order *order,
 	int fds[IPC_MAX_FDS], unsigned *n_fds)
 {
-	const struct keeper_device *d = &k->device[device];
+	const struct broker_device *d = &b->device[device];
 	struct ipc_device *add = &order->add;
 
 	if (!d->used || !d->backend)

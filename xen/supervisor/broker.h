@@ -16,10 +16,10 @@
 #include "xen/supervisor/device_node.h"
 #include "xen/supervisor/backend_process.h"
 
-struct keeper;
-typedef struct keeper keeper; /* for g_autoptr */
+struct broker;
+typedef struct broker broker; /* for g_autoptr */
 
-struct keeper_config {
+struct broker_config {
 	unsigned domid;
 	const char *name; /* the domain's; copied */
 	uint64_t max_memory; /* bytes; 0: not known */
@@ -27,12 +27,12 @@ struct keeper_config {
 };
 
 /* Creates the guest's ioreq server and enables it, without a range yet. */
-struct keeper *keeper_new(const struct keeper_config *config, GError **error);
+struct broker *broker_new(const struct broker_config *config, GError **error);
 /* Deassigns, unmaps, destroys. */
-void keeper_free(struct keeper *k);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(keeper, keeper_free)
+void broker_free(struct broker *b);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(broker, broker_free)
 
-struct keeper_device_config {
+struct broker_device_config {
 	const char *name; /* for messages; copied */
 	uint64_t base;
 	uint32_t irq;
@@ -46,29 +46,29 @@ struct keeper_device_config {
  * Registers the range: from here on guest accesses wait for a worker. Takes over backend (also on
  * error). Refused, by name: a range or an interrupt that another device of the guest has, too many.
  */
-bool keeper_add(struct keeper *k, const struct keeper_device_config *config,
+bool broker_add(struct broker *b, const struct broker_device_config *config,
 	struct backend_process *backend, unsigned *device, GError **error);
 /*
  * Registers the range of a device that will never be there: a worker answers accesses without
  * knowing of it, and the guest finds nothing, while an access that nobody answers would end it.
  */
-bool keeper_add_empty(struct keeper *k, uint64_t base, unsigned *device, GError **error);
+bool broker_add_empty(struct broker *b, uint64_t base, unsigned *device, GError **error);
 /* Nothing is left of it in the kernel or in Xen; back-end and eventfds are closed. */
-void keeper_remove(struct keeper *k, unsigned device);
+void broker_remove(struct broker *b, unsigned device);
 
-/* For a worker: the GUEST and ADD records with fds, which stay the keeper's. */
-void keeper_describe_guest(
-	const struct keeper *k, struct ipc_order *order, int fds[IPC_MAX_FDS], unsigned *n_fds);
+/* For a worker: the GUEST and ADD records with fds, which stay the broker's. */
+void broker_describe_guest(
+	const struct broker *b, struct ipc_order *order, int fds[IPC_MAX_FDS], unsigned *n_fds);
 /* False: there is nothing to describe, as it is an empty one. */
-bool keeper_describe_device(const struct keeper *k, unsigned device, struct ipc_order *order,
+bool broker_describe_device(const struct broker *b, unsigned device, struct ipc_order *order,
 	int fds[IPC_MAX_FDS], unsigned *n_fds);
 
 /*
  * Answers a worker's request; fds: those that came with it, then the caller's, to send and to close.
  * False: it makes no sense, the worker is to be ended.
  */
-bool keeper_answer(struct keeper *k, const struct ipc_request *request, struct ipc_reply *reply,
+bool broker_answer(struct broker *b, const struct ipc_request *request, struct ipc_reply *reply,
 	int fds[IPC_MAX_FDS], unsigned *n_fds);
 
 /* Eventfds that the kernel serves now. */
-unsigned keeper_assigned(const struct keeper *k);
+unsigned broker_assigned(const struct broker *b);

@@ -19,12 +19,12 @@
 #include "fake_xen.h"
 #include "tests/lib/leak.h"
 #include "xen/worker/ioreq.h"
-#include "xen/supervisor/keeper.h"
+#include "xen/supervisor/broker.h"
 
 #define BASE UINT64_C(0x2000000)
 
 struct world {
-	struct keeper *keeper;
+	struct broker *broker;
 	unsigned n_fds, lines;
 	/* Of the last answer. */
 	struct ipc_reply reply;
@@ -39,10 +39,10 @@ static void on_line(enum log_level level, const char *line, void *opaque)
 	w->lines++;
 }
 
-static struct keeper *make(GError **error)
+static struct broker *make(GError **error)
 {
-	return keeper_new(
-		&(struct keeper_config){
+	return broker_new(
+		&(struct broker_config){
 			.domid = 3, .name = "web", .max_memory = 128 << 20, .eventfds = true },
 		error);
 }
@@ -54,8 +54,8 @@ static int setup(void **state)
 	fake_xen_reset();
 	w->n_fds = count_fds();
 	log_set_sink(on_line, w);
-	w->keeper = make(NULL);
-	assert_non_null(w->keeper);
+	w->broker = make(NULL);
+	assert_non_null(w->broker);
 	*state = w;
 	return 0;
 }
@@ -71,7 +71,7 @@ static int teardown(void **state)
 	struct world *w = *state;
 
 	close_answer(w);
-	keeper_free(w->keeper);
+	broker_free(w->broker);
 	assert_true(fake_xen_is_empty());
 	fake_xen_reset();
 	log_set_sink(NULL, NULL);
@@ -83,7 +83,7 @@ static int teardown(void **state)
 static bool add(struct world *w, uint64_t base, uint32_t irq, bool grants, GError **error)
 {
 	g_autofree char *name = g_strdup_printf("device at %u", irq);
-	const struct keeper_device_config config = {
+	const struct broker_device_config config = {
 		.name = name,
 		.base = base,
 		.irq = irq,
@@ -94,8 +94,8 @@ static bool add(struct world *w, uint64_t base, uint32_t irq, bool grants, GErro
 	};
 	unsigned device;
 
-	return keeper_add(
-		w->keeper, &config, backend_process_new(NULL, NULL, NULL), &device, error);
+	return broker_add(
+		w->broker, &config, backend_process_new(NULL, NULL, NULL), &device, error);
 }
 
 static int ask_with(struct world *w, struct ipc_request request, int file)
@@ -103,7 +103,7 @@ static int ask_with(struct world *w, struct ipc_request request, int file)
 	close_answer(w);
 	if (file >= 0)
 		w->fds[w->n++] = fcntl(file, F_DUPFD_CLOEXEC, 0);
-	if (!keeper_answer(w->keeper, &request, &w->reply, w->fds, &w->n))
+	if (!broker_answer(w->broker, &request, &w->reply, w->fds, &w->n))
 		return -1;
 	/* An error comes alone, all else with something or without errors. */
 	assert_true(w->n == 0 || w->reply.err == 0);
@@ -134,14 +134,14 @@ static void test_conflicts(void **state)
 	assert_conflict(w, BASE - 0x1ff, 34, "overlaps");
 	assert_conflict(w, BASE + 0x200, 33, "irq 33: device at 33 has it");
 	assert_conflict(w, UINT64_MAX - 0x100, 34, "beyond");
-	assert_true(keeper_add_empty(w->keeper, BASE + 0x400, &empty, NULL));
+	assert_true(broker_add_empty(w->broker, BASE + 0x400, &empty, NULL));
 	assert_conflict(w, BASE + 0x400, 34, "overlaps a refused device");
-	assert_false(keeper_add_empty(w->keeper, BASE, &empty, NULL));
+	assert_false(broker_add_empty(w->broker, BASE, &empty, NULL));
 	assert_true(add(w, BASE + 0x200, 34, true, NULL));
 	assert_int_equal(fake_xen.ranges, 3);
 	assert_int_equal(fake_xen.backends, 2);
 	/* What is free again can be had again. */
-	keeper_remove(w->keeper, 0);
+	broker_remove(w->broker, 0);
 	assert_int_equal(fake_xen.ranges, 2);
 	assert_true(add(w, BASE, 33, false, NULL));
 }
@@ -165,8 +165,8 @@ static void test_describe(void **state)
 
 	assert_true(add(w, BASE, 33, false, NULL));
 	assert_true(add(w, BASE + 0x200, 34, true, NULL));
-	assert_true(keeper_add_empty(w->keeper, BASE + 0x400, &empty, NULL));
-	keeper_describe_guest(w->keeper, &order, fds, &n);
+	assert_true(broker_add_empty(w->broker, BASE + 0x400, &empty, NULL));
+	broker_describe_guest(w->broker, &order, fds, &n);
 	assert_int_equal(order.type, IPC_GUEST);
 	assert_string_equal(order.guest.name, "web");
 	assert_int_equal(order.guest.domid, 3);
@@ -185,7 +185,7 @@ static void test_describe(void **state)
 	/* A worker cannot take memory away under its successor. */
 	assert_int_equal(ftruncate(fds[2], 0), -1);
 
-	assert_true(keeper_describe_device(w->keeper, 0, &order, fds, &n));
+	assert_true(broker_describe_device(w->broker, 0, &order, fds, &n));
 	assert_int_equal(order.type, IPC_ADD);
 	assert_int_equal(order.add.device, 0);
 	assert_int_equal(order.add.base, BASE);
@@ -195,11 +195,11 @@ static void test_describe(void **state)
 	assert_int_equal(order.add.queue_size, 64);
 	assert_int_equal(n, 1);
 	assert_int_equal(ftruncate(fds[0], 1 << 20), -1);
-	assert_true(keeper_describe_device(w->keeper, 1, &order, fds, &n));
+	assert_true(broker_describe_device(w->broker, 1, &order, fds, &n));
 	assert_int_equal(order.add.grants, 1);
 	assert_int_equal(n, 2);
-	assert_false(keeper_describe_device(w->keeper, empty, &order, fds, &n));
-	assert_false(keeper_describe_device(w->keeper, 9, &order, fds, &n));
+	assert_false(broker_describe_device(w->broker, empty, &order, fds, &n));
+	assert_false(broker_describe_device(w->broker, 9, &order, fds, &n));
 }
 
 static void test_dial(void **state)
@@ -277,7 +277,7 @@ static void test_keep(void **state)
 	assert_true(inode(w->fds[0]) == inode(second));
 	close_answer(w);
 	/* It goes with the device. */
-	keeper_remove(w->keeper, 0);
+	broker_remove(w->broker, 0);
 	assert_true(add(w, BASE, 33, false, NULL));
 	assert_int_equal(ask(w, keep), ENOENT);
 }
@@ -309,7 +309,7 @@ static void test_eventfds(void **state)
 	assert_int_equal(ask(w, get), 0);
 	assert_int_equal(ask(w, assign), 0);
 	assert_int_equal(fake_xen.ioeventfds, 1);
-	assert_int_equal(keeper_assigned(w->keeper), 2);
+	assert_int_equal(broker_assigned(w->broker), 2);
 	/* Kicks have a server of their own, from the first one that the kernel has. */
 	assert_int_equal(fake_xen.kick_ranges, 1);
 	assign.on = 0;
@@ -318,7 +318,7 @@ static void test_eventfds(void **state)
 	assert_int_equal(ask(w, assign), 0);
 	assert_int_equal(fake_xen.ioeventfds, 0);
 	/* The other one goes with the device. */
-	keeper_remove(w->keeper, 0);
+	broker_remove(w->broker, 0);
 	assert_int_equal(fake_xen.irqfds, 0);
 }
 
@@ -328,9 +328,9 @@ static void test_backwards(void **state)
 	struct world *w = *state;
 	struct ipc_request request = { .type = IPC_EVENTFD };
 
-	g_clear_pointer(&w->keeper, keeper_free);
+	g_clear_pointer(&w->broker, broker_free);
 	fake_xen.backwards = true;
-	w->keeper = make(NULL);
+	w->broker = make(NULL);
 	assert_int_equal(w->lines, 1);
 	assert_true(add(w, BASE, 33, false, NULL));
 	assert_int_equal(ask(w, request), 0);
@@ -381,7 +381,7 @@ static void test_hostile(void **state)
 	unsigned empty, n_fds;
 
 	assert_true(add(w, BASE, 33, false, NULL));
-	assert_true(keeper_add_empty(w->keeper, BASE + 0x400, &empty, NULL));
+	assert_true(broker_add_empty(w->broker, BASE + 0x400, &empty, NULL));
 	assert_int_equal(empty, 1);
 	n_fds = count_fds();
 	for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++)
@@ -401,16 +401,16 @@ static void test_failures(void **state)
 	struct world *w = *state;
 	unsigned n_fds, i;
 
-	keeper_free(w->keeper);
-	w->keeper = NULL;
+	broker_free(w->broker);
+	w->broker = NULL;
 	n_fds = count_fds();
-	for (i = 1; !w->keeper; i++) {
+	for (i = 1; !w->broker; i++) {
 		g_autoptr(GError) error = NULL;
 
 		fake_xen.fail_in = i;
-		w->keeper = make(&error);
-		assert_true(w->keeper ? !error : error && fake_xen_is_empty());
-		assert_true(w->keeper || count_fds() == n_fds);
+		w->broker = make(&error);
+		assert_true(w->broker ? !error : error && fake_xen_is_empty());
+		assert_true(w->broker || count_fds() == n_fds);
 	}
 	assert_true(i > 8);
 	n_fds = count_fds();

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a keeper holds. */
+/* What a broker holds. */
 #pragma once
 
 #include "xen/hypervisor/devmodel.h"
 #include "xen/hypervisor/evtchn.h"
-#include "xen/supervisor/keeper.h"
+#include "xen/supervisor/broker.h"
 
-struct keeper_eventfd {
+struct broker_eventfd {
 	int fd; /* -1: not asked for yet */
 	bool assigned;
 };
 
-struct keeper_queue {
-	struct keeper_eventfd eventfd[2]; /* by enum vmm_eventfd */
+struct broker_queue {
+	struct broker_eventfd eventfd[2]; /* by enum vmm_eventfd */
 };
 
-struct keeper_device {
+struct broker_device {
 	bool used;
 	char *name;
 	uint64_t base;
@@ -29,11 +29,11 @@ struct keeper_device {
 	/* The connection, and our end of the back-end channel; -1: none. */
 	int socket, channel;
 	int area; /* the in-flight area, which a worker handed us; -1: none */
-	struct keeper_queue *queue; /* those asked for */
+	struct broker_queue *queue; /* those asked for */
 	unsigned n_queues;
 };
 
-struct keeper_server {
+struct broker_server {
 	bool made;
 	uint16_t id;
 	struct foreign *foreign; /* with the page */
@@ -41,7 +41,7 @@ struct keeper_server {
 	uint32_t port[IPC_MAX_VCPUS];
 };
 
-struct keeper {
+struct broker {
 	unsigned domid;
 	char *name, *who; /* who: for messages */
 	bool eventfds; /* wanted, and the kernel has them for all that we know */
@@ -49,13 +49,13 @@ struct keeper {
 	struct evtchn *evtchn;
 	int privcmd, journal;
 	unsigned vcpus;
-	struct keeper_server server[IPC_MAX_SERVERS]; /* see ipc.h */
+	struct broker_server server[IPC_MAX_SERVERS]; /* see ipc.h */
 	unsigned banks;
 	struct foreign_bank bank[FOREIGN_MAX_BANKS];
-	struct keeper_device device[IPC_MAX_DEVICES];
+	struct broker_device device[IPC_MAX_DEVICES];
 };
 
 /* Tells the kernel to forget all eventfds of the device, and closes them. */
-void keeper_drop_eventfds(struct keeper *k, struct keeper_device *d);
+void broker_drop_eventfds(struct broker *b, struct broker_device *d);
 /* The next dial makes a new connection. */
-void keeper_drop_connection(struct keeper_device *d);
+void broker_drop_connection(struct broker_device *d);
