@@ -189,7 +189,7 @@ static void test_does_not_read(void **state)
 			g_hash_table_lookup(w->supervisor.domains, GUINT_TO_POINTER(3));
 
 		assert_in_range(i, 0, 10000);
-		guest_log_counters(domain->guest);
+		xen_guest_log_counters(domain->guest);
 	}
 	wait_until(world_recorded(w, "ADD ") == 2);
 	end(w);

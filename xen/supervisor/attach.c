@@ -47,7 +47,7 @@ static struct device_node *describe(
 static bool serve(struct supervisor *s, const struct attach_options *a, GError **error)
 {
 	g_autoptr(device_node) n = NULL;
-	struct device *d;
+	struct guest_device *d;
 
 	s->rules = backend_rules_new_socket(a->socket);
 	s->store = xenstore_open(on_change, s, error);
@@ -56,8 +56,8 @@ static bool serve(struct supervisor *s, const struct attach_options *a, GError *
 	n = describe(s, a, error);
 	if (!n)
 		return false;
-	d = device_new(s, NULL, n->domain, n->domid, 0);
-	if (!device_serve(d, n, backend_process_new(s->rules, n, d->who), error) ||
+	d = guest_device_new(s, NULL, n->domain, n->domid, 0);
+	if (!guest_device_serve(d, n, backend_process_new(s->rules, n, d->who), error) ||
 		!xenstore_watch(s->store, "@releaseDomain", error))
 		return false;
 	supervisor_loop(s);

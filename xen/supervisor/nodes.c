@@ -30,13 +30,13 @@ static char *domain_name(struct supervisor *s, unsigned domid)
 }
 
 /* So that the guest's accesses find an empty slot there, and do not end it. */
-static void refuse(struct device *d, const char *name, const GError *why)
+static void refuse(struct guest_device *d, const char *name, const GError *why)
 {
 	struct supervisor *s = d->supervisor;
 	g_autoptr(GError) error = NULL;
 	uint64_t base;
 	bool empty = device_node_read_base(s->store, d->kind, d->domid, d->devid, &base) &&
-		device_serve_empty(d, name, base, &error);
+		guest_device_serve_empty(d, name, base, &error);
 
 	log_error(d->who, "refused: %s", why->message);
 	if (empty)
@@ -55,14 +55,14 @@ static void serve(struct supervisor *s, const char *kind, unsigned domid, unsign
 	g_autoptr(GError) error = NULL;
 	g_autoptr(device_node) n = device_node_read(s->store, kind, domid, devid, &error);
 	g_autofree char *name = NULL;
-	struct device *d;
+	struct guest_device *d;
 
 	/* Removed since then: its own event says so. */
 	if (!n && g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
 		return;
 	name = n ? g_strdup(n->domain) : domain_name(s, domid);
-	d = device_new(s, kind, name, domid, devid);
-	if (n && device_serve(d, n, backend_process_new(s->rules, n, d->who), &error))
+	d = guest_device_new(s, kind, name, domid, devid);
+	if (n && guest_device_serve(d, n, backend_process_new(s->rules, n, d->who), &error))
 		device_node_set_state(s->store, kind, domid, devid, XENBUS_INIT_WAIT);
 	else
 		refuse(d, name, error);
@@ -72,7 +72,7 @@ static void ignore(struct supervisor *s, const char *kind, unsigned domid, unsig
 	enum xenbus_state state)
 {
 	g_autofree char *name = domain_name(s, domid);
-	struct device *d = device_new(s, kind, name, domid, devid);
+	struct guest_device *d = guest_device_new(s, kind, name, domid, devid);
 
 	log_error(d->who,
 		"is in state %d: another process served it, and with that one the guest's "
@@ -82,7 +82,7 @@ static void ignore(struct supervisor *s, const char *kind, unsigned domid, unsig
 
 static void look(struct supervisor *s, const char *kind, unsigned domid, unsigned devid)
 {
-	struct device *d = device_find(s, kind, domid, devid);
+	struct guest_device *d = guest_device_find(s, kind, domid, devid);
 	enum xenbus_state state = device_node_get_state(s->store, kind, domid, devid);
 
 	switch (state) {
@@ -103,7 +103,7 @@ static void look(struct supervisor *s, const char *kind, unsigned domid, unsigne
 	case XENBUS_CLOSED:
 	case XENBUS_UNKNOWN:
 		if (d)
-			device_leave(d);
+			guest_device_leave(d);
 		break;
 	}
 }
@@ -129,7 +129,7 @@ static void look_at_all(struct supervisor *s, const char *kind)
 
 	/* Its kind, domid and devid are read before it may be freed. */
 	for (const GList *l = known; l; l = l->next) {
-		struct device *d = l->data;
+		struct guest_device *d = l->data;
 
 		if (g_strcmp0(d->kind, kind) == 0)
 			look(s, kind, d->domid, d->devid);
@@ -154,8 +154,8 @@ static void look_for_dead_domains(struct supervisor *s)
 
 		if (xenstore_has_domain(s->store, domain->domid))
 			continue;
-		log_debug(guest_who(domain->guest), "is no more");
-		device_leave_all(s, domain);
+		log_debug(xen_guest_who(domain->guest), "is no more");
+		guest_device_leave_all(s, domain);
 	}
 }
 

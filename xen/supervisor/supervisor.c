@@ -123,11 +123,11 @@ void supervisor_clear(struct supervisor *s)
 	for (const GList *l = domains; l; l = l->next) {
 		struct domain *domain = l->data;
 
-		guest_free(domain->guest);
+		xen_guest_free(domain->guest);
 		g_free(domain);
 	}
 	for (const GList *l = devices; l; l = l->next)
-		device_free(l->data);
+		guest_device_free(l->data);
 	g_hash_table_unref(s->domains);
 	g_hash_table_unref(s->devices);
 	backend_rules_free(s->rules);
@@ -147,9 +147,9 @@ void supervisor_end(struct supervisor *s)
 	s->ending = true;
 	g_hash_table_iter_init(&iter, s->domains);
 	while (g_hash_table_iter_next(&iter, NULL, &domain))
-		log_warning(guest_who(((struct domain *)domain)->guest),
+		log_warning(xen_guest_who(((struct domain *)domain)->guest),
 			"loses its devices: virtiod-xen ends");
-	device_leave_all(s, NULL);
+	guest_device_leave_all(s, NULL);
 }
 
 static void on_end(void *opaque)
@@ -165,7 +165,7 @@ static void on_counters(void *opaque)
 
 	g_hash_table_iter_init(&iter, s->domains);
 	while (g_hash_table_iter_next(&iter, NULL, &domain))
-		guest_log_counters(((struct domain *)domain)->guest);
+		xen_guest_log_counters(((struct domain *)domain)->guest);
 }
 
 /* By nohup(1). */

@@ -2,7 +2,7 @@
 /* What the supervisor's files share: the tables of guests and devices. */
 #pragma once
 
-#include "xen/supervisor/guest.h"
+#include "xen/supervisor/xen_guest.h"
 #include "xen/supervisor/device_node.h"
 #include "xen/supervisor/backend_rules.h"
 #include "xen/supervisor/xenstore.h"
@@ -14,24 +14,24 @@ struct supervisor {
 	struct xenstore *store;
 	struct backend_rules *rules;
 	GHashTable *domains; /* domid -> struct domain */
-	GHashTable *devices; /* "virtio/3/0" -> struct device */
+	GHashTable *devices; /* "virtio/3/0" -> struct guest_device */
 	GMainLoop *loop;
 	bool ending; /* nothing new; the loop ends with the last domain */
 };
 
 /* One device that we know of. */
-struct device {
+struct guest_device {
 	struct supervisor *supervisor;
 	char *key, *who; /* who: "domain web (3), device 0" */
 	char *kind; /* of its node; NULL: it has none */
 	unsigned domid, devid;
 	enum {
-		DEVICE_SERVED,
-		DEVICE_EMPTY, /* refused: the guest finds an empty slot */
-		DEVICE_IGNORED, /* nothing of ours is there */
-		DEVICE_LEAVING,
+		GUEST_DEVICE_SERVED,
+		GUEST_DEVICE_EMPTY, /* refused: the guest finds an empty slot */
+		GUEST_DEVICE_IGNORED, /* nothing of ours is there */
+		GUEST_DEVICE_LEAVING,
 	} status;
-	struct domain *domain; /* NULL: DEVICE_IGNORED */
+	struct domain *domain; /* NULL: GUEST_DEVICE_IGNORED */
 	unsigned number; /* the guest's */
 };
 
@@ -39,8 +39,8 @@ struct device {
 struct domain {
 	struct supervisor *supervisor;
 	unsigned domid;
-	struct guest *guest;
-	struct device *device[IPC_MAX_DEVICES];
+	struct xen_guest *guest;
+	struct guest_device *device[IPC_MAX_DEVICES];
 };
 
 /* supervisor.c */
@@ -52,20 +52,22 @@ void supervisor_clear(struct supervisor *s);
 void supervisor_loop(struct supervisor *s);
 void supervisor_end(struct supervisor *s);
 
-/* devices.c. name: the domain's; kind: NULL for one without a node. */
-struct device *device_new(
+/* guest_device.c. name: the domain's; kind: NULL for one without a node. */
+struct guest_device *guest_device_new(
 	struct supervisor *s, const char *kind, const char *name, unsigned domid, unsigned devid);
-struct device *device_find(struct supervisor *s, const char *kind, unsigned domid, unsigned devid);
+struct guest_device *guest_device_find(
+	struct supervisor *s, const char *kind, unsigned domid, unsigned devid);
 /* Only one that no guest has. */
-void device_free(struct device *d);
+void guest_device_free(struct guest_device *d);
 /* Takes over backend, also on error; n: only what is said of the device itself is looked at. */
-bool device_serve(struct device *d, const struct device_node *n, struct backend_process *backend,
-	GError **error);
-bool device_serve_empty(struct device *d, const char *name, uint64_t base, GError **error);
+bool guest_device_serve(struct guest_device *d, const struct device_node *n,
+	struct backend_process *backend, GError **error);
+bool guest_device_serve_empty(
+	struct guest_device *d, const char *name, uint64_t base, GError **error);
 /* It leaves its guest, and is freed when it has; its node is Closed then. */
-void device_leave(struct device *d);
+void guest_device_leave(struct guest_device *d);
 /* All of the domain's, or, with NULL, all of ours. */
-void device_leave_all(struct supervisor *s, struct domain *of);
+void guest_device_leave_all(struct supervisor *s, struct domain *of);
 
 /* nodes.c */
 bool nodes_watch(struct supervisor *s, GError **error);

@@ -10,10 +10,10 @@ static char *make_key(const char *kind, unsigned domid, unsigned devid)
 	return g_strdup_printf("%s/%u/%u", kind ? kind : "", domid, devid);
 }
 
-struct device *device_new(
+struct guest_device *guest_device_new(
 	struct supervisor *s, const char *kind, const char *name, unsigned domid, unsigned devid)
 {
-	struct device *d = g_new0(struct device, 1);
+	struct guest_device *d = g_new0(struct guest_device, 1);
 
 	d->supervisor = s;
 	d->key = make_key(kind, domid, devid);
@@ -21,19 +21,20 @@ struct device *device_new(
 	d->kind = g_strdup(kind);
 	d->domid = domid;
 	d->devid = devid;
-	d->status = DEVICE_IGNORED;
+	d->status = GUEST_DEVICE_IGNORED;
 	g_hash_table_insert(s->devices, d->key, d);
 	return d;
 }
 
-struct device *device_find(struct supervisor *s, const char *kind, unsigned domid, unsigned devid)
+struct guest_device *guest_device_find(
+	struct supervisor *s, const char *kind, unsigned domid, unsigned devid)
 {
 	g_autofree char *key = make_key(kind, domid, devid);
 
 	return g_hash_table_lookup(s->devices, key);
 }
 
-void device_free(struct device *d)
+void guest_device_free(struct guest_device *d)
 {
 	g_hash_table_remove(d->supervisor->devices, d->key);
 	g_free(d->key);
@@ -46,12 +47,12 @@ static void on_removed(void *opaque, unsigned number)
 {
 	struct domain *domain = opaque;
 	struct supervisor *s = domain->supervisor;
-	struct device *d = g_steal_pointer(&domain->device[number]);
+	struct guest_device *d = g_steal_pointer(&domain->device[number]);
 
 	if (d->kind)
 		device_node_set_state(s->store, d->kind, d->domid, d->devid, XENBUS_CLOSED);
 	log_info(d->who, "gone");
-	device_free(d);
+	guest_device_free(d);
 }
 
 static void on_ended(void *opaque)
@@ -60,7 +61,7 @@ static void on_ended(void *opaque)
 	struct supervisor *s = domain->supervisor;
 
 	g_hash_table_remove(s->domains, GUINT_TO_POINTER(domain->domid));
-	guest_free(domain->guest);
+	xen_guest_free(domain->guest);
 	g_free(domain);
 	if (s->ending && g_hash_table_size(s->domains) == 0)
 		g_main_loop_quit(s->loop);
@@ -70,9 +71,9 @@ static void on_ended(void *opaque)
 static struct domain *get_domain(
 	struct supervisor *s, const char *name, unsigned domid, bool *new, GError **error)
 {
-	static const struct guest_events events = { .removed = on_removed, .ended = on_ended };
+	static const struct xen_guest_events events = { .removed = on_removed, .ended = on_ended };
 	struct domain *domain = g_hash_table_lookup(s->domains, GUINT_TO_POINTER(domid));
-	const struct guest_config config = {
+	const struct xen_guest_config config = {
 		.broker = { .domid = domid,
 			.name = name,
 			.max_memory = device_node_domain_memory(s->store, domid),
@@ -87,7 +88,7 @@ static struct domain *get_domain(
 	domain = g_new0(struct domain, 1);
 	domain->supervisor = s;
 	domain->domid = domid;
-	domain->guest = guest_new(&config, &events, domain, error);
+	domain->guest = xen_guest_new(&config, &events, domain, error);
 	if (!domain->guest) {
 		g_free(domain);
 		return NULL;
@@ -97,21 +98,21 @@ static struct domain *get_domain(
 }
 
 /* What get_domain() gave has a device now, or, if ok is false, has not. */
-static bool settle(struct device *d, struct domain *domain, bool new, bool ok)
+static bool settle(struct guest_device *d, struct domain *domain, bool new, bool ok)
 {
 	if (ok) {
 		d->domain = domain;
 		domain->device[d->number] = d;
 	} else if (new) {
 		g_hash_table_remove(d->supervisor->domains, GUINT_TO_POINTER(domain->domid));
-		guest_free(domain->guest);
+		xen_guest_free(domain->guest);
 		g_free(domain);
 	}
 	return ok;
 }
 
-bool device_serve(struct device *d, const struct device_node *n, struct backend_process *backend,
-	GError **error)
+bool guest_device_serve(struct guest_device *d, const struct device_node *n,
+	struct backend_process *backend, GError **error)
 {
 	struct supervisor *s = d->supervisor;
 	/* Only for what must be known before the first dial, which looks again. */
@@ -132,49 +133,52 @@ bool device_serve(struct device *d, const struct device_node *n, struct backend_
 		backend_process_free(backend);
 		return false;
 	}
-	if (!settle(d, domain, new, guest_add(domain->guest, &config, backend, &d->number, error)))
+	if (!settle(d, domain, new,
+		    xen_guest_add(domain->guest, &config, backend, &d->number, error)))
 		return false;
-	d->status = DEVICE_SERVED;
+	d->status = GUEST_DEVICE_SERVED;
 	log_info(d->who, "at 0x%" PRIx64 ", interrupt %u, memory by %s", n->base, n->irq,
 		n->grants ? "grants" : "foreign mappings");
 	return true;
 }
 
-bool device_serve_empty(struct device *d, const char *name, uint64_t base, GError **error)
+bool guest_device_serve_empty(
+	struct guest_device *d, const char *name, uint64_t base, GError **error)
 {
 	bool new;
 	struct domain *domain = get_domain(d->supervisor, name, d->domid, &new, error);
 
 	if (!domain ||
-		!settle(d, domain, new, guest_add_empty(domain->guest, base, &d->number, error)))
+		!settle(d, domain, new,
+			xen_guest_add_empty(domain->guest, base, &d->number, error)))
 		return false;
-	d->status = DEVICE_EMPTY;
+	d->status = GUEST_DEVICE_EMPTY;
 	return true;
 }
 
-void device_leave(struct device *d)
+void guest_device_leave(struct guest_device *d)
 {
-	if (d->status == DEVICE_LEAVING)
+	if (d->status == GUEST_DEVICE_LEAVING)
 		return;
-	if (d->status == DEVICE_IGNORED) {
+	if (d->status == GUEST_DEVICE_IGNORED) {
 		if (d->kind)
 			device_node_set_state(
 				d->supervisor->store, d->kind, d->domid, d->devid, XENBUS_CLOSED);
-		device_free(d);
+		guest_device_free(d);
 		return;
 	}
-	d->status = DEVICE_LEAVING;
-	guest_remove(d->domain->guest, d->number);
+	d->status = GUEST_DEVICE_LEAVING;
+	xen_guest_remove(d->domain->guest, d->number);
 }
 
-void device_leave_all(struct supervisor *s, struct domain *of)
+void guest_device_leave_all(struct supervisor *s, struct domain *of)
 {
 	g_autoptr(GList) all = g_hash_table_get_values(s->devices);
 
 	for (const GList *l = all; l; l = l->next) {
-		struct device *d = l->data;
+		struct guest_device *d = l->data;
 
 		if (d->domain && (!of || d->domain == of))
-			device_leave(d);
+			guest_device_leave(d);
 	}
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See guest.h. A device is there, or leaving; everything that makes one leave for good happens in
+ * See xen_guest.h. A device is there, or leaving; everything that makes one leave for good happens in
  * two places: when the worker says REMOVED, and when the worker is dead.
  *
  *	devices stay		REMOVE -> worker -> REMOVED -> broker_remove(), removed()
@@ -8,7 +8,7 @@
  *	it takes too long	the worker is killed, as if it had died
  *	the worker died		those leaving have left; if others stay, a successor starts
  */
-#include "xen/supervisor/guest.h"
+#include "xen/supervisor/xen_guest.h"
 
 #include <string.h>
 
@@ -24,9 +24,9 @@
 #define FIRST_DELAY_MS 100
 #define LAST_DELAY_MS 1000
 
-struct guest {
-	struct guest_config config;
-	const struct guest_events *events;
+struct xen_guest {
+	struct xen_guest_config config;
+	const struct xen_guest_events *events;
 	void *opaque;
 	char *root, *who;
 	struct broker *broker; /* NULL: ended */
@@ -42,7 +42,7 @@ struct guest {
 	} device[IPC_MAX_DEVICES];
 };
 
-static bool has(const struct guest *g, int state)
+static bool has(const struct xen_guest *g, int state)
 {
 	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++) {
 		if ((int)g->device[i].state == state)
@@ -51,7 +51,7 @@ static bool has(const struct guest *g, int state)
 	return false;
 }
 
-static void left(struct guest *g, unsigned device)
+static void left(struct xen_guest *g, unsigned device)
 {
 	if (g->broker)
 		broker_remove(g->broker, device);
@@ -59,7 +59,7 @@ static void left(struct guest *g, unsigned device)
 	g->events->removed(g->opaque, device);
 }
 
-static void all_left(struct guest *g)
+static void all_left(struct xen_guest *g)
 {
 	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++) {
 		if (g->device[i].state == LEAVING)
@@ -67,7 +67,7 @@ static void all_left(struct guest *g)
 	}
 }
 
-static void tell_device(struct guest *g, unsigned device)
+static void tell_device(struct xen_guest *g, unsigned device)
 {
 	struct ipc_order order;
 	int fds[IPC_MAX_FDS];
@@ -78,7 +78,7 @@ static void tell_device(struct guest *g, unsigned device)
 		worker_process_send(g->worker, &order, fds, n_fds);
 }
 
-static void tell_guest(struct guest *g)
+static void tell_guest(struct xen_guest *g)
 {
 	struct ipc_order order;
 	int fds[IPC_MAX_FDS];
@@ -95,17 +95,17 @@ static void tell_guest(struct guest *g)
 		tell_device(g, i);
 }
 
-static void start_worker(struct guest *g);
+static void start_worker(struct xen_guest *g);
 
 static void on_delay(void *opaque)
 {
-	struct guest *g = opaque;
+	struct xen_guest *g = opaque;
 
 	g_clear_pointer(&g->delay, loop_watch_free);
 	start_worker(g);
 }
 
-static void start_later(struct guest *g)
+static void start_later(struct xen_guest *g)
 {
 	log_debug(g->who, "the next worker process starts in %u ms", g->delay_ms);
 	g->delay = loop_watch_timer(g->delay_ms, on_delay, g);
@@ -113,7 +113,7 @@ static void start_later(struct guest *g)
 }
 
 /* The worker is no more, or there was none: who leaves has left, who stays has a new one. */
-static void go_on(struct guest *g)
+static void go_on(struct xen_guest *g)
 {
 	g->quitting = false;
 	if (has(g, PRESENT)) {
@@ -134,7 +134,7 @@ static void go_on(struct guest *g)
 
 static void on_said(void *opaque, const struct ipc_order *order)
 {
-	struct guest *g = opaque;
+	struct xen_guest *g = opaque;
 
 	if (order->type == IPC_READY)
 		log_debug(g->who, "worker process %d serves it", worker_process_id(g->worker));
@@ -147,14 +147,14 @@ static void on_said(void *opaque, const struct ipc_order *order)
 static bool on_asked(void *opaque, const struct ipc_request *request, struct ipc_reply *reply,
 	int fds[IPC_MAX_FDS], unsigned *n_fds)
 {
-	struct guest *g = opaque;
+	struct xen_guest *g = opaque;
 
 	return broker_answer(g->broker, request, reply, fds, n_fds);
 }
 
 static void on_ended(void *opaque, const char *how)
 {
-	struct guest *g = opaque;
+	struct xen_guest *g = opaque;
 	int64_t lived = g_get_monotonic_time() - g->started;
 
 	if (!g->quitting)
@@ -168,7 +168,7 @@ static void on_ended(void *opaque, const char *how)
 	go_on(g);
 }
 
-static void start_worker(struct guest *g)
+static void start_worker(struct xen_guest *g)
 {
 	static const struct worker_process_events events = {
 		.said = on_said,
@@ -190,15 +190,15 @@ static void start_worker(struct guest *g)
 	tell_guest(g);
 }
 
-struct guest *guest_new(const struct guest_config *config, const struct guest_events *events,
-	void *opaque, GError **error)
+struct xen_guest *xen_guest_new(const struct xen_guest_config *config,
+	const struct xen_guest_events *events, void *opaque, GError **error)
 {
 	struct broker *b = broker_new(&config->broker, error);
-	struct guest *g;
+	struct xen_guest *g;
 
 	if (!b)
 		return NULL;
-	g = g_new0(struct guest, 1);
+	g = g_new0(struct xen_guest, 1);
 	g->config = *config;
 	g->events = events;
 	g->opaque = opaque;
@@ -208,7 +208,7 @@ struct guest *guest_new(const struct guest_config *config, const struct guest_ev
 	return g;
 }
 
-void guest_free(struct guest *g)
+void xen_guest_free(struct xen_guest *g)
 {
 	if (!g)
 		return;
@@ -222,7 +222,7 @@ void guest_free(struct guest *g)
 	g_free(g);
 }
 
-static void came(struct guest *g, unsigned device, bool empty)
+static void came(struct xen_guest *g, unsigned device, bool empty)
 {
 	g->device[device].state = PRESENT;
 	g->device[device].empty = empty;
@@ -232,7 +232,7 @@ static void came(struct guest *g, unsigned device, bool empty)
 		start_worker(g);
 }
 
-bool guest_add(struct guest *g, const struct broker_device_config *config,
+bool xen_guest_add(struct xen_guest *g, const struct broker_device_config *config,
 	struct backend_process *backend, unsigned *device, GError **error)
 {
 	if (!broker_add(g->broker, config, backend, device, error))
@@ -241,7 +241,7 @@ bool guest_add(struct guest *g, const struct broker_device_config *config,
 	return true;
 }
 
-bool guest_add_empty(struct guest *g, uint64_t base, unsigned *device, GError **error)
+bool xen_guest_add_empty(struct xen_guest *g, uint64_t base, unsigned *device, GError **error)
 {
 	if (!broker_add_empty(g->broker, base, device, error))
 		return false;
@@ -251,7 +251,7 @@ bool guest_add_empty(struct guest *g, uint64_t base, unsigned *device, GError **
 
 static void on_leave(void *opaque)
 {
-	struct guest *g = opaque;
+	struct xen_guest *g = opaque;
 	int64_t now = g_get_monotonic_time();
 	bool late = false;
 
@@ -266,7 +266,7 @@ static void on_leave(void *opaque)
 /* For those that no worker has to let go of. */
 static void on_soon(void *opaque)
 {
-	struct guest *g = opaque;
+	struct xen_guest *g = opaque;
 
 	g_clear_pointer(&g->soon, loop_watch_free);
 	for (unsigned i = 0; i < IPC_MAX_DEVICES && g->worker && !g->quitting; i++) {
@@ -277,7 +277,7 @@ static void on_soon(void *opaque)
 		go_on(g);
 }
 
-static void tell_leaving(struct guest *g, unsigned device)
+static void tell_leaving(struct xen_guest *g, unsigned device)
 {
 	struct ipc_order order = { .type = IPC_REMOVE, .device = device };
 
@@ -288,7 +288,7 @@ static void tell_leaving(struct guest *g, unsigned device)
 	worker_process_send(g->worker, &order, NULL, 0);
 }
 
-void guest_remove(struct guest *g, unsigned device)
+void xen_guest_remove(struct xen_guest *g, unsigned device)
 {
 	g->device[device].state = LEAVING;
 	g->device[device].deadline = g_get_monotonic_time() + LEAVE_MS * G_TIME_SPAN_MILLISECOND;
@@ -302,12 +302,12 @@ void guest_remove(struct guest *g, unsigned device)
 		g->soon = loop_watch_soon(on_soon, g);
 }
 
-const char *guest_who(const struct guest *g)
+const char *xen_guest_who(const struct xen_guest *g)
 {
 	return g->who;
 }
 
-void guest_log_counters(struct guest *g)
+void xen_guest_log_counters(struct xen_guest *g)
 {
 	const struct ipc_order order = { .type = IPC_COUNTERS };
 	unsigned devices = 0;

@@ -10,41 +10,41 @@
 
 #include "xen/supervisor/broker.h"
 
-struct guest;
-typedef struct guest guest; /* for g_autoptr */
+struct xen_guest;
+typedef struct xen_guest xen_guest; /* for g_autoptr */
 
-struct guest_config {
+struct xen_guest_config {
 	struct broker_config broker;
 	unsigned uid_base; /* the worker is uid_base + domid; 0: what we are */
 	const char *root; /* the worker's root directory, an empty one; "": ours. Copied */
 };
 
 /* From the main loop, never from within the calls below. */
-struct guest_events {
-	/* guest_remove()'s work is done: nobody of ours has anything of the device any more. */
+struct xen_guest_events {
+	/* xen_guest_remove()'s work is done: nobody of ours has anything of the device any more. */
 	void (*removed)(void *opaque, unsigned device);
-	/* After the last device's: there is no broker and no worker. May call guest_free(). */
+	/* After the last device's: there is no broker and no worker. May call xen_guest_free(). */
 	void (*ended)(void *opaque);
 };
 
 /* Its ioreq server is there on return; the first device brings the worker. */
-struct guest *guest_new(const struct guest_config *config, const struct guest_events *events,
-	void *opaque, GError **error);
+struct xen_guest *xen_guest_new(const struct xen_guest_config *config,
+	const struct xen_guest_events *events, void *opaque, GError **error);
 /* At once; back-ends lose the connection, nobody is asked to stop anything first. */
-void guest_free(struct guest *g);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(guest, guest_free)
+void xen_guest_free(struct xen_guest *g);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(xen_guest, xen_guest_free)
 
 /* As broker_add() and broker_add_empty(), and the worker learns of it. */
-bool guest_add(struct guest *g, const struct broker_device_config *config,
+bool xen_guest_add(struct xen_guest *g, const struct broker_device_config *config,
 	struct backend_process *backend, unsigned *device, GError **error);
-bool guest_add_empty(struct guest *g, uint64_t base, unsigned *device, GError **error);
+bool xen_guest_add_empty(struct xen_guest *g, uint64_t base, unsigned *device, GError **error);
 /*
  * The worker lets go of it within a second, or is replaced for that: removed() follows. Without
  * devices that stay the worker ends, then everything.
  */
-void guest_remove(struct guest *g, unsigned device);
+void xen_guest_remove(struct xen_guest *g, unsigned device);
 
 /* "domain web (3)" */
-const char *guest_who(const struct guest *g);
+const char *xen_guest_who(const struct xen_guest *g);
 /* A line in the log, and the worker's own. */
-void guest_log_counters(struct guest *g);
+void xen_guest_log_counters(struct xen_guest *g);
