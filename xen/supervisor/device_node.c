@@ -70,20 +70,20 @@ static char *device_node_path(const char *kind, unsigned domid, unsigned devid)
 }
 
 /* Reads one key after the other; the first that is wrong sets the error and ends it. */
-struct reader {
+struct node_reader {
 	struct xenstore *store;
 	const char *path;
 	GError *error; /* NOENT: the node is gone */
 };
 
-static void refuse(struct reader *r, const char *key, const char *value, const char *why)
+static void refuse(struct node_reader *r, const char *key, const char *value, const char *why)
 {
 	g_set_error(&r->error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "xenstore: %s/%s is \"%s\": %s",
 		r->path, key, value, why);
 }
 
 /* The value of a key that need not be there; NULL: it is not, or there is an error. */
-static char *get(struct reader *r, const char *key, size_t max)
+static char *get(struct node_reader *r, const char *key, size_t max)
 {
 	g_autofree char *path = g_strdup_printf("%s/%s", r->path, key);
 	g_autoptr(GError) error = NULL;
@@ -98,7 +98,7 @@ static char *get(struct reader *r, const char *key, size_t max)
 }
 
 /* The value of a key that must be there. Never NULL. */
-static char *need(struct reader *r, const char *key, size_t max)
+static char *need(struct node_reader *r, const char *key, size_t max)
 {
 	char *value = get(r, key, max);
 
@@ -115,7 +115,7 @@ static char *need(struct reader *r, const char *key, size_t max)
 	return g_strdup("");
 }
 
-static uint64_t read_base(struct reader *r)
+static uint64_t read_base(struct node_reader *r)
 {
 	g_autofree char *value = need(r, "base", MAX_NUMBER);
 	uint64_t base = 0;
@@ -139,7 +139,7 @@ static uint64_t read_base(struct reader *r)
 	return base;
 }
 
-static uint32_t read_irq(struct reader *r)
+static uint32_t read_irq(struct node_reader *r)
 {
 	g_autofree char *value = need(r, "irq", MAX_NUMBER);
 	uint64_t irq = 0;
@@ -155,7 +155,7 @@ static uint32_t read_irq(struct reader *r)
 }
 
 /* "virtio,device", or that and the id in lower-case hexadecimal digits. */
-static uint32_t read_type(struct reader *r)
+static uint32_t read_type(struct node_reader *r)
 {
 	g_autofree char *value = need(r, "type", MAX_TYPE);
 	const char *digits = value + strlen(TYPE);
@@ -177,7 +177,7 @@ static uint32_t read_type(struct reader *r)
 }
 
 /* True for the first word, false for the second and for none. */
-static bool read_choice(struct reader *r, const char *key, const char *yes, const char *no)
+static bool read_choice(struct node_reader *r, const char *key, const char *yes, const char *no)
 {
 	g_autofree char *value = get(r, key, MAX_NUMBER);
 
@@ -191,7 +191,7 @@ static bool read_choice(struct reader *r, const char *key, const char *yes, cons
 	return true;
 }
 
-static void check_transport(struct reader *r)
+static void check_transport(struct node_reader *r)
 {
 	g_autofree char *value = need(r, "transport", MAX_NUMBER);
 
@@ -199,7 +199,7 @@ static void check_transport(struct reader *r)
 		refuse(r, "transport", value, "not \"mmio\"");
 }
 
-static char *read_params(struct reader *r)
+static char *read_params(struct node_reader *r)
 {
 	char *value = get(r, "params", MAX_PARAMS);
 
@@ -212,7 +212,7 @@ static char *read_params(struct reader *r)
 static char *read_domain(struct xenstore *s, unsigned domid, GError **error)
 {
 	g_autofree char *path = g_strdup_printf("/local/domain/%u", domid);
-	struct reader r = { .store = s, .path = path };
+	struct node_reader r = { .store = s, .path = path };
 	char *name = need(&r, "name", DEVICE_NODE_MAX_NAME);
 
 	if (!r.error &&
@@ -224,7 +224,7 @@ static char *read_domain(struct xenstore *s, unsigned domid, GError **error)
 }
 
 /* Before Xen 4.19 virtio_disk nodes do not say: then it depends on who serves the device. */
-static bool read_grants(struct reader *r)
+static bool read_grants(struct node_reader *r)
 {
 	g_autofree char *said = get(r, "grant_usage", MAX_NUMBER), *ours = NULL;
 
@@ -238,7 +238,7 @@ struct device_node *device_node_read(
 	struct xenstore *s, const char *kind, unsigned domid, unsigned devid, GError **error)
 {
 	g_autoptr(device_node) n = g_new0(struct device_node, 1);
-	struct reader r = { .store = s };
+	struct node_reader r = { .store = s };
 
 	n->kind = g_strdup(kind);
 	n->path = device_node_path(kind, domid, devid);
@@ -266,7 +266,7 @@ bool device_node_read_base(
 	struct xenstore *s, const char *kind, unsigned domid, unsigned devid, uint64_t *base)
 {
 	g_autofree char *path = device_node_path(kind, domid, devid);
-	struct reader r = { .store = s, .path = path };
+	struct node_reader r = { .store = s, .path = path };
 	bool good;
 
 	*base = read_base(&r);

@@ -53,7 +53,7 @@
 #define SOON_US 100000 /* so long; then: */
 #define LATER_MS 20
 
-struct vcpu {
+struct ioreq_vcpu {
 	struct ioreq *q;
 	struct ioreq_slot *slot;
 	uint32_t *ours; /* the journal's */
@@ -73,7 +73,7 @@ struct ioreq {
 	const struct ioreq_ops *ops;
 	void *opaque;
 	unsigned n;
-	struct vcpu vcpu[MAX_VCPUS];
+	struct ioreq_vcpu vcpu[MAX_VCPUS];
 	/* Between an answer and the end of its vCPU's busy there must be no new request. */
 	pthread_mutex_t lock;
 	struct ioreq_counters counters;
@@ -120,18 +120,18 @@ void ioreq_free(struct ioreq *q)
 }
 
 /* Acquire: pairs with Xen's barrier between filling a slot and making it READY. */
-static uint8_t load_bits(const struct vcpu *v)
+static uint8_t load_bits(const struct ioreq_vcpu *v)
 {
 	return __atomic_load_n(&v->slot->bits, __ATOMIC_ACQUIRE);
 }
 
-static void set_ours(struct vcpu *v, uint32_t ours)
+static void set_ours(struct ioreq_vcpu *v, uint32_t ours)
 {
 	__atomic_store_n(v->ours, ours, __ATOMIC_SEQ_CST);
 }
 
 /* Its fields are Xen's alone; they stay as they are while the vCPU waits. */
-static void copy_request(const struct vcpu *v, struct ioreq_slot *to)
+static void copy_request(const struct ioreq_vcpu *v, struct ioreq_slot *to)
 {
 	const struct ioreq_slot *s = v->slot;
 
@@ -164,7 +164,7 @@ static bool has_device(const struct ioreq *q, const struct ioreq_slot *r)
 }
 
 /* Under the lock. False: somebody else was faster. */
-static bool claim(struct vcpu *v, uint8_t bits)
+static bool claim(struct ioreq_vcpu *v, uint8_t bits)
 {
 	uint8_t ours = (bits & ~IOREQ_STATE_BITS) | IOREQ_INPROCESS;
 
@@ -186,7 +186,7 @@ static bool claim(struct vcpu *v, uint8_t bits)
 }
 
 /* Is what is in the slot somebody else's, for now? */
-static bool must_wait(struct ioreq *q, struct vcpu *v, const struct ioreq_slot *r)
+static bool must_wait(struct ioreq *q, struct ioreq_vcpu *v, const struct ioreq_slot *r)
 {
 	int64_t waited = g_get_monotonic_time() - v->since;
 
@@ -209,7 +209,7 @@ static bool must_wait(struct ioreq *q, struct vcpu *v, const struct ioreq_slot *
 }
 
 /* Takes the request if it can be taken: then it is to be served. */
-static bool look(struct ioreq *q, struct vcpu *v)
+static bool look(struct ioreq *q, struct ioreq_vcpu *v)
 {
 	struct ioreq_slot seen;
 	bool taken = false;
@@ -238,7 +238,7 @@ static bool look(struct ioreq *q, struct vcpu *v)
 }
 
 /* The answer is complete: the vCPU goes on. */
-static void answer(struct ioreq *q, struct vcpu *v)
+static void answer(struct ioreq *q, struct ioreq_vcpu *v)
 {
 	bool read = v->req.type != IOREQ_INVALIDATE && (v->req.bits & IOREQ_DIR_READ);
 	uint8_t bits;
@@ -265,7 +265,7 @@ static void answer(struct ioreq *q, struct vcpu *v)
 }
 
 /* Counts answers that are awaited (n > 0), or have come (n < 0). */
-static void settle(struct ioreq *q, struct vcpu *v, int n)
+static void settle(struct ioreq *q, struct ioreq_vcpu *v, int n)
 {
 	if (__atomic_add_fetch(&v->left, n, __ATOMIC_ACQ_REL) == 0)
 		answer(q, v);
@@ -283,7 +283,7 @@ static void count(uint64_t *counter)
 }
 
 /* Returns how many answers it must wait for. */
-static unsigned serve(struct ioreq *q, struct vcpu *v)
+static unsigned serve(struct ioreq *q, struct ioreq_vcpu *v)
 {
 	const struct ioreq_slot *r = &v->req;
 	bool write = !(r->bits & IOREQ_DIR_READ);
@@ -308,7 +308,7 @@ static unsigned serve(struct ioreq *q, struct vcpu *v)
 	return 0;
 }
 
-static void look_and_serve(struct ioreq *q, struct vcpu *v)
+static void look_and_serve(struct ioreq *q, struct ioreq_vcpu *v)
 {
 	for (unsigned spin = 0; spin < SPINS; spin++) {
 		if (look(q, v)) {
@@ -339,7 +339,7 @@ void ioreq_event(struct ioreq *q, unsigned vcpu)
 void ioreq_resume(struct ioreq *q)
 {
 	for (unsigned i = 0; i < q->n; i++) {
-		struct vcpu *v = &q->vcpu[i];
+		struct ioreq_vcpu *v = &q->vcpu[i];
 		uint8_t state = load_bits(v) & IOREQ_STATE_BITS;
 
 		v->inherited =
@@ -357,7 +357,7 @@ int ioreq_again(struct ioreq *q)
 	int next = -1;
 
 	for (unsigned i = 0; i < q->n; i++) {
-		struct vcpu *v = &q->vcpu[i];
+		struct ioreq_vcpu *v = &q->vcpu[i];
 
 		if (v->since) {
 			v->looks++;
@@ -375,7 +375,7 @@ int ioreq_again(struct ioreq *q)
 
 void ioreq_done(void *token, uint64_t value)
 {
-	struct vcpu *v = token;
+	struct ioreq_vcpu *v = token;
 
 	/* Of an invalidation there are several, at the same time. */
 	if (v->req.type == IOREQ_COPY)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See regions.h. */
+/* See memory_regions.h. */
 #include "xen/worker/memory_regions.h"
 
 #include <stdlib.h>
@@ -17,12 +17,12 @@
  */
 #define MERGED_MAX (129 * PAGE)
 
-struct span {
+struct page_span {
 	uint64_t start, end;
 };
 
-unsigned regions_foreign(unsigned domid, const struct foreign_bank *bank, unsigned n_banks,
-	struct mem_region_desc desc[REGIONS_MAX])
+unsigned memory_regions_foreign(unsigned domid, const struct foreign_bank *bank, unsigned n_banks,
+	struct mem_region_desc desc[MEMORY_REGIONS_MAX])
 {
 	for (unsigned i = 0; i < n_banks; i++)
 		desc[i] = (struct mem_region_desc){
@@ -36,7 +36,7 @@ unsigned regions_foreign(unsigned domid, const struct foreign_bank *bank, unsign
 }
 
 /* The pages of [addr, addr + len); len > 0. False: not all of it can be granted. */
-static bool to_span(uint64_t addr, uint64_t len, struct span *s)
+static bool to_span(uint64_t addr, uint64_t len, struct page_span *s)
 {
 	if (addr < GRANTS || addr >= GRANTS_END || len > GRANTS_END - addr)
 		return false;
@@ -46,7 +46,7 @@ static bool to_span(uint64_t addr, uint64_t len, struct span *s)
 }
 
 /* The three areas of a queue (virtio 1.2 §2.7, §2.8): how many bytes each has. */
-static bool queue_spans(const struct virtio_mmio_queue *q, bool packed, struct span *s)
+static bool queue_spans(const struct virtio_mmio_queue *q, bool packed, struct page_span *s)
 {
 	const uint64_t n = q->size;
 
@@ -57,13 +57,13 @@ static bool queue_spans(const struct virtio_mmio_queue *q, bool packed, struct s
 
 static int compare(const void *a, const void *b)
 {
-	const struct span *x = a, *y = b;
+	const struct page_span *x = a, *y = b;
 
 	return x->start < y->start ? -1 : x->start > y->start;
 }
 
 /* Sorted, none overlapping another. Returns how many are left. */
-static unsigned merge(struct span *s, unsigned n)
+static unsigned merge(struct page_span *s, unsigned n)
 {
 	unsigned last = 0;
 
@@ -92,10 +92,10 @@ static struct mem_region_desc grant_region(unsigned domid, uint64_t start, uint6
 	};
 }
 
-unsigned regions_grants(unsigned domid, const struct virtio_mmio_queue *ready, unsigned n_ready,
-	bool packed, struct mem_region_desc desc[REGIONS_MAX])
+unsigned memory_regions_grants(unsigned domid, const struct virtio_mmio_queue *ready,
+	unsigned n_ready, bool packed, struct mem_region_desc desc[MEMORY_REGIONS_MAX])
 {
-	g_autofree struct span *span = g_new(struct span, 3 * n_ready + 1);
+	g_autofree struct page_span *span = g_new(struct page_span, 3 * n_ready + 1);
 	uint64_t at = GRANTS;
 	unsigned n = 0, n_desc = 0;
 
@@ -107,7 +107,7 @@ unsigned regions_grants(unsigned domid, const struct virtio_mmio_queue *ready, u
 	 * Scattered more widely than a message can tell: back-ends that map nothing in advance, as
 	 * ours, find rings by guest addresses, too.
 	 */
-	if (2 * n + 1 > REGIONS_MAX)
+	if (2 * n + 1 > MEMORY_REGIONS_MAX)
 		n = 0;
 	for (unsigned i = 0; i < n; i++) {
 		if (at < span[i].start)

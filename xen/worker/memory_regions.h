@@ -18,14 +18,14 @@
 #include "xen/hypervisor/foreign.h"
 
 /* As many as a message has fds. */
-#define REGIONS_MAX 253
+#define MEMORY_REGIONS_MAX 253
 
 /* Both return how many regions there are. All go with the same fd. */
-unsigned regions_foreign(unsigned domid, const struct foreign_bank *bank, unsigned n_banks,
-	struct mem_region_desc desc[REGIONS_MAX]);
+unsigned memory_regions_foreign(unsigned domid, const struct foreign_bank *bank, unsigned n_banks,
+	struct mem_region_desc desc[MEMORY_REGIONS_MAX]);
 /*
  * The queues are as the guest set them up: one with a part that is not in granted memory gets no
  * region of its own, and cannot be started by a back-end. packed: their areas have that layout.
  */
-unsigned regions_grants(unsigned domid, const struct virtio_mmio_queue *ready, unsigned n_ready,
-	bool packed, struct mem_region_desc desc[REGIONS_MAX]);
+unsigned memory_regions_grants(unsigned domid, const struct virtio_mmio_queue *ready,
+	unsigned n_ready, bool packed, struct mem_region_desc desc[MEMORY_REGIONS_MAX]);

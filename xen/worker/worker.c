@@ -17,7 +17,7 @@
 
 static void *find(void *opaque, uint64_t addr, uint64_t *offset)
 {
-	struct worker *w = ((struct worker_slots *)opaque)->w;
+	struct xen_worker *w = ((struct worker_server *)opaque)->w;
 
 	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++) {
 		struct worker_device *d = w->device[i];
@@ -43,11 +43,11 @@ static enum virtio_mmio_result access_device(void *opaque, void *device, uint64_
  */
 static unsigned invalidate(void *opaque, void *token)
 {
-	struct worker_slots *s = opaque;
-	struct worker *w = s->w;
+	struct worker_server *s = opaque;
+	struct xen_worker *w = s->w;
 	unsigned later = 0;
 
-	if (s != &w->slots[IPC_REGISTERS])
+	if (s != &w->server[IPC_REGISTERS])
 		return 0;
 	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++) {
 		struct worker_device *d = w->device[i];
@@ -61,20 +61,20 @@ static unsigned invalidate(void *opaque, void *token)
 
 static bool kernel_has(void *opaque, void *device, uint64_t offset, uint32_t queue)
 {
-	struct worker_slots *s = opaque;
+	struct worker_server *s = opaque;
 
 	/* What comes to the other server was on its way when the kernel was told of the queue. */
-	return s == &s->w->slots[IPC_KICKS] && worker_device_kernel_has(device, queue);
+	return s == &s->w->server[IPC_KICKS] && worker_device_kernel_has(device, queue);
 }
 
 static void notify(void *opaque, unsigned vcpu)
 {
-	struct worker_slots *s = opaque;
+	struct worker_server *s = opaque;
 
 	evtchn_notify(s->w->evtchn, s->server->port[vcpu]);
 }
 
-static const struct ioreq_ops slot_ops = {
+static const struct ioreq_ops server_ops = {
 	.find = find,
 	.access = access_device,
 	.invalidate = invalidate,
@@ -84,7 +84,7 @@ static const struct ioreq_ops slot_ops = {
 
 /* --- orders --- */
 
-static void say(struct worker *w, enum ipc_order_type type, uint32_t device)
+static void say(struct xen_worker *w, enum ipc_order_type type, uint32_t device)
 {
 	struct ipc_order order = { .type = type, .device = device };
 
@@ -92,9 +92,9 @@ static void say(struct worker *w, enum ipc_order_type type, uint32_t device)
 		log_warning(NULL, "the supervisor does not listen: %s", g_strerror(errno));
 }
 
-static bool open_server(struct worker *w, unsigned i, GError **error)
+static bool open_server(struct xen_worker *w, unsigned i, GError **error)
 {
-	struct worker_slots *s = &w->slots[i];
+	struct worker_server *s = &w->server[i];
 	void *page;
 
 	s->w = w;
@@ -104,12 +104,12 @@ static bool open_server(struct worker *w, unsigned i, GError **error)
 		return false;
 	page = foreign_map_ioreq(s->foreign, s->server->id, error);
 	if (page)
-		s->ioreq = ioreq_new(page, w->guest.vcpus, &w->journal[i], &slot_ops, s);
+		s->ioreq = ioreq_new(page, w->guest.vcpus, &w->journal[i], &server_ops, s);
 	return page;
 }
 
 /* What only root may do. */
-static bool open_guest(struct worker *w, int fds[IPC_MAX_FDS], unsigned n_fds, GError **error)
+static bool open_guest(struct xen_worker *w, int fds[IPC_MAX_FDS], unsigned n_fds, GError **error)
 {
 	const struct ipc_guest *g = &w->guest;
 	size_t journals = IPC_MAX_SERVERS * sizeof(*w->journal);
@@ -140,7 +140,7 @@ static bool open_guest(struct worker *w, int fds[IPC_MAX_FDS], unsigned n_fds, G
 }
 
 static bool on_guest(
-	struct worker *w, const struct ipc_guest *g, int fds[IPC_MAX_FDS], unsigned n_fds)
+	struct xen_worker *w, const struct ipc_guest *g, int fds[IPC_MAX_FDS], unsigned n_fds)
 {
 	g_autoptr(GError) error = NULL;
 	struct sandbox sandbox = { .root = w->guest.root, .uid = g->uid, .gid = g->gid };
@@ -167,7 +167,7 @@ static bool on_guest(
 	 * devices need not be there yet, they follow in a moment.
 	 */
 	for (unsigned i = 0; i < g->servers; i++) {
-		ioreq_resume(w->slots[i].ioreq);
+		ioreq_resume(w->server[i].ioreq);
 		for (unsigned v = 0; v < g->vcpus; v++)
 			evtchn_unmask(w->evtchn, g->server[i].port[v]);
 	}
@@ -176,7 +176,7 @@ static bool on_guest(
 }
 
 static bool on_add(
-	struct worker *w, const struct ipc_device *info, int fds[IPC_MAX_FDS], unsigned n_fds)
+	struct xen_worker *w, const struct ipc_device *info, int fds[IPC_MAX_FDS], unsigned n_fds)
 {
 	g_autoptr(GError) error = NULL;
 
@@ -190,7 +190,7 @@ static bool on_add(
 	return w->device[info->device];
 }
 
-static void leave(struct worker *w, uint32_t device)
+static void leave(struct xen_worker *w, uint32_t device)
 {
 	struct worker_device *d = device < IPC_MAX_DEVICES ? w->device[device] : NULL;
 
@@ -198,12 +198,12 @@ static void leave(struct worker *w, uint32_t device)
 		worker_device_leave(d);
 }
 
-static void log_counters(const struct worker *w)
+static void log_counters(const struct xen_worker *w)
 {
 	struct ioreq_counters c[IPC_MAX_SERVERS] = { 0 };
 
 	for (unsigned i = 0; i < w->guest.servers; i++)
-		ioreq_counters(w->slots[i].ioreq, &c[i]);
+		ioreq_counters(w->server[i].ioreq, &c[i]);
 	log_info(NULL,
 		"domain %" PRIu32 ": requests=%" PRIu64 " kicks=%" PRIu64 " invalidates=%" PRIu64
 		" strays=%" PRIu64,
@@ -214,7 +214,7 @@ static void log_counters(const struct worker *w)
 			worker_device_log_counters(w->device[i]);
 }
 
-static void quit(struct worker *w)
+static void quit(struct xen_worker *w)
 {
 	w->quit = true;
 	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++)
@@ -223,7 +223,7 @@ static void quit(struct worker *w)
 
 /* Takes the fds over, if it is of a kind that has any. False: it makes no sense. */
 static bool obey(
-	struct worker *w, const struct ipc_order *order, int fds[IPC_MAX_FDS], unsigned n_fds)
+	struct xen_worker *w, const struct ipc_order *order, int fds[IPC_MAX_FDS], unsigned n_fds)
 {
 	switch ((enum ipc_order_type)order->type) {
 	case IPC_GUEST:
@@ -248,7 +248,7 @@ static bool obey(
 }
 
 /* All there are. 0: no more will come; -1: one came that makes no sense, or cannot be done. */
-static int read_orders(struct worker *w)
+static int read_orders(struct xen_worker *w)
 {
 	struct ipc_order order;
 	int fds[IPC_MAX_FDS], result;
@@ -262,17 +262,17 @@ static int read_orders(struct worker *w)
 
 /* --- the loop --- */
 
-static void port_event(struct worker *w, uint32_t port)
+static void port_event(struct xen_worker *w, uint32_t port)
 {
 	for (unsigned i = 0; i < w->guest.servers; i++)
 		for (unsigned v = 0; v < w->guest.vcpus; v++)
 			if (w->guest.server[i].port[v] == port)
-				ioreq_event(w->slots[i].ioreq, v);
+				ioreq_event(w->server[i].ioreq, v);
 	/* Afterwards: see ioreq.c. */
 	evtchn_unmask(w->evtchn, port);
 }
 
-static void vcpu_events(struct worker *w)
+static void vcpu_events(struct xen_worker *w)
 {
 	uint32_t port;
 
@@ -282,7 +282,7 @@ static void vcpu_events(struct worker *w)
 }
 
 /* Frees the devices that have left. True: there are others. */
-static bool reap(struct worker *w)
+static bool reap(struct xen_worker *w)
 {
 	bool others = false;
 	eventfd_t n;
@@ -308,19 +308,19 @@ static int sooner(int a, int b)
 }
 
 /* Milliseconds until something is to be done without an event; -1: nothing is. */
-static int next_look(struct worker *w)
+static int next_look(struct xen_worker *w)
 {
 	int next = -1;
 
 	for (unsigned i = 0; w->ready && i < w->guest.servers; i++)
-		next = sooner(next, ioreq_again(w->slots[i].ioreq));
+		next = sooner(next, ioreq_again(w->server[i].ioreq));
 	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++)
 		if (w->device[i])
 			next = sooner(next, worker_device_check(w->device[i]));
 	return next;
 }
 
-static int loop(struct worker *w)
+static int loop(struct xen_worker *w)
 {
 	int orders = 1;
 
@@ -346,7 +346,7 @@ static int loop(struct worker *w)
 
 int worker_run(int orders, int requests)
 {
-	struct worker w = {
+	struct xen_worker w = {
 		.orders = orders,
 		.requests = ipc_client_new(requests),
 		.privcmd = -1,
@@ -359,8 +359,8 @@ int worker_run(int orders, int requests)
 	else
 		status = loop(&w);
 	for (unsigned i = 0; i < IPC_MAX_SERVERS; i++) {
-		ioreq_free(w.slots[i].ioreq);
-		foreign_free(w.slots[i].foreign);
+		ioreq_free(w.server[i].ioreq);
+		foreign_free(w.server[i].foreign);
 	}
 	evtchn_free(w.evtchn);
 	if (w.journal)

@@ -31,9 +31,9 @@ static unsigned memory(void *opaque, struct vmm_dev *v, const struct virtio_mmio
 	unsigned n;
 
 	if (d->info.grants)
-		n = regions_grants(g->domid, ready, n_ready, packed, d->desc);
+		n = memory_regions_grants(g->domid, ready, n_ready, packed, d->desc);
 	else
-		n = regions_foreign(g->domid, g->bank, g->banks, d->desc);
+		n = memory_regions_foreign(g->domid, g->bank, g->banks, d->desc);
 	for (unsigned i = 0; i < n; i++)
 		d->fds[i] = fd;
 	*desc = d->desc;
@@ -203,7 +203,7 @@ static uint64_t withheld(const struct ipc_device *info)
 	return info->grants && !small ? UINT64_C(1) << VIRTIO_RING_F_INDIRECT_DESC : 0;
 }
 
-struct worker_device *worker_device_new(struct worker *w, const struct ipc_device *info,
+struct worker_device *worker_device_new(struct xen_worker *w, const struct ipc_device *info,
 	int fds[IPC_MAX_FDS], unsigned n_fds, GError **error)
 {
 	struct worker_device *d = g_new0(struct worker_device, 1);

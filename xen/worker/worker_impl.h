@@ -20,24 +20,24 @@
 #include "xen/ipc.h"
 #include "xen/worker/memory_regions.h"
 
-struct worker;
+struct xen_worker;
 
 /* An ioreq server. */
-struct worker_slots {
-	struct worker *w;
+struct worker_server {
+	struct xen_worker *w;
 	const struct ipc_server *server;
 	struct foreign *foreign; /* with its page */
 	struct ioreq *ioreq; /* NULL: GUEST is still to come, or there is none */
 };
 
-struct worker {
+struct xen_worker {
 	struct ipc_guest guest;
 	int orders;
 	struct ipc_client *requests;
 	struct evtchn *evtchn;
 	int privcmd; /* for interrupts, and for back-ends; restricted to the guest */
 	struct ioreq_journal *journal; /* IPC_MAX_SERVERS */
-	struct worker_slots slots[IPC_MAX_SERVERS];
+	struct worker_server server[IPC_MAX_SERVERS];
 	bool ready; /* GUEST is dealt with */
 	struct worker_device *device[IPC_MAX_DEVICES];
 	int left; /* eventfd: a device has left */
@@ -45,14 +45,14 @@ struct worker {
 };
 
 struct worker_device {
-	struct worker *w;
+	struct xen_worker *w;
 	struct ipc_device info;
 	struct vmm_dev *vmm;
 	void *state;
 	int gntdev; /* -1: foreign memory */
 	/* For vmm_ops.memory: valid until the next call. */
-	struct mem_region_desc desc[REGIONS_MAX];
-	int fds[REGIONS_MAX];
+	struct mem_region_desc desc[MEMORY_REGIONS_MAX];
+	int fds[MEMORY_REGIONS_MAX];
 	/*
 	 * Queues whose kicks the kernel has. At first all: it may have some from the time of a
 	 * predecessor, until vmm_dev has asked for each.
@@ -70,7 +70,7 @@ struct worker_device {
 /*
  * Takes over the fds: the state's and, for grants, gntdev's. NULL with an error.
  */
-struct worker_device *worker_device_new(struct worker *w, const struct ipc_device *info,
+struct worker_device *worker_device_new(struct xen_worker *w, const struct ipc_device *info,
 	int fds[IPC_MAX_FDS], unsigned n_fds, GError **error);
 /* Stops, and tells w->left when that is done. */
 void worker_device_leave(struct worker_device *d);

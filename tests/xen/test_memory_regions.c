@@ -23,9 +23,9 @@ static void test_foreign(void **state)
 {
 	static const struct foreign_bank bank[] = { { 0x40000000, 0x8000000 },
 		{ UINT64_C(0x200000000), 0x40000000 } };
-	struct mem_region_desc desc[REGIONS_MAX];
+	struct mem_region_desc desc[MEMORY_REGIONS_MAX];
 
-	assert_int_equal(regions_foreign(DOMID, bank, 2, desc), 2);
+	assert_int_equal(memory_regions_foreign(DOMID, bank, 2, desc), 2);
 	for (unsigned i = 0; i < 2; i++) {
 		assert_int_equal(desc[i].guest_addr, bank[i].addr);
 		assert_int_equal(desc[i].user_addr, bank[i].addr);
@@ -34,7 +34,7 @@ static void test_foreign(void **state)
 		assert_int_equal(desc[i].xen_flags, 1);
 		assert_int_equal(desc[i].xen_domid, DOMID);
 	}
-	assert_int_equal(regions_foreign(DOMID, bank, 0, desc), 0);
+	assert_int_equal(memory_regions_foreign(DOMID, bank, 0, desc), 0);
 }
 
 /* All grant addresses once, in order, in pages; *rings: regions of rings. */
@@ -43,7 +43,7 @@ static void assert_whole(const struct mem_region_desc *desc, unsigned n, unsigne
 	uint64_t at = GRANTS;
 
 	*rings = 0;
-	assert_true(n > 0 && n <= REGIONS_MAX);
+	assert_true(n > 0 && n <= MEMORY_REGIONS_MAX);
 	for (unsigned i = 0; i < n; i++) {
 		assert_true(desc[i].guest_addr == at);
 		assert_true(desc[i].user_addr == at);
@@ -89,7 +89,7 @@ static bool is_in_rings(const struct mem_region_desc *desc, unsigned n,
 /* As Linux lays a split queue of 256 out: three pages one after the other. */
 static void test_linux(void **state)
 {
-	struct mem_region_desc desc[REGIONS_MAX];
+	struct mem_region_desc desc[MEMORY_REGIONS_MAX];
 	struct virtio_mmio_queue q[] = {
 		{ .size = 256,
 			.desc = GRANTS + 8 * PAGE,
@@ -102,18 +102,18 @@ static void test_linux(void **state)
 	};
 	unsigned rings;
 
-	assert_int_equal(regions_grants(DOMID, q, 2, false, desc), 5);
+	assert_int_equal(memory_regions_grants(DOMID, q, 2, false, desc), 5);
 	assert_whole(desc, 5, &rings);
 	assert_int_equal(rings, 2);
 	assert_true(desc[1].guest_addr == GRANTS + 8 * PAGE && desc[1].size == 3 * PAGE);
 	assert_true(desc[3].guest_addr == GRANTS + 20 * PAGE && desc[3].size == 2 * PAGE);
 	/* None ready, at the very start, at the very end. */
-	assert_int_equal(regions_grants(DOMID, q, 0, false, desc), 1);
+	assert_int_equal(memory_regions_grants(DOMID, q, 0, false, desc), 1);
 	assert_whole(desc, 1, &rings);
 	q[0].desc = GRANTS;
 	q[0].driver = GRANTS + PAGE;
 	q[0].device = GRANTS_END - PAGE;
-	assert_int_equal(regions_grants(DOMID, q, 1, false, desc), 3);
+	assert_int_equal(memory_regions_grants(DOMID, q, 1, false, desc), 3);
 	assert_whole(desc, 3, &rings);
 	assert_true(is_in_rings(desc, 3, &q[0], false));
 }
@@ -121,14 +121,14 @@ static void test_linux(void **state)
 /* Parts that touch are one region only while that is no larger than a part may be. */
 static void test_large(void **state)
 {
-	struct mem_region_desc desc[REGIONS_MAX];
+	struct mem_region_desc desc[MEMORY_REGIONS_MAX];
 	struct virtio_mmio_queue q = {
 		.size = 32768,
 		.desc = GRANTS + PAGE,
 		.driver = GRANTS + 129 * PAGE,
 		.device = GRANTS + 146 * PAGE,
 	};
-	unsigned rings, n = regions_grants(DOMID, &q, 1, false, desc);
+	unsigned rings, n = memory_regions_grants(DOMID, &q, 1, false, desc);
 
 	assert_whole(desc, n, &rings);
 	assert_true(is_in_rings(desc, n, &q, false));
@@ -145,7 +145,7 @@ static void test_hostile(void **state)
 		.desc = GRANTS + PAGE,
 		.driver = GRANTS + 3 * PAGE,
 		.device = GRANTS + 5 * PAGE };
-	struct mem_region_desc desc[REGIONS_MAX];
+	struct mem_region_desc desc[MEMORY_REGIONS_MAX];
 	unsigned rings, n;
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
@@ -158,7 +158,7 @@ static void test_hostile(void **state)
 			*(part == 0		    ? &q[0].desc
 					: part == 1 ? &q[0].driver
 						    : &q[0].device) = bad[i];
-			n = regions_grants(DOMID, q, 2, false, desc);
+			n = memory_regions_grants(DOMID, q, 2, false, desc);
 			assert_whole(desc, n, &rings);
 			/* The other queue's alone. */
 			assert_int_equal(rings, 3);
@@ -169,7 +169,7 @@ static void test_hostile(void **state)
 		struct virtio_mmio_queue q = good;
 
 		q.size = i ? UINT32_MAX : 0;
-		n = regions_grants(DOMID, &q, 1, false, desc);
+		n = memory_regions_grants(DOMID, &q, 1, false, desc);
 		assert_whole(desc, n, &rings);
 	}
 	assert_true(rings > 0);
@@ -179,7 +179,7 @@ static void test_hostile(void **state)
 static void test_scattered(void **state)
 {
 	struct virtio_mmio_queue q[200];
-	struct mem_region_desc desc[REGIONS_MAX];
+	struct mem_region_desc desc[MEMORY_REGIONS_MAX];
 	unsigned rings;
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(q); i++)
@@ -187,11 +187,11 @@ static void test_scattered(void **state)
 			.desc = GRANTS + (6 * i + 1) * PAGE,
 			.driver = GRANTS + (6 * i + 3) * PAGE,
 			.device = GRANTS + (6 * i + 5) * PAGE };
-	assert_whole(desc, regions_grants(DOMID, q, 42, false, desc), &rings);
+	assert_whole(desc, memory_regions_grants(DOMID, q, 42, false, desc), &rings);
 	assert_int_equal(rings, 126);
-	assert_whole(desc, regions_grants(DOMID, q, 43, false, desc), &rings);
+	assert_whole(desc, memory_regions_grants(DOMID, q, 43, false, desc), &rings);
 	assert_int_equal(rings, 0);
-	assert_int_equal(regions_grants(DOMID, q, 200, false, desc), 1);
+	assert_int_equal(memory_regions_grants(DOMID, q, 200, false, desc), 1);
 }
 
 static uint64_t random_addr(GRand *rand)
@@ -207,7 +207,7 @@ static uint64_t random_addr(GRand *rand)
 static void test_property(void **state)
 {
 	GRand *rand = g_rand_new_with_seed(4);
-	struct mem_region_desc desc[REGIONS_MAX];
+	struct mem_region_desc desc[MEMORY_REGIONS_MAX];
 	struct virtio_mmio_queue q[QUEUES];
 	unsigned rings;
 
@@ -224,7 +224,7 @@ static void test_property(void **state)
 				.device = random_addr(rand),
 			};
 		}
-		n = regions_grants(DOMID, q, n_queues, packed, desc);
+		n = memory_regions_grants(DOMID, q, n_queues, packed, desc);
 		assert_whole(desc, n, &rings);
 		for (unsigned i = 0; i < n_queues; i++) {
 			uint64_t size = q[i].size;
