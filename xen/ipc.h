@@ -18,7 +18,7 @@
 
 #include "vhost-user/front/vu_front.h"
 #include "vmm/vmm_dev.h"
-#include "xen/hypervisor/foreign.h"
+#include "xen/hypervisor/foreign_memory.h"
 
 /* Xen's limit for guests with one ioreq page; GUEST_MAX_VCPUS. */
 #define IPC_MAX_VCPUS 128
@@ -62,7 +62,7 @@ struct ipc_guest {
 	uint32_t servers; /* 1, or IPC_MAX_SERVERS */
 	struct ipc_server server[IPC_MAX_SERVERS];
 	uint32_t banks; /* 0: all devices use grants */
-	struct foreign_bank bank[FOREIGN_MAX_BANKS];
+	struct foreign_memory_bank bank[FOREIGN_MEMORY_MAX_BANKS];
 	uint32_t uid, gid; /* to become */
 	char root[IPC_NAME]; /* to chroot to: an empty folder; "": none */
 };

@@ -41,7 +41,7 @@ LIBRARIES = {
     'xenstore.h': 'xen/supervisor/xenstore.c',
     'xenevtchn.h': 'xen/hypervisor/evtchn.c',
     'xendevicemodel.h': 'xen/hypervisor/devmodel.c',
-    'xenforeignmemory.h': 'xen/hypervisor/foreign.c',
+    'xenforeignmemory.h': 'xen/hypervisor/foreign_memory.c',
     'liburing.h': 'daemon/devices/blk/blk_ring.c',
 }
 LOOP = 'common/base/loop'

@@ -6,7 +6,7 @@
 
 #include "base/util.h"
 #include "xen/hypervisor/evtchn.h"
-#include "xen/hypervisor/foreign.h"
+#include "xen/hypervisor/foreign_memory.h"
 #include "xen/hypervisor/privcmd.h"
 
 struct fake_host *fake_host;
@@ -70,27 +70,27 @@ bool privcmd_pulse_irq(int privcmd, unsigned domid, uint32_t irq)
 	return true;
 }
 
-struct foreign {
+struct foreign_memory {
 	unsigned domid;
 };
 
-struct foreign *foreign_open(unsigned domid, GError **error)
+struct foreign_memory *foreign_memory_open(unsigned domid, GError **error)
 {
-	return g_new0(struct foreign, 1);
+	return g_new0(struct foreign_memory, 1);
 }
 
-void foreign_free(struct foreign *f)
+void foreign_memory_free(struct foreign_memory *f)
 {
 	g_free(f);
 }
 
-bool foreign_restrict(struct foreign *f, GError **error)
+bool foreign_memory_restrict(struct foreign_memory *f, GError **error)
 {
 	count(&fake_host->restricted);
 	return true;
 }
 
-void *foreign_map_ioreq(struct foreign *f, uint16_t server, GError **error)
+void *foreign_memory_map_ioreq(struct foreign_memory *f, uint16_t server, GError **error)
 {
 	return fake_host->page[server];
 }

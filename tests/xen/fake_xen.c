@@ -14,7 +14,7 @@
 #include "vmm/vmm_dev.h"
 #include "xen/hypervisor/devmodel.h"
 #include "xen/hypervisor/evtchn.h"
-#include "xen/hypervisor/foreign.h"
+#include "xen/hypervisor/foreign_memory.h"
 #include "xen/hypervisor/privcmd.h"
 #include "xen/supervisor/backend_process.h"
 
@@ -198,25 +198,25 @@ bool evtchn_restrict(struct evtchn *e, unsigned domid, GError **error)
 	return works(error);
 }
 
-struct foreign *foreign_open(unsigned domid, GError **error)
+struct foreign_memory *foreign_memory_open(unsigned domid, GError **error)
 {
 	return handle(error);
 }
 
-void foreign_free(struct foreign *f)
+void foreign_memory_free(struct foreign_memory *f)
 {
 	close_handle(f);
 }
 
-void *foreign_map_ioreq(struct foreign *f, uint16_t server, GError **error)
+void *foreign_memory_map_ioreq(struct foreign_memory *f, uint16_t server, GError **error)
 {
 	return works(error) ? page[server] : NULL;
 }
 
-unsigned foreign_banks(
-	struct foreign *f, uint64_t max_bytes, struct foreign_bank bank[FOREIGN_MAX_BANKS])
+unsigned foreign_memory_banks(struct foreign_memory *f, uint64_t max_bytes,
+	struct foreign_memory_bank bank[FOREIGN_MEMORY_MAX_BANKS])
 {
-	bank[0] = (struct foreign_bank){ .addr = 0x40000000, .size = max_bytes };
+	bank[0] = (struct foreign_memory_bank){ .addr = 0x40000000, .size = max_bytes };
 	return max_bytes ? 1 : 0;
 }
 

@@ -21,7 +21,7 @@
 
 static void test_foreign(void **state)
 {
-	static const struct foreign_bank bank[] = { { 0x40000000, 0x8000000 },
+	static const struct foreign_memory_bank bank[] = { { 0x40000000, 0x8000000 },
 		{ UINT64_C(0x200000000), 0x40000000 } };
 	struct mem_region_desc desc[MEMORY_REGIONS_MAX];
 

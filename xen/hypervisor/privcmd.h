@@ -31,7 +31,7 @@ bool privcmd_irqfd(int privcmd, unsigned domid, uint32_t irq, int fd, bool assig
 
 struct privcmd_kick {
 	unsigned domid;
-	void *ioreq; /* the page, as foreign_map_ioreq() gave it to this very process */
+	void *ioreq; /* the page, as foreign_memory_map_ioreq() gave it to this very process */
 	const uint32_t *ports; /* one per vCPU, bound by this process */
 	unsigned vcpus;
 	uint64_t addr; /* of the register, QueueNotify; writes of 32 bits */

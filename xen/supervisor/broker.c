@@ -51,13 +51,13 @@ static bool bind_ports(struct broker *b, struct broker_server *s, GError **error
 
 static bool make_server(struct broker *b, struct broker_server *s, GError **error)
 {
-	s->foreign = foreign_open(b->domid, error);
+	s->foreign = foreign_memory_open(b->domid, error);
 	if (!s->foreign)
 		return false;
 	s->made = devmodel_create_server(b->devmodel, &s->id, error);
 	if (!s->made)
 		return false;
-	s->page = foreign_map_ioreq(s->foreign, s->id, error);
+	s->page = foreign_memory_map_ioreq(s->foreign, s->id, error);
 	return s->page && devmodel_enable_server(b->devmodel, s->id, error) &&
 		bind_ports(b, s, error);
 }
@@ -102,7 +102,7 @@ static bool open_all(struct broker *b, GError **error)
 
 struct broker *broker_new(const struct broker_config *config, GError **error)
 {
-	g_autoptr(broker) k = g_new0(struct broker, 1);
+	g_autoptr(broker) b = g_new0(struct broker, 1);
 
 	b->domid = config->domid;
 	b->name = g_strdup(config->name);
@@ -112,7 +112,8 @@ struct broker *broker_new(const struct broker_config *config, GError **error)
 	b->journal = -1;
 	if (!open_all(b, error) || !make_servers(b, error))
 		return NULL;
-	b->banks = foreign_banks(b->server[IPC_REGISTERS].foreign, config->max_memory, b->bank);
+	b->banks =
+		foreign_memory_banks(b->server[IPC_REGISTERS].foreign, config->max_memory, b->bank);
 	return g_steal_pointer(&b);
 }
 
@@ -125,7 +126,7 @@ void broker_free(struct broker *b)
 	for (unsigned i = 0; i < IPC_MAX_SERVERS; i++) {
 		if (b->server[i].made)
 			devmodel_destroy_server(b->devmodel, b->server[i].id);
-		foreign_free(b->server[i].foreign);
+		foreign_memory_free(b->server[i].foreign);
 	}
 	evtchn_free(b->evtchn);
 	devmodel_free(b->devmodel);

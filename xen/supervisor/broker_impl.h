@@ -36,7 +36,7 @@ struct broker_device {
 struct broker_server {
 	bool made;
 	uint16_t id;
-	struct foreign *foreign; /* with the page */
+	struct foreign_memory *foreign; /* with the page */
 	void *page;
 	uint32_t port[IPC_MAX_VCPUS];
 };
@@ -51,7 +51,7 @@ struct broker {
 	unsigned vcpus;
 	struct broker_server server[IPC_MAX_SERVERS]; /* see ipc.h */
 	unsigned banks;
-	struct foreign_bank bank[FOREIGN_MAX_BANKS];
+	struct foreign_memory_bank bank[FOREIGN_MEMORY_MAX_BANKS];
 	struct broker_device device[IPC_MAX_DEVICES];
 };
 

@@ -21,8 +21,8 @@ struct page_span {
 	uint64_t start, end;
 };
 
-unsigned memory_regions_foreign(unsigned domid, const struct foreign_bank *bank, unsigned n_banks,
-	struct mem_region_desc desc[MEMORY_REGIONS_MAX])
+unsigned memory_regions_foreign(unsigned domid, const struct foreign_memory_bank *bank,
+	unsigned n_banks, struct mem_region_desc desc[MEMORY_REGIONS_MAX])
 {
 	for (unsigned i = 0; i < n_banks; i++)
 		desc[i] = (struct mem_region_desc){

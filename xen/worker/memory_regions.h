@@ -15,14 +15,14 @@
 
 #include "memory/guest_mem.h"
 #include "vmm/vmm_dev.h"
-#include "xen/hypervisor/foreign.h"
+#include "xen/hypervisor/foreign_memory.h"
 
 /* As many as a message has fds. */
 #define MEMORY_REGIONS_MAX 253
 
 /* Both return how many regions there are. All go with the same fd. */
-unsigned memory_regions_foreign(unsigned domid, const struct foreign_bank *bank, unsigned n_banks,
-	struct mem_region_desc desc[MEMORY_REGIONS_MAX]);
+unsigned memory_regions_foreign(unsigned domid, const struct foreign_memory_bank *bank,
+	unsigned n_banks, struct mem_region_desc desc[MEMORY_REGIONS_MAX]);
 /*
  * The queues are as the guest set them up: one with a part that is not in granted memory gets no
  * region of its own, and cannot be started by a back-end. packed: their areas have that layout.

@@ -99,10 +99,10 @@ static bool open_server(struct xen_worker *w, unsigned i, GError **error)
 
 	s->w = w;
 	s->server = &w->guest.server[i];
-	s->foreign = foreign_open(w->guest.domid, error);
-	if (!s->foreign || !foreign_restrict(s->foreign, error))
+	s->foreign = foreign_memory_open(w->guest.domid, error);
+	if (!s->foreign || !foreign_memory_restrict(s->foreign, error))
 		return false;
-	page = foreign_map_ioreq(s->foreign, s->server->id, error);
+	page = foreign_memory_map_ioreq(s->foreign, s->server->id, error);
 	if (page)
 		s->ioreq = ioreq_new(page, w->guest.vcpus, &w->journal[i], &server_ops, s);
 	return page;
@@ -114,7 +114,7 @@ static bool open_guest(struct xen_worker *w, int fds[IPC_MAX_FDS], unsigned n_fd
 	const struct ipc_guest *g = &w->guest;
 	size_t journals = IPC_MAX_SERVERS * sizeof(*w->journal);
 
-	if (n_fds != 3 || g->vcpus > IPC_MAX_VCPUS || g->banks > FOREIGN_MAX_BANKS ||
+	if (n_fds != 3 || g->vcpus > IPC_MAX_VCPUS || g->banks > FOREIGN_MEMORY_MAX_BANKS ||
 		g->servers < 1 || g->servers > IPC_MAX_SERVERS) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
 			"domain %" PRIu32 " with %" PRIu32 " vCPUs, %" PRIu32
@@ -360,7 +360,7 @@ int worker_run(int orders, int requests)
 		status = loop(&w);
 	for (unsigned i = 0; i < IPC_MAX_SERVERS; i++) {
 		ioreq_free(w.server[i].ioreq);
-		foreign_free(w.server[i].foreign);
+		foreign_memory_free(w.server[i].foreign);
 	}
 	evtchn_free(w.evtchn);
 	if (w.journal)

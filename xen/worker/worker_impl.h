@@ -15,7 +15,7 @@
 
 #include "vmm/vmm_dev.h"
 #include "xen/hypervisor/evtchn.h"
-#include "xen/hypervisor/foreign.h"
+#include "xen/hypervisor/foreign_memory.h"
 #include "xen/worker/ioreq.h"
 #include "xen/ipc.h"
 #include "xen/worker/memory_regions.h"
@@ -26,7 +26,7 @@ struct xen_worker;
 struct worker_server {
 	struct xen_worker *w;
 	const struct ipc_server *server;
-	struct foreign *foreign; /* with its page */
+	struct foreign_memory *foreign; /* with its page */
 	struct ioreq *ioreq; /* NULL: GUEST is still to come, or there is none */
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pages of a guest, by libxenforeignmemory. */
-#include "xen/hypervisor/foreign.h"
+#include "xen/hypervisor/foreign_memory.h"
 
 #define __XEN_TOOLS__ 1
 #include <errno.h>
@@ -25,16 +25,16 @@
 #define STEP UINT64_C(0x200000)
 #define STEPS 512
 
-struct foreign {
+struct foreign_memory {
 	xenforeignmemory_handle *handle;
 	domid_t domid;
 	xenforeignmemory_resource_handle *ioreq; /* NULL: not mapped */
 };
 
-struct foreign *foreign_open(unsigned domid, GError **error)
+struct foreign_memory *foreign_memory_open(unsigned domid, GError **error)
 {
 	xenforeignmemory_handle *handle = NULL;
-	struct foreign *f;
+	struct foreign_memory *f;
 
 	if (domid >= MAX_DOMID)
 		errno = EINVAL;
@@ -45,12 +45,12 @@ struct foreign *foreign_open(unsigned domid, GError **error)
 			"domain %u: no access to its memory: %s", domid, g_strerror(errno));
 		return NULL;
 	}
-	f = g_new(struct foreign, 1);
-	*f = (struct foreign){ .handle = handle, .domid = domid };
+	f = g_new(struct foreign_memory, 1);
+	*f = (struct foreign_memory){ .handle = handle, .domid = domid };
 	return f;
 }
 
-void foreign_free(struct foreign *f)
+void foreign_memory_free(struct foreign_memory *f)
 {
 	if (!f)
 		return;
@@ -60,7 +60,7 @@ void foreign_free(struct foreign *f)
 	g_free(f);
 }
 
-bool foreign_restrict(struct foreign *f, GError **error)
+bool foreign_memory_restrict(struct foreign_memory *f, GError **error)
 {
 	if (xenforeignmemory_restrict(f->handle, f->domid) == 0)
 		return true;
@@ -69,7 +69,7 @@ bool foreign_restrict(struct foreign *f, GError **error)
 	return false;
 }
 
-void *foreign_map_ioreq(struct foreign *f, uint16_t server, GError **error)
+void *foreign_memory_map_ioreq(struct foreign_memory *f, uint16_t server, GError **error)
 {
 	void *wanted = (void *)(uintptr_t)(IOREQ_PAGES +
 		(f->domid * MAX_SERVERS + (uint64_t)server) * PAGE);
@@ -110,7 +110,7 @@ void *foreign_map_ioreq(struct foreign *f, uint16_t server, GError **error)
  * Which of n pages, every step bytes from addr on, can be mapped: the last one's number + 1.
  * 0: none.
  */
-static unsigned look(struct foreign *f, uint64_t addr, uint64_t step, unsigned n)
+static unsigned look(struct foreign_memory *f, uint64_t addr, uint64_t step, unsigned n)
 {
 	xen_pfn_t gfn[STEPS];
 	int err[STEPS];
@@ -128,7 +128,7 @@ static unsigned look(struct foreign *f, uint64_t addr, uint64_t step, unsigned n
 }
 
 /* How much RAM there is from addr on, at most max bytes: up to the first GiB that has none. */
-static uint64_t bank_size(struct foreign *f, uint64_t addr, uint64_t max)
+static uint64_t bank_size(struct foreign_memory *f, uint64_t addr, uint64_t max)
 {
 	uint64_t last = 0; /* where the last step with RAM begins, + STEP */
 
@@ -144,24 +144,25 @@ static uint64_t bank_size(struct foreign *f, uint64_t addr, uint64_t max)
 	return last - STEP + (uint64_t)look(f, addr + last - STEP, PAGE, STEP / PAGE) * PAGE;
 }
 
-unsigned foreign_banks(
-	struct foreign *f, uint64_t max_bytes, struct foreign_bank bank[FOREIGN_MAX_BANKS])
+unsigned foreign_memory_banks(struct foreign_memory *f, uint64_t max_bytes,
+	struct foreign_memory_bank bank[FOREIGN_MEMORY_MAX_BANKS])
 {
 	/* GUEST_RAM0 and GUEST_RAM1 of xen/arch-arm.h, which other machines' headers lack. */
-	static const struct foreign_bank ram[FOREIGN_MAX_BANKS] = {
+	static const struct foreign_memory_bank ram[FOREIGN_MEMORY_MAX_BANKS] = {
 		{ UINT64_C(0x40000000), UINT64_C(0xc0000000) },
 		{ UINT64_C(0x200000000), UINT64_C(0xfe00000000) },
 	};
 	uint64_t left = max_bytes;
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < FOREIGN_MAX_BANKS; i++) {
+	for (unsigned i = 0; i < FOREIGN_MEMORY_MAX_BANKS; i++) {
 		uint64_t size =
 			max_bytes ? MIN(left, ram[i].size) : bank_size(f, ram[i].addr, ram[i].size);
 
 		left -= MIN(left, size);
 		if (size)
-			bank[n++] = (struct foreign_bank){ ram[i].addr, align_up(size, PAGE) };
+			bank[n++] =
+				(struct foreign_memory_bank){ ram[i].addr, align_up(size, PAGE) };
 	}
 	return n;
 }
