@@ -12,10 +12,11 @@
 
 /* Room for any record, and for one byte more: which tells a longer one. */
 union ipc_buffer {
-	struct ipc_order order;
+	struct ipc_command command;
+	struct ipc_event event;
 	struct ipc_request request;
 	struct ipc_reply reply;
-	uint8_t bytes[sizeof(struct ipc_order) + sizeof(struct ipc_reply) + 1];
+	uint8_t bytes[sizeof(struct ipc_command) + sizeof(struct ipc_reply) + 1];
 };
 
 bool ipc_send(int fd, const void *record, size_t size, const int *fds, unsigned n_fds)

@@ -1,74 +1,80 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What supervisor and worker say to each other, over two socketpairs (SOCK_SEQPACKET, fixed-size
- * records, fds beside them):
+ * IPC between the supervisor and a worker: fixed-size records with file descriptors beside them,
+ * over two socketpairs (SOCK_SEQPACKET).
  *
- *	orders		supervisor -> worker	GUEST once, then ADD and REMOVE, COUNTERS, QUIT
- *			worker -> supervisor	READY, REMOVED
+ *	commands	supervisor -> worker	GUEST once, then ADD and REMOVE, COUNTERS, QUIT
+ *	  events	worker -> supervisor	READY, REMOVED (on the same socketpair)
  *	requests	worker -> supervisor	one at a time, each answered at once
  *
- * The worker handles what guests send, so the supervisor believes nothing it says: a record that
- * makes no sense ends the worker.
+ * The worker handles guest input, so the supervisor does not trust it: an invalid record ends the
+ * worker.
  */
 #pragma once
 
-#include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "vhost-user/front/vu_front.h"
-#include "vmm/vmm_dev.h"
 #include "xen/hypervisor/foreign_memory.h"
 
-/* Xen's limit for guests with one ioreq page; GUEST_MAX_VCPUS. */
+/* Xen's limit for guests with one ioreq page (GUEST_MAX_VCPUS). */
 #define IPC_MAX_VCPUS 128
-/* DEVICE_NODE_IRQ_LAST - DEVICE_NODE_IRQ_FIRST + 1, and what "attach" may add. */
+/* Devices of one guest: one for each interrupt in libxl's range, and those of "attach". */
 #define IPC_MAX_DEVICES 32
 #define IPC_MAX_FDS 4
 #define IPC_NAME 128
+/* Bytes of a device's state memfd: at least vmm_dev_state_size(), which the worker checks. */
+#define IPC_STATE_SIZE 0x20000
 
-enum ipc_order_type {
+enum ipc_command_type {
 	/*
-	 * fds: event channels (port per vCPU bound), restricted privcmd (for back-ends), the
-	 * journals of the vCPUs (struct ioreq_journal for each server).
+	 * fds: event channels (one port per vCPU and server bound), restricted privcmd (for
+	 * back-ends), the journals (struct ipc_journal for each server).
 	 */
 	IPC_GUEST = 1,
 	IPC_ADD, /* fds: the device's state; for grants, its gntdev, too */
-	IPC_REMOVE, /* stop its rings and let go of it, then say REMOVED */
-	IPC_COUNTERS, /* log them */
-	IPC_QUIT, /* REMOVE all, and end */
-	IPC_READY, /* GUEST is dealt with: rights are dropped, the page is mapped */
-	IPC_REMOVED,
+	IPC_REMOVE, /* stop the device's rings, close its files, then send REMOVED */
+	IPC_COUNTERS, /* log the counters */
+	IPC_QUIT, /* REMOVE all devices, then exit */
 };
 
 /*
- * A guest's ioreq servers. Through the second goes only what the kernel may answer by itself,
- * writes to QueueNotify: of every write to a server that has an ioeventfd the kernel takes a look,
- * READY -> INPROCESS -> READY, and if Xen sees that, it crashes the guest ("Weird HVM ioreq state
- * transition 2 -> 1"), or we take the request at the same moment. It is only there if the kernel
- * is to have eventfds.
+ * A guest's ioreq servers. The second one gets only what the kernel may answer by itself: writes to
+ * QueueNotify. The kernel examines every write to a server that has an ioeventfd (READY ->
+ * INPROCESS -> READY). If Xen sees that, it crashes the guest ("Weird HVM ioreq state transition
+ * 2 -> 1"), and a worker could take the request at the same moment. The second server exists only
+ * if the kernel is to use eventfds.
  */
 enum { IPC_REGISTERS, IPC_KICKS, IPC_MAX_SERVERS };
 
+/*
+ * Shared by a guest's successive workers: which slots of the server's ioreq page a worker has taken
+ * (ioreq.c). Zeroed for a new guest.
+ */
+struct ipc_journal {
+	uint32_t ours
+		[IPC_MAX_VCPUS]; /* by vCPU: the slot is INPROCESS, or about to be, by a worker */
+};
+
 struct ipc_server {
 	uint32_t id;
-	uint32_t port[IPC_MAX_VCPUS]; /* ours */
+	uint32_t port[IPC_MAX_VCPUS]; /* local ports */
 };
 
 struct ipc_guest {
-	char name[IPC_NAME]; /* the domain's, for messages */
+	char name[IPC_NAME]; /* of the domain, for messages */
 	uint32_t domid;
 	uint32_t vcpus;
 	uint32_t servers; /* 1, or IPC_MAX_SERVERS */
 	struct ipc_server server[IPC_MAX_SERVERS];
 	uint32_t banks; /* 0: all devices use grants */
 	struct foreign_memory_bank bank[FOREIGN_MEMORY_MAX_BANKS];
-	uint32_t uid, gid; /* to become */
-	char root[IPC_NAME]; /* to chroot to: an empty folder; "": none */
+	uint32_t uid, gid; /* to change to; 0: stay root */
+	char root[IPC_NAME]; /* an empty directory to chroot to; "": none */
 };
 
 struct ipc_device {
-	uint32_t device; /* its number for all later records, < IPC_MAX_DEVICES */
+	uint32_t device; /* its number in all later records, < IPC_MAX_DEVICES */
 	char name[IPC_NAME]; /* for messages: "domain/devid" */
 	uint64_t base, window;
 	uint32_t irq;
@@ -77,58 +83,73 @@ struct ipc_device {
 	uint32_t queue_size; /* 0: default */
 };
 
-struct ipc_order {
+struct ipc_command {
 	uint32_t type;
 	union {
 		struct ipc_guest guest;
 		struct ipc_device add;
-		uint32_t device; /* REMOVE, REMOVED */
+		uint32_t device; /* REMOVE */
 	};
+};
+
+enum ipc_event_type {
+	IPC_READY = 1, /* GUEST is done: privileges are dropped, the ioreq pages are mapped */
+	IPC_REMOVED,
+};
+
+struct ipc_event {
+	uint32_t type;
+	uint32_t device; /* REMOVED */
 };
 
 enum ipc_request_type {
 	/*
-	 * Connect the device's back-end. fds: socket, our end of the channel, and if it is not a
-	 * kept connection the back-end's end. fresh: a kept one is of no use (any more).
+	 * Connect the device's back-end. fds of the reply: the socket, our end of the back-end
+	 * channel and, unless the connection is a kept one, the back-end's end. fresh: do not hand
+	 * out a kept connection.
 	 */
 	IPC_DIAL = 1,
 	IPC_EVENTFD, /* of queue and which: the same one at each call */
-	IPC_KEEP, /* a file: in the place of what was kept; without one: that, or ENOENT */
-	IPC_ASSIGN, /* let the kernel serve that eventfd, or, with on = 0, no more */
+	IPC_KEEP, /* with a file: replaces the kept one; without: returns the kept one, or ENOENT */
+	IPC_ASSIGN, /* on: let the kernel serve that eventfd; 0: no longer */
 };
+
+enum ipc_eventfd { IPC_KICK, IPC_CALL };
 
 struct ipc_request {
 	uint32_t type;
 	uint32_t device;
-	uint32_t queue, which; /* enum vmm_eventfd */
+	uint32_t queue, which; /* enum ipc_eventfd */
 	uint32_t on;
 	uint32_t fresh;
 };
 
 struct ipc_reply {
-	int32_t err; /* 0, or an errno: EAGAIN (DIAL: not now), EOPNOTSUPP (ASSIGN: cannot) … */
+	int32_t err; /* 0, or an errno: EAGAIN (DIAL: not now), EOPNOTSUPP (ASSIGN: cannot) ... */
 	uint32_t kept; /* DIAL */
-	/* DIAL: what the rule says of the back-end; of struct vu_front_options. */
+	/* DIAL: what the rule declares of the back-end; as in struct vu_front_options. */
 	uint32_t probe, packed, device_id, queues;
 	int32_t config_size;
-	char text[256]; /* the error's, of DIAL */
+	char text[256]; /* DIAL: the error message */
 };
 
-/* Non-blocking: false with errno; EAGAIN only if the other side does not read. */
+/* Sends without blocking. False with errno; EAGAIN: the other side does not read. */
 bool ipc_send(int fd, const void *record, size_t size, const int *fds, unsigned n_fds);
 /*
- * One whole record of exactly size bytes, and its fds (up to IPC_MAX_FDS, the caller's; all others
- * closed). 1: yes; 0: the other side is gone; -1 with errno: EAGAIN, or EPROTO for another size.
+ * Receives one record of exactly size bytes and its fds (up to IPC_MAX_FDS, which the caller owns;
+ * more are closed). Returns 1; 0 at the end of the connection; -1 with errno: EAGAIN, or EPROTO for
+ * a record of another size.
  */
 int ipc_receive(int fd, void *record, size_t size, int fds[IPC_MAX_FDS], unsigned *n_fds);
 
-/* The worker's end of the requests. Any thread; waits for the answer. */
+/* The worker's side of the requests. Any thread; calls wait for the reply. */
 struct ipc_client;
-struct ipc_client *ipc_client_new(int fd); /* takes it over */
+/* Takes over fd. */
+struct ipc_client *ipc_client_new(int fd);
 void ipc_client_free(struct ipc_client *c);
-/* False: the supervisor is gone. fds: the caller's. */
+/* Returns false if the supervisor has gone. The caller owns fds. */
 bool ipc_call(struct ipc_client *c, const struct ipc_request *request, struct ipc_reply *reply,
 	int fds[IPC_MAX_FDS], unsigned *n_fds);
-/* Likewise, and sends a file, which stays the caller's; -1: none. */
+/* As ipc_call(), and sends a file, which the caller keeps; -1: none. */
 bool ipc_call_with(struct ipc_client *c, const struct ipc_request *request, int file,
 	struct ipc_reply *reply, int fds[IPC_MAX_FDS], unsigned *n_fds);

@@ -27,7 +27,7 @@ int main(int argc, char **argv)
 	ok = options_parse(&o, argc, argv, &error);
 	log_set_level(o.log_level);
 	if (ok && o.command == OPTIONS_WORKER)
-		return worker_run(o.orders, o.requests);
+		return worker_run(o.commands, o.requests);
 	if (ok && o.version)
 		printf("virtiod-xen %s\n", VIRTIOD_VERSION);
 	else if (ok)

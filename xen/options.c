@@ -96,18 +96,18 @@ static bool parse_attach(struct options *o, const struct raw *raw, GError **erro
 	return true;
 }
 
-/* "worker ORDERS REQUESTS LEVEL WHO": nobody types that. */
+/* "worker COMMANDS REQUESTS LEVEL WHO": nobody types that. */
 static bool parse_worker(struct options *o, char **args, GError **error)
 {
-	guint64 orders, requests;
+	guint64 commands, requests;
 
 	if (g_strv_length(args) != 4 ||
-		!g_ascii_string_to_unsigned(args[0], 10, 0, G_MAXINT, &orders, NULL) ||
+		!g_ascii_string_to_unsigned(args[0], 10, 0, G_MAXINT, &commands, NULL) ||
 		!g_ascii_string_to_unsigned(args[1], 10, 0, G_MAXINT, &requests, NULL) ||
 		!log_parse_level(args[2], &o->log_level))
 		return option_bad(error, "worker: for virtiod-xen itself only");
 	o->command = OPTIONS_WORKER;
-	o->orders = orders;
+	o->commands = commands;
 	o->requests = requests;
 	return true;
 }

@@ -17,7 +17,7 @@ struct options {
 	} command;
 	struct supervisor_options supervisor;
 	struct attach_options attach;
-	int orders, requests; /* the worker's sockets */
+	int commands, requests; /* the worker's sockets */
 	enum log_level log_level;
 	bool version;
 	/* What supervisor and attach point to. */

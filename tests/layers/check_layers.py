@@ -15,7 +15,7 @@ LAYERS = {
     'common/base': (),
     'common/virtio': ('common/base',),
     'common/launch': ('common/base',),
-    'common/priv': ('common/base', 'common/memory'),
+    'common/priv': ('common/base',),
     'common/memory': ('common/base', 'common/virtio'),
     'common/ring': ('common/base', 'common/virtio', 'common/memory'),
     'common/driver': ('common/base', 'common/virtio', 'common/memory'),
@@ -26,8 +26,13 @@ LAYERS = {
     'daemon': ('common/base', 'common/virtio', 'common/priv', 'common/memory', 'common/ring',
                'common/vhost-user'),
     'daemon/devices': ('common/base', 'common/virtio'),
-    'xen': ('common/base', 'common/virtio', 'common/priv', 'common/launch', 'common/memory',
-            'common/vhost-user', 'common/vmm'),
+    'xen': ('common/base', 'common/virtio', 'common/launch', 'xen/supervisor', 'xen/worker',
+            'xen/hypervisor'),
+    'xen/supervisor': ('common/base', 'common/virtio', 'common/launch', 'common/vhost-user',
+                       'xen/hypervisor'),
+    'xen/worker': ('common/base', 'common/virtio', 'common/priv', 'common/memory', 'common/mmio',
+                   'common/vhost-user', 'common/vmm', 'xen/hypervisor'),
+    'xen/hypervisor': ('common/base', 'common/virtio'),
     'kvm-stub': ('common/base', 'common/virtio', 'common/launch', 'common/memory',
                  'common/vhost-user', 'common/vmm'),
     'kvm-stub/guest': ('kvm-stub',),  # the selftest guest: a driver, so it knows devices
@@ -35,6 +40,8 @@ LAYERS = {
               'common/driver'),
 }
 CODE_FOLDERS = ('common', 'daemon', 'xen', 'kvm-stub', 'tools')
+# Headers that layers may include beyond those named above.
+SHARED = {'xen/ipc.h': ('xen/supervisor', 'xen/worker')}
 DEVICE_CONTRACT = ('daemon/device.h', 'common/ring/vq.h')  # the first brings the second
 # A library of the host -> the only file that includes it.
 LIBRARIES = {
@@ -60,7 +67,8 @@ RAW_SOCKET = re.compile(
 
 # Who must not know one device from another: their identifiers and strings have none of these
 # words. A word is whole: "non-blocking" and blocked_at have none, queue_block and "blk0" do.
-NO_DEVICES = ('common/launch', 'common/mmio', 'common/vmm', 'xen', 'kvm-stub')
+NO_DEVICES = ('common/launch', 'common/mmio', 'common/vmm', 'xen', 'xen/supervisor', 'xen/worker',
+              'xen/hypervisor', 'kvm-stub')
 DEVICE_WORDS = frozenset(
     'blk block disk rng entropy net nic console input keyboard gpio i2c vsock sound snd scsi '
     'balloon crypto gpu pmem rpmb video camera bluetooth wifi'.split())
@@ -146,7 +154,7 @@ def include_fault(path, target):
         if to != 'common/base' or target == LOOP + '.h':
             return f'a device includes {DEVICE_CONTRACT[0]}, base and host libraries, not {target}'
         return None
-    if to != layer and to not in LAYERS[layer]:
+    if to != layer and to not in LAYERS[layer] and layer not in SHARED.get(target, ()):
         return f'{layer} must not include {target}'
     return None
 

@@ -25,6 +25,7 @@ TREE = {
                                 'void f(void)\n{\n\tg_source_attach(g_idle_source_new(), 0);\n}\n',
     'common/base/sock.c': TOP + '#include "base/sock.h"\nint f(void)\n{\n\treturn socket(1, 1, 0);\n}\n',
     'common/launch/child.h': TOP + '#include "base/sock.h"\n',
+    'common/priv/user.h': TOP + '#include "base/sock.h"\n',
     'common/memory/guest_mem.h': TOP + '#include "base/sock.h"\n',
     'common/ring/vq.h': TOP,
     'common/ring/vq_engine.h': TOP,
@@ -49,13 +50,19 @@ TREE = {
     'daemon/devices/foo_io.h': TOP + '#include "ring/vq.h"\n',
     'daemon/devices/bar/bar.c': TOP + '#include "bar.h"\n',
     'daemon/devices/bar/bar.h': TOP,
-    'xen/main.c': TOP + '#include "launch/child.h"\n#include "vmm/vmm_dev.h"\n#include "xs.h"\n'
+    'xen/main.c': TOP + '#include "launch/child.h"\n#include "xs.h"\n'
+                        '#include "xen/supervisor/guest.h"\n#include "xen/worker/worker.h"\n'
                         'static const char *dir = "backend/virtio_disk", *arg = "console=hvc0";\n'
                         'static const GOptionEntry option = { "console", 0 };\n'
                         'int f(void)\n{\n\treturn SIG_BLOCK;\n}\n',
     'xen/xs.h': TOP,
     'kvm-stub/main.c': TOP + '#include "launch/child.h"\n#include "vmm/vmm_dev.h"\n',
-    'xen/store.c': TOP + '#include <xenstore.h>\n',
+    'xen/ipc.h': TOP + '#include "xen/hypervisor/evtchn.h"\n',
+    'xen/hypervisor/evtchn.h': TOP + '#include "base/sock.h"\n',
+    'xen/supervisor/guest.h': TOP + '#include "launch/child.h"\n#include "xen/ipc.h"\n',
+    'xen/supervisor/xenstore.c': TOP + '#include <xenstore.h>\n',
+    'xen/worker/worker.h': TOP + '#include "vmm/vmm_dev.h"\n#include "xen/ipc.h"\n'
+                                 '#include "xen/hypervisor/evtchn.h"\n',
     'kvm-stub/guest/blk.c': TOP + '#include <linux/virtio_blk.h>\n'
                                   'int blk_read(void)\n{\n\treturn VIRTIO_ID_BLOCK;\n}\n',
     'tools/main.c': TOP + '#include "driver/driver_ring.h"\n',
@@ -149,6 +156,16 @@ class CheckLayers(unittest.TestCase):
                 ('xen/main.c', '"ring/vq.h"'),
                 ('xen/main.c', '"daemon/device.h"'),
                 ('xen/main.c', '"mmio/virtio_mmio.h"'),
+                ('xen/main.c', '"vmm/vmm_dev.h"'),
+                ('xen/supervisor/guest.h', '"xen/worker/worker.h"'),
+                ('xen/supervisor/guest.h', '"xen/xs.h"'),
+                ('xen/supervisor/guest.h', '"vmm/vmm_dev.h"'),
+                ('xen/worker/worker.h', '"xen/supervisor/guest.h"'),
+                ('xen/worker/worker.h', '"xen/xs.h"'),
+                ('xen/worker/worker.h', '"launch/child.h"'),
+                ('xen/hypervisor/evtchn.h', '"xen/supervisor/guest.h"'),
+                ('xen/hypervisor/evtchn.h', '"xen/ipc.h"'),
+                ('common/priv/user.h', '"memory/guest_mem.h"'),
                 ('kvm-stub/main.c', '"xen/xs.h"'),
                 ('kvm-stub/main.c', '"driver/driver_ring.h"'),
                 ('tools/main.c', '"ring/vq.h"'),
@@ -167,7 +184,7 @@ class CheckLayers(unittest.TestCase):
 
     def test_libraries(self):
         for path, library in (('xen/main.c', 'xenstore.h'), ('xen/xs.h', 'xenevtchn.h'),
-                              ('xen/store.c', 'xendevicemodel.h'),
+                              ('xen/supervisor/xenstore.c', 'xendevicemodel.h'),
                               ('common/memory/guest_mem.h', 'xenforeignmemory.h')):
             with self.subTest(path=path, library=library):
                 self.assert_fault(path, f'#include <{library}>\n', library, 'only xen/')

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "xen/hypervisor/ioreq_abi.h"
+#include "xen/hypervisor/ioreq_page.h"
 
 #define FAKE_IRQS 64
 

@@ -35,9 +35,9 @@ static bool is_mode(const char *verb, const char *what)
 
 static void say(int fd, uint32_t type, uint32_t device)
 {
-	const struct ipc_order order = { .type = type, .device = device };
+	const struct ipc_event event = { .type = type, .device = device };
 
-	ipc_send(fd, &order, sizeof(order), NULL, 0);
+	ipc_send(fd, &event, sizeof(event), NULL, 0);
 }
 
 static int call(struct ipc_client *c, struct ipc_request request, struct ipc_reply *reply)
@@ -57,7 +57,7 @@ static void add(struct ipc_client *c, const struct ipc_device *d, unsigned n_fds
 	struct ipc_reply dial, made, assigned[2];
 	int n = call(c, (struct ipc_request){ .type = IPC_DIAL, .device = d->device }, &dial);
 
-	for (unsigned which = VMM_KICK; which <= VMM_CALL; which++) {
+	for (unsigned which = IPC_KICK; which <= IPC_CALL; which++) {
 		struct ipc_request request = {
 			.type = IPC_EVENTFD, .device = d->device, .which = which, .on = 1
 		};
@@ -72,28 +72,28 @@ static void add(struct ipc_client *c, const struct ipc_device *d, unsigned n_fds
 }
 
 /* What no worker may; each is to be its end. */
-static void misbehave(int orders, int requests, const struct ipc_device *d)
+static void misbehave(int commands, int requests, const struct ipc_device *d)
 {
 	const struct ipc_request bad = { .type = 77, .device = d->device };
 
-	if (g_strcmp0(mode, "order") == 0)
-		say(orders, IPC_ADD, 0);
+	if (g_strcmp0(mode, "event") == 0)
+		say(commands, 77, 0);
 	else if (g_strcmp0(mode, "removed") == 0)
-		say(orders, IPC_REMOVED, d->device);
+		say(commands, IPC_REMOVED, d->device);
 	else if (g_strcmp0(mode, "request") == 0)
 		ipc_send(requests, &bad, sizeof(bad), NULL, 0);
 	else if (g_strcmp0(mode, "short") == 0)
 		ipc_send(requests, &bad, 1, NULL, 0);
 	else if (g_strcmp0(mode, "close") == 0)
-		close(orders);
+		close(commands);
 	else
 		return;
 	for (;;)
 		pause();
 }
 
-static void obey(
-	int orders, int requests, struct ipc_client *c, const struct ipc_order *o, unsigned n_fds)
+static void obey(int commands, int requests, struct ipc_client *c, const struct ipc_command *o,
+	unsigned n_fds)
 {
 	static const char *const names[] = { [IPC_GUEST] = "GUEST",
 		[IPC_ADD] = "ADD",
@@ -109,15 +109,15 @@ static void obey(
 	case IPC_GUEST:
 		record("GUEST %s %u fds %u uid %u vcpus %u\n", o->guest.name, o->guest.domid, n_fds,
 			o->guest.uid, o->guest.vcpus);
-		say(orders, IPC_READY, 0);
+		say(commands, IPC_READY, 0);
 		break;
 	case IPC_ADD:
-		misbehave(orders, requests, &o->add);
+		misbehave(commands, requests, &o->add);
 		add(c, &o->add, n_fds);
 		break;
 	case IPC_REMOVE:
 		record("REMOVE %u\n", o->device);
-		say(orders, IPC_REMOVED, o->device);
+		say(commands, IPC_REMOVED, o->device);
 		break;
 	default:
 		record("%s\n", names[o->type]);
@@ -126,20 +126,21 @@ static void obey(
 	}
 }
 
-static void fake_worker(int orders, int requests)
+static void fake_worker(int commands, int requests)
 {
 	struct ipc_client *c = ipc_client_new(dup(requests));
-	struct pollfd pfd = { .fd = orders, .events = POLLIN };
-	struct ipc_order order;
+	struct pollfd pfd = { .fd = commands, .events = POLLIN };
+	struct ipc_command command;
 	int fds[IPC_MAX_FDS];
 	unsigned n;
 
 	if (g_strcmp0(mode, "sleep") == 0)
 		pause();
-	while (poll(&pfd, 1, -1) > 0 && ipc_receive(orders, &order, sizeof(order), fds, &n) == 1) {
+	while (poll(&pfd, 1, -1) > 0 &&
+		ipc_receive(commands, &command, sizeof(command), fds, &n) == 1) {
 		for (unsigned i = 0; i < n; i++)
 			fd_close(&fds[i]);
-		obey(orders, requests, c, &order, n);
+		obey(commands, requests, c, &command, n);
 	}
 }
 

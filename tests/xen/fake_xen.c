@@ -11,7 +11,6 @@
 
 #include "base/sock.h"
 #include "base/util.h"
-#include "vmm/vmm_dev.h"
 #include "xen/hypervisor/devmodel.h"
 #include "xen/hypervisor/evtchn.h"
 #include "xen/hypervisor/foreign_memory.h"
@@ -301,9 +300,4 @@ int backend_process_connect(struct backend_process *s, GError **error)
 const struct backend_rule *backend_process_rule(const struct backend_process *s)
 {
 	return &s->rule;
-}
-
-size_t vmm_dev_state_size(void)
-{
-	return 4096;
 }

@@ -33,7 +33,7 @@ bool world_state_is(unsigned domid, unsigned devid, const char *state);
 
 /*
  * How the next worker that starts, and no other, behaves: "die ADD" (or GUEST, REMOVE, QUIT), "deaf
- * REMOVE" (or QUIT), "order", "request", "removed", "short", "close" (at ADD), "sleep".
+ * REMOVE" (or QUIT), "event", "request", "removed", "short", "close" (at ADD), "sleep".
  */
 void world_set_mode(struct world *w, const char *mode);
 /* How often that is in the workers' record, in our log. */

@@ -18,7 +18,6 @@
 #include "virtio/probe.h"
 #include "fake_xen.h"
 #include "tests/lib/leak.h"
-#include "xen/worker/ioreq.h"
 #include "xen/supervisor/broker.h"
 
 #define BASE UINT64_C(0x2000000)
@@ -158,7 +157,7 @@ static void test_too_many(void **state)
 static void test_describe(void **state)
 {
 	struct world *w = *state;
-	struct ipc_order order;
+	struct ipc_command command;
 	int fds[IPC_MAX_FDS];
 	unsigned n, empty;
 	struct stat st;
@@ -166,40 +165,40 @@ static void test_describe(void **state)
 	assert_true(add(w, BASE, 33, false, NULL));
 	assert_true(add(w, BASE + 0x200, 34, true, NULL));
 	assert_true(broker_add_empty(w->broker, BASE + 0x400, &empty, NULL));
-	broker_describe_guest(w->broker, &order, fds, &n);
-	assert_int_equal(order.type, IPC_GUEST);
-	assert_string_equal(order.guest.name, "web");
-	assert_int_equal(order.guest.domid, 3);
-	assert_int_equal(order.guest.vcpus, FAKE_VCPUS);
-	assert_int_equal(order.guest.servers, 2);
+	broker_describe_guest(w->broker, &command, fds, &n);
+	assert_int_equal(command.type, IPC_GUEST);
+	assert_string_equal(command.guest.name, "web");
+	assert_int_equal(command.guest.domid, 3);
+	assert_int_equal(command.guest.vcpus, FAKE_VCPUS);
+	assert_int_equal(command.guest.servers, 2);
 	for (unsigned i = 0; i < 2; i++) {
-		assert_int_equal(order.guest.server[i].id, i);
-		assert_int_equal(order.guest.server[i].port[0], FAKE_PORT + 2 * i);
-		assert_int_equal(order.guest.server[i].port[1], FAKE_PORT + 2 * i + 1);
+		assert_int_equal(command.guest.server[i].id, i);
+		assert_int_equal(command.guest.server[i].port[0], FAKE_PORT + 2 * i);
+		assert_int_equal(command.guest.server[i].port[1], FAKE_PORT + 2 * i + 1);
 	}
-	assert_int_equal(order.guest.banks, 1);
-	assert_int_equal(order.guest.bank[0].size, 128 << 20);
+	assert_int_equal(command.guest.banks, 1);
+	assert_int_equal(command.guest.bank[0].size, 128 << 20);
 	assert_int_equal(n, 3);
 	fstat(fds[2], &st);
-	assert_int_equal(st.st_size, 2 * sizeof(struct ioreq_journal));
+	assert_int_equal(st.st_size, 2 * sizeof(struct ipc_journal));
 	/* A worker cannot take memory away under its successor. */
 	assert_int_equal(ftruncate(fds[2], 0), -1);
 
-	assert_true(broker_describe_device(w->broker, 0, &order, fds, &n));
-	assert_int_equal(order.type, IPC_ADD);
-	assert_int_equal(order.add.device, 0);
-	assert_int_equal(order.add.base, BASE);
-	assert_int_equal(order.add.window, 0x200);
-	assert_int_equal(order.add.irq, 33);
-	assert_int_equal(order.add.wait_ms, 1500);
-	assert_int_equal(order.add.queue_size, 64);
+	assert_true(broker_describe_device(w->broker, 0, &command, fds, &n));
+	assert_int_equal(command.type, IPC_ADD);
+	assert_int_equal(command.add.device, 0);
+	assert_int_equal(command.add.base, BASE);
+	assert_int_equal(command.add.window, 0x200);
+	assert_int_equal(command.add.irq, 33);
+	assert_int_equal(command.add.wait_ms, 1500);
+	assert_int_equal(command.add.queue_size, 64);
 	assert_int_equal(n, 1);
 	assert_int_equal(ftruncate(fds[0], 1 << 20), -1);
-	assert_true(broker_describe_device(w->broker, 1, &order, fds, &n));
-	assert_int_equal(order.add.grants, 1);
+	assert_true(broker_describe_device(w->broker, 1, &command, fds, &n));
+	assert_int_equal(command.add.grants, 1);
 	assert_int_equal(n, 2);
-	assert_false(broker_describe_device(w->broker, empty, &order, fds, &n));
-	assert_false(broker_describe_device(w->broker, 9, &order, fds, &n));
+	assert_false(broker_describe_device(w->broker, empty, &command, fds, &n));
+	assert_false(broker_describe_device(w->broker, 9, &command, fds, &n));
 }
 
 static void test_dial(void **state)
@@ -285,8 +284,8 @@ static void test_keep(void **state)
 static void test_eventfds(void **state)
 {
 	struct world *w = *state;
-	struct ipc_request get = { .type = IPC_EVENTFD, .queue = 5, .which = VMM_CALL };
-	struct ipc_request assign = { .type = IPC_ASSIGN, .queue = 5, .which = VMM_CALL, .on = 1 };
+	struct ipc_request get = { .type = IPC_EVENTFD, .queue = 5, .which = IPC_CALL };
+	struct ipc_request assign = { .type = IPC_ASSIGN, .queue = 5, .which = IPC_CALL, .on = 1 };
 	eventfd_t value = 0;
 	autofd first = -1;
 
@@ -304,7 +303,7 @@ static void test_eventfds(void **state)
 	assert_int_equal(ask(w, assign), 0);
 	assert_int_equal(fake_xen.irqfds, 1);
 	assert_int_equal(fake_xen.assigns, 1);
-	get.which = assign.which = VMM_KICK;
+	get.which = assign.which = IPC_KICK;
 	assert_int_equal(ask(w, assign), ENOENT);
 	assert_int_equal(ask(w, get), 0);
 	assert_int_equal(ask(w, assign), 0);
@@ -372,7 +371,7 @@ static void test_hostile(void **state)
 		{ .type = IPC_EVENTFD, .device = 1 }, /* an empty one */
 		{ .type = IPC_EVENTFD, .queue = VIRTIO_MAX_QUEUES },
 		{ .type = IPC_EVENTFD, .queue = UINT32_MAX },
-		{ .type = IPC_EVENTFD, .which = VMM_CALL + 1 },
+		{ .type = IPC_EVENTFD, .which = IPC_CALL + 1 },
 		{ .type = IPC_ASSIGN, .queue = VIRTIO_MAX_QUEUES, .on = 1 },
 		{ .type = IPC_ASSIGN, .which = UINT32_MAX, .on = 1 },
 		{ .type = IPC_ASSIGN, .on = 2 },

@@ -14,7 +14,7 @@
 #include "base/log.h"
 #include "tests/lib/leak.h"
 #include "xen/worker/ioreq.h"
-#include "xen/hypervisor/ioreq_abi.h"
+#include "xen/hypervisor/ioreq_page.h"
 
 #define BASE UINT64_C(0x2000000)
 #define WINDOW 0x200
@@ -24,7 +24,7 @@ static int device;
 
 struct world {
 	struct ioreq_slot page[128] __attribute__((aligned(4096)));
-	struct ioreq_journal journal;
+	struct ipc_journal journal;
 	struct ioreq *q;
 	unsigned n_fds;
 	/* What the fake device does. */

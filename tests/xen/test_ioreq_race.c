@@ -25,7 +25,7 @@
 #include "base/util.h"
 #include "tests/lib/leak.h"
 #include "xen/worker/ioreq.h"
-#include "xen/hypervisor/ioreq_abi.h"
+#include "xen/hypervisor/ioreq_page.h"
 
 #define VCPUS 4
 #define BASE UINT64_C(0x2000000)
@@ -37,7 +37,7 @@ static int device;
 /* Shared with servers in other processes. */
 struct shared {
 	struct ioreq_slot page[128] __attribute__((aligned(4096)));
-	struct ioreq_journal journal;
+	struct ipc_journal journal;
 	uint64_t done[VCPUS]; /* the number of the request that the device saw last */
 	uint32_t kernel_took, kernel_left; /* what is the kernel's, answered by it or by us */
 };

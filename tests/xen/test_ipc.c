@@ -48,18 +48,19 @@ static int teardown(void **state)
 static void test_record(void **state)
 {
 	struct world *w = *state;
-	struct ipc_order order = { .type = IPC_ADD, .add = { .device = 7, .name = "3/0" } };
+	struct ipc_command command = { .type = IPC_ADD, .add = { .device = 7, .name = "3/0" } };
 	int event = eventfd(0, EFD_CLOEXEC), fds[IPC_MAX_FDS];
-	struct ipc_order got = { 0 };
+	struct ipc_command got = { 0 };
 	unsigned n_fds = 99;
 	eventfd_t n;
 
 	assert_int_equal(ipc_receive(w->pair[1], &got, sizeof(got), fds, &n_fds), -1);
 	assert_int_equal(errno, EAGAIN);
 	assert_int_equal(n_fds, 0);
-	assert_true(ipc_send(w->pair[0], &order, sizeof(order), (int[]){ event, w->pair[0] }, 2));
-	order.add.device = 8;
-	assert_true(ipc_send(w->pair[0], &order, sizeof(order), NULL, 0));
+	assert_true(
+		ipc_send(w->pair[0], &command, sizeof(command), (int[]){ event, w->pair[0] }, 2));
+	command.add.device = 8;
+	assert_true(ipc_send(w->pair[0], &command, sizeof(command), NULL, 0));
 	assert_int_equal(ipc_receive(w->pair[1], &got, sizeof(got), fds, &n_fds), 1);
 	assert_int_equal(n_fds, 2);
 	assert_int_equal(got.type, IPC_ADD);
@@ -109,21 +110,21 @@ static void test_wrong_record(void **state)
 static void test_full_and_gone(void **state)
 {
 	struct world *w = *state;
-	struct ipc_order order = { .type = IPC_COUNTERS };
+	struct ipc_command command = { .type = IPC_COUNTERS };
 	int fds[IPC_MAX_FDS];
 	unsigned n_fds, n = 0;
 
-	while (n < 100000 && ipc_send(w->pair[0], &order, sizeof(order), NULL, 0))
+	while (n < 100000 && ipc_send(w->pair[0], &command, sizeof(command), NULL, 0))
 		n++;
 	assert_int_equal(errno, EAGAIN);
 	/* A guest's worth of devices always fits. */
 	assert_true(n >= 2 * IPC_MAX_DEVICES);
 	fd_close(&w->pair[0]);
-	while (ipc_receive(w->pair[1], &order, sizeof(order), fds, &n_fds) > 0)
+	while (ipc_receive(w->pair[1], &command, sizeof(command), fds, &n_fds) > 0)
 		n--;
 	assert_int_equal(n, 0);
-	assert_int_equal(ipc_receive(w->pair[1], &order, sizeof(order), fds, &n_fds), 0);
-	assert_false(ipc_send(w->pair[1], &order, sizeof(order), NULL, 0));
+	assert_int_equal(ipc_receive(w->pair[1], &command, sizeof(command), fds, &n_fds), 0);
+	assert_false(ipc_send(w->pair[1], &command, sizeof(command), NULL, 0));
 	assert_int_equal(errno, EPIPE);
 }
 

@@ -82,7 +82,7 @@ static void test_worker(void **state)
 
 	assert_true(parse(&o, "virtiod-xen worker 3 4 debug web", NULL));
 	assert_int_equal(o.command, OPTIONS_WORKER);
-	assert_int_equal(o.orders, 3);
+	assert_int_equal(o.commands, 3);
 	assert_int_equal(o.requests, 4);
 	assert_int_equal(o.log_level, LOG_LEVEL_DEBUG);
 }

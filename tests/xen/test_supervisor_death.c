@@ -154,7 +154,7 @@ static void assert_ended(struct world *w, const char *mode, const char *why)
 
 static void test_bad_order(void **state)
 {
-	assert_ended(*state, "order", "is killed: it says what makes no sense");
+	assert_ended(*state, "event", "is killed: it sent an invalid event");
 }
 
 static void test_bad_removed(void **state)
@@ -164,7 +164,7 @@ static void test_bad_removed(void **state)
 
 static void test_bad_request(void **state)
 {
-	assert_ended(*state, "request", "is killed: it asks for what makes no sense");
+	assert_ended(*state, "request", "is killed: it sent an invalid request");
 }
 
 static void test_short_record(void **state)
@@ -184,7 +184,7 @@ static void test_does_not_read(void **state)
 
 	begin(w, "sleep");
 	wait_until(world_recorded(w, "START ") == 1);
-	for (unsigned i = 0; world_logged(w, "it does not read orders") == 0; i++) {
+	for (unsigned i = 0; world_logged(w, "it does not read commands") == 0; i++) {
 		struct domain *domain =
 			g_hash_table_lookup(w->supervisor.domains, GUINT_TO_POINTER(3));
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A worker in a process of its own, between a supervisor, a guest and its back-ends that are all
- * here: traps, orders, give-up, and that nobody notices when it is killed and replaced.
+ * here: traps, commands, give-up, and that nobody notices when it is killed and replaced.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,6 +30,7 @@
 #include "fake_host.h"
 #include "tests/lib/leak.h"
 #include "tests/vmm/peer.h"
+#include "vmm/vmm_dev.h"
 #include "xen/worker/ioreq.h"
 #include "xen/ipc.h"
 #include "xen/worker/worker.h"
@@ -64,7 +65,7 @@ struct world {
 	int events[2]; /* ours, the worker's */
 	int journal, privcmd;
 	pid_t pid;
-	int orders, requests; /* our ends */
+	int commands, requests; /* our ends */
 	int stop;
 	pthread_t supervisor;
 	pthread_mutex_t lock;
@@ -165,27 +166,27 @@ static void *supervise(void *opaque)
 	}
 }
 
-static void order(struct world *w, const struct ipc_order *o, const int *fds, unsigned n_fds)
+static void command(struct world *w, const struct ipc_command *o, const int *fds, unsigned n_fds)
 {
-	assert_true(ipc_send(w->orders, o, sizeof(*o), fds, n_fds));
+	assert_true(ipc_send(w->commands, o, sizeof(*o), fds, n_fds));
 }
 
-static struct ipc_order hear(struct world *w)
+static struct ipc_event hear(struct world *w)
 {
-	struct pollfd pfd = { .fd = w->orders, .events = POLLIN };
-	struct ipc_order o = { 0 };
+	struct pollfd pfd = { .fd = w->commands, .events = POLLIN };
+	struct ipc_event o = { 0 };
 	int fds[IPC_MAX_FDS];
 	unsigned n_fds;
 
 	assert_int_equal(poll(&pfd, 1, DEADLINE_MS), 1);
-	assert_int_equal(ipc_receive(w->orders, &o, sizeof(o), fds, &n_fds), 1);
+	assert_int_equal(ipc_receive(w->commands, &o, sizeof(o), fds, &n_fds), 1);
 	assert_int_equal(n_fds, 0);
 	return o;
 }
 
 static void add(struct world *w, unsigned i, bool grants, unsigned wait_ms, uint32_t device_id)
 {
-	struct ipc_order o = { .type = IPC_ADD,
+	struct ipc_command o = { .type = IPC_ADD,
 		.add = { .device = i,
 			.base = BASE + i * 0x200,
 			.window = 0x200,
@@ -197,12 +198,12 @@ static void add(struct world *w, unsigned i, bool grants, unsigned wait_ms, uint
 	pthread_mutex_lock(&w->lock);
 	w->device[i].device_id = device_id;
 	pthread_mutex_unlock(&w->lock);
-	order(w, &o, (int[]){ w->device[i].state, w->privcmd }, grants ? 2 : 1);
+	command(w, &o, (int[]){ w->device[i].state, w->privcmd }, grants ? 2 : 1);
 }
 
 static void start_worker(struct world *w)
 {
-	struct ipc_order o = { .type = IPC_GUEST,
+	struct ipc_command o = { .type = IPC_GUEST,
 		.guest = { .name = "web",
 			.domid = DOMID,
 			.vcpus = VCPUS,
@@ -210,9 +211,9 @@ static void start_worker(struct world *w)
 			.server = { { 0, { PORT, PORT + 1 } }, { 1, { PORT + 2, PORT + 3 } } },
 			.banks = 1,
 			.bank = { { RAM, 0x8000000 } } } };
-	int orders[2], requests[2];
+	int commands[2], requests[2];
 
-	assert_true(sock_pair_records(orders) && sock_pair_records(requests));
+	assert_true(sock_pair_records(commands) && sock_pair_records(requests));
 	w->pid = fork();
 	assert_true(w->pid >= 0);
 	/* By exec, as it really is: a program that has nothing of ours. */
@@ -220,7 +221,7 @@ static void start_worker(struct world *w)
 		char arg[3][16];
 
 		for (unsigned i = 0; i < 3; i++) {
-			int fd = i == 0 ? w->host : i == 1 ? orders[1] : requests[1];
+			int fd = i == 0 ? w->host : i == 1 ? commands[1] : requests[1];
 
 			fcntl(fd, F_SETFD, 0);
 			g_snprintf(arg[i], sizeof(arg[i]), "%d", fd);
@@ -228,12 +229,12 @@ static void start_worker(struct world *w)
 		execl(program, program, arg[0], arg[1], arg[2], NULL);
 		_exit(127);
 	}
-	close(orders[1]);
+	close(commands[1]);
 	close(requests[1]);
-	w->orders = orders[0];
+	w->commands = commands[0];
 	w->requests = requests[0];
 	assert_int_equal(pthread_create(&w->supervisor, NULL, supervise, w), 0);
-	order(w, &o, (int[]){ w->events[1], w->privcmd, w->journal }, 3);
+	command(w, &o, (int[]){ w->events[1], w->privcmd, w->journal }, 3);
 }
 
 /* It has ended, or will. Returns its wait status. */
@@ -247,7 +248,7 @@ static int bury(struct world *w)
 	eventfd_write(w->stop, 1);
 	pthread_join(w->supervisor, NULL);
 	eventfd_read(w->stop, &n);
-	fd_close(&w->orders);
+	fd_close(&w->commands);
 	fd_close(&w->requests);
 	return status;
 }
@@ -260,11 +261,11 @@ static void kill_worker(struct world *w)
 
 static void quit_worker(struct world *w)
 {
-	order(w, &(struct ipc_order){ .type = IPC_QUIT }, NULL, 0);
+	command(w, &(struct ipc_command){ .type = IPC_QUIT }, NULL, 0);
 	assert_int_equal(bury(w), 0);
 }
 
-static unsigned assigned(struct world *w, struct kept_device *k, enum vmm_eventfd which)
+static unsigned assigned(struct world *w, struct kept_device *k, enum ipc_eventfd which)
 {
 	unsigned queues;
 
@@ -403,9 +404,9 @@ static int setup(void **state)
 	w->journal = memfd_create("journal", MFD_CLOEXEC);
 	w->privcmd = memfd_create("privcmd", MFD_CLOEXEC);
 	w->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	w->orders = w->requests = -1;
+	w->commands = w->requests = -1;
 	pthread_mutex_init(&w->lock, NULL);
-	if (ftruncate(w->journal, 2 * sizeof(struct ioreq_journal)) < 0 ||
+	if (ftruncate(w->journal, 2 * sizeof(struct ipc_journal)) < 0 ||
 		socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, w->events) <
 			0)
 		return -1;
@@ -419,7 +420,7 @@ static int setup(void **state)
 		k->socket = k->channel = k->area = -1;
 		memset(k->eventfd, -1, sizeof(k->eventfd));
 		k->state = memfd_create("state", MFD_CLOEXEC);
-		if (ftruncate(k->state, vmm_dev_state_size()) < 0)
+		if (ftruncate(k->state, IPC_STATE_SIZE) < 0)
 			return -1;
 	}
 	*state = w;
@@ -541,8 +542,8 @@ static void test_life(void **state)
 	post(w, VCPUS, BASE + VIRTIO_MMIO_QUEUE_NOTIFY, 4, true, 0);
 	wait_for(w, VCPUS);
 	WAIT_UNTIL(peer_ring(k->peer, 0).kicks >= 2);
-	order(w, &(struct ipc_order){ .type = IPC_COUNTERS }, NULL, 0);
-	order(w, &(struct ipc_order){ .type = IPC_REMOVE, .device = 0 }, NULL, 0);
+	command(w, &(struct ipc_command){ .type = IPC_COUNTERS }, NULL, 0);
+	command(w, &(struct ipc_command){ .type = IPC_REMOVE, .device = 0 }, NULL, 0);
 	assert_int_equal(hear(w).type, IPC_REMOVED);
 	assert_false(peer_ring(k->peer, 0).enabled);
 	quit_worker(w);
@@ -594,18 +595,18 @@ static void test_kernel(void **state)
 	start_worker(w);
 	add(w, 0, false, 0, 0);
 	driver(w, 0, RAM);
-	assert_int_equal(assigned(w, k, VMM_KICK), 1);
-	assert_int_equal(assigned(w, k, VMM_CALL), 1);
+	assert_int_equal(assigned(w, k, IPC_KICK), 1);
+	assert_int_equal(assigned(w, k, IPC_CALL), 1);
 	assert_int_equal(rd(w, 0, VIRTIO_MMIO_INTERRUPT_STATUS) & 1, 1);
 	kill_worker(w);
-	assert_int_equal(assigned(w, k, VMM_KICK), 1);
+	assert_int_equal(assigned(w, k, IPC_KICK), 1);
 	start_worker(w);
 	add(w, 0, false, 0, 0);
 	assert_int_equal(rd(w, 0, VIRTIO_MMIO_STATUS), 0xf);
-	order(w, &(struct ipc_order){ .type = IPC_QUIT }, NULL, 0);
+	command(w, &(struct ipc_command){ .type = IPC_QUIT }, NULL, 0);
 	assert_int_equal(bury(w), 0);
-	assert_int_equal(assigned(w, k, VMM_KICK), 0);
-	assert_int_equal(assigned(w, k, VMM_CALL), 0);
+	assert_int_equal(assigned(w, k, IPC_KICK), 0);
+	assert_int_equal(assigned(w, k, IPC_CALL), 0);
 }
 
 /* Accesses to a device without a back-end wait; others do not; then it is an empty slot. */
@@ -661,11 +662,11 @@ static void test_remove_slow(void **state)
 	assert_int_equal(hear(w).type, IPC_READY);
 	driver(w, 0, RAM);
 	peer_silence(w->device[0].peer, VU_GET_VRING_BASE);
-	order(w, &(struct ipc_order){ .type = IPC_REMOVE, .device = 0 }, NULL, 0);
+	command(w, &(struct ipc_command){ .type = IPC_REMOVE, .device = 0 }, NULL, 0);
 	for (unsigned i = 0; i < 20; i++)
 		assert_int_equal(rd(w, 1, VIRTIO_MMIO_DEVICE_ID), 42);
 	/* Its deadline has not come yet. */
-	assert_int_equal(poll(&(struct pollfd){ .fd = w->orders, .events = POLLIN }, 1, 0), 0);
+	assert_int_equal(poll(&(struct pollfd){ .fd = w->commands, .events = POLLIN }, 1, 0), 0);
 	assert_int_equal(hear(w).type, IPC_REMOVED);
 	quit_worker(w);
 }
@@ -733,7 +734,7 @@ static void test_supervisor_gone(void **state)
 	start_worker(w);
 	add(w, 0, false, 0, 0);
 	assert_int_equal(rd(w, 0, VIRTIO_MMIO_DEVICE_ID), 42);
-	shutdown(w->orders, SHUT_RDWR);
+	shutdown(w->commands, SHUT_RDWR);
 	assert_int_equal(bury(w), 0);
 }
 
@@ -743,12 +744,12 @@ static void test_nonsense(void **state)
 	int status;
 
 	start_worker(w);
-	order(w, &(struct ipc_order){ .type = IPC_ADD, .add = { .device = IPC_MAX_DEVICES } },
+	command(w, &(struct ipc_command){ .type = IPC_ADD, .add = { .device = IPC_MAX_DEVICES } },
 		&w->journal, 1);
 	status = bury(w);
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
 	start_worker(w);
-	order(w, &(struct ipc_order){ .type = 77 }, NULL, 0);
+	command(w, &(struct ipc_command){ .type = 77 }, NULL, 0);
 	status = bury(w);
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
 }

@@ -13,15 +13,12 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <sys/mman.h>
-#include <xen/xen.h>
-/* Wants the types of the one before. */
-#include <xen/hvm/ioreq.h>
 
 #include "base/log.h"
 #include "base/util.h"
-#include "xen/worker/ioreq.h"
-#include "xen/supervisor/broker_impl.h"
+#include "xen/hypervisor/ioreq_page.h"
 #include "xen/hypervisor/privcmd.h"
+#include "xen/supervisor/broker_impl.h"
 
 /* Zeroed memory of that size for ever, whoever has the fd. */
 static int make_memory(const char *name, size_t size, GError **error)
@@ -38,10 +35,10 @@ static int make_memory(const char *name, size_t size, GError **error)
 
 static bool bind_ports(struct broker *b, struct broker_server *s, GError **error)
 {
-	const struct shared_iopage *page = s->page;
+	const struct ioreq_slot *slot = s->page;
 
 	for (unsigned i = 0; i < b->vcpus; i++) {
-		uint32_t remote = __atomic_load_n(&page->vcpu_ioreq[i].vp_eport, __ATOMIC_RELAXED);
+		uint32_t remote = __atomic_load_n(&slot[i].vp_eport, __ATOMIC_RELAXED);
 
 		if (!evtchn_bind(b->evtchn, b->domid, remote, &s->port[i], error))
 			return false;
@@ -95,8 +92,8 @@ static bool open_all(struct broker *b, GError **error)
 	b->privcmd = privcmd_open_restricted(b->domid, error);
 	if (b->privcmd < 0)
 		return false;
-	b->journal = make_memory(
-		"virtiod-journal", IPC_MAX_SERVERS * sizeof(struct ioreq_journal), error);
+	b->journal =
+		make_memory("virtiod-journal", IPC_MAX_SERVERS * sizeof(struct ipc_journal), error);
 	return b->journal >= 0;
 }
 
@@ -214,7 +211,7 @@ static bool fill(struct broker *b, struct broker_device *d,
 	d->wait_ms = config->wait_ms;
 	d->queue_size = config->queue_size;
 	d->device_id = config->device_id;
-	d->state = make_memory("virtiod-device", vmm_dev_state_size(), error);
+	d->state = make_memory("virtiod-device", IPC_STATE_SIZE, error);
 	if (d->state < 0)
 		return false;
 	if (!d->grants && !b->banks) {
@@ -272,11 +269,11 @@ void broker_remove(struct broker *b, unsigned device)
 }
 
 void broker_describe_guest(
-	const struct broker *b, struct ipc_order *order, int fds[IPC_MAX_FDS], unsigned *n_fds)
+	const struct broker *b, struct ipc_command *command, int fds[IPC_MAX_FDS], unsigned *n_fds)
 {
-	struct ipc_guest *g = &order->guest;
+	struct ipc_guest *g = &command->guest;
 
-	*order = (struct ipc_order){ .type = IPC_GUEST };
+	*command = (struct ipc_command){ .type = IPC_GUEST };
 	g_strlcpy(g->name, b->name, sizeof(g->name));
 	g->domid = b->domid;
 	g->vcpus = b->vcpus;
@@ -293,15 +290,15 @@ void broker_describe_guest(
 	*n_fds = 3;
 }
 
-bool broker_describe_device(const struct broker *b, unsigned device, struct ipc_order *order,
+bool broker_describe_device(const struct broker *b, unsigned device, struct ipc_command *command,
 	int fds[IPC_MAX_FDS], unsigned *n_fds)
 {
 	const struct broker_device *d = &b->device[device];
-	struct ipc_device *add = &order->add;
+	struct ipc_device *add = &command->add;
 
 	if (!d->used || !d->backend)
 		return false;
-	*order = (struct ipc_order){ .type = IPC_ADD };
+	*command = (struct ipc_command){ .type = IPC_ADD };
 	g_strlcpy(add->name, d->name, sizeof(add->name));
 	add->device = device;
 	add->base = d->base;

@@ -58,9 +58,9 @@ void broker_remove(struct broker *b, unsigned device);
 
 /* For a worker: the GUEST and ADD records with fds, which stay the broker's. */
 void broker_describe_guest(
-	const struct broker *b, struct ipc_order *order, int fds[IPC_MAX_FDS], unsigned *n_fds);
+	const struct broker *b, struct ipc_command *command, int fds[IPC_MAX_FDS], unsigned *n_fds);
 /* False: there is nothing to describe, as it is an empty one. */
-bool broker_describe_device(const struct broker *b, unsigned device, struct ipc_order *order,
+bool broker_describe_device(const struct broker *b, unsigned device, struct ipc_command *command,
 	int fds[IPC_MAX_FDS], unsigned *n_fds);
 
 /*

@@ -13,8 +13,9 @@
 #include "base/log.h"
 #include "base/sock.h"
 #include "base/util.h"
-#include "xen/supervisor/broker_impl.h"
+#include "virtio/probe.h"
 #include "xen/hypervisor/privcmd.h"
+#include "xen/supervisor/broker_impl.h"
 
 #define KICK_BYTES 4 /* of the register QueueNotify */
 
@@ -41,7 +42,7 @@ static bool route_kicks(struct broker *b, struct broker_device *d, bool to_kerne
 }
 
 static bool tell_kernel(struct broker *b, const struct broker_device *d, unsigned queue,
-	enum vmm_eventfd which, int fd, bool assign)
+	enum ipc_eventfd which, int fd, bool assign)
 {
 	const struct privcmd_kick kick = {
 		.domid = b->domid,
@@ -52,13 +53,13 @@ static bool tell_kernel(struct broker *b, const struct broker_device *d, unsigne
 		.queue = queue,
 	};
 
-	if (which == VMM_CALL)
+	if (which == IPC_CALL)
 		return privcmd_irqfd(b->privcmd, b->domid, d->irq, fd, assign);
 	return privcmd_ioeventfd(b->privcmd, &kick, fd, assign);
 }
 
 static int assign(
-	struct broker *b, struct broker_device *d, unsigned queue, enum vmm_eventfd which, bool on)
+	struct broker *b, struct broker_device *d, unsigned queue, enum ipc_eventfd which, bool on)
 {
 	static bool said;
 	g_autoptr(GError) error = NULL;
@@ -73,11 +74,11 @@ static int assign(
 	if (e->assigned == on)
 		return 0;
 	/* No kick goes to the second server that the kernel does not know. */
-	if (which == VMM_KICK && !on)
+	if (which == IPC_KICK && !on)
 		route_kicks(b, d, false, NULL);
 	if (tell_kernel(b, d, queue, which, e->fd, on)) {
 		e->assigned = on;
-		if (which != VMM_KICK || !on || route_kicks(b, d, true, &error))
+		if (which != IPC_KICK || !on || route_kicks(b, d, true, &error))
 			return 0;
 		log_warning(b->who, "%s: queue %u: %s", d->name, queue, error->message);
 		tell_kernel(b, d, queue, which, e->fd, false);
@@ -103,7 +104,7 @@ void broker_drop_eventfds(struct broker *b, struct broker_device *d)
 {
 	route_kicks(b, d, false, NULL);
 	for (unsigned i = 0; i < d->n_queues; i++) {
-		for (unsigned which = VMM_KICK; which <= VMM_CALL; which++) {
+		for (unsigned which = IPC_KICK; which <= IPC_CALL; which++) {
 			struct broker_eventfd *e = &d->queue[i].eventfd[which];
 
 			if (e->assigned && !tell_kernel(b, d, i, which, e->fd, false))
@@ -127,7 +128,7 @@ static int hand_out(int fd, int fds[IPC_MAX_FDS], unsigned *n_fds)
 	return 0;
 }
 
-static int get_eventfd(struct broker_device *d, unsigned queue, enum vmm_eventfd which,
+static int get_eventfd(struct broker_device *d, unsigned queue, enum ipc_eventfd which,
 	int fds[IPC_MAX_FDS], unsigned *n_fds)
 {
 	struct broker_eventfd *e;
@@ -253,7 +254,7 @@ static bool is_sane(
 		return true;
 	case IPC_EVENTFD:
 	case IPC_ASSIGN:
-		return r->queue < VIRTIO_MAX_QUEUES && r->which <= VMM_CALL && r->on <= 1;
+		return r->queue < VIRTIO_MAX_QUEUES && r->which <= IPC_CALL && r->on <= 1;
 	}
 	return false;
 }
@@ -298,8 +299,8 @@ unsigned broker_assigned(const struct broker *b)
 		const struct broker_device *d = &b->device[i];
 
 		for (unsigned q = 0; q < d->n_queues; q++)
-			n += d->queue[q].eventfd[VMM_KICK].assigned +
-				d->queue[q].eventfd[VMM_CALL].assigned;
+			n += d->queue[q].eventfd[IPC_KICK].assigned +
+				d->queue[q].eventfd[IPC_CALL].assigned;
 	}
 	return n;
 }

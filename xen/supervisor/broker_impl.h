@@ -12,7 +12,7 @@ struct broker_eventfd {
 };
 
 struct broker_queue {
-	struct broker_eventfd eventfd[2]; /* by enum vmm_eventfd */
+	struct broker_eventfd eventfd[2]; /* by enum ipc_eventfd */
 };
 
 struct broker_device {

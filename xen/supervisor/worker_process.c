@@ -16,7 +16,7 @@
 #include "launch/reaper.h"
 
 /* Where its sockets are for it. */
-#define ORDERS_FD 3
+#define COMMANDS_FD 3
 #define REQUESTS_FD 4
 
 struct worker_process {
@@ -24,15 +24,15 @@ struct worker_process {
 	const struct worker_process_events *events;
 	void *opaque;
 	struct reaper reaper;
-	int orders, requests;
-	struct loop_watch *reaper_watch, *orders_watch, *requests_watch;
+	int commands, requests;
+	struct loop_watch *reaper_watch, *commands_watch, *requests_watch;
 };
 
 static void close_sockets(struct worker_process *p)
 {
-	g_clear_pointer(&p->orders_watch, loop_watch_free);
+	g_clear_pointer(&p->commands_watch, loop_watch_free);
 	g_clear_pointer(&p->requests_watch, loop_watch_free);
-	fd_close(&p->orders);
+	fd_close(&p->commands);
 	fd_close(&p->requests);
 }
 
@@ -69,13 +69,13 @@ static const char *describe_failure(int received)
 	return received == 0 ? NULL : g_strerror(errno);
 }
 
-static void on_orders(void *opaque, uint32_t revents)
+static void on_events(void *opaque, uint32_t revents)
 {
 	struct worker_process *p = opaque;
-	struct ipc_order order;
+	struct ipc_event event;
 	int fds[IPC_MAX_FDS];
 	unsigned n_fds = 0;
-	int n = ipc_receive(p->orders, &order, sizeof(order), fds, &n_fds);
+	int n = ipc_receive(p->commands, &event, sizeof(event), fds, &n_fds);
 
 	if (n != 1) {
 		if (has_failed(n))
@@ -83,10 +83,10 @@ static void on_orders(void *opaque, uint32_t revents)
 		return;
 	}
 	fds_close(fds, n_fds);
-	if (order.type == IPC_READY || order.type == IPC_REMOVED)
-		p->events->said(p->opaque, &order);
+	if (event.type == IPC_READY || event.type == IPC_REMOVED)
+		p->events->event(p->opaque, &event);
 	else
-		worker_process_kill(p, "it says what makes no sense");
+		worker_process_kill(p, "it sent an invalid event");
 }
 
 static void on_requests(void *opaque, uint32_t revents)
@@ -103,12 +103,12 @@ static void on_requests(void *opaque, uint32_t revents)
 			worker_process_kill(p, describe_failure(n));
 		return;
 	}
-	if (!p->events->asked(p->opaque, &request, &reply, fds, &n_fds)) {
-		worker_process_kill(p, "it asks for what makes no sense");
+	if (!p->events->request(p->opaque, &request, &reply, fds, &n_fds)) {
+		worker_process_kill(p, "it sent an invalid request");
 		return;
 	}
 	if (!ipc_send(p->requests, &reply, sizeof(reply), fds, n_fds))
-		worker_process_kill(p, "it does not read answers");
+		worker_process_kill(p, "it does not read replies");
 	fds_close(fds, n_fds);
 }
 
@@ -123,11 +123,11 @@ static void set_up_process(void *opaque)
 	setpgid(0, 0);
 }
 
-static bool spawn(struct worker_process *p, int orders, int requests, GError **error)
+static bool spawn(struct worker_process *p, int commands, int requests, GError **error)
 {
-	const char *argv[] = { "/proc/self/exe", "virtiod-xen", "worker", G_STRINGIFY(ORDERS_FD),
+	const char *argv[] = { "/proc/self/exe", "virtiod-xen", "worker", G_STRINGIFY(COMMANDS_FD),
 		G_STRINGIFY(REQUESTS_FD), log_level_name(), p->who, NULL };
-	const int from[] = { orders, requests }, to[] = { ORDERS_FD, REQUESTS_FD };
+	const int from[] = { commands, requests }, to[] = { COMMANDS_FD, REQUESTS_FD };
 	GPid pid;
 
 	/* /proc/self/exe: the program that we are, whatever was installed meanwhile. */
@@ -146,15 +146,15 @@ struct worker_process *worker_process_start(
 	const char *who, const struct worker_process_events *events, void *opaque, GError **error)
 {
 	g_autoptr(worker_process) p = g_new0(struct worker_process, 1);
-	int orders[2] = { -1, -1 }, requests[2] = { -1, -1 };
-	bool ok = sock_pair_records(orders) && sock_pair_records(requests);
-	autofd theirs = orders[1], theirs2 = requests[1];
+	int commands[2] = { -1, -1 }, requests[2] = { -1, -1 };
+	bool ok = sock_pair_records(commands) && sock_pair_records(requests);
+	autofd theirs = commands[1], theirs2 = requests[1];
 
 	p->who = g_strdup(who);
 	p->events = events;
 	p->opaque = opaque;
 	p->reaper = REAPER_NONE;
-	p->orders = orders[0];
+	p->commands = commands[0];
 	p->requests = requests[0];
 	if (!ok) {
 		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
@@ -164,7 +164,7 @@ struct worker_process *worker_process_start(
 	if (!spawn(p, theirs, theirs2, error))
 		return NULL;
 	p->reaper_watch = loop_watch_fd(p->reaper.fd, EPOLLIN, on_process_exit, p);
-	p->orders_watch = loop_watch_fd(p->orders, EPOLLIN, on_orders, p);
+	p->commands_watch = loop_watch_fd(p->commands, EPOLLIN, on_events, p);
 	p->requests_watch = loop_watch_fd(p->requests, EPOLLIN, on_requests, p);
 	return g_steal_pointer(&p);
 }
@@ -182,13 +182,13 @@ void worker_process_free(struct worker_process *p)
 }
 
 void worker_process_send(
-	struct worker_process *p, const struct ipc_order *order, const int *fds, unsigned n_fds)
+	struct worker_process *p, const struct ipc_command *command, const int *fds, unsigned n_fds)
 {
-	if (p->orders < 0 || ipc_send(p->orders, order, sizeof(*order), fds, n_fds))
+	if (p->commands < 0 || ipc_send(p->commands, command, sizeof(*command), fds, n_fds))
 		return;
 	/* A broken socket: its end is on the way. */
 	if (errno != EPIPE && errno != ECONNRESET)
-		worker_process_kill(p, "it does not read orders");
+		worker_process_kill(p, "it does not read commands");
 }
 
 int worker_process_id(const struct worker_process *p)

@@ -69,28 +69,28 @@ static void all_left(struct xen_guest *g)
 
 static void tell_device(struct xen_guest *g, unsigned device)
 {
-	struct ipc_order order;
+	struct ipc_command command;
 	int fds[IPC_MAX_FDS];
 	unsigned n_fds = 0;
 
 	if (g->device[device].state == PRESENT &&
-		broker_describe_device(g->broker, device, &order, fds, &n_fds))
-		worker_process_send(g->worker, &order, fds, n_fds);
+		broker_describe_device(g->broker, device, &command, fds, &n_fds))
+		worker_process_send(g->worker, &command, fds, n_fds);
 }
 
 static void tell_guest(struct xen_guest *g)
 {
-	struct ipc_order order;
+	struct ipc_command command;
 	int fds[IPC_MAX_FDS];
 	unsigned n_fds = 0;
 
-	broker_describe_guest(g->broker, &order, fds, &n_fds);
+	broker_describe_guest(g->broker, &command, fds, &n_fds);
 	if (g->config.uid_base) {
-		order.guest.uid = g->config.uid_base + g->config.broker.domid;
-		order.guest.gid = order.guest.uid;
+		command.guest.uid = g->config.uid_base + g->config.broker.domid;
+		command.guest.gid = command.guest.uid;
 	}
-	g_strlcpy(order.guest.root, g->root, sizeof(order.guest.root));
-	worker_process_send(g->worker, &order, fds, n_fds);
+	g_strlcpy(command.guest.root, g->root, sizeof(command.guest.root));
+	worker_process_send(g->worker, &command, fds, n_fds);
 	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++)
 		tell_device(g, i);
 }
@@ -132,19 +132,19 @@ static void go_on(struct xen_guest *g)
 	g->events->ended(g->opaque); /* which may free g */
 }
 
-static void on_said(void *opaque, const struct ipc_order *order)
+static void on_event(void *opaque, const struct ipc_event *event)
 {
 	struct xen_guest *g = opaque;
 
-	if (order->type == IPC_READY)
+	if (event->type == IPC_READY)
 		log_debug(g->who, "worker process %d serves it", worker_process_id(g->worker));
-	else if (order->device >= IPC_MAX_DEVICES || g->device[order->device].state != LEAVING)
+	else if (event->device >= IPC_MAX_DEVICES || g->device[event->device].state != LEAVING)
 		worker_process_kill(g->worker, "it removed what it was not told to");
 	else if (!g->quitting)
-		left(g, order->device); /* otherwise all together, at its end */
+		left(g, event->device); /* otherwise all together, at its end */
 }
 
-static bool on_asked(void *opaque, const struct ipc_request *request, struct ipc_reply *reply,
+static bool on_request(void *opaque, const struct ipc_request *request, struct ipc_reply *reply,
 	int fds[IPC_MAX_FDS], unsigned *n_fds)
 {
 	struct xen_guest *g = opaque;
@@ -171,8 +171,8 @@ static void on_ended(void *opaque, const char *how)
 static void start_worker(struct xen_guest *g)
 {
 	static const struct worker_process_events events = {
-		.said = on_said,
-		.asked = on_asked,
+		.event = on_event,
+		.request = on_request,
 		.ended = on_ended,
 	};
 	g_autoptr(GError) error = NULL;
@@ -279,13 +279,13 @@ static void on_soon(void *opaque)
 
 static void tell_leaving(struct xen_guest *g, unsigned device)
 {
-	struct ipc_order order = { .type = IPC_REMOVE, .device = device };
+	struct ipc_command command = { .type = IPC_REMOVE, .device = device };
 
 	if (!has(g, PRESENT)) {
-		order.type = IPC_QUIT;
+		command.type = IPC_QUIT;
 		g->quitting = true;
 	}
-	worker_process_send(g->worker, &order, NULL, 0);
+	worker_process_send(g->worker, &command, NULL, 0);
 }
 
 void xen_guest_remove(struct xen_guest *g, unsigned device)
@@ -309,7 +309,7 @@ const char *xen_guest_who(const struct xen_guest *g)
 
 void xen_guest_log_counters(struct xen_guest *g)
 {
-	const struct ipc_order order = { .type = IPC_COUNTERS };
+	const struct ipc_command command = { .type = IPC_COUNTERS };
 	unsigned devices = 0;
 
 	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++)
@@ -318,5 +318,5 @@ void xen_guest_log_counters(struct xen_guest *g)
 		devices, g->worker ? worker_process_id(g->worker) : 0, g->starts,
 		broker_assigned(g->broker));
 	if (g->worker)
-		worker_process_send(g->worker, &order, NULL, 0);
+		worker_process_send(g->worker, &command, NULL, 0);
 }

@@ -33,9 +33,8 @@
 #include <linux/virtio_mmio.h>
 
 #include "base/log.h"
-#include "xen/hypervisor/ioreq_abi.h"
+#include "xen/hypervisor/ioreq_page.h"
 
-#define MAX_VCPUS 128
 /* How long the kernel may take for a look at a request. */
 #define FLIP_US 2000
 #define FLIP_LOOKS 2 /* at least: time may pass while nobody runs */
@@ -73,7 +72,7 @@ struct ioreq {
 	const struct ioreq_ops *ops;
 	void *opaque;
 	unsigned n;
-	struct ioreq_vcpu vcpu[MAX_VCPUS];
+	struct ioreq_vcpu vcpu[IPC_MAX_VCPUS];
 	/* Between an answer and the end of its vCPU's busy there must be no new request. */
 	pthread_mutex_t lock;
 	struct ioreq_counters counters;
@@ -94,14 +93,14 @@ static uint64_t mask_of(uint32_t size)
 	return size < 8 ? (UINT64_C(1) << (8 * size)) - 1 : UINT64_MAX;
 }
 
-struct ioreq *ioreq_new(struct ioreq_page *page, unsigned vcpus, struct ioreq_journal *journal,
+struct ioreq *ioreq_new(struct ioreq_page *page, unsigned vcpus, struct ipc_journal *journal,
 	const struct ioreq_ops *ops, void *opaque)
 {
 	struct ioreq *q = g_new0(struct ioreq, 1);
 
 	q->ops = ops;
 	q->opaque = opaque;
-	q->n = MIN(vcpus, MAX_VCPUS);
+	q->n = MIN(vcpus, IPC_MAX_VCPUS);
 	for (unsigned i = 0; i < q->n; i++) {
 		q->vcpu[i].q = q;
 		q->vcpu[i].slot = (struct ioreq_slot *)page + i;

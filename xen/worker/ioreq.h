@@ -14,14 +14,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "vmm/vmm_dev.h"
+#include "mmio/virtio_mmio.h"
+#include "xen/ipc.h"
 
 struct ioreq_page; /* the mapped page: struct shared_iopage */
-
-/* Shared with successors; zeroed for a new guest. */
-struct ioreq_journal {
-	uint32_t ours[128]; /* by vCPU: its slot is INPROCESS, or about to be, because of us */
-};
 
 /*
  * What the slots are connected to. Calls come from ioreq_event(), _resume() and _again(), on their
@@ -49,7 +45,7 @@ struct ioreq_ops {
 
 struct ioreq;
 
-struct ioreq *ioreq_new(struct ioreq_page *page, unsigned vcpus, struct ioreq_journal *journal,
+struct ioreq *ioreq_new(struct ioreq_page *page, unsigned vcpus, struct ipc_journal *journal,
 	const struct ioreq_ops *ops, void *opaque);
 void ioreq_free(struct ioreq *q);
 

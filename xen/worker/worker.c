@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The guest: its traps, its devices, and the supervisor's orders, in one loop. */
+/* The guest: its traps, its devices, and the supervisor's commands, in one loop. */
 #include "xen/worker/worker.h"
 
 #include <errno.h>
@@ -82,14 +82,14 @@ static const struct ioreq_ops server_ops = {
 	.notify = notify,
 };
 
-/* --- orders --- */
+/* --- commands --- */
 
-static void say(struct xen_worker *w, enum ipc_order_type type, uint32_t device)
+static void send_event(struct xen_worker *w, enum ipc_event_type type, uint32_t device)
 {
-	struct ipc_order order = { .type = type, .device = device };
+	struct ipc_event event = { .type = type, .device = device };
 
-	if (!ipc_send(w->orders, &order, sizeof(order), NULL, 0) && errno != EPIPE)
-		log_warning(NULL, "the supervisor does not listen: %s", g_strerror(errno));
+	if (!ipc_send(w->commands, &event, sizeof(event), NULL, 0) && errno != EPIPE)
+		log_warning(NULL, "cannot send an event to the supervisor: %s", g_strerror(errno));
 }
 
 static bool open_server(struct xen_worker *w, unsigned i, GError **error)
@@ -161,7 +161,7 @@ static bool on_guest(
 	 */
 	while (evtchn_pending(w->evtchn, &stale))
 		continue;
-	say(w, IPC_READY, 0);
+	send_event(w, IPC_READY, 0);
 	/*
 	 * A predecessor may have died with ports masked. Slots are looked at first (ioreq.c);
 	 * devices need not be there yet, they follow in a moment.
@@ -222,16 +222,16 @@ static void quit(struct xen_worker *w)
 }
 
 /* Takes the fds over, if it is of a kind that has any. False: it makes no sense. */
-static bool obey(
-	struct xen_worker *w, const struct ipc_order *order, int fds[IPC_MAX_FDS], unsigned n_fds)
+static bool execute(struct xen_worker *w, const struct ipc_command *command, int fds[IPC_MAX_FDS],
+	unsigned n_fds)
 {
-	switch ((enum ipc_order_type)order->type) {
+	switch ((enum ipc_command_type)command->type) {
 	case IPC_GUEST:
-		return !w->ready && on_guest(w, &order->guest, fds, n_fds);
+		return !w->ready && on_guest(w, &command->guest, fds, n_fds);
 	case IPC_ADD:
-		return w->ready && on_add(w, &order->add, fds, n_fds);
+		return w->ready && on_add(w, &command->add, fds, n_fds);
 	case IPC_REMOVE:
-		leave(w, order->device);
+		leave(w, command->device);
 		return true;
 	case IPC_COUNTERS:
 		if (w->ready)
@@ -240,22 +240,19 @@ static bool obey(
 	case IPC_QUIT:
 		quit(w);
 		return true;
-	case IPC_READY:
-	case IPC_REMOVED:
-		return false;
 	}
 	return false;
 }
 
 /* All there are. 0: no more will come; -1: one came that makes no sense, or cannot be done. */
-static int read_orders(struct xen_worker *w)
+static int read_commands(struct xen_worker *w)
 {
-	struct ipc_order order;
+	struct ipc_command command;
 	int fds[IPC_MAX_FDS], result;
 	unsigned n_fds;
 
-	while ((result = ipc_receive(w->orders, &order, sizeof(order), fds, &n_fds)) > 0)
-		if (!obey(w, &order, fds, n_fds))
+	while ((result = ipc_receive(w->commands, &command, sizeof(command), fds, &n_fds)) > 0)
+		if (!execute(w, &command, fds, n_fds))
 			return -1;
 	return result < 0 && errno == EAGAIN ? 1 : result;
 }
@@ -295,7 +292,7 @@ static bool reap(struct xen_worker *w)
 		if (d && __atomic_load_n(&d->gone, __ATOMIC_ACQUIRE)) {
 			w->device[i] = NULL;
 			worker_device_free(d);
-			say(w, IPC_REMOVED, i);
+			send_event(w, IPC_REMOVED, i);
 		}
 		others |= w->device[i] != NULL;
 	}
@@ -322,32 +319,32 @@ static int next_look(struct xen_worker *w)
 
 static int loop(struct xen_worker *w)
 {
-	int orders = 1;
+	int commands = 1;
 
 	while (reap(w) || !w->quit) {
 		struct pollfd pfd[] = {
 			{ .fd = w->left, .events = POLLIN },
-			{ .fd = orders > 0 ? w->orders : -1, .events = POLLIN },
+			{ .fd = commands > 0 ? w->commands : -1, .events = POLLIN },
 			{ .fd = w->evtchn ? evtchn_fd(w->evtchn) : -1, .events = POLLIN },
 		};
 
 		if (poll(pfd, G_N_ELEMENTS(pfd), next_look(w)) < 0)
 			continue;
 		if (pfd[1].revents)
-			orders = read_orders(w);
+			commands = read_commands(w);
 		/* Their end is a QUIT, too. */
-		if (orders <= 0 && !w->quit)
+		if (commands <= 0 && !w->quit)
 			quit(w);
 		if (pfd[2].revents)
 			vcpu_events(w);
 	}
-	return orders < 0 ? 1 : 0;
+	return commands < 0 ? 1 : 0;
 }
 
-int worker_run(int orders, int requests)
+int worker_run(int commands, int requests)
 {
 	struct xen_worker w = {
-		.orders = orders,
+		.commands = commands,
 		.requests = ipc_client_new(requests),
 		.privcmd = -1,
 		.left = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
@@ -368,6 +365,6 @@ int worker_run(int orders, int requests)
 	ipc_client_free(w.requests);
 	fd_close(&w.left);
 	fd_close(&w.privcmd);
-	fd_close(&w.orders);
+	fd_close(&w.commands);
 	return status;
 }

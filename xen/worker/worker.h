@@ -7,4 +7,4 @@
 #pragma once
 
 /* Serves the guest that comes over these two sockets (ipc.h) until QUIT or their end. */
-int worker_run(int orders, int requests);
+int worker_run(int commands, int requests);

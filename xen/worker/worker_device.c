@@ -77,7 +77,9 @@ static bool dial(void *opaque, struct vmm_dev *v, bool fresh, struct vu_front_op
 
 static int get_eventfd(void *opaque, struct vmm_dev *v, unsigned queue, enum vmm_eventfd which)
 {
-	struct ipc_request request = { .type = IPC_EVENTFD, .queue = queue, .which = which };
+	struct ipc_request request = { .type = IPC_EVENTFD,
+		.queue = queue,
+		.which = which == VMM_KICK ? IPC_KICK : IPC_CALL };
 	struct ipc_reply reply;
 	int fds[IPC_MAX_FDS];
 	unsigned n_fds;
@@ -109,7 +111,7 @@ static int keep(void *opaque, struct vmm_dev *v, int fd)
 	return -1;
 }
 
-static bool assign(struct worker_device *d, unsigned queue, enum vmm_eventfd which, bool on)
+static bool assign(struct worker_device *d, unsigned queue, enum ipc_eventfd which, bool on)
 {
 	struct ipc_request request = {
 		.type = IPC_ASSIGN,
@@ -128,7 +130,7 @@ static bool assign(struct worker_device *d, unsigned queue, enum vmm_eventfd whi
 
 static bool irqfd(void *opaque, struct vmm_dev *v, unsigned queue, int fd, bool on)
 {
-	return assign(opaque, queue, VMM_CALL, on);
+	return assign(opaque, queue, IPC_CALL, on);
 }
 
 static void set_kernel(struct worker_device *d, unsigned queue, bool has)
@@ -150,7 +152,7 @@ static bool ioeventfd(
 
 	if (on)
 		set_kernel(d, queue, true);
-	ok = assign(d, queue, VMM_KICK, on);
+	ok = assign(d, queue, IPC_KICK, on);
 	if (ok != on)
 		set_kernel(d, queue, false);
 	return ok;
@@ -183,6 +185,12 @@ static const struct vmm_ops ops = {
 
 static bool map_state(struct worker_device *d, int fd, GError **error)
 {
+	if (vmm_dev_state_size() > IPC_STATE_SIZE) {
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOSPC,
+			"%s: a device's state has %zu bytes, its memory %u", d->info.name,
+			vmm_dev_state_size(), IPC_STATE_SIZE);
+		return false;
+	}
 	d->state = mmap(NULL, vmm_dev_state_size(), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (d->state != MAP_FAILED)
 		return true;

@@ -2,7 +2,7 @@
 /*
  * Shared by the files of the worker, and nobody else.
  *
- *	worker.c	the guest and the loop: orders, event channels, slots
+ *	worker.c	the guest and the loop: commands, event channels, slots
  *	worker_device.c	one device: what vmm_dev asks a hypervisor for
  *
  * The loop's thread owns all of this; a device's control thread comes in by vmm_ops and by
@@ -32,11 +32,11 @@ struct worker_server {
 
 struct xen_worker {
 	struct ipc_guest guest;
-	int orders;
+	int commands;
 	struct ipc_client *requests;
 	struct evtchn *evtchn;
 	int privcmd; /* for interrupts, and for back-ends; restricted to the guest */
-	struct ioreq_journal *journal; /* IPC_MAX_SERVERS */
+	struct ipc_journal *journal; /* IPC_MAX_SERVERS */
 	struct worker_server server[IPC_MAX_SERVERS];
 	bool ready; /* GUEST is dealt with */
 	struct worker_device *device[IPC_MAX_DEVICES];
