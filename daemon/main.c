@@ -10,7 +10,7 @@
 
 #include "base/service.h"
 #include "base/sock.h"
-#include "base/trim.h"
+#include "base/footprint.h"
 #include "base/util.h"
 #include "daemon/options.h"
 #include "daemon/session/server.h"
@@ -94,7 +94,7 @@ static bool serve(
 		if (o->socket_path)
 			log_info(NULL, "listening at %s", o->socket_path);
 		service_notify("READY=1");
-		trim_memory();
+		footprint_trim();
 		*idle = server_run(s);
 	} else {
 		close(fd);

@@ -23,7 +23,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "base/fault.h"
+#include "base/sigbus.h"
 #include "memory/guest_mem.h"
 
 #define SLOTS 64
@@ -153,7 +153,7 @@ static void on_sigbus(int sig, siginfo_t *info, void *context)
 	bool handled;
 
 	if (info->si_code == BUS_ADRERR)
-		fault_caught(info->si_addr);
+		sigbus_escape(info->si_addr);
 	handled = info->si_code == BUS_ADRERR && replace_with_zeroes(info->si_addr);
 	errno = saved;
 	if (handled)

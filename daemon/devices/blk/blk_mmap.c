@@ -8,7 +8,7 @@
 #include <inttypes.h>
 #include <sys/mman.h>
 
-#include "base/fault.h"
+#include "base/sigbus.h"
 #include "daemon/devices/blk/blk_io.h"
 
 static void unmap(struct blk *b)
@@ -66,7 +66,7 @@ static int mmap_transfer(struct blk_queue *bq, struct blk_request *r)
 
 	if (r->offset > b->map_size || iov_left(c) > b->map_size - r->offset)
 		return -ENODATA;
-	if (fault_guard(b->map, b->map_size, copy, r))
+	if (sigbus_guard(b->map, b->map_size, copy, r))
 		return 0;
 	/* It was left on the way, ahead of what was copied. */
 	*c = before;

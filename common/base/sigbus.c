@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See fault.h. The signal is synchronous: it comes to the thread that touched the page, and finds
+ * See sigbus.h. The signal is synchronous: it comes to the thread that touched the page, and finds
  * that thread's own guard.
  */
-#include "base/fault.h"
+#include "base/sigbus.h"
 
 #include <setjmp.h>
 #include <signal.h>
@@ -27,7 +27,7 @@ static void unblock(void)
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
-bool fault_guard(const void *base, size_t size, void (*f)(void *arg), void *arg)
+bool sigbus_guard(const void *base, size_t size, void (*f)(void *arg), void *arg)
 {
 	/* Without the signal mask, which would take a system call each time. */
 	if (sigsetjmp(guard.escape, 0)) {
@@ -44,7 +44,7 @@ bool fault_guard(const void *base, size_t size, void (*f)(void *arg), void *arg)
 	return true;
 }
 
-void fault_caught(const void *address)
+void sigbus_escape(const void *address)
 {
 	if ((uintptr_t)address - (uintptr_t)guard.base < guard.size)
 		siglongjmp(guard.escape, 1);

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "base/fault.h"
+#include "base/sigbus.h"
 #include "base/util.h"
 #include "tests/lib/leak.h"
 
@@ -22,7 +22,7 @@
 
 static void on_sigbus(int sig, siginfo_t *info, void *context)
 {
-	fault_caught(info->si_addr);
+	sigbus_escape(info->si_addr);
 	_exit(99); /* it was nobody's */
 }
 
@@ -65,16 +65,16 @@ static void test_caught(void **state)
 	struct world w;
 
 	world_up(&w);
-	assert_true(fault_guard(w.map, SIZE, touch_all, &w));
+	assert_true(sigbus_guard(w.map, SIZE, touch_all, &w));
 	assert_int_equal(w.touched, SIZE);
 	/* The signal is not left blocked: again and again. */
 	for (unsigned pages = 3; pages > 0; pages--) {
 		assert_int_equal(ftruncate(w.fd, pages * PAGE), 0);
-		assert_false(fault_guard(w.map, SIZE, touch_all, &w));
+		assert_false(sigbus_guard(w.map, SIZE, touch_all, &w));
 		assert_int_equal(w.touched, pages * PAGE);
 	}
 	assert_int_equal(ftruncate(w.fd, SIZE), 0);
-	assert_true(fault_guard(w.map, SIZE, touch_all, &w));
+	assert_true(sigbus_guard(w.map, SIZE, touch_all, &w));
 	world_down(&w);
 }
 
@@ -92,10 +92,10 @@ static void test_not_ours(void **state)
 			world_up(&w);
 			(void)!ftruncate(w.fd, PAGE);
 			if (i == 0)
-				fault_guard(w.map + 2 * PAGE, SIZE - 2 * PAGE, touch_all, &w);
+				sigbus_guard(w.map + 2 * PAGE, SIZE - 2 * PAGE, touch_all, &w);
 			else if (i == 1)
-				fault_guard(w.map, PAGE, touch_all, &w);
-			else if (!fault_guard(w.map, SIZE, touch_all, &w))
+				sigbus_guard(w.map, PAGE, touch_all, &w);
+			else if (!sigbus_guard(w.map, SIZE, touch_all, &w))
 				touch_all(&w);
 			_exit(0);
 		}
@@ -113,7 +113,7 @@ static void *faulting_thread(void *arg)
 	w.fd = memfd_create("file", MFD_CLOEXEC);
 	w.map = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, w.fd, 0);
 	for (unsigned i = 0; i < 200; i++)
-		*caught += !fault_guard(w.map, SIZE, touch_all, &w);
+		*caught += !sigbus_guard(w.map, SIZE, touch_all, &w);
 	munmap(w.map, SIZE);
 	close(w.fd);
 	return NULL;
@@ -130,7 +130,7 @@ static void test_threads(void **state)
 	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(pthread_create(&thread[i], NULL, faulting_thread, &caught[i]), 0);
 	for (unsigned i = 0; i < 200; i++)
-		assert_true(fault_guard(w.map, SIZE, touch_all, &w));
+		assert_true(sigbus_guard(w.map, SIZE, touch_all, &w));
 	for (unsigned i = 0; i < 3; i++) {
 		assert_int_equal(pthread_join(thread[i], NULL), 0);
 		assert_int_equal(caught[i], 200);

@@ -7,4 +7,4 @@
  * libraries' code, of which those that are still needed come back by themselves, from the page
  * cache (a debugger's breakpoints do not). A wish: nothing tells whether it was granted.
  */
-void trim_memory(void);
+void footprint_trim(void);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/trim.h"
+#include "base/footprint.h"
 
 #include <link.h>
 #include <malloc.h>
@@ -22,7 +22,7 @@ static int drop_read_only(struct dl_phdr_info *info, size_t size, void *opaque)
 	return 0;
 }
 
-void trim_memory(void)
+void footprint_trim(void)
 {
 	malloc_trim(0);
 	dl_iterate_phdr(drop_read_only, NULL);

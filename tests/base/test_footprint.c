@@ -10,7 +10,7 @@
 #include <glib.h>
 #include <string.h>
 
-#include "base/trim.h"
+#include "base/footprint.h"
 
 static int variable = 7;
 
@@ -35,7 +35,7 @@ static void test_trim(void **state)
 
 	before = resident_files();
 	variable = 8;
-	trim_memory();
+	footprint_trim();
 	after = resident_files();
 	assert_true(after < before);
 	assert_int_equal(variable, 8);

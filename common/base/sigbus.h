@@ -12,10 +12,10 @@
  * Runs f(arg). False if it touched a page of [base, base + size) that could not be had: f was
  * abandoned right there, so it may hold nothing that must be released. Not nested.
  */
-bool fault_guard(const void *base, size_t size, void (*f)(void *arg), void *arg);
+bool sigbus_guard(const void *base, size_t size, void (*f)(void *arg), void *arg);
 
 /*
  * For the handler of SIGBUS, of which there is one (memory/mem_fault.c): does not return if this
  * thread is guarded against a fault at this address.
  */
-void fault_caught(const void *address);
+void sigbus_escape(const void *address);
