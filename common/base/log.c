@@ -8,15 +8,18 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/choice.h"
+
 #define LINE_MAX_BYTES 1024
 #define LIMIT_WINDOW (5 * G_USEC_PER_SEC)
 #define LIMIT_LINES 10
 
-static const char *const level_names[] = {
+const char *const log_level_words[] = {
 	[LOG_LEVEL_ERROR] = "error",
 	[LOG_LEVEL_WARNING] = "warning",
 	[LOG_LEVEL_INFO] = "info",
 	[LOG_LEVEL_DEBUG] = "debug",
+	NULL,
 };
 
 static const char *program = "virtiod";
@@ -36,18 +39,17 @@ void log_set_level(enum log_level level)
 
 bool log_parse_level(const char *name, enum log_level *level)
 {
-	for (unsigned i = 0; i < G_N_ELEMENTS(level_names); i++) {
-		if (strcmp(name, level_names[i]) == 0) {
-			*level = i;
-			return true;
-		}
-	}
-	return false;
+	unsigned which;
+
+	if (!choice_parse(name, log_level_words, &which))
+		return false;
+	*level = which;
+	return true;
 }
 
 const char *log_level_name(void)
 {
-	return level_names[g_atomic_int_get(&max_level)];
+	return log_level_words[g_atomic_int_get(&max_level)];
 }
 
 void log_set_sink(void (*sink)(enum log_level level, const char *line, void *opaque), void *opaque)
@@ -91,7 +93,7 @@ static void log_va(
 	size_t len;
 
 	g_snprintf(line, LINE_MAX_BYTES, "%s: %s%s%s%s", program,
-		has_word ? level_names[level] : "", has_word ? ": " : "", who ? who : "",
+		has_word ? log_level_words[level] : "", has_word ? ": " : "", who ? who : "",
 		who ? ": " : "");
 	len = strlen(line);
 	errno = saved_errno; /* for %m */

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+extern const char *const log_level_words[]; /* "error" … "debug", NULL */
 
 /* The program's name, before every line; the caller keeps the string alive. */
 void log_set_program(const char *name);

@@ -1,15 +1,93 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the command lines of all programs have in common. */
+/*
+ * Command lines as tables: a program, and a device within it, lists its options; one parser reads
+ * the values, puts them where they belong and words the errors, all of domain G_OPTION_ERROR:
+ * "invalid --num-queues=96: a number from 1 to 64".
+ */
 #pragma once
 
 #include <glib.h>
 #include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
 
+#include "base/choice.h"
 #include "base/log.h"
 
-/* Sets error (G_OPTION_ERROR_BAD_VALUE). False. */
+/*
+ * One option. Exactly one of the pointers says where the value goes, and thereby of which kind it
+ * is. A target keeps what it has until the option is given; strings are the program's to free, also
+ * the one that is replaced when an option is given twice.
+ */
+struct option_entry {
+	const char *name; /* without the dashes; NULL ends a table */
+	const char *argument; /* what --help calls the value; NULL: by kind */
+	const char *help; /* one line; --help appends "(default: …)" */
+	const char *initial; /* the value at the start, as a user would write it; NULL: none */
+	char letter; /* the short form; 0: none */
+	bool hidden; /* --help omits it: an old name that goes on working */
+
+	bool *flag; /* takes no value: true */
+	bool *on_off;
+	unsigned *word; /* the index of one of words */
+	char **string;
+	char **path; /* in the file system's encoding */
+	char ***paths; /* NULL-terminated; each time the option is given appends one */
+	int *fd; /* a number of an open file, not checked */
+	unsigned *number; /* from min to max */
+	uint64_t *number64;
+	uint64_t *bytes; /* "4096", "64K", "2G" */
+	double *real; /* not negative */
+	mode_t *mode; /* octal, up to 0777 */
+	/* Anything else: sets what it likes. False, with the error "what would be right", refuses. */
+	bool (*parse)(const char *text, GError **error);
+
+	const char *const *words; /* of word; NULL-terminated */
+	uint64_t min, max; /* of number, number64 and bytes; max 0: what the target holds */
+	bool power_of_two; /* number: only those; 0 is one if min is 0 */
+	unsigned shift; /* bytes: without a suffix, units of 2^shift bytes */
+};
+
+/* The option --log-level of every program; target is an enum log_level. */
+#define OPTION_LOG_LEVEL(target)                                               \
+	{                                                                      \
+		"log-level", "LEVEL", "error, warning, info or debug", "info", \
+			.word = (target), .words = log_level_words             \
+	}
+
+#define OPTION_TABLES 4
+
+struct option_group {
+	const char *name; /* "attach": has --help-attach */
+	const char *title, *help;
+	const struct option_entry *entries;
+};
+
+struct option_syntax {
+	const char *summary; /* what the program does, for --help */
+	const char *arguments; /* what follows the options, for --help; NULL: nothing */
+	unsigned min_arguments, max_arguments; /* how many may follow */
+	const struct option_entry *tables[OPTION_TABLES]; /* in --help's order; NULLs are skipped */
+	struct option_group group; /* options of one command; no name: none */
+};
+
+/*
+ * Sets all targets to the initial values, then parses argv (a GStrv whose first string is the
+ * program's name) and leaves that name and the arguments in it. --help prints and exits.
+ */
+bool option_parse(const struct option_syntax *s, char ***argv, GError **error);
+
+/*
+ * Sets the target of one option from text, as if given on the command line. The error is "what would
+ * be right", without name and value.
+ */
+bool option_set(const struct option_entry *o, const char *text, GError **error);
+/* Returns the target of an option and its size; NULL: it has none (parse). */
+void *option_target(const struct option_entry *o, size_t *size);
+
+/* Sets error (G_OPTION_ERROR_BAD_VALUE) and returns false. */
 bool option_bad(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
-/* Which of words (NULL-terminated) text is; false, with an error that lists them: none. */
+
+/* Until all programs have tables. */
 bool option_word(const char *text, const char *const *words, unsigned *which, GError **error);
-/* --log-level=text; NULL: not given, *level stays. */
 bool option_log_level(const char *text, enum log_level *level, GError **error);

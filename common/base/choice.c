@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See choice.h. */
+#include "base/choice.h"
+
+#include <glib.h>
+#include <string.h>
+
+const char *const choice_words[] = {
+	[CHOICE_AUTO] = "auto",
+	[CHOICE_ON] = "on",
+	[CHOICE_OFF] = "off",
+	NULL,
+};
+
+bool choice_parse(const char *text, const char *const *words, unsigned *which)
+{
+	for (unsigned i = 0; words[i]; i++) {
+		if (strcmp(text, words[i]) == 0) {
+			*which = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+char *choice_list(const char *const *words)
+{
+	GString *list = g_string_new(NULL);
+
+	for (unsigned i = 0; words[i]; i++)
+		g_string_append_printf(list, "%s%s",
+			i == 0		       ? ""
+				: words[i + 1] ? ", "
+					       : " or ",
+			words[i]);
+	return g_string_free(list, FALSE);
+}
