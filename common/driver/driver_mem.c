@@ -3,10 +3,10 @@
 #include "driver/driver_mem.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <sys/mman.h>
 
+#include "base/memfd.h"
 #include "base/util.h"
 
 /* Far from 0, and more than 32 bits: a back-end that mixes addresses up does not get by. */
@@ -40,14 +40,10 @@ struct driver_mem *driver_mem_new(uint64_t size, GError **error)
 	if (size == 0 || size > INT64_MAX / 2)
 		return fail(m, "have such a size", error);
 	m->size = align_up(size, sysconf(_SC_PAGESIZE));
-	m->fd = memfd_create("virtiod-driver", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	/* The back-end gets the fd, too: it must not take the memory away under our mapping. */
+	m->fd = memfd_sealed("virtiod-driver", m->size);
 	if (m->fd < 0)
 		return fail(m, "create it", error);
-	if (ftruncate(m->fd, m->size) < 0)
-		return fail(m, "size it", error);
-	/* The back-end gets the fd, too: it must not take the memory away under our mapping. */
-	if (fcntl(m->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
-		return fail(m, "seal it", error);
 	host = mmap(NULL, m->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, m->fd, 0);
 	if (host == MAP_FAILED)
 		return fail(m, "map it", error);

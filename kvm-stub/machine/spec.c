@@ -87,7 +87,7 @@ static bool set_probe(struct dev_spec *s, const char *key, const char *value, GE
 static bool set_packed(struct dev_spec *s, const char *key, const char *value, GError **error)
 {
 	unsigned mode = s->front.packed;
-	bool ok = set_word(&mode, key, value, vu_packed_words, error);
+	bool ok = set_word(&mode, key, value, choice_words, error);
 
 	s->front.packed = mode;
 	return ok;

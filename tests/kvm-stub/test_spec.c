@@ -32,7 +32,7 @@ static void test_socket_alone(void **state)
 	assert_int_equal(s->front.config_size, -1);
 	assert_int_equal(s->front.queues, 0);
 	assert_int_equal(s->front.probe, VU_PROBE_AUTO);
-	assert_int_equal(s->front.packed, VU_PACKED_AUTO);
+	assert_int_equal(s->front.packed, CHOICE_AUTO);
 	assert_int_equal(s->queue_size, 0);
 }
 
@@ -51,15 +51,15 @@ static void test_own_keys(void **state)
 	assert_int_equal(s->front.queues, 256);
 	assert_int_equal(s->queue_size, 32768);
 	assert_int_equal(s->front.probe, VU_PROBE_OFF);
-	assert_int_equal(s->front.packed, VU_PACKED_ON);
+	assert_int_equal(s->front.packed, CHOICE_ON);
 	assert_int_equal(least->front.device_id, 1);
 	assert_int_equal(least->front.config_size, 0);
 	assert_int_equal(least->front.queues, 1);
 	assert_int_equal(least->queue_size, 1);
 	assert_int_equal(least->front.probe, VU_PROBE_FORCE);
-	assert_int_equal(least->front.packed, VU_PACKED_OFF);
+	assert_int_equal(least->front.packed, CHOICE_OFF);
 	assert_int_equal(automatic->front.probe, VU_PROBE_AUTO);
-	assert_int_equal(automatic->front.packed, VU_PACKED_AUTO);
+	assert_int_equal(automatic->front.packed, CHOICE_AUTO);
 }
 
 static void test_options_of_the_back_end(void **state)

@@ -67,7 +67,7 @@ static void test_guest_features_of_the_caller(void **state)
 }
 
 /* What of RING_PACKED is left for the driver. */
-static bool is_packed(enum vu_packed_mode mode, bool inflight)
+static bool is_packed(enum choice mode, bool inflight)
 {
 	bool packed;
 
@@ -82,24 +82,24 @@ static bool is_packed(enum vu_packed_mode mode, bool inflight)
 static void test_packed(void **state)
 {
 	b->features |= VU_BIT(VIRTIO_F_RING_PACKED);
-	assert_true(is_packed(VU_PACKED_AUTO, false));
-	assert_true(is_packed(VU_PACKED_ON, false));
-	assert_false(is_packed(VU_PACKED_OFF, false));
+	assert_true(is_packed(CHOICE_AUTO, false));
+	assert_true(is_packed(CHOICE_ON, false));
+	assert_false(is_packed(CHOICE_OFF, false));
 	/* Nobody could go on with such a ring. */
-	assert_false(is_packed(VU_PACKED_AUTO, true));
-	assert_true(is_packed(VU_PACKED_ON, true));
+	assert_false(is_packed(CHOICE_AUTO, true));
+	assert_true(is_packed(CHOICE_ON, true));
 	b->protocol_features |= VU_BIT(VU_F_INFLIGHT_SHMFD);
-	assert_true(is_packed(VU_PACKED_AUTO, true));
-	assert_false(is_packed(VU_PACKED_OFF, true));
+	assert_true(is_packed(CHOICE_AUTO, true));
+	assert_false(is_packed(CHOICE_OFF, true));
 	b->features &= ~VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES);
-	assert_false(is_packed(VU_PACKED_AUTO, true));
-	assert_true(is_packed(VU_PACKED_AUTO, false));
+	assert_false(is_packed(CHOICE_AUTO, true));
+	assert_true(is_packed(CHOICE_AUTO, false));
 }
 
 static void test_not_packed(void **state)
 {
-	assert_false(is_packed(VU_PACKED_AUTO, false));
-	options.packed = VU_PACKED_ON;
+	assert_false(is_packed(CHOICE_AUTO, false));
+	options.packed = CHOICE_ON;
 	expect_failure(VU_FRONT_ERROR_FACTS, "does not offer packed rings");
 }
 

@@ -205,7 +205,7 @@ static void test_packed(void **state)
 {
 	struct guest *g = *state;
 
-	g->config.front.packed = VU_PACKED_ON;
+	g->config.front.packed = CHOICE_ON;
 	guest_start(g);
 	guest_features(g, VU_BIT(VIRTIO_F_VERSION_1) | VU_BIT(VIRTIO_F_RING_PACKED));
 	guest_queue(g, 0, 100);

@@ -142,7 +142,7 @@ void worker_main(int argc, char **argv)
 	struct vmm_dev_config config = {
 		.name = "dev0",
 		.fd = -1,
-		.front = { .config_size = -1, .deadline_ms = WAIT_MS, .packed = VU_PACKED_ON },
+		.front = { .config_size = -1, .deadline_ms = WAIT_MS, .packed = CHOICE_ON },
 		.base = BASE,
 		.retry_ms = 5,
 	};

@@ -269,7 +269,7 @@ struct backend_process *backend_process_new(
 
 	s->rule.front.config_size = -1;
 	s->rule.front.queues = 7;
-	s->rule.front.packed = VU_PACKED_OFF;
+	s->rule.front.packed = CHOICE_OFF;
 	s->rule.front.device_id = fake_xen.rule_device_id;
 	fake_xen.backends++;
 	return s;

@@ -242,7 +242,7 @@ static void test_facts(void **state)
 		"queue-size=128\nwait=20\n");
 	said = find(w, NULL);
 	assert_int_equal(said->front.probe, VU_PROBE_OFF);
-	assert_int_equal(said->front.packed, VU_PACKED_ON);
+	assert_int_equal(said->front.packed, CHOICE_ON);
 	assert_int_equal(said->front.device_id, 26);
 	assert_int_equal(said->front.config_size, 0);
 	assert_int_equal(said->front.queues, 2);
@@ -251,7 +251,7 @@ static void test_facts(void **state)
 	write_file(w->config, "[a]\nsocket=/s\n");
 	not_said = find(w, NULL);
 	assert_int_equal(not_said->front.probe, VU_PROBE_AUTO);
-	assert_int_equal(not_said->front.packed, VU_PACKED_AUTO);
+	assert_int_equal(not_said->front.packed, CHOICE_AUTO);
 	assert_int_equal(not_said->front.device_id, 0);
 	assert_int_equal(not_said->front.config_size, -1);
 	assert_int_equal(not_said->front.queues, 0);

@@ -217,7 +217,7 @@ static void test_dial(void **state)
 	assert_int_equal(w->reply.kept, 0);
 	/* The rule's, but not against the toolstack's. */
 	assert_int_equal(w->reply.queues, 7);
-	assert_int_equal(w->reply.packed, VU_PACKED_OFF);
+	assert_int_equal(w->reply.packed, CHOICE_OFF);
 	assert_int_equal(w->reply.config_size, -1);
 	assert_int_equal(w->reply.device_id, 4);
 	/* A successor gets the same. */

@@ -80,7 +80,7 @@ static int dial(struct kept_device *k, const struct ipc_request *r, struct ipc_r
 
 	reply->device_id = k->device_id;
 	reply->config_size = -1;
-	reply->packed = VU_PACKED_ON;
+	reply->packed = CHOICE_ON;
 	reply->kept = !r->fresh && k->socket >= 0;
 	if (!reply->kept) {
 		fd_close(&k->socket);

@@ -33,7 +33,7 @@ int bench_run(int argc, char **argv)
 	connect.own_queues = true;
 	if (!bench_parse(argc, argv, &o, &connect, &error))
 		return ctl_report(error);
-	connect.inflight = o.inflight != BENCH_OFF;
+	connect.inflight = o.inflight != CHOICE_OFF;
 	cancel_on_signals();
 	f = connect_socket(o.socket, &connect, &status);
 	if (!f)

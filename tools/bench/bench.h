@@ -6,14 +6,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/choice.h"
 #include "tools/bench/bench_hist.h"
 #include "tools/bench/bench_usage.h"
 #include "tools/connect.h"
 
 enum bench_rw { BENCH_RANDREAD, BENCH_RANDWRITE, BENCH_READ, BENCH_WRITE, BENCH_MIXED };
-
-/* Of a feature: take it if the device offers it; demand it; do without. */
-enum bench_choice { BENCH_AUTO, BENCH_ON, BENCH_OFF };
 
 struct bench_options {
 	const char *socket;
@@ -26,7 +24,7 @@ struct bench_options {
 	double seconds, warmup;
 	uint64_t requests; /* in place of seconds; 0: no such limit */
 	uint64_t rate; /* requests a second, of all queues; 0: as fast as it goes */
-	enum bench_choice packed, indirect, event_idx, inflight;
+	enum choice packed, indirect, event_idx, inflight;
 	bool polling;
 	uint64_t offset, length; /* the part of the device; length 0: up to its end */
 	uint64_t seed;

@@ -18,12 +18,6 @@ static const char *const rw_names[] = {
 	[BENCH_MIXED] = "mixed",
 	NULL,
 };
-static const char *const choice_names[] = {
-	[BENCH_AUTO] = "auto",
-	[BENCH_ON] = "on",
-	[BENCH_OFF] = "off",
-	NULL,
-};
 static const char *const mode_names[] = { "blocking", "polling", NULL };
 
 typedef struct arguments arguments; /* for g_auto */
@@ -98,15 +92,15 @@ static bool parse_name(const char *option, const char *text, const char *const *
 static bool parse_names(const struct arguments *a, struct bench_options *o, GError **error)
 {
 	unsigned rw = a->verify ? BENCH_MIXED : BENCH_RANDREAD, polling = 0;
-	unsigned packed = BENCH_AUTO, indirect = BENCH_AUTO, event_idx = BENCH_AUTO;
-	unsigned inflight = BENCH_AUTO;
+	unsigned packed = CHOICE_AUTO, indirect = CHOICE_AUTO, event_idx = CHOICE_AUTO;
+	unsigned inflight = CHOICE_AUTO;
 
 	if (!parse_name("--rw", a->rw, rw_names, &rw, error) ||
 		!parse_name("--mode", a->mode, mode_names, &polling, error) ||
-		!parse_name("--packed", a->packed, choice_names, &packed, error) ||
-		!parse_name("--indirect", a->indirect, choice_names, &indirect, error) ||
-		!parse_name("--event-idx", a->event_idx, choice_names, &event_idx, error) ||
-		!parse_name("--inflight", a->inflight, choice_names, &inflight, error))
+		!parse_name("--packed", a->packed, choice_words, &packed, error) ||
+		!parse_name("--indirect", a->indirect, choice_words, &indirect, error) ||
+		!parse_name("--event-idx", a->event_idx, choice_words, &event_idx, error) ||
+		!parse_name("--inflight", a->inflight, choice_words, &inflight, error))
 		return false;
 	o->rw = rw;
 	o->polling = polling;

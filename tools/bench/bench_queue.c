@@ -9,18 +9,10 @@
 
 #include <inttypes.h>
 #include <sys/eventfd.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/util.h"
 #include "tools/block/blk_device.h"
-
-uint64_t bench_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
 
 /* splitmix64 */
 static uint64_t random_next(struct bench_queue *q)
@@ -195,7 +187,7 @@ int bench_queue_turn(struct bench_queue *q)
 	n = q->n_free - before;
 	if (q->n_free == 0 || (n == 0 && q->left == 0))
 		return 0;
-	now = bench_now();
+	now = clock_now_ns();
 	account(q, n, now);
 	if (q->failure)
 		return -1;
@@ -210,5 +202,5 @@ uint64_t bench_queue_due(const struct bench_queue *q)
 
 void bench_queue_start_pace(struct bench_queue *q)
 {
-	q->due_ns = bench_now();
+	q->due_ns = clock_now_ns();
 }

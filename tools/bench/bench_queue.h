@@ -77,5 +77,3 @@ int bench_queue_turn(struct bench_queue *q);
 uint64_t bench_queue_due(const struct bench_queue *q);
 /* Paced requests are due from now on. */
 void bench_queue_start_pace(struct bench_queue *q);
-
-uint64_t bench_now(void); /* ns */

@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/sock.h"
 #include "tools/bench/bench_session.h"
 #include "tools/block/cancel.h"
@@ -143,13 +144,13 @@ static void draw(struct run *r, enum bench_phase phase, uint64_t elapsed_ns, uin
 static bool run_phase(struct run *r, enum bench_phase phase, double seconds, GError **error)
 {
 	struct bench_session *s = r->s;
-	uint64_t start = bench_now(), before = completed(s);
+	uint64_t start = clock_now_ns(), before = completed(s);
 
 	__atomic_store_n(&s->control.phase, phase, __ATOMIC_RELEASE);
 	for (unsigned i = 0; i < s->options->threads; i++)
 		bench_thread_wake(&s->threads[i]);
 	while (!all_finished(s, phase)) {
-		uint64_t now = bench_now();
+		uint64_t now = clock_now_ns();
 		double left_ms = seconds * 1000 - (double)(now - start) / 1e6;
 		int most_ms = r->progress.shown ? REDRAW_MS : WATCH_MS;
 
@@ -159,7 +160,7 @@ static bool run_phase(struct run *r, enum bench_phase phase, double seconds, GEr
 		if (!check_progress(r, now, error) ||
 			!watch(r, (int)MIN(left_ms + 1, most_ms), error))
 			return false;
-		draw(r, phase, bench_now() - start, before);
+		draw(r, phase, clock_now_ns() - start, before);
 	}
 	return check_threads(s, error);
 }

@@ -8,6 +8,7 @@
 #include <linux/virtio_ring.h>
 #include <sys/eventfd.h>
 
+#include "base/error.h"
 #include "base/util.h"
 #include "tools/virtioctl.h"
 
@@ -21,24 +22,13 @@
 	(FEATURE(VIRTIO_F_VERSION_1) | FEATURE(VIRTIO_RING_F_INDIRECT_DESC) | \
 		FEATURE(VIRTIO_RING_F_EVENT_IDX) | FEATURE(VIRTIO_F_RING_PACKED))
 
-static bool fail(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
-static bool fail(GError **error, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	if (error)
-		*error = g_error_new_valist(CTL_ERROR, CTL_ERROR_FAILED, format, args);
-	va_end(args);
-	return false;
-}
-
-static bool choose_feature(struct bench_session *s, const char *option, enum bench_choice choice,
+static bool choose_feature(struct bench_session *s, const char *option, enum choice choice,
 	unsigned bit, GError **error)
 {
-	if (choice == BENCH_ON && !(s->features & FEATURE(bit)))
-		return fail(error, "%s=on: the back-end does not offer that", option);
-	if (choice == BENCH_OFF)
+	if (choice == CHOICE_ON && !(s->features & FEATURE(bit)))
+		return error_set(error, CTL_ERROR, CTL_ERROR_FAILED,
+			"%s=on: the back-end does not offer that", option);
+	if (choice == CHOICE_OFF)
 		s->features &= ~FEATURE(bit);
 	return true;
 }
@@ -65,7 +55,7 @@ static bool fit_queues(struct bench_session *s, GError **error)
 		    &s->segment_size, &request_size, error))
 		return false;
 	if (request_size < o->block_size)
-		return fail(error,
+		return error_set(error, CTL_ERROR, CTL_ERROR_FAILED,
 			"--block-size: the device takes %u bytes at most, in whole blocks of %u",
 			request_size, s->device.block_size);
 	s->n_segments = (o->block_size + s->segment_size - 1) / s->segment_size;
@@ -75,7 +65,7 @@ static bool fit_queues(struct bench_session *s, GError **error)
 		s->queue_size =
 			fitting_size(MAX(descriptors, o->depth * (indirect ? 1 : descriptors)));
 	if (o->depth * (uint64_t)(indirect ? 1 : descriptors) > s->queue_size)
-		return fail(error,
+		return error_set(error, CTL_ERROR, CTL_ERROR_FAILED,
 			"--depth: %u requests of %u descriptors do not fit a queue of %u", o->depth,
 			indirect ? 1 : descriptors, s->queue_size);
 	return true;
@@ -87,17 +77,19 @@ static bool fit_region(struct bench_session *s, GError **error)
 	uint64_t capacity = s->device.capacity;
 
 	if (o->offset % s->device.block_size)
-		return fail(error, "--offset: %" PRIu64 " is not a multiple of the block size %u",
-			o->offset, s->device.block_size);
+		return error_set(error, CTL_ERROR, CTL_ERROR_FAILED,
+			"--offset: %" PRIu64 " is not a multiple of the block size %u", o->offset,
+			s->device.block_size);
 	if (o->offset > capacity || o->length > capacity - o->offset)
-		return fail(error,
+		return error_set(error, CTL_ERROR, CTL_ERROR_FAILED,
 			"--offset %" PRIu64 " and --length %" PRIu64
 			" are beyond the device's end at %" PRIu64,
 			o->offset, o->length, capacity);
 	s->length = o->length ?: capacity - o->offset;
 	s->length -= s->length % o->block_size;
 	if (s->length / o->block_size < o->queues)
-		return fail(error, "%" PRIu64 " bytes are not a block for each queue", s->length);
+		return error_set(error, CTL_ERROR, CTL_ERROR_FAILED,
+			"%" PRIu64 " bytes are not a block for each queue", s->length);
 	return true;
 }
 
@@ -110,11 +102,13 @@ static bool read_device(struct bench_session *s, GError **error)
 		!blk_device_read(s->f, RING_FEATURES, &s->device, error))
 		return false;
 	if (o->queues > queues)
-		return fail(error, "--queues: the back-end has %u", queues);
+		return error_set(error, CTL_ERROR, CTL_ERROR_FAILED,
+			"--queues: the back-end has %u", queues);
 	if (s->device.read_only && bench_writes(o))
-		return fail(error, "the device is read-only");
+		return error_set(error, CTL_ERROR, CTL_ERROR_FAILED, "the device is read-only");
 	if (o->flush_every && !s->device.flush)
-		return fail(error, "--flush-every: the back-end does not offer FLUSH");
+		return error_set(error, CTL_ERROR, CTL_ERROR_FAILED,
+			"--flush-every: the back-end does not offer FLUSH");
 	s->features = s->device.features;
 	return choose_feature(s, "--packed", o->packed, VIRTIO_F_RING_PACKED, error) &&
 		choose_feature(s, "--indirect", o->indirect, VIRTIO_RING_F_INDIRECT_DESC, error) &&
@@ -167,7 +161,8 @@ static bool make_slots(struct bench_session *s, struct bench_queue *q, GError **
 	uint64_t data = driver_mem_alloc(s->mem, o->depth * data_size, DATA_ALIGN);
 
 	if (!wire || !data)
-		return fail(error, "no room in the shared memory for %u requests", o->depth);
+		return error_set(error, CTL_ERROR, CTL_ERROR_FAILED,
+			"no room in the shared memory for %u requests", o->depth);
 	q->slots = g_new0(struct bench_slot, o->depth);
 	q->free = g_new0(struct bench_slot *, o->depth);
 	q->bufs = g_new0(struct driver_buf, (size_t)o->depth * n_bufs);
@@ -221,7 +216,8 @@ static bool make_queue(struct bench_session *s, unsigned i, GError **error)
 		q->verify = &s->verify[i];
 		if (!bench_verify_init(q->verify, q->plan.n_blocks, s->options->block_size, s->run,
 			    !bench_writes(s->options)))
-			return fail(error, "--verify: no memory to remember %" PRIu64 " blocks",
+			return error_set(error, CTL_ERROR, CTL_ERROR_FAILED,
+				"--verify: no memory to remember %" PRIu64 " blocks",
 				q->plan.n_blocks);
 	}
 	q->random = s->options->seed * UINT64_C(0x9e3779b97f4a7c15) + i;
@@ -230,7 +226,8 @@ static bool make_queue(struct bench_session *s, unsigned i, GError **error)
 		return false;
 	q->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (q->kick < 0)
-		return fail(error, "eventfd: %s", g_strerror(errno));
+		return error_set(
+			error, CTL_ERROR, CTL_ERROR_FAILED, "eventfd: %s", g_strerror(errno));
 	t->queues[t->n_queues++] = q;
 	return true;
 }
@@ -245,7 +242,8 @@ static bool make_threads(struct bench_session *s, GError **error)
 
 		t->call = eventfd(0, EFD_CLOEXEC); /* blocking: a thread sleeps in read() */
 		if (s->control.done < 0 || t->call < 0)
-			return fail(error, "eventfd: %s", g_strerror(errno));
+			return error_set(error, CTL_ERROR, CTL_ERROR_FAILED, "eventfd: %s",
+				g_strerror(errno));
 		t->queues = g_new0(struct bench_queue *, o->queues / o->threads + 1);
 		t->control = &s->control;
 		t->polling = o->polling;
@@ -279,15 +277,16 @@ static bool set_up_inflight(struct bench_session *s, GError **error)
 {
 	const struct bench_options *o = s->options;
 
-	if (o->inflight == BENCH_OFF)
+	if (o->inflight == CHOICE_OFF)
 		return true;
 	if (!vu_front_get_inflight(
 		    s->f, (uint16_t)o->queues, (uint16_t)s->queue_size, &s->inflight, error))
 		return false;
 	if (s->inflight.fd >= 0)
 		return vu_front_set_inflight(s->f, &s->inflight, error);
-	return o->inflight != BENCH_ON ||
-		fail(error, "--inflight=on: the back-end does not offer that");
+	return o->inflight != CHOICE_ON ||
+		error_set(error, CTL_ERROR, CTL_ERROR_FAILED,
+			"--inflight=on: the back-end does not offer that");
 }
 
 static bool start(struct bench_session *s, GError **error)

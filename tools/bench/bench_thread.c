@@ -7,8 +7,9 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 /* Somebody else may have made the eventfd, which we share with the back-end, non-blocking. */
 static void read_calls(struct bench_thread *t)
@@ -42,7 +43,7 @@ static void sleep_until_call(struct bench_thread *t)
 		read_calls(t);
 		return;
 	}
-	now = bench_now();
+	now = clock_now_ns();
 	if (due > now) {
 		timeout.tv_sec = (time_t)((due - now) / 1000000000);
 		timeout.tv_nsec = (long)((due - now) % 1000000000);
@@ -81,7 +82,7 @@ static void end_measuring(struct bench_thread *t)
 {
 	if (!t->start_ns || t->end_ns)
 		return;
-	t->end_ns = bench_now();
+	t->end_ns = clock_now_ns();
 	count_to(t, &t->ignored);
 }
 
@@ -119,7 +120,7 @@ static bool enter_phase(struct bench_thread *t, enum bench_phase phase)
 	case BENCH_MEASURE:
 		count_to(t, &t->measured);
 		share_quota(t);
-		t->start_ns = bench_now();
+		t->start_ns = clock_now_ns();
 		break;
 	case BENCH_DRAIN:
 		end_measuring(t);
@@ -159,15 +160,6 @@ static void finish_phase(struct bench_thread *t)
 		read_calls(t);
 }
 
-static void relax(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-	__builtin_ia32_pause();
-#elif defined(__aarch64__)
-	__asm__ volatile("yield");
-#endif
-}
-
 /* One turn of every queue; false if one has failed. *reaped: requests of all of them. */
 static bool turn_all(struct bench_thread *t, unsigned *reaped)
 {
@@ -202,7 +194,7 @@ static gpointer run(gpointer opaque)
 		else if (!t->polling)
 			wait_for_call(t);
 		else if (!reaped)
-			relax();
+			cpu_relax();
 	}
 	__atomic_store_n(&t->failed, true, __ATOMIC_RELEASE);
 	tell_main(t);

@@ -12,16 +12,10 @@
 
 #include "vhost-user/front/vu_front.h"
 
-enum blkio_packed {
-	BLKIO_PACKED_AUTO, /* if the back-end offers it */
-	BLKIO_PACKED_ON,
-	BLKIO_PACKED_OFF,
-};
-
 struct blkio_options {
 	unsigned queue; /* which virtqueue */
 	unsigned queue_size;
-	enum blkio_packed packed; /* the queue's format */
+	enum choice packed; /* the queue's format */
 	unsigned depth; /* requests at a time; fewer if they do not fit the queue */
 	uint32_t request_size; /* bytes of data; less if the device's limits say so */
 	unsigned timeout_ms; /* without any completion */

@@ -20,13 +20,13 @@
 
 static bool read_config(struct blkio *b, GError **error)
 {
-	enum blkio_packed packed = b->options.packed;
+	enum choice packed = b->options.packed;
 	struct blk_device device;
 
 	if (!blk_device_read(
-		    b->f, packed == BLKIO_PACKED_OFF ? WANTED & ~PACKED : WANTED, &device, error))
+		    b->f, packed == CHOICE_OFF ? WANTED & ~PACKED : WANTED, &device, error))
 		return false;
-	if (packed == BLKIO_PACKED_ON && !(device.features & PACKED)) {
+	if (packed == CHOICE_ON && !(device.features & PACKED)) {
 		g_set_error(error, CTL_ERROR, CTL_ERROR_FAILED,
 			"the back-end does not offer packed rings");
 		return false;

@@ -48,12 +48,12 @@ static bool in_range(const char *what, int value, int min, int max, GError **err
 	return false;
 }
 
-static bool packed_argument(const char *value, enum blkio_packed *packed, GError **error)
+static bool packed_argument(const char *value, enum choice *packed, GError **error)
 {
 	static const char *const names[] = {
-		[BLKIO_PACKED_AUTO] = "auto",
-		[BLKIO_PACKED_ON] = "on",
-		[BLKIO_PACKED_OFF] = "off",
+		[CHOICE_AUTO] = "auto",
+		[CHOICE_ON] = "on",
+		[CHOICE_OFF] = "off",
 	};
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {

@@ -28,7 +28,7 @@ struct rule_group {
 	/* What it says, with placeholders. */
 	char *socket, *program;
 	char **options;
-	unsigned probe, packed; /* enum vu_probe_mode, vu_packed_mode */
+	unsigned probe, packed; /* enum vu_probe_mode, choice */
 	int64_t device_id, config_size, queues, queue_size, wait; /* or ANY: not said */
 };
 
@@ -111,7 +111,7 @@ static bool set_probe(struct rule_group *g, const char *value, GError **error)
 
 static bool set_packed(struct rule_group *g, const char *value, GError **error)
 {
-	return option_word(value, vu_packed_words, &g->packed, error);
+	return option_word(value, choice_words, &g->packed, error);
 }
 
 static const struct {

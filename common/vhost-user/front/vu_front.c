@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "base/error.h"
 #include "base/sock.h"
 #include "base/util.h"
 #include "vhost-user/front/vu_front_impl.h"
@@ -22,23 +23,14 @@ const char *const vu_probe_words[] = {
 	NULL,
 };
 
-const char *const vu_packed_words[] = {
-	[VU_PACKED_AUTO] = "auto",
-	[VU_PACKED_ON] = "on",
-	[VU_PACKED_OFF] = "off",
-	NULL,
-};
-
 bool vu_front_fail(
 	struct vu_front *f, GError **error, enum vu_front_error code, const char *format, ...)
 {
-	g_autofree char *text = NULL;
 	va_list args;
 
 	va_start(args, format);
-	text = g_strdup_vprintf(format, args);
+	error_setv(error, VU_FRONT_ERROR, code, f->name, format, args);
 	va_end(args);
-	g_set_error(error, VU_FRONT_ERROR, code, "%s: %s", f->name, text);
 	switch (code) {
 	case VU_FRONT_ERROR_REFUSED:
 	case VU_FRONT_ERROR_FACTS:

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/choice.h"
 #include "virtio/probe.h"
 #include "memory/guest_mem.h"
 #include "vhost-user/wire/vu_proto.h"
@@ -31,21 +32,16 @@ enum vu_probe_mode {
 	VU_PROBE_OFF,
 };
 
-enum vu_packed_mode {
-	/*
-	 * If the back-end offers it; and, when it is asked to keep an in-flight area, if it does
-	 * that: for how far a lost back-end was with a packed ring is to be seen nowhere else.
-	 */
-	VU_PACKED_AUTO,
-	VU_PACKED_ON, /* without that condition; a back-end that does not offer it is an error */
-	VU_PACKED_OFF,
-};
-/* How users write them, in the order of the enums; NULL-terminated. */
-extern const char *const vu_probe_words[], *const vu_packed_words[];
+extern const char *const vu_probe_words[]; /* how users write them; NULL-terminated */
 
 struct vu_front_options {
 	enum vu_probe_mode probe;
-	enum vu_packed_mode packed; /* may the driver have RING_PACKED? */
+	/*
+	 * RING_PACKED: AUTO takes it if the back-end offers it and, when asked to track requests
+	 * in flight, does so: nothing else records how far a lost back-end was with a packed ring.
+	 * ON takes it without that condition; a back-end that does not offer it is an error.
+	 */
+	enum choice packed;
 	unsigned deadline_ms; /* for each request; 0: 3000 */
 	/*
 	 * What the user says, for a back-end without PROBE; 0 (config_size: -1): not said. A

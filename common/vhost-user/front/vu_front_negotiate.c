@@ -50,8 +50,7 @@ static bool may_be_packed(const struct vu_front *f)
 {
 	bool untracked = f->options.inflight && !vu_front_acked(f, VU_F_INFLIGHT_SHMFD);
 
-	return f->options.packed == VU_PACKED_ON ||
-		(f->options.packed == VU_PACKED_AUTO && !untracked);
+	return f->options.packed == CHOICE_ON || (f->options.packed == CHOICE_AUTO && !untracked);
 }
 
 static bool choose_guest_features(struct vu_front *f, GError **error)
@@ -64,7 +63,7 @@ static bool choose_guest_features(struct vu_front *f, GError **error)
 	if (!may_be_packed(f))
 		withheld |= VU_BIT(VIRTIO_F_RING_PACKED);
 	f->facts.probe.features = f->facts.features & ~withheld & (transport | ~TRANSPORT_FEATURES);
-	return f->options.packed != VU_PACKED_ON ||
+	return f->options.packed != CHOICE_ON ||
 		(f->facts.probe.features & VU_BIT(VIRTIO_F_RING_PACKED)) ||
 		vu_front_fail(
 			f, error, VU_FRONT_ERROR_FACTS, "the back-end does not offer packed rings");
