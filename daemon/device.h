@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The contract of a device: one folder in daemon/devices/ whose sources end in one const table named
- * virtio_device_ops; the build links it with the core into virtiod-<name>. Properties are data, verbs
- * are functions. The core owns the wire, the vrings, memory, the configuration space's bounds,
- * features and reconnects; a device owns one thing of the host and its request format.
+ * The contract of a device: one folder in daemon/devices/ whose sources end in one const table
+ * named virtio_device_ops; the build links it with the core into virtiod-<name>. Properties are
+ * data, verbs are functions. The core owns the wire, the vrings, memory, the configuration space's
+ * bounds, features and reconnects; a device owns one thing of the host and its request format.
  *
  * A device includes this header, ring/vq.h, base/ and host libraries, and nothing else of virtiod.
  *
@@ -12,8 +12,8 @@
  * runs; with VIRTIO_DEVICE_ONE all verbs but open() and close() run on the one owner. Device code
  * never needs to know which thread it is on.
  *
- * Groups. The queues of one thread are a group. A callback on behalf of one of them may pop from and
- * push to all of them; the core publishes all of them when the callback returns.
+ * Groups. The queues of one thread are a group. A callback on behalf of one of them may pop from
+ * and push to all of them; the core publishes all of them when the callback returns.
  */
 #pragma once
 
@@ -67,8 +67,8 @@ struct virtio_device_wire {
 	/* GET_SHARED_OBJECT: returns an fd that the caller owns, or -1. */
 	int (*object)(struct virtio_device *d, const uint8_t uuid[16]);
 	/*
-	 * SET_DEVICE_STATE_FD: appends all state that the driver relies on, with a version number of
-	 * the device's own.
+	 * SET_DEVICE_STATE_FD: appends all state that the driver relies on, with a version number
+	 * of the device's own.
 	 */
 	bool (*save)(struct virtio_device *d, GByteArray *to, GError **error);
 	/* Replaces the state by what save() wrote, perhaps in another version; hostile bytes. */
@@ -88,6 +88,7 @@ struct virtio_device {
 	uint64_t driver_features; /* negotiated; valid while a queue runs */
 	unsigned workers; /* the most threads that serve queues */
 	void *data; /* the device's own */
+	struct pool *pool; /* the core's */
 };
 
 struct virtio_device_ops {
@@ -126,8 +127,8 @@ struct virtio_device_ops {
 	/* The queue runs from now on. */
 	void (*queue_start)(struct virtio_device *d, struct vq *q);
 	/*
-	 * Hurry: requests in flight are to be completed (vq_push()), by and by. The core waits
-	 * without blocking, removes the queue's watches then, and goes on.
+	 * The queue stops: completes the requests in flight (vq_push()) as soon as possible. The
+	 * core waits for them without blocking.
 	 */
 	void (*queue_stop)(struct virtio_device *d, struct vq *q);
 	/* Requests may be there: vq_pop() until NULL, or until the host side is full. */
@@ -146,16 +147,16 @@ extern const struct virtio_device_ops virtio_device_ops;
 /* Queue i while it runs, else NULL; for what the host side starts (input, network reception). */
 struct vq *virtio_device_queue(struct virtio_device *d, unsigned i);
 /*
- * In the services below, q selects the thread: the queue's owner; or NULL, the device as a whole: the
- * callback is then a device verb and may come at any time from open() to close(), with or without a
- * front-end. A source registered for a queue is removed when the last queue of its thread stops.
- * Sources are members of the device's own structs (container_of()), zeroed at first. No call
+ * In the services below, q selects the thread: the queue's owner; or NULL, the device as a whole:
+ * the callback is then a device verb and may come at any time from open() to close(), with or
+ * without a front-end. A source registered for a queue is removed when the last queue of its thread
+ * stops. Sources are members of the device's own structs (container_of()), zeroed at first. No call
  * allocates memory, or makes a system call unless noted.
  */
 
 /*
- * Watches an fd. One watch serves both directions and every queue of its thread. An fd may be closed
- * under an active watch; events of a later fd with the same number are not lost.
+ * Watches an fd. One watch serves both directions and every queue of its thread. An fd may be
+ * closed under an active watch; events of a later fd with the same number are not lost.
  */
 struct virtio_watch {
 	int fd;
@@ -188,8 +189,9 @@ struct virtio_timer {
 void virtio_timer(struct virtio_device *d, struct vq *q, struct virtio_timer *t, int64_t at);
 
 /*
- * Wakes a queue's thread from any other thread (a library's, another queue's). Any number of signals
- * cause one call of run(), soon; a signal while the queue is stopped is delivered after the start.
+ * Wakes a queue's thread from any other thread (a library's, another queue's). Any number of
+ * signals cause one call of run(), soon; a signal while the queue is stopped is delivered after the
+ * start.
  */
 struct virtio_wakeup {
 	void (*run)(struct virtio_device *d, struct vq *q, struct virtio_wakeup *w);
@@ -211,8 +213,8 @@ void virtio_wakeup_signal(struct virtio_wakeup *w);
 void virtio_config_set(struct virtio_device *d, uint32_t offset, const void *from, uint32_t size);
 
 /*
- * Guest memory that a request's payload names (the backing of a GPU resource, a balloon's pages).
- * A hold lasts until it is released and is re-established by the core, between two verbs, when guest
+ * Guest memory that a request's payload names (the backing of a GPU resource, a balloon's pages). A
+ * hold lasts until it is released and is re-established by the core, between two verbs, when guest
  * memory changes. What no longer exists reads as zeroes and discards writes.
  */
 struct virtio_pages;

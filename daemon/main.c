@@ -17,7 +17,7 @@
 #include "memory/guest_mem.h"
 #include "memory/types/mem_xen.h"
 
-/* A socket that somebody left open for us. */
+/* Checks a socket that was inherited. */
 static int inherited_socket(int fd, GError **error)
 {
 	int domain = 0, type = 0, flags = fcntl(fd, F_GETFL);
@@ -62,9 +62,8 @@ static int open_socket(const struct options *o, GError **error)
 }
 
 /*
- * Somebody may have put another socket in the place of ours. With the rights that were given up
- * the right to remove it may have gone, and in another root it is out of sight: whoever starts us
- * next replaces it.
+ * Removes the socket if it is still the one that was made here. After privileges were dropped that
+ * may not be permitted, and in another root it cannot be found: the next start replaces it.
  */
 static void remove_socket(const char *path, const struct stat *ours)
 {
@@ -120,7 +119,7 @@ static bool run(struct options *o, GError **error)
 #endif
 	guest_mem_catch_sigbus();
 	signal(SIGPIPE, SIG_IGN);
-	/* A write beyond the limit fails, and that is the guest's to hear. */
+	/* A write beyond the file size limit fails, and the guest is told so. */
 	signal(SIGXFSZ, SIG_IGN);
 	mem_grant_set_copy_max(o->xen_copy);
 	b = backend_new(&virtio_device_ops,

@@ -5,7 +5,54 @@
 #include <poll.h>
 
 #include "base/util.h"
-#include "daemon/worker/pool.h"
+#include "daemon/session/backend_impl.h"
+
+static void on_broke(void *opaque, unsigned queue)
+{
+	struct backend *b = opaque;
+
+	vring_broke(&b->vrings[queue]);
+}
+
+static void on_drained(void *opaque, unsigned queue, uint32_t base)
+{
+	struct backend *b = opaque;
+
+	vring_stopped(&b->vrings[queue], base);
+	backend_resume(b);
+}
+
+static void on_config_changed(void *opaque)
+{
+	config_change(opaque);
+}
+
+static const struct pool_callbacks callbacks = {
+	.broke = on_broke,
+	.drained = on_drained,
+	.config_changed = on_config_changed,
+};
+
+static void run_reset(struct virtio_device *d, void *opaque)
+{
+	d->ops->reset(d);
+}
+
+static void run_reload(struct virtio_device *d, void *opaque)
+{
+	d->ops->reload(d);
+}
+
+/* Whether open() has succeeded or not. */
+static void close_device(struct backend *b)
+{
+	pool_stop(b->pool);
+	if (b->device.ops->close)
+		b->device.ops->close(&b->device);
+	pool_free(b->pool);
+	guest_mem_free(b->mem);
+	g_free(b);
+}
 
 struct backend *backend_new(
 	const struct virtio_device_ops *ops, const struct backend_options *options, GError **error)
@@ -15,7 +62,6 @@ struct backend *backend_new(
 
 	b->options = *options;
 	b->fd = -1;
-	b->news = -1;
 	b->channel = -1;
 	vu_msg_init(&b->request.in, 0);
 	*d = (struct virtio_device){
@@ -25,22 +71,33 @@ struct backend *backend_new(
 		.config_size = ops->probe.config_size,
 		.workers = options->workers,
 	};
+	b->mem = guest_mem_new();
+	b->pool = pool_new(&(struct pool_setup){
+		.device = d,
+		.mem = b->mem,
+		.workers = options->workers,
+		.cpus = options->cpus,
+		.n_cpus = options->n_cpus,
+		.poll_us = options->poll_us,
+		.callbacks = &callbacks,
+		.opaque = b,
+	});
+	b->reset = (struct pool_verb){ .run = run_reset, .done = backend_resume, .opaque = b };
+	b->reload = (struct pool_verb){ .run = run_reload };
+	dispatch_init(b);
 	if (ops->open && !ops->open(d, error)) {
-		if (ops->close)
-			ops->close(d);
-		g_free(b);
+		close_device(b);
 		return NULL;
 	}
 	g_assert(d->num_queues >= ops->probe.min_queues && d->num_queues <= VIRTIO_MAX_QUEUES);
 	g_assert(d->config_size <= VIRTIO_MAX_CONFIG);
-	b->mem = guest_mem_new();
-	rings_new(b);
+	vrings_new(b);
 	return b;
 }
 
 bool backend_start_workers(struct backend *b, GError **error)
 {
-	return owner_open(b, error);
+	return pool_start(b->pool, error);
 }
 
 void backend_free(struct backend *b)
@@ -48,15 +105,11 @@ void backend_free(struct backend *b)
 	if (!b)
 		return;
 	g_assert(b->state == BACKEND_IDLE);
-	owner_close(b);
-	rings_free(b);
-	guest_mem_free(b->mem);
-	if (b->device.ops->close)
-		b->device.ops->close(&b->device);
-	g_free(b);
+	g_free(b->vrings);
+	close_device(b);
 }
 
-/* All that is still to come from the peer has been sent: the end of the stream is behind it. */
+/* Returns whether the front-end has closed its end; messages of it may still wait to be read. */
 static bool peer_has_left(int fd)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLRDHUP };
@@ -71,17 +124,16 @@ enum backend_state backend_state(const struct backend *b)
 	return b->state;
 }
 
-/* Everything that the front-end said is forgotten; the device's model stays. */
+/* Forgets everything that the front-end set; the state of the device's model stays. */
 static void forget_connection(struct backend *b)
 {
 	for (unsigned i = 0; i < b->device.num_queues; i++)
-		ring_forget(&b->rings[i]);
+		vring_forget(&b->vrings[i]);
 	guest_mem_set(b->mem, NULL, NULL, 0, NULL);
 	inflight_drop(b);
 	channel_close(b);
 	vu_msg_clear(&b->request.in);
-	b->request.waits = false;
-	b->request.pauses = false;
+	g_clear_error(&b->request.error);
 	b->reader = (struct vu_reader){ 0 };
 	b->protocol_features = 0;
 	b->features = 0;
@@ -92,8 +144,8 @@ static void forget_connection(struct backend *b)
 
 static void close_if_idle(struct backend *b)
 {
-	if (b->state != BACKEND_CLOSING || rings_any(b, RING_RUNNING) ||
-		rings_any(b, RING_DRAINING))
+	if (b->state != BACKEND_CLOSING || pool_is_active(b->pool) || b->verb.pending ||
+		b->reset.pending)
 		return;
 	forget_connection(b);
 	b->state = BACKEND_IDLE;
@@ -105,16 +157,18 @@ void backend_disconnect(struct backend *b)
 	if (b->state != BACKEND_SERVING)
 		return;
 	b->state = BACKEND_CLOSING;
-	b->request.waits = false;
+	b->request.open = false;
 	backend_pause(b);
 	fd_close(&b->fd);
 	for (unsigned i = 0; i < b->device.num_queues; i++)
-		ring_drain(&b->rings[i]);
+		pool_queue_drain(b->pool, i);
 	close_if_idle(b);
 }
 
-void backend_ring_stopped(struct backend *b)
+void backend_resume(void *opaque)
 {
+	struct backend *b = opaque;
+
 	dispatch_resume(b);
 	close_if_idle(b);
 }
@@ -157,7 +211,7 @@ void backend_listen(struct backend *b)
 void backend_serve(
 	struct backend *b, int fd, void (*closed)(void *opaque, bool heard), void *opaque)
 {
-	g_assert(b->state == BACKEND_IDLE && b->n_workers);
+	g_assert(b->state == BACKEND_IDLE && pool_is_started(b->pool));
 	log_limited(&b->visits, LOG_LEVEL_INFO, "front-end", "connected");
 	b->state = BACKEND_SERVING;
 	b->fd = fd;
@@ -172,18 +226,13 @@ void backend_serve(
 void backend_reset_device(struct backend *b)
 {
 	for (unsigned i = 0; i < b->device.num_queues; i++)
-		b->rings[i].moved = false;
+		b->vrings[i].moved = false;
 	if (b->device.ops->reset)
-		b->device.ops->reset(&b->device);
-}
-
-static void reload(struct backend *b)
-{
-	b->device.ops->reload(&b->device);
+		pool_run(b->pool, &b->reset);
 }
 
 void backend_reload(struct backend *b)
 {
 	if (b->device.ops->reload)
-		owner_pause(b, reload);
+		pool_run(b->pool, &b->reload);
 }

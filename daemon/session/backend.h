@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The back-end: one device, its rings and its configuration space, and at most one front-end that
+ * The back-end: one device, its vrings and its configuration space, and at most one front-end that
  * is connected to it. Lives as long as the process; front-ends come and go. Control thread only.
  */
 #pragma once
@@ -15,17 +15,16 @@ typedef struct backend backend; /* for g_autoptr */
 struct backend_options {
 	bool probe; /* offer PROBE */
 	bool xen; /* offer XEN_MMAP */
-	unsigned workers; /* threads that run rings: at least 1 */
+	unsigned workers; /* threads that run queues: at least 1 */
 	const unsigned *cpus; /* worker i runs on cpus[i % n_cpus]; outlives the back-end */
-	unsigned n_cpus; /* 0: wherever */
-	unsigned
-		poll_us; /* the longest that workers look for requests before they sleep; 0: never */
+	unsigned n_cpus; /* 0: anywhere */
+	unsigned poll_us; /* the longest that workers poll before they sleep; 0: never */
 };
 
 /* Opens the device. */
 struct backend *backend_new(
 	const struct virtio_device_ops *ops, const struct backend_options *options, GError **error);
-/* Starts its threads: before it serves, and once no right is to be given up any more. */
+/* Starts its threads: before it serves, and after privileges were dropped. */
 bool backend_start_workers(struct backend *b, GError **error);
 /* Closes the device; the back-end is idle. NULL is nothing. */
 void backend_free(struct backend *b);
@@ -34,12 +33,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(backend, backend_free)
 /*
  * Serves the front-end at the other end of a connected socket, which is the back-end's from now
  * on. The back-end was idle, and is again when closed() is called: then the socket is closed, no
- * ring runs and no memory is mapped. heard: something came from the front-end.
+ * vring runs and no memory is mapped. heard: something came from the front-end.
  */
 void backend_serve(
 	struct backend *b, int fd, void (*closed)(void *opaque, bool heard), void *opaque);
 /*
- * Closes the connection now and lets requests in flight end, by and by; closed() follows, perhaps
+ * Closes the connection now and waits for requests in flight; closed() follows, perhaps
  * before this returns. Nothing if no front-end is connected.
  */
 void backend_disconnect(struct backend *b);

@@ -1,56 +1,67 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From a whole message to its answer: shape, legality, ring index, handler, reply.
+ * From a whole message to its answer. A message is a row of the table below, and each is served in
+ * the same steps:
  *
- * A handler that needs rings to be quiescent says so in its row. The rings are then drained first,
- * which may take as long as the host's disk does, and the connection is not read meanwhile; the
- * main loop goes on. The handler itself never waits.
+ *	classify	is it known, well-formed, offered? which vring does it name?
+ *	drain		the vrings that it concerns stop
+ *	handle		the row's handler takes what the message sets
+ *	verb		the row's part of the device, if there is one
+ *	start		vrings that are complete run, again or for the first time
+ *	answer		a reply, or an acknowledgement if one was asked for
  *
- * What is refused, and how the front-end hears of it (vhost-user.rst, "REPLY_ACK"): by a non-zero
- * acknowledgement if it asked for one; not at all if the message has none; and where the message
- * has a reply of its own, which cannot tell an error, by the end of the connection.
+ * For example, SET_VRING_ADDR: its row is { SCOPE_VRING, .handle = on_vring_addr }; the vring that
+ * it names is drained; on_vring_addr() (msg_vring.c) notes the addresses; vring_start() (vring.c)
+ * maps them and lets the pool run the queue; and need_reply is answered.
+ *
+ * To drain may take as long as the host's disk does, and the device's part as long as the device
+ * likes: the connection is not read meanwhile, and the main loop goes on. A handler never waits.
+ *
+ * A message that is refused (vhost-user.rst, "REPLY_ACK") is answered by a non-zero acknowledgement
+ * if one was asked for; not at all if the message has none; and where it has a reply of its own,
+ * which cannot tell an error, by the end of the connection.
  */
 #include <stdarg.h>
 
 #include "base/util.h"
-#include "daemon/worker/pool.h"
+#include "daemon/session/backend_impl.h"
 
-/* A front-end that does not read its replies for so long is gone. */
+/* A front-end that does not read its replies for so long is disconnected. */
 #define REPLY_TIMEOUT_MS 1000
 
 static const struct handler handlers[VU_REQUEST_END] = {
-	[VU_GET_FEATURES] = { on_get_features },
-	[VU_SET_FEATURES] = { on_set_features, SCOPE_ALL, changes_features },
-	[VU_SET_OWNER] = { on_nothing },
-	[VU_RESET_OWNER] = { on_nothing }, /* deprecated: "should be ignored" */
-	[VU_SET_MEM_TABLE] = { on_set_mem_table, SCOPE_ALL },
-	[VU_SET_VRING_NUM] = { on_vring_num, SCOPE_RING },
-	[VU_SET_VRING_ADDR] = { on_vring_addr, SCOPE_RING },
-	[VU_SET_VRING_BASE] = { on_vring_base, SCOPE_RING },
-	[VU_GET_VRING_BASE] = { on_get_vring_base, SCOPE_RING },
-	[VU_SET_VRING_KICK] = { on_vring_kick, SCOPE_RING },
-	[VU_SET_VRING_CALL] = { on_vring_call },
-	[VU_SET_VRING_ERR] = { on_vring_err },
-	[VU_GET_PROTOCOL_FEATURES] = { on_get_protocol_features },
-	[VU_SET_PROTOCOL_FEATURES] = { on_set_protocol_features },
-	[VU_GET_QUEUE_NUM] = { on_get_queue_num },
-	[VU_SET_VRING_ENABLE] = { on_vring_enable, SCOPE_RING, disables_ring },
-	[VU_SET_BACKEND_REQ_FD] = { on_backend_req_fd },
-	[VU_GET_CONFIG] = { on_get_config },
-	[VU_SET_CONFIG] = { on_set_config, .pauses = true },
-	[VU_GET_INFLIGHT_FD] = { on_get_inflight_fd },
-	[VU_SET_INFLIGHT_FD] = { on_set_inflight_fd, SCOPE_ALL },
-	[VU_RESET_DEVICE] = { on_reset_device, SCOPE_ALL },
-	[VU_GET_MAX_MEM_SLOTS] = { on_get_max_mem_slots },
-	/* A table that is built region by region need not hold every ring yet. */
-	[VU_ADD_MEM_REG] = { on_add_mem_reg, SCOPE_ALL, .lenient = true },
-	[VU_REM_MEM_REG] = { on_rem_mem_reg, SCOPE_ALL, .lenient = true },
-	[VU_SET_STATUS] = { on_set_status, SCOPE_ALL, clears_status },
-	[VU_GET_STATUS] = { on_get_status },
-	[VU_GET_SHARED_OBJECT] = { on_get_shared_object },
+	[VU_GET_FEATURES] = { .handle = on_get_features },
+	[VU_SET_FEATURES] = { SCOPE_ALL, changes_features, on_set_features },
+	[VU_SET_OWNER] = { .handle = on_nothing },
+	[VU_RESET_OWNER] = { .handle = on_nothing }, /* deprecated: "should be ignored" */
+	[VU_SET_MEM_TABLE] = { SCOPE_ALL, .handle = on_set_mem_table },
+	[VU_SET_VRING_NUM] = { SCOPE_VRING, .handle = on_vring_num },
+	[VU_SET_VRING_ADDR] = { SCOPE_VRING, .handle = on_vring_addr },
+	[VU_SET_VRING_BASE] = { SCOPE_VRING, .handle = on_vring_base },
+	[VU_GET_VRING_BASE] = { SCOPE_VRING, .handle = on_get_vring_base },
+	[VU_SET_VRING_KICK] = { SCOPE_VRING, .handle = on_vring_kick },
+	[VU_SET_VRING_CALL] = { .handle = on_vring_call },
+	[VU_SET_VRING_ERR] = { .handle = on_vring_err },
+	[VU_GET_PROTOCOL_FEATURES] = { .handle = on_get_protocol_features },
+	[VU_SET_PROTOCOL_FEATURES] = { .handle = on_set_protocol_features },
+	[VU_GET_QUEUE_NUM] = { .handle = on_get_queue_num },
+	[VU_SET_VRING_ENABLE] = { SCOPE_VRING, disables_vring, on_vring_enable },
+	[VU_SET_BACKEND_REQ_FD] = { .handle = on_backend_req_fd },
+	[VU_GET_CONFIG] = { .handle = on_get_config },
+	[VU_SET_CONFIG] = { .handle = on_set_config, .verb = verb_set_config },
+	[VU_GET_INFLIGHT_FD] = { .handle = on_get_inflight_fd },
+	[VU_SET_INFLIGHT_FD] = { SCOPE_ALL, .handle = on_set_inflight_fd },
+	[VU_RESET_DEVICE] = { SCOPE_ALL, .handle = on_reset_device },
+	[VU_GET_MAX_MEM_SLOTS] = { .handle = on_get_max_mem_slots },
+	/* A table that is built region by region need not hold every vring yet. */
+	[VU_ADD_MEM_REG] = { SCOPE_ALL, .handle = on_add_mem_reg, .lenient = true },
+	[VU_REM_MEM_REG] = { SCOPE_ALL, .handle = on_rem_mem_reg, .lenient = true },
+	[VU_SET_STATUS] = { SCOPE_ALL, clears_status, on_set_status },
+	[VU_GET_STATUS] = { .handle = on_get_status },
+	[VU_GET_SHARED_OBJECT] = { .handle = on_get_shared_object },
 };
 
-static const struct handler probe_handler = { on_probe };
+static const struct handler probe_handler = { .handle = on_probe };
 
 G_DEFINE_QUARK(virtiod_backend_error, backend_error)
 
@@ -74,13 +85,13 @@ static bool is_offered(const struct backend *b, const struct vu_shape *shape, GE
 		vu_protocol_feature_name(bit));
 }
 
-/* Which handler, and is the message as it must be? The error names the message. */
+/* Finds the handler, and checks the message; the error names the message. */
 static bool classify(struct backend *b, struct request *rq, GError **error)
 {
 	uint32_t number = rq->in.header.request;
 	unsigned index;
 
-	rq->ring = NULL;
+	rq->vring = NULL;
 	rq->handler = &probe_handler;
 	rq->shape = vu_probe_shape(
 		number, rq->in.header.size, rq->in.n_fds, b->protocol_features, false);
@@ -100,11 +111,11 @@ static bool classify(struct backend *b, struct request *rq, GError **error)
 	if (index >= b->device.num_queues)
 		return refuse(error, EINVAL, "%s: there is no ring %u, only %u", rq->shape->name,
 			index, b->device.num_queues);
-	rq->ring = &b->rings[index];
+	rq->vring = &b->vrings[index];
 	return true;
 }
 
-/* Whether the front-end awaits an acknowledgement of this message. */
+/* Returns whether the front-end awaits an acknowledgement of this message. */
 static bool wants_ack(const struct backend *b, const struct request *rq)
 {
 	bool acks = b->protocol_features & VU_BIT(VU_F_REPLY_ACK);
@@ -124,8 +135,8 @@ static uint64_t ack_value(const GError *refused)
 	return refused->domain == BACKEND_ERROR ? refused->code : EINVAL;
 }
 
-/* Ends the request; refused: NULL if it was served. */
-static void answer(struct backend *b, const GError *refused)
+/* refused: NULL if the request was served. */
+static void send_answer(struct backend *b, const GError *refused)
 {
 	struct request *rq = &b->request;
 	bool has_reply = rq->shape && rq->shape->reply == VU_REPLY_ALWAYS;
@@ -150,90 +161,113 @@ static void answer(struct backend *b, const GError *refused)
 	}
 }
 
-static bool concerns(const struct request *rq, const struct ring *r)
+static bool concerns(const struct request *rq, const struct backend_vring *v)
 {
 	switch (rq->handler->scope) {
 	case SCOPE_NONE:
 		break;
-	case SCOPE_RING:
-		return r == rq->ring;
+	case SCOPE_VRING:
+		return v == rq->vring;
 	case SCOPE_ALL:
 		return true;
 	}
 	return false;
 }
 
-/* Starts what the request made complete, or had stopped; *error: the first that failed. */
-static bool start_rings(struct backend *b, struct request *rq, GError **error)
-{
-	bool ok = true;
-
-	for (unsigned i = 0; i < b->device.num_queues; i++) {
-		struct ring *r = &b->rings[i];
-		g_autoptr(GError) failed = NULL;
-
-		if (!concerns(rq, r) || ring_start(r, &failed))
-			continue;
-		if (ok && error) {
-			g_propagate_error(error, g_steal_pointer(&failed));
-			ok = false;
-		} else {
-			log_limited(&b->refusals, LOG_LEVEL_WARNING, NULL, "does not run: %s",
-				failed->message);
-		}
-	}
-	return ok;
-}
-
 static void end_request(struct backend *b, const GError *refused)
 {
-	answer(b, refused);
+	send_answer(b, refused);
 	vu_msg_clear(&b->request.in);
 	vu_msg_clear(&b->request.out);
 }
 
-static void serve(struct backend *b)
-{
-	struct request *rq = &b->request;
-	g_autoptr(GError) error = NULL;
-	bool ok;
+/* The steps. One that returns false waits, and is asked again whenever something has happened. */
+typedef bool step_fn(struct backend *b, struct request *rq);
 
-	ok = rq->handler->handle(b, rq, &error);
-	if (!start_rings(b, rq, ok && !rq->handler->lenient ? &error : NULL) || !ok)
-		g_prefix_error(&error, "%s: ", rq->shape->name);
-	end_request(b, error);
+static bool wait_for_drain(struct backend *b, struct request *rq)
+{
+	return !pool_any(b->pool, QUEUE_DRAINING);
 }
 
-static void serve_now(struct backend *b)
+static bool handle(struct backend *b, struct request *rq)
 {
-	b->request.waits = false;
-	serve(b);
-	if (b->state == BACKEND_SERVING)
-		backend_listen(b);
+	if (rq->handler->handle(b, rq, &rq->error) && rq->handler->verb)
+		pool_run(b->pool, &b->verb);
+	return true;
 }
 
-static void on_paused(struct backend *b)
+static bool wait_for_device(struct backend *b, struct request *rq)
 {
-	/* It may have been another connection's. */
-	if (b->request.waits && b->request.pauses)
-		serve_now(b);
+	return !b->verb.pending && !b->reset.pending;
 }
+
+/* Starts what the message made complete, or had stopped. The first error is the message's. */
+static bool start_vrings(struct backend *b, struct request *rq)
+{
+	bool blame = !rq->error && !rq->handler->lenient;
+
+	for (unsigned i = 0; i < b->device.num_queues; i++) {
+		struct backend_vring *v = &b->vrings[i];
+		g_autoptr(GError) failed = NULL;
+
+		if (!concerns(rq, v) || vring_start(v, &failed))
+			continue;
+		if (blame && !rq->error)
+			g_propagate_error(&rq->error, g_steal_pointer(&failed));
+		else
+			log_limited(&b->refusals, LOG_LEVEL_WARNING, NULL, "does not run: %s",
+				failed->message);
+	}
+	return true;
+}
+
+static bool answer(struct backend *b, struct request *rq)
+{
+	g_autoptr(GError) refused = g_steal_pointer(&rq->error);
+
+	rq->open = false;
+	if (refused)
+		g_prefix_error(&refused, "%s: ", rq->shape->name);
+	end_request(b, refused);
+	return true;
+}
+
+static step_fn *const steps[] = {
+	wait_for_drain,
+	handle,
+	wait_for_device,
+	start_vrings,
+	wait_for_device, /* which a start may have reset */
+	answer,
+};
 
 void dispatch_resume(struct backend *b)
 {
 	struct request *rq = &b->request;
 
-	if (!rq->waits || rq->pauses)
-		return;
-	if (rings_any(b, RING_DRAINING)) {
-		backend_pause(b);
-	} else if (rq->handler->pauses) {
-		rq->pauses = true;
-		backend_pause(b);
-		owner_pause(b, on_paused);
-	} else {
-		serve_now(b);
+	while (rq->open) {
+		if (!steps[rq->step](b, rq)) {
+			backend_pause(b);
+			return;
+		}
+		rq->step++;
 	}
+	if (b->state == BACKEND_SERVING)
+		backend_listen(b);
+}
+
+/* verb_fn, as the pool runs it. */
+static void run_verb(struct virtio_device *d, void *opaque)
+{
+	struct backend *b = opaque;
+	struct request *rq = &b->request;
+
+	rq->handler->verb(d, rq, &rq->error);
+}
+
+void dispatch_init(struct backend *b)
+{
+	b->verb = (struct pool_verb){ .run = run_verb, .done = backend_resume, .opaque = b };
 }
 
 static bool must_stop(const struct backend *b, const struct request *rq)
@@ -252,13 +286,11 @@ void dispatch(struct backend *b)
 		end_request(b, error);
 		return;
 	}
-	if (must_stop(b, rq)) {
-		for (unsigned i = 0; i < b->device.num_queues; i++) {
-			if (concerns(rq, &b->rings[i]))
-				ring_drain(&b->rings[i]);
-		}
+	for (unsigned i = 0; must_stop(b, rq) && i < b->device.num_queues; i++) {
+		if (concerns(rq, &b->vrings[i]))
+			pool_queue_drain(b->pool, i);
 	}
-	rq->waits = true;
-	rq->pauses = false;
+	rq->open = true;
+	rq->step = 0;
 	dispatch_resume(b);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The configuration space, and the channel on which the front-end hears that it changed. */
+/* The configuration space, and the channel on which the front-end is told that it changed. */
 #include <poll.h>
 
 #include "base/sock.h"
@@ -13,7 +13,7 @@ bool on_get_config(struct backend *b, struct request *rq, GError **error)
 	uint8_t *data = rq->out.payload.bytes + sizeof(*want);
 	uint32_t there;
 
-	/* No payload says that it failed. */
+	/* A reply without payload tells that it failed. */
 	if (want->offset >= d->config_size)
 		return true;
 	there = MIN(want->size, d->config_size - want->offset);
@@ -28,42 +28,63 @@ bool on_get_config(struct backend *b, struct request *rq, GError **error)
 }
 
 /*
- * Whoever writes while no ring runs is a driver at its beginning. If nobody has said that the one
- * before it is gone, the device is reset now: at the start of a ring (see driver_starts_afresh())
- * that would undo what was written.
+ * A driver that writes while no queue runs is at its beginning. If no message has told that the one
+ * before it has ended, the device is reset now: at the start of a queue (see
+ * driver_starts_afresh()) that would undo what was written.
  */
 static void reset_for_new_driver(struct backend *b)
 {
 	bool moved = false;
 
 	for (unsigned i = 0; i < b->device.num_queues; i++)
-		moved |= b->rings[i].moved;
-	if (moved && !rings_any(b, RING_RUNNING) && !rings_any(b, RING_DRAINING))
+		moved |= b->vrings[i].moved;
+	if (moved && !pool_is_active(b->pool))
 		backend_reset_device(b);
 }
 
 /*
- * Bytes that the driver may not write are ignored: some front-ends write the whole space back,
- * stale bytes included.
+ * The part of the message that range w allows to be written: from *first to before *end. Bytes that
+ * the driver may not write are ignored: some front-ends write the whole space back, stale bytes
+ * included.
  */
+static bool writable_part(const struct request *rq, const struct virtio_config_range *w,
+	uint32_t *first, uint32_t *end)
+{
+	const struct vu_config *c = &rq->in.payload.config;
+
+	/* No sum wraps: the offset is below config_size, the size below VU_MAX_CONFIG. */
+	*first = MAX(c->offset, w->offset);
+	*end = MIN(c->offset + c->size, (uint32_t)w->offset + w->size);
+	return *first < *end;
+}
+
 bool on_set_config(struct backend *b, struct request *rq, GError **error)
 {
-	struct virtio_device *d = &b->device;
+	const struct virtio_device *d = &b->device;
 	const struct virtio_config_range *w = d->ops->config_writable;
-	uint32_t from = rq->in.payload.config.offset, size = rq->in.payload.config.size;
-	const uint8_t *data = rq->in.payload.bytes + sizeof(rq->in.payload.config);
+	uint32_t from = rq->in.payload.config.offset, first, end;
 
 	if (from >= d->config_size)
 		return refuse(error, EINVAL, "offset %" PRIu32 " is past the end, %" PRIu32, from,
 			d->config_size);
 	for (; w && w->size; w++) {
-		uint32_t first = MAX(from, w->offset);
-		/* No sum wraps: from is below config_size, size below VU_MAX_CONFIG. */
-		uint32_t end = MIN(from + size, (uint32_t)w->offset + w->size);
+		if (writable_part(rq, w, &first, &end)) {
+			reset_for_new_driver(b);
+			return true;
+		}
+	}
+	return true;
+}
 
-		if (first >= end)
+bool verb_set_config(struct virtio_device *d, struct request *rq, GError **error)
+{
+	const struct virtio_config_range *w = d->ops->config_writable;
+	const uint8_t *data = rq->in.payload.bytes + sizeof(rq->in.payload.config);
+	uint32_t from = rq->in.payload.config.offset, first, end;
+
+	for (; w && w->size; w++) {
+		if (!writable_part(rq, w, &first, &end))
 			continue;
-		reset_for_new_driver(b);
 		memcpy(d->config + first, data + first - from, end - first);
 		if (d->ops->config_written)
 			d->ops->config_written(d, first, end - first);
@@ -141,9 +162,8 @@ void config_change_flush(struct backend *b)
 	g_autoptr(GError) error = NULL;
 	struct vu_msg msg;
 
-	/* With all rings stopped the back-end is suspended, and sends nothing. */
-	if (!b->config_change_due || !may_tell(b) ||
-		!(rings_any(b, RING_RUNNING) || rings_any(b, RING_DRAINING)))
+	/* With all vrings stopped the back-end is suspended, and sends nothing. */
+	if (!b->config_change_due || !may_tell(b) || !pool_is_active(b->pool))
 		return;
 	if (poll(&pfd, 1, 0) == 0) {
 		channel_watch(b, true);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Messages about the in-flight area (vhost-user.rst, "Inflight I/O tracking"): made here, empty;
- * kept by the front-end, which hands it over before rings start, to us or, if we die, to whoever
- * comes next. What is in it is the ring engine's (ring/vq_inflight.h); here is where each queue's
- * part lies.
+ * kept by the front-end, which hands it over before vrings start, to this process or, if it dies,
+ * to the next one. What is in it is the ring engine's (virtio/inflight.h); here is where each
+ * queue's part lies.
  *
  * All parts are of one size: that of the area by its number of queues. So it is in areas that
  * others made, and so parts may be larger than the front-end asked for and knows, which helps where
- * it then sets up larger rings than it said (QEMU does for some devices).
+ * it then sets up larger rings than it asked for (QEMU does for some devices).
  */
 #include <fcntl.h>
 #include <linux/virtio_config.h>
@@ -33,7 +33,7 @@ static size_t part_size(const struct backend *b, uint16_t queue_size)
 	return vq_inflight_size(queue_size, is_packed(b) || !b->has_features);
 }
 
-/* Of size bytes, which nobody can cut off under a later back-end. -1 and errno. */
+/* Returns a memfd that cannot be truncated under a later back-end; -1 and errno. */
 static int make_area(uint64_t size)
 {
 	autofd fd = memfd_create("in-flight", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -67,7 +67,7 @@ bool on_get_inflight_fd(struct backend *b, struct request *rq, GError **error)
 	area.padding = 0;
 	fd = make_area(area.mmap_size);
 	if (fd < 0) {
-		/* Size 0 says that there is none: the device works without. */
+		/* Size 0: there is none, and the device works without. */
 		log_limited(&b->refusals, LOG_LEVEL_WARNING, NULL,
 			"requests in flight cannot be recorded: memfd: %s", g_strerror(errno));
 		area.mmap_size = 0;
@@ -81,7 +81,7 @@ bool on_get_inflight_fd(struct backend *b, struct request *rq, GError **error)
 
 void inflight_drop(struct backend *b)
 {
-	struct inflight *i = &b->inflight;
+	struct inflight_area *i = &b->inflight;
 
 	if (!i->mem)
 		return;
@@ -90,8 +90,8 @@ void inflight_drop(struct backend *b)
 }
 
 /* Like guest memory: the file may be too short, or be truncated at any time. */
-static bool map_area(
-	struct inflight *i, const struct vu_inflight *area, int fd, size_t size, GError **error)
+static bool map_area(struct inflight_area *i, const struct vu_inflight *area, int fd, size_t size,
+	GError **error)
 {
 	const struct mem_region_desc desc = {
 		.size = area->mmap_size,
@@ -114,7 +114,7 @@ static bool map_area(
 bool on_set_inflight_fd(struct backend *b, struct request *rq, GError **error)
 {
 	struct vu_inflight area = { 0 };
-	struct inflight fresh = { 0 };
+	struct inflight_area fresh = { 0 };
 	uint64_t part;
 
 	memcpy(&area, &rq->in.payload.inflight, rq->in.header.size);
@@ -138,25 +138,25 @@ bool on_set_inflight_fd(struct backend *b, struct request *rq, GError **error)
 	return true;
 }
 
-void inflight_find(struct ring *r, struct vq_setup *setup)
+void inflight_find(struct backend_vring *v, struct vq_setup *setup)
 {
-	struct backend *b = r->backend;
-	const struct inflight *i = &b->inflight;
+	struct backend *b = v->backend;
+	const struct inflight_area *i = &b->inflight;
 	const char *why = NULL;
 
 	if (!i->mem)
 		return;
 	if (guest_mem_poisoned(i->mem))
 		why = "the front-end has truncated the area";
-	else if (r->index >= i->queues)
+	else if (v->index >= i->queues)
 		why = "the area has no part for this queue";
 	else if (i->part < vq_inflight_size(setup->size, is_packed(b)))
 		why = "the ring is larger than its part of the area";
 	if (why) {
-		log_limited(&b->refusals, LOG_LEVEL_WARNING, vq_name(r->vq),
+		log_limited(&b->refusals, LOG_LEVEL_WARNING, vring_name(v),
 			"requests in flight are not recorded: %s", why);
 		return;
 	}
-	setup->inflight = (char *)i->map.host + r->index * i->part;
+	setup->inflight = (char *)i->map.host + v->index * i->part;
 	setup->inflight_len = i->part;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Messages about guest memory. Every ring is stopped while the table changes, and goes on at its
- * own index with its addresses looked up anew.
+ * Messages about guest memory. Every vring is stopped while the table changes, and goes on at
+ * its own index with its addresses looked up anew.
  */
 #include "daemon/session/backend_impl.h"
 

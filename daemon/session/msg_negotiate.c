@@ -19,7 +19,7 @@ uint64_t backend_protocol_features(const struct backend *b)
 		VU_BIT(VU_F_RESET_DEVICE) | VU_BIT(VU_F_CONFIGURE_MEM_SLOTS) | VU_BIT(VU_F_STATUS) |
 		VU_BIT(VU_F_INFLIGHT_SHMFD);
 
-	/* Offered without a configuration space it would be a bug, says PROBE's specification. */
+	/* PROBE's specification forbids to offer it without a configuration space. */
 	if (b->device.config_size)
 		features |= VU_BIT(VU_F_CONFIG);
 	/* QEMU takes what it does not know, so only where it may be meant. */
@@ -50,9 +50,9 @@ bool on_set_features(struct backend *b, struct request *rq, GError **error)
 		return refuse(error, EINVAL, "0x%" PRIx64 " was not offered", unknown);
 	b->features = features;
 	b->has_features = true;
-	/* Without protocol features there is no SET_VRING_ENABLE: rings are always enabled. */
+	/* Without protocol features there is no SET_VRING_ENABLE: vrings are always enabled. */
 	for (unsigned i = 0; i < b->device.num_queues; i++)
-		b->rings[i].enabled |= !(features & VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES));
+		b->vrings[i].enabled |= !(features & VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES));
 	return true;
 }
 
@@ -102,7 +102,7 @@ bool on_probe(struct backend *b, struct request *rq, GError **error)
 	return true;
 }
 
-/* A front-end that takes bit 18 for SHARED_OBJECT: a reply without fd says "no such object". */
+/* A front-end that takes bit 18 for SHARED_OBJECT: a reply without fd means "no such object". */
 bool on_get_shared_object(struct backend *b, struct request *rq, GError **error)
 {
 	memcpy(rq->out.payload.bytes, rq->in.payload.bytes, rq->in.header.size);
@@ -111,11 +111,11 @@ bool on_get_shared_object(struct backend *b, struct request *rq, GError **error)
 }
 
 /* Virtio's reset, as far as it is the core's. */
-static void reset_rings(struct backend *b)
+static void reset_vrings(struct backend *b)
 {
 	for (unsigned i = 0; i < b->device.num_queues; i++) {
-		ring_take_back(&b->rings[i]);
-		b->rings[i].enabled = false;
+		vring_take_back(&b->vrings[i]);
+		b->vrings[i].enabled = false;
 	}
 	b->status = 0;
 	b->needs_reset = false;
@@ -133,7 +133,7 @@ bool clears_status(const struct backend *b, const struct request *rq)
 bool on_set_status(struct backend *b, struct request *rq, GError **error)
 {
 	if (clears_status(b, rq)) {
-		reset_rings(b);
+		reset_vrings(b);
 		b->features = 0;
 		b->has_features = false;
 	}
@@ -149,8 +149,8 @@ bool on_get_status(struct backend *b, struct request *rq, GError **error)
 
 bool on_reset_device(struct backend *b, struct request *rq, GError **error)
 {
-	reset_rings(b);
-	/* It tells of rings that are no more; a front-end that has one asks for another now. */
+	reset_vrings(b);
+	/* It tells of vrings that no longer exist; a front-end that has one asks for another. */
 	inflight_drop(b);
 	backend_reset_device(b);
 	return true;

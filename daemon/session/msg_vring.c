@@ -7,57 +7,57 @@
 
 bool on_vring_num(struct backend *b, struct request *rq, GError **error)
 {
-	struct ring *r = rq->ring;
+	struct backend_vring *v = rq->vring;
 	uint32_t n = rq->in.payload.state.num;
 
 	if (n == 0 || n > VQ_MAX_SIZE)
 		return refuse(error, EINVAL, "%s: %" PRIu32 " descriptors, not 1 to %u",
-			vq_name(r->vq), n, VQ_MAX_SIZE);
+			vring_name(v), n, VQ_MAX_SIZE);
 	/* virtio 1.2 §2.7: a split ring's size is a power of two. */
 	if (n & (n - 1) && !(b->features & VU_BIT(VIRTIO_F_RING_PACKED)))
 		return refuse(error, EINVAL, "%s: %" PRIu32 " descriptors are no power of two",
-			vq_name(r->vq), n);
-	r->size = n;
+			vring_name(v), n);
+	v->size = n;
 	return true;
 }
 
 bool on_vring_addr(struct backend *b, struct request *rq, GError **error)
 {
-	struct ring *r = rq->ring;
+	struct backend_vring *v = rq->vring;
 	const struct vu_vring_addr *addr = &rq->in.payload.addr;
 
 	if (addr->flags)
 		return refuse(error, EOPNOTSUPP,
-			"%s: flags 0x%" PRIx32 ", but logging is not offered", vq_name(r->vq),
+			"%s: flags 0x%" PRIx32 ", but logging is not offered", vring_name(v),
 			addr->flags);
-	r->addr = *addr;
-	r->has_addr = true;
+	v->addr = *addr;
+	v->has_addr = true;
 	return true;
 }
 
 bool on_vring_base(struct backend *b, struct request *rq, GError **error)
 {
-	struct ring *r = rq->ring;
+	struct backend_vring *v = rq->vring;
 	uint32_t base = rq->in.payload.state.num;
 
 	if (base > UINT16_MAX && !(b->features & VU_BIT(VIRTIO_F_RING_PACKED)))
 		return refuse(error, EINVAL, "%s: %" PRIu32 " is no index of a split ring",
-			vq_name(r->vq), base);
-	r->base = base;
+			vring_name(v), base);
+	v->base = base;
 	return true;
 }
 
 bool on_get_vring_base(struct backend *b, struct request *rq, GError **error)
 {
-	struct ring *r = rq->ring;
+	struct backend_vring *v = rq->vring;
 
-	ring_take_back(r);
-	rq->out.payload.state = (struct vu_vring_state){ .index = r->index, .num = r->base };
+	vring_take_back(v);
+	rq->out.payload.state = (struct vu_vring_state){ .index = v->index, .num = v->base };
 	rq->out.header.size = sizeof(rq->out.payload.state);
 	return true;
 }
 
-/* The fd of the message, or -1 where bit 8 said so, takes the place of *fd. */
+/* Replaces *fd by the fd of the message, or by -1 where bit 8 is set. */
 static void replace_fd(int *fd, struct vu_msg *msg)
 {
 	fd_close(fd);
@@ -66,39 +66,39 @@ static void replace_fd(int *fd, struct vu_msg *msg)
 
 bool on_vring_kick(struct backend *b, struct request *rq, GError **error)
 {
-	struct ring *r = rq->ring;
+	struct backend_vring *v = rq->vring;
 
-	replace_fd(&r->kick, &rq->in);
-	r->has_kick = true;
+	replace_fd(&v->kick, &rq->in);
+	v->has_kick = true;
 	return true;
 }
 
 bool on_vring_call(struct backend *b, struct request *rq, GError **error)
 {
-	ring_set_call(rq->ring, vu_msg_take_fd(&rq->in, 0));
+	pool_queue_set_call(b->pool, rq->vring->index, vu_msg_take_fd(&rq->in, 0));
 	return true;
 }
 
 bool on_vring_err(struct backend *b, struct request *rq, GError **error)
 {
-	struct ring *r = rq->ring;
+	struct backend_vring *v = rq->vring;
 
-	replace_fd(&r->err, &rq->in);
+	replace_fd(&v->err, &rq->in);
 	return true;
 }
 
 bool on_vring_enable(struct backend *b, struct request *rq, GError **error)
 {
-	struct ring *r = rq->ring;
+	struct backend_vring *v = rq->vring;
 	uint32_t enable = rq->in.payload.state.num;
 
 	if (enable > 1)
-		return refuse(error, EINVAL, "%s: %" PRIu32 ", not 0 or 1", vq_name(r->vq), enable);
-	r->enabled = enable;
+		return refuse(error, EINVAL, "%s: %" PRIu32 ", not 0 or 1", vring_name(v), enable);
+	v->enabled = enable;
 	return true;
 }
 
-bool disables_ring(const struct backend *b, const struct request *rq)
+bool disables_vring(const struct backend *b, const struct request *rq)
 {
 	return rq->in.payload.state.num == 0;
 }

@@ -33,7 +33,7 @@ static void on_closed(void *opaque, bool heard)
 {
 	struct server *s = opaque;
 
-	/* Another daemon that looks whether this one lives connects, and says nothing. */
+	/* Another daemon that checks whether this one is alive connects, and sends nothing. */
 	if (s->stopping || s->fd < 0 || (s->one_off && heard))
 		g_main_loop_quit(s->loop);
 	else if (!s->listen_watch)

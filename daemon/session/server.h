@@ -11,8 +11,7 @@ struct server;
 
 /*
  * The back-end is idle, and outlives the server. Signals are heeded from now on, so make it before
- * anybody can see the socket. With one_off it ends with the first front-end that says
- * anything.
+ * the socket is visible. With one_off it ends with the first front-end that sends anything.
  */
 struct server *server_new(struct backend *b, bool one_off);
 /* Statistics are logged on SIGUSR1; and from now on every so many seconds. Once. */

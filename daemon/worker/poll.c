@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A worker that has nothing to do: looks, asks for kicks, sleeps. When which, says poll_window.h. */
+/* A worker that has nothing to do: looks, asks for kicks, sleeps (poll_window.h: when which). */
 #include <sched.h>
 #include <time.h>
 
-#include "daemon/session/backend_impl.h"
+#include "daemon/worker/worker_impl.h"
 
 /* Turns of looking between two looks at the clock: a driver that polls answers within them. */
 #define TURNS 64
@@ -27,35 +27,35 @@ static inline void cpu_relax(void)
 #endif
 }
 
-bool worker_look(struct worker *w)
+bool worker_look(struct worker_thread *w)
 {
 	for (unsigned i = 0; i < w->n_active; i++) {
-		struct ring *r = w->active[i];
+		struct queue *q = w->active[i];
 
-		if (vq_has_more(r->vq))
-			w->ready = r->run.ready = true;
+		if (vq_has_more(q->vq))
+			w->ready = q->run.ready = true;
 	}
 	return w->ready;
 }
 
 /* The device's completions that no fd tells of at once. */
-static bool poll_device(struct worker *w)
+static bool poll_device(struct worker_thread *w)
 {
 	bool any = false;
 
-	if (!w->backend->device.ops->poll)
+	if (!w->pool->ops->poll)
 		return false;
 	for (unsigned i = w->n_active; i-- > 0;) {
 		if (i < w->n_active && vq_in_flight(w->active[i]->vq))
-			any |= worker_poll_device(w->active[i]);
+			any |= queue_poll_device(w->active[i]);
 	}
 	return any;
 }
 
-static bool look_for_a_while(struct worker *w)
+static bool look_for_a_while(struct worker_thread *w)
 {
 	for (unsigned i = 0; i < TURNS; i++) {
-		if (worker_look(w) || poll_device(w) || worker_has_orders(w))
+		if (worker_look(w) || poll_device(w) || worker_has_commands(w))
 			return true;
 		cpu_relax();
 	}
@@ -63,9 +63,9 @@ static bool look_for_a_while(struct worker *w)
 }
 
 /* Requests are in the kernel's hands, which may want this CPU to serve them. */
-static bool is_busy(const struct worker *w)
+static bool is_busy(const struct worker_thread *w)
 {
-	struct virtio_device *d = &w->backend->device;
+	struct virtio_device *d = w->pool->device;
 
 	if (!d->ops->busy)
 		return false;
@@ -76,7 +76,7 @@ static bool is_busy(const struct worker *w)
 	return false;
 }
 
-bool worker_poll(struct worker *w)
+bool worker_poll(struct worker_thread *w)
 {
 	int64_t window, start;
 
@@ -101,18 +101,18 @@ bool worker_poll(struct worker *w)
 	return false;
 }
 
-bool worker_arm(struct worker *w)
+bool worker_arm(struct worker_thread *w)
 {
 	for (unsigned i = 0; i < w->n_active; i++) {
-		struct ring *r = w->active[i];
+		struct queue *q = w->active[i];
 
-		if (vq_burst_end(r->vq) == VQ_MORE)
-			w->ready = r->run.ready = true;
+		if (vq_burst_end(q->vq) == VQ_MORE)
+			w->ready = q->run.ready = true;
 	}
 	return !w->ready;
 }
 
-void worker_woken(struct worker *w)
+void worker_woken(struct worker_thread *w)
 {
 	if (w->idle_since)
 		poll_window_slept(&w->window, now_ns() - w->idle_since);

@@ -49,7 +49,7 @@ static void average(struct poll_window *p, int64_t gap)
 
 void poll_window_hit(struct poll_window *p, int64_t gap)
 {
-	/* Somebody else had the CPU: we might as well have slept. */
+	/* Another thread had the CPU: sleeping would have been as good. */
 	if (gap > p->cap) {
 		poll_window_slept(p, gap);
 		return;

@@ -1,279 +1,249 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A ring on its worker, from start to drained.
+ * A queue on its worker, from start to drained.
  *
  * Whatever makes the device do something (a kick, one of its fds, start and stop) runs between
- * group_begin() and group_end(). The group is the queues that the device wants on one thread: a
- * callback on behalf of one may pop from and push to all of them. group_end() publishes, notes
- * where a burst was cut short, and notices that a draining ring has become idle: from then on the
- * ring is the control thread's.
+ * group_begin() and group_end(), because a callback on behalf of one queue may pop from and push to
+ * all queues of its group. group_end() publishes, notes where a burst was cut short, and notices
+ * that a draining queue has no request in flight any more: from then on the queue is the control
+ * thread's.
  */
-#include <sys/eventfd.h>
+#include <errno.h>
 #include <sys/uio.h>
 
-#include "base/util.h"
-#include "daemon/session/backend_impl.h"
+#include "base/eventfd.h"
+#include "daemon/worker/worker_impl.h"
 
-static const struct virtio_device_ops *ops_of(const struct ring *r)
+static const struct virtio_device_ops *ops_of(const struct queue *q)
 {
-	return r->backend->device.ops;
+	return q->pool->ops;
 }
 
-/* Release pairs with owner.c's acquire: whatever was done to the ring is seen. */
-static void tell(struct ring *r, enum ring_news news)
+static void make_ready(struct queue *q)
 {
-	__atomic_fetch_or(&r->news, news, __ATOMIC_RELEASE);
-	eventfd_write(r->backend->news, 1);
+	q->run.ready = true;
+	q->worker->ready = true;
 }
 
-static void make_ready(struct ring *r)
+static void group_begin(const struct queue *of)
 {
-	r->run.ready = true;
-	r->worker->ready = true;
-}
-
-static void group_begin(const struct ring *of)
-{
-	for (struct ring *r = of->run.group; r < of->run.group_end; r++) {
-		if (r->run.state != RING_STOPPED)
-			vq_burst_begin(r->vq);
+	for (struct queue *q = of->group; q < of->group_end; q++) {
+		if (q->run.state != QUEUE_STOPPED)
+			vq_burst_begin(q->vq);
 	}
 }
 
-static void settle(struct ring *r)
+static void settle(struct queue *q)
 {
-	if (vq_burst_pause(r->vq) == VQ_MORE)
-		make_ready(r);
-	if (guest_mem_poisoned(r->backend->mem))
-		vq_break(r->vq, "the front-end has truncated guest memory");
+	if (vq_burst_pause(q->vq) == VQ_MORE)
+		make_ready(q);
+	if (guest_mem_poisoned(q->pool->mem))
+		vq_break(q->vq, "the front-end has truncated guest memory");
 }
 
-static void end_watches(struct ring *r)
+static void end_watches(struct queue *q)
 {
-	struct worker *w = r->worker;
+	struct worker_thread *w = q->worker;
 
 	for (struct worker_watch *watch = w->watches; watch; watch = watch->next) {
-		if (watch->fd < 0 || watch->ring != r)
+		if (watch->fd < 0 || watch->queue != q)
 			continue;
 		worker_unwatch(w, watch);
 		w->n_watches--;
 	}
 }
 
-static void finish(struct ring *r)
+static void finish(struct queue *q)
 {
-	struct worker *w = r->worker;
+	struct worker_thread *w = q->worker;
 	unsigned i = 0;
 
-	end_watches(r);
-	while (w->active[i] != r)
+	end_watches(q);
+	while (w->active[i] != q)
 		i++;
 	w->active[i] = w->active[--w->n_active];
-	r->run.state = RING_STOPPED;
-	r->run.ready = false;
-	tell(r, RING_DRAINED);
+	q->run.state = QUEUE_STOPPED;
+	q->run.ready = false;
+	pool_report(q, QUEUE_EVENT_DRAINED);
 }
 
-static void group_end(const struct ring *of)
+static void group_end(const struct queue *of)
 {
-	struct ring *first = of->run.group, *end = of->run.group_end;
+	struct queue *first = of->group, *end = of->group_end;
 
-	for (struct ring *r = first; r < end; r++) {
-		if (r->run.state != RING_STOPPED)
-			settle(r);
+	for (struct queue *q = first; q < end; q++) {
+		if (q->run.state != QUEUE_STOPPED)
+			settle(q);
 	}
-	for (struct ring *r = first; r < end; r++) {
-		if (r->run.state == RING_DRAINING && !vq_in_flight(r->vq))
-			finish(r);
+	for (struct queue *q = first; q < end; q++) {
+		if (q->run.state == QUEUE_DRAINING && !vq_in_flight(q->vq))
+			finish(q);
 	}
 }
 
-static void burst(struct ring *r)
+static void burst(struct queue *q)
 {
-	if (r->run.state != RING_RUNNING || vq_is_broken(r->vq))
+	if (q->run.state != QUEUE_RUNNING || vq_is_broken(q->vq))
 		return;
-	group_begin(r);
-	vq_announce(r->vq);
-	ops_of(r)->kick(&r->backend->device, r->vq);
-	group_end(r);
+	group_begin(q);
+	vq_announce(q->vq);
+	ops_of(q)->kick(q->pool->device, q->vq);
+	group_end(q);
 }
 
-void worker_serve(struct worker *w)
+void worker_serve(struct worker_thread *w)
 {
 	if (!w->ready)
 		return;
 	w->ready = false;
 	/* From the end: finish() moves the last one, which has had its turn, to a free place. */
 	for (unsigned i = w->n_active; i-- > 0;) {
-		struct ring *r = w->active[i];
+		struct queue *q = w->active[i];
 
-		if (i >= w->n_active || !r->run.ready)
+		if (i >= w->n_active || !q->run.ready)
 			continue;
-		r->run.ready = false;
-		burst(r);
+		q->run.ready = false;
+		burst(q);
 	}
 }
 
-bool worker_poll_device(struct ring *r)
+bool queue_poll_device(struct queue *q)
 {
 	bool any;
 
-	group_begin(r);
-	any = ops_of(r)->poll(&r->backend->device, r->vq);
+	group_begin(q);
+	any = ops_of(q)->poll(q->pool->device, q->vq);
 	if (any)
-		group_end(r);
+		group_end(q);
 	return any;
 }
 
-static void no_kicks(struct ring *r)
+static void no_kicks(struct queue *q)
 {
-	log_limited(&r->worker->log_limit, LOG_LEVEL_WARNING, vq_name(r->vq),
+	log_limited(&q->worker->log_limit, LOG_LEVEL_WARNING, vq_name(q->vq),
 		"the kick fd is no eventfd, or broken: kicks are not seen any more");
-	worker_unwatch(r->worker, &r->run.kick);
+	worker_unwatch(q->worker, &q->run.kick);
 }
 
 static void on_kick(struct worker_watch *watch, uint32_t revents)
 {
-	struct ring *r = watch->ring;
+	struct queue *q = watch->queue;
 	struct iovec iov = { .iov_base = &(uint64_t){ 0 }, .iov_len = sizeof(uint64_t) };
 	ssize_t n = 1;
 
-	worker_woken(r->worker);
-	make_ready(r);
+	worker_woken(q->worker);
+	make_ready(q);
 	/* Shared with the front-end, which could empty it between poll and read: hence NOWAIT. */
 	if (revents & EPOLLIN && !(watch->events & EPOLLET))
 		n = preadv2(watch->fd, &iov, 1, -1, RWF_NOWAIT);
 	if (!(revents & EPOLLIN) || n == 0 || (n < 0 && errno != EAGAIN))
-		no_kicks(r);
+		no_kicks(q);
 }
 
-static void watch_kick(struct ring *r)
+static void watch_kick(struct queue *q)
 {
-	struct worker_watch *watch = &r->run.kick;
+	struct worker_watch *watch = &q->run.kick;
 
-	if (r->kick < 0)
+	if (q->kick < 0)
 		return;
 	*watch = (struct worker_watch){
-		.ring = r,
-		.fd = r->kick,
-		.events = EPOLLIN | (ring_is_eventfd(r->kick) ? EPOLLET : 0),
+		.queue = q,
+		.fd = q->kick,
+		.events = EPOLLIN | (eventfd_is(q->kick) ? EPOLLET : 0),
 		.seen = on_kick,
 	};
-	if (!worker_watch(r->worker, watch))
-		no_kicks(r);
+	if (!worker_watch(q->worker, watch))
+		no_kicks(q);
 }
 
-static void start(struct ring *r)
+static void start(struct queue *q)
 {
-	struct worker *w = r->worker;
+	struct worker_thread *w = q->worker;
 
-	r->run.state = RING_RUNNING;
-	r->run.call_due = false;
-	w->active[w->n_active++] = r;
-	watch_kick(r);
-	if (ops_of(r)->queue_start) {
-		group_begin(r);
-		ops_of(r)->queue_start(&r->backend->device, r->vq);
-		group_end(r);
+	q->run.state = QUEUE_RUNNING;
+	q->run.call_due = false;
+	w->active[w->n_active++] = q;
+	watch_kick(q);
+	if (ops_of(q)->queue_start) {
+		group_begin(q);
+		ops_of(q)->queue_start(q->pool->device, q->vq);
+		group_end(q);
 	}
-	/* A kick may have been delivered, and read, before the ring was set up. */
-	make_ready(r);
+	/* A kick may have been delivered, and read, before the queue was set up. */
+	make_ready(q);
 }
 
-static void drain(struct ring *r)
+static void drain(struct queue *q)
 {
-	worker_unwatch(r->worker, &r->run.kick);
-	group_begin(r);
-	r->run.state = RING_DRAINING;
-	vq_drain(r->vq);
-	if (ops_of(r)->queue_stop)
-		ops_of(r)->queue_stop(&r->backend->device, r->vq);
-	group_end(r);
+	worker_unwatch(q->worker, &q->run.kick);
+	group_begin(q);
+	q->run.state = QUEUE_DRAINING;
+	vq_drain(q->vq);
+	if (ops_of(q)->queue_stop)
+		ops_of(q)->queue_stop(q->pool->device, q->vq);
+	group_end(q);
 }
 
-void worker_obey_rings(struct worker *w)
+void worker_obey_queues(struct worker_thread *w)
 {
-	struct backend *b = w->backend;
+	struct pool *pool = w->pool;
 
-	for (struct ring *r = b->rings; r < b->rings + b->device.num_queues; r++) {
-		unsigned orders;
+	for (struct queue *q = pool->queues; q < pool->queues + pool->n_queues; q++) {
+		unsigned commands;
 
-		if (r->worker != w)
+		if (q->worker != w)
 			continue;
-		orders = __atomic_exchange_n(&r->orders, 0, __ATOMIC_ACQUIRE);
-		if (orders & RING_START)
-			start(r);
-		if (orders & RING_CALL)
-			worker_on_call(r);
-		if (orders & RING_DRAIN)
-			drain(r);
+		commands = __atomic_exchange_n(&q->commands, 0, __ATOMIC_ACQUIRE);
+		if (commands & QUEUE_COMMAND_RUN)
+			start(q);
+		if (commands & QUEUE_COMMAND_CALL)
+			queue_on_call(q);
+		if (commands & QUEUE_COMMAND_DRAIN)
+			drain(q);
 	}
 }
 
-void worker_pause_begin(struct worker *w)
+void worker_pause_begin(struct worker_thread *w)
 {
 	for (unsigned i = 0; i < w->n_active; i++)
 		vq_burst_begin(w->active[i]->vq);
 	w->paused = true;
 }
 
-void worker_pause_end(struct worker *w)
+void worker_pause_end(struct worker_thread *w)
 {
 	w->paused = false;
 	for (unsigned i = w->n_active; i-- > 0;) {
 		if (i >= w->n_active)
 			continue;
 		if (w->active[i]->run.call_due)
-			worker_on_call(w->active[i]);
+			queue_on_call(w->active[i]);
 		group_end(w->active[i]);
 	}
 }
 
-void worker_on_broken(void *opaque, const char *reason)
+void queue_on_broken(void *opaque, const char *reason)
 {
-	struct ring *r = opaque;
+	struct queue *q = opaque;
 
-	worker_unwatch(r->worker, &r->run.kick);
-	tell(r, RING_BROKE);
-}
-
-/*
- * An eventfd's write() blocks when its count is full, which takes a front-end that fills it; to ask
- * first would cost each call a system call, and be no safer. So the worker may block here, until
- * the control thread wants something of it and interrupts it (owner.c); and then asks. That, too,
- * may block, where the front-end is quick enough.
- */
-void worker_on_call(void *opaque)
-{
-	struct ring *r = opaque;
-	struct worker *w = r->worker;
-	int fd = __atomic_load_n(&r->call, __ATOMIC_RELAXED);
-	const uint64_t one = 1;
-
-	/* On the control thread, which must not block. */
-	r->run.call_due = w->paused;
-	if (fd < 0 || w->paused)
-		return;
-	__atomic_store_n(&w->calling, true, __ATOMIC_RELAXED);
-	if (__atomic_load_n(&r->call_may_block, __ATOMIC_RELAXED))
-		ring_signal(fd);
-	else if (write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
-		__atomic_store_n(&r->call_may_block, true, __ATOMIC_RELAXED);
-	__atomic_store_n(&w->calling, false, __ATOMIC_RELAXED);
+	worker_unwatch(q->worker, &q->run.kick);
+	pool_report(q, QUEUE_EVENT_BROKE);
 }
 
 static void on_device_fd(struct worker_watch *watch, uint32_t revents)
 {
-	struct ring *r = watch->ring;
+	struct queue *q = watch->queue;
 
-	worker_woken(r->worker);
-	group_begin(r);
-	watch->cb(&r->backend->device, r->vq, revents);
-	group_end(r);
+	worker_woken(q->worker);
+	group_begin(q);
+	watch->cb(q->pool->device, q->vq, revents);
+	group_end(q);
 }
 
-/* One that is in use for fd, or one that is free: a device that changes its mind costs no memory. */
-static struct worker_watch *find_watch(struct worker *w, int fd)
+/*
+ * One that is in use for fd, or one that is free: a device that changes its mind costs no memory.
+ */
+static struct worker_watch *find_watch(struct worker_thread *w, int fd)
 {
 	struct worker_watch *watch;
 
@@ -284,7 +254,7 @@ static struct worker_watch *find_watch(struct worker *w, int fd)
 	return NULL;
 }
 
-static struct worker_watch *new_watch(struct worker *w)
+static struct worker_watch *new_watch(struct worker_thread *w)
 {
 	struct worker_watch *watch = find_watch(w, -1);
 
@@ -296,13 +266,13 @@ static struct worker_watch *new_watch(struct worker *w)
 	return watch;
 }
 
-void worker_watch_device(struct ring *r, int fd, uint32_t events,
+void queue_watch_device(struct queue *q, int fd, uint32_t events,
 	void (*cb)(struct virtio_device *d, struct vq *q, uint32_t revents))
 {
-	struct worker *w = r->worker;
+	struct worker_thread *w = q->worker;
 	struct worker_watch *watch = find_watch(w, fd);
 
-	if (watch && watch->ring == r && watch->events == events) {
+	if (watch && watch->queue == q && watch->events == events) {
 		watch->cb = cb;
 		return;
 	}
@@ -310,10 +280,10 @@ void worker_watch_device(struct ring *r, int fd, uint32_t events,
 		worker_unwatch(w, watch);
 		w->n_watches--;
 	}
-	if (!events || r->run.state == RING_STOPPED)
+	if (!events || q->run.state == QUEUE_STOPPED)
 		return;
 	watch = new_watch(w);
-	watch->ring = r;
+	watch->queue = q;
 	watch->fd = fd;
 	watch->events = events;
 	watch->seen = on_device_fd;
@@ -321,7 +291,7 @@ void worker_watch_device(struct ring *r, int fd, uint32_t events,
 	w->n_watches++;
 	if (worker_watch(w, watch))
 		return;
-	log_limited(&w->log_limit, LOG_LEVEL_ERROR, vq_name(r->vq), "cannot wait for fd %d: %s", fd,
+	log_limited(&w->log_limit, LOG_LEVEL_ERROR, vq_name(q->vq), "cannot wait for fd %d: %s", fd,
 		g_strerror(errno));
 	watch->fd = -1;
 	w->n_watches--;

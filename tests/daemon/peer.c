@@ -9,7 +9,7 @@
 
 #include "base/log.h"
 #include "base/sock.h"
-#include "daemon/worker/pool.h"
+#include "daemon/session/backend_impl.h"
 #include "tests/lib/leak.h"
 
 static GString *log_lines;
@@ -76,7 +76,7 @@ void peer_run_loop(void)
 		;
 }
 
-static void on_paused(struct backend *b)
+static void on_paused(struct virtio_device *d, void *opaque)
 {
 	pauses++;
 }
@@ -87,11 +87,13 @@ static void on_paused(struct backend *b)
  */
 void peer_run(void)
 {
+	struct pool_verb pause = { .run = on_paused };
+
 	peer_run_loop();
 	for (unsigned i = 0; served && i < 3; i++) {
 		unsigned seen = pauses;
 
-		owner_pause(served, on_paused);
+		pool_run(served->pool, &pause);
 		while (pauses == seen)
 			g_main_context_iteration(NULL, TRUE);
 		peer_run_loop();
@@ -138,7 +140,7 @@ void peer_make_backend(struct peer *p, const struct virtio_device_ops *ops)
 	served = p->backend;
 }
 
-static int setup(void **state, const struct virtio_device_ops *ops, unsigned workers)
+int peer_setup_workers(void **state, unsigned workers)
 {
 	struct peer *p = g_new0(struct peer, 1);
 
@@ -151,7 +153,7 @@ static int setup(void **state, const struct virtio_device_ops *ops, unsigned wor
 	before = census();
 
 	toy = (struct toy){ 0 };
-	peer_make_backend(p, ops);
+	peer_make_backend(p, &toy_ops);
 	p->gpa = MEM_GPA;
 	p->uva = MEM_UVA;
 	p->memfd = memfd_create("guest", MFD_CLOEXEC);
@@ -171,20 +173,7 @@ static int setup(void **state, const struct virtio_device_ops *ops, unsigned wor
 
 int peer_setup(void **state)
 {
-	return setup(state, &toy_ops, 1);
-}
-
-int peer_setup_workers(void **state, unsigned workers)
-{
-	return setup(state, &toy_ops, workers);
-}
-
-int peer_setup_rerun(void **state)
-{
-	static struct virtio_device_ops ops;
-
-	ops = toy_ops;
-	return setup(state, &ops, 1);
+	return peer_setup_workers(state, 1);
 }
 
 int peer_teardown(void **state)

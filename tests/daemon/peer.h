@@ -78,7 +78,8 @@ struct peer {
 #define ALL_PROTOCOL_FEATURES                                                  \
 	(VU_BIT(VU_F_MQ) | VU_BIT(VU_F_REPLY_ACK) | VU_BIT(VU_F_BACKEND_REQ) | \
 		VU_BIT(VU_F_CONFIG) | VU_BIT(VU_F_RESET_DEVICE) |              \
-		VU_BIT(VU_F_CONFIGURE_MEM_SLOTS) | VU_BIT(VU_F_STATUS) | VU_BIT(VU_F_PROBE))
+		VU_BIT(VU_F_CONFIGURE_MEM_SLOTS) | VU_BIT(VU_F_STATUS) |       \
+		VU_BIT(VU_F_INFLIGHT_SHMFD) | VU_BIT(VU_F_PROBE))
 #define DRIVER_FEATURES (VU_BIT(VIRTIO_F_VERSION_1) | VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES))
 
 /* The options of the back-ends to come: set to their defaults by peer_setup(). */
@@ -90,8 +91,6 @@ int peer_setup_workers(void **state, unsigned workers);
 
 /* cmocka's setup and teardown: a back-end and a connection; counts fds, mappings, held requests. */
 int peer_setup(void **state);
-/* With a device whose requests may be run again, so that those in flight are recorded. */
-int peer_setup_rerun(void **state);
 int peer_teardown(void **state);
 
 /* Mappings of memfds in this process. */

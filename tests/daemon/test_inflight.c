@@ -10,13 +10,6 @@
 #include "virtio/inflight.h"
 
 #define PAGE 4096
-#define FEATURES (ALL_PROTOCOL_FEATURES | VU_BIT(VU_F_INFLIGHT_SHMFD))
-
-static void negotiate(struct peer *p)
-{
-	peer_negotiate(p);
-	assert_int_equal(peer_ack_u64(p, VU_SET_PROTOCOL_FEATURES, FEATURES), 0);
-}
 
 /* What came, and its fd, the caller's. */
 static int get_area(struct peer *p, const struct vu_inflight *asked, size_t size)
@@ -45,18 +38,6 @@ static int make_file(uint64_t size)
 	return fd;
 }
 
-static void test_not_offered(void **state)
-{
-	const struct vu_inflight asked = { .num_queues = 1, .queue_size = 16 };
-	struct peer *p = *state;
-
-	assert_int_equal(peer_ask(p, VU_GET_PROTOCOL_FEATURES, NULL, 0), ALL_PROTOCOL_FEATURES);
-	peer_negotiate(p);
-	peer_send(p, VU_GET_INFLIGHT_FD, 0, &asked, sizeof(asked), NULL, 0);
-	assert_true(peer_is_closed(p));
-	assert_logged("GET_INFLIGHT_FD: INFLIGHT_SHMFD is not offered");
-}
-
 static void test_made(void **state)
 {
 	const struct vu_inflight asked = { .num_queues = 2, .queue_size = 2048 };
@@ -66,8 +47,7 @@ static void test_made(void **state)
 	uint8_t byte;
 	autofd fd = -1;
 
-	assert_int_equal(peer_ask(p, VU_GET_PROTOCOL_FEATURES, NULL, 0), FEATURES);
-	negotiate(p);
+	peer_negotiate(p);
 	fd = get_area(p, &asked, sizeof(asked));
 	got = &p->msg.payload.inflight;
 	assert_int_equal(got->num_queues, 2);
@@ -91,7 +71,7 @@ static void test_before_features(void **state)
 	const struct vu_inflight asked = { .num_queues = 1, .queue_size = 2048 };
 	struct peer *p = *state;
 
-	assert_int_equal(peer_ack_u64(p, VU_SET_PROTOCOL_FEATURES, FEATURES), 0);
+	assert_int_equal(peer_ack_u64(p, VU_SET_PROTOCOL_FEATURES, ALL_PROTOCOL_FEATURES), 0);
 	close(get_area(p, &asked, sizeof(asked)));
 	assert_int_equal(p->msg.payload.inflight.mmap_size, vq_inflight_size(2048, true));
 }
@@ -102,7 +82,7 @@ static void test_room_to_spare(void **state)
 	const struct vu_inflight asked = { .num_queues = 1, .queue_size = 128 };
 	struct peer *p = *state;
 
-	negotiate(p);
+	peer_negotiate(p);
 	close(get_area(p, &asked, sizeof(asked)));
 	assert_int_equal(p->msg.payload.inflight.queue_size, 1024);
 	assert_int_equal(p->msg.payload.inflight.mmap_size, vq_inflight_size(1024, false));
@@ -114,7 +94,7 @@ static void test_sizes_on_the_wire(void **state)
 	struct peer *p = *state;
 	int fd;
 
-	negotiate(p);
+	peer_negotiate(p);
 	/* Some leave the padding out. */
 	fd = get_area(p, &asked, VU_INFLIGHT_UNPADDED);
 	assert_int_equal(p->msg.payload.inflight.queue_size, 4096);
@@ -134,7 +114,7 @@ static void expect_no_area(struct peer *p, uint16_t queues, uint16_t size, const
 {
 	const struct vu_inflight asked = { .num_queues = queues, .queue_size = size };
 
-	negotiate(p);
+	peer_negotiate(p);
 	peer_send(p, VU_GET_INFLIGHT_FD, 0, &asked, sizeof(asked), NULL, 0);
 	assert_true(peer_is_closed(p));
 	assert_logged(why);
@@ -165,7 +145,7 @@ static void test_bad_counts(void **state)
 	struct peer *p = *state;
 	autofd fd = make_file(PAGE);
 
-	negotiate(p);
+	peer_negotiate(p);
 	for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
 		log_clear();
 		assert_int_equal(set_area(p, &bad[i], fd), EINVAL);
@@ -192,7 +172,7 @@ static void test_bad_ranges(void **state)
 	struct peer *p = *state;
 	autofd fd = make_file(PAGE);
 
-	negotiate(p);
+	peer_negotiate(p);
 	for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
 		log_clear();
 		assert_int_equal(set_area(p, &bad[i].area, fd), EINVAL);
@@ -210,7 +190,7 @@ static void test_bad_files(void **state)
 	g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", file);
 	autofd read_only = open(path, O_RDONLY | O_CLOEXEC);
 
-	negotiate(p);
+	peer_negotiate(p);
 	assert_int_equal(set_area(p, &area, p->sock), EINVAL);
 	assert_int_equal(set_area(p, &area, p->kick[0]), EINVAL);
 	assert_int_equal(set_area(p, &area, read_only), EINVAL);
@@ -233,7 +213,7 @@ static void test_life(void **state)
 	struct peer *p = *state;
 	autofd fd = make_file(2 * PAGE);
 
-	negotiate(p);
+	peer_negotiate(p);
 	/* One at a time. */
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(set_area(p, &area, fd), 0);
@@ -260,7 +240,7 @@ static void test_running_rings(void **state)
 	struct peer *p = *state;
 	autofd fd = make_file(2 * PAGE);
 
-	negotiate(p);
+	peer_negotiate(p);
 	start_rings(p);
 	toy.mode = TOY_HOLD;
 	driver_submit(p, 1);
@@ -285,7 +265,7 @@ static void test_no_part(void **state)
 	struct peer *p = *state;
 	autofd fd = make_file(PAGE);
 
-	negotiate(p);
+	peer_negotiate(p);
 	assert_int_equal(set_area(p, &area, fd), 0);
 	start_rings(p);
 	assert_logged("queue 1: requests in flight are not recorded: the area has no part for");
@@ -299,7 +279,7 @@ static void test_small_part(void **state)
 	struct peer *p = *state;
 	autofd fd = make_file(PAGE);
 
-	negotiate(p);
+	peer_negotiate(p);
 	assert_int_equal(set_area(p, &area, fd), 0);
 	start_rings(p);
 	assert_logged("queue 0: requests in flight are not recorded: the ring is larger than");
@@ -313,7 +293,7 @@ static void test_truncated(void **state)
 	autofd fd = make_file(2 * PAGE);
 
 	guest_mem_catch_sigbus(); /* cmocka takes the signal over for each test */
-	negotiate(p);
+	peer_negotiate(p);
 	assert_int_equal(set_area(p, &area, fd), 0);
 	start_rings(p);
 	driver_round_trip(p, 0);
@@ -347,7 +327,7 @@ static void test_goes_on(void **state)
 	g_autofree uint8_t *record = NULL, *mem = NULL;
 	autofd fd = -1;
 
-	negotiate(p);
+	peer_negotiate(p);
 	fd = get_area(p, &asked, sizeof(asked));
 	area = p->msg.payload.inflight;
 	assert_int_equal(set_area(p, &area, fd), 0);
@@ -372,7 +352,7 @@ static void test_goes_on(void **state)
 		memset(answer_to(p, i), 0, 8);
 
 	peer_connect(p);
-	negotiate(p);
+	peer_negotiate(p);
 	assert_int_equal(set_area(p, &area, fd), 0);
 	peer_share_memory(p);
 	peer_setup_ring(p, 0, 2);
@@ -386,12 +366,11 @@ static void test_goes_on(void **state)
 	assert_int_equal(peer_get_base(p, 0), 4);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, peer_setup_rerun, peer_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, peer_setup, peer_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_not_offered, peer_setup, peer_teardown),
 		TEST(test_made),
 		TEST(test_before_features),
 		TEST(test_room_to_spare),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A front-end whose process is replaced while the guest runs: the new one has the same sockets, does
- * not know how far the old one came, and says again what it is not sure of.
+ * A front-end whose process is replaced while the guest runs: the new one has the same sockets,
+ * does not know how far the old one came, and sends again what it is not sure of.
  */
 #include "tests/daemon/peer.h"
 

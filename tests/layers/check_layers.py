@@ -24,7 +24,10 @@ LAYERS = {
     'common/vmm': ('common/base', 'common/virtio', 'common/memory', 'common/vhost-user',
                    'common/mmio'),
     'daemon': ('common/base', 'common/virtio', 'common/priv', 'common/memory', 'common/ring',
-               'common/vhost-user'),
+               'common/vhost-user', 'daemon/session'),
+    'daemon/session': ('common/base', 'common/virtio', 'common/memory', 'common/ring',
+                       'common/vhost-user', 'daemon', 'daemon/worker'),
+    'daemon/worker': ('common/base', 'common/virtio', 'common/memory', 'common/ring', 'daemon'),
     'daemon/devices': ('common/base', 'common/virtio'),
     'xen': ('common/base', 'common/virtio', 'common/launch', 'xen/supervisor', 'xen/worker',
             'xen/hypervisor'),
@@ -42,6 +45,12 @@ LAYERS = {
 CODE_FOLDERS = ('common', 'daemon', 'xen', 'kvm-stub', 'tools')
 # Headers that layers may include beyond those named above.
 SHARED = {'xen/ipc.h': ('xen/supervisor', 'xen/worker')}
+# (Layer, other layer) -> the only header of the other one that it includes.
+DOORS = {
+    ('daemon/session', 'daemon'): 'daemon/device.h',
+    ('daemon/session', 'daemon/worker'): 'daemon/worker/pool.h',
+    ('daemon/worker', 'daemon'): 'daemon/device.h',
+}
 DEVICE_CONTRACT = ('daemon/device.h', 'common/ring/vq.h')  # the first brings the second
 # A library of the host -> the only file that includes it.
 LIBRARIES = {
@@ -145,8 +154,7 @@ def resolve(root, path, name):
 def include_fault(path, target):
     """Why path must not include target (both of the tree); None: it may."""
     layer, to = layer_of(path), layer_of(target)
-    if (target.endswith('_impl.h') and os.path.dirname(path) != os.path.dirname(target)
-            and not path.startswith('daemon/')):
+    if target.endswith('_impl.h') and os.path.dirname(path) != os.path.dirname(target):
         return f'{target} is private to its folder'
     if layer == 'daemon/devices':
         if target in DEVICE_CONTRACT or (to == layer and device_of(path) == device_of(target)):
@@ -154,7 +162,9 @@ def include_fault(path, target):
         if to != 'common/base' or target == LOOP + '.h':
             return f'a device includes {DEVICE_CONTRACT[0]}, base and host libraries, not {target}'
         return None
-    if to != layer and to not in LAYERS[layer] and layer not in SHARED.get(target, ()):
+    if to == layer or layer in SHARED.get(target, ()):
+        return None
+    if to not in LAYERS[layer] or DOORS.get((layer, to), target) != target:
         return f'{layer} must not include {target}'
     return None
 

@@ -44,6 +44,13 @@ TREE = {
     'daemon/backend.h': TOP,
     'daemon/backend.c': TOP + '#include "backend.h"\n#include "daemon/device.h"\n'
                               '#include "vhost-user/vu_front.h"\n',
+    'daemon/session/session.h': TOP,
+    'daemon/session/session.c': TOP + '#include "daemon/device.h"\n#include "daemon/worker/pool.h"\n'
+                                      '#include "vhost-user/vu_front.h"\n',
+    'daemon/worker/pool.h': TOP + '#include "daemon/device.h"\n#include "ring/vq_engine.h"\n',
+    'daemon/worker/worker_impl.h': TOP,
+    'daemon/worker/queue.c': TOP + '#include "daemon/worker/worker_impl.h"\n',
+    'daemon/worker/poll.h': TOP,
     'daemon/devices/foo.c': TOP + '#include "daemon/device.h"\n#include "base/sock.h"\n'
         '#include "foo_io.h"\n#include <linux/virtio_blk.h>\n#include <unistd.h>\n'
         'int f(void)\n{\n\treturn VIRTIO_ID_BLOCK + c->connect(1) + my_bind(2);\n}\n',
@@ -146,6 +153,16 @@ class CheckLayers(unittest.TestCase):
                 ('daemon/backend.c', '"driver/driver_ring.h"'),
                 ('daemon/backend.c', '"xen/xs.h"'),
                 ('daemon/backend.c', '"daemon/devices/foo_io.h"'),
+                ('daemon/session/session.c', '"daemon/worker/poll.h"'),
+                ('daemon/session/session.c', '"daemon/worker/worker_impl.h"'),
+                ('daemon/session/session.c', '"daemon/backend.h"'),
+                ('daemon/session/session.c', '"daemon/devices/foo_io.h"'),
+                ('daemon/session/session.c', '"mmio/virtio_mmio.h"'),
+                ('daemon/worker/queue.c', '"daemon/session/session.h"'),
+                ('daemon/worker/queue.c', '"daemon/backend.h"'),
+                ('daemon/worker/queue.c', '"vhost-user/vu_front.h"'),
+                ('daemon/backend.c', '"daemon/worker/pool.h"'),
+                ('daemon/devices/foo.c', '"daemon/worker/pool.h"'),
                 ('daemon/devices/foo.c', '"base/loop.h"'),
                 ('daemon/devices/foo.c', '"memory/guest_mem.h"'),
                 ('daemon/devices/foo.c', '"ring/vq_engine.h"'),

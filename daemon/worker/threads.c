@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The workers' threads, and which queue each of them runs. */
+#include <sched.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+
+#include "base/util.h"
+#include "daemon/worker/worker_impl.h"
+
+/* Devices keep little on the stack, and memory that is not touched costs nothing. */
+#define STACK_BYTES (256 << 10)
+/* Interrupts a system call, and does nothing else. */
+#define INTERRUPT_SIGNAL SIGURG
+
+/* Queues that the device wants on one thread have one number. */
+static unsigned group_number(const struct pool *pool, unsigned queue)
+{
+	switch (pool->ops->threads) {
+	case VIRTIO_DEVICE_ONE:
+		return 0;
+	case VIRTIO_DEVICE_PER_PAIR:
+		return queue / 2;
+	case VIRTIO_DEVICE_PER_QUEUE:
+		break;
+	}
+	return queue;
+}
+
+static void spread_queues(struct pool *pool)
+{
+	for (unsigned i = 0; i < pool->n_queues; i++) {
+		unsigned group = group_number(pool, i), first = i, end = i + 1;
+
+		while (first && group_number(pool, first - 1) == group)
+			first--;
+		while (end < pool->n_queues && group_number(pool, end) == group)
+			end++;
+		pool->queues[i].worker = &pool->workers[group % pool->n_workers];
+		pool->queues[i].group = &pool->queues[first];
+		pool->queues[i].group_end = &pool->queues[end];
+	}
+}
+
+static void on_worker_wakeup(struct worker_watch *watch, uint32_t revents)
+{
+	/* The worker looks at its commands anyhow. */
+}
+
+static bool fail(GError **error, unsigned i, const char *what, int err)
+{
+	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(err), "worker %u: %s: %s", i, what,
+		g_strerror(err));
+	return false;
+}
+
+static bool prepare(struct pool *pool, unsigned i, GError **error)
+{
+	struct worker_thread *w = &pool->workers[i];
+
+	*w = (struct worker_thread){
+		.pool = pool,
+		.epoll = epoll_create1(EPOLL_CLOEXEC),
+		.wakeup = {
+			.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+			.events = EPOLLIN | EPOLLET,
+			.seen = on_worker_wakeup,
+		},
+		.active = g_new(struct queue *, pool->n_queues),
+	};
+	sem_init(&w->go, 0, 0);
+	poll_window_init(&w->window, pool->setup.poll_us * INT64_C(1000));
+	if (w->epoll < 0 || w->wakeup.fd < 0 || !worker_watch(w, &w->wakeup))
+		return fail(error, i, "cannot make its fds", errno);
+	return true;
+}
+
+static void clear(struct worker_thread *w)
+{
+	while (w->watches) {
+		struct worker_watch *watch = w->watches;
+
+		w->watches = watch->next;
+		g_free(watch);
+	}
+	fd_close(&w->epoll);
+	fd_close(&w->wakeup.fd);
+	g_free(w->active);
+	sem_destroy(&w->go);
+}
+
+/* All signals go to the control thread, except those that the thread itself causes. */
+static void block_signals(sigset_t *before)
+{
+	static const int own[] = { SIGBUS, SIGSEGV, SIGILL, SIGFPE, SIGTRAP, INTERRUPT_SIGNAL };
+	sigset_t set;
+
+	sigfillset(&set);
+	for (unsigned i = 0; i < G_N_ELEMENTS(own); i++)
+		sigdelset(&set, own[i]);
+	pthread_sigmask(SIG_SETMASK, &set, before);
+}
+
+static int create(struct worker_thread *w, int cpu)
+{
+	pthread_attr_t attr;
+	sigset_t before;
+	cpu_set_t set;
+	int err = 0;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	if (cpu >= 0) {
+		CPU_ZERO(&set);
+		CPU_SET(cpu, &set);
+		err = pthread_attr_setaffinity_np(&attr, sizeof(set), &set);
+	}
+	block_signals(&before);
+	if (!err)
+		err = pthread_create(&w->thread, &attr, worker_main, w);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attr);
+	return err;
+}
+
+static bool start_worker(struct pool *pool, unsigned i, GError **error)
+{
+	const struct pool_setup *s = &pool->setup;
+	int cpu = s->n_cpus ? (int)s->cpus[i % s->n_cpus] : -1, err;
+	g_autofree char *what = NULL, *name = NULL;
+
+	if (!prepare(pool, i, error)) {
+		clear(&pool->workers[i]);
+		return false;
+	}
+	err = create(&pool->workers[i], cpu);
+	if (err) {
+		clear(&pool->workers[i]);
+		what = cpu < 0 ? g_strdup("cannot start it")
+			       : g_strdup_printf("cannot start it on CPU %d", cpu);
+		return fail(error, i, what, err);
+	}
+	name = g_strdup_printf("worker %u", i);
+	pthread_setname_np(pool->workers[i].thread, name);
+	pool->n_workers++;
+	return true;
+}
+
+static void do_nothing(int signum)
+{
+}
+
+bool threads_start(struct pool *pool, GError **error)
+{
+	const struct sigaction interrupted = { .sa_handler = do_nothing };
+	unsigned groups = group_number(pool, pool->n_queues - 1) + 1;
+	unsigned n = MIN(pool->setup.workers, groups);
+
+	sigaction(INTERRUPT_SIGNAL, &interrupted, NULL);
+	pool->workers = g_aligned_alloc0(n, sizeof(struct worker_thread), CACHE_LINE);
+	for (unsigned i = 0; i < n; i++) {
+		if (!start_worker(pool, i, error)) {
+			threads_end(pool);
+			return false;
+		}
+	}
+	spread_queues(pool);
+	return true;
+}
+
+void threads_end(struct pool *pool)
+{
+	for (unsigned i = 0; i < pool->n_workers; i++) {
+		struct worker_thread *w = &pool->workers[i];
+
+		worker_command(w, WORKER_COMMAND_QUIT);
+		/* It may pause, or be about to. */
+		if (pool->verbs)
+			sem_post(&w->go);
+		pthread_join(w->thread, NULL);
+		clear(w);
+	}
+	pool->n_workers = 0;
+	pool->verbs = NULL;
+	g_clear_pointer(&pool->workers, g_aligned_free);
+}
+
+void threads_interrupt(struct pool *pool)
+{
+	for (unsigned i = 0; i < pool->n_workers; i++) {
+		struct worker_thread *w = &pool->workers[i];
+
+		if (__atomic_load_n(&w->calling, __ATOMIC_RELAXED))
+			pthread_kill(w->thread, INTERRUPT_SIGNAL);
+	}
+}
