@@ -102,6 +102,12 @@ struct virtio_device_ops {
 	const struct virtio_config_range *config_writable; /* ends with size 0; NULL: read-only */
 	/* The first common_queues queues (control, events) share the thread of queue 0. */
 	unsigned common_queues;
+	/*
+	 * Requests wait for events of the host, and not for each other (an interrupt line each). False:
+	 * without an in-flight area a split vring publishes them in the order they came, so that what
+	 * was in flight when a back-end died can be told from its used index.
+	 */
+	bool any_order;
 	unsigned stack; /* bytes of stack that a verb may need (a shader compiler); 0: 256 KiB */
 	const struct virtio_shm_region *shm; /* shared memory regions; NULL: none */
 	const struct virtio_device_wire *wire; /* device-specific messages; NULL: none */

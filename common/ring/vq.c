@@ -35,7 +35,10 @@ void *vq_opaque(const struct vq *q)
 
 void vq_free(struct vq *q)
 {
-	g_assert(!q || !q->started);
+	if (!q)
+		return;
+	g_assert(!q->started);
+	vq_retry_clear(q);
 	g_free(q);
 }
 
@@ -51,16 +54,22 @@ static bool start(struct vq *q, const struct vq_setup *setup, GError **error)
 			"ring size %u is not between 1 and %u", setup->size, VQ_MAX_SIZE);
 		return false;
 	}
+	vq_retry_start(q, setup);
 	q->ops = negotiated(setup, VIRTIO_F_RING_PACKED) ? &vq_packed_ops : &vq_split_ops;
 	q->size = setup->size;
 	q->features = setup->features;
 	q->event_idx = negotiated(setup, VIRTIO_RING_F_EVENT_IDX);
 	q->indirect = negotiated(setup, VIRTIO_RING_F_INDIRECT_DESC);
 	vq_track_start(q, setup);
-	/* Then the used index tells what is missing, if it is a split ring's. */
+	/* Then the used index tells what is missing, if it is a split vring's. */
 	q->in_order = negotiated(setup, VIRTIO_F_IN_ORDER) ||
-		(setup->rerun && !q->track && q->ops == &vq_split_ops);
-	return q->ops->start(q, setup, error);
+		(!setup->any_order && !q->track && q->ops == &vq_split_ops);
+	if (q->ops->start(q, setup, error))
+		return true;
+	/* What the area lists is read again at the next attempt. */
+	if (q->track)
+		vq_retry_clear(q);
+	return false;
 }
 
 bool vq_start(struct vq *q, const struct vq_setup *setup, GError **error)
@@ -82,6 +91,7 @@ bool vq_start(struct vq *q, const struct vq_setup *setup, GError **error)
 	q->budget = VQ_BURST;
 	q->order = 0;
 	q->window = (struct mem_window){ .host = NULL };
+	q->done = g_new(struct vq_req *, q->size);
 	return true;
 }
 
@@ -93,6 +103,11 @@ bool vq_is_started(const struct vq *q)
 bool vq_is_fresh(const struct vq *q)
 {
 	return q->fresh;
+}
+
+bool vq_is_resumed(const struct vq *q)
+{
+	return !q->fresh;
 }
 
 bool vq_is_broken(const struct vq *q)
@@ -201,11 +216,14 @@ struct vq_chain *vq_pop(struct vq *q)
 	q->ready = r->next;
 	if (!q->ready)
 		q->ready_end = &q->ready;
-	if (q->in_order)
-		TAILQ_INSERT_TAIL(&q->flight, r, link);
-	r->order = q->order++;
-	if (q->track && !r->again)
-		q->track->take(q, r);
+	/* A detached one has kept its place in the order, and in the area. */
+	if (G_LIKELY(!r->detached)) {
+		if (q->in_order)
+			TAILQ_INSERT_TAIL(&q->flight, r, link);
+		r->order = q->order++;
+		if (q->track && !r->retry)
+			q->track->take(q, r);
+	}
 	vq_count(q->in_flight, 1);
 	q->budget--;
 	q->unclocked += r->sum.len;
@@ -218,14 +236,17 @@ void vq_unpop(struct vq_chain *c)
 	struct vq_req *r = vq_req_of(c);
 	struct vq *q = c->q;
 
-	g_assert(r->order == q->order - 1 && !r->done);
-	q->order--;
 	vq_count(q->in_flight, -1);
 	vq_count(q->stats.popped, -1);
-	if (q->in_order)
-		TAILQ_REMOVE(&q->flight, r, link);
-	if (q->track && !r->again)
-		q->track->untake(q, r);
+	if (r->order == q->order - 1 && !r->detached) {
+		q->order--;
+		if (q->in_order)
+			TAILQ_REMOVE(&q->flight, r, link);
+		if (q->track && !r->retry)
+			q->track->untake(q, r);
+	} else {
+		r->detached = true;
+	}
 	if (!q->taking) {
 		vq_unfetch_one(q, r);
 		return;
@@ -246,19 +267,17 @@ void vq_drain(struct vq *q)
 
 uint32_t vq_stop(struct vq *q)
 {
-	struct vq_req *r;
 	uint32_t base;
 
 	g_assert(q->started && !q->in_flight);
 	vq_drain(q);
-	/* Those whose turn did not come because the queue broke before. */
-	while ((r = TAILQ_FIRST(&q->flight)))
-		vq_complete(q, r);
 	vq_publish(q);
 	base = q->ops->base(q);
+	vq_retry_stop(q, base);
 	q->ops->stop(q);
 	vq_track_stop(q);
 	vq_pool_clear(q);
+	g_clear_pointer(&q->done, g_free);
 	q->started = false;
 	return base;
 }

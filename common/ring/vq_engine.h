@@ -51,12 +51,13 @@ struct vq_setup {
 	 */
 	uint32_t base;
 	/*
-	 * Requests that a previous owner took and never completed are run again; false: they are
-	 * left alone, with a warning. Which ones they are says the in-flight area; without one, only
-	 * the used index of a split ring, which is right if requests are completed in the order they
-	 * came. So a queue with rerun and no area publishes them in that order.
+	 * Requests that a previous owner took and never completed are run again. The in-flight area
+	 * tells which ones; without one, only the used index of a split vring does, and only if
+	 * requests are completed in the order they came. So a split vring without an area publishes
+	 * them in that order, unless any_order is set: for queues whose requests wait for long, and
+	 * not for each other. What was in flight there when a back-end died remains unanswered.
 	 */
-	bool rerun;
+	bool any_order;
 	/*
 	 * This queue's part of the in-flight area (vq_inflight.h): all zeroes, or as a previous owner
 	 * left it, and as hostile as the ring. Accessible until vq_stop(). Where to go on is then in

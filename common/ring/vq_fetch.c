@@ -45,24 +45,32 @@ void vq_give_back(struct vq *q, struct vq_req *const *reqs, unsigned n)
 	struct mem_mapping *mappings[VQ_BATCH];
 	unsigned n_mappings = 0;
 
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
 		if (reqs[i]->mapping.n_range)
 			mappings[n_mappings++] = &reqs[i]->mapping;
-	if (n_mappings)
-		guest_mem_give_back(&q->borrower, mappings, n_mappings);
+		if (n_mappings == VQ_BATCH || (n_mappings && i + 1 == n)) {
+			guest_mem_give_back(&q->borrower, mappings, n_mappings);
+			n_mappings = 0;
+		}
+	}
 	q->wants_memory = false;
 }
 
 static void unfetch(struct vq *q, const struct vq_req *r)
 {
-	if (r->again)
-		q->next_again--;
-	else
+	if (r->retry)
+		q->next_retry--;
+	/* A list remembers it, or the vring does. */
+	if (!r->retry || !q->retry)
 		q->ops->unfetch(q, r);
 }
 
 void vq_unfetch_one(struct vq *q, struct vq_req *r)
 {
+	if (r->detached) {
+		vq_retry_leave(q, r);
+		return;
+	}
 	r->mapping.written = 0;
 	vq_give_back(q, &r, 1);
 	unfetch(q, r);
@@ -95,8 +103,12 @@ void vq_unfetch_ready(struct vq *q)
 		struct vq_req *r = list;
 
 		list = r->next;
-		r->mapping.written = 0;
-		batch[n++] = r;
+		if (r->detached) {
+			vq_retry_leave(q, r);
+		} else {
+			r->mapping.written = 0;
+			batch[n++] = r;
+		}
 		if (n < VQ_BATCH && list)
 			continue;
 		vq_give_back(q, batch, n);
@@ -202,8 +214,8 @@ static unsigned fetch_rings_part(struct vq *q, struct vq_req **batch, int *found
 			break;
 		}
 		r = vq_req_next(q);
-		*found =
-			q->next_again < q->n_again ? vq_fetch_again(q, r) : q->ops->fetch(q, r, !n);
+		*found = q->next_retry < q->n_retry ? vq_retry_fetch(q, r, !n)
+						    : q->ops->fetch(q, r, !n);
 		if (*found <= 0)
 			break;
 		vq_req_use(q, r);

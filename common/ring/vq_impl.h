@@ -30,7 +30,7 @@
 #define VQ_PUBLISH_REQS 8
 #define VQ_PUBLISH_BYTES 65536
 /* Where giving memory back takes a call to the hypervisor, that is what there are to be few of. */
-#define VQ_PUBLISH_LENT 16
+#define VQ_PUBLISH_MAPPED 16
 /*
  * One burst: pops, and, as a driver decides how long a request takes, time. Other queues of the
  * thread, and whatever else it does, get their turn after it.
@@ -69,12 +69,15 @@ struct vq_req {
 	struct vq_req *next; /* ready or free */
 	TAILQ_ENTRY(vq_req) link; /* flight */
 	uint64_t order; /* of the pop */
+	uint64_t frame_end; /* in order: that of the last request it must be published with */
 	uint16_t id; /* what the driver knows it by; split: head */
 	uint16_t head; /* index of the first descriptor */
 	uint16_t n_desc; /* descriptors of the ring itself that it takes up */
 	uint16_t entry, last; /* of the in-flight area; packed: the list's first and last */
-	bool again; /* it was in flight already when the queue started */
+	bool retry; /* it was in flight, or kept, before the queue started */
+	bool detached; /* put back after a later one was popped: the vring has moved on */
 	bool done; /* pushed */
+	bool joined; /* published together with the one that was pushed before it */
 
 	struct mem_range table; /* the indirect table; len 0: none */
 	uint16_t table_desc; /* the descriptor that names it */
@@ -111,10 +114,18 @@ struct vq_packed {
 	bool armed; /* the device area names a position that was never taken back */
 };
 
-/* A request that a previous owner has left in flight. */
-struct vq_again {
-	uint64_t counter;
-	uint16_t entry;
+/* A request that was kept, where neither the in-flight area nor the vring tells it any more. */
+struct vq_saved {
+	uint16_t id, head, n_desc;
+	struct vq_sum sum;
+	struct mem_range range[];
+};
+
+/* A request that the run before, or a previous owner, has left in flight. */
+struct vq_retry {
+	uint64_t counter; /* tells the order */
+	struct vq_saved *saved; /* NULL: the area's */
+	uint16_t entry; /* of the area */
 };
 
 enum vq_notify { VQ_NOTIFY_UNKNOWN, VQ_NOTIFY_ARMED, VQ_NOTIFY_OFF };
@@ -156,13 +167,20 @@ struct vq {
 	const struct vq_track *track;
 	void *area;
 	uint64_t counter; /* of the next request taken */
-	struct vq_again *again; /* to be run before all others, in this order */
-	unsigned n_again, next_again;
+
+	/*
+	 * Run before all others, in this order. NULL with n_retry > 0: these are the next ones of the
+	 * vring. From stop to start the list holds what was saved, for a start at stop_base.
+	 */
+	struct vq_retry *retry;
+	unsigned n_retry, next_retry;
+	bool left; /* the last stop left requests unanswered */
+	uint32_t stop_base;
 
 	struct vq_req *free;
 	struct vq_req *ready, **ready_end; /* in the order of the ring */
-	struct vq_req_list flight; /* with in_order */
-	struct vq_req *done[VQ_PUBLISH_LENT];
+	struct vq_req_list flight; /* all of them with in_order; else those left for the next run */
+	struct vq_req **done; /* size of them: no more can be out */
 	unsigned n_done;
 	size_t done_bytes;
 	unsigned reqs_used; /* not on the free list */
@@ -215,8 +233,8 @@ struct vq_track {
 	/* n requests, whose used entries are written: before, and after they are published. */
 	void (*give)(struct vq *q, struct vq_req *const *reqs, unsigned n);
 	void (*given)(struct vq *q, struct vq_req *const *reqs, unsigned n);
-	/* As fetch, by r->entry. */
-	int (*fetch_again)(struct vq *q, struct vq_req *r);
+	/* As vq_ops.fetch, by r->entry. */
+	int (*fetch_retry)(struct vq *q, struct vq_req *r);
 };
 
 extern const struct vq_track vq_track_split, vq_track_packed;
@@ -226,17 +244,29 @@ extern const struct vq_track vq_track_split, vq_track_packed;
 /* Sets q->track, if there is an area large enough. */
 void vq_track_start(struct vq *q, const struct vq_setup *setup);
 void vq_track_stop(struct vq *q);
-/* As fetch: the next of q->again. */
-int vq_fetch_again(struct vq *q, struct vq_req *r);
 
 /*
  * What the area says of a previous owner: how many requests (packed: descriptors) are in flight, all
  * of them before the next available one; or -1: nothing, and it has been made ready to be used from
- * used_idx on. With rerun, they are run again.
+ * used_idx on. They become q->retry.
  */
-int vq_track_recover_split(struct vq *q, uint16_t used_idx, uint16_t avail_idx, bool rerun);
+int vq_track_recover_split(struct vq *q, uint16_t used_idx, uint16_t avail_idx);
 /* used: receives the used position, unless -1 is returned. */
-int vq_track_recover_packed(struct vq *q, uint16_t base_used, uint16_t *used, bool rerun);
+int vq_track_recover_packed(struct vq *q, uint16_t base_used, uint16_t *used);
+
+/* vq_retry.c */
+
+/* Drops what was saved, unless the start is where the last run stopped. */
+void vq_retry_start(struct vq *q, const struct vq_setup *setup);
+/* Empties the flight list; saves what is in it if nothing else does. base: of the stop. */
+void vq_retry_stop(struct vq *q, uint32_t base);
+void vq_retry_clear(struct vq *q);
+/* As vq_ops.fetch: the next one to be run again. */
+int vq_retry_fetch(struct vq *q, struct vq_req *r, bool look);
+/* Compares counters, for qsort(). */
+int vq_retry_by_order(const void *a, const void *b);
+/* Leaves a request, which is on no list but the flight list, for the next run. */
+void vq_retry_leave(struct vq *q, struct vq_req *r);
 
 /* Counters that other threads read; the owner alone writes. */
 #define vq_count(counter, n) __atomic_store_n(&(counter), (counter) + (n), __ATOMIC_RELAXED)
@@ -247,9 +277,6 @@ int vq_track_recover_packed(struct vq *q, uint16_t base_used, uint16_t *used, bo
 void vq_break_now(struct vq *q, const char *reason);
 /* True if the queue is broken because memory went away under it. */
 bool vq_break_if_poisoned(struct vq *q);
-
-/* vq_publish.c: of a request that was pushed and whose turn it is. */
-void vq_complete(struct vq *q, struct vq_req *r);
 
 /* vq_fetch.c */
 

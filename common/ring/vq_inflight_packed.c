@@ -17,9 +17,9 @@
 #include "ring/vq_inflight_impl.h"
 #include "ring/vq_req_impl.h"
 
-static void set_used(struct vq_area_packed *a, uint16_t old, uint16_t new)
+static void set_used(struct virtio_inflight_packed *a, uint16_t old, uint16_t new)
 {
-	const union vq_area_used used = {
+	const union virtio_inflight_used used = {
 		.idx = new & ~VQ_PACKED_WRAP,
 		.wrap = !!(new &VQ_PACKED_WRAP),
 		.old_idx = old & ~VQ_PACKED_WRAP,
@@ -29,29 +29,29 @@ static void set_used(struct vq_area_packed *a, uint16_t old, uint16_t new)
 	vq_area_store(a->used.all, used.all);
 }
 
-static uint16_t old_used(const struct vq_area_packed *a)
+static uint16_t old_used(const struct virtio_inflight_packed *a)
 {
-	const union vq_area_used used = { .all = vq_area_load(a->used.all) };
+	const union virtio_inflight_used used = { .all = vq_area_load(a->used.all) };
 
 	return used.old_idx | (used.old_wrap ? VQ_PACKED_WRAP : 0);
 }
 
-static uint16_t new_used(const struct vq_area_packed *a)
+static uint16_t new_used(const struct virtio_inflight_packed *a)
 {
-	const union vq_area_used used = { .all = vq_area_load(a->used.all) };
+	const union virtio_inflight_used used = { .all = vq_area_load(a->used.all) };
 
 	return used.idx | (used.wrap ? VQ_PACKED_WRAP : 0);
 }
 
-static struct vq_packed_entry *entries(const struct vq *q)
+static struct virtio_inflight_packed_entry *entries(const struct vq *q)
 {
-	return ((struct vq_area_packed *)q->area)->entry;
+	return ((struct virtio_inflight_packed *)q->area)->entry;
 }
 
 /* Copies the request's descriptors from the ring into the entries from the first free one on. */
 static bool record(struct vq *q, struct vq_req *r)
 {
-	struct vq_packed_entry *e = entries(q);
+	struct virtio_inflight_packed_entry *e = entries(q);
 	uint16_t at = r->entry;
 
 	for (unsigned n = 0; n < r->n_desc; n++) {
@@ -73,8 +73,8 @@ static bool record(struct vq *q, struct vq_req *r)
 
 static void packed_take(struct vq *q, struct vq_req *r)
 {
-	struct vq_area_packed *a = q->area;
-	struct vq_packed_entry *e;
+	struct virtio_inflight_packed *a = q->area;
+	struct virtio_inflight_packed_entry *e;
 	uint16_t next;
 
 	r->entry = vq_area_load(a->free_head);
@@ -96,7 +96,7 @@ static void packed_take(struct vq *q, struct vq_req *r)
 
 static void packed_untake(struct vq *q, const struct vq_req *r)
 {
-	struct vq_area_packed *a = q->area;
+	struct virtio_inflight_packed *a = q->area;
 
 	vq_area_store(entries(q)[r->last].next, vq_area_load(a->free_head));
 	vq_area_order();
@@ -109,7 +109,7 @@ static void packed_untake(struct vq *q, const struct vq_req *r)
 
 static void packed_give(struct vq *q, struct vq_req *const *reqs, unsigned n)
 {
-	struct vq_area_packed *a = q->area;
+	struct virtio_inflight_packed *a = q->area;
 	uint16_t free_head = vq_area_load(a->free_head);
 
 	for (unsigned i = 0; i < n; i++) {
@@ -123,7 +123,7 @@ static void packed_give(struct vq *q, struct vq_req *const *reqs, unsigned n)
 	vq_area_order();
 }
 
-static void commit(struct vq_area_packed *a, uint16_t used)
+static void commit(struct virtio_inflight_packed *a, uint16_t used)
 {
 	vq_area_store(a->old_free_head, vq_area_load(a->free_head));
 	vq_area_order();
@@ -139,9 +139,9 @@ static void packed_given(struct vq *q, struct vq_req *const *reqs, unsigned n)
 	commit(q->area, q->packed.used);
 }
 
-static int packed_fetch_again(struct vq *q, struct vq_req *r)
+static int packed_fetch_retry(struct vq *q, struct vq_req *r)
 {
-	const struct vq_packed_entry *e = entries(q);
+	const struct virtio_inflight_packed_entry *e = entries(q);
 	unsigned num = vq_area_load(e[r->entry].num);
 	struct vq_sum sum = { 0 };
 	uint16_t at = r->entry;
@@ -170,24 +170,24 @@ static int packed_fetch_again(struct vq *q, struct vq_req *r)
 
 static void init(struct vq *q, uint16_t used)
 {
-	struct vq_area_packed *a = q->area;
+	struct virtio_inflight_packed *a = q->area;
 
 	vq_area_store(a->version, 0);
 	vq_area_order();
 	for (unsigned i = 0; i < q->size; i++)
-		a->entry[i] = (struct vq_packed_entry){ .next = i + 1 };
+		a->entry[i] = (struct virtio_inflight_packed_entry){ .next = i + 1 };
 	a->features = 0;
 	a->desc_num = q->size;
 	a->free_head = a->old_free_head = 0;
 	set_used(a, used, used);
 	vq_area_order();
-	vq_area_store(a->version, VQ_AREA_VERSION);
+	vq_area_store(a->version, VIRTIO_INFLIGHT_VERSION);
 }
 
 /* A batch was published, but perhaps still is in flight as far as the area says. */
 static bool finish_batch(struct vq *q, uint16_t used)
 {
-	struct vq_area_packed *a = q->area;
+	struct virtio_inflight_packed *a = q->area;
 	uint16_t at = vq_area_load(a->free_head), end = vq_area_load(a->old_free_head);
 
 	for (unsigned n = 0; at != end; n++) {
@@ -204,10 +204,11 @@ static bool finish_batch(struct vq *q, uint16_t used)
 /* Ends what a previous owner was at; *used: the position after that. */
 static const char *settle(struct vq *q, uint16_t *used)
 {
-	struct vq_area_packed *a = q->area;
+	struct virtio_inflight_packed *a = q->area;
 	uint16_t new = new_used(a), old = old_used(a), head;
 
-	if (vq_area_load(a->version) != VQ_AREA_VERSION || vq_area_load(a->desc_num) != q->size)
+	if (vq_area_load(a->version) != VIRTIO_INFLIGHT_VERSION ||
+		vq_area_load(a->desc_num) != q->size)
 		return "it is not of this ring";
 	if ((old & ~VQ_PACKED_WRAP) >= q->size || (new & ~VQ_PACKED_WRAP) >= q->size)
 		return "its used index is outside the ring";
@@ -228,10 +229,10 @@ static const char *settle(struct vq *q, uint16_t *used)
 	return NULL;
 }
 
-int vq_track_recover_packed(struct vq *q, uint16_t base_used, uint16_t *used, bool rerun)
+int vq_track_recover_packed(struct vq *q, uint16_t base_used, uint16_t *used)
 {
-	struct vq_area_packed *a = q->area;
-	g_autofree struct vq_again *list = g_new(struct vq_again, q->size + 1);
+	struct virtio_inflight_packed *a = q->area;
+	g_autofree struct vq_retry *list = g_new(struct vq_retry, q->size + 1);
 	unsigned n = 0, taken = 0;
 	uint16_t position;
 	const char *wrong;
@@ -246,7 +247,10 @@ int vq_track_recover_packed(struct vq *q, uint16_t base_used, uint16_t *used, bo
 
 		if (!vq_area_load(a->entry[i].inflight))
 			continue;
-		list[n++] = (struct vq_again){ vq_area_load(a->entry[i].counter), i };
+		list[n++] = (struct vq_retry){
+			.counter = vq_area_load(a->entry[i].counter),
+			.entry = i,
+		};
 		taken += num;
 		if (!num || taken > q->size)
 			wrong = "more is in flight than the ring holds";
@@ -257,7 +261,7 @@ int vq_track_recover_packed(struct vq *q, uint16_t base_used, uint16_t *used, bo
 		return -1;
 	}
 	*used = position;
-	vq_track_again(q, g_steal_pointer(&list), n, rerun);
+	vq_track_retry(q, g_steal_pointer(&list), n);
 	return taken;
 }
 
@@ -266,5 +270,5 @@ const struct vq_track vq_track_packed = {
 	.untake = packed_untake,
 	.give = packed_give,
 	.given = packed_given,
-	.fetch_again = packed_fetch_again,
+	.fetch_retry = packed_fetch_retry,
 };

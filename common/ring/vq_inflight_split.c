@@ -16,8 +16,8 @@
 
 static void split_take(struct vq *q, struct vq_req *r)
 {
-	struct vq_area_split *a = q->area;
-	struct vq_split_entry *e = &a->entry[r->head];
+	struct virtio_inflight_split *a = q->area;
+	struct virtio_inflight_split_entry *e = &a->entry[r->head];
 
 	vq_area_store(e->counter, q->counter++);
 	vq_area_order();
@@ -26,14 +26,14 @@ static void split_take(struct vq *q, struct vq_req *r)
 
 static void split_untake(struct vq *q, const struct vq_req *r)
 {
-	struct vq_area_split *a = q->area;
+	struct virtio_inflight_split *a = q->area;
 
 	vq_area_store(a->entry[r->head].inflight, 0);
 }
 
 static void split_give(struct vq *q, struct vq_req *const *reqs, unsigned n)
 {
-	struct vq_area_split *a = q->area;
+	struct virtio_inflight_split *a = q->area;
 	uint16_t head = vq_area_load(a->last_batch_head);
 
 	for (unsigned i = 0; i < n; i++) {
@@ -47,7 +47,7 @@ static void split_give(struct vq *q, struct vq_req *const *reqs, unsigned n)
 
 static void split_given(struct vq *q, struct vq_req *const *reqs, unsigned n)
 {
-	struct vq_area_split *a = q->area;
+	struct virtio_inflight_split *a = q->area;
 
 	vq_area_order();
 	for (unsigned i = 0; i < n; i++)
@@ -56,7 +56,7 @@ static void split_given(struct vq *q, struct vq_req *const *reqs, unsigned n)
 	vq_area_store(a->used_idx, q->split.used_idx);
 }
 
-static int split_fetch_again(struct vq *q, struct vq_req *r)
+static int split_fetch_retry(struct vq *q, struct vq_req *r)
 {
 	r->id = r->head = r->entry;
 	return vq_split_walk(q, r) < 0 ? -1 : 1;
@@ -64,7 +64,7 @@ static int split_fetch_again(struct vq *q, struct vq_req *r)
 
 static void init(struct vq *q, uint16_t used_idx)
 {
-	struct vq_area_split *a = q->area;
+	struct virtio_inflight_split *a = q->area;
 
 	vq_area_store(a->version, 0);
 	vq_area_order();
@@ -74,13 +74,13 @@ static void init(struct vq *q, uint16_t used_idx)
 	a->last_batch_head = 0;
 	a->used_idx = used_idx;
 	vq_area_order();
-	vq_area_store(a->version, VQ_AREA_VERSION);
+	vq_area_store(a->version, VIRTIO_INFLIGHT_VERSION);
 }
 
 /* A batch was published, but perhaps still is in flight as far as the area says. */
 static const char *finish_batch(struct vq *q, unsigned entries, uint16_t used_idx)
 {
-	struct vq_area_split *a = q->area;
+	struct virtio_inflight_split *a = q->area;
 	uint16_t n = used_idx - vq_area_load(a->used_idx), head = vq_area_load(a->last_batch_head);
 
 	if (n > entries)
@@ -96,10 +96,10 @@ static const char *finish_batch(struct vq *q, unsigned entries, uint16_t used_id
 	return NULL;
 }
 
-int vq_track_recover_split(struct vq *q, uint16_t used_idx, uint16_t avail_idx, bool rerun)
+int vq_track_recover_split(struct vq *q, uint16_t used_idx, uint16_t avail_idx)
 {
-	struct vq_area_split *a = q->area;
-	g_autofree struct vq_again *list = NULL;
+	struct virtio_inflight_split *a = q->area;
+	g_autofree struct vq_retry *list = NULL;
 	unsigned n = 0, entries = MIN(vq_area_load(a->desc_num), q->size);
 	const char *wrong = NULL;
 
@@ -107,12 +107,16 @@ int vq_track_recover_split(struct vq *q, uint16_t used_idx, uint16_t avail_idx, 
 		init(q, used_idx);
 		return -1;
 	}
-	wrong = vq_area_load(a->version) != VQ_AREA_VERSION ? "its version is not known"
-							    : finish_batch(q, entries, used_idx);
-	list = g_new(struct vq_again, entries + 1);
+	wrong = vq_area_load(a->version) != VIRTIO_INFLIGHT_VERSION
+		? "its version is not known"
+		: finish_batch(q, entries, used_idx);
+	list = g_new(struct vq_retry, entries + 1);
 	for (unsigned i = 0; i < entries && !wrong; i++)
 		if (vq_area_load(a->entry[i].inflight))
-			list[n++] = (struct vq_again){ vq_area_load(a->entry[i].counter), i };
+			list[n++] = (struct vq_retry){
+				.counter = vq_area_load(a->entry[i].counter),
+				.entry = i,
+			};
 	if (!wrong && (uint16_t)(avail_idx - used_idx) < n)
 		wrong = "more is in flight than was available";
 	if (wrong) {
@@ -121,7 +125,7 @@ int vq_track_recover_split(struct vq *q, uint16_t used_idx, uint16_t avail_idx, 
 		return -1;
 	}
 	vq_area_store(a->desc_num, q->size);
-	vq_track_again(q, g_steal_pointer(&list), n, rerun);
+	vq_track_retry(q, g_steal_pointer(&list), n);
 	return n;
 }
 
@@ -130,5 +134,5 @@ const struct vq_track vq_track_split = {
 	.untake = split_untake,
 	.give = split_give,
 	.given = split_given,
-	.fetch_again = split_fetch_again,
+	.fetch_retry = split_fetch_retry,
 };

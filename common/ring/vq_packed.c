@@ -98,6 +98,21 @@ static bool packed_map(struct vq *q, const struct vq_setup *setup, GError **erro
 }
 
 /*
+ * Makes n descriptors from a position on available again. A previous owner may have died between
+ * writing used ones and publishing the first of them; the driver would take the rest for used as soon
+ * as that one is published again, alone. What they described is in the in-flight area.
+ */
+static void take_back_used(struct vq *q, uint16_t position, unsigned n)
+{
+	for (; n > 0; n--, position = ahead(q, position, 1)) {
+		uint16_t *flags = &desc_at(q, index_of(position))->flags;
+
+		if (!vq_packed_is_available(shm_load16(flags), position))
+			shm_store16(flags, position & WRAP ? AVAIL : USED);
+	}
+}
+
+/*
  * What was taken before and never completed: as the in-flight area has it, which then knows both
  * positions better than a front-end can. Nothing in the ring says which requests these are.
  */
@@ -110,7 +125,7 @@ static bool packed_set_base(struct vq *q, const struct vq_setup *setup, GError *
 	p->avail = setup->base;
 	p->used = setup->base >> 16;
 	if (q->track)
-		recovered = vq_track_recover_packed(q, p->used, &p->used, setup->rerun);
+		recovered = vq_track_recover_packed(q, p->used, &p->used);
 	if (recovered >= 0)
 		p->avail = ahead(q, p->used, recovered);
 	open = distance(q, p->used, p->avail);
@@ -119,10 +134,12 @@ static bool packed_set_base(struct vq *q, const struct vq_setup *setup, GError *
 			"base 0x%x is no pair of positions in a ring of %u", setup->base, q->size);
 		return false;
 	}
-	if (open && recovered < 0)
+	if (open && recovered < 0 && !q->retry)
 		log_limited(&q->log_limit, LOG_LEVEL_WARNING, q->name,
 			"%u descriptors before index %u were taken and never completed", open,
 			index_of(p->avail));
+	if (recovered > 0)
+		take_back_used(q, p->used, recovered);
 	p->decided = p->used;
 	q->fresh = p->avail == WRAP && p->used == WRAP;
 	return true;

@@ -2,7 +2,7 @@
 /* Completed requests: in order if need be, their memory given back, published by the batch. */
 #include "ring/vq_req_impl.h"
 
-G_STATIC_ASSERT(VQ_PUBLISH_REQS <= VQ_PUBLISH_LENT && VQ_PUBLISH_LENT <= VQ_BATCH);
+G_STATIC_ASSERT(VQ_PUBLISH_REQS <= VQ_PUBLISH_MAPPED && VQ_PUBLISH_MAPPED <= VQ_BATCH);
 
 /*
  * How much must reach the guest where memory is bounced. If the device cut off a tail and did not
@@ -32,6 +32,9 @@ static unsigned give_back_done(struct vq *q)
 	vq_give_back(q, q->done, q->n_done);
 	while (n < q->n_done && q->done[n]->mapping.status >= 0)
 		n++;
+	/* Nor a part of a frame. */
+	while (n > 0 && n < q->n_done && q->done[n]->joined)
+		n--;
 	return n;
 }
 
@@ -69,7 +72,7 @@ void vq_publish(struct vq *q)
 		vq_break_now(q, "a request's memory cannot be written");
 }
 
-void vq_complete(struct vq *q, struct vq_req *r)
+static void complete(struct vq *q, struct vq_req *r)
 {
 	if (q->in_order)
 		TAILQ_REMOVE(&q->flight, r, link);
@@ -77,9 +80,51 @@ void vq_complete(struct vq *q, struct vq_req *r)
 		r->mapping.written = written(r);
 	q->done_bytes += r->chain.out.done + r->chain.in.done;
 	q->done[q->n_done++] = r;
-	if (q->n_done >= (q->borrower.lent ? VQ_PUBLISH_LENT : VQ_PUBLISH_REQS) ||
+}
+
+static void publish_if_due(struct vq *q)
+{
+	if (q->n_done >= (q->borrower.lent ? VQ_PUBLISH_MAPPED : VQ_PUBLISH_REQS) ||
 		q->done_bytes >= VQ_PUBLISH_BYTES)
 		vq_publish(q);
+}
+
+/*
+ * Returns how many requests at the head of the flight list can be published now: the least number,
+ * at the end of which no frame is cut in two; 0: none, one that is in flight comes before.
+ */
+static unsigned whole_frames(const struct vq *q)
+{
+	const struct vq_req *r;
+	uint64_t end = 0;
+	unsigned n = 0;
+
+	TAILQ_FOREACH(r, &q->flight, link)
+	{
+		if (!r->done)
+			return 0;
+		n++;
+		end = MAX(end, r->frame_end);
+		if (r->order >= end)
+			return n;
+	}
+	return 0;
+}
+
+/* VIRTIO_F_IN_ORDER: those that wait for an earlier one go with it (§2.7.9). */
+static void complete_in_order(struct vq *q)
+{
+	unsigned n;
+
+	while ((n = whole_frames(q))) {
+		for (unsigned i = 0; i < n; i++) {
+			struct vq_req *r = TAILQ_FIRST(&q->flight);
+
+			r->joined = i > 0;
+			complete(q, r);
+		}
+		publish_if_due(q);
+	}
 }
 
 void vq_push(struct vq_chain *c)
@@ -94,10 +139,45 @@ void vq_push(struct vq_chain *c)
 	r->done = true;
 	vq_count(q->in_flight, -1);
 	if (!q->in_order || q->broken) {
-		vq_complete(q, r);
+		complete(q, r);
+		publish_if_due(q);
 		return;
 	}
-	/* VIRTIO_F_IN_ORDER: those that wait for an earlier one go with it (§2.7.9). */
-	while ((r = TAILQ_FIRST(&q->flight)) && r->done)
-		vq_complete(q, r);
+	r->frame_end = r->order;
+	complete_in_order(q);
+}
+
+void vq_push_all(struct vq_chain *const *c, unsigned n)
+{
+	struct vq *q;
+	uint64_t end = 0;
+
+	if (!n)
+		return;
+	q = c[0]->q;
+	vq_count(q->in_flight, -n);
+	for (unsigned i = 0; i < n; i++) {
+		struct vq_req *r = vq_req_of(c[i]);
+
+		r->done = true;
+		r->joined = i > 0;
+		end = MAX(end, r->order);
+		if (!q->in_order || q->broken)
+			complete(q, r);
+	}
+	if (!q->in_order || q->broken) {
+		publish_if_due(q);
+		return;
+	}
+	for (unsigned i = 0; i < n; i++)
+		vq_req_of(c[i])->frame_end = end;
+	complete_in_order(q);
+}
+
+void vq_discard(struct vq_chain *c)
+{
+	const struct vq_req *r = vq_req_of(c);
+
+	for (unsigned i = r->sum.n_out; i < r->sum.n; i++)
+		guest_mem_discard(c->q->borrower.mem, r->range[i].addr, r->range[i].len);
 }

@@ -60,7 +60,7 @@ static inline struct vq_req *vq_req_next(struct vq *q)
 		vq_req_alloc(q);
 	r = q->free;
 	r->table.len = 0;
-	r->again = r->done = false;
+	r->retry = r->detached = r->done = r->joined = false;
 	r->mapping.status = 0;
 	return r;
 }

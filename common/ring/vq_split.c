@@ -86,7 +86,7 @@ static bool split_set_base(struct vq *q, const struct vq_setup *setup, GError **
 
 	s->used_idx = shm_load16(&used_ring(q)->idx);
 	if (q->track)
-		recovered = vq_track_recover_split(q, s->used_idx, avail_idx, setup->rerun);
+		recovered = vq_track_recover_split(q, s->used_idx, avail_idx);
 	q->fresh = setup->base == 0 && s->used_idx == 0 && recovered <= 0;
 	s->last_avail = s->avail_idx = s->used_idx + recovered;
 	if (recovered >= 0)
@@ -98,15 +98,20 @@ static bool split_set_base(struct vq *q, const struct vq_setup *setup, GError **
 			s->used_idx, q->size);
 		return false;
 	}
-	s->last_avail = setup->rerun ? s->used_idx : setup->base;
-	s->avail_idx = s->last_avail;
-	if (ahead && setup->rerun)
-		log_limited(&q->log_limit, LOG_LEVEL_INFO, q->name,
-			"%u requests from available index %u on are run again", ahead, s->used_idx);
-	else if (ahead)
+	s->last_avail = s->avail_idx = setup->base;
+	/* Saved ones are listed; out of order, nothing tells which are missing. */
+	if (q->retry || !ahead)
+		return true;
+	if (!q->in_order) {
 		log_limited(&q->log_limit, LOG_LEVEL_WARNING, q->name,
 			"%u requests before available index %u were taken and never completed",
 			ahead, setup->base);
+		return true;
+	}
+	s->last_avail = s->avail_idx = s->used_idx;
+	q->n_retry = ahead;
+	log_limited(&q->log_limit, LOG_LEVEL_INFO, q->name,
+		"%u requests from available index %u on are run again", ahead, s->used_idx);
 	return true;
 }
 
@@ -133,7 +138,8 @@ static bool split_start(struct vq *q, const struct vq_setup *setup, GError **err
 
 static uint32_t split_base(const struct vq *q)
 {
-	return q->split.last_avail;
+	/* Those to be run again that have not been fetched yet were taken before, too. */
+	return (uint16_t)(q->split.last_avail + (q->retry ? 0 : q->n_retry - q->next_retry));
 }
 
 /* Reads the driver's index: is there more? */

@@ -30,7 +30,7 @@ static bool is_packed(const struct backend *b)
 /* Rings of a format that is not negotiated yet may be packed, whose parts are the larger ones. */
 static size_t part_size(const struct backend *b, uint16_t queue_size)
 {
-	return vq_inflight_size(queue_size, is_packed(b) || !b->has_features);
+	return virtio_inflight_bytes(queue_size, is_packed(b) || !b->has_features);
 }
 
 /* Returns a memfd that cannot be truncated under a later back-end; -1 and errno. */
@@ -122,7 +122,7 @@ bool on_set_inflight_fd(struct backend *b, struct request *rq, GError **error)
 		return refuse(error, EINVAL, "%u queues of %u descriptors", area.num_queues,
 			area.queue_size);
 	part = area.mmap_size / area.num_queues / PART_ALIGN * PART_ALIGN;
-	if (part < vq_inflight_size(area.queue_size, is_packed(b)))
+	if (part < virtio_inflight_bytes(area.queue_size, is_packed(b)))
 		return refuse(error, EINVAL,
 			"0x%" PRIx64 " bytes are too few for %u queues of %u descriptors",
 			area.mmap_size, area.num_queues, area.queue_size);
@@ -150,7 +150,7 @@ void inflight_find(struct backend_vring *v, struct vq_setup *setup)
 		why = "the front-end has truncated the area";
 	else if (v->index >= i->queues)
 		why = "the area has no part for this queue";
-	else if (i->part < vq_inflight_size(setup->size, is_packed(b)))
+	else if (i->part < virtio_inflight_bytes(setup->size, is_packed(b)))
 		why = "the ring is larger than its part of the area";
 	if (why) {
 		log_limited(&b->refusals, LOG_LEVEL_WARNING, vring_name(v),

@@ -71,7 +71,7 @@ bool vring_start(struct backend_vring *v, GError **error)
 		.avail = v->addr.avail,
 		.used = v->addr.used,
 		.base = v->base,
-		.rerun = true,
+		.any_order = b->device.ops->any_order,
 	};
 
 	if (pool_queue_state(b->pool, v->index) != QUEUE_STOPPED || v->dead || !is_complete(v))

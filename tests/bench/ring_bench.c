@@ -122,7 +122,7 @@ static void run(struct bench *b, const char *name, uint64_t features, bool track
 {
 	static const struct vq_hooks hooks = { .call = on_call, .broken = on_broken };
 	g_autoptr(guest_mem) mem = guest_mem_new();
-	struct vq_setup setup = { .size = RING, .features = features };
+	struct vq_setup setup = { .size = RING, .features = features, .any_order = true };
 	struct mem_region_desc desc;
 	GError *error = NULL;
 	uint64_t best = UINT64_MAX, clock = clock_ns();
@@ -140,7 +140,7 @@ static void run(struct bench *b, const char *name, uint64_t features, bool track
 	driver_ring_addresses(b->ring, &setup.desc, &setup.avail, &setup.used);
 	setup.base = driver_ring_initial_base(b->ring);
 	if (tracked) {
-		setup.inflight_len = vq_inflight_size(RING, true);
+		setup.inflight_len = virtio_inflight_bytes(RING, true);
 		setup.inflight = area = g_malloc0(setup.inflight_len);
 	}
 	must(vq_start(b->q, &setup, &error), error);

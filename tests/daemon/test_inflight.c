@@ -53,7 +53,7 @@ static void test_made(void **state)
 	assert_int_equal(got->num_queues, 2);
 	assert_int_equal(got->queue_size, 2048);
 	assert_int_equal(got->mmap_offset, 0);
-	assert_int_equal(got->mmap_size, 2 * vq_inflight_size(2048, false));
+	assert_int_equal(got->mmap_size, 2 * virtio_inflight_bytes(2048, false));
 	assert_int_equal(fstat(fd, &st), 0);
 	assert_int_equal(st.st_size, got->mmap_size);
 	/* It is empty, and nobody can change its size, or allow it. */
@@ -73,7 +73,7 @@ static void test_before_features(void **state)
 
 	assert_int_equal(peer_ack_u64(p, VU_SET_PROTOCOL_FEATURES, ALL_PROTOCOL_FEATURES), 0);
 	close(get_area(p, &asked, sizeof(asked)));
-	assert_int_equal(p->msg.payload.inflight.mmap_size, vq_inflight_size(2048, true));
+	assert_int_equal(p->msg.payload.inflight.mmap_size, virtio_inflight_bytes(2048, true));
 }
 
 /* Rings may become larger than the front-end says here. */
@@ -85,7 +85,7 @@ static void test_room_to_spare(void **state)
 	peer_negotiate(p);
 	close(get_area(p, &asked, sizeof(asked)));
 	assert_int_equal(p->msg.payload.inflight.queue_size, 1024);
-	assert_int_equal(p->msg.payload.inflight.mmap_size, vq_inflight_size(1024, false));
+	assert_int_equal(p->msg.payload.inflight.mmap_size, virtio_inflight_bytes(1024, false));
 }
 
 static void test_sizes_on_the_wire(void **state)
@@ -106,8 +106,8 @@ static void test_sizes_on_the_wire(void **state)
 	close(get_area(p, NULL, 0));
 	assert_int_equal(p->msg.payload.inflight.num_queues, TOY_QUEUES);
 	assert_int_equal(p->msg.payload.inflight.queue_size, 32768);
-	assert_int_equal(
-		p->msg.payload.inflight.mmap_size, TOY_QUEUES * vq_inflight_size(32768, false));
+	assert_int_equal(p->msg.payload.inflight.mmap_size,
+		TOY_QUEUES * virtio_inflight_bytes(32768, false));
 }
 
 static void expect_no_area(struct peer *p, uint16_t queues, uint16_t size, const char *why)
@@ -131,7 +131,7 @@ static void test_nobody_needs(void **state)
 
 static void test_bad_counts(void **state)
 {
-	const uint64_t one = vq_inflight_size(128, false);
+	const uint64_t one = virtio_inflight_bytes(128, false);
 	const struct vu_inflight bad[] = {
 		{ one, 0, 0, 128 },
 		{ one, 0, 1, 0 },
@@ -275,7 +275,8 @@ static void test_no_part(void **state)
 
 static void test_small_part(void **state)
 {
-	const struct vu_inflight area = { 2 * vq_inflight_size(RING_SIZE / 4, false), 0, 2, 1 };
+	const struct vu_inflight area = { 2 * virtio_inflight_bytes(RING_SIZE / 4, false), 0, 2,
+		1 };
 	struct peer *p = *state;
 	autofd fd = make_file(PAGE);
 

@@ -163,6 +163,7 @@ void fake_layout(struct fake *f, unsigned size, uint64_t features)
 		.desc = fake_user(desc),
 		.avail = fake_user(avail),
 		.used = fake_user(used),
+		.any_order = true,
 	};
 	fake_places(f);
 	memset(f->desc, 0, DATA_ADDR - desc);

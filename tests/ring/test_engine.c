@@ -55,11 +55,11 @@ static void test_one_borrow_a_batch(void **state)
 		assert_int_equal(f.give_backs, tables);
 		pop(&f, c + VQ_BATCH, 1);
 		assert_int_equal(f.borrows, tables + 2);
-		for (unsigned i = 0; i < VQ_PUBLISH_LENT; i++)
+		for (unsigned i = 0; i < VQ_PUBLISH_MAPPED; i++)
 			vq_push(c[i]);
 		assert_int_equal(f.give_backs, tables + 1);
-		assert_int_equal(fake_reap_all(&f), VQ_PUBLISH_LENT);
-		for (unsigned i = VQ_PUBLISH_LENT; i < VQ_PUBLISH_LENT + 3; i++)
+		assert_int_equal(fake_reap_all(&f), VQ_PUBLISH_MAPPED);
+		for (unsigned i = VQ_PUBLISH_MAPPED; i < VQ_PUBLISH_MAPPED + 3; i++)
 			vq_push(c[i]);
 		assert_int_equal(fake_reap_all(&f), 0);
 		vq_burst_end(f.q);
@@ -67,10 +67,10 @@ static void test_one_borrow_a_batch(void **state)
 		assert_int_equal(fake_reap_all(&f), 3);
 		assert_int_equal(f.calls, 2);
 		assert_int_equal(vq_stats(f.q)->publications, 2);
-		assert_int_equal(vq_stats(f.q)->published, VQ_PUBLISH_LENT + 3);
+		assert_int_equal(vq_stats(f.q)->published, VQ_PUBLISH_MAPPED + 3);
 		assert_int_equal(vq_stats(f.q)->popped, VQ_BATCH + 1);
 		assert_int_equal(vq_stats(f.q)->calls, 2);
-		for (unsigned i = VQ_PUBLISH_LENT + 3; i < VQ_BATCH + 1; i++)
+		for (unsigned i = VQ_PUBLISH_MAPPED + 3; i < VQ_BATCH + 1; i++)
 			vq_push(c[i]);
 		fake_close(&f);
 	}

@@ -23,20 +23,19 @@ static void on_log(enum log_level level, const char *text, void *opaque)
 /* Where the area is: beside guest memory, as the one in life. */
 static union {
 	uint8_t bytes[2048];
-	struct vq_area_split split;
-	struct vq_area_packed packed;
+	struct virtio_inflight_split split;
+	struct virtio_inflight_packed packed;
 } area;
 
 static size_t area_len(void)
 {
-	return vq_inflight_size(RING, fake_format);
+	return virtio_inflight_bytes(RING, fake_format);
 }
 
 static void setup(struct fake *f, uint64_t features)
 {
 	fake_open(f, false);
 	fake_layout(f, RING, features);
-	f->setup.rerun = true;
 	f->setup.inflight = area.bytes;
 	f->setup.inflight_len = area_len();
 	lines = 0;
@@ -100,12 +99,12 @@ static void expect_used(struct fake *f, const unsigned *ids, unsigned n)
 
 static void test_size(void **state)
 {
-	assert_int_equal(vq_inflight_size(1, false), 64);
-	assert_int_equal(vq_inflight_size(128, false), 16 + 128 * 16 + 48);
-	assert_int_equal(vq_inflight_size(32768, false), 16 + 32768 * 16 + 48);
-	assert_int_equal(vq_inflight_size(1, true), 64);
-	assert_int_equal(vq_inflight_size(128, true), 32 + 128 * 32 + 32);
-	assert_int_equal(vq_inflight_size(32768, true), 32 + 32768 * 32 + 32);
+	assert_int_equal(virtio_inflight_bytes(1, false), 64);
+	assert_int_equal(virtio_inflight_bytes(128, false), 16 + 128 * 16 + 48);
+	assert_int_equal(virtio_inflight_bytes(32768, false), 16 + 32768 * 16 + 48);
+	assert_int_equal(virtio_inflight_bytes(1, true), 64);
+	assert_int_equal(virtio_inflight_bytes(128, true), 32 + 128 * 32 + 32);
+	assert_int_equal(virtio_inflight_bytes(32768, true), 32 + 32768 * 32 + 32);
 }
 
 /* In it from the pop to the publication. */
@@ -142,7 +141,7 @@ static void test_marks(void **state)
 }
 
 /* By the order in which they were taken, before those that never were, and their completion. */
-static void test_rerun(void **state)
+static void test_retry(void **state)
 {
 	static const unsigned first[] = { 1 }, rest[] = { 3, 0, 2, 6, 5 };
 	g_autoptr(GQueue) held = g_queue_new();
@@ -179,33 +178,6 @@ static void test_rerun(void **state)
 	fake_close(&f);
 }
 
-/* A device that cannot run them again; and they stay missing. */
-static void test_no_rerun(void **state)
-{
-	g_autoptr(GQueue) held = g_queue_new();
-	struct fake f;
-
-	start(&f, 0);
-	f.setup.rerun = false;
-	vq_set_data(f.q, held);
-	for (unsigned i = 0; i < 4; i++)
-		fake_request(&f, i);
-	hold(&f, 3);
-	die(&f);
-	for (unsigned i = 0; i < 2; i++) {
-		const unsigned ids[] = { i ? 7 : 3 };
-
-		fake_vq_start(&f);
-		assert_non_null(strstr(line, "3 requests were taken and never completed"));
-		assert_int_equal(fake_serve(&f), 1);
-		expect_used(&f, ids, 1);
-		assert_int_equal(in_flight(), 3);
-		f.setup.base = fake_vq_stop(&f);
-		fake_request(&f, 7);
-	}
-	fake_close(&f);
-}
-
 /* The driver may be waiting for a call that the one before did not live to make: once. */
 static void test_call(void **state)
 {
@@ -235,11 +207,11 @@ static void test_order_without_area(void **state)
 	g_autoptr(GQueue) held = g_queue_new();
 	struct fake f;
 
-	for (unsigned rerun = 0; rerun < 2; rerun++) {
+	for (unsigned any_order = 0; any_order < 2; any_order++) {
 		memset(&area, 0, sizeof(area));
 		setup(&f, 0);
 		f.setup.inflight = NULL;
-		f.setup.rerun = rerun;
+		f.setup.any_order = any_order;
 		fake_vq_start(&f);
 		vq_set_data(f.q, held);
 		for (unsigned i = 0; i < 3; i++)
@@ -248,7 +220,7 @@ static void test_order_without_area(void **state)
 		for (unsigned i = 3; i > 0; i--)
 			push(&f, i - 1);
 		vq_publish(f.q);
-		expect_used(&f, rerun && !fake_format ? split : packed, 3);
+		expect_used(&f, !any_order && !fake_format ? split : packed, 3);
 		fake_close(&f);
 	}
 }
@@ -300,7 +272,7 @@ static void test_unfit(void **state)
 		fake_vq_start(&f);
 		assert_int_equal(lines, 1);
 		assert_non_null(strstr(line,
-			i < 2 ? "are not recorded: the ring of 8 needs"
+			i < 2 ? "are not recorded: the vring of 8 needs"
 			      : "does not go with the ring"));
 		fake_request(&f, 0);
 		assert_int_equal(fake_serve(&f), 1);
@@ -358,7 +330,6 @@ static void test_hostile(void **state)
 		}
 		area.split.version = 1;
 		area.split.desc_num = RING;
-		f.setup.rerun = round % 5;
 		if (vq_start(f.q, &f.setup, NULL))
 			continue;
 		fake_layout(&f, RING, INDIRECT);
@@ -377,8 +348,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_size),
 		cmocka_unit_test(test_marks),
-		cmocka_unit_test(test_rerun),
-		cmocka_unit_test(test_no_rerun),
+		cmocka_unit_test(test_retry),
 		cmocka_unit_test(test_call),
 		cmocka_unit_test(test_order_without_area),
 		cmocka_unit_test(test_broken),

@@ -95,7 +95,7 @@ static void test_lost(void **state)
 /* Giving back is what costs: it is done for more requests at a time than elsewhere. */
 static void test_few_calls(void **state)
 {
-	const unsigned n = 2 * VQ_PUBLISH_LENT;
+	const unsigned n = 2 * VQ_PUBLISH_MAPPED;
 	struct fake f;
 
 	for (unsigned lend = 0; lend < 2; lend++) {

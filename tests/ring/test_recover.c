@@ -38,7 +38,7 @@ static unsigned deaths;
 
 static uint32_t area_len(const struct fake *f)
 {
-	return vq_inflight_size(RING, f->setup.features & PACKED);
+	return virtio_inflight_bytes(RING, f->setup.features & PACKED);
 }
 
 /* Of ids 0, 2, 4, ...: those of a split ring are descriptors, and it may take two. */
@@ -198,7 +198,6 @@ static void run(unsigned place, uint64_t features, bool fresh)
 	for (unsigned i = 0; i < LIVES; i++)
 		fake_open(&lives[i].f, false);
 	fake_layout(&l->f, RING, features);
-	l->f.setup.rerun = true;
 	l->f.setup.inflight = fake_host(&l->f, AREA_ADDR);
 	l->f.setup.inflight_len = area_len(&l->f);
 	l->f.setup.base = fake_base(&l->f, place);

@@ -134,23 +134,24 @@ static void test_base(void **state)
 	static const struct {
 		uint32_t base;
 		uint16_t used;
-		bool rerun, fresh;
+		bool any_order, fresh;
 		unsigned served;
 		const char *message;
 	} cases[] = {
-		{ 0, 0, false, true, 4 },
 		{ 0, 0, true, true, 4 },
-		{ 65534, 65534, false, false, 4 },
-		{ 7, 7, true, false, 4 },
+		{ 0, 0, false, true, 4 },
+		{ 65534, 65534, true, false, 4 },
+		{ 7, 7, false, false, 4 },
 		/* Three were taken before and not completed. */
-		{ 1, 65534, false, false, 4 },
-		{ 1, 65534, true, false, 7 },
-		{ 8, 0, true, false, 12 },
-		{ 9, 0, true, false, 0, "base 9 does not go with the used index 0 in a ring of 8" },
+		{ 1, 65534, true, false, 4 },
+		{ 1, 65534, false, false, 7 },
+		{ 8, 0, false, false, 12 },
 		{ 9, 0, false, false, 0,
 			"base 9 does not go with the used index 0 in a ring of 8" },
-		{ 0, 1, true, false, 0, "base 0 does not go with the used index 1 in a ring of 8" },
-		{ 65536, 0, true, false, 0, "base 65536 is not an available index" },
+		{ 9, 0, true, false, 0, "base 9 does not go with the used index 0 in a ring of 8" },
+		{ 0, 1, false, false, 0,
+			"base 0 does not go with the used index 1 in a ring of 8" },
+		{ 65536, 0, false, false, 0, "base 65536 is not an available index" },
 	};
 	struct fake f;
 
@@ -160,7 +161,7 @@ static void test_base(void **state)
 
 		fake_layout(&f, 8, 0);
 		f.setup.base = cases[i].base;
-		f.setup.rerun = cases[i].rerun;
+		f.setup.any_order = cases[i].any_order;
 		shm_store16(&f.used->idx, cases[i].used);
 		if (cases[i].message) {
 			refused(&f, cases[i].message);
@@ -205,7 +206,7 @@ static void test_base_does_not_flood_the_log(void **state)
 	lines = 0;
 	log_set_sink(count_line, NULL);
 	for (unsigned i = 0; i < 100; i++) {
-		f.setup.rerun = i % 2;
+		f.setup.any_order = i % 2;
 		fake_vq_start(&f);
 		fake_vq_stop(&f);
 	}
