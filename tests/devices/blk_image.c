@@ -47,21 +47,21 @@ blkcnt_t image_blocks(void)
 int image_setup(void **state)
 {
 	image_fill(IMAGE_SIZE);
-	return core_setup(state);
+	return kit_core_setup(state);
 }
 
-void image_open(struct core *c, const char *option)
+void image_open(struct kit_core *c, const char *option)
 {
 	g_autofree char *engine_arg = g_strconcat("--engine=", engine, NULL);
 	const char *direct_arg = direct ? "--direct" : engine_arg;
 	g_autoptr(GError) error = NULL;
 
-	if (!core_open(c, &error, image_arg, engine_arg, direct_arg, option, NULL))
+	if (!kit_core_open(c, &error, image_arg, engine_arg, direct_arg, option, NULL))
 		fail_msg("%s", error->message);
-	core_start(c, USUAL);
+	kit_core_start(c, USUAL);
 }
 
-const struct virtio_blk_config *image_config(struct core *c)
+const struct virtio_blk_config *image_config(struct kit_core *c)
 {
 	return (const struct virtio_blk_config *)c->device.config;
 }

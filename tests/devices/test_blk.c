@@ -12,7 +12,7 @@
 
 static void test_config(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	const struct virtio_blk_config *cfg = image_config(c);
 
 	image_open(c, "--num-queues=3");
@@ -36,16 +36,16 @@ static void test_config(void **state)
 
 static void test_default_queues(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 
 	image_open(c, NULL);
-	assert_int_equal(c->device.num_queues, CORE_WORKERS);
-	assert_int_equal(le16toh(image_config(c)->num_queues), CORE_WORKERS);
+	assert_int_equal(c->device.num_queues, KIT_WORKERS);
+	assert_int_equal(le16toh(image_config(c)->num_queues), KIT_WORKERS);
 }
 
 static void test_block_size(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	const struct virtio_blk_config *cfg = image_config(c);
 	uint8_t data[512];
 
@@ -62,7 +62,7 @@ static void test_block_size(void **state)
 /* A disk all the same: the file may grow. */
 static void test_empty(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 
 	assert_int_equal(truncate(image_path, 511), 0);
 	image_open(c, NULL);
@@ -76,26 +76,26 @@ static void test_empty(void **state)
 static void test_bad_options(void **state)
 {
 	g_autofree char *dir_arg = g_strdup_printf("--blk-file=%s", image_dir);
-	struct core *c = *state;
+	struct kit_core *c = *state;
 
-	core_open_fails(c, "--blk-file", NULL);
-	core_open_fails(c, "/nowhere/image", "--blk-file=/nowhere/image", NULL);
-	core_open_fails(c, "/dev/null", "--blk-file=/dev/null", NULL);
-	core_open_fails(c, "neither a regular file", dir_arg, NULL);
-	core_open_fails(c, "--num-queues=-1", image_arg, "--num-queues=-1", NULL);
-	core_open_fails(c, "--num-queues=65", image_arg, "--num-queues=65", NULL);
-	core_open_fails(c, "--engine=fast: not one of auto", image_arg, "--engine=fast", NULL);
-	core_open_fails(c, "--direct", image_arg, "--engine=mmap", "--direct", NULL);
-	core_open_fails(c, "--block-size=256", image_arg, "--block-size=256", NULL);
-	core_open_fails(c, "--block-size=131072", image_arg, "--block-size=131072", NULL);
-	core_open_fails(c, "--block-size=1000", image_arg, "--block-size=1000", NULL);
-	core_open_fails(
+	kit_core_open_fails(c, "--blk-file", NULL);
+	kit_core_open_fails(c, "/nowhere/image", "--blk-file=/nowhere/image", NULL);
+	kit_core_open_fails(c, "/dev/null", "--blk-file=/dev/null", NULL);
+	kit_core_open_fails(c, "neither a regular file", dir_arg, NULL);
+	kit_core_open_fails(c, "--num-queues=-1", image_arg, "--num-queues=-1", NULL);
+	kit_core_open_fails(c, "--num-queues=65", image_arg, "--num-queues=65", NULL);
+	kit_core_open_fails(c, "--engine=fast: not one of auto", image_arg, "--engine=fast", NULL);
+	kit_core_open_fails(c, "--direct", image_arg, "--engine=mmap", "--direct", NULL);
+	kit_core_open_fails(c, "--block-size=256", image_arg, "--block-size=256", NULL);
+	kit_core_open_fails(c, "--block-size=131072", image_arg, "--block-size=131072", NULL);
+	kit_core_open_fails(c, "--block-size=1000", image_arg, "--block-size=1000", NULL);
+	kit_core_open_fails(
 		c, "123456789012345678901", image_arg, "--serial=123456789012345678901", NULL);
 }
 
 static void test_read_write(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	uint8_t data[4096], want[4096];
 
 	image_open(c, NULL);
@@ -122,7 +122,7 @@ static void test_read_write(void **state)
 /* Header, data and status in descriptors of any size (virtio 1.2 §2.7.4.2). */
 static void test_layouts(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	struct driver_buf buf[160];
 	struct request r;
 	uint8_t want[512 * 4];
@@ -134,18 +134,18 @@ static void test_layouts(void **state)
 
 	/* Header in three pieces; data and status in one. */
 	h = blk_header(c, VIRTIO_BLK_T_IN, 3);
-	d = core_alloc(c, sizeof(want) + 1, 0xdd);
+	d = kit_core_alloc(c, sizeof(want) + 1, 0xdd);
 	buf[0] = (struct driver_buf){ h, 1 };
 	buf[1] = (struct driver_buf){ h + 1, 8 };
 	buf[2] = (struct driver_buf){ h + 9, 7 };
 	buf[3] = (struct driver_buf){ d, sizeof(want) + 1 };
 	blk_raw(c, buf, 3, 1, &r);
 	assert_int_equal(r.used, sizeof(want) + 1);
-	assert_memory_equal(core_host(c, d), want, sizeof(want));
-	assert_int_equal(*(uint8_t *)core_host(c, d + sizeof(want)), VIRTIO_BLK_S_OK);
+	assert_memory_equal(kit_core_host(c, d), want, sizeof(want));
+	assert_int_equal(*(uint8_t *)kit_core_host(c, d + sizeof(want)), VIRTIO_BLK_S_OK);
 
 	/* Data in more pieces than one system call takes, the last one with the status. */
-	d = core_alloc(c, sizeof(want) + 1, 0xdd);
+	d = kit_core_alloc(c, sizeof(want) + 1, 0xdd);
 	n = 0;
 	buf[n++] = (struct driver_buf){ h, 16 };
 	for (uint64_t at = 0; at < 99 * 7; at += 7)
@@ -153,20 +153,20 @@ static void test_layouts(void **state)
 	buf[n++] = (struct driver_buf){ d + 99 * 7, sizeof(want) + 1 - 99 * 7 };
 	blk_raw(c, buf, 1, n - 1, &r);
 	assert_int_equal(r.used, sizeof(want) + 1);
-	assert_memory_equal(core_host(c, d), want, sizeof(want));
-	assert_int_equal(*(uint8_t *)core_host(c, d + sizeof(want)), VIRTIO_BLK_S_OK);
+	assert_memory_equal(kit_core_host(c, d), want, sizeof(want));
+	assert_int_equal(*(uint8_t *)kit_core_host(c, d + sizeof(want)), VIRTIO_BLK_S_OK);
 
 	/* Header and data in one. */
-	h = core_alloc(c, 16 + 512, 0x5a);
-	d = core_alloc(c, 1, NO_STATUS);
-	memcpy(core_host(c, h), core_host(c, blk_header(c, VIRTIO_BLK_T_OUT, 20)), 16);
+	h = kit_core_alloc(c, 16 + 512, 0x5a);
+	d = kit_core_alloc(c, 1, NO_STATUS);
+	memcpy(kit_core_host(c, h), kit_core_host(c, blk_header(c, VIRTIO_BLK_T_OUT, 20)), 16);
 	buf[0] = (struct driver_buf){ h, 16 + 512 };
 	buf[1] = (struct driver_buf){ d, 1 };
 	blk_raw(c, buf, 1, 1, &r);
 	assert_int_equal(r.used, 1);
-	assert_int_equal(*(uint8_t *)core_host(c, d), VIRTIO_BLK_S_OK);
+	assert_int_equal(*(uint8_t *)kit_core_host(c, d), VIRTIO_BLK_S_OK);
 	image_read(want, 20 * 512, 512);
-	assert_memory_equal(core_host(c, h + 16), want, 512);
+	assert_memory_equal(kit_core_host(c, h + 16), want, 512);
 }
 
 static void test_bad_ranges(void **state)
@@ -185,7 +185,7 @@ static void test_bad_ranges(void **state)
 		{ 1ull << 55, 512 },
 	};
 	g_autofree uint8_t *before = g_malloc(IMAGE_SIZE), *after = g_malloc(IMAGE_SIZE);
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	uint8_t data[1024];
 
 	image_open(c, NULL);
@@ -205,13 +205,13 @@ static void test_bad_ranges(void **state)
 
 static void test_short_header(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	struct driver_buf buf[2];
 	struct request r;
 
 	image_open(c, NULL);
 	buf[0] = (struct driver_buf){ blk_header(c, VIRTIO_BLK_T_FLUSH, 0), 15 };
-	buf[1] = (struct driver_buf){ core_alloc(c, 1, NO_STATUS), 1 };
+	buf[1] = (struct driver_buf){ kit_core_alloc(c, 1, NO_STATUS), 1 };
 	blk_raw(c, buf, 1, 1, &r);
 	assert_int_equal(r.used, UINT32_MAX);
 	assert_non_null(c->broken);
@@ -220,7 +220,7 @@ static void test_short_header(void **state)
 
 static void test_no_status(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	struct driver_buf buf;
 	struct request r;
 
@@ -235,7 +235,7 @@ static void test_no_status(void **state)
 static void test_unknown_type(void **state)
 {
 	static const uint32_t types[] = { 2, 3, 5, 10, 12, 14, 0x80000000, UINT32_MAX };
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	uint8_t data[512];
 
 	image_open(c, NULL);
@@ -246,7 +246,7 @@ static void test_unknown_type(void **state)
 
 static void test_serial(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	char id[20];
 
 	image_open(c, "--serial=12345678901234567890");
@@ -256,7 +256,7 @@ static void test_serial(void **state)
 
 static void test_short_serial(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	char id[20];
 
 	image_open(c, "--serial=disk-7");
@@ -268,20 +268,20 @@ static void test_short_serial(void **state)
 
 static void test_wce(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 
 	image_open(c, NULL);
 	c->device.config[32] = 0;
 	virtio_device_ops.reset(&c->device);
 	assert_int_equal(image_config(c)->wce, 1);
-	core_stop(c);
+	kit_core_stop(c);
 	/* CONFIG_WCE without FLUSH. */
 	c->device.driver_features = F(CONFIG_WCE) | 1ull << 32;
-	core_resume(c);
+	kit_core_resume(c);
 	assert_int_equal(image_config(c)->wce, 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, image_setup, core_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, image_setup, kit_core_teardown)
 
 int main(int argc, char **argv)
 {

@@ -10,57 +10,58 @@
 
 #define LEN 8192u
 
-static struct blk_queue *open_direct(struct core *c)
+static struct blk_queue *open_direct(struct kit_core *c)
 {
 	image_open(c, NULL);
-	return vq_data(c->q);
+	return vq_data(c->queue[0].q);
 }
 
 /* A request whose data begins `skew` bytes after a page; `split` bytes of it in a first piece. */
 static struct request *add(
-	struct core *c, uint32_t type, uint64_t sector, unsigned skew, unsigned split)
+	struct kit_core *c, uint32_t type, uint64_t sector, unsigned skew, unsigned split)
 {
 	uint64_t data = driver_mem_alloc(c->mem, LEN + 4096, 4096) + skew;
-	struct request *r = core_host(c, core_alloc(c, sizeof(*r), 0));
+	struct request *r = kit_core_host(c, kit_core_alloc(c, sizeof(*r), 0));
 	struct driver_buf buf[4] = {
 		{ blk_header(c, type, sector), 16 },
 		{ data, split },
 		{ data + split, LEN - split },
-		{ core_alloc(c, 1, NO_STATUS), 1 },
+		{ kit_core_alloc(c, 1, NO_STATUS), 1 },
 	};
 
 	*r = (struct request){ .data = data, .status = buf[3].addr, .used = UINT32_MAX };
-	assert_int_equal(driver_ring_add(c->ring, buf, type == VIRTIO_BLK_T_OUT ? 3 : 1,
+	assert_int_equal(driver_ring_add(c->queue[0].ring, buf, type == VIRTIO_BLK_T_OUT ? 3 : 1,
 				 type == VIRTIO_BLK_T_OUT ? 1 : 3, r),
 		0);
 	return r;
 }
 
-static void run(struct core *c, struct request *r)
+static void run(struct kit_core *c, struct request *r)
 {
-	core_kick(c);
+	kit_core_kick(c, 0);
 	blk_await_all(c);
 	assert_int_equal(blk_status_of(c, r), VIRTIO_BLK_S_OK);
 }
 
-static void read_and_check(struct core *c, uint64_t sector, unsigned skew, unsigned split)
+static void read_and_check(struct kit_core *c, uint64_t sector, unsigned skew, unsigned split)
 {
 	struct request *r = add(c, VIRTIO_BLK_T_IN, sector, skew, split);
 	uint8_t want[LEN];
 
 	run(c, r);
 	image_read(want, sector * 512, LEN);
-	assert_memory_equal(core_host(c, r->data), want, LEN);
+	assert_memory_equal(kit_core_host(c, r->data), want, LEN);
 }
 
-static void write_and_check(struct core *c, uint64_t sector, unsigned skew, unsigned split)
+static void write_and_check(struct kit_core *c, uint64_t sector, unsigned skew, unsigned split)
 {
 	struct request *r = add(c, VIRTIO_BLK_T_OUT, sector, skew, split);
 	uint8_t is[LEN + 1024], before[LEN + 1024];
 
 	image_read(before, (sector - 1) * 512, sizeof(before));
 	for (unsigned i = 0; i < LEN; i++)
-		before[512 + i] = ((uint8_t *)core_host(c, r->data))[i] = i / 512 * 3 + i + sector;
+		before[512 + i] = ((uint8_t *)kit_core_host(c, r->data))[i] =
+			i / 512 * 3 + i + sector;
 	run(c, r);
 	image_read(is, (sector - 1) * 512, sizeof(is));
 	assert_memory_equal(is, before, sizeof(is));
@@ -68,7 +69,7 @@ static void write_and_check(struct core *c, uint64_t sector, unsigned skew, unsi
 
 static void test_aligned(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	struct blk_queue *bq = open_direct(c);
 
 	read_and_check(c, 16, 0, 4096);
@@ -78,7 +79,7 @@ static void test_aligned(void **state)
 
 static void test_odd_memory(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	struct blk_queue *bq = open_direct(c);
 
 	read_and_check(c, 16, 1, 4096);
@@ -90,7 +91,7 @@ static void test_odd_memory(void **state)
 /* Aligned at both ends, but not in the middle. */
 static void test_odd_pieces(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	struct blk_queue *bq = open_direct(c);
 
 	read_and_check(c, 16, 0, 100);
@@ -101,7 +102,7 @@ static void test_odd_pieces(void **state)
 /* As guest memory of Xen is. */
 static void test_no_pinning(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	struct blk_queue *bq = open_direct(c);
 
 	bq->can_pin = false;
@@ -114,7 +115,7 @@ static void test_no_pinning(void **state)
 /* As a disk of larger blocks wants it: parts of them go through the page cache. */
 static void test_part_of_a_block(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	struct blk_queue *bq = open_direct(c);
 
 	bq->blk->file.offset_align = 4096;
@@ -131,7 +132,7 @@ static void test_part_of_a_block(void **state)
 static void test_many(void **state)
 {
 	struct request *r[BLK_BOUNCES + 8], *large;
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	struct blk_queue *bq;
 	g_autofree uint8_t *want = g_malloc(3 * BLK_BOUNCE_SIZE);
 
@@ -140,32 +141,32 @@ static void test_many(void **state)
 	for (unsigned i = 0; i < G_N_ELEMENTS(r); i++)
 		r[i] = add(c, VIRTIO_BLK_T_IN, i, 1, 4096);
 	large = blk_add(c, VIRTIO_BLK_T_IN, 3, NULL, 3 * BLK_BOUNCE_SIZE);
-	core_kick(c);
+	kit_core_kick(c, 0);
 	blk_await_all(c);
 	for (unsigned i = 0; i < G_N_ELEMENTS(r); i++) {
 		assert_int_equal(blk_status_of(c, r[i]), VIRTIO_BLK_S_OK);
 		image_read(want, i * 512, LEN);
-		assert_memory_equal(core_host(c, r[i]->data), want, LEN);
+		assert_memory_equal(kit_core_host(c, r[i]->data), want, LEN);
 	}
 	assert_int_equal(blk_status_of(c, large), VIRTIO_BLK_S_OK);
 	image_read(want, 3 * 512, 3 * BLK_BOUNCE_SIZE);
-	assert_memory_equal(core_host(c, large->data), want, 3 * BLK_BOUNCE_SIZE);
+	assert_memory_equal(kit_core_host(c, large->data), want, 3 * BLK_BOUNCE_SIZE);
 	assert_int_equal(bq->bounce.taken, 0);
 }
 
 /* A stop with requests in flight loses none. */
 static void test_stop(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	struct request *r[20];
 
 	open_direct(c);
 	for (unsigned i = 0; i < G_N_ELEMENTS(r); i++)
 		r[i] = add(c, VIRTIO_BLK_T_IN, i, i % 2, 4096);
-	core_kick(c);
-	core_stop(c);
-	core_resume(c);
-	core_kick(c);
+	kit_core_kick(c, 0);
+	kit_core_stop(c);
+	kit_core_resume(c);
+	kit_core_kick(c, 0);
 	blk_await_all(c);
 	for (unsigned i = 0; i < G_N_ELEMENTS(r); i++)
 		assert_int_equal(blk_status_of(c, r[i]), VIRTIO_BLK_S_OK);
@@ -173,14 +174,14 @@ static void test_stop(void **state)
 
 static void test_config(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	const struct blk_file *f = &open_direct(c)->blk->file;
 
 	assert_true(f->offset_align >= 512 && f->mem_align >= 1);
 	assert_int_equal(le32toh(image_config(c)->blk_size), MAX(f->offset_align, 512));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, image_setup, core_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, image_setup, kit_core_teardown)
 
 int main(int argc, char **argv)
 {

@@ -40,7 +40,7 @@ struct load {
 };
 
 static struct {
-	struct core *core;
+	struct kit_core *core;
 	uint8_t *mem;
 	struct load load;
 	uint16_t avail, used;
@@ -162,7 +162,8 @@ static void share(void)
 
 		assert_true(guest_mem_add(guest.core->guest, &desc, fake_xen.device, NULL));
 	}
-	guest.core->q = vq_new(0, guest.core->guest, &grant_hooks, NULL);
+	guest.core->queue[0].core = guest.core;
+	guest.core->queue[0].q = vq_new(0, guest.core->guest, &grant_hooks, &guest.core->queue[0]);
 }
 
 static int setup(void **state)
@@ -172,14 +173,14 @@ static int setup(void **state)
 	guest.core = *state;
 	guest.mem = mmap(NULL, END * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fake_xen.memfd, 0);
 	assert_ptr_not_equal(guest.mem, MAP_FAILED);
-	assert_true(core_open(guest.core, NULL, image_arg, "--engine=sync", NULL));
+	assert_true(kit_core_open(guest.core, NULL, image_arg, "--engine=sync", NULL));
 	share();
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	int result = core_teardown(state);
+	int result = kit_core_teardown(state);
 
 	munmap(guest.mem, END * PAGE);
 	mem_grant_set_copy_max(MEM_GRANT_COPY_MAX);
@@ -197,7 +198,7 @@ static double calls_per_request(struct load load)
 		.avail = address(AVAIL),
 		.used = address(USED),
 	};
-	struct core *c = guest.core;
+	struct kit_core *c = guest.core;
 	struct mem_xen_stats before, after;
 
 	guest.load = load;
@@ -210,16 +211,16 @@ static double calls_per_request(struct load load)
 		fake_xen.readonly[DATA + i] = load.write;
 	}
 	c->device.driver_features = ring.features;
-	assert_true(vq_start(c->q, &ring, NULL));
-	virtio_device_ops.queue_start(&c->device, c->q);
+	assert_true(vq_start(c->queue[0].q, &ring, NULL));
+	virtio_device_ops.queue_start(&c->device, c->queue[0].q);
 	mem_xen_get_stats(&before);
 	for (reap(); guest.completed < REQUESTS; reap()) {
-		vq_burst_begin(c->q);
-		virtio_device_ops.kick(&c->device, c->q);
-		vq_burst_end(c->q);
+		vq_burst_begin(c->queue[0].q);
+		virtio_device_ops.kick(&c->device, c->queue[0].q);
+		vq_burst_end(c->queue[0].q);
 	}
 	mem_xen_get_stats(&after);
-	vq_stop(c->q);
+	vq_stop(c->queue[0].q);
 	return (double)(after.calls - before.calls) / REQUESTS;
 }
 

@@ -22,7 +22,7 @@ static void test_read_only(void **state)
 {
 	struct virtio_blk_discard_write_zeroes s = { 0, htole32(8), 0 };
 	g_autofree uint8_t *before = g_malloc(IMAGE_SIZE), *after = g_malloc(IMAGE_SIZE);
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	uint8_t data[512];
 
 	assert_int_equal(chmod(image_path, 0400), 0);
@@ -46,7 +46,7 @@ static void test_read_only(void **state)
 /* The file is cut behind the device's back: reads end in an error, with nothing undefined. */
 static void test_truncated(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	uint8_t data[2048], want[2048] = { 0 };
 
 	image_open(c, NULL);
@@ -69,7 +69,7 @@ static void test_truncated(void **state)
 static void test_truncated_and_back(void **state)
 {
 	g_autofree uint8_t *data = g_malloc0(65536);
-	struct core *c = *state;
+	struct kit_core *c = *state;
 
 	image_open(c, NULL);
 	assert_int_equal(truncate(image_path, 65536), 0);
@@ -96,7 +96,7 @@ static void test_full(void **state)
 {
 	const struct rlimit limit = { IMAGE_SIZE / 2, RLIM_INFINITY };
 	struct rlimit before;
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	uint8_t data[1024];
 	bool mapped = image_engine_is("mmap");
 
@@ -119,8 +119,8 @@ static void test_full(void **state)
 	assert_int_equal(data[511], 0x5a);
 }
 
-static uint8_t segments(
-	struct core *c, uint32_t type, const struct virtio_blk_discard_write_zeroes *s, unsigned n)
+static uint8_t segments(struct kit_core *c, uint32_t type,
+	const struct virtio_blk_discard_write_zeroes *s, unsigned n)
 {
 	return blk_request(c, type, 0, (void *)s, n * sizeof(*s));
 }
@@ -131,7 +131,7 @@ static void test_discard(void **state)
 		{ htole64(8), htole32(512), 0 },
 		{ htole64(1024), htole32(256), 0 },
 	};
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	uint8_t before[512], after[512];
 	blkcnt_t blocks = image_blocks();
 
@@ -186,7 +186,7 @@ static void test_bad_segments(void **state)
 	};
 	g_autofree uint8_t *before = g_malloc(IMAGE_SIZE), *after = g_malloc(IMAGE_SIZE);
 	struct virtio_blk_discard_write_zeroes list[33] = { { 0, htole32(8), 0 } };
-	struct core *c = *state;
+	struct kit_core *c = *state;
 
 	image_open(c, NULL);
 	image_read(before, 0, IMAGE_SIZE);
@@ -210,7 +210,7 @@ static void test_bad_segments(void **state)
 	assert_memory_equal(before, after, IMAGE_SIZE);
 }
 
-static void zero_and_check(struct core *c, uint32_t flags)
+static void zero_and_check(struct kit_core *c, uint32_t flags)
 {
 	const struct virtio_blk_discard_write_zeroes s = { htole64(8), htole32(512),
 		htole32(flags) };
@@ -225,7 +225,7 @@ static void zero_and_check(struct core *c, uint32_t flags)
 
 static void test_write_zeroes(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	blkcnt_t blocks = image_blocks();
 
 	image_open(c, NULL);
@@ -236,7 +236,7 @@ static void test_write_zeroes(void **state)
 
 static void test_write_zeroes_unmap(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	blkcnt_t blocks = image_blocks();
 
 	image_open(c, NULL);
@@ -251,12 +251,12 @@ static void test_write_zeroes_by_writing(void **state)
 	g_autofree uint8_t *want = g_malloc(IMAGE_SIZE), *is = g_malloc(IMAGE_SIZE);
 	autofd fd = memfd_create("image", MFD_CLOEXEC);
 	g_autofree char *arg = g_strdup_printf("--blk-file=/proc/self/fd/%d", fd);
-	struct core *c = *state;
+	struct kit_core *c = *state;
 
 	image_read(want, 0, IMAGE_SIZE);
 	assert_int_equal(write(fd, want, IMAGE_SIZE), IMAGE_SIZE);
-	assert_true(core_open(c, NULL, arg, NULL));
-	core_start(c, F(FLUSH) | F(WRITE_ZEROES));
+	assert_true(kit_core_open(c, NULL, arg, NULL));
+	kit_core_start(c, F(FLUSH) | F(WRITE_ZEROES));
 	assert_int_equal(segments(c, VIRTIO_BLK_T_WRITE_ZEROES, &s, 1), VIRTIO_BLK_S_OK);
 	memset(want + 9 * 512, 0, 1500 * 512);
 	assert_int_equal(pread(fd, is, IMAGE_SIZE, 0), IMAGE_SIZE);
@@ -265,7 +265,7 @@ static void test_write_zeroes_by_writing(void **state)
 
 static void test_resize(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	uint8_t data[512] = { 1 };
 
 	image_open(c, NULL);
@@ -290,7 +290,7 @@ static void test_resize(void **state)
 }
 
 /* What another process that serves the image in this mode is told; "" if it may. */
-static char *try_elsewhere(struct core *here, const char *option)
+static char *try_elsewhere(struct kit_core *here, const char *option)
 {
 	char answer[512] = "";
 	int pipe_fd[2], status;
@@ -301,12 +301,12 @@ static char *try_elsewhere(struct core *here, const char *option)
 	pid = fork();
 	if (pid == 0) {
 		g_autoptr(GError) error = NULL;
-		struct core c = { 0 };
+		struct kit_core c = { 0 };
 
 		/* The parent keeps the file open, and so the locks. */
 		if (here->device.data)
-			core_close(here);
-		if (!core_open(&c, &error, image_arg, option, NULL))
+			kit_core_close(here);
+		if (!kit_core_open(&c, &error, image_arg, option, NULL))
 			(void)!write(pipe_fd[1], error->message, strlen(error->message));
 		_exit(0);
 	}
@@ -319,7 +319,7 @@ static char *try_elsewhere(struct core *here, const char *option)
 	return g_strdup(answer);
 }
 
-static void assert_refused(struct core *c, const char *option)
+static void assert_refused(struct kit_core *c, const char *option)
 {
 	g_autofree char *answer = try_elsewhere(c, option);
 
@@ -327,7 +327,7 @@ static void assert_refused(struct core *c, const char *option)
 	assert_non_null(strstr(answer, "another virtiod-blk or QEMU"));
 }
 
-static void assert_allowed(struct core *c, const char *option)
+static void assert_allowed(struct kit_core *c, const char *option)
 {
 	g_autofree char *answer = try_elsewhere(c, option);
 
@@ -336,20 +336,20 @@ static void assert_allowed(struct core *c, const char *option)
 
 static void test_lock_writer(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 
 	assert_allowed(c, NULL);
 	image_open(c, NULL);
 	assert_refused(c, NULL);
 	assert_refused(c, "--read-only");
-	core_stop(c);
-	core_close(c);
+	kit_core_stop(c);
+	kit_core_close(c);
 	assert_allowed(c, NULL);
 }
 
 static void test_lock_reader(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 
 	image_open(c, "--read-only");
 	assert_allowed(c, "--read-only");
@@ -373,20 +373,20 @@ static bool qemu_reads(char **err)
 static void test_lock_qemu(void **state)
 {
 	g_autofree char *qemu_img = g_find_program_in_path("qemu-img"), *err = NULL, *err2 = NULL;
-	struct core *c = *state;
+	struct kit_core *c = *state;
 
 	if (!qemu_img)
 		skip();
 	image_open(c, NULL);
 	assert_false(qemu_reads(&err));
 	assert_non_null(strstr(err, "Failed to get shared \"write\" lock"));
-	core_stop(c);
-	core_close(c);
-	assert_true(core_open(c, NULL, image_arg, "--read-only", NULL));
+	kit_core_stop(c);
+	kit_core_close(c);
+	assert_true(kit_core_open(c, NULL, image_arg, "--read-only", NULL));
 	assert_true(qemu_reads(&err2));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, image_setup, core_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, image_setup, kit_core_teardown)
 
 int main(int argc, char **argv)
 {

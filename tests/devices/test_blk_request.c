@@ -81,27 +81,27 @@ static const struct blk_engine fake_engine = {
 };
 
 /* Ends the oldest request that is pending, as an engine does in its reap(), and what follows. */
-static void end_one(struct core *c, int result)
+static void end_one(struct kit_core *c, int result)
 {
-	struct blk_queue *bq = vq_data(c->q);
+	struct blk_queue *bq = vq_data(c->queue[0].q);
 	struct blk_request *r = g_ptr_array_remove_index(image.pending, 0);
 
-	vq_burst_begin(c->q);
+	vq_burst_begin(c->queue[0].q);
 	blk_done(bq, r, result);
 	blk_serve(bq);
-	vq_burst_end(c->q);
+	vq_burst_end(c->queue[0].q);
 	blk_reap(c);
 }
 
-static void end_sync(struct core *c, int result)
+static void end_sync(struct kit_core *c, int result)
 {
 	struct blk_queue *bq = g_steal_pointer(&image.syncing);
 
 	assert_non_null(bq);
-	vq_burst_begin(c->q);
+	vq_burst_begin(c->queue[0].q);
 	blk_sync_done(bq, result);
 	blk_serve(bq);
-	vq_burst_end(c->q);
+	vq_burst_end(c->queue[0].q);
 	blk_reap(c);
 }
 
@@ -150,7 +150,7 @@ static const struct virtio_blk_discard_write_zeroes one_sector = { 0, 1, 0 };
 
 static int setup(void **state)
 {
-	int r = core_setup(state);
+	int r = kit_core_setup(state);
 
 	image.done = g_string_new(NULL);
 	image.result = image.sync_result = 0;
@@ -163,22 +163,22 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	int result = core_teardown(state);
+	int result = kit_core_teardown(state);
 
 	g_string_free(image.done, TRUE);
 	g_ptr_array_free(image.pending, TRUE);
 	return result;
 }
 
-static void begin(struct core *c, uint64_t features, uint8_t wce)
+static void begin(struct kit_core *c, uint64_t features, uint8_t wce)
 {
-	assert_true(core_open(c, NULL, "--blk-file=fake", NULL));
+	assert_true(kit_core_open(c, NULL, "--blk-file=fake", NULL));
 	((struct virtio_blk_config *)c->device.config)->wce = wce;
 	virtio_device_ops.config_written(&c->device, 32, 1);
-	core_start(c, features);
+	kit_core_start(c, features);
 }
 
-static struct request *add_write(struct core *c)
+static struct request *add_write(struct kit_core *c)
 {
 	uint8_t data[512] = { 0 };
 
@@ -192,7 +192,7 @@ static void assert_done(const char *want)
 }
 
 /* Three writes and a read in one burst. */
-static void burst(struct core *c, uint8_t write_status)
+static void burst(struct kit_core *c, uint8_t write_status)
 {
 	struct request *w[3], *r;
 
@@ -200,7 +200,7 @@ static void burst(struct core *c, uint8_t write_status)
 	w[1] = add_write(c);
 	r = blk_add(c, VIRTIO_BLK_T_IN, 0, NULL, 512);
 	w[2] = add_write(c);
-	core_kick(c);
+	kit_core_kick(c, 0);
 	blk_reap(c);
 	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(blk_status_of(c, w[i]), write_status);
@@ -209,7 +209,7 @@ static void burst(struct core *c, uint8_t write_status)
 
 static void test_writeback(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 
 	begin(c, F(FLUSH) | F(CONFIG_WCE), 1);
 	burst(c, VIRTIO_BLK_S_OK);
@@ -221,7 +221,7 @@ static void test_writeback(void **state)
 /* The driver cannot see wce: FLUSH alone means writeback. */
 static void test_flush_only(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 
 	begin(c, F(FLUSH), 0);
 	burst(c, VIRTIO_BLK_S_OK);
@@ -230,7 +230,7 @@ static void test_flush_only(void **state)
 
 static void test_wce_off(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 
 	begin(c, F(FLUSH) | F(CONFIG_WCE), 0);
 	burst(c, VIRTIO_BLK_S_OK);
@@ -239,7 +239,7 @@ static void test_wce_off(void **state)
 
 static void test_no_flush(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 
 	begin(c, 0, 1);
 	burst(c, VIRTIO_BLK_S_OK);
@@ -256,13 +256,13 @@ static void test_no_flush(void **state)
 /* In writethrough mode no write is complete before its sync. */
 static void test_complete_after_sync(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	struct request *w;
 
 	begin(c, F(FLUSH) | F(CONFIG_WCE), 0);
 	w = add_write(c);
 	image.sync_result = -EIO;
-	core_kick(c);
+	kit_core_kick(c, 0);
 	blk_reap(c);
 	assert_int_equal(blk_status_of(c, w), VIRTIO_BLK_S_IOERR);
 	assert_done("WS");
@@ -275,15 +275,15 @@ static void test_complete_after_sync(void **state)
 /* A failed sync is not the reads' around it. */
 static void test_reads_need_no_sync(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	struct request *r[12];
 
-	assert_true(core_open(c, NULL, "--blk-file=fake", NULL));
-	core_start(c, 1ull << VIRTIO_RING_F_INDIRECT_DESC);
+	assert_true(kit_core_open(c, NULL, "--blk-file=fake", NULL));
+	kit_core_start(c, 1ull << VIRTIO_RING_F_INDIRECT_DESC);
 	image.sync_result = -EIO;
 	for (unsigned i = 0; i < G_N_ELEMENTS(r); i++)
 		r[i] = i == 1 ? add_write(c) : blk_add(c, VIRTIO_BLK_T_IN, i, NULL, 512);
-	core_kick(c);
+	kit_core_kick(c, 0);
 	blk_reap(c);
 	for (unsigned i = 0; i < G_N_ELEMENTS(r); i++)
 		assert_int_equal(
@@ -293,7 +293,7 @@ static void test_reads_need_no_sync(void **state)
 /* What could not be synced once is lost, whatever a later sync claims. */
 static void test_failed_sync_sticks(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 
 	begin(c, F(FLUSH), 1);
 	image.sync_result = -EIO;
@@ -308,19 +308,19 @@ static void test_failed_sync_sticks(void **state)
 /* Flushes of one burst share a sync; those that come while it is in flight share the next. */
 static void test_flushes_share(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	struct request *f[4];
 
 	begin(c, F(FLUSH), 1);
 	image.lazy = true;
 	f[0] = blk_add(c, VIRTIO_BLK_T_FLUSH, 0, NULL, 0);
 	f[1] = blk_add(c, VIRTIO_BLK_T_FLUSH, 0, NULL, 0);
-	core_kick(c);
+	kit_core_kick(c, 0);
 	assert_done("S");
 	f[2] = blk_add(c, VIRTIO_BLK_T_FLUSH, 0, NULL, 0);
-	core_kick(c);
+	kit_core_kick(c, 0);
 	f[3] = blk_add(c, VIRTIO_BLK_T_FLUSH, 0, NULL, 0);
-	core_kick(c);
+	kit_core_kick(c, 0);
 	assert_done("");
 	end_sync(c, 0);
 	assert_done("S");
@@ -335,7 +335,7 @@ static void test_flushes_share(void **state)
 /* Writethrough with writes that take their time: each is complete after a sync that began later. */
 static void test_lazy_writethrough(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	struct request *w[3], *r;
 
 	begin(c, F(FLUSH) | F(CONFIG_WCE), 0);
@@ -343,7 +343,7 @@ static void test_lazy_writethrough(void **state)
 	for (unsigned i = 0; i < 3; i++)
 		w[i] = add_write(c);
 	r = blk_add(c, VIRTIO_BLK_T_IN, 0, NULL, 512);
-	core_kick(c);
+	kit_core_kick(c, 0);
 	assert_done("WWWR");
 	end_one(c, 0);
 	assert_done("S");
@@ -365,19 +365,19 @@ static void test_lazy_writethrough(void **state)
 /* An engine that is full: the request stays in the ring, whole, until something has ended. */
 static void test_full(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	struct request *w[3];
 
 	begin(c, F(FLUSH), 1);
 	image.lazy = true;
 	w[0] = add_write(c);
-	core_kick(c);
+	kit_core_kick(c, 0);
 	image.full = 1;
 	w[1] = add_write(c);
 	w[2] = add_write(c);
-	core_kick(c);
+	kit_core_kick(c, 0);
 	assert_done("W");
-	assert_int_equal(vq_in_flight(c->q), 1);
+	assert_int_equal(vq_in_flight(c->queue[0].q), 1);
 	end_one(c, 0);
 	assert_done("WW");
 	end_one(c, 0);
@@ -391,17 +391,17 @@ static void test_bounded(void **state)
 {
 	enum { MORE = BLK_MAX_REQUESTS + 40 };
 	g_autofree struct request **r = g_new(struct request *, MORE);
-	struct core *c = *state;
+	struct kit_core *c = *state;
 
-	assert_true(core_open(c, NULL, "--blk-file=fake", NULL));
+	assert_true(kit_core_open(c, NULL, "--blk-file=fake", NULL));
 	c->ring_size = 512;
-	core_start(c, F(FLUSH) | 1ull << VIRTIO_RING_F_INDIRECT_DESC);
+	kit_core_start(c, F(FLUSH) | 1ull << VIRTIO_RING_F_INDIRECT_DESC);
 	image.lazy = true;
 	for (unsigned i = 0; i < MORE; i++)
 		r[i] = blk_add(c, VIRTIO_BLK_T_IN, 0, NULL, 512);
-	core_kick(c);
-	core_kick(c);
-	assert_int_equal(vq_in_flight(c->q), BLK_MAX_REQUESTS);
+	kit_core_kick(c, 0);
+	kit_core_kick(c, 0);
+	assert_int_equal(vq_in_flight(c->queue[0].q), BLK_MAX_REQUESTS);
 	for (unsigned i = 0; i < MORE; i++)
 		end_one(c, 0);
 	for (unsigned i = 0; i < MORE; i++)
@@ -411,15 +411,15 @@ static void test_bounded(void **state)
 /* More writes than wait for one sync: none is lost. */
 static void test_many_writes(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	unsigned writes = 0, syncs = 0;
 	struct request *w[100];
 
-	assert_true(core_open(c, NULL, "--blk-file=fake", NULL));
-	core_start(c, 1ull << VIRTIO_RING_F_INDIRECT_DESC);
+	assert_true(kit_core_open(c, NULL, "--blk-file=fake", NULL));
+	kit_core_start(c, 1ull << VIRTIO_RING_F_INDIRECT_DESC);
 	for (unsigned i = 0; i < G_N_ELEMENTS(w); i++)
 		w[i] = add_write(c);
-	core_kick(c);
+	kit_core_kick(c, 0);
 	blk_reap(c);
 	for (unsigned i = 0; i < G_N_ELEMENTS(w); i++)
 		assert_int_equal(blk_status_of(c, w[i]), VIRTIO_BLK_S_OK);
@@ -434,7 +434,7 @@ static void test_many_writes(void **state)
 
 static void test_host_errors(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	uint8_t data[512] = { 0 };
 
 	begin(c, F(FLUSH), 1);
@@ -455,7 +455,7 @@ static void test_host_errors(void **state)
 /* A disk that fails for every request does not fill the log. */
 static void test_log_limit(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	unsigned lines = 0;
 	uint8_t data[512];
 
@@ -471,7 +471,7 @@ static void test_log_limit(void **state)
 static void test_long_segments(void **state)
 {
 	struct virtio_blk_discard_write_zeroes s = { 0 };
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	const struct virtio_blk_config *config = (void *)c->device.config;
 
 	begin(c, F(FLUSH), 1);
@@ -491,11 +491,11 @@ static void test_long_segments(void **state)
 /* Refused here, and not only by a file that is open for reading. */
 static void test_read_only(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	uint8_t data[512] = { 0 };
 
-	assert_true(core_open(c, NULL, "--blk-file=fake", "--read-only", NULL));
-	core_start(c, F(FLUSH));
+	assert_true(kit_core_open(c, NULL, "--blk-file=fake", "--read-only", NULL));
+	kit_core_start(c, F(FLUSH));
 	assert_int_equal(blk_request(c, VIRTIO_BLK_T_OUT, 0, data, 512), VIRTIO_BLK_S_IOERR);
 	assert_int_equal(blk_request(c, VIRTIO_BLK_T_DISCARD, 0, (void *)&one_sector, 16),
 		VIRTIO_BLK_S_IOERR);
@@ -508,7 +508,7 @@ static void test_read_only(void **state)
 static void test_zero_flags(void **state)
 {
 	struct virtio_blk_discard_write_zeroes s = { 0, htole32(1), htole32(1) };
-	struct core *c = *state;
+	struct kit_core *c = *state;
 
 	begin(c, F(FLUSH), 1);
 	assert_int_equal(blk_request(c, VIRTIO_BLK_T_WRITE_ZEROES, 0, &s, 16), VIRTIO_BLK_S_OK);
@@ -523,7 +523,7 @@ static void test_zero_flags(void **state)
 
 static void test_reload_fails(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	uint64_t capacity;
 
 	begin(c, F(FLUSH), 1);

@@ -127,7 +127,7 @@ static const struct op *op(unsigned i)
 }
 
 /* The oldest operation ends so, and the device hears of it. */
-static void end(struct core *c, int result)
+static void end(struct kit_core *c, int result)
 {
 	struct blk_event event = { op(0)->tag, result };
 	uint64_t one = 1;
@@ -135,7 +135,7 @@ static void end(struct core *c, int result)
 	g_array_append_val(fake.ended, event);
 	g_array_remove_index(fake.ops, 0);
 	assert_int_equal(write(fake.event, &one, sizeof(one)), sizeof(one));
-	assert_true(core_wait(c, 30000));
+	assert_true(kit_core_step(c, 30000));
 	blk_reap(c);
 }
 
@@ -146,49 +146,52 @@ static int setup(void **state)
 		.ops = g_array_new(FALSE, TRUE, sizeof(struct op)),
 		.ended = g_array_new(FALSE, TRUE, sizeof(struct blk_event)),
 	};
-	return image_setup(state);
+	if (image_setup(state))
+		return -1;
+	((struct kit_core *)*state)->n_queues = 1;
+	return 0;
 }
 
 static int teardown(void **state)
 {
-	int result = core_teardown(state);
+	int result = kit_core_teardown(state);
 
 	g_array_free(fake.ops, TRUE);
 	g_array_free(fake.ended, TRUE);
 	return result;
 }
 
-static struct request *start_read(struct core *c, uint32_t len)
+static struct request *start_read(struct kit_core *c, uint32_t len)
 {
 	struct request *r = blk_add(c, VIRTIO_BLK_T_IN, 8, NULL, len);
 
-	core_kick(c);
+	kit_core_kick(c, 0);
 	blk_reap(c);
 	return r;
 }
 
 static void test_batch(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	struct request *r[3];
 
 	image_open(c, "--engine=uring");
 	for (unsigned i = 0; i < 3; i++)
 		r[i] = blk_add(c, VIRTIO_BLK_T_IN, i, NULL, 512);
-	core_kick(c);
+	kit_core_kick(c, 0);
 	assert_int_equal(fake.ops->len, 3);
-	assert_true(virtio_device_ops.busy(&c->device, c->q));
+	assert_true(virtio_device_ops.busy(&c->device, c->queue[0].q));
 	for (unsigned i = 0; i < 3; i++)
 		end(c, 512);
 	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(blk_status_of(c, r[i]), VIRTIO_BLK_S_OK);
-	assert_false(virtio_device_ops.busy(&c->device, c->q));
-	assert_false(virtio_device_ops.poll(&c->device, c->q));
+	assert_false(virtio_device_ops.busy(&c->device, c->queue[0].q));
+	assert_false(virtio_device_ops.poll(&c->device, c->queue[0].q));
 }
 
 static void test_short(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	struct request *r;
 
 	image_open(c, "--engine=uring");
@@ -214,7 +217,7 @@ static void test_short(void **state)
 static void test_again(void **state)
 {
 	static const int results[] = { -EAGAIN, -EINTR };
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	uint8_t want[4096];
 	struct request *r;
 
@@ -224,10 +227,10 @@ static void test_again(void **state)
 		r = start_read(c, sizeof(want));
 		end(c, results[i]);
 		assert_int_equal(blk_status_of(c, r), VIRTIO_BLK_S_OK);
-		assert_memory_equal(core_host(c, r->data), want, sizeof(want));
+		assert_memory_equal(kit_core_host(c, r->data), want, sizeof(want));
 
 		r = blk_add(c, VIRTIO_BLK_T_FLUSH, 0, NULL, 0);
-		core_kick(c);
+		kit_core_kick(c, 0);
 		assert_int_equal(op(0)->kind, 's');
 		end(c, results[i]);
 		assert_int_equal(blk_status_of(c, r), VIRTIO_BLK_S_OK);
@@ -237,7 +240,7 @@ static void test_again(void **state)
 
 static void test_errors(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	uint8_t data[512] = { 0 };
 	struct request *r;
 
@@ -249,18 +252,18 @@ static void test_errors(void **state)
 	assert_non_null(strstr(c->log, "offset 4096: Input/output error"));
 
 	r = blk_add(c, VIRTIO_BLK_T_OUT, 3, data, 512);
-	core_kick(c);
+	kit_core_kick(c, 0);
 	end(c, -ENOSPC);
 	assert_int_equal(blk_status_of(c, r), VIRTIO_BLK_S_IOERR);
 	assert_non_null(strstr(c->log, "cannot write"));
 	assert_non_null(strstr(c->log, "offset 1536: No space left"));
 
 	r = blk_add(c, VIRTIO_BLK_T_FLUSH, 0, NULL, 0);
-	core_kick(c);
+	kit_core_kick(c, 0);
 	end(c, -EIO);
 	assert_int_equal(blk_status_of(c, r), VIRTIO_BLK_S_IOERR);
 	r = blk_add(c, VIRTIO_BLK_T_FLUSH, 0, NULL, 0);
-	core_kick(c);
+	kit_core_kick(c, 0);
 	end(c, 0);
 	assert_int_equal(blk_status_of(c, r), VIRTIO_BLK_S_IOERR);
 }
@@ -268,7 +271,7 @@ static void test_errors(void **state)
 /* Writethrough: the sync begins after the write has ended. */
 static void test_writethrough(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	uint8_t data[512] = { 0 };
 	struct request *w;
 
@@ -276,7 +279,7 @@ static void test_writethrough(void **state)
 	c->device.config[32] = 0;
 	virtio_device_ops.config_written(&c->device, 32, 1);
 	w = blk_add(c, VIRTIO_BLK_T_OUT, 3, data, 512);
-	core_kick(c);
+	kit_core_kick(c, 0);
 	assert_int_equal(fake.ops->len, 1);
 	end(c, 512);
 	assert_int_equal(op(0)->kind, 's');
@@ -285,12 +288,12 @@ static void test_writethrough(void **state)
 	assert_int_equal(blk_status_of(c, w), VIRTIO_BLK_S_OK);
 }
 
-static struct request *start_segments(
-	struct core *c, uint32_t type, const struct virtio_blk_discard_write_zeroes *s, unsigned n)
+static struct request *start_segments(struct kit_core *c, uint32_t type,
+	const struct virtio_blk_discard_write_zeroes *s, unsigned n)
 {
 	struct request *r = blk_add(c, type, 0, s, n * sizeof(*s));
 
-	core_kick(c);
+	kit_core_kick(c, 0);
 	blk_reap(c);
 	return r;
 }
@@ -309,7 +312,7 @@ static void test_discard(void **state)
 		{ { 0, -EOPNOTSUPP }, VIRTIO_BLK_S_UNSUPP },
 		{ { -EINTR, -EAGAIN }, VIRTIO_BLK_S_OK },
 	};
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	struct request *r;
 
 	image_open(c, "--engine=uring");
@@ -330,25 +333,25 @@ static void test_discard(void **state)
 static void test_many_segments(void **state)
 {
 	struct virtio_blk_discard_write_zeroes s[32];
-	struct core *c = *state;
+	struct kit_core *c = *state;
 
 	image_open(c, "--engine=uring");
 	for (unsigned i = 0; i < 32; i++)
 		s[i] = (struct virtio_blk_discard_write_zeroes){ htole64(i), htole32(1), 0 };
 	for (unsigned i = 0; i < 20; i++)
 		blk_add(c, VIRTIO_BLK_T_DISCARD, 0, s, sizeof(s));
-	core_kick(c);
+	kit_core_kick(c, 0);
 	assert_in_range(fake.ops->len, BLK_MAX_OPS, BLK_MAX_OPS + 31);
 	while (fake.ops->len)
 		end(c, 0);
-	assert_int_equal(vq_in_flight(c->q), 0);
+	assert_int_equal(vq_in_flight(c->queue[0].q), 0);
 }
 
 static void test_write_zeroes(void **state)
 {
 	const struct virtio_blk_discard_write_zeroes s = { 8, 40,
 		VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP };
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	struct request *r;
 
 	image_open(c, "--engine=uring");
@@ -378,13 +381,13 @@ static void test_write_zeroes(void **state)
 /* What is in the page cache takes no operation. */
 static void test_nowait(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	uint8_t data[4096], want[4096];
 	struct blk_queue *bq;
 	struct request *r;
 
 	image_open(c, NULL);
-	bq = vq_data(c->q);
+	bq = vq_data(c->queue[0].q);
 	if (bq->engine != &blk_engine_nowait)
 		skip(); /* a file system of memory */
 	image_read(want, 8 * 512, sizeof(want));
@@ -400,11 +403,11 @@ static void test_nowait(void **state)
 
 static void test_forbidden(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	uint8_t data[512];
 
 	fake.forbidden = true;
-	core_open_fails(c, "no ring today", image_arg, "--engine=uring", NULL);
+	kit_core_open_fails(c, "no ring today", image_arg, "--engine=uring", NULL);
 	assert_string_equal(c->log, "");
 	image_open(c, NULL);
 	if (!strstr(c->log, "no ring today"))
@@ -414,7 +417,7 @@ static void test_forbidden(void **state)
 
 static void test_never_enabled(void **state)
 {
-	struct core *c = *state;
+	struct kit_core *c = *state;
 	uint8_t data[512];
 
 	fake.never_enabled = true;

@@ -61,6 +61,7 @@ static const char *const device_names[] = {
 	[46] = "tee",
 	[48] = "media",
 	[49] = "usb",
+	DEVICE_NAMES /* of daemon/devices/, for other ids */
 };
 
 struct bit_name {

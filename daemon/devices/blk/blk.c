@@ -219,7 +219,7 @@ static const GOptionEntry blk_options[] = {
 	{ "blk-file", 0, 0, G_OPTION_ARG_FILENAME, &options.file,
 		"Disk image (raw) or block device to serve", "FILE" },
 	{ "engine", 0, 0, G_OPTION_ARG_STRING, &options.engine,
-		"How to read and write: auto (default), sync, uring or mmap", "ENGINE" },
+		"How to read and write (default: auto)", "auto|sync|uring|mmap" },
 	{ "direct", 0, 0, G_OPTION_ARG_NONE, &options.direct,
 		"Bypass the host's page cache (O_DIRECT)" },
 	{ "read-only", 0, 0, G_OPTION_ARG_NONE, &options.read_only, "Do not let the guest write" },
