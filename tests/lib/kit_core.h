@@ -7,6 +7,8 @@
 #pragma once
 
 #include <glib.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
 
 #include "daemon/device.h"
 #include "driver/driver_mem.h"
@@ -17,6 +19,10 @@
 #define KIT_WORKERS 2
 #define KIT_MEMORY (16u << 20)
 #define KIT_MAX_QUEUES 8
+/* Features of the ring that a driver here can use. */
+#define KIT_RING_FEATURES                                                 \
+	(1ull << VIRTIO_F_RING_PACKED | 1ull << VIRTIO_RING_F_EVENT_IDX | \
+		1ull << VIRTIO_RING_F_INDIRECT_DESC)
 /* Only a failing test waits as long. */
 #define KIT_PATIENCE_MS 60000
 

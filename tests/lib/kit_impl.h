@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the kit's own files share. */
+#pragma once
+
+#include "tests/lib/kit.h"
+#include "tests/lib/kit_core.h"
+
+/* Where the device runs. Failures fail the test. */
+struct kit_world {
+	void (*setup)(struct kit *k);
+	/* Returns 0, or -1 if something was left behind. */
+	int (*teardown)(struct kit *k);
+	/* Sets k->mem and k->ring. */
+	void (*start)(struct kit *k, va_list options);
+	void (*start_fails)(struct kit *k, const char *text, va_list options);
+	/* Requests were added to this queue's ring. */
+	void (*kick)(struct kit *k, unsigned queue);
+	/* Lets the device work; waits at most so long for something to happen. */
+	bool (*step)(struct kit *k, int timeout_ms);
+	void (*pause)(struct kit *k);
+	/* Sets k->mem and k->ring anew. */
+	void (*reset)(struct kit *k);
+	/* Kills the device's process and starts another in its place. */
+	void (*kill)(struct kit *k);
+	void (*config_read)(struct kit *k, uint32_t offset, void *to, uint32_t size);
+	void (*config_write)(struct kit *k, uint32_t offset, const void *from, uint32_t size);
+	unsigned (*config_changes)(struct kit *k);
+	bool (*is_broken)(struct kit *k);
+	/* All that was logged. */
+	const char *(*log)(struct kit *k);
+};
+extern const struct kit_world kit_world_core, kit_world_process;
+
+enum kit_trouble { KIT_NOTHING, KIT_PAUSES, KIT_KILLS, KIT_HOSTILE };
+
+struct kit {
+	const struct kit_world *world;
+	uint64_t features; /* of ring and device */
+	bool in_pieces;
+	enum kit_trouble trouble;
+	const char *program;
+
+	struct driver_mem *mem;
+	struct driver_ring *ring[KIT_MAX_QUEUES];
+	unsigned n_queues;
+	GPtrArray *requests;
+	unsigned completed;
+	char *dir;
+	GPtrArray *paths;
+
+	void *data; /* the world's own */
+};
+
+/* Reaps what is complete. */
+void kit_reap(struct kit *k);
+/* After a test: sends what no driver should, and sees the device live on. */
+void kit_be_hostile(struct kit *k);
