@@ -14,7 +14,7 @@
 
 #include "blk_image.h"
 #include "daemon/devices/blk/blk_engine.h"
-#include "daemon/devices/blk/blk_ring.h"
+#include "daemon/uring.h"
 
 #define HOLE (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 #define RANGE (FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE)
@@ -28,16 +28,16 @@ struct op {
 	void *tag;
 };
 
-static struct blk_ring {
+static struct virtio_uring {
 	int event;
 	bool forbidden, never_enabled; /* what does not work */
 	GArray *ops; /* not ended yet */
 	GArray *ended; /* events */
 } fake;
 
-struct blk_ring *blk_ring_new(const int *files, unsigned n, unsigned max, GError **error)
+struct virtio_uring *virtio_uring_new(const struct virtio_uring_setup *setup, GError **error)
 {
-	assert_int_equal(n, 2);
+	assert_int_equal(setup->n_files, 2);
 	if (!fake.forbidden) {
 		/* One for all queues, of which only the first runs. */
 		if (fake.event < 0)
@@ -48,30 +48,30 @@ struct blk_ring *blk_ring_new(const int *files, unsigned n, unsigned max, GError
 	return NULL;
 }
 
-void blk_ring_free(struct blk_ring *ring)
+void virtio_uring_free(struct virtio_uring *ring)
 {
 	if (ring)
 		fd_close(&fake.event);
 }
 
-int blk_ring_enable(struct blk_ring *ring)
+int virtio_uring_enable(struct virtio_uring *ring)
 {
 	return fake.never_enabled ? -EACCES : 0;
 }
 
-int blk_ring_fd(const struct blk_ring *ring)
+int virtio_uring_fd(const struct virtio_uring *ring)
 {
 	return fake.event;
 }
 
-void blk_ring_awake(struct blk_ring *ring)
+void virtio_uring_awake(struct virtio_uring *ring)
 {
 	uint64_t count;
 
 	assert_int_equal(read(fake.event, &count, sizeof(count)), sizeof(count));
 }
 
-bool blk_ring_is_ready(const struct blk_ring *ring)
+bool virtio_uring_is_ready(const struct virtio_uring *ring)
 {
 	return fake.ended->len;
 }
@@ -81,8 +81,8 @@ static void prepare(struct op op)
 	g_array_append_val(fake.ops, op);
 }
 
-void blk_ring_transfer(struct blk_ring *ring, bool write, unsigned file, const struct iovec *iov,
-	unsigned n, uint64_t offset, void *tag)
+void virtio_uring_transfer(struct virtio_uring *ring, bool write, unsigned file,
+	const struct iovec *iov, unsigned n, uint64_t offset, void *tag)
 {
 	struct op op = { write ? 'w' : 'r', .n_iov = n, .offset = offset, .tag = tag };
 
@@ -91,24 +91,25 @@ void blk_ring_transfer(struct blk_ring *ring, bool write, unsigned file, const s
 	prepare(op);
 }
 
-void blk_ring_sync(struct blk_ring *ring, unsigned file, void *tag)
+void virtio_uring_sync(struct virtio_uring *ring, unsigned file, void *tag)
 {
 	prepare((struct op){ 's', .tag = tag });
 }
 
-void blk_ring_allocate(
-	struct blk_ring *ring, unsigned file, int mode, uint64_t offset, uint64_t len, void *tag)
+void virtio_uring_allocate(struct virtio_uring *ring, unsigned file, int mode, uint64_t offset,
+	uint64_t len, void *tag)
 {
 	prepare((struct op){ 'a', .mode = mode, .offset = offset, .len = len, .tag = tag });
 }
 
-void blk_ring_submit(struct blk_ring *ring)
+void virtio_uring_submit(struct virtio_uring *ring)
 {
 	for (unsigned i = 0; i < fake.ops->len; i++)
 		g_array_index(fake.ops, struct op, i).submitted = true;
 }
 
-unsigned blk_ring_reap(struct blk_ring *ring, bool fetch, struct blk_event *event, unsigned max)
+unsigned virtio_uring_reap(
+	struct virtio_uring *ring, bool fetch, struct virtio_uring_event *event, unsigned max)
 {
 	unsigned n = MIN(fake.ended->len, max);
 
@@ -129,7 +130,7 @@ static const struct op *op(unsigned i)
 /* The oldest operation ends so, and the device hears of it. */
 static void end(struct kit_core *c, int result)
 {
-	struct blk_event event = { op(0)->tag, result };
+	struct virtio_uring_event event = { op(0)->tag, result };
 	uint64_t one = 1;
 
 	g_array_append_val(fake.ended, event);
@@ -141,10 +142,10 @@ static void end(struct kit_core *c, int result)
 
 static int setup(void **state)
 {
-	fake = (struct blk_ring){
+	fake = (struct virtio_uring){
 		.event = -1,
 		.ops = g_array_new(FALSE, TRUE, sizeof(struct op)),
-		.ended = g_array_new(FALSE, TRUE, sizeof(struct blk_event)),
+		.ended = g_array_new(FALSE, TRUE, sizeof(struct virtio_uring_event)),
 	};
 	if (image_setup(state))
 		return -1;

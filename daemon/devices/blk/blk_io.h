@@ -8,9 +8,10 @@
 #include <sys/uio.h>
 
 #include "daemon/devices/blk/blk_engine.h"
+#include "daemon/uring.h"
 
 /* For one system call; longer lists take several. */
-#define BLK_STEP_IOV 128u
+#define BLK_STEP_IOV VIRTIO_URING_MAX_IOV
 
 /* What one system call is to transfer. */
 struct blk_step {

@@ -12,7 +12,7 @@
 #include "daemon/device.h"
 #include "daemon/devices/blk/blk_io.h"
 #include "daemon/devices/blk/blk_request.h"
-#include "daemon/devices/blk/blk_ring.h"
+#include "daemon/uring.h"
 
 /* The ring's files. */
 enum { FILE_OWN, FILE_CACHED };
@@ -25,15 +25,24 @@ enum { ZERO_BY_HOLE, ZERO_BY_RANGE, ZERO_BY_WRITING };
 
 static bool uring_queue_open(struct blk_queue *bq, GError **error)
 {
+	static const enum virtio_uring_op ops[] = { VIRTIO_URING_READ, VIRTIO_URING_WRITE,
+		VIRTIO_URING_SYNC, VIRTIO_URING_ALLOCATE, VIRTIO_URING_END };
 	const int files[] = { [FILE_OWN] = bq->fd, [FILE_CACHED] = bq->blk->file.fd };
 
-	bq->engine_data = blk_ring_new(files, G_N_ELEMENTS(files), MAX_IN_FLIGHT, error);
+	bq->engine_data = virtio_uring_new(
+		&(struct virtio_uring_setup){
+			.files = files,
+			.n_files = G_N_ELEMENTS(files),
+			.ops = ops,
+			.max = MAX_IN_FLIGHT,
+		},
+		error);
 	return bq->engine_data;
 }
 
 static void uring_queue_close(struct blk_queue *bq)
 {
-	blk_ring_free(g_steal_pointer(&bq->engine_data));
+	virtio_uring_free(g_steal_pointer(&bq->engine_data));
 }
 
 /* To fetch an event signals the fd again: were it read first, it would wake us for nothing. */
@@ -43,14 +52,14 @@ static void on_events(struct virtio_device *d, struct vq *q, uint32_t revents)
 
 	do {
 		blk_serve(bq);
-		blk_ring_awake(bq->engine_data);
-	} while (blk_ring_is_ready(bq->engine_data));
+		virtio_uring_awake(bq->engine_data);
+	} while (virtio_uring_is_ready(bq->engine_data));
 }
 
 /* The ring becomes this thread's. */
 static void uring_queue_start(struct blk_queue *bq)
 {
-	int result = bq->begun ? 0 : blk_ring_enable(bq->engine_data);
+	int result = bq->begun ? 0 : virtio_uring_enable(bq->engine_data);
 
 	if (result < 0) {
 		log_warning(vq_name(bq->q), "does without io_uring: %s", g_strerror(-result));
@@ -58,7 +67,7 @@ static void uring_queue_start(struct blk_queue *bq)
 		bq->engine = &blk_engine_sync;
 		return;
 	}
-	virtio_queue_watch(bq->q, blk_ring_fd(bq->engine_data), EPOLLIN, on_events);
+	virtio_queue_watch(bq->q, virtio_uring_fd(bq->engine_data), EPOLLIN, on_events);
 }
 
 static int begin_step(struct blk_queue *bq, struct blk_request *r)
@@ -69,8 +78,8 @@ static int begin_step(struct blk_queue *bq, struct blk_request *r)
 
 	if (result < 0)
 		return result == -EAGAIN ? BLK_FULL : result;
-	blk_ring_transfer(bq->engine_data, blk_is_write(r), step.cached ? FILE_CACHED : FILE_OWN,
-		step.iov, step.n, r->offset, r);
+	virtio_uring_transfer(bq->engine_data, blk_is_write(r),
+		step.cached ? FILE_CACHED : FILE_OWN, step.iov, step.n, r->offset, r);
 	bq->ops++;
 	return BLK_PENDING;
 }
@@ -98,7 +107,7 @@ static int uring_discard(
 	if (bq->blk->file.is_device)
 		return blk_io_discard(bq, r, range, n);
 	for (unsigned i = 0; i < n; i++)
-		blk_ring_allocate(bq->engine_data, FILE_OWN,
+		virtio_uring_allocate(bq->engine_data, FILE_OWN,
 			FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, range[i].offset, range[i].len,
 			r);
 	r->ops = n;
@@ -124,10 +133,10 @@ static int begin_zeroing(struct blk_queue *bq, struct blk_request *r)
 
 	if (r->stage == ZERO_BY_WRITING) {
 		blk_io_zeroes(bq, &r->range, iov, &step);
-		blk_ring_transfer(bq->engine_data, true, step.cached ? FILE_CACHED : FILE_OWN, iov,
-			step.n, r->range.offset, r);
+		virtio_uring_transfer(bq->engine_data, true, step.cached ? FILE_CACHED : FILE_OWN,
+			iov, step.n, r->range.offset, r);
 	} else {
-		blk_ring_allocate(bq->engine_data, FILE_OWN,
+		virtio_uring_allocate(bq->engine_data, FILE_OWN,
 			FALLOC_FL_KEEP_SIZE |
 				(r->stage == ZERO_BY_HOLE ? FALLOC_FL_PUNCH_HOLE
 							  : FALLOC_FL_ZERO_RANGE),
@@ -164,7 +173,7 @@ static int zeroing_ended(struct blk_queue *bq, struct blk_request *r, int result
 
 static int uring_sync(struct blk_queue *bq)
 {
-	blk_ring_sync(bq->engine_data, FILE_OWN, NULL);
+	virtio_uring_sync(bq->engine_data, FILE_OWN, NULL);
 	bq->ops++;
 	return BLK_PENDING;
 }
@@ -180,7 +189,7 @@ static int request_ended(struct blk_queue *bq, struct blk_request *r, int result
 	return step_ended(bq, r, result);
 }
 
-static void event_ended(struct blk_queue *bq, const struct blk_event *e)
+static void event_ended(struct blk_queue *bq, const struct virtio_uring_event *e)
 {
 	int result = e->result;
 
@@ -198,12 +207,12 @@ static void event_ended(struct blk_queue *bq, const struct blk_event *e)
 
 static bool reap(struct blk_queue *bq, bool fetch)
 {
-	struct blk_event event[32];
+	struct virtio_uring_event event[32];
 	bool any = false;
 	unsigned n;
 
 	do {
-		n = blk_ring_reap(bq->engine_data, fetch, event, G_N_ELEMENTS(event));
+		n = virtio_uring_reap(bq->engine_data, fetch, event, G_N_ELEMENTS(event));
 		for (unsigned i = 0; i < n; i++)
 			event_ended(bq, &event[i]);
 		any |= n > 0;
@@ -218,7 +227,7 @@ static bool uring_reap(struct blk_queue *bq)
 
 static bool uring_flush(struct blk_queue *bq)
 {
-	blk_ring_submit(bq->engine_data);
+	virtio_uring_submit(bq->engine_data);
 	return reap(bq, false);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The io_uring of a disk's queue, a real one: what it does, and what it refuses to do. */
+/* A device's io_uring, a real one: what it does, and what it refuses to do. */
 #include <errno.h>
 #include <glib/gstdio.h>
 #include <linux/falloc.h>
@@ -12,49 +12,68 @@
 #include <cmocka.h>
 
 #include "base/util.h"
-#include "daemon/devices/blk/blk_ring.h"
+#include "daemon/uring.h"
 #include "tests/lib/leak.h"
 
 #define DEPTH 400
 #define SIZE (DEPTH * 512)
 
-struct world {
+struct uring_test {
 	unsigned fds;
-	int file;
-	struct blk_ring *ring;
-	struct blk_event event[DEPTH];
+	int file, pair[2];
+	struct virtio_uring *ring;
+	struct virtio_uring_event event[DEPTH];
 	unsigned n_events;
 };
 
+static const enum virtio_uring_op all[] = { VIRTIO_URING_READ, VIRTIO_URING_WRITE,
+	VIRTIO_URING_SYNC, VIRTIO_URING_ALLOCATE, VIRTIO_URING_RECVMSG, VIRTIO_URING_SENDMSG,
+	VIRTIO_URING_END };
+
+static struct virtio_uring *make(struct uring_test *w, const enum virtio_uring_op *ops)
+{
+	return virtio_uring_new(
+		&(struct virtio_uring_setup){
+			.files = (int[]){ w->file, w->pair[0], w->pair[1] },
+			.n_files = 3,
+			.ops = ops,
+			.max = DEPTH,
+		},
+		NULL);
+}
+
 static int setup(void **state)
 {
-	struct world *w = g_new0(struct world, 1);
+	struct uring_test *w = g_new0(struct uring_test, 1);
 
 	*state = w;
 	w->fds = count_fds();
 	w->file = memfd_create("file", MFD_CLOEXEC);
 	assert_int_equal(ftruncate(w->file, SIZE), 0);
-	w->ring = blk_ring_new((int[]){ w->file }, 1, DEPTH, NULL);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, w->pair), 0);
+	w->ring = make(w, all);
 	if (!w->ring)
 		return 0; /* not here: the tests skip themselves */
-	assert_int_equal(blk_ring_enable(w->ring), 0);
+	assert_int_equal(virtio_uring_enable(w->ring), 0);
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	struct world *w = *state;
+	struct uring_test *w = *state;
 	unsigned fds = w->fds;
 
-	blk_ring_free(w->ring);
+	virtio_uring_free(w->ring);
 	close(w->file);
+	close(w->pair[0]);
+	close(w->pair[1]);
 	g_free(w);
 	return count_fds() == fds ? 0 : -1;
 }
 
-static struct world *begin(void **state)
+static struct uring_test *begin(void **state)
 {
-	struct world *w = *state;
+	struct uring_test *w = *state;
 
 	if (!w->ring)
 		skip();
@@ -62,19 +81,19 @@ static struct world *begin(void **state)
 }
 
 /* Submits, and waits until n operations have ended. */
-static void run(struct world *w, unsigned n)
+static void run(struct uring_test *w, unsigned n)
 {
-	struct pollfd pfd = { .fd = blk_ring_fd(w->ring), .events = POLLIN };
+	struct pollfd pfd = { .fd = virtio_uring_fd(w->ring), .events = POLLIN };
 
-	blk_ring_submit(w->ring);
+	virtio_uring_submit(w->ring);
 	for (w->n_events = 0; w->n_events < n;) {
-		unsigned got =
-			blk_ring_reap(w->ring, true, w->event + w->n_events, DEPTH - w->n_events);
+		unsigned got = virtio_uring_reap(
+			w->ring, true, w->event + w->n_events, DEPTH - w->n_events);
 
 		w->n_events += got;
 		if (!got && w->n_events < n) {
 			assert_int_equal(poll(&pfd, 1, 30000), 1);
-			blk_ring_awake(w->ring);
+			virtio_uring_awake(w->ring);
 		}
 	}
 	assert_int_equal(w->n_events, n);
@@ -82,36 +101,71 @@ static void run(struct world *w, unsigned n)
 
 static void test_operations(void **state)
 {
-	struct world *w = begin(state);
+	struct uring_test *w = begin(state);
 	/* Set, because valgrind does not know what the kernel writes for a ring. */
 	char a[512], b[512], c[1024] = { 0 };
 	const struct iovec two[] = { { a, 512 }, { b, 512 } }, one = { c, 1024 };
 
 	memset(a, 'a', 512);
 	memset(b, 'b', 512);
-	blk_ring_transfer(w->ring, true, 0, two, 2, 512, w);
+	virtio_uring_transfer(w->ring, true, 0, two, 2, 512, w);
 	run(w, 1);
 	assert_ptr_equal(w->event[0].tag, w);
 	assert_int_equal(w->event[0].result, 1024);
-	blk_ring_transfer(w->ring, false, 0, &one, 1, 512, c);
+	virtio_uring_transfer(w->ring, false, 0, &one, 1, 512, c);
 	run(w, 1);
 	assert_ptr_equal(w->event[0].tag, c);
 	assert_int_equal(w->event[0].result, 1024);
 	assert_memory_equal(c, a, 512);
 	assert_memory_equal(c + 512, b, 512);
-	blk_ring_sync(w->ring, 0, NULL);
+	virtio_uring_sync(w->ring, 0, NULL);
 	run(w, 1);
 	assert_int_equal(w->event[0].result, 0);
-	blk_ring_allocate(w->ring, 0, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 512, 512, NULL);
+	virtio_uring_allocate(
+		w->ring, 0, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 512, 512, NULL);
 	run(w, 1);
 	assert_int_equal(w->event[0].result, 0);
 	assert_int_equal(pread(w->file, c, 1024, 512), 1024);
 	assert_int_equal(c[0], 0);
 	assert_int_equal(c[512], 'b');
 	/* The file that there is not. */
-	blk_ring_sync(w->ring, 1, NULL);
+	virtio_uring_sync(w->ring, 3, NULL);
 	run(w, 1);
 	assert_int_equal(w->event[0].result, -EBADF);
+}
+
+static void test_messages(void **state)
+{
+	struct uring_test *w = begin(state);
+	char hello[] = "hello", got[16] = "";
+	struct iovec out = { hello, 5 }, in = { got, sizeof(got) };
+	struct msghdr send = { .msg_iov = &out, .msg_iovlen = 1 };
+	struct msghdr receive = { .msg_iov = &in, .msg_iovlen = 1 };
+
+	virtio_uring_recvmsg(w->ring, 2, &receive, 0, &receive);
+	virtio_uring_sendmsg(w->ring, 1, &send, 0, &send);
+	run(w, 2);
+	assert_int_equal(w->event[0].result, 5);
+	assert_int_equal(w->event[1].result, 5);
+	assert_string_equal(got, "hello");
+}
+
+/* Operations that were not asked for. */
+static void test_not_allowed(void **state)
+{
+	static const enum virtio_uring_op some[] = { VIRTIO_URING_READ, VIRTIO_URING_END };
+	const struct iovec two[] = { { "a", 1 }, { "b", 1 } };
+	struct uring_test *w = begin(state);
+
+	virtio_uring_free(w->ring);
+	w->ring = make(w, some);
+	assert_int_equal(virtio_uring_enable(w->ring), 0);
+	virtio_uring_transfer(w->ring, true, 0, two, 1, 0, NULL);
+	virtio_uring_transfer(w->ring, true, 0, two, 2, 0, NULL);
+	virtio_uring_sync(w->ring, 0, NULL);
+	run(w, 3);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(w->event[i].result, -EACCES);
 }
 
 /* As many as it was made for, prepared in one go, with lists that need not last. */
@@ -119,7 +173,7 @@ static void test_many(void **state)
 {
 	g_autofree char *data = g_malloc(SIZE), *is = g_malloc(SIZE);
 	g_autofree bool *seen = g_new0(bool, DEPTH);
-	struct world *w = begin(state);
+	struct uring_test *w = begin(state);
 
 	for (unsigned i = 0; i < SIZE; i++)
 		data[i] = i / 512 * 3 + i;
@@ -127,7 +181,7 @@ static void test_many(void **state)
 		char *at = data + i * 512;
 		const struct iovec iov[] = { { at, 100 }, { at + 100, 1 }, { at + 101, 411 } };
 
-		blk_ring_transfer(w->ring, true, 0, iov, 3, i * 512, at);
+		virtio_uring_transfer(w->ring, true, 0, iov, 3, i * 512, at);
 	}
 	run(w, DEPTH);
 	for (unsigned i = 0; i < DEPTH; i++) {
@@ -159,7 +213,7 @@ static int find_uring(void)
 /* Who takes the program over gets nowhere with it: no other files, no buffers, no new ring. */
 static void test_restricted(void **state)
 {
-	struct world *w = begin(state);
+	struct uring_test *w = begin(state);
 	struct io_uring_files_update update = { .fds = (uintptr_t)&w->file };
 	struct iovec iov = { w, sizeof(*w) };
 	int uring = find_uring();
@@ -179,6 +233,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_operations),
 		TEST(test_many),
+		TEST(test_messages),
+		TEST(test_not_allowed),
 		TEST(test_restricted),
 	};
 
