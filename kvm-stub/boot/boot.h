@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Puts a kernel, and what tells it of the machine, into guest RAM. Nothing of KVM here. */
+/* Loads a kernel, and the tables that describe the machine to it, into guest RAM; knows no KVM. */
 #pragma once
 
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "kvm-stub/entry.h"
 #include "kvm-stub/ram.h"
-#include "kvm-stub/vm/vm.h"
 
 struct boot_config {
 	const char *kernel; /* path: bzImage or vmlinux with a PVH note (x86), Image (arm64) */

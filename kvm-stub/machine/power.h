@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "kvm-stub/machine/bus.h"
+#include "kvm-stub/bus.h"
 #include "kvm-stub/vm/vm.h"
 
 struct power {

@@ -4,7 +4,7 @@
 
 #include <glib.h>
 
-#include "kvm-stub/machine/bus.h"
+#include "kvm-stub/bus.h"
 #include "kvm-stub/ram.h"
 #include "kvm-stub/machine/spec.h"
 #include "kvm-stub/vm/vm.h"

@@ -9,7 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "kvm-stub/machine/bus.h"
+#include "kvm-stub/bus.h"
+#include "kvm-stub/entry.h"
 #include "kvm-stub/ram.h"
 
 #define VM_ERROR vm_error_quark()
@@ -17,22 +18,6 @@ GQuark vm_error_quark(void);
 enum vm_error {
 	VM_ERROR_NO_KVM, /* no /dev/kvm, or no access to it: the message says what to do */
 	VM_ERROR_FAILED,
-};
-
-/* Where the first vCPU starts (boot.h fills it); the others wait for its INIT-SIPI or PSCI call. */
-enum vm_entry_mode {
-	VM_ENTRY_X86_64, /* long mode, flat, identity-mapped: the 64-bit boot protocol */
-	VM_ENTRY_X86_32, /* protected mode, flat, paging off: PVH, and bare metal */
-	VM_ENTRY_ARM64,
-};
-
-struct vm_entry {
-	enum vm_entry_mode mode;
-	uint64_t pc;
-	uint64_t arg; /* rsi: boot_params; ebx: start info; x0: device tree */
-	uint64_t stack; /* 0: none */
-	uint64_t page_table; /* X86_64: cr3 */
-	uint64_t gdt; /* x86: where boot.c has put the table that the selectors 0x10, 0x18 index */
 };
 
 /* Why the machine stopped. */

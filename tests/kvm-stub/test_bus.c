@@ -2,7 +2,7 @@
 /* The bus: which device gets an access, and a vCPU that waits for one. */
 #include "tests/lib/test.h"
 
-#include "kvm-stub/machine/bus.h"
+#include "kvm-stub/bus.h"
 
 /* A device that records its accesses and completes them at once, or later on its own thread. */
 struct toy_device {

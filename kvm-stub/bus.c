@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The ranges of the machine's devices, and vCPUs that wait for one of them. */
-#include "kvm-stub/machine/bus.h"
+#include "kvm-stub/bus.h"
 
 #include <pthread.h>
 
