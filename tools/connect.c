@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "tools/probe/names.h"
+#include "tools/names.h"
 #include "virtioctl.h"
 
 void connect_options_clear(struct connect_options *o)

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <glib.h>
 
-#include "tools/probe/names.h"
+#include "tools/names.h"
 #include "virtioctl.h"
 
 static void test_device(void **state)

@@ -10,7 +10,7 @@
 
 #include "tools/block/blk_config.h"
 #include "driver/driver_ring.h"
-#include "tools/probe/names.h"
+#include "tools/names.h"
 #include "tools/virtioctl.h"
 
 #define MAX_BLOCK_SIZE (1u << 20)

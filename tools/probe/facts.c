@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "tools/block/blk_config.h"
-#include "tools/probe/names.h"
+#include "tools/names.h"
 
 #define LABEL_WIDTH 20
 #define VALUE_WIDTH 24

@@ -6,7 +6,7 @@
 
 #include "tools/block/blk_config.h"
 #include "tools/json.h"
-#include "tools/probe/names.h"
+#include "tools/names.h"
 
 static const char *source_key(enum vu_source source)
 {

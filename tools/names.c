@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Device and feature names: virtio 1.2 §5 and §6, and later additions by number. */
-#include "tools/probe/names.h"
+#include "tools/names.h"
 
 #include <linux/virtio_balloon.h>
 #include <linux/virtio_blk.h>
