@@ -4,7 +4,8 @@
 deps_top=$(cd "$(dirname "${BASH_SOURCE:-$0}")" && pwd)
 deps_cache=${VIRTIOD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/virtiod}
 
-deps_build='gcc libc6-dev pkg-config meson ninja-build libglib2.0-dev libjson-glib-dev liburing-dev python3'
+deps_build='gcc libc6-dev pkg-config meson ninja-build libglib2.0-dev libjson-glib-dev liburing-dev
+	python3'
 [ "$(uname -m)" != aarch64 ] || deps_build="$deps_build libfdt-dev"
 deps_quickstart='e2fsprogs'
 deps_check="clang clang-format libcmocka-dev valgrind e2fsprogs qemu-system-x86
@@ -48,7 +49,7 @@ need_packages()
 	deps_list=$(deps_missing "$@")
 	[ -n "$deps_list" ] || return 0
 	if [ "$(id -u)" != 0 ] && ! sudo -n true 2>/dev/null; then
-		deps_fail "these Debian packages are missing, and installing them needs root:$deps_list"
+		deps_fail "missing Debian packages (installing them needs root):$deps_list"
 	fi
 	echo "Installing Debian packages:$deps_list"
 	deps_log=$(mktemp)
@@ -61,8 +62,8 @@ need_packages()
 	rm -f "$deps_log"
 }
 
-# unpacked NAME FUNCTION [KEY]: the folder NAME of the cache, filled by FUNCTION (run in it) if it is
-# not there yet, or was filled for another KEY; prints its path. Fails, and leaves nothing, if
+# unpacked NAME FUNCTION [KEY]: the folder NAME of the cache, filled by FUNCTION (run in it) if it
+# is not there yet, or was filled for another KEY; prints its path. Fails, and leaves nothing, if
 # FUNCTION does.
 unpacked()
 {
@@ -86,7 +87,8 @@ private_apt()
 {
 	deps_key=/usr/share/keyrings/debian-archive-keyring.gpg
 	deps_mirror=$(cat /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2>/dev/null |
-		sed -n 's/^URIs: *\([^ ]*\).*/\1/p; s/^deb .*\(https\{0,1\}:[^ ]*\).*/\1/p' | head -1)
+		sed -n 's/^URIs: *\([^ ]*\).*/\1/p; s/^deb .*\(https\{0,1\}:[^ ]*\).*/\1/p' |
+		head -1)
 	[ -n "$deps_mirror" ] || return 1
 	mkdir -p apt/none apt/state/lists/partial apt/cache/archives/partial
 	echo "deb [signed-by=$deps_key] $deps_mirror $1 main" >apt/sources.list
@@ -147,7 +149,8 @@ get_newer_qemu()
 		#!/bin/sh
 		root=$(dirname "$0")/..
 		exec "$root/usr/lib64/ld-linux-x86-64.so.2" \
-			--library-path "$root/usr/lib/x86_64-linux-gnu" "$root/usr/bin/qemu-system-x86_64" \
+			--library-path "$root/usr/lib/x86_64-linux-gnu" \
+			"$root/usr/bin/qemu-system-x86_64" \
 			-L "$root/usr/share/qemu" -L "$root/usr/share/seabios" "$@"
 	WRAPPER
 	chmod +x bin/qemu-system-x86_64
@@ -180,7 +183,8 @@ get_arm64()
 		pkgconfig = 'pkg-config'
 		[properties]
 		sys_root = root
-		pkg_config_libdir = [root / 'usr/lib/aarch64-linux-gnu/pkgconfig', root / 'usr/share/pkgconfig']
+		pkg_config_libdir = [root / 'usr/lib/aarch64-linux-gnu/pkgconfig',
+		  root / 'usr/share/pkgconfig']
 		[host_machine]
 		system = 'linux'
 		cpu_family = 'aarch64'
@@ -220,7 +224,8 @@ get_xen_lab()
 # What tests/xen-lab/lab.py boots, from the archive $VIRTIOD_XEN_LAB_PREBUILT or built here.
 xen_lab()
 {
-	unpacked xen-lab get_xen_lab "$(cat "$deps_top"/tests/xen-lab/build "$deps_top"/tests/xen-lab/conf/* | cksum)"
+	unpacked xen-lab get_xen_lab \
+		"$(cat "$deps_top"/tests/xen-lab/build "$deps_top"/tests/xen-lab/conf/* | cksum)"
 }
 
 get_xen_lab_stock()

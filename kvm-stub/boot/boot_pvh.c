@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An ELF kernel that says by a note where it wants to be entered in 32-bit mode: PVH, Xen's "x86/HVM
- * direct boot ABI" (docs/misc/pvh.pandoc), which vmlinux and some small kernels speak.
+ * Loads ELF kernels with a PVH entry, which a note names (Xen's "x86/HVM direct boot ABI",
+ * docs/misc/pvh.pandoc): vmlinux and some small kernels have one. It is entered in 32-bit mode.
  */
 #include "kvm-stub/boot/boot_x86.h"
 

@@ -9,10 +9,12 @@
 start:
 	ldr	x0, =tables
 	msr	ttbr0_el1, x0
-	ldr	x0, =0xff00			/* attribute 0: device nGnRnE, 1: normal, write-back */
+	/* attribute 0: device nGnRnE, 1: normal, write-back */
+	ldr	x0, =0xff00
 	msr	mair_el1, x0
-	ldr	x0, =0x200803519		/* T0SZ 25, tables write-back and inner shareable, */
-	msr	tcr_el1, x0			/* 4 KiB, no TTBR1, 40 bits of physical address */
+	/* T0SZ 25, tables write-back and inner shareable, 4 KiB, no TTBR1, 40 bits of address */
+	ldr	x0, =0x200803519
+	msr	tcr_el1, x0
 	tlbi	vmalle1
 	dsb	nsh
 	isb

@@ -79,7 +79,7 @@ static unsigned bits_for(unsigned cpus)
 	return cpus > 1 ? g_bit_storage(cpus - 1) : 0;
 }
 
-/* KVM reports the host's topology; this machine's: one package, a core each vCPU, no cache shared. */
+/* Replaces the host's topology, which KVM reports: one package, a core a vCPU, no shared cache. */
 static void fix_topology(struct kvm_cpuid_entry2 *e, unsigned id, unsigned cpus)
 {
 	switch (e->function) {

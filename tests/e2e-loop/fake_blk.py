@@ -36,7 +36,7 @@ class Ring:
 
 
 class FakeBlk:
-    """Serves one connection from memory. The methods that requests go through are for overriding."""
+    """Serves one connection from memory; tests override the methods that requests go through."""
 
     def __init__(self, test, size, queues=1):
         self.path = test.file(f"fake{next(test.numbers)}")

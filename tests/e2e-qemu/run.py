@@ -155,7 +155,8 @@ def boot_and_work(guest, disk, blk, packed):
     pauses = pause_during_io(guest)
     guest.wait("written")
     check(pauses > 0, f"writes go on over {pauses} pauses by QMP stop and cont")
-    check(guest.wait("reread", 120).split() == [written, written], "the same after a remount: " + written)
+    check(guest.wait("reread", 120).split() == [written, written],
+          "the same after a remount: " + written)
     full = os.stat(disk).st_blocks * 512
     guest.wait("hammering")
     kills = kill_during_io(guest, blk)
@@ -164,14 +165,17 @@ def boot_and_work(guest, disk, blk, packed):
     guest.wait("trim")
     guest.wait("trimmed")
     trimmed = os.stat(disk).st_blocks * 512
-    check(trimmed <= full - 60 * MIB, f"discard freed {(full - trimmed) // MIB} MiB in the host's file")
+    check(trimmed <= full - 60 * MIB,
+          f"discard freed {(full - trimmed) // MIB} MiB in the host's file")
 
     guest.wait("resize")
     os.truncate(disk, GROWN)
     blk.process.send_signal(signal.SIGHUP)
-    check(guest.wait("sectors") == str(GROWN // 512), "the guest sees the larger disk without a reboot")
+    check(guest.wait("sectors") == str(GROWN // 512),
+          "the guest sees the larger disk without a reboot")
     guest.wait("rebooting")
-    check(identify(guest, GROWN // 512, packed) != first_random, "other random bytes after the reboot")
+    check(identify(guest, GROWN // 512, packed) != first_random,
+          "other random bytes after the reboot")
     check(guest.wait("rebooted") == written, "the data is there after the reboot")
     guest.wait("uptime")
     check(guest.process.wait(30) == 0, "QEMU ends with status 0")

@@ -130,7 +130,7 @@ static void check_map(uint64_t size, unsigned n)
 	assert_int_equal(total, size - (HIGH_RAM_START - LOW_RAM_END));
 }
 
-/* Where a BIOS is entered, in memory that no kernel takes for its own: RESET_VALUE to RESET_PORT. */
+/* Where a BIOS is entered, outside the RAM that kernels use: writes RESET_VALUE to RESET_PORT. */
 static void test_reset_code(void **state)
 {
 	static const uint8_t code[] = { 0xba, 0x02, 0x06, 0xb0, 0x01, 0xee };

@@ -330,7 +330,8 @@ class CheckLayers(unittest.TestCase):
     def test_sleep(self):
         for call in ('g_usleep(1)', 'usleep (1)', 'sleep(1)', 'nanosleep(&t, 0)'):
             with self.subTest(call=call):
-                self.write('tests/x/test_x.c', TOP + f'/* sleep(1) */ int x = a->sleep(2) + {call};\n')
+                self.write('tests/x/test_x.c',
+                           TOP + f'/* sleep(1) */ int x = a->sleep(2) + {call};\n')
                 self.assert_only('tests/x/test_x.c:2: ' + call.split('(')[0].strip(), 'waits')
         self.write('tests/x/test_x.c', TOP)
         self.write('tools/text.h', TOP + 'int x = usleep(1);\n')

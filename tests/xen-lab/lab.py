@@ -92,7 +92,8 @@ class Lab:
             "-display", "none", "-serial", "file:" + self.console,
             "-kernel", os.path.join(self.cache, "xen"),
             "-append", "console=dtuart dom0_mem=640M dom0_max_vcpus=2 bootscrub=0",
-            "-device", f"guest-loader,addr=0x50000000,kernel={self.kernel},bootargs=console=hvc0 quiet",
+            "-device", f"guest-loader,addr=0x50000000,kernel={self.kernel},"
+                       "bootargs=console=hvc0 quiet",
             "-device", f"guest-loader,addr=0x58000000,initrd={image}",
             "-device", "virtio-serial-device",
             "-chardev", "stdio,id=out,signal=off", "-device", "virtserialport,chardev=out,name=out",
