@@ -84,9 +84,9 @@ static bool serve(
 
 	if (o->socket_path)
 		lstat(o->socket_path, &ours);
-	if (o->rights.chroot)
+	if (o->privileges.chroot)
 		service_notify_keep();
-	ok = rights_drop(&o->rights, error) && backend_start_workers(b, error);
+	ok = privileges_drop(&o->privileges, error) && backend_start_workers(b, error);
 	*idle = true;
 	if (ok) {
 		server_start(s, fd);
@@ -111,7 +111,7 @@ static bool run(struct options *o, GError **error)
 	int fd;
 
 	log_set_level(o->log_level);
-	if (!rights_prepare(&o->rights, error))
+	if (!privileges_prepare(&o->privileges, error))
 		return false;
 #ifdef M_ARENA_MAX
 	/* Threads need no heaps of their own: none allocates where speed matters. */

@@ -203,9 +203,9 @@ static bool parse_context(struct options *o, struct raw *raw, const struct virti
 			"Poll for requests for up to N microseconds, where they come that fast, "
 			"before sleeping (default: auto, 50)",
 			"N|auto" },
-		{ "run-as", 0, 0, G_OPTION_ARG_STRING, &o->rights.run_as,
+		{ "run-as", 0, 0, G_OPTION_ARG_STRING, &o->privileges.run_as,
 			"Become this user, and group, before serving", "UID[:GID]" },
-		{ "chroot", 0, 0, G_OPTION_ARG_FILENAME, &o->rights.chroot,
+		{ "chroot", 0, 0, G_OPTION_ARG_FILENAME, &o->privileges.chroot,
 			"See nothing outside this directory while serving", "DIR" },
 		{ "stats", 0, 0, G_OPTION_ARG_STRING, &raw->stats,
 			"Log statistics every so many seconds, as on SIGUSR1", "SECONDS" },
@@ -242,7 +242,7 @@ bool options_parse(struct options *o, const struct virtio_device_ops *ops, int a
 		.xen_copy = MEM_GRANT_COPY_MAX,
 		.workers = 1,
 		.poll_us = POLL_US_AUTO,
-		.rights.root = -1,
+		.privileges.root = -1,
 		.log_level = LOG_LEVEL_INFO,
 		.print_capabilities = has_argument(argv, "--print-capabilities"),
 		.version = has_argument(argv, "--version"),
@@ -279,7 +279,7 @@ void options_clear(struct options *o)
 {
 	g_clear_pointer(&o->socket_path, g_free);
 	g_clear_pointer(&o->cpus, g_free);
-	rights_clear(&o->rights);
+	privileges_clear(&o->privileges);
 }
 
 char *options_capabilities(const struct virtio_device_ops *ops)

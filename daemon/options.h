@@ -21,7 +21,7 @@ struct options {
 	unsigned *cpus; /* to run them on; NULL: anywhere */
 	unsigned n_cpus;
 	unsigned poll_us; /* the longest that a worker polls; 0: never */
-	struct rights rights; /* not prepared yet */
+	struct privileges privileges; /* not prepared yet */
 	unsigned stats; /* log them every so many seconds; 0: when asked */
 	enum log_level log_level;
 	bool print_capabilities, version;

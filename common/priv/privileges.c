@@ -1,27 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See rights.h. */
+/* The order in which privileges are dropped, and what --run-as and --chroot mean. */
 #include "priv/privileges.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <sys/prctl.h>
-#include <unistd.h>
 
-#include "priv/user.h"
 #include "base/util.h"
+#include "priv/root.h"
+#include "priv/user.h"
 
-static bool fail(GError **error, const char *option, const char *value, const char *what, int err)
+/* err: 0, or an errno to be described. */
+static bool fail(GError **error, const char *what, int err)
 {
 	g_set_error(error, G_FILE_ERROR, err ? g_file_error_from_errno(err) : G_FILE_ERROR_INVAL,
-		"%s=%s: %s%s%s", option, value, what, err ? ": " : "", err ? g_strerror(err) : "");
+		"%s%s%s", what, err ? ": " : "", err ? g_strerror(err) : "");
 	return false;
-}
-
-static bool fail_run_as(const struct rights *r, const char *what, int err, GError **error)
-{
-	return fail(error, "--run-as", r->run_as, what, err);
 }
 
 /* UINT32_MAX means "none" to the system. */
@@ -35,83 +30,114 @@ static bool to_id(const char *text, uint32_t *id)
 	return true;
 }
 
-static bool look_up(struct rights *r, GError **error)
+static bool look_up(struct privileges *p, GError **error)
 {
-	g_auto(GStrv) names = g_strsplit(r->run_as, ":", 2);
+	g_auto(GStrv) names = g_strsplit(p->run_as, ":", 2);
 	const char *user = names[0] ? names[0] : "", *group = names[0] ? names[1] : NULL;
 	const struct passwd *pw;
 	const struct group *gr;
-	bool is_number = to_id(user, &r->uid);
+	bool is_number = to_id(user, &p->uid);
 
-	pw = is_number ? getpwuid(r->uid) : getpwnam(user);
+	pw = is_number ? getpwuid(p->uid) : getpwnam(user);
 	if (!pw && !is_number)
-		return fail_run_as(r, "there is no such user", 0, error);
+		return fail(error, "there is no such user", 0);
 	if (pw) {
-		r->uid = pw->pw_uid;
-		r->gid = pw->pw_gid;
+		p->uid = pw->pw_uid;
+		p->gid = pw->pw_gid;
 	}
-	if (r->uid == 0)
-		return fail_run_as(r, "this user keeps all rights", 0, error);
+	if (p->uid == 0)
+		return fail(error, "root keeps all privileges (name another user)", 0);
 	if (!group && !pw)
-		return fail_run_as(
-			r, "there is no such user, so its group must be told (UID:GID)", 0, error);
-	if (!group || to_id(group, &r->gid))
+		return fail(
+			error, "the user database has no such user: name its group (UID:GID)", 0);
+	if (!group || to_id(group, &p->gid))
 		return true;
 	gr = getgrnam(group);
 	if (!gr)
-		return fail_run_as(r, "there is no such group", 0, error);
-	r->gid = gr->gr_gid;
+		return fail(error, "there is no such group", 0);
+	p->gid = gr->gr_gid;
 	return true;
 }
 
-bool rights_prepare(struct rights *r, GError **error)
+static bool refuse_new(GError **error)
 {
-	r->root = -1;
-	if (r->chroot && !r->run_as)
-		return fail(error, "--chroot", r->chroot,
-			"is of no use without --run-as: root can leave it", 0);
-	if (!r->run_as)
-		return true;
-	if (!look_up(r, error))
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ||
+		fail(error, "cannot refuse new privileges", errno);
+}
+
+bool privileges_prepare(struct privileges *p, GError **error)
+{
+	p->root = -1;
+	if (p->chroot && !p->run_as) {
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+			"--chroot=%s: needs --run-as, as root can leave it", p->chroot);
 		return false;
-	if (r->chroot) {
-		r->root = open(r->chroot, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (r->root < 0)
-			return fail(error, "--chroot", r->chroot, "cannot open it", errno);
 	}
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return fail_run_as(r, "cannot rule new rights out", errno, error);
-	return true;
-}
-
-/* No directory may stay open: it would be a way out. */
-static bool change_root(struct rights *r, GError **error)
-{
-	if (fchdir(r->root) < 0 || chroot(".") < 0 || chdir("/") < 0)
-		return fail(error, "--chroot", r->chroot, "cannot make it the root", errno);
-	fd_close(&r->root);
-	return true;
-}
-
-bool rights_drop(struct rights *r, GError **error)
-{
-	const char *what;
-
-	if (!r->run_as)
+	if (!p->run_as)
 		return true;
-	if (r->root >= 0 && !change_root(r, error))
+	if (!look_up(p, error)) {
+		g_prefix_error(error, "--run-as=%s: ", p->run_as);
 		return false;
-	what = identity_become(r->uid, r->gid);
-	if (what)
-		return fail_run_as(r, what, errno, error);
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-		return fail_run_as(r, "cannot forbid to be traced", errno, error);
+	}
+	if (p->chroot) {
+		p->root = root_open(p->chroot);
+		if (p->root < 0) {
+			g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
+				"--chroot=%s: cannot open it: %s", p->chroot, g_strerror(errno));
+			return false;
+		}
+	}
+	return refuse_new(error);
+}
+
+static bool change_user(const struct privileges *p, GError **error)
+{
+	const char *what = user_become(p->uid, p->gid);
+
+	return !what || fail(error, what, errno);
+}
+
+static bool lower_limits(const struct privileges *p, GError **error)
+{
+	for (size_t i = 0; i < p->n_limits; i++) {
+		/* The current user's processes are not all ours. */
+		if (p->limits[i].resource == RLIMIT_NPROC && !p->uid)
+			continue;
+		if (!resource_limit_lower(&p->limits[i], error))
+			return false;
+	}
 	return true;
 }
 
-void rights_clear(struct rights *r)
+static bool forbid_tracing(GError **error)
 {
-	fd_close(&r->root);
-	g_clear_pointer(&r->run_as, g_free);
-	g_clear_pointer(&r->chroot, g_free);
+	return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 ||
+		fail(error, "cannot forbid tracing", errno);
+}
+
+/* Puts the option that asked for it before the message. */
+static bool fail_option(GError **error, const char *option, const char *value)
+{
+	if (value)
+		g_prefix_error(error, "%s=%s: ", option, value);
+	return false;
+}
+
+bool privileges_drop(struct privileges *p, GError **error)
+{
+	if (!p->uid && p->root < 0 && !p->n_limits && !p->filter)
+		return true;
+	if (p->root >= 0 && !root_change(&p->root, error))
+		return fail_option(error, "--chroot", p->chroot);
+	return (refuse_new(error) && (!p->uid || change_user(p, error)) && forbid_tracing(error) &&
+		       lower_limits(p, error) &&
+		       (!p->filter || syscall_filter_load(p->filter, error))) ||
+		fail_option(error, "--run-as", p->run_as);
+}
+
+void privileges_clear(struct privileges *p)
+{
+	fd_close(&p->root);
+	g_clear_pointer(&p->run_as, g_free);
+	g_clear_pointer(&p->chroot, g_free);
 }

@@ -1,32 +1,47 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rights that a daemon needs to open its host side and its socket, and gives up for good before it
- * reads the first byte of a front-end: --run-as and --chroot.
+ * Privileges that a process needs at its start, and drops for good before it reads what others
+ * sent.
+ *
+ *	a daemon	sets run_as and chroot; privileges_prepare(), later privileges_drop()
+ *	a Xen worker	sets uid, gid, root, limits and filter; privileges_drop()
  */
 #pragma once
 
 #include <glib.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
-struct rights {
-	char *run_as; /* UID[:GID], names or numbers; NULL: stay who we are */
-	char *chroot; /* NULL: keep the root directory. Only with run_as: root could leave it */
-	/* rights_prepare() */
-	uid_t uid;
+#include "priv/resource_limits.h"
+#include "priv/syscall_filter.h"
+
+struct privileges {
+	/* As users write them, owned: the options --run-as and --chroot. */
+	char *run_as; /* UID[:GID], names or numbers; NULL: see uid */
+	char *chroot; /* NULL: see root. Only with run_as: root could leave it */
+	/* Set by privileges_prepare(), or by the caller. */
+	uid_t uid; /* to become; 0: stay the current user */
 	gid_t gid;
-	int root; /* the directory of that name; -1 */
+	int root; /* root_open()'s, owned; -1: keep the root directory */
+
+	const struct resource_limit
+		*limits; /* RLIMIT_NPROC, which counts per user: only with uid */
+	size_t n_limits;
+	const struct syscall_filter *filter; /* NULL: no filter */
 };
 
 /*
- * Looks the names up and opens the directory, while both can be seen. Before any thread is made:
- * no program that is executed gives rights back, and threads inherit that.
+ * Looks up the names and opens the directory, while both can be seen, and sets no_new_privs, so that
+ * no executed program regains privileges. To be called before any thread is made: threads inherit
+ * that.
  */
-bool rights_prepare(struct rights *r, GError **error);
+bool privileges_prepare(struct privileges *p, GError **error);
 /*
  * From now on the process, all its threads, is that user in that group and no other, sees nothing
- * outside the new root, and cannot be traced; it is checked that there is no way back. An error
- * leaves it somewhere in between: to be ended.
+ * outside the new root, cannot be traced, dumps no core if limits say so, and is bound by the limits
+ * and (this thread and its children) the filter. On error the process is in an undefined state and
+ * must exit.
  */
-bool rights_drop(struct rights *r, GError **error);
-void rights_clear(struct rights *r);
+bool privileges_drop(struct privileges *p, GError **error);
+void privileges_clear(struct privileges *p);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See identity.h. */
+/* Becoming another user: see user.h. */
 #include "priv/user.h"
 
 #include <errno.h>
@@ -35,7 +35,7 @@ static bool is_only(uid_t wanted_uid, gid_t wanted_gid)
 	return getgroups(0, NULL) == 0;
 }
 
-const char *identity_become(uid_t uid, gid_t gid)
+const char *user_become(uid_t uid, gid_t gid)
 {
 	if (setgroups(0, NULL) < 0)
 		return "cannot leave the other groups";
@@ -46,5 +46,5 @@ const char *identity_become(uid_t uid, gid_t gid)
 	if (is_only(uid, gid) && !has_capabilities() && setuid(0) < 0)
 		return NULL;
 	errno = 0;
-	return "rights are left";
+	return "privileges are left";
 }

@@ -92,7 +92,7 @@ static void attempt_in_child(const struct attempt *a)
 		outcome->ready = (tid = start_thread()) != 0;
 	if (!outcome->ready)
 		return;
-	outcome->what = identity_become(a->uid, a->gid);
+	outcome->what = user_become(a->uid, a->gid);
 	outcome->err = errno;
 	read_status(getpid(), outcome->status[0], sizeof(outcome->status[0]));
 	read_status(tid, outcome->status[1], sizeof(outcome->status[1]));
@@ -117,7 +117,7 @@ static void assert_left(void)
 {
 	assert_true(outcome->ready);
 	assert_non_null(outcome->what);
-	assert_string_equal(outcome->what, "rights are left");
+	assert_string_equal(outcome->what, "privileges are left");
 	assert_int_equal(outcome->err, 0);
 }
 
@@ -242,7 +242,7 @@ static void test_failures(void **state)
 	}
 }
 
-/* Success that is none, and what cannot be looked at: no rights are taken to be gone. */
+/* Success that is none, and what cannot be looked at: no privileges are taken to be gone. */
 static void test_found_out(void **state)
 {
 	const struct {

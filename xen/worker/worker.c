@@ -10,8 +10,8 @@
 
 #include "base/log.h"
 #include "base/util.h"
-#include "priv/sandbox.h"
 #include "xen/worker/worker_impl.h"
+#include "xen/worker/worker_sandbox.h"
 
 /* --- slots --- */
 
@@ -143,13 +143,13 @@ static bool on_guest(
 	struct xen_worker *w, const struct ipc_guest *g, int fds[IPC_MAX_FDS], unsigned n_fds)
 {
 	g_autoptr(GError) error = NULL;
-	struct sandbox sandbox = { .root = w->guest.root, .uid = g->uid, .gid = g->gid };
 	uint32_t stale;
 	bool ok;
 
 	w->guest = *g;
 	w->guest.name[IPC_NAME - 1] = w->guest.root[IPC_NAME - 1] = '\0';
-	ok = open_guest(w, fds, n_fds, &error) && sandbox_enter(&sandbox, &error);
+	ok = open_guest(w, fds, n_fds, &error) &&
+		worker_sandbox_enter(w->guest.root, g->uid, g->gid, &error);
 	fds_close(fds, n_fds);
 	if (!ok) {
 		log_error(w->guest.name, "%s", error->message);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A whole daemon that has given its rights up. argv[1] is virtiod-toy. */
+/* A whole daemon that has dropped its privileges. argv[1] is virtiod-toy. */
 #include "tests/daemon/program.h"
 
 #include <sys/stat.h>
@@ -65,7 +65,7 @@ static void assert_all_threads_have_none(pid_t pid)
 
 static struct child start_less(const char *option)
 {
-	/* The leak checker cannot look into a process without rights. */
+	/* The leak checker cannot look into a process without privileges. */
 	return START(-1, "ASAN_OPTIONS=detect_leaks=0", path_option, LESS, option);
 }
 
@@ -139,9 +139,9 @@ int main(int argc, char **argv)
 	};
 
 	if (geteuid() != 0) {
-		print_message("SKIPPED: giving rights up takes root\n");
+		print_message("SKIPPED: dropping privileges takes root\n");
 		return 77;
 	}
 	program = argv[1];
-	return cmocka_run_group_tests_name("program-rights", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("program-privileges", tests, NULL, NULL);
 }

@@ -25,7 +25,7 @@
 #include "base/log.h"
 #include "base/sock.h"
 #include "base/xen_abi.h"
-#include "priv/sandbox.h"
+#include "xen/worker/worker_sandbox.h"
 
 #define CHECK(condition)                                                         \
 	do {                                                                     \
@@ -76,8 +76,8 @@ static void check_allowed(void)
 	p = g_malloc0(8 << 20);
 	g_free(p);
 	/* A privcmd it is not, but the call gets there. */
-	CHECK(ioctl(event, _IOC(_IOC_NONE, 'P', 5, 16), NULL) < 0 && errno == ENOTTY);
-	CHECK(ioctl(event, _IOC(_IOC_NONE, 'E', 4, 4), NULL) < 0 && errno == ENOTTY);
+	CHECK(ioctl(event, XEN_IOCTL_DM_OP, NULL) < 0 && errno == ENOTTY);
+	CHECK(ioctl(event, XEN_IOCTL_EVTCHN_NOTIFY, NULL) < 0 && errno == ENOTTY);
 	/* To see how far a lost back-end was. */
 	CHECK(ioctl(event, XEN_IOCTL_MMAP_BATCH, NULL) < 0 && errno == ENOTTY);
 	g_usleep(10);
@@ -120,7 +120,7 @@ static bool is_valgrind(void)
 	return preloaded && strstr(preloaded, "vgpreload");
 }
 
-static void run(const struct sandbox *s)
+static void run(const char *root, uid_t uid, gid_t gid)
 {
 	pid_t pid = fork();
 	int status;
@@ -129,10 +129,10 @@ static void run(const struct sandbox *s)
 		g_autoptr(GError) error = NULL;
 		int pair[2];
 
-		CHECK(sock_pair(pair) && sandbox_enter(s, &error));
+		CHECK(sock_pair(pair) && worker_sandbox_enter(root, uid, gid, &error));
 		check_allowed();
 		check_connection(pair);
-		CHECK(!s->uid || (getuid() == s->uid && getegid() == s->gid));
+		CHECK(!uid || (getuid() == uid && getegid() == gid));
 		check_denied();
 		_exit(0);
 	}
@@ -144,7 +144,7 @@ static void test_anyone(void **state)
 {
 	if (is_valgrind())
 		skip();
-	run(&(struct sandbox){ .root = "" });
+	run("", 0, 0);
 }
 
 /* Before the filter, which hides what it finds. */
@@ -155,7 +155,7 @@ static void test_root(void **state)
 	if (is_valgrind() || geteuid() != 0)
 		skip();
 	dir = g_dir_make_tmp("virtiod-XXXXXX", NULL);
-	run(&(struct sandbox){ .root = dir, .uid = 54321, .gid = 54322 });
+	run(dir, 54321, 54322);
 	rmdir(dir);
 	g_free(dir);
 }
@@ -165,8 +165,8 @@ static void test_errors(void **state)
 {
 	g_autoptr(GError) error = NULL;
 
-	assert_false(sandbox_enter(&(struct sandbox){ .root = "/no/such/folder" }, &error));
-	assert_non_null(strstr(error->message, "/no/such/folder"));
+	assert_false(worker_sandbox_enter("/no/such/folder", 0, 0, &error));
+	assert_non_null(strstr(error->message, "sandbox: /no/such/folder: No such file"));
 }
 
 int main(void)

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Lowering resource limits. */
+#include "priv/resource_limits.h"
+
+#include <errno.h>
+
+bool resource_limit_lower(const struct resource_limit *limit, GError **error)
+{
+	struct rlimit now;
+
+	if (getrlimit(limit->resource, &now) == 0) {
+		now.rlim_max = MIN(now.rlim_max, limit->max);
+		now.rlim_cur = now.rlim_max;
+		if (setrlimit(limit->resource, &now) == 0)
+			return true;
+	}
+	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
+		"cannot lower resource limit %d: %s", limit->resource, g_strerror(errno));
+	return false;
+}
