@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/option.h"
+#include "base/xen_abi.h"
 #include "xen/supervisor/device_node.h"
 
 #define DEFAULT_RUN "/run/virtiod"
@@ -15,8 +16,7 @@
  * domids have 15 bits.
  */
 #define DEFAULT_UID_BASE 0x70000000
-#define MAX_UID_BASE (0xfffffffe - MAX_DOMID)
-#define MAX_DOMID 0x7fef
+#define MAX_UID_BASE (0xfffffffe - XEN_MAX_DOMID)
 /* A GIC's SPIs. */
 #define MIN_IRQ 32
 #define MAX_IRQ 1019
@@ -80,7 +80,7 @@ static bool parse_attach(struct options *o, const struct raw *raw, GError **erro
 	if (!raw->domid || !raw->base || !raw->irq || !o->socket)
 		return option_bad(
 			error, "attach needs --domid, --base, --irq and --socket (try --help)");
-	if (!parse_number("domid", raw->domid, MAX_DOMID, &domid, error) ||
+	if (!parse_number("domid", raw->domid, XEN_MAX_DOMID, &domid, error) ||
 		!parse_number("base", raw->base, UINT64_MAX - DEVICE_NODE_WINDOW, &base, error) ||
 		!parse_number("irq", raw->irq, MAX_IRQ, &irq, error))
 		return false;

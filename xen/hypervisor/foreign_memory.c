@@ -10,11 +10,10 @@
 #include <xenforeignmemory.h>
 
 #include "base/util.h"
+#include "base/xen_abi.h"
 
-#define PAGE 4096u
-/* Xen's MAX_NR_IOREQ_SERVERS, and the first domain id that is none. */
+/* Xen's MAX_NR_IOREQ_SERVERS. */
 #define MAX_SERVERS 8
-#define MAX_DOMID 0x7ff0u
 /*
  * 1 GiB where programs, their heaps and what the kernel places by itself are not, even with an
  * address space of 39 bits: each page of it belongs to one server of one domain.
@@ -36,7 +35,7 @@ struct foreign_memory *foreign_memory_open(unsigned domid, GError **error)
 	xenforeignmemory_handle *handle = NULL;
 	struct foreign_memory *f;
 
-	if (domid >= MAX_DOMID)
+	if (domid > XEN_MAX_DOMID)
 		errno = EINVAL;
 	else
 		handle = xenforeignmemory_open(NULL, 0);
@@ -72,7 +71,7 @@ bool foreign_memory_restrict(struct foreign_memory *f, GError **error)
 void *foreign_memory_map_ioreq(struct foreign_memory *f, uint16_t server, GError **error)
 {
 	void *wanted = (void *)(uintptr_t)(IOREQ_PAGES +
-		(f->domid * MAX_SERVERS + (uint64_t)server) * PAGE);
+		(f->domid * MAX_SERVERS + (uint64_t)server) * XEN_PAGE_SIZE);
 	void *page = wanted;
 
 	if (server >= MAX_SERVERS || f->ioreq) {
@@ -117,7 +116,7 @@ static unsigned look(struct foreign_memory *f, uint64_t addr, uint64_t step, uns
 	void *map;
 
 	for (unsigned i = 0; i < n; i++)
-		gfn[i] = (addr + i * step) / PAGE;
+		gfn[i] = (addr + i * step) / XEN_PAGE_SIZE;
 	map = xenforeignmemory_map(f->handle, f->domid, PROT_READ, n, gfn, err);
 	if (!map)
 		return 0;
@@ -141,7 +140,9 @@ static uint64_t bank_size(struct foreign_memory *f, uint64_t addr, uint64_t max)
 	}
 	if (!last)
 		return 0;
-	return last - STEP + (uint64_t)look(f, addr + last - STEP, PAGE, STEP / PAGE) * PAGE;
+	return last - STEP +
+		(uint64_t)look(f, addr + last - STEP, XEN_PAGE_SIZE, STEP / XEN_PAGE_SIZE) *
+		XEN_PAGE_SIZE;
 }
 
 unsigned foreign_memory_banks(struct foreign_memory *f, uint64_t max_bytes,
@@ -161,8 +162,8 @@ unsigned foreign_memory_banks(struct foreign_memory *f, uint64_t max_bytes,
 
 		left -= MIN(left, size);
 		if (size)
-			bank[n++] =
-				(struct foreign_memory_bank){ ram[i].addr, align_up(size, PAGE) };
+			bank[n++] = (struct foreign_memory_bank){ ram[i].addr,
+				align_up(size, XEN_PAGE_SIZE) };
 	}
 	return n;
 }

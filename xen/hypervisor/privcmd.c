@@ -11,9 +11,10 @@
 #include <xen/hvm/dm_op.h>
 
 #include "base/util.h"
+#include "base/xen_abi.h"
 
 /* From linux/privcmd.h of Linux 6.7: the numbers that 6.6 had for IRQFD are no more. */
-struct irqfd {
+struct privcmd_irqfd {
 	uint64_t dm_op; /* address of what Xen is told when fd is signalled */
 	uint32_t size;
 	uint32_t fd;
@@ -22,7 +23,7 @@ struct irqfd {
 	uint8_t pad[2];
 };
 
-struct ioeventfd {
+struct privcmd_ioeventfd {
 	uint64_t ioreq;
 	uint64_t ports;
 	uint64_t addr; /* of the device: the kernel itself adds where QueueNotify is */
@@ -36,21 +37,8 @@ struct ioeventfd {
 };
 #define DEASSIGN 1u /* a flag of both */
 
-struct dm_op_buffer {
-	void *data;
-	size_t size;
-};
-
-struct dm_op {
-	uint16_t domid;
-	uint16_t n;
-	const struct dm_op_buffer *buffers;
-};
-
-#define DM_OP _IOC(_IOC_NONE, 'P', 5, sizeof(struct dm_op))
-#define RESTRICT _IOC(_IOC_NONE, 'P', 6, sizeof(domid_t))
-#define IRQFD _IOW('P', 8, struct irqfd)
-#define IOEVENTFD _IOW('P', 9, struct ioeventfd)
+#define IRQFD _IOW('P', 8, struct privcmd_irqfd)
+#define IOEVENTFD _IOW('P', 9, struct privcmd_ioeventfd)
 
 static int kernel_open(const char *path, int flags)
 {
@@ -83,11 +71,11 @@ static int open_device(const char *path, GError **error)
 int privcmd_open_restricted(unsigned domid, GError **error)
 {
 	autofd fd = open_device("/dev/xen/privcmd", error);
-	domid_t dom = domid;
+	uint16_t dom = domid;
 
 	if (fd < 0)
 		return -1;
-	if (ops->ioctl(fd, RESTRICT, &dom) < 0) {
+	if (ops->ioctl(fd, XEN_IOCTL_RESTRICT, &dom) < 0) {
 		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
 			"cannot restrict '/dev/xen/privcmd' to domain %u: %s", domid,
 			g_strerror(errno));
@@ -113,16 +101,16 @@ static struct xen_dm_op make_pulse(uint32_t irq)
 bool privcmd_pulse_irq(int privcmd, unsigned domid, uint32_t irq)
 {
 	struct xen_dm_op op = make_pulse(irq);
-	const struct dm_op_buffer buffer = { .data = &op, .size = sizeof(op) };
-	struct dm_op arg = { .domid = domid, .n = 1, .buffers = &buffer };
+	const struct xen_dm_op_buffer buffer = { .data = &op, .size = sizeof(op) };
+	struct xen_dm_op_call arg = { .domid = domid, .n = 1, .buffers = &buffer };
 
-	return ops->ioctl(privcmd, DM_OP, &arg) == 0;
+	return ops->ioctl(privcmd, XEN_IOCTL_DM_OP, &arg) == 0;
 }
 
 bool privcmd_irqfd(int privcmd, unsigned domid, uint32_t irq, int fd, bool assign)
 {
 	struct xen_dm_op op = make_pulse(irq);
-	struct irqfd arg = {
+	struct privcmd_irqfd arg = {
 		.dm_op = (uintptr_t)&op,
 		.size = sizeof(op),
 		.fd = fd,
@@ -135,7 +123,7 @@ bool privcmd_irqfd(int privcmd, unsigned domid, uint32_t irq, int fd, bool assig
 
 bool privcmd_ioeventfd(int privcmd, const struct privcmd_kick *kick, int fd, bool assign)
 {
-	struct ioeventfd arg = {
+	struct privcmd_ioeventfd arg = {
 		.ioreq = (uintptr_t)kick->ioreq,
 		.ports = (uintptr_t)kick->ports,
 		.addr = kick->addr - VIRTIO_MMIO_QUEUE_NOTIFY,

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/xen_abi.h"
 
-#define MAX_DOMID 0x7fef
 #define MAX_NUMBER 24 /* bytes of a value that is a number or a word */
 #define MAX_TYPE 64
 #define MAX_PARAMS 4095
@@ -49,7 +49,7 @@ bool device_node_parse_path(const char *path, char **kind, unsigned *domid, unsi
 		if (strlen(kinds[i]) != (size_t)(end - p) || strncmp(p, kinds[i], end - p) != 0)
 			continue;
 		p = end + 1;
-		len = number(p, MAX_DOMID, &dom);
+		len = number(p, XEN_MAX_DOMID, &dom);
 		if (!len || p[len] != '/')
 			return false;
 		p += len + 1;

@@ -4,12 +4,12 @@
 
 #include <stdlib.h>
 
+#include "base/xen_abi.h"
 #include "memory/types/mem_xen.h"
 
-#define PAGE UINT64_C(4096)
-#define GRANTS (UINT64_C(1) << 63)
+#define PAGE ((uint64_t)XEN_PAGE_SIZE)
 /* References have 32 bits. */
-#define GRANTS_END (GRANTS + (UINT64_C(1) << 44))
+#define GRANTS_END (XEN_GRANT_BIT + (UINT64_C(1) << 44))
 
 /*
  * The largest part of a ring, which may begin anywhere in a page. What is larger, back-ends of ours
@@ -38,7 +38,7 @@ unsigned memory_regions_foreign(unsigned domid, const struct foreign_memory_bank
 /* The pages of [addr, addr + len); len > 0. False: not all of it can be granted. */
 static bool to_span(uint64_t addr, uint64_t len, struct page_span *s)
 {
-	if (addr < GRANTS || addr >= GRANTS_END || len > GRANTS_END - addr)
+	if (addr < XEN_GRANT_BIT || addr >= GRANTS_END || len > GRANTS_END - addr)
 		return false;
 	s->start = addr & ~(PAGE - 1);
 	s->end = (addr + len + PAGE - 1) & ~(PAGE - 1);
@@ -96,7 +96,7 @@ unsigned memory_regions_grants(unsigned domid, const struct virtio_mmio_queue *r
 	unsigned n_ready, bool packed, struct mem_region_desc desc[MEMORY_REGIONS_MAX])
 {
 	g_autofree struct page_span *span = g_new(struct page_span, 3 * n_ready + 1);
-	uint64_t at = GRANTS;
+	uint64_t at = XEN_GRANT_BIT;
 	unsigned n = 0, n_desc = 0;
 
 	for (unsigned i = 0; i < n_ready; i++)
