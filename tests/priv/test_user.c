@@ -3,22 +3,13 @@
  * Becoming another user: really, and a kernel that says so without doing it is found out. There is
  * no way back, so each case is a process of its own, and tells in shared memory how it went.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "tests/lib/test.h"
 
-#include <cmocka.h>
-#include <errno.h>
-#include <glib.h>
 #include <grp.h>
-#include <pthread.h>
-#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "priv/user.h"
 #include "tests/lib/deny.h"
@@ -60,7 +51,7 @@ static pid_t start_thread(void)
 	if (pthread_create(&thread, NULL, rest, &tid) != 0)
 		return 0;
 	while (!__atomic_load_n(&tid, __ATOMIC_ACQUIRE))
-		usleep(1000);
+		sched_yield();
 	return tid;
 }
 

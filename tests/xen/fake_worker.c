@@ -1,15 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A worker that does what it is told and no more, or, by its mode, something that no worker may. */
-#include <fcntl.h>
-#include <poll.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#include "tests/lib/test.h"
 
 #include "base/util.h"
 #include "supervisor_world.h"
-#include "tests/lib/leak.h"
 #include "xen/ipc.h"
 
 static char *mode;

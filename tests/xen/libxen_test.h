@@ -2,25 +2,15 @@
 /* What the tests of the files for Xen's libraries share: fakes anew for each, and nothing leaks. */
 #pragma once
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <errno.h>
-#include <glib.h>
-#include <string.h>
+#include "tests/lib/test.h"
 
 #include "fake_libxen.h"
-#include "tests/lib/leak.h"
 
-static unsigned n_fds;
+static struct test test;
 
 static int setup(void **state)
 {
-	g_main_context_iteration(NULL, FALSE); /* its fds are not ours to count */
-	n_fds = count_fds();
+	test_begin(&test);
 	fake_libxen_start();
 	return 0;
 }
@@ -28,7 +18,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	assert_int_equal(fake.live, 0);
-	assert_int_equal(count_fds(), n_fds);
+	test_end(&test);
 	return 0;
 }
 
@@ -48,5 +38,3 @@ static inline void assert_failed(GError **error, int err, const char *said)
 		fail_msg("%s", (*error)->message);
 	g_clear_error(error);
 }
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

@@ -1,29 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See supervisor_world.h. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "tests/lib/test.h"
 
-#include <cmocka.h>
-#include <glib/gstdio.h>
 #include <signal.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/log.h"
 #include "base/loop.h"
 #include "supervisor_world.h"
-#include "tests/lib/leak.h"
-
-#define PATIENCE_US (60 * G_USEC_PER_SEC)
-
-static void on_line(enum log_level level, const char *line, void *opaque)
-{
-	struct world *w = opaque;
-
-	g_string_append_printf(w->log, "%s\n", line);
-}
 
 static void on_signal(void *opaque)
 {
@@ -31,18 +14,15 @@ static void on_signal(void *opaque)
 
 int world_setup(void **state)
 {
-	struct world *w = g_new0(struct world, 1);
+	struct supervisor_test *w = g_new0(struct supervisor_test, 1);
 
 	fake_xen_reset();
 	/* What GLib opens once for its loop and for signals is no leak. */
 	loop_watch_free(loop_watch_signal(SIGUSR1, on_signal, NULL));
-	w->n_fds = count_fds();
-	w->log = g_string_new(NULL);
-	log_set_sink(on_line, w);
-	w->dir = g_dir_make_tmp("virtiod-xen-XXXXXX", NULL);
-	w->run = g_build_filename(w->dir, "run", NULL);
-	w->record = g_build_filename(w->dir, "record", NULL);
-	w->mode = g_build_filename(w->dir, "mode", NULL);
+	test_begin(&w->test);
+	w->run = test_path(&w->test, "run");
+	w->record = test_path(&w->test, "record");
+	w->mode = test_path(&w->test, "mode");
 	g_setenv("FAKE_WORKER_RECORD", w->record, TRUE);
 	g_setenv("FAKE_WORKER_MODE", w->mode, TRUE);
 	w->options = (struct supervisor_options){
@@ -58,7 +38,7 @@ int world_setup(void **state)
 	return 0;
 }
 
-void world_start(struct world *w)
+void world_start(struct supervisor_test *w)
 {
 	struct supervisor *s = &w->supervisor;
 
@@ -66,39 +46,20 @@ void world_start(struct world *w)
 	assert_non_null(s->rules);
 	s->store = xenstore_open(nodes_changed, s, NULL);
 	assert_true(nodes_watch(s, NULL));
-	wait_until(fake_xenstore_pending() == 0);
+	WAIT_IN_LOOP(fake_xenstore_pending() == 0);
 }
 
 int world_teardown(void **state)
 {
-	struct world *w = *state;
+	struct supervisor_test *w = *state;
 
 	supervisor_clear(&w->supervisor);
 	fake_xenstore_clear();
 	assert_true(fake_xen_is_empty());
 	fake_xen_reset();
-	log_set_sink(NULL, NULL);
-	assert_int_equal(count_fds(), w->n_fds);
-	g_unlink(w->record);
-	g_unlink(w->mode);
-	g_string_append(g_string_assign(w->log, w->run), "/empty");
-	g_rmdir(w->log->str);
-	g_rmdir(w->run);
-	assert_int_equal(g_rmdir(w->dir), 0);
-	g_string_free(w->log, TRUE);
-	g_free(w->dir);
-	g_free(w->run);
-	g_free(w->record);
-	g_free(w->mode);
+	test_end(&w->test);
 	g_free(w);
 	return 0;
-}
-
-bool world_turn(int64_t begin)
-{
-	if (!g_main_context_iteration(NULL, FALSE))
-		g_usleep(500);
-	return g_get_monotonic_time() - begin < PATIENCE_US;
 }
 
 void world_add_domain(unsigned domid, const char *name)
@@ -138,7 +99,7 @@ bool world_state_is(unsigned domid, unsigned devid, const char *state)
 	return g_strcmp0(fake_xenstore_get(path), state) == 0;
 }
 
-void world_set_mode(struct world *w, const char *mode)
+void world_set_mode(struct supervisor_test *w, const char *mode)
 {
 	assert_true(g_file_set_contents(w->mode, mode, -1, NULL));
 }
@@ -154,7 +115,7 @@ static unsigned count(const char *in, const char *text)
 	return n;
 }
 
-unsigned world_recorded(struct world *w, const char *text)
+unsigned world_recorded(struct supervisor_test *w, const char *text)
 {
 	g_autofree char *record = NULL;
 
@@ -162,12 +123,14 @@ unsigned world_recorded(struct world *w, const char *text)
 	return count(record, text);
 }
 
-unsigned world_logged(struct world *w, const char *text)
+unsigned world_logged(struct supervisor_test *w, const char *text)
 {
-	return count(w->log->str, text);
+	g_autofree char *log = test_log();
+
+	return count(log, text);
 }
 
-int world_worker(struct world *w)
+int world_worker(struct supervisor_test *w)
 {
 	g_autofree char *record = NULL;
 

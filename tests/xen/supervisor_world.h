@@ -5,24 +5,23 @@
  */
 #pragma once
 
-#include <stdbool.h>
+#include "tests/lib/test.h"
 
 #include "fake_xenstore.h"
 #include "fake_xen.h"
 #include "xen/supervisor/supervisor_impl.h"
 
-struct world {
-	char *dir, *run, *record, *mode;
+struct supervisor_test {
+	struct test test;
+	const char *run, *record, *mode;
 	struct supervisor_options options;
 	struct supervisor supervisor;
-	GString *log; /* our own lines */
-	unsigned n_fds;
 };
 
 /* For cmocka; supervisor_start() is the test's to call, after it has set the scene. */
 int world_setup(void **state);
 int world_teardown(void **state);
-void world_start(struct world *w);
+void world_start(struct supervisor_test *w);
 
 /* What libxl writes for "virtio" devices: base and irq follow from devid. */
 void world_add_domain(unsigned domid, const char *name);
@@ -35,21 +34,12 @@ bool world_state_is(unsigned domid, unsigned devid, const char *state);
  * How the next worker that starts, and no other, behaves: "die ADD" (or GUEST, REMOVE, QUIT), "deaf
  * REMOVE" (or QUIT), "event", "request", "removed", "short", "close" (at ADD), "sleep".
  */
-void world_set_mode(struct world *w, const char *mode);
+void world_set_mode(struct supervisor_test *w, const char *mode);
 /* How often that is in the workers' record, in our log. */
-unsigned world_recorded(struct world *w, const char *text);
-unsigned world_logged(struct world *w, const char *text);
+unsigned world_recorded(struct supervisor_test *w, const char *text);
+unsigned world_logged(struct supervisor_test *w, const char *text);
 /* The process of the last worker. */
-int world_worker(struct world *w);
-
-/* One round of the main loop; false after a minute. */
-bool world_turn(int64_t begin);
-#define wait_until(condition)                            \
-	do {                                             \
-		int64_t begin_ = g_get_monotonic_time(); \
-		while (!(condition))                     \
-			assert_true(world_turn(begin_)); \
-	} while (0)
+int world_worker(struct supervisor_test *w);
 
 /* main()'s, before all else: a worker does not return. */
 void fake_worker_if_asked(int argc, char **argv);

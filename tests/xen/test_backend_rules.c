@@ -1,30 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which back-end a device gets, what hostile strings can do to it, and mistakes in rule files. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "tests/lib/test.h"
 
-#include <cmocka.h>
-#include <glib/gstdio.h>
-#include <string.h>
-
-#include "base/log.h"
-#include "tests/lib/leak.h"
 #include "xen/supervisor/backend_rules.h"
 
 #define UID_BASE 1000000
 #define BINARY "/bin/true" /* discovery finds only what is there */
 
-struct world {
-	char *dir, *config, *defaults, *run, *sock, *json;
+struct backend_rules_test {
+	struct test test;
+	const char *config, *defaults, *run;
+	char *sock, *json;
 	struct device_node node;
-	unsigned n_fds;
 };
-
-static void on_line(enum log_level level, const char *line, void *opaque)
-{
-}
 
 static void write_file(const char *path, const char *text)
 {
@@ -33,15 +21,13 @@ static void write_file(const char *path, const char *text)
 
 static int setup(void **state)
 {
-	struct world *w = g_new0(struct world, 1);
+	struct backend_rules_test *w = g_new0(struct backend_rules_test, 1);
 	g_autofree char *folder = NULL, *domain = NULL;
 
-	w->n_fds = count_fds();
-	log_set_sink(on_line, NULL);
-	w->dir = g_dir_make_tmp("virtiod-rules-XXXXXX", NULL);
-	w->config = g_build_filename(w->dir, "config", NULL);
-	w->defaults = g_build_filename(w->dir, "defaults", NULL);
-	w->run = g_build_filename(w->dir, "run", NULL);
+	test_begin(&w->test);
+	w->config = test_path(&w->test, "config");
+	w->defaults = test_path(&w->test, "defaults");
+	w->run = test_path(&w->test, "run");
 	w->sock = g_build_filename(w->run, "web", "5.sock", NULL);
 	domain = g_path_get_dirname(w->sock);
 	g_mkdir_with_parents(domain, 0700);
@@ -62,29 +48,17 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	struct world *w = *state;
-	g_autofree char *domain = g_path_get_dirname(w->sock);
+	struct backend_rules_test *w = *state;
 
-	g_unlink(w->config);
-	g_unlink(w->defaults);
-	g_unlink(w->sock);
 	g_unlink(w->json);
-	g_rmdir(domain);
-	g_rmdir(w->run);
-	assert_int_equal(g_rmdir(w->dir), 0);
-	log_set_sink(NULL, NULL);
-	assert_int_equal(count_fds(), w->n_fds);
-	g_free(w->config);
-	g_free(w->defaults);
-	g_free(w->run);
+	test_end(&w->test);
 	g_free(w->sock);
 	g_free(w->json);
-	g_free(w->dir);
 	g_free(w);
 	return 0;
 }
 
-static struct backend_rule *find(struct world *w, GError **error)
+static struct backend_rule *find(struct backend_rules_test *w, GError **error)
 {
 	g_autoptr(backend_rules) r =
 		backend_rules_read(w->config, w->defaults, w->run, UID_BASE, error);
@@ -93,7 +67,7 @@ static struct backend_rule *find(struct world *w, GError **error)
 }
 
 /* The socket, program or first option that a config gives. */
-static void assert_socket(struct world *w, const char *config, const char *socket)
+static void assert_socket(struct backend_rules_test *w, const char *config, const char *socket)
 {
 	g_autoptr(backend_rule) r = NULL;
 
@@ -110,7 +84,7 @@ static void assert_socket(struct world *w, const char *config, const char *socke
 
 static void test_socket(void **state)
 {
-	struct world *w = *state;
+	struct backend_rules_test *w = *state;
 	g_autoptr(backend_rules) just_one = backend_rules_new_socket("/tmp/%n/100%.sock");
 	g_autoptr(backend_rule) r = backend_rules_find(just_one, &w->node, NULL);
 
@@ -124,7 +98,7 @@ static void test_socket(void **state)
 
 static void test_order(void **state)
 {
-	struct world *w = *state;
+	struct backend_rules_test *w = *state;
 	g_autoptr(GError) error = NULL;
 	g_autoptr(backend_rule) last = NULL, middle = NULL, first = NULL;
 
@@ -149,7 +123,7 @@ static void test_order(void **state)
 
 static void test_matches(void **state)
 {
-	struct world *w = *state;
+	struct backend_rules_test *w = *state;
 
 	assert_socket(w, "[a]\nsocket=/s\ndomain=w*\n", "/s");
 	assert_socket(w, "[a]\nsocket=/s\ndomain=w\n", NULL);
@@ -170,7 +144,7 @@ static void test_matches(void **state)
 
 static void test_placeholders(void **state)
 {
-	struct world *w = *state;
+	struct backend_rules_test *w = *state;
 	g_autofree char *in_run = g_strdup_printf("/%s", w->run);
 
 	assert_socket(w, "[a]\nsocket=/run/%n/%d-%i%%.sock\n", "/run/web/3-5%.sock");
@@ -186,7 +160,7 @@ static void test_placeholders(void **state)
 
 static void test_program(void **state)
 {
-	struct world *w = *state;
+	struct backend_rules_test *w = *state;
 	g_autoptr(GError) error = NULL;
 	g_autoptr(backend_rule) by_type = NULL, by_path = NULL, none = NULL;
 
@@ -215,7 +189,7 @@ static void test_hostile(void **state)
 {
 	static const char *const values[] = { ";--socket-path=/x", "%p%n%%", "%", "--b", "\\;",
 		"a b\"'$(x)`", ";;", " " };
-	struct world *w = *state;
+	struct backend_rules_test *w = *state;
 
 	write_file(w->config, "[a]\nprogram=/bin/x\noptions=--file=%p;--name=%n;--end\n");
 	for (unsigned i = 0; i < G_N_ELEMENTS(values); i++) {
@@ -234,7 +208,7 @@ static void test_hostile(void **state)
 
 static void test_facts(void **state)
 {
-	struct world *w = *state;
+	struct backend_rules_test *w = *state;
 	g_autoptr(backend_rule) said = NULL, not_said = NULL;
 
 	write_file(w->config,
@@ -294,7 +268,7 @@ static void test_mistakes(void **state)
 		{ "[a]\nsocket=/s\nqueue-size=24\n", "power of two" },
 		{ "[a]\nsocket=/s\nwait=0\n", "wait=0" },
 	};
-	struct world *w = *state;
+	struct backend_rules_test *w = *state;
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
 		g_autoptr(GError) error = NULL, of_defaults = NULL;
@@ -315,17 +289,17 @@ static void test_mistakes(void **state)
 
 static void test_unreadable(void **state)
 {
-	struct world *w = *state;
+	struct backend_rules_test *w = *state;
 	g_autoptr(GError) error = NULL;
 
-	assert_null(backend_rules_read(w->dir, w->defaults, w->run, UID_BASE, &error));
-	assert_non_null(strstr(error->message, w->dir));
+	assert_null(backend_rules_read(w->test.dir, w->defaults, w->run, UID_BASE, &error));
+	assert_non_null(strstr(error->message, w->test.dir));
 }
 
 /* What is installed: images find the program that serves them, to write or to read only. */
 static void test_installed(void **state)
 {
-	struct world *w = *state;
+	struct backend_rules_test *w = *state;
 	g_autoptr(backend_rules) r =
 		backend_rules_read(w->config, INSTALLED, w->run, UID_BASE, NULL);
 	g_autoptr(backend_rules) as_root =
@@ -355,8 +329,6 @@ static void test_installed(void **state)
 	other = backend_rules_find(r, &w->node, NULL);
 	assert_null(other);
 }
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {

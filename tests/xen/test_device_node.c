@@ -1,42 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Devices in xenstore: what libxl writes is understood, everything else refused by name. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <string.h>
+#include "tests/lib/test.h"
 
 #include "base/log.h"
 #include "fake_xenstore.h"
-#include "tests/lib/leak.h"
 #include "xen/supervisor/device_node.h"
 
 #define PATH "backend/virtio/3/0"
 #define DISK "backend/virtio_disk/3/51712"
 
-struct world {
+struct device_node_test {
 	struct xenstore *store;
-	unsigned n_fds, lines;
+	struct test test;
 };
 
 static void on_changed(void *opaque, const char *path)
 {
 }
 
-static void on_line(enum log_level level, const char *line, void *opaque)
-{
-	((struct world *)opaque)->lines++;
-}
-
 static int setup(void **state)
 {
-	struct world *w = g_new0(struct world, 1);
+	struct device_node_test *w = g_new0(struct device_node_test, 1);
 
-	w->n_fds = count_fds();
+	test_begin(&w->test);
 	w->store = xenstore_open(on_changed, NULL, NULL);
-	log_set_sink(on_line, w);
 	fake_xenstore_set("domid", "0");
 	fake_xenstore_set("/local/domain/3/name", "web");
 	fake_xenstore_set(PATH "/frontend", "/local/domain/3/device/virtio/0");
@@ -58,12 +45,11 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	struct world *w = *state;
+	struct device_node_test *w = *state;
 
 	xenstore_free(w->store);
 	fake_xenstore_clear();
-	log_set_sink(NULL, NULL);
-	assert_int_equal(count_fds(), w->n_fds);
+	test_end(&w->test);
 	g_free(w);
 	return 0;
 }
@@ -96,7 +82,7 @@ static void test_paths(void **state)
 
 static void test_any_device(void **state)
 {
-	struct world *w = *state;
+	struct device_node_test *w = *state;
 	g_autoptr(device_node) n = device_node_read(w->store, "virtio", 3, 0, NULL);
 	g_autoptr(device_node) typed = NULL;
 
@@ -125,7 +111,7 @@ static void test_any_device(void **state)
 
 static void test_params(void **state)
 {
-	struct world *w = *state;
+	struct device_node_test *w = *state;
 	g_autoptr(device_node) n = device_node_read(w->store, "virtio_disk", 3, 51712, NULL);
 	g_autoptr(device_node) copy = NULL;
 
@@ -143,7 +129,7 @@ static void test_params(void **state)
 
 static void test_grants_not_said(void **state)
 {
-	struct world *w = *state;
+	struct device_node_test *w = *state;
 	g_autoptr(device_node) in_dom0 = device_node_read(w->store, "virtio_disk", 3, 51712, NULL);
 	g_autoptr(device_node) elsewhere = NULL;
 
@@ -154,8 +140,8 @@ static void test_grants_not_said(void **state)
 }
 
 /* Refused by an error that has all these words. */
-static void assert_refused(
-	struct world *w, const char *kind, unsigned devid, const char *key, const char *value)
+static void assert_refused(struct device_node_test *w, const char *kind, unsigned devid,
+	const char *key, const char *value)
 {
 	g_autoptr(GError) error = NULL;
 
@@ -224,7 +210,7 @@ static void test_hostile(void **state)
 		{ "mode", "rw" },
 		{ "params", "" },
 	};
-	struct world *w = *state;
+	struct device_node_test *w = *state;
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
 		g_autofree char *path = g_strdup_printf(PATH "/%s", bad[i].key);
@@ -245,7 +231,7 @@ static void test_long_and_binary(void **state)
 {
 	static const char *const keys[] = { "base", "irq", "type", "transport", "grant_usage",
 		"mode", "params" };
-	struct world *w = *state;
+	struct device_node_test *w = *state;
 	g_autofree char *longest = g_strnfill(65536, '3');
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(keys); i++) {
@@ -268,7 +254,7 @@ static void test_long_and_binary(void **state)
 static void test_domain_names(void **state)
 {
 	static const char *const bad[] = { "", ".", "..", "/", "a/b", "../a", "a/.." };
-	struct world *w = *state;
+	struct device_node_test *w = *state;
 	g_autofree char *longest = g_strnfill(DEVICE_NODE_MAX_NAME, 'x');
 	g_autofree char *too_long = g_strnfill(DEVICE_NODE_MAX_NAME + 1, 'x');
 	g_autoptr(device_node) n = NULL, dots = NULL;
@@ -293,7 +279,7 @@ static void test_domain_names(void **state)
 static void test_missing(void **state)
 {
 	static const char *const keys[] = { "base", "irq", "type", "transport" };
-	struct world *w = *state;
+	struct device_node_test *w = *state;
 	g_autoptr(GError) gone = NULL, broken = NULL;
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(keys); i++) {
@@ -316,7 +302,7 @@ static void test_missing(void **state)
 
 static void test_state(void **state)
 {
-	struct world *w = *state;
+	struct device_node_test *w = *state;
 	static const char *const unknown[] = { "7", "-1", "01", "1 ", "", "x" };
 
 	assert_int_equal(device_node_get_state(w->store, "virtio", 3, 0), XENBUS_INITIALISING);
@@ -334,15 +320,15 @@ static void test_state(void **state)
 	device_node_set_state(w->store, "virtio", 3, 0, XENBUS_CLOSED);
 	assert_null(fake_xenstore_get(PATH "/state"));
 	assert_int_equal(device_node_get_state(w->store, "virtio", 3, 0), XENBUS_UNKNOWN);
-	assert_int_equal(w->lines, 0);
+	assert_int_equal(test_log_lines(), 0);
 	fake_xenstore_fail(DISK "/state", G_FILE_ERROR_IO);
 	device_node_set_state(w->store, "virtio_disk", 3, 51712, XENBUS_CLOSED);
-	assert_int_equal(w->lines, 1);
+	assert_int_equal(test_log_lines(), 1);
 }
 
 static void test_memory(void **state)
 {
-	struct world *w = *state;
+	struct device_node_test *w = *state;
 	const char *path = "/local/domain/3/memory/static-max";
 
 	assert_int_equal(device_node_domain_memory(w->store, 3), 0);
@@ -355,8 +341,6 @@ static void test_memory(void **state)
 	fake_xenstore_set(path, "1024 ");
 	assert_int_equal(device_node_domain_memory(w->store, 3), 0);
 }
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {

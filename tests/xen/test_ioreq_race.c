@@ -1,77 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ioreq page with all its users at work: four vCPUs (and Xen on their behalf), the kernel's
- * ioeventfd code, a device whose answers come from another thread; and servers that are killed.
+ * The ioreq page with all its users at work: vCPUs, the kernel, a device whose answers come from
+ * another thread; and servers that are killed.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "race.h"
 
-#include <cmocka.h>
-#include <fcntl.h>
-#include <glib.h>
-#include <poll.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <unistd.h>
 #include <linux/virtio_mmio.h>
 
 #include "base/util.h"
-#include "tests/lib/leak.h"
-#include "xen/worker/ioreq.h"
-#include "xen/hypervisor/ioreq_page.h"
-
-#define VCPUS 4
-#define BASE UINT64_C(0x2000000)
-#define DEADLINE_MS 30000
-#define KERNEL_QUEUE 1
+#include "elapse.h"
 
 static int device;
 
-/* Shared with servers in other processes. */
-struct shared {
-	struct ioreq_slot page[128] __attribute__((aligned(4096)));
-	struct ipc_journal journal;
-	uint64_t done[VCPUS]; /* the number of the request that the device saw last */
-	uint32_t kernel_took, kernel_left; /* what is the kernel's, answered by it or by us */
-};
-
 static const char *program; /* of this test: the servers', too */
-
-struct world {
-	int memory; /* of s */
-	struct shared *s;
-	int event[VCPUS], notify[VCPUS]; /* the two ends of each port */
-	int stop;
-	bool kernel; /* it has one queue */
-	unsigned n_fds, requests;
-	struct ioreq *q;
-	/* Answers to come from the other thread. */
-	pthread_mutex_t lock;
-	struct {
-		void *token;
-		uint64_t value;
-	} later[VCPUS];
-	unsigned n_later;
-	int answers; /* eventfd: there are some; -1: no such thread */
-	/* The ports; under their locks. */
-	struct {
-		pthread_mutex_t lock;
-		bool masked, pending;
-	} port[VCPUS];
-};
 
 static int setup(void **state)
 {
-	struct world *w = g_new0(struct world, 1);
+	struct race_test *w = g_new0(struct race_test, 1);
 
-	w->n_fds = count_fds();
+	test_begin(&w->test);
 	w->memory = memfd_create("shared", MFD_CLOEXEC);
 	if (ftruncate(w->memory, sizeof(*w->s)) < 0)
 		return -1;
@@ -90,7 +41,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	struct world *w = *state;
+	struct race_test *w = *state;
 
 	for (unsigned i = 0; i < VCPUS; i++) {
 		fd_close(&w->event[i]);
@@ -102,150 +53,9 @@ static int teardown(void **state)
 	fd_close(&w->answers);
 	pthread_mutex_destroy(&w->lock);
 	munmap(w->s, sizeof(*w->s));
-	assert_int_equal(count_fds(), w->n_fds);
+	test_end(&w->test);
 	g_free(w);
 	return 0;
-}
-
-static bool wait_for(int fd)
-{
-	struct pollfd pfd = { .fd = fd, .events = POLLIN };
-	eventfd_t n;
-
-	return poll(&pfd, 1, DEADLINE_MS) == 1 && eventfd_read(fd, &n) == 0;
-}
-
-/* --- the guest and Xen --- */
-
-static uint8_t get_state(struct ioreq_slot *s)
-{
-	return __atomic_load_n(&s->bits, __ATOMIC_SEQ_CST) & IOREQ_STATE_BITS;
-}
-
-static void set_state(struct ioreq_slot *s, enum ioreq_state state)
-{
-	uint8_t bits = __atomic_load_n(&s->bits, __ATOMIC_RELAXED);
-
-	__atomic_store_n(&s->bits, (uint8_t)((bits & ~IOREQ_STATE_BITS) | state), __ATOMIC_SEQ_CST);
-}
-
-/* As ioeventfd_interrupt() of Linux: stores, no compare-and-swap. */
-static void interrupt(struct world *w, unsigned vcpu)
-{
-	struct ioreq_slot *s = &w->s->page[vcpu];
-	uint8_t bits = __atomic_load_n(&s->bits, __ATOMIC_SEQ_CST);
-	uint64_t addr, data;
-
-	if ((bits & IOREQ_STATE_BITS) != IOREQ_READY || (bits & IOREQ_DIR_READ)) {
-		eventfd_write(w->event[vcpu], 1);
-		return;
-	}
-	set_state(s, IOREQ_INPROCESS);
-	/* User space runs from here on, at the same time. */
-	eventfd_write(w->event[vcpu], 1);
-	addr = __atomic_load_n(&s->addr, __ATOMIC_RELAXED);
-	data = __atomic_load_n(&s->data, __ATOMIC_RELAXED);
-	if (addr == BASE + VIRTIO_MMIO_QUEUE_NOTIFY && data == KERNEL_QUEUE) {
-		__atomic_fetch_add(&w->s->kernel_took, 1, __ATOMIC_RELAXED);
-		set_state(s, IOREQ_RESP_READY);
-		eventfd_write(w->notify[vcpu], 1);
-		return;
-	}
-	if (data % 9 == 0)
-		g_usleep(data % 7 * 50);
-	set_state(s, IOREQ_READY);
-}
-
-/* The port gets an event, or loses its mask. */
-static void port_change(struct world *w, unsigned vcpu, bool event)
-{
-	if (!w->kernel) {
-		if (event)
-			eventfd_write(w->event[vcpu], 1);
-		return;
-	}
-	pthread_mutex_lock(&w->port[vcpu].lock);
-	if (event)
-		w->port[vcpu].pending = true;
-	else
-		w->port[vcpu].masked = false;
-	if (w->port[vcpu].pending && !w->port[vcpu].masked) {
-		w->port[vcpu].pending = false;
-		w->port[vcpu].masked = true;
-		interrupt(w, vcpu);
-	}
-	pthread_mutex_unlock(&w->port[vcpu].lock);
-}
-
-struct guest_cpu {
-	struct world *w;
-	unsigned vcpu;
-	const char *wrong;
-};
-
-/* Nothing of Xen's checks may fail: they crash the guest. */
-static const char *one_request(struct world *w, unsigned vcpu, uint64_t n)
-{
-	struct ioreq_slot *s = &w->s->page[vcpu];
-	bool write = n % 2, kernels = w->kernel && n % 3 == 1 && write;
-	uint8_t last = IOREQ_READY, now;
-
-	if (get_state(s) != IOREQ_NONE)
-		return "a state that is not NONE before a request";
-	__atomic_store_n(&s->addr, BASE + (kernels ? VIRTIO_MMIO_QUEUE_NOTIFY : 0x100 + 8 * vcpu),
-		__ATOMIC_RELAXED);
-	__atomic_store_n(&s->data, kernels ? KERNEL_QUEUE : n, __ATOMIC_RELAXED);
-	__atomic_store_n(&s->count, 1, __ATOMIC_RELAXED);
-	__atomic_store_n(&s->size, kernels ? 4 : 8, __ATOMIC_RELAXED);
-	__atomic_store_n(&s->type, IOREQ_COPY, __ATOMIC_RELAXED);
-	__atomic_store_n(
-		&s->bits, (uint8_t)(IOREQ_READY | (write ? 0 : IOREQ_DIR_READ)), __ATOMIC_SEQ_CST);
-	port_change(w, vcpu, true);
-	for (;;) {
-		now = get_state(s);
-		/* What the kernel does here is its own affair. */
-		if (!w->kernel && now < last)
-			return "a state that went back";
-		last = now;
-		if (now == IOREQ_RESP_READY)
-			break;
-		if (now == IOREQ_NONE)
-			return "NONE, and not by Xen";
-		if (!wait_for(w->notify[vcpu]))
-			return "no answer";
-	}
-	if (!write && __atomic_load_n(&s->data, __ATOMIC_RELAXED) != n + vcpu)
-		return "another's answer";
-	if (write && !kernels && __atomic_load_n(&w->s->done[vcpu], __ATOMIC_RELAXED) != n)
-		return "a write that the device has not seen";
-	set_state(s, IOREQ_NONE);
-	return NULL;
-}
-
-static void *guest_main(void *opaque)
-{
-	struct guest_cpu *g = opaque;
-
-	for (uint64_t n = 1; n <= g->w->requests && !g->wrong; n++)
-		g->wrong = one_request(g->w, g->vcpu, n);
-	return NULL;
-}
-
-static void run_guest(struct world *w, struct guest_cpu cpu[VCPUS], pthread_t thread[VCPUS])
-{
-	for (unsigned i = 0; i < VCPUS; i++) {
-		cpu[i] = (struct guest_cpu){ .w = w, .vcpu = i };
-		assert_int_equal(pthread_create(&thread[i], NULL, guest_main, &cpu[i]), 0);
-	}
-}
-
-static void guest_ends(struct guest_cpu cpu[VCPUS], pthread_t thread[VCPUS])
-{
-	for (unsigned i = 0; i < VCPUS; i++)
-		pthread_join(thread[i], NULL);
-	for (unsigned i = 0; i < VCPUS; i++)
-		if (cpu[i].wrong)
-			fail_msg("vCPU %u: %s", i, cpu[i].wrong);
 }
 
 /* --- the server --- */
@@ -260,7 +70,7 @@ static void *find(void *opaque, uint64_t addr, uint64_t *offset)
 static enum virtio_mmio_result access_register(void *opaque, void *d, uint64_t offset,
 	unsigned size, bool write, uint64_t *value, void *token)
 {
-	struct world *w = opaque;
+	struct race_test *w = opaque;
 	unsigned vcpu = (offset - 0x100) / 8;
 	uint64_t n;
 
@@ -294,14 +104,14 @@ static unsigned invalidate(void *opaque, void *token)
 
 static bool kernel_has(void *opaque, void *d, uint64_t offset, uint32_t queue)
 {
-	struct world *w = opaque;
+	struct race_test *w = opaque;
 
 	return w->kernel && queue == KERNEL_QUEUE;
 }
 
 static void notify(void *opaque, unsigned vcpu)
 {
-	struct world *w = opaque;
+	struct race_test *w = opaque;
 
 	eventfd_write(w->notify[vcpu], 1);
 }
@@ -315,7 +125,7 @@ static const struct ioreq_ops ops = {
 };
 
 /* Until stop. */
-static void serve(struct world *w)
+static void serve(struct race_test *w)
 {
 	struct pollfd pfd[VCPUS + 1];
 	int wait = 0;
@@ -323,7 +133,7 @@ static void serve(struct world *w)
 
 	ioreq_resume(w->q);
 	for (unsigned i = 0; i < VCPUS; i++)
-		port_change(w, i, false);
+		race_port_change(w, i, false);
 	for (;;) {
 		for (unsigned i = 0; i < VCPUS; i++)
 			pfd[i] = (struct pollfd){ .fd = w->event[i], .events = POLLIN };
@@ -336,7 +146,7 @@ static void serve(struct world *w)
 		for (unsigned i = 0; i < VCPUS; i++)
 			if (pfd[i].revents && eventfd_read(w->event[i], &n) == 0) {
 				ioreq_event(w->q, i);
-				port_change(w, i, false);
+				race_port_change(w, i, false);
 			}
 	}
 }
@@ -349,7 +159,7 @@ static void *serve_main(void *opaque)
 
 static void *answer_main(void *opaque)
 {
-	struct world *w = opaque;
+	struct race_test *w = opaque;
 	struct pollfd pfd[] = { { .fd = w->answers, .events = POLLIN },
 		{ .fd = w->stop, .events = POLLIN } };
 	eventfd_t n;
@@ -369,7 +179,7 @@ static void *answer_main(void *opaque)
 	}
 }
 
-static void run(struct world *w, bool kernel, unsigned requests)
+static void run(struct race_test *w, bool kernel, unsigned requests)
 {
 	struct guest_cpu cpu[VCPUS];
 	pthread_t guest[VCPUS], server, answers;
@@ -379,9 +189,9 @@ static void run(struct world *w, bool kernel, unsigned requests)
 	w->q = ioreq_new((struct ioreq_page *)w->s->page, VCPUS, &w->s->journal, &ops, w);
 	assert_int_equal(pthread_create(&answers, NULL, answer_main, w), 0);
 	/* There are requests already when it begins. */
-	run_guest(w, cpu, guest);
+	race_start_guest(w, cpu, guest);
 	assert_int_equal(pthread_create(&server, NULL, serve_main, w), 0);
-	guest_ends(cpu, guest);
+	race_join_guest(cpu, guest);
 	eventfd_write(w->stop, 1);
 	pthread_join(server, NULL);
 	pthread_join(answers, NULL);
@@ -397,7 +207,7 @@ static void test_threads(void **state)
 
 static void test_threads_and_kernel(void **state)
 {
-	struct world *w = *state;
+	struct race_test *w = *state;
 
 	run(w, true, 3000);
 	/* Every third odd one, of each vCPU; a kernel that does not come for 20 ms may lose one. */
@@ -410,7 +220,7 @@ static void test_threads_and_kernel(void **state)
 /* The fds of a server: its memory, the end, and each port's two. */
 #define SERVER_FDS (2 + 2 * VCPUS)
 
-static pid_t start_server(struct world *w)
+static pid_t start_server(struct race_test *w)
 {
 	int fds[SERVER_FDS] = { w->memory, w->stop };
 	char arg[SERVER_FDS][16], *args[SERVER_FDS + 2] = { (char *)program };
@@ -435,7 +245,7 @@ static pid_t start_server(struct world *w)
 
 static int be_server(char **args)
 {
-	struct world w = { .memory = atoi(args[0]), .stop = atoi(args[1]), .answers = -1 };
+	struct race_test w = { .memory = atoi(args[0]), .stop = atoi(args[1]), .answers = -1 };
 
 	w.s = mmap(NULL, sizeof(*w.s), PROT_READ | PROT_WRITE, MAP_SHARED, w.memory, 0);
 	for (unsigned i = 0; i < VCPUS; i++) {
@@ -451,7 +261,7 @@ static int be_server(char **args)
 /* SIGKILL at any instruction: every request has its one answer, by this server or the next. */
 static void test_kill(void **state)
 {
-	struct world *w = *state;
+	struct race_test *w = *state;
 	struct guest_cpu cpu[VCPUS];
 	pthread_t guest[VCPUS];
 	GRand *rand = g_rand_new_with_seed(1);
@@ -460,25 +270,23 @@ static void test_kill(void **state)
 	int status;
 
 	w->requests = 20000;
-	run_guest(w, cpu, guest);
+	race_start_guest(w, cpu, guest);
 	pid = start_server(w);
 	for (unsigned i = 0; i < KILLS; i++) {
-		g_usleep(g_rand_int_range(rand, 2000, 15000));
+		elapse(g_rand_int_range(rand, 2000, 15000));
 		kill(pid, SIGKILL);
 		assert_int_equal(waitpid(pid, &status, 0), pid);
 		killed += WIFSIGNALED(status);
 		pid = start_server(w);
 		assert_true(pid > 0);
 	}
-	guest_ends(cpu, guest);
+	race_join_guest(cpu, guest);
 	eventfd_write(w->stop, 1);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	assert_int_equal(killed, KILLS);
 	g_rand_free(rand);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(int argc, char **argv)
 {

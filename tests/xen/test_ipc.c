@@ -1,31 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Records and fds between supervisor and worker, and what comes of wrong ones. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "tests/lib/test.h"
 
-#include <cmocka.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
-#include <stdbool.h>
-#include <string.h>
 #include <sys/eventfd.h>
 
 #include "base/sock.h"
 #include "base/util.h"
-#include "tests/lib/leak.h"
 #include "xen/ipc.h"
 
-struct world {
+struct ipc_test {
 	int pair[2];
 	unsigned n_fds;
 };
 
 static int setup(void **state)
 {
-	struct world *w = g_new0(struct world, 1);
+	struct ipc_test *w = g_new0(struct ipc_test, 1);
 
 	w->n_fds = count_fds();
 	if (!sock_pair_records(w->pair))
@@ -36,7 +26,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	struct world *w = *state;
+	struct ipc_test *w = *state;
 
 	fd_close(&w->pair[0]);
 	fd_close(&w->pair[1]);
@@ -47,7 +37,7 @@ static int teardown(void **state)
 
 static void test_record(void **state)
 {
-	struct world *w = *state;
+	struct ipc_test *w = *state;
 	struct ipc_command command = { .type = IPC_ADD, .add = { .device = 7, .name = "3/0" } };
 	int event = eventfd(0, EFD_CLOEXEC), fds[IPC_MAX_FDS];
 	struct ipc_command got = { 0 };
@@ -80,7 +70,7 @@ static void test_record(void **state)
 /* Neither shorter nor longer ones, nor more fds: and the next one is whole again. */
 static void test_wrong_record(void **state)
 {
-	struct world *w = *state;
+	struct ipc_test *w = *state;
 	struct ipc_request request = { .type = IPC_DIAL }, got = { 0 };
 	uint8_t bytes[sizeof(request) + 100] = { 0 };
 	int fds[IPC_MAX_FDS], many[IPC_MAX_FDS + 1];
@@ -109,7 +99,7 @@ static void test_wrong_record(void **state)
 
 static void test_full_and_gone(void **state)
 {
-	struct world *w = *state;
+	struct ipc_test *w = *state;
 	struct ipc_command command = { .type = IPC_COUNTERS };
 	int fds[IPC_MAX_FDS];
 	unsigned n_fds, n = 0;
@@ -139,16 +129,15 @@ static void *supervise(void *opaque)
 	while (n < 2 * CALLS) {
 		struct ipc_reply reply = { 0 };
 
-		if (ipc_receive(fd, &request, sizeof(request), fds, &n_fds) <= 0) {
-			g_usleep(100);
+		poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, -1);
+		if (ipc_receive(fd, &request, sizeof(request), fds, &n_fds) <= 0)
 			continue;
-		}
 		/* Of a file that comes along, the same as of what it asks for. */
 		reply.err = request.queue + n_fds;
 		fds_close(fds, n_fds);
 		memset(reply.text, 'x', sizeof(reply.text));
 		while (!ipc_send(fd, &reply, sizeof(reply), &fd, request.which))
-			g_usleep(100);
+			poll(&(struct pollfd){ .fd = fd, .events = POLLOUT }, 1, -1);
 		n++;
 	}
 	return NULL;
@@ -185,7 +174,7 @@ static void *call(void *opaque)
 /* Two threads ask at a time: each gets its own answer. */
 static void test_client(void **state)
 {
-	struct world *w = *state;
+	struct ipc_test *w = *state;
 	struct ipc_client *client = ipc_client_new(fd_steal(&w->pair[1]));
 	struct caller a = { client, 0 }, b = { client, 1000 };
 	struct ipc_request request = { .type = IPC_EVENTFD };
@@ -206,8 +195,6 @@ static void test_client(void **state)
 	assert_int_equal(n_fds, 0);
 	ipc_client_free(client);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {

@@ -1,12 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What back-ends are told of a guest's memory, for queues that may be anywhere. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <glib.h>
+#include "tests/lib/test.h"
 
 #include "xen/worker/memory_regions.h"
 

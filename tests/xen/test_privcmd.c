@@ -1,18 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The kernel's files: never unrestricted, and calls that look as Linux has them. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <string.h>
-#include <unistd.h>
+#include "tests/lib/test.h"
 
 #include "base/util.h"
-#include "tests/lib/leak.h"
 #include "xen/hypervisor/privcmd.h"
 
 /* As the bytes are in linux/privcmd.h. */
@@ -180,8 +170,6 @@ static void test_ioeventfd(void **state)
 	assert_false(privcmd_ioeventfd(9, &kick, 77, true));
 	assert_int_equal(errno, ENOTTY);
 }
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {

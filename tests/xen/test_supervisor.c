@@ -1,31 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The lives of guests and devices, as the toolstack and Xen make them begin and end. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "tests/lib/test.h"
 
-#include <cmocka.h>
 #include <signal.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/loop.h"
 #include "supervisor_world.h"
 
 static void test_life(void **state)
 {
-	struct world *w = *state;
+	struct supervisor_test *w = *state;
 
 	world_start(w);
 	assert_true(fake_xen_is_empty());
 	world_add_domain(3, "web");
 	world_add_node(3, 0);
-	wait_until(world_state_is(3, 0, "2"));
+	WAIT_IN_LOOP(world_state_is(3, 0, "2"));
 	/* That is when its range is there, whatever becomes of the worker. */
 	assert_int_equal(fake_xen.ranges, 1);
 	assert_int_equal(fake_xen.base[0], 0x2000000);
-	wait_until(world_recorded(w, "ADD 0"));
+	WAIT_IN_LOOP(world_recorded(w, "ADD 0"));
 	assert_int_equal(world_recorded(w, "START "), 1);
 	assert_int_equal(world_recorded(w, "\"virtiod-xen\" info domain web (3) sockets 2\n"), 1);
 	assert_int_equal(world_recorded(w, "GUEST web 3 fds 3 uid 1003 vcpus 2\n"), 1);
@@ -34,7 +29,7 @@ static void test_life(void **state)
 				 "kept 0 with 3 assign 0 0\n"),
 		1);
 	world_add_node(3, 1);
-	wait_until(world_recorded(w, "ADD 1"));
+	WAIT_IN_LOOP(world_recorded(w, "ADD 1"));
 	assert_int_equal(world_recorded(w, "at 0x2000200 fds 2"), 1);
 	assert_int_equal(world_recorded(w, "START "), 1);
 	assert_int_equal(fake_xen.servers, 1);
@@ -42,7 +37,7 @@ static void test_life(void **state)
 
 	/* One goes, the other one does not notice. */
 	world_set(3, 0, "state", "5");
-	wait_until(world_state_is(3, 0, "6"));
+	WAIT_IN_LOOP(world_state_is(3, 0, "6"));
 	assert_int_equal(world_recorded(w, "REMOVE 0"), 1);
 	assert_int_equal(fake_xen.ranges, 1);
 	assert_int_equal(fake_xen.base[0], 0x2000200);
@@ -50,7 +45,7 @@ static void test_life(void **state)
 	assert_int_equal(fake_xen.irqfds, 1);
 
 	world_set(3, 1, "state", "5");
-	wait_until(world_state_is(3, 1, "6"));
+	WAIT_IN_LOOP(world_state_is(3, 1, "6"));
 	/* Nothing is left when the toolstack hears of it. */
 	assert_true(fake_xen_is_empty());
 	assert_int_equal(world_recorded(w, "QUIT"), 1);
@@ -62,69 +57,69 @@ static void test_life(void **state)
 /* All devices of a domain at a time; the next one with its name is there already. */
 static void test_reboot(void **state)
 {
-	struct world *w = *state;
+	struct supervisor_test *w = *state;
 
 	world_start(w);
 	world_add_domain(3, "web");
 	for (unsigned i = 0; i < 3; i++)
 		world_add_node(3, i);
-	wait_until(world_recorded(w, "ADD ") == 3);
+	WAIT_IN_LOOP(world_recorded(w, "ADD ") == 3);
 	for (unsigned i = 0; i < 3; i++)
 		world_set(3, i, "state", "5");
 	world_add_domain(4, "web");
 	world_add_node(4, 0);
-	wait_until(world_state_is(3, 0, "6") && world_state_is(3, 1, "6") &&
+	WAIT_IN_LOOP(world_state_is(3, 0, "6") && world_state_is(3, 1, "6") &&
 		world_state_is(3, 2, "6"));
-	wait_until(world_state_is(4, 0, "2"));
-	wait_until(world_recorded(w, "ADD ") == 4);
+	WAIT_IN_LOOP(world_state_is(4, 0, "2"));
+	WAIT_IN_LOOP(world_recorded(w, "ADD ") == 4);
 	assert_int_equal(world_recorded(w, "uid 1004"), 1);
 	assert_int_equal(fake_xen.ranges, 1);
 	/* The same device again, in the middle of its guest's end. */
 	world_set(4, 0, "state", "5");
-	wait_until(world_recorded(w, "QUIT") == 2);
+	WAIT_IN_LOOP(world_recorded(w, "QUIT") == 2);
 	world_add_node(4, 1);
-	wait_until(world_state_is(4, 0, "6") && world_recorded(w, "ADD ") == 5);
+	WAIT_IN_LOOP(world_state_is(4, 0, "6") && world_recorded(w, "ADD ") == 5);
 	assert_int_equal(fake_xen.ranges, 1);
 }
 
 /* Xen has destroyed it, xenstore's nodes are there still; or they were removed. */
 static void test_vanish(void **state)
 {
-	struct world *w = *state;
+	struct supervisor_test *w = *state;
 
 	world_start(w);
 	for (unsigned id = 3; id < 6; id++) {
 		world_add_domain(id, "web");
 		world_add_node(id, 0);
 	}
-	wait_until(world_recorded(w, "ADD ") == 3);
+	WAIT_IN_LOOP(world_recorded(w, "ADD ") == 3);
 	fake_xenstore_set("@releaseDomain", "");
-	wait_until(fake_xenstore_pending() == 0);
+	WAIT_IN_LOOP(fake_xenstore_pending() == 0);
 	assert_int_equal(fake_xen.servers, 3);
 	fake_xenstore_remove("/local/domain/3");
 	fake_xenstore_set("@releaseDomain", "");
-	wait_until(world_state_is(3, 0, "6"));
+	WAIT_IN_LOOP(world_state_is(3, 0, "6"));
 	assert_int_equal(fake_xen.servers, 2);
 	fake_xenstore_remove("backend/virtio/4");
-	wait_until(fake_xen.servers == 1);
+	WAIT_IN_LOOP(fake_xen.servers == 1);
 	/* It does not come back by our writing to it. */
 	assert_null(fake_xenstore_get("backend/virtio/4/0/state"));
 	fake_xenstore_remove("backend/virtio/5/0");
-	wait_until(fake_xen_is_empty());
+	WAIT_IN_LOOP(fake_xen_is_empty());
 }
 
 static void test_refused(void **state)
 {
-	struct world *w = *state;
+	struct supervisor_test *w = *state;
 
 	world_start(w);
 	world_add_domain(3, "web");
 	world_add_node(3, 0);
-	wait_until(world_state_is(3, 0, "2"));
+	WAIT_IN_LOOP(world_state_is(3, 0, "2"));
 	/* Somebody else's interrupt. */
 	world_add_node(3, 1);
 	world_set(3, 1, "irq", "33");
-	wait_until(world_state_is(3, 1, "2"));
+	WAIT_IN_LOOP(world_state_is(3, 1, "2"));
 	assert_int_equal(world_logged(w,
 				 "domain web (3), device 1: refused: irq 33: domain web (3), "
 				 "device 0 has it"),
@@ -134,18 +129,18 @@ static void test_refused(void **state)
 	/* Somebody else's range: there is nothing that could be empty. */
 	world_add_node(3, 2);
 	world_set(3, 2, "base", "0x2000000");
-	wait_until(world_state_is(3, 2, "2"));
+	WAIT_IN_LOOP(world_state_is(3, 2, "2"));
 	assert_int_equal(world_logged(w, "device 2: not even an empty slot can be made of it"), 1);
 	world_add_node(3, 3);
 	world_set(3, 3, "base", "0");
-	wait_until(world_state_is(3, 3, "2"));
+	WAIT_IN_LOOP(world_state_is(3, 3, "2"));
 	assert_int_equal(world_logged(w, "base is \"0\": outside"), 1);
 	assert_int_equal(fake_xen.ranges, 2);
 	world_add_node(3, 4);
 	world_set(3, 4, "type", "garbage");
-	wait_until(world_state_is(3, 4, "2"));
+	WAIT_IN_LOOP(world_state_is(3, 4, "2"));
 	assert_int_equal(fake_xen.ranges, 3);
-	wait_until(world_recorded(w, "ADD 0"));
+	WAIT_IN_LOOP(world_recorded(w, "ADD 0"));
 	/* Only one is a device for the worker. */
 	assert_int_equal(world_recorded(w, "ADD "), 1);
 	/* The toolstack does not wait for those either. */
@@ -153,45 +148,45 @@ static void test_refused(void **state)
 		g_autofree char *state_of = g_strdup_printf("backend/virtio/3/%u/state", i);
 
 		fake_xenstore_set(state_of, "5");
-		wait_until(world_state_is(3, i, "6"));
+		WAIT_IN_LOOP(world_state_is(3, i, "6"));
 	}
 	assert_int_equal(fake_xen.ranges, 1);
 	assert_int_equal(world_recorded(w, "REMOVE"), 0);
 	world_set(3, 0, "state", "5");
-	wait_until(world_state_is(3, 0, "6"));
+	WAIT_IN_LOOP(world_state_is(3, 0, "6"));
 }
 
 /* A guest whose every device is refused; one whose name is wrong; more devices than there can be. */
 static void test_all_refused(void **state)
 {
-	struct world *w = *state;
+	struct supervisor_test *w = *state;
 
 	world_start(w);
 	world_add_domain(3, "../web");
 	world_add_node(3, 0);
-	wait_until(world_state_is(3, 0, "2"));
+	WAIT_IN_LOOP(world_state_is(3, 0, "2"));
 	assert_int_equal(fake_xen.ranges, 1);
-	wait_until(world_recorded(w, "GUEST"));
+	WAIT_IN_LOOP(world_recorded(w, "GUEST"));
 	world_set(3, 0, "state", "5");
-	wait_until(world_state_is(3, 0, "6"));
+	WAIT_IN_LOOP(world_state_is(3, 0, "6"));
 	assert_true(fake_xen_is_empty());
 
 	world_add_domain(4, "many");
 	for (unsigned i = 0; i < 12; i++) {
 		world_add_node(4, i);
-		wait_until(world_state_is(4, i, "2"));
+		WAIT_IN_LOOP(world_state_is(4, i, "2"));
 	}
 	assert_int_equal(world_logged(w, "device 11: refused: "), 1);
 	assert_int_equal(fake_xen.ranges, 12);
 	assert_int_equal(fake_xen.backends, 11);
 	fake_xenstore_remove("backend/virtio/4");
-	wait_until(fake_xen_is_empty());
+	WAIT_IN_LOOP(fake_xen_is_empty());
 }
 
 /* Xen refuses, at each step: the guest may not start well, we go on. */
 static void test_no_server(void **state)
 {
-	struct world *w = *state;
+	struct supervisor_test *w = *state;
 	unsigned i;
 
 	world_start(w);
@@ -199,12 +194,12 @@ static void test_no_server(void **state)
 		world_add_domain(3 + i, "web");
 		fake_xen.fail_in = 1 + i;
 		world_add_node(3 + i, 0);
-		wait_until(world_state_is(3 + i, 0, "2"));
+		WAIT_IN_LOOP(world_state_is(3 + i, 0, "2"));
 		if (fake_xen.fail_in)
 			break;
 		assert_int_equal(world_logged(w, "refused: fake Xen: as wanted"), i + 1);
 		fake_xenstore_remove("backend/virtio");
-		wait_until(fake_xen_is_empty());
+		WAIT_IN_LOOP(fake_xen_is_empty());
 	}
 	assert_in_range(i, 8, 29);
 	fake_xen.fail_in = 0;
@@ -213,7 +208,7 @@ static void test_no_server(void **state)
 /* Those that are there when we start. */
 static void test_start(void **state)
 {
-	struct world *w = *state;
+	struct supervisor_test *w = *state;
 
 	world_add_domain(3, "web");
 	for (unsigned i = 0; i < 4; i++)
@@ -230,10 +225,10 @@ static void test_start(void **state)
 	assert_int_equal(
 		world_logged(w, "domain web (3), device 1: is in state 2: another process"), 1);
 	world_set(3, 1, "state", "4");
-	wait_until(fake_xenstore_pending() == 0);
+	WAIT_IN_LOOP(fake_xenstore_pending() == 0);
 	assert_int_equal(world_logged(w, "left alone"), 1);
 	world_set(3, 1, "state", "5");
-	wait_until(world_state_is(3, 1, "6"));
+	WAIT_IN_LOOP(world_state_is(3, 1, "6"));
 }
 
 /* Yet to be sent; 0: none. */
@@ -251,7 +246,7 @@ static void send_signals(void *opaque)
 	*next = 0;
 }
 
-static void end_by(struct world *w, int signum)
+static void end_by(struct supervisor_test *w, int signum)
 {
 	struct loop_watch *timer;
 
@@ -262,7 +257,7 @@ static void end_by(struct world *w, int signum)
 	world_add_node(4, 0);
 	world_add_node(4, 1);
 	world_set(4, 1, "state", "4");
-	wait_until(world_recorded(w, "ADD ") == 2);
+	WAIT_IN_LOOP(world_recorded(w, "ADD ") == 2);
 	counters_signal = SIGUSR1;
 	end_signal = signum;
 	timer = loop_watch_timer(20, send_signals, w);
@@ -278,7 +273,7 @@ static void end_by(struct world *w, int signum)
 	assert_true(world_state_is(4, 1, "4"));
 }
 
-static void test_end(void **state)
+static void test_stop(void **state)
 {
 	end_by(*state, SIGTERM);
 }
@@ -300,7 +295,7 @@ static void test_nohup(void **state)
 /* The folder that workers are put into is nobody else's, and where it seems to be. */
 static void test_root(void **state)
 {
-	struct world *w = *state;
+	struct supervisor_test *w = *state;
 	const char *root = w->supervisor.root;
 	g_autoptr(GError) shared = NULL, link = NULL;
 	struct supervisor s;
@@ -327,7 +322,7 @@ static void end_domain(void *opaque)
 
 static void test_attach(void **state)
 {
-	struct world *w = *state;
+	struct supervisor_test *w = *state;
 	struct attach_options a = { .domid = 3, .base = 0x2000600, .irq = 40, .socket = "/s" };
 	g_autoptr(GError) error = NULL, full = NULL;
 	struct loop_watch *timer;
@@ -346,23 +341,21 @@ static void test_attach(void **state)
 	assert_true(fake_xen_is_empty());
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
-
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_life),
-		TEST(test_reboot),
-		TEST(test_vanish),
-		TEST(test_refused),
-		TEST(test_all_refused),
-		TEST(test_no_server),
-		TEST(test_start),
-		TEST(test_end),
-		TEST(test_attach),
-		TEST(test_hangup),
-		TEST(test_nohup),
-		TEST(test_root),
+		TEST_WITH(world, test_life),
+		TEST_WITH(world, test_reboot),
+		TEST_WITH(world, test_vanish),
+		TEST_WITH(world, test_refused),
+		TEST_WITH(world, test_all_refused),
+		TEST_WITH(world, test_no_server),
+		TEST_WITH(world, test_start),
+		TEST_WITH(world, test_stop),
+		TEST_WITH(world, test_attach),
+		TEST_WITH(world, test_hangup),
+		TEST_WITH(world, test_nohup),
+		TEST_WITH(world, test_root),
 	};
 
 	fake_worker_if_asked(argc, argv);

@@ -1,19 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Workers that die at any moment, and workers that a guest has taken over. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "tests/lib/test.h"
 
-#include <cmocka.h>
-#include <errno.h>
 #include <signal.h>
-#include <string.h>
 
 #include "supervisor_world.h"
 
 /* A guest with two devices; the first worker behaves that way. */
-static void begin(struct world *w, const char *mode)
+static void begin(struct supervisor_test *w, const char *mode)
 {
 	if (mode)
 		world_set_mode(w, mode);
@@ -21,27 +15,27 @@ static void begin(struct world *w, const char *mode)
 	world_add_domain(3, "web");
 	world_add_node(3, 0);
 	world_add_node(3, 1);
-	wait_until(world_state_is(3, 0, "2") && world_state_is(3, 1, "2"));
+	WAIT_IN_LOOP(world_state_is(3, 0, "2") && world_state_is(3, 1, "2"));
 }
 
-static void end(struct world *w)
+static void end(struct supervisor_test *w)
 {
 	world_set(3, 0, "state", "5");
 	world_set(3, 1, "state", "5");
-	wait_until(world_state_is(3, 0, "6") && world_state_is(3, 1, "6"));
+	WAIT_IN_LOOP(world_state_is(3, 0, "6") && world_state_is(3, 1, "6"));
 	assert_true(fake_xen_is_empty());
 }
 
 /* The successor gets what the dead one had: connections, eventfds, what the kernel knows of them. */
 static void test_killed(void **state)
 {
-	struct world *w = *state;
+	struct supervisor_test *w = *state;
 
 	begin(w, NULL);
-	wait_until(world_recorded(w, "ADD ") == 2);
+	WAIT_IN_LOOP(world_recorded(w, "ADD ") == 2);
 	for (unsigned i = 1; i < 4; i++) {
 		assert_int_equal(kill(world_worker(w), SIGKILL), 0);
-		wait_until(world_recorded(w, "ADD ") == 2 * i + 2);
+		WAIT_IN_LOOP(world_recorded(w, "ADD ") == 2 * i + 2);
 	}
 	assert_int_equal(world_recorded(w, "START "), 4);
 	assert_int_equal(world_recorded(w, "GUEST web 3 fds 3"), 4);
@@ -57,7 +51,7 @@ static void test_killed(void **state)
 static void test_dies_early(void **state)
 {
 	begin(*state, "die GUEST");
-	wait_until(world_recorded(*state, "ADD ") == 2);
+	WAIT_IN_LOOP(world_recorded(*state, "ADD ") == 2);
 	assert_int_equal(world_recorded(*state, "START "), 2);
 	end(*state);
 }
@@ -65,24 +59,24 @@ static void test_dies_early(void **state)
 static void test_dies_at_add(void **state)
 {
 	begin(*state, "die ADD");
-	wait_until(world_recorded(*state, "ADD ") == 2);
+	WAIT_IN_LOOP(world_recorded(*state, "ADD ") == 2);
 	assert_int_equal(world_recorded(*state, "START "), 2);
 	end(*state);
 }
 
 /* Dead or deaf, the device has left within libxl's patience, and the other one is served on. */
-static void assert_leaves(struct world *w, const char *mode)
+static void assert_leaves(struct supervisor_test *w, const char *mode)
 {
 	int64_t start;
 
 	begin(w, mode);
-	wait_until(world_recorded(w, "ADD ") == 2);
+	WAIT_IN_LOOP(world_recorded(w, "ADD ") == 2);
 	start = g_get_monotonic_time();
 	world_set(3, 0, "state", "5");
-	wait_until(world_state_is(3, 0, "6"));
+	WAIT_IN_LOOP(world_state_is(3, 0, "6"));
 	assert_true(g_get_monotonic_time() - start < 10 * G_USEC_PER_SEC);
 	assert_int_equal(fake_xen.ranges, 1);
-	wait_until(world_recorded(w, "ADD ") == 3);
+	WAIT_IN_LOOP(world_recorded(w, "ADD ") == 3);
 	assert_int_equal(world_recorded(w, "ADD 1"), 2);
 	end(w);
 }
@@ -101,7 +95,7 @@ static void test_deaf_to_remove(void **state)
 static void test_dies_at_quit(void **state)
 {
 	begin(*state, "die QUIT");
-	wait_until(world_recorded(*state, "ADD ") == 2);
+	WAIT_IN_LOOP(world_recorded(*state, "ADD ") == 2);
 	end(*state);
 	/* Nobody follows it. */
 	assert_int_equal(world_recorded(*state, "START "), 1);
@@ -110,7 +104,7 @@ static void test_dies_at_quit(void **state)
 static void test_deaf_to_quit(void **state)
 {
 	begin(*state, "deaf QUIT");
-	wait_until(world_recorded(*state, "ADD ") == 2);
+	WAIT_IN_LOOP(world_recorded(*state, "ADD ") == 2);
 	end(*state);
 	assert_int_equal(world_recorded(*state, "START "), 1);
 }
@@ -118,35 +112,35 @@ static void test_deaf_to_quit(void **state)
 /* Devices that come and go while there is no worker just now. */
 static void test_between_workers(void **state)
 {
-	struct world *w = *state;
+	struct supervisor_test *w = *state;
 	int64_t start;
 
 	begin(w, NULL);
 	/* The second one to die young is not replaced at once. */
 	for (unsigned i = 1; i < 6; i++) {
-		wait_until(world_recorded(w, "ADD ") >= 2 * i);
+		WAIT_IN_LOOP(world_recorded(w, "ADD ") >= 2 * i);
 		kill(world_worker(w), SIGKILL);
 	}
 	start = g_get_monotonic_time();
-	wait_until(world_logged(w, "was ended") == 5);
+	WAIT_IN_LOOP(world_logged(w, "was ended") == 5);
 	world_set(3, 0, "state", "5");
 	world_add_node(3, 2);
-	wait_until(world_state_is(3, 0, "6"));
+	WAIT_IN_LOOP(world_state_is(3, 0, "6"));
 	assert_true(world_recorded(w, "START ") == 5 ||
 		g_get_monotonic_time() - start > 100 * G_TIME_SPAN_MILLISECOND);
-	wait_until(world_recorded(w, "ADD 2") == 1);
+	WAIT_IN_LOOP(world_recorded(w, "ADD 2") == 1);
 	assert_int_equal(world_recorded(w, "ADD 1"), 6);
 	/* The last ones go in such a moment. */
 	kill(world_worker(w), SIGKILL);
-	wait_until(world_logged(w, "was ended") == 6);
+	WAIT_IN_LOOP(world_logged(w, "was ended") == 6);
 	fake_xenstore_remove("backend/virtio");
-	wait_until(fake_xen_is_empty());
+	WAIT_IN_LOOP(fake_xen_is_empty());
 }
 
-static void assert_ended(struct world *w, const char *mode, const char *why)
+static void assert_ended(struct supervisor_test *w, const char *mode, const char *why)
 {
 	begin(w, mode);
-	wait_until(world_recorded(w, "ADD ") == 2);
+	WAIT_IN_LOOP(world_recorded(w, "ADD ") == 2);
 	assert_int_equal(world_recorded(w, "START "), 2);
 	assert_int_equal(world_logged(w, why), 1);
 	end(w);
@@ -180,10 +174,10 @@ static void test_closed_socket(void **state)
 /* What has to be told does not fit any more. */
 static void test_does_not_read(void **state)
 {
-	struct world *w = *state;
+	struct supervisor_test *w = *state;
 
 	begin(w, "sleep");
-	wait_until(world_recorded(w, "START ") == 1);
+	WAIT_IN_LOOP(world_recorded(w, "START ") == 1);
 	for (unsigned i = 0; world_logged(w, "it does not read commands") == 0; i++) {
 		struct domain *domain =
 			g_hash_table_lookup(w->supervisor.domains, GUINT_TO_POINTER(3));
@@ -191,41 +185,39 @@ static void test_does_not_read(void **state)
 		assert_in_range(i, 0, 10000);
 		xen_guest_log_counters(domain->guest);
 	}
-	wait_until(world_recorded(w, "ADD ") == 2);
+	WAIT_IN_LOOP(world_recorded(w, "ADD ") == 2);
 	end(w);
 }
 
 static void test_no_kernel_eventfds(void **state)
 {
-	struct world *w = *state;
+	struct supervisor_test *w = *state;
 
 	fake_xen.assign_errno = ENOTTY;
 	begin(w, NULL);
-	wait_until(world_recorded(w, "ADD ") == 2);
+	WAIT_IN_LOOP(world_recorded(w, "ADD ") == 2);
 	assert_int_equal(world_recorded(w, "assign 95 95"), 2);
 	end(w);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
-
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_killed),
-		TEST(test_dies_early),
-		TEST(test_dies_at_add),
-		TEST(test_dies_at_remove),
-		TEST(test_deaf_to_remove),
-		TEST(test_dies_at_quit),
-		TEST(test_deaf_to_quit),
-		TEST(test_between_workers),
-		TEST(test_bad_order),
-		TEST(test_bad_removed),
-		TEST(test_bad_request),
-		TEST(test_short_record),
-		TEST(test_closed_socket),
-		TEST(test_does_not_read),
-		TEST(test_no_kernel_eventfds),
+		TEST_WITH(world, test_killed),
+		TEST_WITH(world, test_dies_early),
+		TEST_WITH(world, test_dies_at_add),
+		TEST_WITH(world, test_dies_at_remove),
+		TEST_WITH(world, test_deaf_to_remove),
+		TEST_WITH(world, test_dies_at_quit),
+		TEST_WITH(world, test_deaf_to_quit),
+		TEST_WITH(world, test_between_workers),
+		TEST_WITH(world, test_bad_order),
+		TEST_WITH(world, test_bad_removed),
+		TEST_WITH(world, test_bad_request),
+		TEST_WITH(world, test_short_record),
+		TEST_WITH(world, test_closed_socket),
+		TEST_WITH(world, test_does_not_read),
+		TEST_WITH(world, test_no_kernel_eventfds),
 	};
 
 	fake_worker_if_asked(argc, argv);

@@ -2,37 +2,27 @@
 /* xenstore: values are bounded text, removed nodes stay away, events come from the main loop. */
 #include "libxen_test.h"
 
-#include "base/log.h"
 #include "xen/supervisor/xenstore.h"
 
-static GString *seen, *logged;
+static GString *seen;
 
 static void on_changed(void *opaque, const char *path)
 {
 	g_string_append_printf(seen, "%s;", path);
 }
 
-static void on_line(enum log_level level, const char *line, void *opaque)
-{
-	g_string_append_printf(logged, "%s\n", line);
-}
-
-static int setup_store(void **state)
+static int store_setup(void **state)
 {
 	setup(state);
 	seen = g_string_new(NULL);
-	logged = g_string_new(NULL);
-	log_set_sink(on_line, NULL);
 	*state = xenstore_open(on_changed, NULL, NULL);
 	return 0;
 }
 
-static int teardown_store(void **state)
+static int store_teardown(void **state)
 {
 	xenstore_free(*state);
-	log_set_sink(NULL, NULL);
 	g_string_free(seen, TRUE);
-	g_string_free(logged, TRUE);
 	return teardown(state);
 }
 
@@ -189,7 +179,7 @@ static void test_events(void **state)
 	assert_string_equal(seen->str, "a;a/b;");
 	run_loop();
 	assert_string_equal(seen->str, "a;a/b;");
-	assert_string_equal(logged->str, "");
+	assert_int_equal(test_log_lines(), 0);
 	fail_at("xs_watch", EINVAL);
 	assert_false(xenstore_watch(s, "a\\", &error));
 	assert_failed(&error, EINVAL, "a\\");
@@ -202,25 +192,23 @@ static void test_connection_lost(void **state)
 	assert_true(xenstore_watch(s, "a", NULL));
 	fail_at("xs_check_watch", EBADF);
 	run_loop(); /* ends, though the fd stays readable */
-	assert_non_null(strstr(logged->str, "connection is lost"));
+	assert_true(test_logged("connection is lost"));
 	assert_string_equal(seen->str, "");
 }
-
-#define STORE_TEST(f) cmocka_unit_test_setup_teardown(f, setup_store, teardown_store)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_open),
-		STORE_TEST(test_read),
-		STORE_TEST(test_no_text),
-		STORE_TEST(test_list),
-		STORE_TEST(test_has_domain),
-		STORE_TEST(test_update),
-		STORE_TEST(test_update_of_removed),
-		STORE_TEST(test_update_fails),
-		STORE_TEST(test_events),
-		STORE_TEST(test_connection_lost),
+		TEST_WITH(store, test_read),
+		TEST_WITH(store, test_no_text),
+		TEST_WITH(store, test_list),
+		TEST_WITH(store, test_has_domain),
+		TEST_WITH(store, test_update),
+		TEST_WITH(store, test_update_of_removed),
+		TEST_WITH(store, test_update_fails),
+		TEST_WITH(store, test_events),
+		TEST_WITH(store, test_connection_lost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
