@@ -6,11 +6,11 @@
 #include "xen/options.h"
 #include "xen/worker/worker.h"
 
-static bool run(const struct options *o, GError **error)
+static bool run(const struct xen_options *o, GError **error)
 {
 	if (!supervisor_check(error))
 		return false;
-	if (o->command == OPTIONS_ATTACH)
+	if (o->command == XEN_ATTACH)
 		return supervisor_attach(&o->supervisor, &o->attach, error);
 	return supervisor_run(&o->supervisor, error);
 }
@@ -18,15 +18,15 @@ static bool run(const struct options *o, GError **error)
 int main(int argc, char **argv)
 {
 	g_autoptr(GError) error = NULL;
-	g_auto(options) o = { 0 };
+	g_auto(xen_options) o = { 0 };
 	bool ok;
 
 	g_set_prgname("virtiod-xen");
 	log_set_program("virtiod-xen");
 	signal(SIGPIPE, SIG_IGN);
-	ok = options_parse(&o, argc, argv, &error);
+	ok = xen_options_parse(&o, argc, argv, &error);
 	log_set_level(o.log_level);
-	if (ok && o.command == OPTIONS_WORKER)
+	if (ok && o.command == XEN_WORKER)
 		return worker_run(o.commands, o.requests);
 	if (ok && o.version)
 		printf("virtiod-xen %s\n", VIRTIOD_VERSION);

@@ -8,12 +8,12 @@
 #include "base/log.h"
 #include "xen/supervisor/supervisor.h"
 
-typedef struct options options; /* for g_auto */
-struct options {
+typedef struct xen_options xen_options; /* for g_auto */
+struct xen_options {
 	enum {
-		OPTIONS_SERVE, /* all guests of this host */
-		OPTIONS_ATTACH, /* one device */
-		OPTIONS_WORKER, /* by a supervisor, for one guest */
+		XEN_SERVE, /* all guests of this host */
+		XEN_ATTACH, /* one device */
+		XEN_WORKER, /* started by a supervisor, for one guest */
 	} command;
 	struct supervisor_options supervisor;
 	struct attach_options attach;
@@ -24,8 +24,8 @@ struct options {
 	char *config, *defaults, *run, *socket;
 };
 
-/* False, with an error that names the option and its value. --help does not return. */
-bool options_parse(struct options *o, int argc, char **argv, GError **error);
-/* Also after options_parse() has failed. */
-void options_clear(struct options *o);
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(options, options_clear)
+/* Returns false with an error that names the option and its value. --help does not return. */
+bool xen_options_parse(struct xen_options *o, int argc, char **argv, GError **error);
+/* Also to be called after xen_options_parse() has failed. */
+void xen_options_clear(struct xen_options *o);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(xen_options, xen_options_clear)

@@ -5,17 +5,17 @@
 #include "xen/options.h"
 
 /* A command line of words with one space between them. */
-static bool parse(struct options *o, const char *line, GError **error)
+static bool parse(struct xen_options *o, const char *line, GError **error)
 {
 	g_auto(GStrv) args = g_strsplit(line, " ", -1);
 
-	return options_parse(o, g_strv_length(args), args, error);
+	return xen_options_parse(o, g_strv_length(args), args, error);
 }
 
 static void assert_refused(const char *line, const char *text)
 {
 	g_autoptr(GError) error = NULL;
-	g_auto(options) o = { 0 };
+	g_auto(xen_options) o = { 0 };
 
 	assert_false(parse(&o, line, &error));
 	if (!strstr(error->message, text))
@@ -24,10 +24,10 @@ static void assert_refused(const char *line, const char *text)
 
 static void test_defaults(void **state)
 {
-	g_auto(options) o = { 0 };
+	g_auto(xen_options) o = { 0 };
 
 	assert_true(parse(&o, "virtiod-xen", NULL));
-	assert_int_equal(o.command, OPTIONS_SERVE);
+	assert_int_equal(o.command, XEN_SERVE);
 	assert_non_null(strstr(o.supervisor.config, "/virtiod/xen.conf"));
 	assert_non_null(strstr(o.supervisor.defaults, "/virtiod/xen.conf"));
 	assert_string_equal(o.supervisor.run, "/run/virtiod");
@@ -39,7 +39,7 @@ static void test_defaults(void **state)
 
 static void test_all(void **state)
 {
-	g_auto(options) o = { 0 };
+	g_auto(xen_options) o = { 0 };
 
 	assert_true(parse(&o,
 		"virtiod-xen --config=/c --defaults=/d --run-dir=/r --wait=0 --no-eventfds "
@@ -56,12 +56,12 @@ static void test_all(void **state)
 
 static void test_attach(void **state)
 {
-	g_auto(options) o = { 0 };
+	g_auto(xen_options) o = { 0 };
 
 	assert_true(parse(&o,
 		"virtiod-xen attach --domid=3 --base=0x2000200 --irq=34 --socket=/s --grants",
 		NULL));
-	assert_int_equal(o.command, OPTIONS_ATTACH);
+	assert_int_equal(o.command, XEN_ATTACH);
 	assert_int_equal(o.attach.domid, 3);
 	assert_int_equal(o.attach.base, 0x2000200);
 	assert_int_equal(o.attach.irq, 34);
@@ -72,10 +72,10 @@ static void test_attach(void **state)
 
 static void test_worker(void **state)
 {
-	g_auto(options) o = { 0 };
+	g_auto(xen_options) o = { 0 };
 
 	assert_true(parse(&o, "virtiod-xen worker 3 4 debug web", NULL));
-	assert_int_equal(o.command, OPTIONS_WORKER);
+	assert_int_equal(o.command, XEN_WORKER);
 	assert_int_equal(o.commands, 3);
 	assert_int_equal(o.requests, 4);
 	assert_int_equal(o.log_level, LOG_LEVEL_DEBUG);
@@ -83,21 +83,23 @@ static void test_worker(void **state)
 
 static void test_refused(void **state)
 {
-	assert_refused("virtiod-xen --wait=soon", "--wait=soon: not a number up to 86400");
+	assert_refused("virtiod-xen --wait=soon", "invalid --wait=soon: a number from 0 to 86400");
 	assert_refused("virtiod-xen --wait=86401", "--wait=86401");
 	assert_refused("virtiod-xen --wait=-1", "--wait=-1");
 	assert_refused("virtiod-xen --uid-base=4294967295", "--uid-base=4294967295");
 	assert_refused("virtiod-xen --log-level=loud", "--log-level=loud");
-	assert_refused("virtiod-xen --run-dir=here", "--run-dir=here: not an absolute path");
-	assert_refused("virtiod-xen detach", "what is 'detach'?");
-	assert_refused("virtiod-xen attach detach", "what is 'detach'?");
+	assert_refused("virtiod-xen --run-dir=here", "invalid --run-dir=here: an absolute path");
+	assert_refused("virtiod-xen detach", "unknown command 'detach'");
+	assert_refused("virtiod-xen attach detach", "unexpected argument 'detach'");
 	assert_refused("virtiod-xen --nonsense", "nonsense");
 	assert_refused("virtiod-xen --domid=3", "are for attach");
 	assert_refused("virtiod-xen attach --domid=3 --irq=34 --socket=/s", "attach needs");
-	assert_refused("virtiod-xen attach --domid=40000 --base=0 --irq=1 --socket=/s", "--domid");
-	assert_refused("virtiod-xen attach --domid=1 --base=x --irq=1 --socket=/s", "--base=x");
-	assert_refused("virtiod-xen attach --domid=1 --base=3 --irq=34 --socket=/s", "--base=3");
-	assert_refused("virtiod-xen attach --domid=1 --base=0xffffffffffffffff --irq=1 --socket=/s",
+	assert_refused("virtiod-xen attach --domid=40000 --base=0 --irq=33 --socket=/s", "--domid");
+	assert_refused("virtiod-xen attach --domid=1 --base=x --irq=33 --socket=/s", "--base=x");
+	assert_refused("virtiod-xen attach --domid=1 --base=3 --irq=34 --socket=/s",
+		"invalid --base=0x3: a multiple of 4");
+	assert_refused(
+		"virtiod-xen attach --domid=1 --base=0xffffffffffffffff --irq=33 --socket=/s",
 		"--base=0x");
 	assert_refused(
 		"virtiod-xen attach --domid=1 --base=0 --irq=1020 --socket=/s", "--irq=1020");
