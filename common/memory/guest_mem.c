@@ -8,7 +8,7 @@
 #include "memory/mem_fault.h"
 #include "memory/types/mem_xen.h"
 
-/* First match serves. A new memory type is one more line here. */
+/* The first that matches is used. A new memory type is one more line here. */
 static const struct mem_type *const memory_types[] = {
 	&mem_type_memfd,
 	&mem_type_foreign,
@@ -89,7 +89,7 @@ static bool ranges_overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_s
 }
 
 /*
- * Of Xen regions, some front-ends leave the user address undefined and all leave it 0 where nothing
+ * Some front-ends leave the user address of Xen regions undefined, and all leave it 0 where nothing
  * is mapped in advance: such a region is found by its guest addresses alone.
  */
 static bool has_user_addr(const struct mem_region_desc *desc)
@@ -105,7 +105,7 @@ static bool user_addrs_overlap(const struct mem_region_desc *a, const struct mem
 		ranges_overlap(a->user_addr, a->size, b->user_addr, b->size);
 }
 
-/* A region that ends at 2^64 is refused, too: so an address inside plus a length cannot wrap. */
+/* Refuses also a region that ends at 2^64: the end of a range inside one then cannot wrap. */
 static bool check_alone(const struct mem_region_desc *desc, GError **error)
 {
 	const char *wrong = NULL;
@@ -132,7 +132,7 @@ static bool check_among(
 {
 	if (table->n == GUEST_MEM_MAX_REGIONS) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOSPC,
-			"memory region at 0x%" PRIx64 ": there are %u already, no more are taken",
+			"memory region at 0x%" PRIx64 ": too many regions (the maximum is %u)",
 			desc->guest_addr, table->n);
 		return false;
 	}
@@ -155,7 +155,7 @@ static bool check_among(
 	return true;
 }
 
-/* Adds one region to a table: m's own, or one that is about to become it. */
+/* Adds one region to a table: that of m, or the one that will replace it. */
 static bool table_insert(struct guest_mem *m, struct mem_table *table,
 	const struct mem_region_desc *desc, int fd, GError **error)
 {
@@ -177,18 +177,18 @@ static bool table_insert(struct guest_mem *m, struct mem_table *table,
 	return true;
 }
 
-/* Derives what depends on all regions. */
+/* Updates what depends on all regions. */
 static void table_changed(struct guest_mem *m)
 {
 	int poisoned = 0;
 
 	m->generation++;
-	m->lends = false;
+	m->maps_per_borrow = false;
 	m->can_pin = true;
 	for (unsigned i = 0; i < m->table.n; i++) {
 		const struct mem_region *r = m->table.region[i];
 
-		m->lends |= !r->host;
+		m->maps_per_borrow |= !r->host;
 		m->can_pin &= r->type->can_pin;
 		poisoned |= mem_region_poisoned(r);
 	}
@@ -229,7 +229,7 @@ bool guest_mem_remove(struct guest_mem *m, const struct mem_region_desc *desc, G
 	if (!found || found->guest_addr != desc->guest_addr ||
 		found->user_addr != desc->user_addr || found->size != desc->size) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT,
-			"memory region at 0x%" PRIx64 ": none there with size 0x%" PRIx64
+			"memory region at 0x%" PRIx64 ": there is none with size 0x%" PRIx64
 			" and user address 0x%" PRIx64,
 			desc->guest_addr, desc->size, desc->user_addr);
 		return false;
@@ -280,7 +280,7 @@ unsigned mem_table_find(const struct mem_table *table, uint64_t guest_addr)
 {
 	unsigned low = 0, high = table->n;
 
-	/* The first region that begins above the address: the one before it may hold it. */
+	/* Finds the first region that begins above the address: the one before may hold it. */
 	while (low < high) {
 		unsigned middle = low + (high - low) / 2;
 
@@ -294,7 +294,7 @@ unsigned mem_table_find(const struct mem_table *table, uint64_t guest_addr)
 	return low - 1;
 }
 
-/* The region of [addr, addr + len), by user or by guest addresses; *offset: where in it. */
+/* Finds the region of [addr, addr + len), by user or by guest addresses, and the offset in it. */
 static struct mem_region *find_ring(
 	const struct mem_table *table, uint64_t addr, size_t len, bool guest, uint64_t *offset)
 {

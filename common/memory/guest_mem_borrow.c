@@ -3,19 +3,19 @@
  * Borrowing guest memory and giving it back.
  *
  * Every range is looked up first. In a region that is mapped for its life (memfd) that is all: the
- * iovecs point into the mapping, and giving back is counting. A region without a host address
- * (grants) leaves its iovecs open with a NULL base; a second pass collects those ranges from all
- * mappings and has the memory type map them in one call. Giving back collects likewise. The scratch for
- * collecting is on the stack, so a batch with more than LENT_MAX such ranges takes several calls.
+ * iovecs point into the mapping, and giving back only counts. In a region without a host address
+ * (grants) the iovecs get a NULL base; a second pass collects those ranges from all mappings and
+ * has the memory type map them in one call. Giving back collects likewise. The collection is on the
+ * stack, so a batch with more than BATCH_MAX such ranges takes several calls.
  */
 #include <errno.h>
 
 #include "memory/guest_mem_impl.h"
 #include "memory/types/mem_xen.h"
 
-#define LENT_MAX 256
+#define BATCH_MAX 256
 
-/* Consecutive requests mostly hit one region: b->last is where to look first, never trusted. */
+/* Consecutive requests are mostly in one region: b->last, which may be stale, is tried first. */
 static inline struct mem_region *region_at(struct mem_borrower *b, uint64_t addr)
 {
 	const struct mem_table *table = &b->mem->table;
@@ -45,7 +45,9 @@ static int add_range(
 			return -EFAULT;
 		offset = addr - r->desc.guest_addr;
 		here = MIN(left, r->desc.size - offset);
-		/* A range has one loan: it cannot straddle regions that are mapped per borrow. */
+		/*
+		 * A range has one priv: it cannot straddle regions that are mapped for each borrow.
+		 */
 		if (!r->host && here < range->len)
 			return -EFAULT;
 		if (mapping->n_iov == mapping->max_iov)
@@ -53,7 +55,7 @@ static int add_range(
 		if (r->type->populate && !r->type->populate(r, offset, here))
 			return -EIO;
 		if (!r->host)
-			mapping->lent += mem_xen_pages(addr, here);
+			mapping->mapped += mem_xen_pages(addr, here);
 		mapping->iov[mapping->n_iov++] = (struct iovec){
 			.iov_base = r->host ? (char *)r->host + offset : NULL,
 			.iov_len = here,
@@ -68,7 +70,7 @@ static int look_up(struct mem_borrower *b, struct mem_mapping *mapping)
 {
 	mapping->n_iov = 0;
 	mapping->n_iov_out = 0;
-	mapping->lent = 0;
+	mapping->mapped = 0;
 	for (unsigned i = 0; i < mapping->n_range; i++) {
 		int err = add_range(b, mapping, &mapping->range[i]);
 
@@ -95,37 +97,40 @@ bool guest_mem_window(const struct guest_mem *m, uint64_t addr, struct mem_windo
 }
 
 /* Ranges of one memory type, collected for one call to it. */
-struct lent {
+struct type_batch {
 	const struct mem_type *type;
 	unsigned n;
-	struct mem_region *region[LENT_MAX];
-	struct mem_range *range[LENT_MAX];
-	struct mem_mapping *mapping[LENT_MAX];
-	struct iovec *iov[LENT_MAX]; /* borrowing: to be filled */
-	uint32_t written[LENT_MAX]; /* giving back */
+	struct mem_region *region[BATCH_MAX];
+	struct mem_range *range[BATCH_MAX];
+	struct mem_mapping *mapping[BATCH_MAX];
+	struct iovec *iov[BATCH_MAX]; /* borrowing: to be filled */
+	uint32_t written[BATCH_MAX]; /* giving back */
 };
 
-static void lent_borrow(struct lent *lent)
+static void batch_borrow(struct type_batch *batch)
 {
-	void *host[LENT_MAX];
-	int status[LENT_MAX];
+	void *host[BATCH_MAX];
+	int status[BATCH_MAX];
 
-	if (lent->n == 0)
+	if (batch->n == 0)
 		return;
-	lent->type->borrow(lent->region, lent->range, lent->mapping, host, status, lent->n);
-	for (unsigned i = 0; i < lent->n; i++) {
+	batch->type->borrow(batch->region, batch->range, batch->mapping, host, status, batch->n);
+	for (unsigned i = 0; i < batch->n; i++) {
 		if (status[i] == 0) {
-			lent->iov[i]->iov_base = host[i];
+			batch->iov[i]->iov_base = host[i];
 		} else {
-			lent->range[i]->loan = NULL;
-			lent->mapping[i]->status = -EIO;
+			batch->range[i]->priv = NULL;
+			batch->mapping[i]->status = -EIO;
 		}
 	}
-	lent->n = 0;
+	batch->n = 0;
 }
 
-/* Collects, and with the last one or when full borrows, the ranges of a mapping that are still open. */
-static void lent_borrow_lot(struct lent *lent, struct mem_borrower *b, struct mem_mapping *mapping)
+/*
+ * Collects the ranges of a mapping whose iovec has no base yet; borrows whenever the batch is full.
+ */
+static void borrow_ranges(
+	struct type_batch *batch, struct mem_borrower *b, struct mem_mapping *mapping)
 {
 	struct iovec *iov = mapping->iov;
 
@@ -135,97 +140,97 @@ static void lent_borrow_lot(struct lent *lent, struct mem_borrower *b, struct me
 
 		if (range->len == 0)
 			continue;
-		if (!iov->iov_base && (r = region_at(b, range->addr))->type == lent->type) {
-			if (lent->n == LENT_MAX)
-				lent_borrow(lent);
-			lent->region[lent->n] = r;
-			lent->range[lent->n] = range;
-			lent->mapping[lent->n] = mapping;
-			lent->iov[lent->n++] = iov;
+		if (!iov->iov_base && (r = region_at(b, range->addr))->type == batch->type) {
+			if (batch->n == BATCH_MAX)
+				batch_borrow(batch);
+			batch->region[batch->n] = r;
+			batch->range[batch->n] = range;
+			batch->mapping[batch->n] = mapping;
+			batch->iov[batch->n++] = iov;
 		}
 		for (size_t covered = 0; covered < range->len; iov++)
 			covered += iov->iov_len;
 	}
 }
 
-static void lent_give_back(struct lent *lent)
+static void batch_give_back(struct type_batch *batch)
 {
-	int status[LENT_MAX];
+	int status[BATCH_MAX];
 
-	if (lent->n > 0)
-		lent->type->give_back(lent->range, lent->written, status, lent->n);
-	for (unsigned i = 0; i < lent->n; i++) {
-		lent->range[i]->loan = NULL;
+	if (batch->n > 0)
+		batch->type->give_back(batch->range, batch->written, status, batch->n);
+	for (unsigned i = 0; i < batch->n; i++) {
+		batch->range[i]->priv = NULL;
 		if (status[i])
-			lent->mapping[i]->status = -EIO;
+			batch->mapping[i]->status = -EIO;
 	}
-	lent->n = 0;
+	batch->n = 0;
 }
 
-static void lent_give_back_lot(
-	struct lent *lent, struct mem_borrower *b, struct mem_mapping *mapping, size_t written)
+static void give_back_ranges(struct type_batch *batch, struct mem_borrower *b,
+	struct mem_mapping *mapping, size_t written)
 {
 	for (unsigned i = 0; i < mapping->n_range; i++) {
 		struct mem_range *range = &mapping->range[i];
 		uint32_t here = range->write ? MIN(written, range->len) : 0;
 
 		written -= here;
-		if (!range->loan || region_at(b, range->addr)->type != lent->type)
+		if (!range->priv || region_at(b, range->addr)->type != batch->type)
 			continue;
-		if (lent->n == LENT_MAX)
-			lent_give_back(lent);
-		lent->range[lent->n] = range;
-		lent->mapping[lent->n] = mapping;
-		lent->written[lent->n++] = here;
+		if (batch->n == BATCH_MAX)
+			batch_give_back(batch);
+		batch->range[batch->n] = range;
+		batch->mapping[batch->n] = mapping;
+		batch->written[batch->n++] = here;
 	}
 }
 
-/* Lots that failed are to be given back untouched, or the others with what was written. */
+/* Gives back the mappings that failed, with nothing written, or all with what was written. */
 static void give_back_all(
 	struct mem_borrower *b, struct mem_mapping *const *mappings, unsigned n, bool failed)
 {
-	struct lent lent;
+	struct type_batch batch;
 
 	for (const struct mem_type *const *type = b->mem->types; *type; type++) {
-		lent.type = *type;
-		lent.n = 0;
+		batch.type = *type;
+		batch.n = 0;
 		for (unsigned i = 0; (*type)->give_back && i < n; i++)
 			if (!failed || mappings[i]->status)
-				lent_give_back_lot(
-					&lent, b, mappings[i], failed ? 0 : mappings[i]->written);
-		lent_give_back(&lent);
+				give_back_ranges(
+					&batch, b, mappings[i], failed ? 0 : mappings[i]->written);
+		batch_give_back(&batch);
 	}
 }
 
-/* Whether a mapping may be borrowed beside what is out: so a mapping alone always may, or never. */
+/* Counts the pages of a mapping. -EAGAIN: too many with what is out; -EIO: even on their own. */
 static int take_pages(struct mem_borrower *b, struct mem_mapping *mapping)
 {
-	if (mapping->lent > GUEST_MEM_LENT_MAX)
+	if (mapping->mapped > GUEST_MEM_MAPPED_MAX)
 		return -EIO;
-	if (mapping->lent > GUEST_MEM_LENT_MAX - b->lent)
+	if (mapping->mapped > GUEST_MEM_MAPPED_MAX - b->mapped)
 		return -EAGAIN;
-	b->lent += mapping->lent;
+	b->mapped += mapping->mapped;
 	return 0;
 }
 
 static void return_pages(struct mem_borrower *b, struct mem_mapping *mapping)
 {
-	b->lent -= mapping->lent;
-	mapping->lent = 0;
+	b->mapped -= mapping->mapped;
+	mapping->mapped = 0;
 }
 
 static void borrow_all(struct mem_borrower *b, struct mem_mapping *const *mappings, unsigned n)
 {
-	struct lent lent;
+	struct type_batch batch;
 
 	for (const struct mem_type *const *type = b->mem->types; *type; type++) {
-		lent.type = *type;
-		lent.n = 0;
+		batch.type = *type;
+		batch.n = 0;
 		for (unsigned i = 0; (*type)->borrow && i < n; i++)
-			lent_borrow_lot(&lent, b, mappings[i]);
-		lent_borrow(&lent);
+			borrow_ranges(&batch, b, mappings[i]);
+		batch_borrow(&batch);
 	}
-	/* What a mapping got before one of its ranges failed. */
+	/* What mappings got before one of their ranges failed. */
 	give_back_all(b, mappings, n, true);
 }
 
@@ -234,14 +239,14 @@ void guest_mem_borrow(struct mem_borrower *b, struct mem_mapping *const *mapping
 	for (unsigned i = 0; i < n; i++)
 		mappings[i]->status = look_up(b, mappings[i]);
 
-	if (b->mem->lends) {
+	if (b->mem->maps_per_borrow) {
 		for (unsigned i = 0; i < n; i++) {
 			for (unsigned j = 0; j < mappings[i]->n_range; j++)
-				mappings[i]->range[j].loan = NULL;
+				mappings[i]->range[j].priv = NULL;
 			if (mappings[i]->status == 0)
 				mappings[i]->status = take_pages(b, mappings[i]);
 			if (mappings[i]->status)
-				mappings[i]->lent = 0;
+				mappings[i]->mapped = 0;
 		}
 		borrow_all(b, mappings, n);
 	}
@@ -260,7 +265,7 @@ void guest_mem_give_back(struct mem_borrower *b, struct mem_mapping *const *mapp
 {
 	for (unsigned i = 0; i < n; i++)
 		return_pages(b, mappings[i]);
-	if (b->mem->lends)
+	if (b->mem->maps_per_borrow)
 		give_back_all(b, mappings, n, false);
 	b->mappings_out -= n;
 }

@@ -13,7 +13,7 @@ struct mem_table {
 struct guest_mem {
 	const struct mem_type *const *types;
 	struct mem_table table;
-	bool lends; /* some region has no host address: each borrow maps */
+	bool maps_per_borrow; /* some region has no host address */
 	bool can_pin; /* every region's type can */
 	int poisoned; /* atomic: some region is */
 	unsigned generation; /* of the table: changes with it */
@@ -23,7 +23,7 @@ struct guest_mem {
 /* For guest_mem_free(). */
 void guest_pages_free_scrap(struct guest_mem *m);
 
-/* The region that holds a guest address; table->n: none. */
+/* Returns the index of the region that holds a guest address; table->n: none. */
 unsigned mem_table_find(const struct mem_table *table, uint64_t guest_addr);
 
 static inline bool mem_region_holds(const struct mem_region *r, uint64_t guest_addr)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Guest memory that the payload of a request names, and that is used for longer than the request: the
- * backing of a GPU resource, for instance. A hold is a list of ranges that are looked up once for
- * each table of regions, and not once for each access.
+ * Guest memory that the payload of a request names and that is used for longer than the request:
+ * the backing of a GPU resource, for instance. A hold is a list of ranges that are looked up once
+ * for each table of regions, and not for each access.
  *
- * Threads: a hold belongs to the thread that made it. As borrowers do, holders pause while the table
- * changes. They need not release anything for that: the next guest_pages_iov() looks the ranges up
+ * Threads: a hold belongs to the thread that made it. Like borrowers, holders pause while the table
+ * changes. They need not release anything for that: the next guest_pages_iov() looks up the ranges
  * in the new table.
  */
 #pragma once
@@ -21,15 +21,15 @@ struct guest_pages_range {
 };
 
 /*
- * The most that one hold takes, which bounds what a guest can make it cost. The number of holds is for
- * the caller to limit.
+ * The most that one hold takes, which bounds what a guest can make it cost. The number of holds is
+ * for the caller to limit.
  */
 #define GUEST_PAGES_MAX_RANGES 16384u
 #define GUEST_PAGES_MAX_BYTES (UINT64_C(1) << 32)
 
 /*
- * Holds n ranges, which may overlap, for reading and writing. A range of length 0 is skipped. Returns
- * 0 and sets *pages, which the caller releases, or returns, with *pages NULL:
+ * Holds n ranges, which may overlap, for reading and writing. A range of length 0 is skipped.
+ * Returns 0 and sets *pages, which the caller releases, or returns, with *pages NULL:
  *	-EFAULT		a range is not all in guest memory (or in memory whose file was truncated)
  *	-E2BIG		the ranges are more than the maximum, or lie in too many regions
  *	-EOPNOTSUPP	memory that is mapped for each request alone cannot be held (Xen grants)
@@ -39,8 +39,8 @@ int guest_pages_hold(struct guest_mem *m, const struct guest_pages_range *ranges
 	struct guest_pages **pages);
 
 /*
- * Returns where the ranges are, in their order; one range may take several of the *n iovecs. They are
- * valid until the table changes, the hold is released, or the next call for it.
+ * Returns where the ranges are, in their order; one range may take several of the *n iovecs. They
+ * are valid until the table changes, the hold is released, or the next call for it.
  *
  * A range that is not all in a changed table (or in too many regions of it) is not accessible any
  * more, not even in part: it reads as zeroes, and what is written to it is lost with the next call.

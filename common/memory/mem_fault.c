@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SIGBUS on guest memory: what happens when a front-end truncates a file that is mapped here.
+ * SIGBUS on guest memory, which is raised when a front-end has truncated a file that is mapped
+ * here.
  *
  * The handler runs on the thread that touched the page and may call only what is safe in a signal
- * handler, so it finds the mapping without a lock. The watched ranges are slots of a list of
- * chunks that only grows. A slot is written under a lock and read as a sequence lock is, but
- * without a retry: one that changes while the handler looks is not the one that faulted, because
- * nobody touches a mapping that is being made or taken away.
+ * handler, so it finds the mapping without a lock. The watched ranges are slots in a list of chunks
+ * that only grows. A slot is written under a lock and read like a sequence lock, but without a
+ * retry: a slot that changes meanwhile is not the one that faulted, because a mapping is not
+ * accessed while it is being made or removed.
  *
- * The whole mapping is replaced, not the page: what it held is void anyhow, one mmap() per page
- * would run into the limit of mappings, and on hugetlbfs a page is no unit. The region's own
- * munmap() takes the replacement away.
+ * The whole mapping is replaced, not only the page: its contents are useless anyway, one mmap() for
+ * each page would exceed the limit of mappings, and hugetlbfs has larger pages. The region's own
+ * munmap() removes the replacement.
  *
- * Only BUS_ADRERR is answered: BUS_MCEERR_* is broken hardware, which nobody may paper over.
+ * Only BUS_ADRERR is answered: BUS_MCEERR_* reports broken hardware, which must not be hidden.
  */
 #include "memory/mem_fault.h"
 
@@ -35,29 +36,31 @@
 #define MMAP_CALL SYS_mmap
 #endif
 
-struct watch {
+struct fault_watch {
 	void *base;
 	size_t size; /* 0: a free slot */
 	int *region_poisoned;
 	int *table_poisoned;
 };
 
-struct slot {
+struct fault_slot {
 	unsigned sequence; /* odd: being written */
-	struct watch watch;
+	struct fault_watch watch;
 };
 
-struct chunk {
-	struct slot slot[SLOTS];
-	struct chunk *next;
+struct fault_chunk {
+	struct fault_slot slot[SLOTS];
+	struct fault_chunk *next;
 };
 
 G_LOCK_DEFINE_STATIC(writers);
-static struct chunk first_chunk;
+static struct fault_chunk first_chunk;
 static struct sigaction previous;
 
-/* The slot after this one, the first for NULL; NULL after the last. */
-static struct slot *next_slot(struct chunk **chunk, unsigned *i)
+/*
+ * Returns the i-th slot of the chunk, or the first of the next one; NULL after the last. Advances.
+ */
+static struct fault_slot *next_slot(struct fault_chunk **chunk, unsigned *i)
 {
 	if (*i == SLOTS) {
 		*chunk = __atomic_load_n(&(*chunk)->next, __ATOMIC_ACQUIRE);
@@ -66,7 +69,7 @@ static struct slot *next_slot(struct chunk **chunk, unsigned *i)
 	return *chunk ? &(*chunk)->slot[(*i)++] : NULL;
 }
 
-static void slot_write(struct slot *slot, const struct watch *watch)
+static void slot_write(struct fault_slot *slot, const struct fault_watch *watch)
 {
 	__atomic_store_n(&slot->sequence, slot->sequence + 1, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&slot->watch.base, watch->base, __ATOMIC_SEQ_CST);
@@ -76,8 +79,8 @@ static void slot_write(struct slot *slot, const struct watch *watch)
 	__atomic_store_n(&slot->sequence, slot->sequence + 1, __ATOMIC_SEQ_CST);
 }
 
-/* False if it is being written. */
-static bool slot_read(struct slot *slot, struct watch *watch)
+/* Returns false if it is being written. */
+static bool slot_read(struct fault_slot *slot, struct fault_watch *watch)
 {
 	unsigned sequence = __atomic_load_n(&slot->sequence, __ATOMIC_SEQ_CST);
 
@@ -90,16 +93,16 @@ static bool slot_read(struct slot *slot, struct watch *watch)
 
 void mem_fault_watch(void *base, size_t size, int *region_poisoned, int *table_poisoned)
 {
-	struct watch watch = { base, size, region_poisoned, table_poisoned };
-	struct chunk *chunk = &first_chunk, *last = chunk;
-	struct slot *slot;
+	struct fault_watch watch = { base, size, region_poisoned, table_poisoned };
+	struct fault_chunk *chunk = &first_chunk, *last = chunk;
+	struct fault_slot *slot;
 	unsigned i = 0;
 
 	G_LOCK(writers);
 	while ((slot = next_slot(&chunk, &i)) && slot->watch.size > 0)
 		last = chunk;
 	if (!slot) {
-		chunk = g_new0(struct chunk, 1);
+		chunk = g_new0(struct fault_chunk, 1);
 		__atomic_store_n(&last->next, chunk, __ATOMIC_RELEASE);
 		slot = &chunk->slot[0];
 	}
@@ -109,9 +112,9 @@ void mem_fault_watch(void *base, size_t size, int *region_poisoned, int *table_p
 
 void mem_fault_unwatch(void *base)
 {
-	static const struct watch none;
-	struct chunk *chunk = &first_chunk;
-	struct slot *slot;
+	static const struct fault_watch none;
+	struct fault_chunk *chunk = &first_chunk;
+	struct fault_slot *slot;
 	unsigned i = 0;
 
 	G_LOCK(writers);
@@ -121,10 +124,10 @@ void mem_fault_unwatch(void *base)
 	G_UNLOCK(writers);
 }
 
-static bool watched(const void *address, struct watch *watch)
+static bool watched(const void *address, struct fault_watch *watch)
 {
-	struct chunk *chunk = &first_chunk;
-	struct slot *slot;
+	struct fault_chunk *chunk = &first_chunk;
+	struct fault_slot *slot;
 	unsigned i = 0;
 
 	while ((slot = next_slot(&chunk, &i)))
@@ -136,11 +139,11 @@ static bool watched(const void *address, struct watch *watch)
 
 static bool replace_with_zeroes(const void *address)
 {
-	struct watch watch;
+	struct fault_watch watch;
 
 	if (!watched(address, &watch))
 		return false;
-	/* Flags first: no other thread may take the zeroes for the guest's. */
+	/* The flags first: no other thread may mistake the zeroes for the guest's. */
 	__atomic_store_n(watch.region_poisoned, 1, __ATOMIC_SEQ_CST);
 	__atomic_store_n(watch.table_poisoned, 1, __ATOMIC_SEQ_CST);
 	return syscall(MMAP_CALL, watch.base, watch.size, PROT_READ | PROT_WRITE,
@@ -163,7 +166,7 @@ static void on_sigbus(int sig, siginfo_t *info, void *context)
 	} else if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) {
 		previous.sa_handler(sig);
 	} else {
-		/* Blocked until we return: then it does what it would have done without us. */
+		/* It is blocked until this returns, and then has the effect that it had before. */
 		sigaction(SIGBUS, &previous, NULL);
 		raise(SIGBUS);
 	}

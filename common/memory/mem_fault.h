@@ -5,9 +5,9 @@
 #include <stddef.h>
 
 /*
- * From now on a fault in [base, base + size), whole pages, replaces it all with zeroes and sets
- * both flags (atomic ints), which live as long as the watch.
+ * Watches [base, base + size), whole pages: a fault in it replaces all of it with zeroes and sets
+ * both flags (atomic ints), which must live as long as the watch.
  */
 void mem_fault_watch(void *base, size_t size, int *region_poisoned, int *table_poisoned);
-/* Before the range is unmapped. */
+/* Ends the watch, before the range is unmapped. */
 void mem_fault_unwatch(void *base);

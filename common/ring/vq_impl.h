@@ -151,7 +151,7 @@ struct vq {
 	bool started, fresh, broken;
 	bool taking; /* started, not broken, not draining: vq_pop() may give something */
 	bool drained; /* the last look of vq_pop() found the ring empty */
-	bool stalled; /* VQ_POOL_MAX, or GUEST_MEM_LENT_MAX, was reached with requests left */
+	bool stalled; /* VQ_POOL_MAX, or GUEST_MEM_MAPPED_MAX, was reached with requests left */
 	bool wants_memory; /* the latter: until some is given back */
 	bool owes_call; /* a previous owner may have died between publishing and calling */
 	bool burst_over; /* vq_pop() was asked for more than a burst may have */

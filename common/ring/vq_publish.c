@@ -84,7 +84,7 @@ static void complete(struct vq *q, struct vq_req *r)
 
 static void publish_if_due(struct vq *q)
 {
-	if (q->n_done >= (q->borrower.lent ? VQ_PUBLISH_MAPPED : VQ_PUBLISH_REQS) ||
+	if (q->n_done >= (q->borrower.mapped ? VQ_PUBLISH_MAPPED : VQ_PUBLISH_REQS) ||
 		q->done_bytes >= VQ_PUBLISH_BYTES)
 		vq_publish(q);
 }

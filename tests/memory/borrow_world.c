@@ -6,106 +6,106 @@
 
 #include "memory/mem_type.h"
 
-struct lent lent;
+struct bounce bounce;
 
-struct loan {
+struct bounce_buffer {
 	unsigned char *guest;
-	unsigned char bounce[];
+	unsigned char bytes[];
 };
 
-static bool lent_match(const struct mem_region_desc *desc)
+static bool bounce_match(const struct mem_region_desc *desc)
 {
 	return desc->xen_flags == 1;
 }
 
-static bool lent_map(struct mem_region *r, int fd, GError **error)
+static bool bounce_map(struct mem_region *r, int fd, GError **error)
 {
-	lent.regions++;
+	bounce.regions++;
 	return true;
 }
 
-static void lent_unmap(struct mem_region *r)
+static void bounce_unmap(struct mem_region *r)
 {
-	lent.regions--;
+	bounce.regions--;
 }
 
-static void lent_borrow(struct mem_region *const *regions, struct mem_range *const *ranges,
+static void bounce_borrow(struct mem_region *const *regions, struct mem_range *const *ranges,
 	struct mem_mapping *const *mappings, void **host, int *status, unsigned n)
 {
-	lent.borrows++;
-	lent.most = MAX(lent.most, n);
+	bounce.borrows++;
+	bounce.most = MAX(bounce.most, n);
 	assert_true(n > 0);
 	for (unsigned i = 0; i < n; i++) {
-		struct loan *loan = g_malloc(sizeof(*loan) + ranges[i]->len);
+		struct bounce_buffer *b = g_malloc(sizeof(*b) + ranges[i]->len);
 
 		assert_true(ranges[i]->len > 0);
 		assert_true(ranges[i]->addr >= regions[i]->desc.guest_addr);
 		assert_true(ranges[i]->addr + ranges[i]->len <=
 			regions[i]->desc.guest_addr + regions[i]->desc.size);
 		status[i] = 0;
-		if (lent.bad_page && ranges[i]->addr < lent.bad_page + PAGE &&
-			ranges[i]->addr + ranges[i]->len > lent.bad_page) {
+		if (bounce.bad_page && ranges[i]->addr < bounce.bad_page + PAGE &&
+			ranges[i]->addr + ranges[i]->len > bounce.bad_page) {
 			status[i] = -EIO;
-			ranges[i]->loan = &lent; /* is none, and must not be taken for one */
-			g_free(loan);
+			ranges[i]->priv = &bounce; /* not valid, and must not be used */
+			g_free(b);
 			continue;
 		}
-		loan->guest = lent.memory + (ranges[i]->addr - LENT_BASE);
-		memcpy(loan->bounce, loan->guest, ranges[i]->len);
-		ranges[i]->loan = loan;
-		host[i] = loan->bounce;
-		lent.loans++;
+		b->guest = bounce.memory + (ranges[i]->addr - BOUNCE_BASE);
+		memcpy(b->bytes, b->guest, ranges[i]->len);
+		ranges[i]->priv = b;
+		host[i] = b->bytes;
+		bounce.out++;
 	}
 }
 
-static void lent_give_back(
+static void bounce_give_back(
 	struct mem_range *const *ranges, const uint32_t *written, int *status, unsigned n)
 {
-	lent.give_backs++;
+	bounce.give_backs++;
 	for (unsigned i = 0; i < n; i++) {
-		struct loan *loan = ranges[i]->loan;
+		struct bounce_buffer *b = ranges[i]->priv;
 
 		assert_true(written[i] == 0 || ranges[i]->write);
 		assert_true(written[i] <= ranges[i]->len);
-		memcpy(loan->guest, loan->bounce, written[i]);
-		lent.copied += written[i];
-		g_free(loan);
-		lent.loans--;
+		memcpy(b->guest, b->bytes, written[i]);
+		bounce.copied += written[i];
+		g_free(b);
+		bounce.out--;
 		status[i] = 0;
 	}
 }
 
-static bool lent_map_ring(
+static bool bounce_map_ring(
 	struct mem_region *r, uint64_t offset, size_t len, struct mem_ring_map *map, GError **error)
 {
-	if (lent.bad_page && r->desc.guest_addr + offset >= lent.bad_page) {
+	if (bounce.bad_page && r->desc.guest_addr + offset >= bounce.bad_page) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_IO, "bad page");
 		return false;
 	}
-	map->host = lent.memory + (r->desc.guest_addr - LENT_BASE) + offset;
-	map->loan = &lent;
-	lent.rings++;
+	map->host = bounce.memory + (r->desc.guest_addr - BOUNCE_BASE) + offset;
+	map->priv = &bounce;
+	bounce.rings++;
 	return true;
 }
 
-static void lent_unmap_ring(struct mem_ring_map *map)
+static void bounce_unmap_ring(struct mem_ring_map *map)
 {
-	assert_ptr_equal(map->loan, &lent);
-	lent.rings--;
+	assert_ptr_equal(map->priv, &bounce);
+	bounce.rings--;
 }
 
-static const struct mem_type lent_type = {
-	.name = "lent",
-	.match = lent_match,
-	.map = lent_map,
-	.unmap = lent_unmap,
-	.borrow = lent_borrow,
-	.give_back = lent_give_back,
-	.map_ring = lent_map_ring,
-	.unmap_ring = lent_unmap_ring,
+static const struct mem_type bounce_type = {
+	.name = "bounce",
+	.match = bounce_match,
+	.map = bounce_map,
+	.unmap = bounce_unmap,
+	.borrow = bounce_borrow,
+	.give_back = bounce_give_back,
+	.map_ring = bounce_map_ring,
+	.unmap_ring = bounce_unmap_ring,
 };
 
-static const struct mem_type *const types[] = { &lent_type, &mem_type_memfd, NULL };
+static const struct mem_type *const types[] = { &bounce_type, &mem_type_memfd, NULL };
 
 struct guest_mem *memory;
 struct mem_borrower borrower;
@@ -122,9 +122,9 @@ int world_setup(void **state)
 	unsigned char page[PAGE];
 	GError *error = NULL;
 
-	memset(&lent, 0, sizeof(lent));
-	for (unsigned i = 0; i < sizeof(lent.memory); i++)
-		lent.memory[i] = i / PAGE + 1;
+	memset(&bounce, 0, sizeof(bounce));
+	for (unsigned i = 0; i < sizeof(bounce.memory); i++)
+		bounce.memory[i] = i / PAGE + 1;
 	memory = guest_mem_new_with_types(types);
 	borrower = (struct mem_borrower){ .mem = memory };
 	for (unsigned i = 0; i < G_N_ELEMENTS(file_regions); i++)
@@ -138,15 +138,15 @@ int world_setup(void **state)
 	return 0;
 }
 
-int world_setup_lent(void **state)
+int world_setup_bounce(void **state)
 {
 	GError *error = NULL;
 
 	world_setup(state);
-	for (unsigned i = 0; i < LENT_PAGES; i++) {
+	for (unsigned i = 0; i < BOUNCE_PAGES; i++) {
 		struct mem_region_desc desc = {
-			.guest_addr = LENT_BASE + i * PAGE,
-			.user_addr = LENT_BASE + i * PAGE,
+			.guest_addr = BOUNCE_BASE + i * PAGE,
+			.user_addr = BOUNCE_BASE + i * PAGE,
 			.size = PAGE,
 			.xen_flags = 1,
 		};
@@ -159,10 +159,10 @@ int world_setup_lent(void **state)
 int world_teardown(void **state)
 {
 	assert_int_equal(borrower.mappings_out, 0);
-	assert_int_equal(lent.loans, 0);
-	assert_int_equal(lent.rings, 0);
+	assert_int_equal(bounce.out, 0);
+	assert_int_equal(bounce.rings, 0);
 	guest_mem_free(memory);
-	assert_int_equal(lent.regions, 0);
+	assert_int_equal(bounce.regions, 0);
 	return leak_teardown(state);
 }
 
@@ -180,7 +180,7 @@ void request_range(struct request *q, uint64_t addr, uint32_t len, bool write)
 		.addr = addr,
 		.len = len,
 		.write = write,
-		.loan = q, /* what was there before must not matter */
+		.priv = q, /* what was there before must not matter */
 	};
 }
 

@@ -1,40 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Guest memory to borrow from: pages of a file, and pages of a memory type that lends. */
+/*
+ * Guest memory to borrow from: pages of a file, and pages of a memory type that maps for each
+ * borrow.
+ */
 #pragma once
 
 #include "mem_test.h"
 
 /*
- * The "lent" memory type: regions of xen_flags 1, mapped per borrow. A borrow bounces through
- * malloc()ed memory, so that what was not given back is not in the "guest", and leaks show.
+ * The "bounce" memory type: regions of xen_flags 1, which are copied to and from allocated memory
+ * for each borrow, so that what was not given back is not in the "guest", and leaks are found.
  */
-#define LENT_BASE 0x800000u
-#define LENT_PAGES 4
+#define BOUNCE_BASE 0x800000u
+#define BOUNCE_PAGES 4
 
-struct lent {
-	unsigned char memory[LENT_PAGES * PAGE]
+struct bounce {
+	unsigned char memory[BOUNCE_PAGES * PAGE]
 		__attribute__((aligned(16))); /* page i is full of i + 1 */
 	unsigned regions;
 	unsigned borrows, give_backs; /* calls */
-	unsigned loans; /* out now */
+	unsigned out; /* ranges that are borrowed now */
 	size_t copied; /* bytes that reached the guest */
 	unsigned most; /* ranges in one call */
 	unsigned rings;
 	uint64_t bad_page; /* ranges that touch it fail; 0: none */
 };
 
-extern struct lent lent;
+extern struct bounce bounce;
 
 /*
  * [0, 2 pages), [2 pages, 3 pages) and [4 pages, 5 pages) of a file whose pages are full of 0xf0,
- * 0xf1 ... The first region lies last in the file: neighbours in the guest are none here.
+ * 0xf1 ... The first region lies last in the file: neighbours in the guest are not neighbours here.
  */
 extern struct guest_mem *memory;
 extern struct mem_borrower borrower;
 
 int world_setup(void **state);
-/* And LENT_PAGES lent regions of a page each. */
-int world_setup_lent(void **state);
+/* Adds BOUNCE_PAGES regions of a page each, of that type. */
+int world_setup_bounce(void **state);
 int world_teardown(void **state);
 
 #define with(setup, f) cmocka_unit_test_setup_teardown(f, setup, world_teardown)

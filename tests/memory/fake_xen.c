@@ -15,7 +15,7 @@
 
 struct fake_xen fake_xen;
 
-/* What MAP_GRANTS made. */
+/* Made by MAP_GRANTS. */
 static struct grants {
 	uint64_t index; /* 0: none */
 	uint32_t count;
@@ -65,7 +65,7 @@ static int map_batch(const struct xen_mmap_batch *b)
 	fake_xen.batches++;
 	if (b->domid != FAKE_DOMID)
 		return fails(EPERM);
-	/* The first call is to fill it, later ones may fill holes. */
+	/* The first call must fill it, later ones may fill holes. */
 	assert_true(v->filled || (first == 0 && v->size == (size_t)b->num * PAGE));
 	v->filled = true;
 	fake_xen.paged -= paged;
@@ -118,7 +118,7 @@ static int unmap_grants(const struct xen_unmap_grants *u)
 	fake_xen.grant_unmaps++;
 	assert_int_not_equal(u->index, 0);
 	assert_int_equal(u->count, g->count);
-	assert_null(g->base); /* or the guest would have its pages later than it believes */
+	assert_null(g->base); /* else the guest gets its pages back too late */
 	g->index = 0;
 	fake_xen.live--;
 	return 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A kernel with Xen's devices, in place of the real one. A guest has FAKE_PAGES pages: frame
- * FAKE_GFN + i, and grant reference i, is page i, which begins full of the byte i + 1. What the
- * kernel would refuse fails here, and what would be a leak fails the test.
+ * A kernel with Xen's devices, in place of the real one. A guest has FAKE_PAGES pages: page i,
+ * which is at first full of the byte i + 1, has frame number FAKE_GFN + i and grant reference i.
+ * What the kernel would refuse fails here, and a leak fails the test.
  */
 #pragma once
 
@@ -20,10 +20,10 @@
 
 struct fake_xen {
 	int memfd; /* the guest */
-	int device; /* stands for both of them */
-	bool hole[FAKE_PAGES]; /* is in no frame */
+	int device; /* stands for both devices */
+	bool hole[FAKE_PAGES]; /* has no frame */
 	bool bad[FAKE_PAGES]; /* is not granted */
-	bool readonly[FAKE_PAGES]; /* is granted to be read */
+	bool readonly[FAKE_PAGES]; /* is granted for reading only */
 	unsigned paged; /* this many calls find all pages of the guest paged out */
 	int ioctl_errno; /* all ioctls fail with it; 0: none */
 	bool fail_mmap;
@@ -31,14 +31,14 @@ struct fake_xen {
 	unsigned batches, grant_maps, grant_unmaps, mmaps, munmaps, copies;
 	unsigned segments; /* of copies */
 	unsigned refs; /* mapped by all grant_maps */
-	unsigned live; /* grant maps not undone */
+	unsigned live; /* grant maps not unmapped yet */
 	unsigned readonly_maps;
 };
 
 extern struct fake_xen fake_xen;
 
 void fake_xen_start(void);
-/* Nothing is mapped any more. */
+/* Fails the test if anything is still mapped. */
 void fake_xen_stop(void);
-/* The first byte of a page, and the byte at an offset. */
+/* Returns the byte at an offset of a page. */
 uint8_t fake_xen_byte(unsigned page, unsigned offset);

@@ -21,7 +21,7 @@ static struct mem_region_desc plain_at(uint64_t shift)
 	return desc;
 }
 
-/* Where one byte of guest memory is; NULL: nowhere. */
+/* Returns where one byte of guest memory is; NULL: in no region. */
 static unsigned char *host_of(struct guest_mem *m, uint64_t addr)
 {
 	struct mem_borrower b = { .mem = m };
@@ -181,7 +181,7 @@ static void test_bad_file(void **state)
 	assert_error(&error, "cannot map 0x3000 bytes at offset 0x0");
 	assert_false(guest_mem_add(m, &desc, read_only, &error));
 	assert_error(&error, "0x100000");
-	/* A device has no size to check: mmap() judges, and must not be tricked by rounding. */
+	/* A device has no size to check: mmap() fails, and rounding must not make it succeed. */
 	desc.size = UINT64_MAX - desc.user_addr;
 	assert_false(guest_mem_add(m, &desc, zero, &error));
 	assert_error(&error, "cannot map");
@@ -205,7 +205,7 @@ static void test_full(void **state)
 		desc = plain_at(slot * 2 * plain.size);
 		assert_int_equal(guest_mem_add(m, &desc, fd, &error), i < GUEST_MEM_MAX_REGIONS);
 	}
-	assert_error(&error, "there are 509 already");
+	assert_error(&error, "too many regions (the maximum is 509)");
 	assert_int_equal(guest_mem_regions(m), GUEST_MEM_MAX_REGIONS);
 	for (unsigned i = 0; i <= GUEST_MEM_MAX_REGIONS; i++) {
 		desc = plain_at((uint64_t)i * 2 * plain.size);
@@ -228,15 +228,15 @@ static void test_remove(void **state)
 	wrong = desc[2];
 	wrong.size -= PAGE;
 	assert_false(guest_mem_remove(m, &wrong, &error));
-	assert_error(&error, "0x104000: none there with size 0x2000");
+	assert_error(&error, "0x104000: there is none with size 0x2000");
 	wrong = desc[2];
 	wrong.user_addr += PAGE;
 	assert_false(guest_mem_remove(m, &wrong, &error));
-	assert_error(&error, "none there");
+	assert_error(&error, "there is none with size");
 	wrong = desc[2];
 	wrong.guest_addr += 1;
 	assert_false(guest_mem_remove(m, &wrong, &error));
-	assert_error(&error, "none there");
+	assert_error(&error, "there is none with size");
 	assert_int_equal(guest_mem_regions(m), 3);
 
 	desc[2].mmap_offset = 12345;
@@ -246,14 +246,14 @@ static void test_remove(void **state)
 	assert_non_null(host_of(m, desc[1].guest_addr));
 	assert_int_equal(count_mappings(), 2);
 	assert_false(guest_mem_remove(m, &desc[2], &error));
-	assert_error(&error, "none there");
+	assert_error(&error, "there is none with size");
 
 	assert_true(guest_mem_set(m, NULL, NULL, 0, &error));
 	assert_int_equal(guest_mem_regions(m), 0);
 	assert_int_equal(count_mappings(), 0);
 }
 
-/* A borrower's hint outlives the table that it was about. */
+/* A borrower's hint survives a change of the table. */
 static void test_stale_hint(void **state)
 {
 	g_autoptr(guest_mem) m = guest_mem_new();

@@ -99,7 +99,9 @@ static void test_grants(void **state)
 	assert_null(pages);
 	assert_int_equal(fake_xen.grant_maps, 0);
 
-	/* A pool is mapped for its life; what it held is lost when it becomes grants like others. */
+	/*
+	 * A pool is mapped for its life; what it held is lost when it becomes grants like others.
+	 */
 	pool.xen_flags = MEM_XEN_GRANT;
 	pool.size = 200 * PAGE;
 	assert_true(guest_mem_set(memory, &pool, &fake_xen.device, 1, NULL));

@@ -99,12 +99,12 @@ int main(void)
 		with(world_setup, test_empty),
 		with(world_setup, test_no_room),
 		with(world_setup, test_batch),
-		/* The same with lent regions in the table, too. */
-		with(world_setup_lent, test_straddle),
-		with(world_setup_lent, test_outside),
-		with(world_setup_lent, test_empty),
-		with(world_setup_lent, test_no_room),
-		with(world_setup_lent, test_batch),
+		/* The same with bounced regions in the table, too. */
+		with(world_setup_bounce, test_straddle),
+		with(world_setup_bounce, test_outside),
+		with(world_setup_bounce, test_empty),
+		with(world_setup_bounce, test_no_room),
+		with(world_setup_bounce, test_batch),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SIGBUS: a truncated file poisons its region; anything else kills as ever.
+ * SIGBUS: a truncated file poisons its region; any other SIGBUS has its usual effect.
  *
  * Under valgrind an access that is repeated after its fault sees stale registers, unless valgrind
  * is told --px-default=allregs-at-mem-access.
@@ -79,7 +79,7 @@ static void test_read(void **state)
 	assert_int_equal(ftruncate(w.fd[0], 0), 0);
 	assert_int_equal(*(volatile unsigned char *)(w.host[0] + 5 * PAGE + 7), 0);
 	assert_true(guest_mem_poisoned(w.m));
-	/* Forwards, backwards and with writes: the access goes on. */
+	/* The access goes on, also for writing. */
 	memset(w.host[0], 0x22, w.desc[0].size);
 
 	assert_int_equal(borrow_status(w.m, 0, 1, &iov), -EFAULT);
@@ -93,7 +93,7 @@ static void test_read(void **state)
 	world_down(&w);
 }
 
-/* Cut in the middle: what lies before the cut is reached without a fault. */
+/* Truncated in the middle: what is before that is accessed without a fault. */
 static void test_partial(void **state)
 {
 	struct world w;
@@ -162,9 +162,7 @@ static void test_threads(void **state)
 	world_down(&w);
 }
 
-/*
- * More watched ranges than one chunk of the registry holds; the last one is still found, and all
- * the others. */
+/* More watched ranges than one chunk of slots holds: all of them are found. */
 static void test_many(void **state)
 {
 	g_autoptr(guest_mem) m = guest_mem_new();
@@ -233,7 +231,7 @@ static void fault_after_unmap(struct world *w)
 	GError *error = NULL;
 	void *p;
 
-	/* The address of a region that is gone now belongs to another mapping. */
+	/* The address of a removed region now belongs to another mapping. */
 	if (!guest_mem_remove(w->m, &w->desc[0], &error) || ftruncate(w->fd[0], 0) < 0)
 		return;
 	p = mmap(w->host[0], PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, w->fd[0], 0);
@@ -246,7 +244,7 @@ static void raise_sigbus(struct world *w)
 	raise(SIGBUS);
 }
 
-/* Runs f in a child; its wait status. 77: it came back. */
+/* Runs f in a child and returns its wait status; exit status 77: f returned. */
 static int run_child(void (*f)(struct world *w), const struct sigaction *before)
 {
 	pid_t pid = fork();
@@ -293,7 +291,7 @@ static void test_fatal(void **state)
 		assert_true(WIFSIGNALED(status));
 		assert_int_equal(WTERMSIG(status), SIGBUS);
 
-		/* A handler that was there before gets what is not ours. */
+		/* An earlier handler gets what is not ours. */
 		status = run_child(deadly[i], &plain);
 		assert_true(WIFEXITED(status));
 		assert_int_equal(WEXITSTATUS(status), 55);
@@ -303,7 +301,7 @@ static void test_fatal(void **state)
 	}
 }
 
-/* Broken hardware under guest memory is not the front-end's doing. */
+/* Broken hardware under guest memory is not caused by the front-end. */
 static void poisoned_page(struct world *w)
 {
 	siginfo_t info = { .si_signo = SIGBUS, .si_code = BUS_MCEERR_AR };

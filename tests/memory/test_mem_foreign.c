@@ -15,7 +15,7 @@ static const struct mem_region_desc all = {
 	.xen_domid = FAKE_DOMID,
 };
 
-/* Borrows a range and gives it back; it stays where it is. NULL, with the status: it failed. */
+/* Borrows a range and gives it back; returns where it is. NULL, with the status: it failed. */
 static uint8_t *touch(uint64_t addr, uint32_t len, int *status)
 {
 	struct mem_range range = { .addr = addr, .len = len, .write = true };
@@ -57,7 +57,7 @@ static void test_lazy(void **state)
 	assert_int_equal(fake_xen_byte(3, 5), 0xaa);
 	assert_int_equal(*touch_good(BASE + CHUNK - 1, 1), 0);
 	assert_int_equal(fake_xen.batches, 1);
-	/* Across three chunks, of which one is there, and in one piece. */
+	/* Across three chunks, of which one is mapped, and in one piece. */
 	p = touch_good(BASE + CHUNK - 1, CHUNK + 2);
 	assert_int_equal(fake_xen.batches, 3);
 	assert_int_equal(p[1], 1);
@@ -109,7 +109,7 @@ static void test_holes(void **state)
 	assert_int_equal(status, -EIO);
 	assert_null(touch(BASE + 600 * PAGE, 1, &status));
 	assert_int_equal(status, -EIO);
-	/* The guest fills it, and then it is there, for one call more. */
+	/* Once the guest has filled it, one more call maps it. */
 	fake_xen.hole[5] = false;
 	fake_xen.batches = 0;
 	assert_int_equal(touch_good(BASE + 4 * PAGE, 3 * PAGE)[PAGE], 6);
@@ -132,7 +132,7 @@ static void test_paged_out(void **state)
 	assert_int_equal(*touch_good(BASE + CHUNK, 1), 1);
 }
 
-/* The call as a whole fails: that request only, and the next try starts anew. */
+/* The call as a whole fails: only that request fails, and the next one tries again. */
 static void test_call_fails(void **state)
 {
 	struct mem_xen_stats before, after;

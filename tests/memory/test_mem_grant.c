@@ -23,7 +23,7 @@ static const struct mem_region_desc on_demand = {
 	.xen_domid = FAKE_DOMID,
 };
 
-/* A ring part there is at this offset of this page. */
+/* A ring part at this address is at this offset of this page. */
 static void assert_ring(uint64_t addr, unsigned page, unsigned offset)
 {
 	struct mem_ring_map map;
@@ -38,7 +38,7 @@ static void assert_ring(uint64_t addr, unsigned page, unsigned offset)
 	guest_mem_unmap_ring(memory, &map);
 }
 
-/* A pool is mapped once, whatever is in it. */
+/* A pool is mapped once, with everything in it. */
 static void test_advance(void **state)
 {
 	struct mem_region_desc odd = advance;
@@ -97,14 +97,14 @@ static void test_advance_fails(void **state)
 	fake_xen.ioctl_errno = ENOSPC;
 	assert_not_added(bad, "cannot map its grants: No space left on device");
 	fake_xen.ioctl_errno = 0;
-	/* More than one call maps is mapped when it is needed. */
+	/* A pool that is too large for one map is mapped when it is needed. */
 	bad.size = 5000 * PAGE;
 	add_region(bad);
 	assert_int_equal(fake_xen.grant_maps, 2);
 	assert_ring(bad.user_addr + 7 * PAGE, 17, 0);
 }
 
-/* A ring in memory that nobody mapped in advance: mapped from start to stop. */
+/* A ring in memory that is not mapped in advance: mapped from start to stop. */
 static void test_ring_on_demand(void **state)
 {
 	const uint64_t used = on_demand.guest_addr + 6 * PAGE + 64;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Granted memory of requests: which calls are made, what gets where, and nothing is left mapped. */
+/* Granted memory for requests: which calls are made, what is copied where, what stays mapped. */
 #include "xen_world.h"
 
 #include <errno.h>
@@ -42,7 +42,7 @@ static int setup(void **state)
 static void add(struct request *q, uint64_t addr, uint32_t len, bool write)
 {
 	q->range[q->mapping.n_range++] =
-		(struct mem_range){ .addr = addr, .len = len, .write = write, .loan = q };
+		(struct mem_range){ .addr = addr, .len = len, .write = write, .priv = q };
 }
 
 /* As blk has them: a header, data in one piece, and a status. */
@@ -109,10 +109,10 @@ static void test_copy(void **state)
 		fake_xen_stop();
 		fake_xen_start();
 	}
-	assert_int_equal(borrower.lent, 0);
+	assert_int_equal(borrower.mapped, 0);
 }
 
-/* Only what was written gets to the guest, and what was not is nobody else's. */
+/* Only what was written reaches the guest, and the rest has nothing of another request. */
 static void test_copy_part(void **state)
 {
 	add(&request[0], at(5) + 10, 3 * PAGE, true);
@@ -155,7 +155,7 @@ static void test_map(void **state)
 	assert_int_equal(fake_xen.live, 0);
 	assert_int_equal(fake_xen.munmaps, 1);
 	assert_int_equal(fake_xen.copies, 1);
-	assert_int_equal(borrower.lent, 0);
+	assert_int_equal(borrower.mapped, 0);
 }
 
 static void test_map_readonly(void **state)
@@ -173,7 +173,7 @@ static void test_map_readonly(void **state)
 	assert_int_equal(fake_xen.live, 0);
 }
 
-/* Many small pieces of one request are one map; requests end in any order, each with its map. */
+/* The pieces of one request are one map; requests complete in any order, each with its map. */
 static void test_map_pieces(void **state)
 {
 	for (unsigned i = 0; i < 3; i++)
@@ -193,7 +193,7 @@ static void test_map_pieces(void **state)
 	assert_int_equal(fake_xen.live, 0);
 }
 
-/* A bad reference fails its request, whichever way it goes; the others go on. */
+/* A bad reference fails its request, copied or mapped; the others go on. */
 static void test_bad_reference(void **state)
 {
 	struct mem_xen_stats before, after;
@@ -216,14 +216,14 @@ static void test_bad_reference(void **state)
 					 : -EIO);
 	assert_int_equal(borrower.mappings_out, 2);
 	assert_int_equal(fake_xen.live, 1);
-	assert_int_equal(borrower.lent, 3 + 66);
+	assert_int_equal(borrower.mapped, 3 + 66);
 	mem_xen_get_stats(&after);
 	assert_int_equal(after.failures, before.failures + 1 + 65 + 65);
 	give_back(0, 1);
 	give_back(4, 1);
 }
 
-/* References that the guest takes away, or that never could be written: found at the end. */
+/* References that the guest revokes, or that never were writable: found when given back. */
 static void test_bad_reference_late(void **state)
 {
 	for (unsigned i = 0; i < 3; i++)
@@ -238,7 +238,7 @@ static void test_bad_reference_late(void **state)
 	assert_int_equal(mappings[2]->status, 0);
 	assert_int_equal(fake_xen_byte(9, 0), 0xaa);
 	assert_int_equal(fake_xen_byte(5, 0), 6);
-	assert_int_equal(borrower.lent, 0);
+	assert_int_equal(borrower.mapped, 0);
 }
 
 static void test_calls_fail(void **state)
@@ -261,10 +261,10 @@ static void test_calls_fail(void **state)
 	assert_int_equal(mappings[1]->status, -EIO);
 	give_back(0, 1);
 	assert_int_equal(fake_xen.live, 0);
-	assert_int_equal(borrower.lent, 0);
+	assert_int_equal(borrower.mapped, 0);
 }
 
-/* What is out is bounded: what is beyond waits, and what alone is too much fails. */
+/* The pages that are mapped are bounded: a request waits, or fails if it alone has too many. */
 static void test_budget(void **state)
 {
 	for (unsigned i = 0; i < 3; i++)
@@ -277,13 +277,13 @@ static void test_budget(void **state)
 	assert_int_equal(mappings[2]->status, -EAGAIN);
 	assert_int_equal(mappings[3]->status, -EIO);
 	assert_int_equal(mappings[2]->n_iov, 0);
-	assert_int_equal(borrower.lent, 3000);
+	assert_int_equal(borrower.mapped, 3000);
 	assert_int_equal(fake_xen.live, 2);
 	give_back(0, 1);
 	guest_mem_borrow(&borrower, &mappings[2], 1);
 	assert_int_equal(mappings[2]->status, 0);
 	give_back(1, 2);
-	assert_int_equal(borrower.lent, 0);
+	assert_int_equal(borrower.mapped, 0);
 }
 
 int main(void)

@@ -44,7 +44,7 @@ static void lend_borrow(struct mem_region *const *regions, struct mem_range *con
 	lender->loans += n;
 	for (unsigned i = 0; i < n; i++) {
 		host[i] = fake_host(lender, ranges[i]->addr);
-		ranges[i]->loan = host[i];
+		ranges[i]->priv = host[i];
 		status[i] = 0;
 	}
 }
@@ -63,7 +63,7 @@ static bool lend_map_ring(
 	struct mem_region *r, uint64_t offset, size_t len, struct mem_ring_map *map, GError **error)
 {
 	map->host = fake_host(lender, r->desc.guest_addr + offset);
-	map->loan = map->host;
+	map->priv = map->host;
 	lender->loans++;
 	return true;
 }

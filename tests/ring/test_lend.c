@@ -14,7 +14,7 @@ static void big_request(struct fake *f, uint16_t i)
 {
 	const struct fake_buf b = { BORDER_ADDR, REGION_BYTES, WRITE };
 
-	assert_int_equal(4 * REGION_BYTES, GUEST_MEM_LENT_MAX * 4096);
+	assert_int_equal(4 * REGION_BYTES, GUEST_MEM_MAPPED_MAX * 4096);
 	fake_list(f, i, &b, 1);
 }
 

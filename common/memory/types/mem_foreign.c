@@ -2,14 +2,14 @@
 /*
  * Memory type: a Xen guest's memory by frame number, through the front-end's /dev/xen/privcmd.
  *
- * To map a page costs a dozen microseconds and to unmap it more, so that a guest's memory of some
- * GiB would stop everything for seconds, and a guest uses little of it for its requests. Therefore
- * only addresses are reserved at first, and a chunk of 2 MiB is mapped when it is first touched.
- * Each chunk is a mapping of its own, because privcmd wants the first call to fill a mapping whole.
+ * Mapping a page takes about 12 microseconds and unmapping it more, so mapping a guest's memory of
+ * several GiB would take seconds, while a guest uses little of it for its requests. Therefore only
+ * addresses are reserved at first, and a chunk of 2 MiB is mapped when it is first touched. Each
+ * chunk is a mapping of its own, because privcmd requires that the first call fills a mapping.
  *
- * A chunk may have holes: frames that the guest does not have (now). Another call may fill them
- * later, so a page of a hole is tried again whenever somebody wants it. Nothing else notices that
- * the guest's memory changes: the front-end then sends the table again, which drops all chunks.
+ * A chunk may have holes: frames that the guest does not have at the time. Another call may fill
+ * them later, so a page of a hole is tried again at each access. Nothing else notices that the
+ * guest's memory has changed: the front-end then sends the table again, which drops all chunks.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,24 +20,25 @@
 #include "memory/types/mem_xen.h"
 
 #define CHUNK_PAGES 512u
-/* Frames that are paged out come back; this long is waited for them. */
+/* Frames that are paged out come back: how often, and how long, to wait for them. */
 #define PAGED_TRIES 50
 #define PAGED_WAIT_US 200
 
-enum chunk_state { CHUNK_UNMAPPED, CHUNK_WHOLE, CHUNK_HOLED };
+enum foreign_chunk_state { CHUNK_UNMAPPED, CHUNK_WHOLE, CHUNK_HOLED };
 
-struct chunk {
-	int state; /* enum chunk_state; atomic: pages of a whole chunk are used without the lock */
+struct foreign_chunk {
+	/* enum foreign_chunk_state; atomic: pages of a whole chunk are used without the lock */
+	int state;
 	uint64_t *holes; /* a bit for each page */
 };
 
-struct foreign {
+struct foreign_region {
 	int fd;
-	GMutex lock; /* of chunks, but for looking at state */
+	GMutex lock; /* of chunks, except for reading state */
 	uint64_t first; /* frame number */
 	uint64_t pages;
 	uint64_t mapped; /* pages */
-	struct chunk chunk[];
+	struct foreign_chunk chunk[];
 };
 
 static bool foreign_match(const struct mem_region_desc *desc)
@@ -45,7 +46,7 @@ static bool foreign_match(const struct mem_region_desc *desc)
 	return desc->xen_flags & MEM_XEN_FOREIGN;
 }
 
-static uint64_t n_chunks(const struct foreign *f)
+static uint64_t n_chunks(const struct foreign_region *f)
 {
 	return (f->pages + CHUNK_PAGES - 1) / CHUNK_PAGES;
 }
@@ -54,11 +55,11 @@ static bool foreign_map(struct mem_region *r, int fd, GError **error)
 {
 	const struct mem_region_desc *desc = &r->desc;
 	uint64_t pages = mem_xen_pages(desc->guest_addr, desc->size);
-	struct foreign *f;
+	struct foreign_region *f;
 
 	if (!mem_xen_check(desc, fd, error))
 		return false;
-	/* What is too much for the address space, mmap() says. */
+	/* mmap() fails if it is too much for the address space. */
 	if (pages > PTRDIFF_MAX / XEN_PAGE_SIZE)
 		return mem_xen_fail(desc, "cannot reserve addresses", ENOMEM, error);
 	r->map_size = pages * XEN_PAGE_SIZE;
@@ -85,7 +86,7 @@ static bool foreign_map(struct mem_region *r, int fd, GError **error)
 
 static void foreign_unmap(struct mem_region *r)
 {
-	struct foreign *f = r->priv;
+	struct foreign_region *f = r->priv;
 
 	mem_xen_munmap(r->map_base, r->map_size);
 	if (f->mapped)
@@ -98,12 +99,12 @@ static void foreign_unmap(struct mem_region *r)
 }
 
 /*
- * Maps n pages, of a whole mapping or of its holes, sets err for each and returns how many are
- * there; -1: none, as the call itself failed.
+ * Maps n pages, of a whole mapping or of its holes. Sets err for each and returns how many
+ * succeeded; -1: none, as the call itself failed.
  */
 static int map_pages(struct mem_region *r, uint64_t page, unsigned n, int *err)
 {
-	struct foreign *f = r->priv;
+	struct foreign_region *f = r->priv;
 	uint64_t gfn[CHUNK_PAGES];
 	struct xen_mmap_batch batch = {
 		.num = n,
@@ -126,7 +127,7 @@ static int map_pages(struct mem_region *r, uint64_t page, unsigned n, int *err)
 	return good;
 }
 
-/* One page of a hole; the lock is held. */
+/* Maps one page of a hole; the lock is held. */
 static bool fill_hole(struct mem_region *r, uint64_t page)
 {
 	int err = -ENOENT;
@@ -142,7 +143,7 @@ static bool fill_hole(struct mem_region *r, uint64_t page)
 	return !err;
 }
 
-/* A chunk as it is before it is touched. */
+/* Makes a chunk what it was before it was touched. */
 static void unmap_chunk(void *at, size_t size)
 {
 	mem_xen_mmap(at, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
@@ -151,8 +152,8 @@ static void unmap_chunk(void *at, size_t size)
 
 static bool map_chunk(struct mem_region *r, uint64_t at)
 {
-	struct foreign *f = r->priv;
-	struct chunk *chunk = &f->chunk[at];
+	struct foreign_region *f = r->priv;
+	struct foreign_chunk *chunk = &f->chunk[at];
 	uint64_t first = at * CHUNK_PAGES;
 	unsigned n = MIN(CHUNK_PAGES, f->pages - first);
 	char *base = (char *)r->map_base + first * XEN_PAGE_SIZE;
@@ -176,17 +177,17 @@ static bool map_chunk(struct mem_region *r, uint64_t at)
 			if (err[i])
 				chunk->holes[i / 64] |= UINT64_C(1) << i % 64;
 	}
-	/* Release: who sees it whole without the lock sees the pages. */
+	/* Release: a thread that finds it whole, without the lock, finds the pages mapped. */
 	__atomic_store_n(
 		&chunk->state, (unsigned)good < n ? CHUNK_HOLED : CHUNK_WHOLE, __ATOMIC_RELEASE);
 	return true;
 }
 
-/* Pages [from, to) of the region, all of this chunk; the lock is held. */
+/* Maps pages [from, to) of the region, all of this chunk; the lock is held. */
 static bool populate_chunk(struct mem_region *r, uint64_t at, uint64_t from, uint64_t to)
 {
-	struct foreign *f = r->priv;
-	struct chunk *chunk = &f->chunk[at];
+	struct foreign_region *f = r->priv;
+	struct foreign_chunk *chunk = &f->chunk[at];
 
 	if (chunk->state == CHUNK_UNMAPPED && !map_chunk(r, at))
 		return false;
@@ -207,7 +208,7 @@ static bool populate_chunk(struct mem_region *r, uint64_t at, uint64_t from, uin
 
 static bool foreign_populate(struct mem_region *r, uint64_t offset, uint64_t len)
 {
-	struct foreign *f = r->priv;
+	struct foreign_region *f = r->priv;
 	uint64_t start = r->desc.guest_addr % XEN_PAGE_SIZE + offset;
 	uint64_t from = start / XEN_PAGE_SIZE, to = (start + len - 1) / XEN_PAGE_SIZE + 1;
 	bool ok = true;

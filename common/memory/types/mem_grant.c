@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Memory type: pages that a Xen guest granted, through the front-end's /dev/xen/gntdev. An address
- * is a grant reference << 12, an offset, and bit 63; the references of a buffer are consecutive.
+ * consists of a grant reference << 12, an offset, and bit 63; the references of a buffer are
+ * consecutive.
  *
- * Linux takes its grants back as soon as it sees a request completed or a queue stopped, and if one
- * is still mapped then, it gives the device up for good. So nothing is mapped until a request or a
- * ring needs it, and nothing afterwards.
+ * Linux revokes its grants as soon as it sees a request completed or a queue stopped, and if one is
+ * still mapped then, it gives up the device for good. So nothing is mapped before a request or a
+ * ring needs it, or longer than that.
  *
- * That a region may be mapped in advance is made use of when it is more than a part of a ring: a
- * pool that stays granted. Front-ends send ring parts so, too, and they do not stay granted.
+ * A region that may be mapped in advance is so if it is larger than a part of a ring: it is then a
+ * pool that stays granted. Front-ends also send ring parts in this way, which do not stay granted.
  *
- * A reference that is not granted, or not for writing, is noticed by mmap(), not by the ioctl()
- * before it.
+ * A reference that is not granted, or not for writing, makes mmap() fail, not the ioctl() before
+ * it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -140,7 +141,7 @@ static void grant_unmap_region(struct mem_region *r)
 	region_free(g);
 }
 
-struct ring_loan {
+struct grant_ring {
 	int fd; /* the region's */
 	struct grant_map map;
 };
@@ -151,24 +152,24 @@ static bool grant_map_ring(
 	const struct grant_region *g = r->priv;
 	uint64_t addr = r->desc.guest_addr + offset;
 	struct grant_refs refs = { .n = 0 };
-	struct ring_loan loan = { .fd = g->fd };
+	struct grant_ring ring = { .fd = g->fd };
 	int err;
 
 	if (!grant_refs_add(&refs, g->domid, addr, len))
 		return mem_xen_fail(&r->desc, "a ring in it is too large", 0, error);
-	err = grant_map_refs(g->fd, &refs, PROT_READ | PROT_WRITE, &loan.map);
+	err = grant_map_refs(g->fd, &refs, PROT_READ | PROT_WRITE, &ring.map);
 	if (err)
 		return mem_xen_fail(&r->desc, "cannot map a ring's grants", -err, error);
-	map->host = (char *)loan.map.base + addr % XEN_PAGE_SIZE;
-	map->loan = g_memdup2(&loan, sizeof(loan));
+	map->host = (char *)ring.map.base + addr % XEN_PAGE_SIZE;
+	map->priv = g_memdup2(&ring, sizeof(ring));
 	return true;
 }
 
 static void grant_unmap_ring(struct mem_ring_map *map)
 {
-	g_autofree struct ring_loan *loan = map->loan;
+	g_autofree struct grant_ring *ring = map->priv;
 
-	grant_unmap(loan->fd, &loan->map);
+	grant_unmap(ring->fd, &ring->map);
 }
 
 const struct mem_type mem_type_grant = {

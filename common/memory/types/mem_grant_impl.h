@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What mem_grant.c (regions, rings) and mem_grant_map.c (requests) share; nobody else's. */
+/* Private to mem_grant.c (regions, rings) and mem_grant_map.c (requests). */
 #pragma once
 
 #include "base/xen_abi.h"
 #include "memory/types/mem_xen.h"
 
-/* The most pages of one map: a ring part has some dozens, a large request some hundreds. */
+/* The most pages of one map: a ring part has dozens, a large request hundreds. */
 #define GRANT_MAP_PAGES 4096u
 
 struct grant_region {
-	int fd; /* a dup of the front-end's */
+	int fd; /* a duplicate of the front-end's */
 	uint16_t domid;
-	uint64_t index; /* mapped in advance: of that map */
+	uint64_t index; /* of the map, if mapped in advance */
 };
 
-/* Mapped grants: to be unmapped as a whole. */
+/* Mapped grants, which are unmapped as a whole. */
 struct grant_map {
 	void *base; /* NULL: none */
 	uint32_t pages;
@@ -26,7 +26,7 @@ struct grant_refs {
 	uint32_t n;
 	union {
 		struct xen_map_grants call;
-		uint64_t room[2 + GRANT_MAP_PAGES]; /* the head, and 8 bytes for each */
+		uint64_t room[2 + GRANT_MAP_PAGES]; /* the header, and 8 bytes for each */
 	};
 };
 
@@ -35,9 +35,9 @@ static inline uint32_t grant_ref_of(uint64_t addr)
 	return (addr & ~XEN_GRANT_BIT) >> XEN_PAGE_SHIFT;
 }
 
-/* Adds those of [addr, addr + len); false: there is no room for them. */
+/* Adds those of [addr, addr + len). False: they are too many. */
 bool grant_refs_add(struct grant_refs *refs, uint16_t domid, uint64_t addr, uint64_t len);
-/* Maps all of them, of which there are some. 0, or -errno, and then nothing is mapped. */
+/* Maps all of them; there is at least one. Returns 0, or -errno with nothing mapped. */
 int grant_map_refs(int fd, struct grant_refs *refs, int prot, struct grant_map *map);
 void grant_unmap(int fd, const struct grant_map *map);
 

@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Granted memory for requests: copied, or mapped for as long as the request takes.
+ * Granted memory for requests: copied, or mapped for the life of the request.
  *
- * What decides is one direction of a mapping: all that the device reads of a request, or all that it
- * writes.
+ * The choice is made for each direction of a mapping: all that the device reads of a request, or
+ * all that it writes.
  *
- *	few pages	copied through a bounce buffer: one ioctl() copies what is read, for a whole
- *			batch, when it is borrowed, and one what was written, for all that are
- *			given back together, before they are published. Nothing has to be unmapped,
- *			which costs every CPU its TLB.
- *	more		mapped: one ioctl() and one mmap(), and their opposites. A map is
- *			undone only as a whole, and the requests of a batch end when they like: so
- *			it is one for each mapping, not one for the batch. Read-only where the device
- *			reads, since the guest grants those pages read-only.
+ *	few pages	Copied through a bounce buffer. One ioctl() copies what the device reads, for
+ *			a whole batch, when it is borrowed; another copies what it wrote, for all
+ *			that are given back together, before they are published. Nothing has to be
+ *			unmapped, which would flush the TLB of every CPU.
+ *	more		Mapped by one ioctl() and one mmap(), and unmapped by their opposites.
+ *			Grants are unmapped only as they were mapped, and the requests of a batch
+ *			complete in any order: so there is one map for each mapping, not one for the
+ *			batch. Read-only where the device only reads, since the guest grants those
+ *			pages read-only.
  *
- * So a 4 KiB read takes two calls, a batch of 32 of them three; one more if they have indirect
- * tables, which must be read before what they name can be.
+ * So a 4 KiB read takes two calls and a batch of 32 of them three; one more if they have indirect
+ * tables, which must be read before the buffers that they name.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -23,29 +24,31 @@
 
 #include "memory/types/mem_grant_impl.h"
 
-/* Segments of one copy; the kernel hands Xen 16 at a time. */
+/* Segments of one copy; the kernel passes 16 at a time to Xen. */
 #define COPY_SEGMENTS 128u
-/* Bounce buffers kept for the next requests: two for each request of a usual ring. */
+/* The most groups kept for the next requests: two for each request of a usual ring. */
 #define SPARE_MAX 256u
 
 static unsigned copy_max = MEM_GRANT_COPY_MAX;
 
-struct group;
+struct grant_group;
 
-struct loan {
-	struct group *group;
-	char *host; /* bounced: where the range is */
+/* The priv of a range. */
+struct grant_buffer {
+	struct grant_group *group;
+	char *host; /* where the range is in the bounce buffer */
 };
 
-/* A direction of a mapping. */
-struct group {
-	unsigned ranges; /* out */
-	unsigned n_loans;
-	struct loan loan[MEM_GRANT_COPY_MAX]; /* one for each range, or, mapped, for all of them */
+/* One direction of a mapping. */
+struct grant_group {
+	unsigned ranges; /* not given back yet */
+	unsigned n_buffers;
+	/* One for each range; if the group is mapped, the first is for all of them. */
+	struct grant_buffer buffer[MEM_GRANT_COPY_MAX];
 	const struct grant_region *region;
-	struct grant_map map; /* base NULL: bounced */
-	char *bounce; /* MEM_GRANT_COPY_MAX pages, once there */
-	struct group *next; /* spare */
+	struct grant_map map; /* base NULL: copied */
+	char *bounce; /* MEM_GRANT_COPY_MAX pages; NULL: not allocated yet */
+	struct grant_group *next; /* in the list of spare ones */
 };
 
 void mem_grant_set_copy_max(unsigned pages)
@@ -53,14 +56,14 @@ void mem_grant_set_copy_max(unsigned pages)
 	copy_max = MIN(pages, MEM_GRANT_COPY_MAX);
 }
 
-/* A lock is nothing beside the calls into the hypervisor that come with each of these. */
+/* The lock costs little compared with the hypercalls that each use of the list comes with. */
 G_LOCK_DEFINE_STATIC(spare);
-static struct group *spare;
+static struct grant_group *spare;
 static unsigned n_spare;
 
-static struct group *group_new(const struct grant_region *region, bool bounced)
+static struct grant_group *group_new(const struct grant_region *region, bool bounced)
 {
-	struct group *g;
+	struct grant_group *g;
 
 	G_LOCK(spare);
 	g = spare;
@@ -70,17 +73,17 @@ static struct group *group_new(const struct grant_region *region, bool bounced)
 	}
 	G_UNLOCK(spare);
 	if (!g)
-		g = g_new0(struct group, 1);
+		g = g_new0(struct grant_group, 1);
 	if (bounced && !g->bounce)
 		g->bounce = aligned_alloc(XEN_PAGE_SIZE, MEM_GRANT_COPY_MAX * XEN_PAGE_SIZE);
 	g->ranges = 0;
-	g->n_loans = 0;
+	g->n_buffers = 0;
 	g->region = region;
 	g->map.base = NULL;
 	return g;
 }
 
-static void group_put(struct group *g)
+static void group_put(struct grant_group *g)
 {
 	bool keep;
 
@@ -102,8 +105,8 @@ static void group_put(struct group *g)
 	}
 }
 
-/* Segments, collected for one call; each belongs to a range, whose status says how it went. */
-struct copy {
+/* Segments collected for one call. A segment that fails sets the status of its range. */
+struct grant_copy {
 	int fd;
 	int *status;
 	unsigned n;
@@ -111,7 +114,7 @@ struct copy {
 	struct xen_copy_segment segment[COPY_SEGMENTS];
 };
 
-static void copy_flush(struct copy *c)
+static void copy_flush(struct grant_copy *c)
 {
 	struct xen_copy_grants call = { .count = c->n, .segment = c->segment };
 	unsigned failures = 0;
@@ -131,14 +134,14 @@ static void copy_flush(struct copy *c)
 	c->n = 0;
 }
 
-/* The first len bytes of the i-th range of the call. */
-static void copy_add(struct copy *c, unsigned i, const struct mem_range *range, uint32_t len)
+/* Adds the first len bytes of the i-th range of the call. */
+static void copy_add(struct grant_copy *c, unsigned i, const struct mem_range *range, uint32_t len)
 {
-	const struct loan *loan = range->loan;
+	const struct grant_buffer *buffer = range->priv;
 	uint64_t addr = range->addr;
-	char *host = loan->host;
+	char *host = buffer->host;
 
-	c->fd = loan->group->region->fd;
+	c->fd = buffer->group->region->fd;
 	while (len > 0) {
 		uint32_t offset = addr % XEN_PAGE_SIZE;
 		uint32_t here = MIN(len, XEN_PAGE_SIZE - offset);
@@ -149,7 +152,7 @@ static void copy_add(struct copy *c, unsigned i, const struct mem_range *range, 
 			copy_flush(c);
 		grant.grant.ref = grant_ref_of(addr);
 		grant.grant.offset = offset;
-		grant.grant.domid = loan->group->region->domid;
+		grant.grant.domid = buffer->group->region->domid;
 		s = &c->segment[c->n];
 		c->range[c->n++] = i;
 		*s = (struct xen_copy_segment){
@@ -164,8 +167,8 @@ static void copy_add(struct copy *c, unsigned i, const struct mem_range *range, 
 	}
 }
 
-/* Part of the ranges of a call: one direction of one mapping. */
-struct part {
+/* A part of the ranges of a call: one direction of one mapping. */
+struct grant_part {
 	const struct grant_region *region;
 	struct mem_range *const *range;
 	void **host;
@@ -174,11 +177,11 @@ struct part {
 	uint64_t pages;
 };
 
-/* The part that begins with the first of n ranges. */
-static struct part part_at(struct mem_region *const *regions, struct mem_range *const *ranges,
+/* Returns the part that begins with the first of n ranges. */
+static struct grant_part part_at(struct mem_region *const *regions, struct mem_range *const *ranges,
 	struct mem_mapping *const *mappings, unsigned n)
 {
-	struct part p = { .region = regions[0]->priv, .range = ranges };
+	struct grant_part p = { .region = regions[0]->priv, .range = ranges };
 
 	while (p.n < n && mappings[p.n] == mappings[0] && ranges[p.n]->write == ranges[0]->write &&
 		((const struct grant_region *)regions[p.n]->priv)->domid == p.region->domid) {
@@ -188,15 +191,15 @@ static struct part part_at(struct mem_region *const *regions, struct mem_range *
 	return p;
 }
 
-static void part_fail(const struct part *p)
+static void part_fail(const struct grant_part *p)
 {
 	for (unsigned i = 0; i < p->n; i++)
 		p->status[i] = -EIO;
 }
 
-static void part_map(const struct part *p)
+static void part_map(const struct grant_part *p)
 {
-	struct group *g;
+	struct grant_group *g;
 	struct grant_refs refs;
 	char *host;
 
@@ -209,7 +212,7 @@ static void part_map(const struct part *p)
 	}
 	g = group_new(p->region, false);
 	g->ranges = p->n;
-	g->loan[0].group = g;
+	g->buffer[0].group = g;
 	if (grant_map_refs(p->region->fd, &refs,
 		    p->range[0]->write ? PROT_READ | PROT_WRITE : PROT_READ, &g->map)) {
 		part_fail(p);
@@ -219,7 +222,7 @@ static void part_map(const struct part *p)
 	}
 	host = g->map.base;
 	for (unsigned i = 0; i < p->n; i++) {
-		p->range[i]->loan = &g->loan[0];
+		p->range[i]->priv = &g->buffer[0];
 		p->host[i] = host + p->range[i]->addr % XEN_PAGE_SIZE;
 		p->status[i] = 0;
 		host += mem_xen_pages(p->range[i]->addr, p->range[i]->len) * XEN_PAGE_SIZE;
@@ -227,12 +230,12 @@ static void part_map(const struct part *p)
 }
 
 /*
- * A buffer keeps its offset in the page. What the device does not write of one must not be what
- * another request left there.
+ * Borrows a part by copying. A buffer keeps its offset in the page. Writable buffers are cleared,
+ * because the guest must not see what another request left in them.
  */
-static void part_bounce(const struct part *p, struct copy *copy, unsigned first)
+static void part_bounce(const struct grant_part *p, struct grant_copy *copy, unsigned first)
 {
-	struct group *g = group_new(p->region, true);
+	struct grant_group *g = group_new(p->region, true);
 	char *host = g->bounce;
 
 	if (!host) {
@@ -244,15 +247,15 @@ static void part_bounce(const struct part *p, struct copy *copy, unsigned first)
 	g->ranges = p->n;
 	for (unsigned i = 0; i < p->n; i++) {
 		struct mem_range *range = p->range[i];
-		struct loan *loan = &g->loan[g->n_loans++];
+		struct grant_buffer *buffer = &g->buffer[g->n_buffers++];
 
-		loan->group = g;
-		loan->host = host + range->addr % XEN_PAGE_SIZE;
-		range->loan = loan;
-		p->host[i] = loan->host;
+		buffer->group = g;
+		buffer->host = host + range->addr % XEN_PAGE_SIZE;
+		range->priv = buffer;
+		p->host[i] = buffer->host;
 		p->status[i] = 0;
 		if (range->write)
-			memset(loan->host, 0, range->len);
+			memset(buffer->host, 0, range->len);
 		else
 			copy_add(copy, first + i, range, range->len);
 		host += mem_xen_pages(range->addr, range->len) * XEN_PAGE_SIZE;
@@ -262,13 +265,13 @@ static void part_bounce(const struct part *p, struct copy *copy, unsigned first)
 void grant_borrow(struct mem_region *const *regions, struct mem_range *const *ranges,
 	struct mem_mapping *const *mappings, void **host, int *status, unsigned n)
 {
-	struct copy copy;
-	struct part p;
+	struct grant_copy copy;
+	struct grant_part p;
 
 	copy.n = 0;
 	copy.status = status;
 	for (unsigned i = 0; i < n; i++)
-		ranges[i]->loan = NULL;
+		ranges[i]->priv = NULL;
 	for (unsigned i = 0; i < n; i += p.n) {
 		p = part_at(regions + i, ranges + i, mappings + i, n - i);
 		p.host = host + i;
@@ -280,25 +283,25 @@ void grant_borrow(struct mem_region *const *regions, struct mem_range *const *ra
 	}
 	copy_flush(&copy);
 	for (unsigned i = 0; i < n; i++)
-		if (status[i] && ranges[i]->loan)
-			group_put(((struct loan *)ranges[i]->loan)->group);
+		if (status[i] && ranges[i]->priv)
+			group_put(((struct grant_buffer *)ranges[i]->priv)->group);
 }
 
 void grant_give_back(
 	struct mem_range *const *ranges, const uint32_t *written, int *status, unsigned n)
 {
-	struct copy copy;
+	struct grant_copy copy;
 
 	copy.n = 0;
 	copy.status = status;
 	for (unsigned i = 0; i < n; i++) {
-		const struct loan *loan = ranges[i]->loan;
+		const struct grant_buffer *buffer = ranges[i]->priv;
 
 		status[i] = 0;
-		if (!loan->group->map.base && written[i] > 0)
+		if (!buffer->group->map.base && written[i] > 0)
 			copy_add(&copy, i, ranges[i], written[i]);
 	}
 	copy_flush(&copy);
 	for (unsigned i = 0; i < n; i++)
-		group_put(((struct loan *)ranges[i]->loan)->group);
+		group_put(((struct grant_buffer *)ranges[i]->priv)->group);
 }

@@ -15,7 +15,7 @@ static bool memfd_match(const struct mem_region_desc *desc)
 	return desc->xen_flags == 0;
 }
 
-/* What an offset into the file must be a multiple of to be mapped: a huge page on hugetlbfs. */
+/* Returns the size of the pages in which the file is mapped: those of hugetlbfs are huge. */
 static uint64_t mapping_unit(int fd)
 {
 	struct statfs fs;
@@ -34,7 +34,7 @@ static bool fail(const struct mem_region *r, int err, GError **error)
 	return false;
 }
 
-/* Only of a regular file does the size say anything; beyond its end a mapping raises SIGBUS. */
+/* Checks the size of a regular file (others have none): an access beyond it raises SIGBUS. */
 static bool check_length(const struct mem_region *r, int fd, GError **error)
 {
 	const struct mem_region_desc *desc = &r->desc;
@@ -63,7 +63,7 @@ static bool memfd_map(struct mem_region *r, int fd, GError **error)
 		return false;
 	unit = mapping_unit(fd);
 	before = desc->mmap_offset % unit;
-	/* size_t may be the narrower one. */
+	/* size_t may be narrower than the size. */
 	if (desc->size > PTRDIFF_MAX - 2 * unit)
 		return fail(r, ENOMEM, error);
 	r->map_size = align_up(before + desc->size, unit);
@@ -82,7 +82,7 @@ static void memfd_unmap(struct mem_region *r)
 	munmap(r->map_base, r->map_size);
 }
 
-/* The pages of the file, not only of this mapping. A failure leaves them as they are. */
+/* Frees the pages of the file, not only of this mapping; on failure they stay as they are. */
 static void memfd_discard(struct mem_region *r, uint64_t offset, uint64_t len)
 {
 	uint64_t unit = GPOINTER_TO_SIZE(r->priv);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Xen's kernel interface as the memory types use it, and the counters. */
+/* The calls to the kernel's Xen interface, and their counters. */
 #include "memory/types/mem_xen.h"
 
 #include <errno.h>
@@ -112,7 +112,7 @@ bool mem_xen_check(const struct mem_region_desc *desc, int fd, GError **error)
 	else if (desc->mmap_offset)
 		wrong = "its offset is not 0";
 	else if (fd < 0)
-		wrong = "there is no Xen device with it";
+		wrong = "it comes without a Xen device";
 	else if (sysconf(_SC_PAGESIZE) != XEN_PAGE_SIZE)
 		wrong = "this host's pages are larger than Xen's";
 	return !wrong || mem_xen_fail(desc, wrong, 0, error);
