@@ -2,8 +2,6 @@
 /* The memory that the borrow tests borrow from. */
 #include "borrow_world.h"
 
-#include <errno.h>
-
 #include "memory/mem_type.h"
 
 struct bounce bounce;
@@ -166,7 +164,7 @@ int world_teardown(void **state)
 	return leak_teardown(state);
 }
 
-void request_init(struct request *q)
+void request_init(struct borrow_request *q)
 {
 	memset(q, 0, sizeof(*q));
 	q->mapping = (struct mem_mapping){
@@ -174,7 +172,7 @@ void request_init(struct request *q)
 	};
 }
 
-void request_range(struct request *q, uint64_t addr, uint32_t len, bool write)
+void request_range(struct borrow_request *q, uint64_t addr, uint32_t len, bool write)
 {
 	q->range[q->mapping.n_range++] = (struct mem_range){
 		.addr = addr,
@@ -184,7 +182,7 @@ void request_range(struct request *q, uint64_t addr, uint32_t len, bool write)
 	};
 }
 
-int request_borrow(struct request *q)
+int request_borrow(struct borrow_request *q)
 {
 	struct mem_mapping *mapping = &q->mapping;
 
@@ -193,14 +191,14 @@ int request_borrow(struct request *q)
 	return q->mapping.status;
 }
 
-void request_give_back(struct request *q)
+void request_give_back(struct borrow_request *q)
 {
 	struct mem_mapping *mapping = &q->mapping;
 
 	guest_mem_give_back(&borrower, &mapping, 1);
 }
 
-void assert_iov(const struct request *q, unsigned i, size_t len, unsigned char byte)
+void assert_iov(const struct borrow_request *q, unsigned i, size_t len, unsigned char byte)
 {
 	const unsigned char *p = q->iov[i].iov_base;
 
@@ -212,7 +210,7 @@ void assert_iov(const struct request *q, unsigned i, size_t len, unsigned char b
 
 void assert_fault(uint64_t addr, uint32_t len)
 {
-	struct request q;
+	struct borrow_request q;
 
 	request_init(&q);
 	request_range(&q, 0, 1, false);

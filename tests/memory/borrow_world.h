@@ -43,17 +43,17 @@ int world_teardown(void **state);
 #define with(setup, f) cmocka_unit_test_setup_teardown(f, setup, world_teardown)
 
 /* A mapping with room for everything. */
-struct request {
+struct borrow_request {
 	struct mem_mapping mapping;
 	struct mem_range range[8];
 	struct iovec iov[8];
 };
 
-void request_init(struct request *q);
-void request_range(struct request *q, uint64_t addr, uint32_t len, bool write);
-int request_borrow(struct request *q);
-void request_give_back(struct request *q);
+void request_init(struct borrow_request *q);
+void request_range(struct borrow_request *q, uint64_t addr, uint32_t len, bool write);
+int request_borrow(struct borrow_request *q);
+void request_give_back(struct borrow_request *q);
 /* The i-th iovec has this length, and begins and ends with this byte. */
-void assert_iov(const struct request *q, unsigned i, size_t len, unsigned char byte);
+void assert_iov(const struct borrow_request *q, unsigned i, size_t len, unsigned char byte);
 /* Borrowing it fails, though another range of the mapping is good. */
 void assert_fault(uint64_t addr, uint32_t len);

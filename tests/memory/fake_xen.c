@@ -2,8 +2,6 @@
 /* See fake_xen.h. */
 #include "fake_xen.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <sys/mman.h>
 
 #include "base/util.h"
@@ -13,10 +11,10 @@
 #define GRANTS_MAX 512
 #define VMAS_MAX 64
 
-struct fake_xen fake_xen;
+struct fake_xen_kernel fake_xen;
 
 /* Made by MAP_GRANTS. */
-static struct grants {
+static struct fake_grants {
 	uint64_t index; /* 0: none */
 	uint32_t count;
 	uint32_t ref[FAKE_PAGES];
@@ -25,7 +23,7 @@ static struct grants {
 static uint64_t next_index;
 
 /* Mappings of privcmd. */
-static struct vma {
+static struct fake_vma {
 	char *base; /* NULL: none */
 	size_t size;
 	bool filled;
@@ -45,7 +43,7 @@ static void show_page(char *at, unsigned page, int prot)
 		at);
 }
 
-static struct vma *vma_at(const char *addr, size_t size)
+static struct fake_vma *vma_at(const char *addr, size_t size)
 {
 	for (unsigned i = 0; i < VMAS_MAX; i++)
 		if (vmas[i].base && addr >= vmas[i].base && addr < vmas[i].base + vmas[i].size) {
@@ -58,7 +56,7 @@ static struct vma *vma_at(const char *addr, size_t size)
 
 static int map_batch(const struct xen_mmap_batch *b)
 {
-	struct vma *v = vma_at((char *)(uintptr_t)b->addr, (size_t)b->num * PAGE);
+	struct fake_vma *v = vma_at((char *)(uintptr_t)b->addr, (size_t)b->num * PAGE);
 	size_t first = ((char *)(uintptr_t)b->addr - v->base) / PAGE;
 	bool paged = fake_xen.paged > 0;
 
@@ -84,7 +82,7 @@ static int map_batch(const struct xen_mmap_batch *b)
 	return paged ? fails(ENOENT) : 0;
 }
 
-static struct grants *grants_at(uint64_t index)
+static struct fake_grants *grants_at(uint64_t index)
 {
 	for (unsigned i = 0; i < GRANTS_MAX; i++)
 		if (grants[i].index == index)
@@ -95,7 +93,7 @@ static struct grants *grants_at(uint64_t index)
 
 static int map_grants(struct xen_map_grants *m)
 {
-	struct grants *g = grants_at(0);
+	struct fake_grants *g = grants_at(0);
 
 	fake_xen.grant_maps++;
 	assert_in_range(m->count, 1, FAKE_PAGES);
@@ -113,7 +111,7 @@ static int map_grants(struct xen_map_grants *m)
 
 static int unmap_grants(const struct xen_unmap_grants *u)
 {
-	struct grants *g = grants_at(u->index);
+	struct fake_grants *g = grants_at(u->index);
 
 	fake_xen.grant_unmaps++;
 	assert_int_not_equal(u->index, 0);
@@ -182,11 +180,11 @@ static void *map_privcmd(char *addr, size_t size)
 	while (vmas[i].base)
 		assert_true(++i < VMAS_MAX);
 	assert_true(size <= FAKE_PAGES * PAGE);
-	vmas[i] = (struct vma){ .base = addr, .size = size };
+	vmas[i] = (struct fake_vma){ .base = addr, .size = size };
 	return addr;
 }
 
-static void *map_grant_pages(struct grants *g, size_t size, int prot)
+static void *map_grant_pages(struct fake_grants *g, size_t size, int prot)
 {
 	assert_null(g->base);
 	if (size != (size_t)g->count * PAGE)
@@ -246,7 +244,7 @@ void fake_xen_start(void)
 {
 	uint8_t page[PAGE];
 
-	fake_xen = (struct fake_xen){
+	fake_xen = (struct fake_xen_kernel){
 		.memfd = memfd_create("virtiod-memory-test", MFD_CLOEXEC),
 		.device = open("/dev/null", O_RDWR | O_CLOEXEC),
 	};

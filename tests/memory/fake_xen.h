@@ -6,11 +6,7 @@
  */
 #pragma once
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "tests/lib/test.h"
 
 #include "memory/types/mem_xen.h"
 
@@ -18,7 +14,7 @@
 #define FAKE_GFN 0x40000u
 #define FAKE_DOMID 7
 
-struct fake_xen {
+struct fake_xen_kernel {
 	int memfd; /* the guest */
 	int device; /* stands for both devices */
 	bool hole[FAKE_PAGES]; /* has no frame */
@@ -35,7 +31,7 @@ struct fake_xen {
 	unsigned readonly_maps;
 };
 
-extern struct fake_xen fake_xen;
+extern struct fake_xen_kernel fake_xen;
 
 void fake_xen_start(void);
 /* Fails the test if anything is still mapped. */

@@ -2,18 +2,12 @@
 /* What the memory tests share: files to map, and the check that nothing leaks. */
 #pragma once
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <cmocka.h>
+#include "tests/lib/test.h"
 
 #include <sys/mman.h>
 
 #include "base/util.h"
 #include "memory/guest_mem.h"
-#include "tests/lib/leak.h"
 
 #define PAGE 4096u
 #define TEST_FILE "virtiod-memory-test"
@@ -54,13 +48,21 @@ static inline int leak_teardown(void **state)
 	return 0;
 }
 
-#define leak_checked(f) cmocka_unit_test_setup_teardown(f, leak_setup, leak_teardown)
-
-/* The error must be there and say this; it is freed. */
-static inline void assert_error(GError **error, const char *says)
+/* Borrows a range of one region and gives it back. Returns its status; 0: *host is where it is. */
+static inline int borrow_once(
+	struct mem_borrower *b, uint64_t addr, uint32_t len, unsigned char **host)
 {
-	assert_non_null(*error);
-	if (!strstr((*error)->message, says))
-		fail_msg("\"%s\" does not say \"%s\"", (*error)->message, says);
-	g_clear_error(error);
+	struct mem_range range = { .addr = addr, .len = len, .write = true };
+	struct iovec iov;
+	struct mem_mapping mapping = { .range = &range, .n_range = 1, .iov = &iov, .max_iov = 1 };
+	struct mem_mapping *mappings = &mapping;
+
+	guest_mem_borrow(b, &mappings, 1);
+	*host = NULL;
+	if (mapping.status)
+		return mapping.status;
+	assert_int_equal(iov.iov_len, len);
+	*host = iov.iov_base;
+	guest_mem_give_back(b, &mappings, 1);
+	return 0;
 }

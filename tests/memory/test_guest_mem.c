@@ -2,9 +2,6 @@
 /* The region table: what is refused, what stays, rings. */
 #include "mem_test.h"
 
-#include <errno.h>
-#include <fcntl.h>
-
 /* Three pages of guest memory at 1 MiB, user address 16 MiB. */
 static const struct mem_region_desc plain = {
 	.guest_addr = 0x100000,
@@ -25,16 +22,10 @@ static struct mem_region_desc plain_at(uint64_t shift)
 static unsigned char *host_of(struct guest_mem *m, uint64_t addr)
 {
 	struct mem_borrower b = { .mem = m };
-	struct mem_range range = { .addr = addr, .len = 1 };
-	struct iovec iov;
-	struct mem_mapping mapping = { .range = &range, .n_range = 1, .iov = &iov, .max_iov = 1 };
-	struct mem_mapping *mappings = &mapping;
+	unsigned char *host;
 
-	guest_mem_borrow(&b, &mappings, 1);
-	if (mapping.status)
-		return NULL;
-	guest_mem_give_back(&b, &mappings, 1);
-	return iov.iov_base;
+	borrow_once(&b, addr, 1, &host);
+	return host;
 }
 
 static void test_map(void **state)
@@ -93,9 +84,9 @@ static void assert_refused(struct mem_region_desc bad, const char *says)
 	*before = 7;
 
 	assert_false(guest_mem_add(m, &bad, fd, &error));
-	assert_error(&error, says);
+	assert_error_has(&error, says);
 	assert_false(guest_mem_set(m, both, fds, 2, &error));
-	assert_error(&error, says);
+	assert_error_has(&error, says);
 
 	assert_int_equal(guest_mem_regions(m), 1);
 	assert_ptr_equal(host_of(m, plain.guest_addr), before);
@@ -104,51 +95,51 @@ static void assert_refused(struct mem_region_desc bad, const char *says)
 
 static void test_refused_alone(void **state)
 {
-	struct mem_region_desc bad = plain_at(16 * PAGE);
+	const uint64_t guest = plain.guest_addr + 16 * PAGE, user = plain.user_addr + 16 * PAGE;
+	const uint64_t size = plain.size;
+	const struct {
+		struct mem_region_desc bad;
+		const char *says;
+	} cases[] = {
+		{ { guest, 0, user, 0, 0, 0 }, "its size is 0" },
+		{ { UINT64_MAX - size + 1, size, user, 0, 0, 0 }, "its guest addresses wrap" },
+		{ { UINT64_MAX, size, user, 0, 0, 0 },
+			"0xffffffffffffffff: its guest addresses wrap" },
+		{ { guest, size, UINT64_MAX - 1, 0, 0, 0 }, "its user addresses wrap" },
+		{ { guest, size, user, UINT64_MAX - size + 1, 0, 0 },
+			"its offset in the file wraps" },
+		{ { guest, size, user, 1, 0, 0 }, "do not fit in its file of 0x3000 bytes" },
+		{ { guest, size, user, UINT64_MAX - size, 0, 0 }, "do not fit in its file" },
+		{ { guest, size + 1, user, 0, 0, 0 }, "do not fit in its file" },
+		{ { guest, UINT64_MAX - user, user, 0, 0, 0 }, "do not fit in its file" },
+		{ { guest, size, user, 0, 4, 0 }, "no memory type for Xen flags 0x4" },
+	};
 
-	bad.size = 0;
-	assert_refused(bad, "its size is 0");
-	bad = plain_at(16 * PAGE);
-	bad.guest_addr = UINT64_MAX - bad.size + 1;
-	assert_refused(bad, "its guest addresses wrap");
-	bad.guest_addr = UINT64_MAX;
-	assert_refused(bad, "0xffffffffffffffff: its guest addresses wrap");
-	bad = plain_at(16 * PAGE);
-	bad.user_addr = UINT64_MAX - 1;
-	assert_refused(bad, "its user addresses wrap");
-	bad = plain_at(16 * PAGE);
-	bad.mmap_offset = UINT64_MAX - bad.size + 1;
-	assert_refused(bad, "its offset in the file wraps");
-	bad = plain_at(16 * PAGE);
-	bad.mmap_offset = 1;
-	assert_refused(bad, "do not fit in its file of 0x3000 bytes");
-	bad.mmap_offset = UINT64_MAX - bad.size;
-	assert_refused(bad, "do not fit in its file");
-	bad = plain_at(16 * PAGE);
-	bad.size++;
-	assert_refused(bad, "do not fit in its file");
-	bad.size = UINT64_MAX - bad.user_addr;
-	assert_refused(bad, "do not fit in its file");
-	bad = plain_at(16 * PAGE);
-	bad.xen_flags = 4;
-	assert_refused(bad, "no memory type for Xen flags 0x4");
+	for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++)
+		assert_refused(cases[i].bad, cases[i].says);
 }
 
 static void test_refused_overlap(void **state)
 {
-	struct mem_region_desc bad = plain_at(16 * PAGE);
+	const uint64_t guest = plain.guest_addr, user = plain.user_addr, size = plain.size;
+	const struct {
+		uint64_t guest_addr, user_addr;
+		const char *says;
+	} cases[] = {
+		{ guest, user + 16 * PAGE,
+			"its guest addresses overlap those of the region at 0x100000" },
+		{ guest + size - 1, user + 16 * PAGE, "its guest addresses overlap" },
+		{ guest - size + 1, user + 16 * PAGE, "its guest addresses overlap" },
+		{ guest + 16 * PAGE, user + size - 1,
+			"its user addresses overlap those of the region at 0x100000" },
+		{ guest + 16 * PAGE, user - size + 1, "its user addresses overlap" },
+	};
 
-	bad.guest_addr = plain.guest_addr;
-	assert_refused(bad, "its guest addresses overlap those of the region at 0x100000");
-	bad.guest_addr = plain.guest_addr + plain.size - 1;
-	assert_refused(bad, "its guest addresses overlap");
-	bad.guest_addr = plain.guest_addr - bad.size + 1;
-	assert_refused(bad, "its guest addresses overlap");
-	bad = plain_at(16 * PAGE);
-	bad.user_addr = plain.user_addr + plain.size - 1;
-	assert_refused(bad, "its user addresses overlap those of the region at 0x100000");
-	bad.user_addr = plain.user_addr - bad.size + 1;
-	assert_refused(bad, "its user addresses overlap");
+	for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++)
+		assert_refused((struct mem_region_desc){ .guest_addr = cases[i].guest_addr,
+				       .user_addr = cases[i].user_addr,
+				       .size = size },
+			cases[i].says);
 }
 
 /* Regions that touch, added upwards and downwards, do not overlap. */
@@ -176,18 +167,18 @@ static void test_bad_file(void **state)
 	GError *error = NULL;
 
 	assert_false(guest_mem_add(m, &desc, -1, &error));
-	assert_error(&error, "Bad file descriptor");
+	assert_error_has(&error, "Bad file descriptor");
 	assert_false(guest_mem_add(m, &desc, null, &error));
-	assert_error(&error, "cannot map 0x3000 bytes at offset 0x0");
+	assert_error_has(&error, "cannot map 0x3000 bytes at offset 0x0");
 	assert_false(guest_mem_add(m, &desc, read_only, &error));
-	assert_error(&error, "0x100000");
+	assert_error_has(&error, "0x100000");
 	/* A device has no size to check: mmap() fails, and rounding must not make it succeed. */
 	desc.size = UINT64_MAX - desc.user_addr;
 	assert_false(guest_mem_add(m, &desc, zero, &error));
-	assert_error(&error, "cannot map");
+	assert_error_has(&error, "cannot map");
 	desc.size = INT64_MAX;
 	assert_false(guest_mem_add(m, &desc, zero, &error));
-	assert_error(&error, "cannot map");
+	assert_error_has(&error, "cannot map");
 	assert_int_equal(guest_mem_regions(m), 0);
 }
 
@@ -205,7 +196,7 @@ static void test_full(void **state)
 		desc = plain_at(slot * 2 * plain.size);
 		assert_int_equal(guest_mem_add(m, &desc, fd, &error), i < GUEST_MEM_MAX_REGIONS);
 	}
-	assert_error(&error, "too many regions (the maximum is 509)");
+	assert_error_has(&error, "too many regions (the maximum is 509)");
 	assert_int_equal(guest_mem_regions(m), GUEST_MEM_MAX_REGIONS);
 	for (unsigned i = 0; i <= GUEST_MEM_MAX_REGIONS; i++) {
 		desc = plain_at((uint64_t)i * 2 * plain.size);
@@ -228,15 +219,15 @@ static void test_remove(void **state)
 	wrong = desc[2];
 	wrong.size -= PAGE;
 	assert_false(guest_mem_remove(m, &wrong, &error));
-	assert_error(&error, "0x104000: there is none with size 0x2000");
+	assert_error_has(&error, "0x104000: there is none with size 0x2000");
 	wrong = desc[2];
 	wrong.user_addr += PAGE;
 	assert_false(guest_mem_remove(m, &wrong, &error));
-	assert_error(&error, "there is none with size");
+	assert_error_has(&error, "there is none with size");
 	wrong = desc[2];
 	wrong.guest_addr += 1;
 	assert_false(guest_mem_remove(m, &wrong, &error));
-	assert_error(&error, "there is none with size");
+	assert_error_has(&error, "there is none with size");
 	assert_int_equal(guest_mem_regions(m), 3);
 
 	desc[2].mmap_offset = 12345;
@@ -246,7 +237,7 @@ static void test_remove(void **state)
 	assert_non_null(host_of(m, desc[1].guest_addr));
 	assert_int_equal(count_mappings(), 2);
 	assert_false(guest_mem_remove(m, &desc[2], &error));
-	assert_error(&error, "there is none with size");
+	assert_error_has(&error, "there is none with size");
 
 	assert_true(guest_mem_set(m, NULL, NULL, 0, &error));
 	assert_int_equal(guest_mem_regions(m), 0);
@@ -261,23 +252,16 @@ static void test_stale_hint(void **state)
 	struct mem_region_desc desc[2] = { plain_at(0), plain_at(8 * PAGE) };
 	int fds[] = { fd, fd };
 	struct mem_borrower b = { .mem = m };
-	struct mem_range range = { .addr = desc[1].guest_addr, .len = 1 };
-	struct iovec iov;
-	struct mem_mapping mapping = { .range = &range, .n_range = 1, .iov = &iov, .max_iov = 1 };
-	struct mem_mapping *mappings = &mapping;
+	uint64_t addr = desc[1].guest_addr;
+	unsigned char *host;
 	GError *error = NULL;
 
 	assert_true(guest_mem_set(m, desc, fds, 2, &error));
-	guest_mem_borrow(&b, &mappings, 1);
-	assert_int_equal(mapping.status, 0);
-	guest_mem_give_back(&b, &mappings, 1);
+	assert_int_equal(borrow_once(&b, addr, 1, &host), 0);
 	assert_true(guest_mem_remove(m, &desc[0], &error));
-	guest_mem_borrow(&b, &mappings, 1);
-	assert_int_equal(mapping.status, 0);
-	guest_mem_give_back(&b, &mappings, 1);
+	assert_int_equal(borrow_once(&b, addr, 1, &host), 0);
 	assert_true(guest_mem_set(m, NULL, NULL, 0, &error));
-	guest_mem_borrow(&b, &mappings, 1);
-	assert_int_equal(mapping.status, -EFAULT);
+	assert_int_equal(borrow_once(&b, addr, 1, &host), -EFAULT);
 	assert_int_equal(b.mappings_out, 0);
 }
 
@@ -289,20 +273,13 @@ static void test_window(void **state)
 	const struct mem_region_desc desc[] = { plain_at(0), plain_at(plain.size) };
 	const uint64_t start = desc[0].guest_addr, end = start + plain.size;
 	int fds[] = { fd, fd };
-	struct mem_range range = { .addr = start + 5, .len = 1 };
-	struct iovec iov;
-	struct mem_mapping mapping = { .range = &range, .n_range = 1, .iov = &iov, .max_iov = 1 };
-	struct mem_borrower b = { .mem = m };
-	struct mem_mapping *mappings = &mapping;
 	struct mem_window w = { .size = 1 };
 
 	assert_false(guest_mem_window(m, start, &w));
 	assert_null(mem_window_host(&w, 0, 0));
 	assert_true(guest_mem_set(m, desc, fds, 2, NULL));
 	assert_true(guest_mem_window(m, end - 1, &w));
-	guest_mem_borrow(&b, &mappings, 1);
-	assert_ptr_equal(mem_window_host(&w, start + 5, 1), iov.iov_base);
-	guest_mem_give_back(&b, &mappings, 1);
+	assert_ptr_equal(mem_window_host(&w, start + 5, 1), host_of(m, start + 5));
 	assert_ptr_equal(mem_window_host(&w, start, plain.size), w.host);
 	assert_ptr_equal(mem_window_host(&w, end - 1, 1), w.host + plain.size - 1);
 	assert_null(mem_window_host(&w, end - 1, 2));
@@ -324,7 +301,7 @@ static void assert_no_ring(
 	GError *error = NULL;
 
 	assert_false(guest_mem_map_ring(m, user_addr, len, align, "used ring", &map, &error));
-	assert_error(&error, says);
+	assert_error_has(&error, says);
 	assert_null(map.host);
 }
 
@@ -364,17 +341,17 @@ static void test_ring(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		leak_checked(test_map),
-		leak_checked(test_offset),
-		leak_checked(test_refused_alone),
-		leak_checked(test_refused_overlap),
-		leak_checked(test_touching),
-		leak_checked(test_bad_file),
-		leak_checked(test_full),
-		leak_checked(test_remove),
-		leak_checked(test_stale_hint),
-		leak_checked(test_window),
-		leak_checked(test_ring),
+		TEST_WITH(leak, test_map),
+		TEST_WITH(leak, test_offset),
+		TEST_WITH(leak, test_refused_alone),
+		TEST_WITH(leak, test_refused_overlap),
+		TEST_WITH(leak, test_touching),
+		TEST_WITH(leak, test_bad_file),
+		TEST_WITH(leak, test_full),
+		TEST_WITH(leak, test_remove),
+		TEST_WITH(leak, test_stale_hint),
+		TEST_WITH(leak, test_window),
+		TEST_WITH(leak, test_ring),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

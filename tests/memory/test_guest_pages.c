@@ -2,9 +2,6 @@
 /* Holding memory of files: what is refused, table changes, truncation, threads. */
 #include "mem_test.h"
 
-#include <errno.h>
-#include <pthread.h>
-
 #include "memory/guest_pages.h"
 
 /* Two regions that touch, of four pages each; they lie in the file in the opposite order. */
@@ -16,12 +13,12 @@ static const struct mem_region_desc desc[2] = {
 	{ .guest_addr = START + 4 * PAGE, .user_addr = START + 4 * PAGE, .size = 4 * PAGE },
 };
 
-struct world {
+struct pages_test {
 	struct guest_mem *m;
 	int fds[2]; /* both the same file, whose page i is full of i + 1 */
 };
 
-static void world_up(struct world *w)
+static void world_up(struct pages_test *w)
 {
 	uint8_t page[PAGE];
 
@@ -34,7 +31,7 @@ static void world_up(struct world *w)
 	assert_true(guest_mem_set(w->m, desc, w->fds, 2, NULL));
 }
 
-static void world_down(struct world *w)
+static void world_down(struct pages_test *w)
 {
 	guest_mem_free(w->m);
 	fd_close(&w->fds[0]);
@@ -60,7 +57,7 @@ static void test_hold(void **state)
 	};
 	struct guest_pages *pages;
 	const struct iovec *iov;
-	struct world w;
+	struct pages_test w;
 	uint8_t byte;
 	unsigned n;
 
@@ -104,7 +101,7 @@ static void test_hostile(void **state)
 		{ { UINT64_MAX, UINT64_MAX }, -E2BIG },
 	};
 	struct guest_pages *pages;
-	struct world w;
+	struct pages_test w;
 
 	world_up(&w);
 	for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -122,7 +119,7 @@ static void test_too_many_ranges(void **state)
 	g_autofree struct guest_pages_range *ranges =
 		g_new(struct guest_pages_range, GUEST_PAGES_MAX_RANGES + 1);
 	struct guest_pages *pages;
-	struct world w;
+	struct pages_test w;
 	unsigned n;
 
 	world_up(&w);
@@ -186,7 +183,7 @@ static void test_table_changes(void **state)
 	struct mem_region_desc moved[2] = { desc[0], desc[1] };
 	struct guest_pages *pages;
 	const struct iovec *iov;
-	struct world w;
+	struct pages_test w;
 	unsigned n;
 
 	world_up(&w);
@@ -260,7 +257,7 @@ static void test_truncated(void **state)
 	static const struct guest_pages_range range = { START, 8 * PAGE };
 	struct guest_pages *pages, *other;
 	const struct iovec *iov;
-	struct world w;
+	struct pages_test w;
 	unsigned n;
 
 	guest_mem_catch_sigbus();
@@ -288,7 +285,7 @@ static void test_release_late(void **state)
 {
 	static const struct guest_pages_range range = { START, PAGE };
 	struct guest_pages *pages;
-	struct world w;
+	struct pages_test w;
 
 	world_up(&w);
 	assert_int_equal(guest_pages_hold(w.m, &range, 1, &pages), 0);
@@ -299,7 +296,7 @@ static void test_release_late(void **state)
 static void *hold_and_release(void *opaque)
 {
 	static const struct guest_pages_range range = { START, 5 * PAGE };
-	struct world *w = opaque;
+	struct pages_test *w = opaque;
 	uintptr_t bad = 0;
 
 	for (unsigned i = 0; i < 100; i++) {
@@ -317,7 +314,7 @@ static void *hold_and_release(void *opaque)
 static void test_threads(void **state)
 {
 	pthread_t thread[4];
-	struct world w;
+	struct pages_test w;
 	void *bad;
 
 	world_up(&w);
@@ -333,15 +330,15 @@ static void test_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		leak_checked(test_hold),
-		leak_checked(test_hostile),
-		leak_checked(test_too_many_ranges),
-		leak_checked(test_too_many_regions),
-		leak_checked(test_table_changes),
-		leak_checked(test_large_loss),
-		leak_checked(test_truncated),
-		leak_checked(test_release_late),
-		leak_checked(test_threads),
+		TEST_WITH(leak, test_hold),
+		TEST_WITH(leak, test_hostile),
+		TEST_WITH(leak, test_too_many_ranges),
+		TEST_WITH(leak, test_too_many_regions),
+		TEST_WITH(leak, test_table_changes),
+		TEST_WITH(leak, test_large_loss),
+		TEST_WITH(leak, test_truncated),
+		TEST_WITH(leak, test_release_late),
+		TEST_WITH(leak, test_threads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,8 +2,6 @@
 /* Holding memory of a Xen guest: foreign memory is mapped for it, grants are refused. */
 #include "xen_world.h"
 
-#include <errno.h>
-
 #include "memory/guest_pages.h"
 
 #define BASE ((uint64_t)FAKE_GFN * PAGE)
@@ -128,10 +126,10 @@ static void test_discard(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		with_xen(test_foreign),
-		with_xen(test_hole),
-		with_xen(test_grants),
-		with_xen(test_discard),
+		TEST_WITH(xen, test_foreign),
+		TEST_WITH(xen, test_hole),
+		TEST_WITH(xen, test_grants),
+		TEST_WITH(xen, test_discard),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,11 +2,9 @@
 /* Borrowing: look-up, ranges that straddle regions, faults. */
 #include "borrow_world.h"
 
-#include <errno.h>
-
 static void test_straddle(void **state)
 {
-	struct request q;
+	struct borrow_request q;
 
 	request_init(&q);
 	request_range(&q, PAGE, PAGE, false);
@@ -36,7 +34,7 @@ static void test_outside(void **state)
 
 static void test_empty(void **state)
 {
-	struct request q;
+	struct borrow_request q;
 
 	request_init(&q);
 	assert_int_equal(request_borrow(&q), 0);
@@ -56,7 +54,7 @@ static void test_empty(void **state)
 
 static void test_no_room(void **state)
 {
-	struct request q;
+	struct borrow_request q;
 
 	request_init(&q);
 	request_range(&q, 2 * PAGE - 1, 2, false);
@@ -72,7 +70,7 @@ static void test_no_room(void **state)
 /* One mapping's fault is not another's. */
 static void test_batch(void **state)
 {
-	struct request q[3];
+	struct borrow_request q[3];
 	struct mem_mapping *mappings[3];
 
 	for (unsigned i = 0; i < 3; i++) {

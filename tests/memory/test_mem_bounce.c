@@ -2,11 +2,9 @@
 /* Borrowing from a memory type that maps for each borrow, as Xen grants do. */
 #include "borrow_world.h"
 
-#include <errno.h>
-
 static void test_bounce(void **state)
 {
-	struct request q[2];
+	struct borrow_request q[2];
 	struct mem_mapping *mappings[2] = { &q[0].mapping, &q[1].mapping };
 
 	assert_false(guest_mem_can_pin(memory));
@@ -59,7 +57,7 @@ static void test_bounce(void **state)
  */
 static void test_bounce_bad_page(void **state)
 {
-	struct request q[3];
+	struct borrow_request q[3];
 	struct mem_mapping *mappings[3];
 
 	bounce.bad_page = BOUNCE_BASE + 2 * PAGE;
@@ -92,7 +90,7 @@ static void test_bounce_bad_page(void **state)
 
 static void test_bounce_straddle(void **state)
 {
-	struct request q;
+	struct borrow_request q;
 
 	request_init(&q);
 	request_range(&q, BOUNCE_BASE + PAGE - 8, 8, false);
@@ -107,7 +105,7 @@ static void test_bounce_straddle(void **state)
 static void test_bounce_calls(void **state)
 {
 	enum { N = 300 };
-	struct request *q = g_new(struct request, N);
+	struct borrow_request *q = g_new(struct borrow_request, N);
 	struct mem_mapping *mappings[N];
 
 	request_init(&q[0]);
@@ -151,11 +149,11 @@ static void test_bounce_ring(void **state)
 	assert_int_equal(bounce.rings, 0);
 
 	assert_false(guest_mem_map_ring(memory, BOUNCE_BASE + 8, 64, 16, "ring", &map, &error));
-	assert_error(&error, "not aligned");
+	assert_error_has(&error, "not aligned");
 	assert_null(map.host);
 	bounce.bad_page = BOUNCE_BASE + PAGE;
 	assert_false(guest_mem_map_ring(memory, BOUNCE_BASE + PAGE, 64, 16, "ring", &map, &error));
-	assert_error(&error, "bad page");
+	assert_error_has(&error, "bad page");
 	assert_null(map.host);
 }
 

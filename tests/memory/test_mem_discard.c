@@ -2,20 +2,19 @@
 /* Discarding guest memory: which pages of a file go back to the host. */
 #include "mem_test.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 
 #define FILE_PAGES 16
 #define START UINT64_C(0x100000)
 
 /* A file full of 0x11 under the regions of a table. */
-struct world {
+struct discard_test {
 	struct guest_mem *m;
 	int fd;
 };
 
 /* Two regions of eight pages with a page of guest addresses between them, `skew` bytes into it. */
-static void world_up(struct world *w, uint64_t skew)
+static void world_up(struct discard_test *w, uint64_t skew)
 {
 	struct mem_region_desc desc[2] = {
 		{ .guest_addr = START, .mmap_offset = skew, .size = 8 * PAGE - skew },
@@ -35,14 +34,14 @@ static void world_up(struct world *w, uint64_t skew)
 	assert_true(guest_mem_set(w->m, desc, fds, 2, &error));
 }
 
-static void world_down(struct world *w)
+static void world_down(struct discard_test *w)
 {
 	guest_mem_free(w->m);
 	fd_close(&w->fd);
 }
 
 /* Exactly the pages of this mask are given back and read as zeroes; the others are whole. */
-static void assert_discarded(const struct world *w, unsigned mask)
+static void assert_discarded(const struct discard_test *w, unsigned mask)
 {
 	struct stat st;
 
@@ -90,7 +89,7 @@ static void test_ranges(void **state)
 	};
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
-		struct world w;
+		struct discard_test w;
 
 		world_up(&w, cases[i].skew);
 		guest_mem_discard(w.m, cases[i].addr, cases[i].len);
@@ -103,7 +102,7 @@ static void test_ranges(void **state)
 static void test_reuse(void **state)
 {
 	struct mem_window window;
-	struct world w;
+	struct discard_test w;
 	uint8_t byte;
 
 	world_up(&w, 0);
@@ -121,7 +120,7 @@ static void test_reuse(void **state)
 static void test_truncated(void **state)
 {
 	struct mem_window window;
-	struct world w;
+	struct discard_test w;
 
 	world_up(&w, 0);
 	guest_mem_catch_sigbus();
@@ -165,10 +164,10 @@ static void test_huge(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		leak_checked(test_ranges),
-		leak_checked(test_reuse),
-		leak_checked(test_truncated),
-		leak_checked(test_huge),
+		TEST_WITH(leak, test_ranges),
+		TEST_WITH(leak, test_reuse),
+		TEST_WITH(leak, test_truncated),
+		TEST_WITH(leak, test_huge),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

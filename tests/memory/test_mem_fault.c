@@ -7,8 +7,6 @@
  */
 #include "mem_test.h"
 
-#include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -16,30 +14,23 @@
 #define REGION_PAGES 8
 
 /* Two regions of their own files. */
-struct world {
+struct fault_test {
 	struct guest_mem *m;
 	struct mem_region_desc desc[2];
 	int fd[2];
 	unsigned char *host[2];
 };
 
-static int borrow_status(struct guest_mem *m, uint64_t addr, uint32_t len, struct iovec *iov)
+static int borrow_status(struct guest_mem *m, uint64_t addr, unsigned char **host)
 {
 	struct mem_borrower b = { .mem = m };
-	struct mem_range range = { .addr = addr, .len = len };
-	struct mem_mapping mapping = { .range = &range, .n_range = 1, .iov = iov, .max_iov = 1 };
-	struct mem_mapping *mappings = &mapping;
 
-	guest_mem_borrow(&b, &mappings, 1);
-	if (mapping.status == 0)
-		guest_mem_give_back(&b, &mappings, 1);
-	return mapping.status;
+	return borrow_once(&b, addr, 1, host);
 }
 
-static void world_up(struct world *w)
+static void world_up(struct fault_test *w)
 {
 	GError *error = NULL;
-	struct iovec iov;
 
 	/* cmocka takes the signal over for each test: hence here and not once. */
 	guest_mem_catch_sigbus();
@@ -55,13 +46,12 @@ static void world_up(struct world *w)
 	}
 	assert_true(guest_mem_set(w->m, w->desc, w->fd, 2, &error));
 	for (unsigned i = 0; i < 2; i++) {
-		assert_int_equal(borrow_status(w->m, w->desc[i].guest_addr, 1, &iov), 0);
-		w->host[i] = iov.iov_base;
+		assert_int_equal(borrow_status(w->m, w->desc[i].guest_addr, &w->host[i]), 0);
 		memset(w->host[i], 0x11, w->desc[i].size);
 	}
 }
 
-static void world_down(struct world *w)
+static void world_down(struct fault_test *w)
 {
 	guest_mem_free(w->m);
 	for (unsigned i = 0; i < 2; i++)
@@ -70,9 +60,9 @@ static void world_down(struct world *w)
 
 static void test_read(void **state)
 {
-	struct world w;
+	struct fault_test w;
 	struct mem_ring_map map;
-	struct iovec iov;
+	unsigned char *host;
 	GError *error = NULL;
 
 	world_up(&w);
@@ -82,11 +72,11 @@ static void test_read(void **state)
 	/* The access goes on, also for writing. */
 	memset(w.host[0], 0x22, w.desc[0].size);
 
-	assert_int_equal(borrow_status(w.m, 0, 1, &iov), -EFAULT);
-	assert_int_equal(borrow_status(w.m, w.desc[1].guest_addr, 1, &iov), 0);
+	assert_int_equal(borrow_status(w.m, 0, &host), -EFAULT);
+	assert_int_equal(borrow_status(w.m, w.desc[1].guest_addr, &host), 0);
 	assert_int_equal(*w.host[1], 0x11);
 	assert_false(guest_mem_map_ring(w.m, 0, 64, 16, "avail ring", &map, &error));
-	assert_error(&error, "truncated");
+	assert_error_has(&error, "truncated");
 	assert_true(
 		guest_mem_map_ring(w.m, w.desc[1].user_addr, 64, 16, "avail ring", &map, &error));
 	guest_mem_unmap_ring(w.m, &map);
@@ -96,7 +86,7 @@ static void test_read(void **state)
 /* Truncated in the middle: what is before that is accessed without a fault. */
 static void test_partial(void **state)
 {
-	struct world w;
+	struct fault_test w;
 
 	world_up(&w);
 	assert_int_equal(ftruncate(w.fd[1], 2 * PAGE), 0);
@@ -110,9 +100,9 @@ static void test_partial(void **state)
 /* The flag belongs to the table: it goes when the region does, or with a new table. */
 static void test_recover(void **state)
 {
-	struct world w;
+	struct fault_test w;
 	GError *error = NULL;
-	struct iovec iov;
+	unsigned char *host;
 
 	world_up(&w);
 	assert_int_equal(ftruncate(w.fd[0], 0), 0);
@@ -124,9 +114,9 @@ static void test_recover(void **state)
 
 	assert_int_equal(ftruncate(w.fd[0], w.desc[0].size), 0);
 	assert_true(guest_mem_set(w.m, w.desc, w.fd, 2, &error));
-	assert_int_equal(borrow_status(w.m, 0, 1, &iov), 0);
+	assert_int_equal(borrow_status(w.m, 0, &host), 0);
 	assert_int_equal(ftruncate(w.fd[0], 0), 0);
-	*(volatile unsigned char *)iov.iov_base = 1;
+	*(volatile unsigned char *)host = 1;
 	assert_true(guest_mem_poisoned(w.m));
 	assert_int_equal(ftruncate(w.fd[0], w.desc[0].size), 0);
 	assert_true(guest_mem_set(w.m, w.desc, w.fd, 2, &error));
@@ -136,7 +126,7 @@ static void test_recover(void **state)
 
 static void *touch_all(void *opaque)
 {
-	struct world *w = opaque;
+	struct fault_test *w = opaque;
 	unsigned sum = 0;
 
 	for (unsigned page = REGION_PAGES; page-- > 0;)
@@ -146,7 +136,7 @@ static void *touch_all(void *opaque)
 
 static void test_threads(void **state)
 {
-	struct world w;
+	struct fault_test w;
 	pthread_t thread[4];
 	void *sum;
 
@@ -167,7 +157,7 @@ static void test_many(void **state)
 {
 	g_autoptr(guest_mem) m = guest_mem_new();
 	GError *error = NULL;
-	struct iovec iov;
+	unsigned char *host;
 	autofd fd = test_file(PAGE);
 	autofd last = test_file(PAGE);
 
@@ -180,15 +170,14 @@ static void test_many(void **state)
 			m, &desc, i + 1 == GUEST_MEM_MAX_REGIONS ? last : fd, &error));
 	}
 	assert_int_equal(ftruncate(last, 0), 0);
-	assert_int_equal(borrow_status(m, (GUEST_MEM_MAX_REGIONS - 1) * 2 * PAGE, 1, &iov), 0);
-	assert_int_equal(*(volatile unsigned char *)iov.iov_base, 0);
+	assert_int_equal(borrow_status(m, (GUEST_MEM_MAX_REGIONS - 1) * 2 * PAGE, &host), 0);
+	assert_int_equal(*(volatile unsigned char *)host, 0);
 	assert_true(guest_mem_poisoned(m));
-	assert_int_equal(
-		borrow_status(m, (GUEST_MEM_MAX_REGIONS - 1) * 2 * PAGE, 1, &iov), -EFAULT);
+	assert_int_equal(borrow_status(m, (GUEST_MEM_MAX_REGIONS - 1) * 2 * PAGE, &host), -EFAULT);
 	assert_int_equal(ftruncate(fd, 0), 0);
 	for (unsigned i = 0; i + 1 < GUEST_MEM_MAX_REGIONS; i++) {
-		assert_int_equal(borrow_status(m, i * 2 * PAGE, 1, &iov), 0);
-		assert_int_equal(*(volatile unsigned char *)iov.iov_base, 0);
+		assert_int_equal(borrow_status(m, i * 2 * PAGE, &host), 0);
+		assert_int_equal(*(volatile unsigned char *)host, 0);
 	}
 }
 
@@ -202,7 +191,7 @@ static void test_huge(void **state)
 	autofd fd = memfd_create(TEST_FILE, MFD_CLOEXEC | MFD_HUGETLB);
 	g_autoptr(guest_mem) m = NULL;
 	GError *error = NULL;
-	struct iovec iov;
+	unsigned char *host;
 
 	if (fd < 0)
 		skip(); /* a kernel without hugetlbfs */
@@ -210,14 +199,14 @@ static void test_huge(void **state)
 	guest_mem_catch_sigbus();
 	m = guest_mem_new();
 	assert_true(guest_mem_add(m, &desc, fd, &error));
-	assert_int_equal(borrow_status(m, 0, 1, &iov), 0);
-	assert_int_equal((uintptr_t)iov.iov_base % (64 << 10), 2 * PAGE);
+	assert_int_equal(borrow_status(m, 0, &host), 0);
+	assert_int_equal((uintptr_t)host % (64 << 10), 2 * PAGE);
 	assert_int_equal(ftruncate(fd, 0), 0);
-	memset(iov.iov_base, 1, desc.size);
+	memset(host, 1, desc.size);
 	assert_true(guest_mem_poisoned(m));
 }
 
-static void fault_elsewhere(struct world *w)
+static void fault_elsewhere(struct fault_test *w)
 {
 	autofd fd = test_file(PAGE);
 	void *p = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
@@ -226,7 +215,7 @@ static void fault_elsewhere(struct world *w)
 		(void)*(volatile unsigned char *)p;
 }
 
-static void fault_after_unmap(struct world *w)
+static void fault_after_unmap(struct fault_test *w)
 {
 	GError *error = NULL;
 	void *p;
@@ -239,20 +228,20 @@ static void fault_after_unmap(struct world *w)
 		(void)*(volatile unsigned char *)p;
 }
 
-static void raise_sigbus(struct world *w)
+static void raise_sigbus(struct fault_test *w)
 {
 	raise(SIGBUS);
 }
 
 /* Runs f in a child and returns its wait status; exit status 77: f returned. */
-static int run_child(void (*f)(struct world *w), const struct sigaction *before)
+static int run_child(void (*f)(struct fault_test *w), const struct sigaction *before)
 {
 	pid_t pid = fork();
 	int status;
 
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		struct world w;
+		struct fault_test w;
 
 		sigaction(SIGBUS, before, NULL);
 		world_up(&w);
@@ -275,7 +264,7 @@ static void exit_56(int sig, siginfo_t *info, void *context)
 
 static void test_fatal(void **state)
 {
-	static void (*const deadly[])(struct world *) = {
+	static void (*const deadly[])(struct fault_test *) = {
 		fault_elsewhere,
 		fault_after_unmap,
 		raise_sigbus,
@@ -302,7 +291,7 @@ static void test_fatal(void **state)
 }
 
 /* Broken hardware under guest memory is not caused by the front-end. */
-static void poisoned_page(struct world *w)
+static void poisoned_page(struct fault_test *w)
 {
 	siginfo_t info = { .si_signo = SIGBUS, .si_code = BUS_MCEERR_AR };
 
@@ -326,14 +315,14 @@ static void test_hardware(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		leak_checked(test_read),
-		leak_checked(test_partial),
-		leak_checked(test_recover),
-		leak_checked(test_threads),
-		leak_checked(test_many),
-		leak_checked(test_huge),
-		leak_checked(test_fatal),
-		leak_checked(test_hardware),
+		TEST_WITH(leak, test_read),
+		TEST_WITH(leak, test_partial),
+		TEST_WITH(leak, test_recover),
+		TEST_WITH(leak, test_threads),
+		TEST_WITH(leak, test_many),
+		TEST_WITH(leak, test_huge),
+		TEST_WITH(leak, test_fatal),
+		TEST_WITH(leak, test_hardware),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,8 +2,6 @@
 /* A Xen guest's memory by frame number: chunks, holes, what is refused. */
 #include "xen_world.h"
 
-#include <errno.h>
-
 #define BASE ((uint64_t)FAKE_GFN * PAGE)
 #define CHUNK (512 * PAGE)
 
@@ -18,19 +16,10 @@ static const struct mem_region_desc all = {
 /* Borrows a range and gives it back; returns where it is. NULL, with the status: it failed. */
 static uint8_t *touch(uint64_t addr, uint32_t len, int *status)
 {
-	struct mem_range range = { .addr = addr, .len = len, .write = true };
-	struct iovec iov;
-	struct mem_mapping mapping = { .range = &range, .n_range = 1, .iov = &iov, .max_iov = 1 };
-	struct mem_mapping *mappings = &mapping;
+	uint8_t *host;
 
-	guest_mem_borrow(&borrower, &mappings, 1);
-	*status = mapping.status;
-	if (mapping.status)
-		return NULL;
-	assert_int_equal(mapping.n_iov, 1);
-	assert_int_equal(iov.iov_len, len);
-	guest_mem_give_back(&borrower, &mappings, 1);
-	return iov.iov_base;
+	*status = borrow_once(&borrower, addr, len, &host);
+	return host;
 }
 
 static uint8_t *touch_good(uint64_t addr, uint32_t len)
@@ -176,53 +165,53 @@ static void test_rings(void **state)
 		guest_mem_unmap_ring(memory, &map);
 		assert_false(guest_mem_map_ring(
 			memory, BASE + all.size - 32, 64, 16, "ring", &map, &error));
-		assert_error(&error, "is not all in one memory region");
+		assert_error_has(&error, "is not all in one memory region");
 	}
 	fake_xen.hole[900] = true;
 	assert_false(guest_mem_map_ring(memory, BASE + 900 * PAGE, 64, 16, "ring", &map, &error));
-	assert_error(&error, "cannot be mapped");
+	assert_error_has(&error, "cannot be mapped");
 }
 
 static void test_refused(void **state)
 {
-	struct mem_region_desc bad = all;
+	static const struct {
+		uint64_t size, offset;
+		uint32_t flags, domid;
+		const char *says;
+	} cases[] = {
+		{ PAGE, 0, MEM_XEN_FOREIGN | MEM_XEN_GRANT, FAKE_DOMID, "exclude each other" },
+		{ PAGE, 0, MEM_XEN_FOREIGN | 0x8, FAKE_DOMID, "only grants" },
+		{ PAGE, 0, MEM_XEN_FOREIGN | 0x100, FAKE_DOMID, "only grants" },
+		{ PAGE, 0, MEM_XEN_FOREIGN | 0x10, FAKE_DOMID, "unknown flags" },
+		{ PAGE, 0, 0x8, FAKE_DOMID, "no memory type" },
+		{ PAGE, 0, MEM_XEN_FOREIGN, 0x7ff0, "no such domain" },
+		{ PAGE, 0, MEM_XEN_FOREIGN, 0x10000 | FAKE_DOMID, "no such domain" },
+		{ PAGE, PAGE, MEM_XEN_FOREIGN, FAKE_DOMID, "offset" },
+		{ UINT64_C(1) << 60, 0, MEM_XEN_FOREIGN, FAKE_DOMID, "cannot reserve addresses" },
+		{ 0, 0, MEM_XEN_FOREIGN, FAKE_DOMID, "its size is 0" },
+	};
 
-	bad.xen_flags = MEM_XEN_FOREIGN | MEM_XEN_GRANT;
-	assert_not_added(bad, "exclude each other");
-	bad.xen_flags = MEM_XEN_FOREIGN | 0x8;
-	assert_not_added(bad, "only grants");
-	bad.xen_flags = MEM_XEN_FOREIGN | 0x100;
-	assert_not_added(bad, "only grants");
-	bad.xen_flags = MEM_XEN_FOREIGN | 0x10;
-	assert_not_added(bad, "unknown flags");
-	bad.xen_flags = 0x8;
-	assert_not_added(bad, "no memory type");
-	bad = all;
-	bad.xen_domid = 0x7ff0;
-	assert_not_added(bad, "no such domain");
-	bad.xen_domid = 0x10000 | FAKE_DOMID;
-	assert_not_added(bad, "no such domain");
-	bad = all;
-	bad.mmap_offset = PAGE;
-	assert_not_added(bad, "offset");
-	bad = all;
-	bad.size = UINT64_C(1) << 60;
-	assert_not_added(bad, "cannot reserve addresses");
-	bad.size = 0;
-	assert_not_added(bad, "its size is 0");
+	for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++)
+		assert_not_added((struct mem_region_desc){ .guest_addr = BASE,
+					 .user_addr = all.user_addr,
+					 .size = cases[i].size,
+					 .mmap_offset = cases[i].offset,
+					 .xen_flags = cases[i].flags,
+					 .xen_domid = cases[i].domid },
+			cases[i].says);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		with_xen(test_lazy),
-		with_xen(test_table_again),
-		with_xen(test_odd_ends),
-		with_xen(test_holes),
-		with_xen(test_paged_out),
-		with_xen(test_call_fails),
-		with_xen(test_rings),
-		with_xen(test_refused),
+		TEST_WITH(xen, test_lazy),
+		TEST_WITH(xen, test_table_again),
+		TEST_WITH(xen, test_odd_ends),
+		TEST_WITH(xen, test_holes),
+		TEST_WITH(xen, test_paged_out),
+		TEST_WITH(xen, test_call_fails),
+		TEST_WITH(xen, test_rings),
+		TEST_WITH(xen, test_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

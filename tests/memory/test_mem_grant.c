@@ -2,8 +2,6 @@
 /* Granted regions: in advance, rings, what is refused; test_mem_grant_map.c has the requests. */
 #include "xen_world.h"
 
-#include <errno.h>
-
 #define GRANT (UINT64_C(1) << 63)
 
 /* Pages [10, 210): a pool. */
@@ -128,14 +126,14 @@ static void test_ring_on_demand(void **state)
 
 	fake_xen.bad[21] = true;
 	assert_false(guest_mem_map_ring(memory, used, 2 * PAGE, 4, "ring", &map[1], &error));
-	assert_error(&error, "cannot map a ring's grants");
+	assert_error_has(&error, "cannot map a ring's grants");
 	assert_null(map[1].host);
 	assert_false(guest_mem_map_ring(memory, used + 1, 64, 4, "ring", &map[1], &error));
-	assert_error(&error, "is not aligned");
+	assert_error_has(&error, "is not aligned");
 	assert_int_equal(fake_xen.live, 0);
 	/* User address 0 is none. */
 	assert_false(guest_mem_map_ring(memory, 64, 64, 4, "ring", &map[1], &error));
-	assert_error(&error, "is not all in one memory region");
+	assert_error_has(&error, "is not all in one memory region");
 }
 
 /* As a real front-end sends them: ring parts, gaps between them with user address 0, a bank. */
@@ -167,49 +165,53 @@ static void test_mixed_table(void **state)
 	assert_int_equal(fake_xen.grant_maps, 1);
 	/* An ordinary region has user addresses only. */
 	assert_false(guest_mem_map_ring(memory, 0x2000, 64, 4, "ring", &map, &error));
-	assert_error(&error, "is not all in one memory region");
+	assert_error_has(&error, "is not all in one memory region");
 	/* Those that have user addresses may not share them. */
 	desc[2].user_addr = desc[0].user_addr;
 	assert_false(guest_mem_set(memory, desc, fds, N, &error));
-	assert_error(&error, "user addresses overlap");
+	assert_error_has(&error, "user addresses overlap");
 	assert_int_equal(guest_mem_regions(memory), N);
 }
 
 static void test_refused(void **state)
 {
-	struct mem_region_desc bad = on_demand;
+	const uint64_t end = UINT64_C(1) << 44; /* of the references */
+	const struct {
+		uint64_t addr, size, offset;
+		uint32_t flags, domid;
+		const char *says;
+	} cases[] = {
+		{ GRANT, PAGE, 0, 0x8 | 0x4, FAKE_DOMID, "unknown flags" },
+		{ GRANT, PAGE, 0, 0x8, 0x7ff0, "no such domain" },
+		{ GRANT, PAGE, 1, 0x8, FAKE_DOMID, "offset" },
+		{ GRANT | end, PAGE, 0, 0x8, FAKE_DOMID, "grant references have 32 bits" },
+		{ GRANT | (end - PAGE), PAGE + 1, 0, 0x8, FAKE_DOMID,
+			"grant references have 32 bits" },
+		{ PAGE, GRANT, 0, 0x8, FAKE_DOMID, "grant references have 32 bits" },
+	};
+	struct mem_region_desc last = on_demand;
 
-	bad.xen_flags = MEM_XEN_GRANT | 0x8 | 0x4;
-	assert_not_added(bad, "unknown flags");
-	bad = on_demand;
-	bad.xen_domid = 0x7ff0;
-	assert_not_added(bad, "no such domain");
-	bad = on_demand;
-	bad.mmap_offset = 1;
-	assert_not_added(bad, "offset");
-	bad = on_demand;
-	bad.guest_addr = GRANT | UINT64_C(1) << 44;
-	assert_not_added(bad, "grant references have 32 bits");
-	bad.guest_addr = GRANT | ((UINT64_C(1) << 44) - PAGE);
-	bad.size = PAGE + 1;
-	assert_not_added(bad, "grant references have 32 bits");
-	bad.guest_addr = PAGE;
-	bad.size = GRANT;
-	assert_not_added(bad, "grant references have 32 bits");
-	bad.guest_addr = GRANT | ((UINT64_C(1) << 44) - PAGE);
-	bad.size = PAGE;
-	add_region(bad);
+	for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++)
+		assert_not_added((struct mem_region_desc){ .guest_addr = cases[i].addr,
+					 .size = cases[i].size,
+					 .mmap_offset = cases[i].offset,
+					 .xen_flags = MEM_XEN_GRANT | cases[i].flags,
+					 .xen_domid = cases[i].domid },
+			cases[i].says);
+	last.guest_addr = GRANT | (end - PAGE);
+	last.size = PAGE;
+	add_region(last);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		with_xen(test_advance),
-		with_xen(test_ring_parts),
-		with_xen(test_advance_fails),
-		with_xen(test_ring_on_demand),
-		with_xen(test_mixed_table),
-		with_xen(test_refused),
+		TEST_WITH(xen, test_advance),
+		TEST_WITH(xen, test_ring_parts),
+		TEST_WITH(xen, test_advance_fails),
+		TEST_WITH(xen, test_ring_on_demand),
+		TEST_WITH(xen, test_mixed_table),
+		TEST_WITH(xen, test_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,8 +2,6 @@
 /* Granted memory for requests: which calls are made, what is copied where, what stays mapped. */
 #include "xen_world.h"
 
-#include <errno.h>
-
 #define GRANT (UINT64_C(1) << 63)
 #define at(page) (GRANT | (uint64_t)(page)*PAGE)
 
@@ -14,13 +12,13 @@ static const struct mem_region_desc region = {
 	.xen_domid = FAKE_DOMID,
 };
 
-struct request {
+struct grant_request {
 	struct mem_mapping mapping;
 	struct mem_range range[64];
 	struct iovec iov[64];
 };
 
-static struct request request[64];
+static struct grant_request request[64];
 static struct mem_mapping *mappings[64];
 
 static int setup(void **state)
@@ -28,7 +26,7 @@ static int setup(void **state)
 	xen_setup(state);
 	add_region(region);
 	for (unsigned i = 0; i < G_N_ELEMENTS(request); i++) {
-		struct request *q = &request[i];
+		struct grant_request *q = &request[i];
 
 		q->mapping =
 			(struct mem_mapping){ .range = q->range, .iov = q->iov, .max_iov = 64 };
@@ -39,14 +37,14 @@ static int setup(void **state)
 
 #define with_region(f) cmocka_unit_test_setup_teardown(f, setup, xen_teardown)
 
-static void add(struct request *q, uint64_t addr, uint32_t len, bool write)
+static void add(struct grant_request *q, uint64_t addr, uint32_t len, bool write)
 {
 	q->range[q->mapping.n_range++] =
 		(struct mem_range){ .addr = addr, .len = len, .write = write, .priv = q };
 }
 
 /* As blk has them: a header, data in one piece, and a status. */
-static void add_blk(struct request *q, unsigned page, uint32_t len, bool write)
+static void add_blk(struct grant_request *q, unsigned page, uint32_t len, bool write)
 {
 	add(q, at(page) + 0x100, 16, false);
 	add(q, at(page + 1), len, !write);

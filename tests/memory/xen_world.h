@@ -25,8 +25,6 @@ static inline int xen_teardown(void **state)
 	return leak_teardown(state);
 }
 
-#define with_xen(f) cmocka_unit_test_setup_teardown(f, xen_setup, xen_teardown)
-
 static inline void add_region(struct mem_region_desc desc)
 {
 	GError *error = NULL;
@@ -40,6 +38,6 @@ static inline void assert_not_added(struct mem_region_desc desc, const char *say
 	GError *error = NULL;
 
 	assert_false(guest_mem_add(memory, &desc, fake_xen.device, &error));
-	assert_error(&error, says);
+	assert_error_has(&error, says);
 	assert_int_equal(guest_mem_regions(memory), 0);
 }
