@@ -3,6 +3,7 @@
 #pragma once
 
 #include "driver/driver_ring.h"
+#include "memory/shm.h"
 
 /* A request of the driver's, by the number that the device returns it by. */
 struct driver_slot {

@@ -18,6 +18,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "memory/shm.h"
 #include "ring/vq_engine.h"
 
 /* The most requests fetched, and borrowed in one call, at a time. */

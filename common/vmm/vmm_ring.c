@@ -21,6 +21,7 @@
 #include <linux/virtio_mmio.h>
 
 #include "base/util.h"
+#include "memory/shm.h"
 
 /* SET_VRING_BASE of a packed ring at its start: both indices 0, both wrap counters 1. */
 #define PACKED_BASE 0x80008000u

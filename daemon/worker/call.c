@@ -21,6 +21,7 @@
 #include "base/eventfd.h"
 #include "base/util.h"
 #include "daemon/worker/worker_impl.h"
+#include "memory/shm.h"
 
 /*
  * An eventfd's write() blocks when its count is full, which takes a front-end that fills it; to ask

@@ -18,6 +18,7 @@
 
 #include "base/util.h"
 #include "daemon/session/backend.h"
+#include "memory/shm.h"
 #include "vhost-user/wire/vu_msg.h"
 
 /* The device: two queues, 24 bytes of configuration, of which 4 to 7 and 12 to 13 are writable. */

@@ -16,6 +16,7 @@
 
 #include "base/util.h"
 #include "driver/driver_ring.h"
+#include "memory/shm.h"
 #include "tests/lib/leak.h"
 
 #define F_INDIRECT (1ull << VIRTIO_RING_F_INDIRECT_DESC)

@@ -10,6 +10,7 @@
 #include "kvm-stub/layout.h"
 #include "kvm-stub/ram.h"
 #include "kvm-stub/vm/vm.h"
+#include "memory/shm.h"
 #include "tests/lib/test.h"
 
 #define CODE_ADDR 0x10000u

@@ -19,6 +19,7 @@
 #include <linux/virtio_ring.h>
 
 #include "ring/vq_engine.h"
+#include "memory/shm.h"
 
 #define FEATURE(bit) (UINT64_C(1) << (bit))
 #define EVENT_IDX FEATURE(VIRTIO_RING_F_EVENT_IDX)
