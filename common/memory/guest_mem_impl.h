@@ -17,7 +17,7 @@ struct guest_mem {
 	bool can_pin; /* every region's type can */
 	int poisoned; /* atomic: some region is */
 	unsigned generation; /* of the table: changes with it */
-	void *scrap; /* guest_pages.c's; NULL: none yet */
+	void *scrap; /* atomic, guest_pages.c's; NULL: none yet */
 };
 
 /* For guest_mem_free(). */

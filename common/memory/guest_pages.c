@@ -30,21 +30,22 @@ struct guest_pages {
 	struct guest_pages_range range[];
 };
 
-/* Returns the scrap of m, mapped with the first hold; NULL without memory. */
+/* Returns the scrap of m, mapped with the first hold of any thread; NULL without memory. */
 static void *get_scrap(struct guest_mem *m)
 {
-	G_LOCK_DEFINE_STATIC(scrap);
-	void *p;
+	void *scrap = __atomic_load_n(&m->scrap, __ATOMIC_ACQUIRE), *mapped;
 
-	G_LOCK(scrap);
-	if (!m->scrap) {
-		p = mmap(NULL, SCRAP_SIZE, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-		m->scrap = p == MAP_FAILED ? NULL : p;
-	}
-	p = m->scrap;
-	G_UNLOCK(scrap);
-	return p;
+	if (scrap)
+		return scrap;
+	mapped = mmap(NULL, SCRAP_SIZE, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (mapped == MAP_FAILED)
+		return NULL;
+	if (__atomic_compare_exchange_n(
+		    &m->scrap, &scrap, mapped, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		return mapped;
+	munmap(mapped, SCRAP_SIZE);
+	return scrap;
 }
 
 void guest_pages_free_scrap(struct guest_mem *m)
