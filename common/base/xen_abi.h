@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is used of the kernel's interface to Xen (/dev/xen/privcmd, /dev/xen/gntdev, /dev/xen/evtchn).
+ * The part of the kernel's interface to Xen that is used: privcmd, gntdev and evtchn in /dev/xen.
  * It is small and stable; with definitions of its own, a build without Xen's headers serves Xen
  * guests, too.
  */

@@ -5,15 +5,15 @@
  * The choice is made for each direction of a mapping: all that the device reads of a request, or
  * all that it writes.
  *
- *	few pages	Copied through a bounce buffer. One ioctl() copies what the device reads, for
- *			a whole batch, when it is borrowed; another copies what it wrote, for all
- *			that are given back together, before they are published. Nothing has to be
- *			unmapped, which would flush the TLB of every CPU.
+ *	few pages	Copied through a bounce buffer. One ioctl() copies what the device reads,
+ *			for a whole batch, when it is borrowed; another copies what it wrote, for
+ *			all that are given back together, before they are published. Nothing has
+ *			to be unmapped, which would flush the TLB of every CPU.
  *	more		Mapped by one ioctl() and one mmap(), and unmapped by their opposites.
  *			Grants are unmapped only as they were mapped, and the requests of a batch
- *			complete in any order: so there is one map for each mapping, not one for the
- *			batch. Read-only where the device only reads, since the guest grants those
- *			pages read-only.
+ *			complete in any order: so there is one map for each mapping, not one for
+ *			the batch. Read-only where the device only reads, since the guest grants
+ *			those pages read-only.
  *
  * So a 4 KiB read takes two calls and a batch of 32 of them three; one more if they have indirect
  * tables, which must be read before the buffers that they name.
