@@ -153,16 +153,24 @@ extern const struct virtio_device_ops virtio_device_ops;
 /* Queue i while it runs, else NULL; for what the host side starts (input, network reception). */
 struct vq *virtio_device_queue(struct virtio_device *d, unsigned i);
 /*
- * In the services below, q selects the thread: the queue's owner; or NULL, the device as a whole:
- * the callback is then a device verb and may come at any time from open() to close(), with or
- * without a front-end. A source registered for a queue is removed when the last queue of its thread
- * stops. Sources are members of the device's own structs (container_of()), zeroed at first. No call
- * allocates memory, or makes a system call unless noted.
+ * In the services below, q selects the thread: that of the queue and its group; or NULL, the device
+ * as a whole: the callback is then a device verb and may come at any time from open() to close(),
+ * with or without a front-end. Call them from a verb of that thread. What is registered for a queue
+ * is removed when the last queue of its group stops, and is ignored while all are stopped; if only
+ * its own is stopped, the callback gets another queue of the group. Sources are members of the
+ * device's own structs (container_of()), zeroed at first. No call allocates memory, or makes a
+ * system call unless noted.
  */
 
 /*
- * Watches an fd. One watch serves both directions and every queue of its thread. An fd may be
- * closed under an active watch; events of a later fd with the same number are not lost.
+ * Watches an fd. One watch serves both directions and every queue of its group. Once it is removed
+ * ready() is not called any more, not even for what has been seen already, and the struct may be
+ * freed.
+ *
+ * The fd may be closed before its watch is removed: another watch of a new fd with the same number
+ * gets that one's events. For the new fd to have the same struct, remove the watch in between.
+ *
+ * A watch whose queue has broken, with no request in flight, is turned into an edge-triggered one.
  */
 struct virtio_watch {
 	int fd;
@@ -173,12 +181,14 @@ struct virtio_watch {
 		struct virtio_watch *next, *prev;
 		struct vq *q;
 		uint32_t events;
-		int fd; /* as registered */
+		int fd; /* as registered; -1: it was closed, and another watch has its number */
+		bool internal; /* the core's own */
+		bool broken; /* edge-triggered because the queue has broken */
 	} core;
 };
 /*
- * Sets the EPOLL* events that w->fd is watched for; 0 stops. One system call if they change. With
- * EPOLLET it is set once, and kick() tries the fd again.
+ * Sets the EPOLL* events that w->fd is watched for; 0 removes the watch. One system call if they
+ * change. With EPOLLET it is set once, and kick() tries the fd again.
  */
 void virtio_watch(struct virtio_device *d, struct vq *q, struct virtio_watch *w, uint32_t events);
 
@@ -188,16 +198,20 @@ struct virtio_timer {
 		void *owner; /* NULL: not armed */
 		struct vq *q;
 		int64_t at;
-		unsigned heap; /* the position in the owner's heap */
+		/*
+		 * The owner's heap: the first child, the next sibling, and the one that links here.
+		 */
+		struct virtio_timer *child, *next, **link;
 	} core;
 };
 /* Arms the timer for a time (monotonic µs), once, in the place of an earlier one; -1 disarms it. */
 void virtio_timer(struct virtio_device *d, struct vq *q, struct virtio_timer *t, int64_t at);
 
 /*
- * Wakes a queue's thread from any other thread (a library's, another queue's). Any number of
- * signals cause one call of run(), soon; a signal while the queue is stopped is delivered after the
- * start.
+ * Wakes a thread from any other thread (a library's, another queue's). Any number of signals cause
+ * one call of run(), soon; a signal while the queue is stopped is delivered after the start. A
+ * wake-up that has been initialised lives until close(); to do it again, in each queue_start() for
+ * example, does nothing.
  */
 struct virtio_wakeup {
 	void (*run)(struct virtio_device *d, struct vq *q, struct virtio_wakeup *w);
@@ -209,12 +223,12 @@ struct virtio_wakeup {
 	} core;
 };
 void virtio_wakeup_init(struct virtio_device *d, struct vq *q, struct virtio_wakeup *w);
-/* From any thread. At most one system call. */
+/* From any thread, from virtio_wakeup_init() to close(). At most one system call. */
 void virtio_wakeup_signal(struct virtio_wakeup *w);
 
 /*
  * Changes bytes of the configuration space and notifies the driver, which sees all of the change or
- * none of it (ConfigGeneration). From any callback.
+ * none of it (ConfigGeneration). From any callback; one system call.
  */
 void virtio_config_set(struct virtio_device *d, uint32_t offset, const void *from, uint32_t size);
 

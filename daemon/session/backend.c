@@ -72,16 +72,23 @@ struct backend *backend_new(
 		.workers = options->workers,
 	};
 	b->mem = guest_mem_new();
-	b->pool = pool_new(&(struct pool_setup){
-		.device = d,
-		.mem = b->mem,
-		.workers = options->workers,
-		.cpus = options->cpus,
-		.n_cpus = options->n_cpus,
-		.poll_us = options->poll_us,
-		.callbacks = &callbacks,
-		.opaque = b,
-	});
+	b->pool = pool_new(
+		&(struct pool_setup){
+			.device = d,
+			.mem = b->mem,
+			.workers = options->workers,
+			.cpus = options->cpus,
+			.n_cpus = options->n_cpus,
+			.poll_us = options->poll_us,
+			.callbacks = &callbacks,
+			.opaque = b,
+		},
+		error);
+	if (!b->pool) {
+		guest_mem_free(b->mem);
+		g_free(b);
+		return NULL;
+	}
 	b->reset = (struct pool_verb){ .run = run_reset, .done = backend_resume, .opaque = b };
 	b->reload = (struct pool_verb){ .run = run_reload };
 	dispatch_init(b);

@@ -18,9 +18,7 @@ bool on_get_config(struct backend *b, struct request *rq, GError **error)
 		return true;
 	there = MIN(want->size, d->config_size - want->offset);
 	rq->out.payload.config = *want;
-	/* Workers may change what is a queue's affair, byte by byte. */
-	for (uint32_t i = 0; i < there; i++)
-		data[i] = __atomic_load_n(&d->config[want->offset + i], __ATOMIC_RELAXED);
+	pool_config_read(b->pool, want->offset, data, there);
 	/* Front-ends know larger structs than ours. */
 	memset(data + there, 0, want->size - there);
 	rq->out.header.size = rq->in.header.size;
@@ -85,7 +83,7 @@ bool verb_set_config(struct virtio_device *d, struct request *rq, GError **error
 	for (; w && w->size; w++) {
 		if (!writable_part(rq, w, &first, &end))
 			continue;
-		memcpy(d->config + first, data + first - from, end - first);
+		pool_config_write(d->pool, first, data + first - from, end - first);
 		if (d->ops->config_written)
 			d->ops->config_written(d, first, end - first);
 	}

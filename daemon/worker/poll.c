@@ -76,6 +76,15 @@ static bool is_busy(const struct worker_thread *w)
 	return false;
 }
 
+/* The device's fds, unless it looks for itself. */
+static bool look_at_fds(struct worker_thread *w)
+{
+	if (!w->sources.n_watches || w->pool->ops->poll || !sources_wait(&w->sources, 0))
+		return false;
+	sources_deliver(&w->sources);
+	return true;
+}
+
 bool worker_poll(struct worker_thread *w)
 {
 	int64_t window, start;
@@ -92,7 +101,7 @@ bool worker_poll(struct worker_thread *w)
 	while (window && now_ns() - start < window) {
 		/* The driver may be waiting for this very CPU. */
 		sched_yield();
-		if (look_for_a_while(w)) {
+		if (look_for_a_while(w) || look_at_fds(w)) {
 			poll_window_hit(&w->window, now_ns() - start);
 			return true;
 		}

@@ -11,8 +11,8 @@
 
 void worker_command(struct worker_thread *w, enum worker_command command)
 {
-	__atomic_fetch_or(&w->commands, command, __ATOMIC_RELEASE);
-	eventfd_write(w->wakeup.fd, 1);
+	__atomic_fetch_or(&w->sources.commands, command, __ATOMIC_RELEASE);
+	eventfd_write(w->sources.wakeup.fd, 1);
 }
 
 void queue_command(struct queue *q, enum queue_command command)
@@ -24,7 +24,12 @@ void queue_command(struct queue *q, enum queue_command command)
 void pool_report(struct queue *q, enum queue_event event)
 {
 	__atomic_fetch_or(&q->events, event, __ATOMIC_RELEASE);
-	eventfd_write(q->pool->wakeup, 1);
+	pool_wake(q->pool);
+}
+
+void pool_wake(struct pool *pool)
+{
+	eventfd_write(pool->wakeup, 1);
 }
 
 static void on_interrupt(void *opaque)
@@ -32,10 +37,9 @@ static void on_interrupt(void *opaque)
 	threads_interrupt(opaque);
 }
 
-/* While a worker is waited for, it is interrupted now and then. */
-static void update_interrupt(struct pool *pool)
+void pool_update_interrupt(struct pool *pool)
 {
-	bool waits = pool->verbs || pool_any(pool, QUEUE_DRAINING);
+	bool waits = pool->n_verbs || pool_any(pool, QUEUE_DRAINING);
 
 	if (waits && !pool->interrupt)
 		pool->interrupt = loop_watch_timer(INTERRUPT_MS, on_interrupt, pool);
@@ -69,7 +73,7 @@ void pool_queue_drain(struct pool *pool, unsigned i)
 		return;
 	q->state = QUEUE_DRAINING;
 	queue_command(q, QUEUE_COMMAND_DRAIN);
-	update_interrupt(pool);
+	pool_update_interrupt(pool);
 }
 
 static void on_drained(struct queue *q)
@@ -116,53 +120,6 @@ const struct vq *pool_queue_vq(const struct pool *pool, unsigned i)
 	return pool->queues[i].vq;
 }
 
-/* Verbs. */
-
-static void run_verb(struct pool *pool, struct pool_verb *verb)
-{
-	verb->run(pool->device, verb->opaque);
-	verb->pending = false;
-}
-
-/* Runs all verbs while the workers pause; what they complete may lead to more. */
-static void run_verbs(struct pool *pool)
-{
-	struct pool_verb *verb = g_steal_pointer(&pool->verbs), *next;
-
-	for (struct pool_verb *v = verb; v; v = v->next)
-		run_verb(pool, v);
-	__atomic_store_n(&pool->paused, 0, __ATOMIC_RELAXED);
-	for (unsigned i = 0; i < pool->n_workers; i++)
-		sem_post(&pool->workers[i].go);
-	for (; verb; verb = next) {
-		next = verb->next;
-		if (verb->done)
-			verb->done(verb->opaque);
-	}
-}
-
-void pool_run(struct pool *pool, struct pool_verb *verb)
-{
-	struct pool_verb **end = &pool->verbs;
-
-	if (verb->pending)
-		return;
-	verb->pending = true;
-	verb->next = NULL;
-	if (!pool->n_active) {
-		run_verb(pool, verb);
-		return;
-	}
-	while (*end)
-		end = &(*end)->next;
-	*end = verb;
-	if (pool->verbs != verb)
-		return;
-	for (unsigned i = 0; i < pool->n_workers; i++)
-		worker_command(&pool->workers[i], WORKER_COMMAND_PAUSE);
-	update_interrupt(pool);
-}
-
 static void on_wakeup(void *opaque, uint32_t revents)
 {
 	struct pool *pool = opaque;
@@ -171,25 +128,46 @@ static void on_wakeup(void *opaque, uint32_t revents)
 	eventfd_read(pool->wakeup, &count);
 	for (unsigned i = 0; i < pool->n_queues; i++)
 		take_events(&pool->queues[i]);
-	if (pool->verbs && __atomic_load_n(&pool->paused, __ATOMIC_ACQUIRE) == pool->n_workers)
-		run_verbs(pool);
-	update_interrupt(pool);
+	if (__atomic_exchange_n(&pool->config_changed, false, __ATOMIC_ACQUIRE))
+		pool->setup.callbacks->config_changed(pool->setup.opaque);
+	verbs_continue(pool);
+	pool_update_interrupt(pool);
 }
 
 /* The pool's life. */
 
-struct pool *pool_new(const struct pool_setup *setup)
+/* The device's set is there before the device is opened, which may register something. */
+static bool open_device_sources(struct pool *pool)
 {
-	struct pool *pool = g_new(struct pool, 1);
+	bool one = pool->ops->threads == VIRTIO_DEVICE_ONE;
+
+	pool->device_sources = one ? &pool->workers[0].sources : &pool->own_sources;
+	return sources_open(pool->device_sources, pool);
+}
+
+struct pool *pool_new(const struct pool_setup *setup, GError **error)
+{
+	struct pool *pool = g_aligned_alloc0(1, sizeof(*pool), CACHE_LINE);
 
 	*pool = (struct pool){
 		.setup = *setup,
 		.device = setup->device,
 		.ops = setup->device->ops,
 		.mem = setup->mem,
-		.wakeup = -1,
+		.own_sources = { .epoll = -1, .wakeup.fd = -1 },
+		.wakeup = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 	};
 	setup->device->pool = pool;
+	pthread_mutex_init(&pool->config_lock, NULL);
+	threads_init(pool);
+	if (pool->wakeup < 0 || !open_device_sources(pool)) {
+		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
+			"cannot make an eventfd or an epoll set: %s", g_strerror(errno));
+		pool_free(pool);
+		return NULL;
+	}
+	pool->wakeup_watch = loop_watch_fd(pool->wakeup, EPOLLIN, on_wakeup, pool);
+	verbs_open(pool);
 	return pool;
 }
 
@@ -202,7 +180,7 @@ static void make_queues(struct pool *pool)
 	for (unsigned i = 0; i < pool->n_queues; i++) {
 		struct queue *q = &pool->queues[i];
 
-		*q = (struct queue){ .pool = pool, .kick = -1, .call = -1, .run.kick.fd = -1 };
+		*q = (struct queue){ .pool = pool, .kick = -1, .call = -1 };
 		q->vq = vq_new(i, pool->mem, &hooks, q);
 	}
 }
@@ -210,13 +188,6 @@ static void make_queues(struct pool *pool)
 bool pool_start(struct pool *pool, GError **error)
 {
 	make_queues(pool);
-	pool->wakeup = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (pool->wakeup < 0) {
-		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
-			"cannot make an eventfd: %s", g_strerror(errno));
-		return false;
-	}
-	pool->wakeup_watch = loop_watch_fd(pool->wakeup, EPOLLIN, on_wakeup, pool);
 	return threads_start(pool, error);
 }
 
@@ -234,13 +205,17 @@ void pool_free(struct pool *pool)
 {
 	if (!pool)
 		return;
+	verbs_close(pool);
+	loop_watch_free(pool->interrupt);
+	loop_watch_free(pool->wakeup_watch);
 	for (unsigned i = 0; i < pool->n_queues; i++) {
 		fd_close(&pool->queues[i].call);
 		vq_free(pool->queues[i].vq);
 	}
-	g_clear_pointer(&pool->queues, g_aligned_free);
-	loop_watch_free(pool->interrupt);
-	loop_watch_free(pool->wakeup_watch);
+	g_aligned_free(pool->queues);
+	threads_free(pool);
+	sources_close(&pool->own_sources);
 	fd_close(&pool->wakeup);
-	g_free(pool);
+	pthread_mutex_destroy(&pool->config_lock);
+	g_aligned_free(pool);
 }

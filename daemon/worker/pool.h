@@ -76,8 +76,10 @@ struct pool_setup {
 
 struct pool;
 
-/* Makes a pool without threads, before the device is opened. */
-struct pool *pool_new(const struct pool_setup *setup);
+/*
+ * Makes a pool without threads, before the device is opened: open() may register what it waits for.
+ */
+struct pool *pool_new(const struct pool_setup *setup, GError **error);
 /* Makes the queues that the open device has, all stopped, and starts the threads. */
 bool pool_start(struct pool *pool, GError **error);
 bool pool_is_started(const struct pool *pool);
@@ -85,7 +87,7 @@ bool pool_is_started(const struct pool *pool);
  * Ends the threads, before the device is closed; all queues are stopped. Pending verbs are dropped.
  */
 void pool_stop(struct pool *pool);
-/* After pool_stop(). */
+/* After pool_stop() and close(). NULL is nothing. */
 void pool_free(struct pool *pool);
 
 /*
@@ -128,7 +130,15 @@ struct pool_verb {
 };
 
 /*
- * Runs the verb in the right thread: now, if no queue is active; else it is pending until all
- * workers pause. Verbs that are pending run in the order given. Nothing if this one is already.
+ * Runs the verb in the right thread: on worker 0, if one thread owns all queues; else here, at once
+ * if no queue is active, or while all workers pause. If it has not run when this returns it is
+ * pending. Verbs run in the order given, and before any queue that is run later. Nothing if this
+ * one is pending already.
  */
 void pool_run(struct pool *pool, struct pool_verb *verb);
+
+/*
+ * The configuration space, which callbacks change on any thread: all of a change is read, or none.
+ */
+void pool_config_read(struct pool *pool, uint32_t offset, void *to, uint32_t size);
+void pool_config_write(struct pool *pool, uint32_t offset, const void *from, uint32_t size);

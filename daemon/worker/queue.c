@@ -25,7 +25,7 @@ static void make_ready(struct queue *q)
 	q->worker->ready = true;
 }
 
-static void group_begin(const struct queue *of)
+void group_begin(const struct queue *of)
 {
 	for (struct queue *q = of->group; q < of->group_end; q++) {
 		if (q->run.state != QUEUE_STOPPED)
@@ -41,16 +41,15 @@ static void settle(struct queue *q)
 		vq_break(q->vq, "the front-end has truncated guest memory");
 }
 
-static void end_watches(struct queue *q)
+struct queue *group_active(struct queue *q)
 {
-	struct worker_thread *w = q->worker;
-
-	for (struct worker_watch *watch = w->watches; watch; watch = watch->next) {
-		if (watch->fd < 0 || watch->queue != q)
-			continue;
-		worker_unwatch(w, watch);
-		w->n_watches--;
+	if (q->run.state != QUEUE_STOPPED)
+		return q;
+	for (q = q->group; q < q->group_end; q++) {
+		if (q->run.state != QUEUE_STOPPED)
+			return q;
 	}
+	return NULL;
 }
 
 static void finish(struct queue *q)
@@ -58,16 +57,17 @@ static void finish(struct queue *q)
 	struct worker_thread *w = q->worker;
 	unsigned i = 0;
 
-	end_watches(q);
 	while (w->active[i] != q)
 		i++;
 	w->active[i] = w->active[--w->n_active];
 	q->run.state = QUEUE_STOPPED;
 	q->run.ready = false;
+	if (!group_active(q))
+		sources_drop(&w->sources, q);
 	pool_report(q, QUEUE_EVENT_DRAINED);
 }
 
-static void group_end(const struct queue *of)
+void group_end(const struct queue *of)
 {
 	struct queue *first = of->group, *end = of->group_end;
 
@@ -120,39 +120,39 @@ bool queue_poll_device(struct queue *q)
 
 static void no_kicks(struct queue *q)
 {
-	log_limited(&q->worker->log_limit, LOG_LEVEL_WARNING, vq_name(q->vq),
+	log_limited(&q->worker->sources.log_limit, LOG_LEVEL_WARNING, vq_name(q->vq),
 		"the kick fd is no eventfd, or broken: kicks are not seen any more");
-	worker_unwatch(q->worker, &q->run.kick);
+	watch_remove(&q->run.kick);
 }
 
-static void on_kick(struct worker_watch *watch, uint32_t revents)
+static void on_kick(
+	struct virtio_device *d, struct vq *none, struct virtio_watch *w, uint32_t revents)
 {
-	struct queue *q = watch->queue;
+	struct queue *q = container_of(w, struct queue, run.kick);
 	struct iovec iov = { .iov_base = &(uint64_t){ 0 }, .iov_len = sizeof(uint64_t) };
 	ssize_t n = 1;
 
 	worker_woken(q->worker);
 	make_ready(q);
 	/* Shared with the front-end, which could empty it between poll and read: hence NOWAIT. */
-	if (revents & EPOLLIN && !(watch->events & EPOLLET))
-		n = preadv2(watch->fd, &iov, 1, -1, RWF_NOWAIT);
+	if (revents & EPOLLIN && !(w->core.events & EPOLLET))
+		n = preadv2(w->fd, &iov, 1, -1, RWF_NOWAIT);
 	if (!(revents & EPOLLIN) || n == 0 || (n < 0 && errno != EAGAIN))
 		no_kicks(q);
 }
 
 static void watch_kick(struct queue *q)
 {
-	struct worker_watch *watch = &q->run.kick;
+	uint32_t edge = eventfd_is(q->kick) ? EPOLLET : 0;
 
 	if (q->kick < 0)
 		return;
-	*watch = (struct worker_watch){
-		.queue = q,
+	q->run.kick = (struct virtio_watch){
 		.fd = q->kick,
-		.events = EPOLLIN | (eventfd_is(q->kick) ? EPOLLET : 0),
-		.seen = on_kick,
+		.ready = on_kick,
+		.core.internal = true,
 	};
-	if (!worker_watch(q->worker, watch))
+	if (!watch_add(&q->worker->sources, &q->run.kick, EPOLLIN | edge))
 		no_kicks(q);
 }
 
@@ -169,13 +169,15 @@ static void start(struct queue *q)
 		ops_of(q)->queue_start(q->pool->device, q->vq);
 		group_end(q);
 	}
+	watch_mend(&w->sources, q->vq);
+	wakeup_resume(&w->sources, q->vq);
 	/* A kick may have been delivered, and read, before the queue was set up. */
 	make_ready(q);
 }
 
 static void drain(struct queue *q)
 {
-	worker_unwatch(q->worker, &q->run.kick);
+	watch_remove(&q->run.kick);
 	group_begin(q);
 	q->run.state = QUEUE_DRAINING;
 	vq_drain(q->vq);
@@ -226,73 +228,6 @@ void queue_on_broken(void *opaque, const char *reason)
 {
 	struct queue *q = opaque;
 
-	worker_unwatch(q->worker, &q->run.kick);
+	watch_remove(&q->run.kick);
 	pool_report(q, QUEUE_EVENT_BROKE);
-}
-
-static void on_device_fd(struct worker_watch *watch, uint32_t revents)
-{
-	struct queue *q = watch->queue;
-
-	worker_woken(q->worker);
-	group_begin(q);
-	watch->cb(q->pool->device, q->vq, revents);
-	group_end(q);
-}
-
-/*
- * One that is in use for fd, or one that is free: a device that changes its mind costs no memory.
- */
-static struct worker_watch *find_watch(struct worker_thread *w, int fd)
-{
-	struct worker_watch *watch;
-
-	for (watch = w->watches; watch; watch = watch->next) {
-		if (watch->fd == fd)
-			return watch;
-	}
-	return NULL;
-}
-
-static struct worker_watch *new_watch(struct worker_thread *w)
-{
-	struct worker_watch *watch = find_watch(w, -1);
-
-	if (!watch) {
-		watch = g_new(struct worker_watch, 1);
-		*watch = (struct worker_watch){ .fd = -1, .next = w->watches };
-		w->watches = watch;
-	}
-	return watch;
-}
-
-void queue_watch_device(struct queue *q, int fd, uint32_t events,
-	void (*cb)(struct virtio_device *d, struct vq *q, uint32_t revents))
-{
-	struct worker_thread *w = q->worker;
-	struct worker_watch *watch = find_watch(w, fd);
-
-	if (watch && watch->queue == q && watch->events == events) {
-		watch->cb = cb;
-		return;
-	}
-	if (watch) {
-		worker_unwatch(w, watch);
-		w->n_watches--;
-	}
-	if (!events || q->run.state == QUEUE_STOPPED)
-		return;
-	watch = new_watch(w);
-	watch->queue = q;
-	watch->fd = fd;
-	watch->events = events;
-	watch->seen = on_device_fd;
-	watch->cb = cb;
-	w->n_watches++;
-	if (worker_watch(w, watch))
-		return;
-	log_limited(&w->log_limit, LOG_LEVEL_ERROR, vq_name(q->vq), "cannot wait for fd %d: %s", fd,
-		g_strerror(errno));
-	watch->fd = -1;
-	w->n_watches--;
 }

@@ -12,21 +12,20 @@
 /* Interrupts a system call, and does nothing else. */
 #define INTERRUPT_SIGNAL SIGURG
 
-/* Queues that the device wants on one thread have one number. */
+/* Queues of one group have one number; the first common_queues are one. */
 static unsigned group_number(const struct pool *pool, unsigned queue)
 {
-	switch (pool->ops->threads) {
-	case VIRTIO_DEVICE_ONE:
+	unsigned common = pool->ops->common_queues;
+
+	if (pool->ops->threads == VIRTIO_DEVICE_ONE || queue < common)
 		return 0;
-	case VIRTIO_DEVICE_PER_PAIR:
-		return queue / 2;
-	case VIRTIO_DEVICE_PER_QUEUE:
-		break;
-	}
-	return queue;
+	queue -= common;
+	if (pool->ops->threads == VIRTIO_DEVICE_PER_PAIR)
+		queue /= 2;
+	return queue + !!common;
 }
 
-static void spread_queues(struct pool *pool)
+static void spread_queues(struct pool *pool, unsigned n_workers)
 {
 	for (unsigned i = 0; i < pool->n_queues; i++) {
 		unsigned group = group_number(pool, i), first = i, end = i + 1;
@@ -35,15 +34,10 @@ static void spread_queues(struct pool *pool)
 			first--;
 		while (end < pool->n_queues && group_number(pool, end) == group)
 			end++;
-		pool->queues[i].worker = &pool->workers[group % pool->n_workers];
+		pool->queues[i].worker = &pool->workers[group % n_workers];
 		pool->queues[i].group = &pool->queues[first];
 		pool->queues[i].group_end = &pool->queues[end];
 	}
-}
-
-static void on_worker_wakeup(struct worker_watch *watch, uint32_t revents)
-{
-	/* The worker looks at its commands anyhow. */
 }
 
 static bool fail(GError **error, unsigned i, const char *what, int err)
@@ -57,35 +51,13 @@ static bool prepare(struct pool *pool, unsigned i, GError **error)
 {
 	struct worker_thread *w = &pool->workers[i];
 
-	*w = (struct worker_thread){
-		.pool = pool,
-		.epoll = epoll_create1(EPOLL_CLOEXEC),
-		.wakeup = {
-			.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
-			.events = EPOLLIN | EPOLLET,
-			.seen = on_worker_wakeup,
-		},
-		.active = g_new(struct queue *, pool->n_queues),
-	};
-	sem_init(&w->go, 0, 0);
+	w->pool = pool;
+	w->active = g_new(struct queue *, pool->n_queues);
 	poll_window_init(&w->window, pool->setup.poll_us * INT64_C(1000));
-	if (w->epoll < 0 || w->wakeup.fd < 0 || !worker_watch(w, &w->wakeup))
+	/* The device's set is there already. */
+	if (w->sources.epoll < 0 && !sources_open(&w->sources, pool))
 		return fail(error, i, "cannot make its fds", errno);
 	return true;
-}
-
-static void clear(struct worker_thread *w)
-{
-	while (w->watches) {
-		struct worker_watch *watch = w->watches;
-
-		w->watches = watch->next;
-		g_free(watch);
-	}
-	fd_close(&w->epoll);
-	fd_close(&w->wakeup.fd);
-	g_free(w->active);
-	sem_destroy(&w->go);
 }
 
 /* All signals go to the control thread, except those that the thread itself causes. */
@@ -100,6 +72,11 @@ static void block_signals(sigset_t *before)
 	pthread_sigmask(SIG_SETMASK, &set, before);
 }
 
+static size_t stack_size(const struct virtio_device_ops *ops)
+{
+	return ops->stack ? align_up((size_t)ops->stack + STACK_BYTES, 0x10000) : STACK_BYTES;
+}
+
 static int create(struct worker_thread *w, int cpu)
 {
 	pthread_attr_t attr;
@@ -108,7 +85,7 @@ static int create(struct worker_thread *w, int cpu)
 	int err = 0;
 
 	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	pthread_attr_setstacksize(&attr, stack_size(w->pool->ops));
 	if (cpu >= 0) {
 		CPU_ZERO(&set);
 		CPU_SET(cpu, &set);
@@ -128,13 +105,10 @@ static bool start_worker(struct pool *pool, unsigned i, GError **error)
 	int cpu = s->n_cpus ? (int)s->cpus[i % s->n_cpus] : -1, err;
 	g_autofree char *what = NULL, *name = NULL;
 
-	if (!prepare(pool, i, error)) {
-		clear(&pool->workers[i]);
+	if (!prepare(pool, i, error))
 		return false;
-	}
 	err = create(&pool->workers[i], cpu);
 	if (err) {
-		clear(&pool->workers[i]);
 		what = cpu < 0 ? g_strdup("cannot start it")
 			       : g_strdup_printf("cannot start it on CPU %d", cpu);
 		return fail(error, i, what, err);
@@ -149,21 +123,37 @@ static void do_nothing(int signum)
 {
 }
 
+/* Returns how many workers the device can use. */
+static unsigned max_workers(const struct pool *pool)
+{
+	return MIN(pool->setup.workers, group_number(pool, pool->device->num_queues - 1) + 1);
+}
+
+void threads_init(struct pool *pool)
+{
+	pool->max_workers = max_workers(pool);
+	pool->workers =
+		g_aligned_alloc0(pool->max_workers, sizeof(struct worker_thread), CACHE_LINE);
+	for (unsigned i = 0; i < pool->max_workers; i++) {
+		pool->workers[i].sources.epoll = -1;
+		pool->workers[i].sources.wakeup.fd = -1;
+		sem_init(&pool->workers[i].go, 0, 0);
+	}
+}
+
 bool threads_start(struct pool *pool, GError **error)
 {
 	const struct sigaction interrupted = { .sa_handler = do_nothing };
-	unsigned groups = group_number(pool, pool->n_queues - 1) + 1;
-	unsigned n = MIN(pool->setup.workers, groups);
+	unsigned n = max_workers(pool);
 
 	sigaction(INTERRUPT_SIGNAL, &interrupted, NULL);
-	pool->workers = g_aligned_alloc0(n, sizeof(struct worker_thread), CACHE_LINE);
+	spread_queues(pool, n);
 	for (unsigned i = 0; i < n; i++) {
 		if (!start_worker(pool, i, error)) {
 			threads_end(pool);
 			return false;
 		}
 	}
-	spread_queues(pool);
 	return true;
 }
 
@@ -177,11 +167,18 @@ void threads_end(struct pool *pool)
 		if (pool->verbs)
 			sem_post(&w->go);
 		pthread_join(w->thread, NULL);
-		clear(w);
 	}
 	pool->n_workers = 0;
-	pool->verbs = NULL;
-	g_clear_pointer(&pool->workers, g_aligned_free);
+}
+
+void threads_free(struct pool *pool)
+{
+	for (unsigned i = 0; i < pool->max_workers; i++) {
+		sources_close(&pool->workers[i].sources);
+		g_free(pool->workers[i].active);
+		sem_destroy(&pool->workers[i].go);
+	}
+	g_aligned_free(pool->workers);
 }
 
 void threads_interrupt(struct pool *pool)

@@ -17,52 +17,17 @@
 #include "daemon/worker/worker_impl.h"
 
 #include <errno.h>
-#include <sys/eventfd.h>
 
-/* With fds of the device to look at, no more bursts than these between two looks. */
+/* With fds or timers of the device to look at, no more bursts than these between two looks. */
 #define MAX_ROUNDS 8
 /* A front-end that wants a ring polled gives no kick fd: it is looked at so often while idle. */
 #define POLLED_QUEUE_MS 1
-
-bool worker_watch(struct worker_thread *w, struct worker_watch *watch)
-{
-	struct epoll_event event = { .events = watch->events, .data.ptr = watch };
-
-	return epoll_ctl(w->epoll, EPOLL_CTL_ADD, watch->fd, &event) == 0;
-}
-
-void worker_unwatch(struct worker_thread *w, struct worker_watch *watch)
-{
-	if (watch->fd < 0)
-		return;
-	epoll_ctl(w->epoll, EPOLL_CTL_DEL, watch->fd, NULL);
-	watch->fd = -1;
-	for (int i = 0; i < w->n_events; i++) {
-		if (w->event[i].data.ptr == watch)
-			w->event[i].data.ptr = NULL;
-	}
-}
-
-static void look_at_fds(struct worker_thread *w, int timeout)
-{
-	struct worker_watch *watch;
-
-	w->n_events = epoll_wait(w->epoll, w->event, WORKER_EVENTS, timeout);
-	while (w->n_events > 0) {
-		/* From the end, so that those to come are the first n_events. */
-		const struct epoll_event *e = &w->event[--w->n_events];
-
-		watch = e->data.ptr;
-		if (watch && watch->seen)
-			watch->seen(watch, e->events);
-	}
-}
 
 static void pause_worker(struct worker_thread *w)
 {
 	worker_pause_begin(w);
 	__atomic_add_fetch(&w->pool->paused, 1, __ATOMIC_RELEASE);
-	eventfd_write(w->pool->wakeup, 1);
+	pool_wake(w->pool);
 	while (sem_wait(&w->go) < 0 && errno == EINTR)
 		;
 	worker_pause_end(w);
@@ -70,10 +35,14 @@ static void pause_worker(struct worker_thread *w)
 
 static void obey(struct worker_thread *w)
 {
-	unsigned commands = __atomic_exchange_n(&w->commands, 0, __ATOMIC_ACQUIRE);
+	unsigned commands = __atomic_exchange_n(&w->sources.commands, 0, __ATOMIC_ACQUIRE);
 
+	if (commands & WORKER_COMMAND_VERBS)
+		verbs_run_posted(w->pool);
 	if (commands & WORKER_COMMAND_QUEUES)
 		worker_obey_queues(w);
+	if (commands & WORKER_COMMAND_WAKEUPS)
+		wakeup_deliver(&w->sources);
 	if (commands & WORKER_COMMAND_PAUSE)
 		pause_worker(w);
 	if (commands & WORKER_COMMAND_QUIT)
@@ -91,13 +60,19 @@ static bool has_polled_queue(const struct worker_thread *w)
 	return false;
 }
 
+/* Returns whether the device waits for anything but kicks. */
+static bool has_sources(const struct worker_thread *w)
+{
+	return w->sources.n_watches || w->sources.timers;
+}
+
 /* Works until it is time to look at the fds: waiting there for so many milliseconds (-1: ever). */
 static int work(struct worker_thread *w)
 {
 	worker_look(w);
 	for (unsigned rounds = 0;; rounds++) {
 		worker_serve(w);
-		if (worker_has_commands(w) || (w->n_watches && rounds >= MAX_ROUNDS))
+		if (worker_has_commands(w) || (rounds >= MAX_ROUNDS && has_sources(w)))
 			return 0;
 		/* A queue that always has more must not keep the others from being seen. */
 		if (w->ready ? worker_look(w) : worker_poll(w))
@@ -113,7 +88,8 @@ void *worker_main(void *opaque)
 	int timeout = -1;
 
 	while (!w->quit) {
-		look_at_fds(w, timeout);
+		sources_wait(&w->sources, timer_bound(&w->sources, timeout));
+		sources_deliver(&w->sources);
 		if (worker_has_commands(w)) {
 			worker_serve(w);
 			obey(w);

@@ -3,13 +3,15 @@
  * What the files of worker/ share: the pool, its threads and their queues. The protocol between the
  * control thread and the workers is pool.h's.
  *
- *	pool.c		the control thread's side: commands, events, verbs
+ *	pool.c		the control thread's side: queues' commands and events
+ *	verbs.c		work on the device as a whole, in the right thread
  *	threads.c	the threads' beginning and end; which queue belongs to which
  *	worker.c	a worker's loop
  *	queue.c		a queue on its worker, from start to drained
  *	call.c		how the driver is called: the one fd that changes while a queue runs
  *	poll.c		a worker that has nothing to do
- *	services.c	what device.h declares
+ *	sources.c	what a thread waits for: the set of its watches, timers and wake-ups
+ *	watch.c timer.c wakeup.c services.c	what device.h declares
  */
 #pragma once
 
@@ -33,19 +35,39 @@ enum queue_command {
 };
 enum queue_event { QUEUE_EVENT_BROKE = 1 << 0, QUEUE_EVENT_DRAINED = 1 << 1 };
 enum worker_command {
-	WORKER_COMMAND_QUEUES = 1 << 0, /* queues have commands */
-	WORKER_COMMAND_PAUSE = 1 << 1, /* pause until worker.go is posted */
-	WORKER_COMMAND_QUIT = 1 << 2, /* all queues are stopped */
+	WORKER_COMMAND_VERBS = 1 << 0, /* run pool.posted */
+	WORKER_COMMAND_QUEUES = 1 << 1, /* queues have commands */
+	WORKER_COMMAND_WAKEUPS = 1 << 2, /* run sources.signalled */
+	WORKER_COMMAND_PAUSE = 1 << 3, /* pause until worker.go is posted */
+	WORKER_COMMAND_QUIT = 1 << 4, /* all queues are stopped */
 };
 
-/* An fd that a worker waits for. */
-struct worker_watch {
-	struct queue *queue; /* NULL: the worker's own */
-	int fd; /* -1: none */
-	uint32_t events;
-	void (*seen)(struct worker_watch *watch, uint32_t revents);
-	void (*cb)(struct virtio_device *d, struct vq *q, uint32_t revents); /* the device's */
-	struct worker_watch *next;
+#define SOURCES_EVENTS 32
+
+/*
+ * What a thread waits for. Each worker has a set. So has the device as a whole: that of its one
+ * worker, if threads is ONE; else one that the control thread watches, and delivers while the
+ * workers pause.
+ */
+struct sources {
+	struct pool *pool;
+	int epoll; /* -1: none */
+	struct virtio_watch wakeup; /* an eventfd: there are commands, or wake-ups */
+
+	/* The thread's. */
+	struct virtio_watch *watches; /* all, the core's own included */
+	unsigned n_watches; /* of the device */
+	bool stale; /* the epoll set may have fds that can't be removed one by one */
+	struct epoll_event event[SOURCES_EVENTS];
+	int n_events; /* not delivered yet, from event[0] on */
+	struct virtio_timer *timers; /* a pairing heap: its root expires first */
+	struct virtio_wakeup *deferred; /* signalled while their queue is stopped */
+	struct log_limit log_limit;
+
+	/* Between the threads: atomic. */
+	struct virtio_wakeup *signalled
+		__attribute__((aligned(CACHE_LINE))); /* the last one first */
+	unsigned commands; /* enum worker_command */
 };
 
 struct queue {
@@ -71,22 +93,17 @@ struct queue {
 		enum queue_state state;
 		bool ready; /* a burst is due */
 		bool call_due; /* the driver is to be called when the pause is over */
-		struct worker_watch kick;
+		struct virtio_watch kick;
 	} run __attribute__((aligned(CACHE_LINE)));
 };
 
-#define WORKER_EVENTS 32
-
 struct worker_thread {
+	struct sources sources;
+
 	/* For life. */
 	struct pool *pool;
 	pthread_t thread;
-	int epoll;
 	sem_t go;
-	struct worker_watch wakeup; /* an eventfd: there are commands */
-
-	/* Between the threads: atomic. */
-	unsigned commands __attribute__((aligned(CACHE_LINE))); /* enum worker_command */
 
 	/* The worker's. */
 	bool calling __attribute__((aligned(CACHE_LINE))); /* atomic: in a write() that may block */
@@ -97,15 +114,10 @@ struct worker_thread {
 	unsigned n_active;
 	struct poll_window window;
 	int64_t idle_since; /* asleep since then for want of requests; 0: not */
-	struct worker_watch *watches; /* the device's, in use or not */
-	unsigned n_watches; /* in use */
-	struct epoll_event event[WORKER_EVENTS];
-	int n_events; /* not looked at yet, from event[0] on */
-	struct log_limit log_limit;
 };
 
 struct pool {
-	/* For life; queues and workers from pool_start() on. */
+	/* For life; queues from pool_start() on. */
 	struct pool_setup setup;
 	struct virtio_device *device;
 	const struct virtio_device_ops *ops;
@@ -113,45 +125,80 @@ struct pool {
 	struct queue *queues;
 	unsigned n_queues;
 	struct worker_thread *workers;
-	unsigned n_workers;
+	unsigned max_workers, n_workers; /* that there are, that run */
+	struct sources *device_sources; /* those of worker 0, or own_sources */
+	struct sources own_sources;
 
 	/* The control thread's. */
 	unsigned n_active; /* queues that are not stopped */
-	struct pool_verb *verbs; /* pending, in their order; the workers pause for them */
+	unsigned n_verbs; /* pending */
+	struct pool_verb *verbs; /* the workers pause for them; in their order */
+	struct pool_verb device_events; /* own_sources has something */
+	struct loop_watch *device_watch; /* NULL while device_events is pending */
+	struct loop_watch *device_timer;
 	struct loop_watch *wakeup_watch;
 	struct loop_watch *interrupt; /* a timer; NULL: no worker is waited for */
 
 	/* Between the threads. */
-	int wakeup; /* an eventfd: a queue has events, or a worker pauses */
+	int wakeup; /* an eventfd: there are events */
 	unsigned paused; /* atomic: workers that pause */
+	struct pool_verb *posted, *finished; /* atomic: for worker 0, by it; the last one first */
+	bool config_changed; /* atomic */
+	pthread_mutex_t config_lock; /* for bytes of device->config */
 };
 
 /* pool.c */
 
-/* Makes events of a queue known to the control thread; any worker. */
+/* Makes an event of a queue known to the control thread; on its worker. */
 void pool_report(struct queue *q, enum queue_event event);
-/* Gives a command to a worker. */
+/* Wakes the control thread; any thread. */
+void pool_wake(struct pool *pool);
+/* Gives a command to a worker, about one of its queues. */
 void worker_command(struct worker_thread *w, enum worker_command command);
 void queue_command(struct queue *q, enum queue_command command);
+/* Interrupts workers now and then while they are waited for. */
+void pool_update_interrupt(struct pool *pool);
+
+/* verbs.c */
+
+/* Begins, and ends, to deliver what the device as a whole waits for, if the control thread does. */
+void verbs_open(struct pool *pool);
+void verbs_close(struct pool *pool);
+/* The control thread: all workers pause, or worker 0 has finished verbs. */
+void verbs_continue(struct pool *pool);
+/* Worker 0: runs pool.posted. */
+void verbs_run_posted(struct pool *pool);
+/* The control thread: a timer of own_sources has changed. */
+void verbs_update_timer(struct pool *pool);
 
 /* threads.c */
 
+/* Makes room for as many workers as the device may need. */
+void threads_init(struct pool *pool);
 bool threads_start(struct pool *pool, GError **error);
 void threads_end(struct pool *pool);
+void threads_free(struct pool *pool);
 /* Interrupts workers that sit in a write() to a call fd. */
 void threads_interrupt(struct pool *pool);
 
-/* worker.c */
-
-/* The thread. */
+/* worker.c: the thread. */
 void *worker_main(void *worker);
-/* Begins to wait for watch->events of watch->fd; false: that is impossible. */
-bool worker_watch(struct worker_thread *w, struct worker_watch *watch);
-/* Ends it, events that have come already included. Nothing if it is not watched. */
-void worker_unwatch(struct worker_thread *w, struct worker_watch *watch);
 
 /* queue.c */
 
+static inline struct queue *queue_of(const struct vq *q)
+{
+	return vq_opaque(q);
+}
+
+/*
+ * The two ends of whatever makes the device do something on behalf of a queue: in between it may
+ * pop from and push to all queues of the group, and in the end that is published.
+ */
+void group_begin(const struct queue *of);
+void group_end(const struct queue *of);
+/* Returns q, or, while it is stopped, another queue of its group; NULL: all are. */
+struct queue *group_active(struct queue *q);
 /* Obeys the commands of the worker's queues. */
 void worker_obey_queues(struct worker_thread *w);
 /* One burst for every queue that is ready. */
@@ -161,14 +208,56 @@ void worker_pause_begin(struct worker_thread *w);
 void worker_pause_end(struct worker_thread *w);
 /* ops->poll() for this queue: was there any completion? */
 bool queue_poll_device(struct queue *q);
-/* virtio_queue_watch(). */
-void queue_watch_device(struct queue *q, int fd, uint32_t events,
-	void (*cb)(struct virtio_device *d, struct vq *q, uint32_t revents));
 /* The engine's hook. */
 void queue_on_broken(void *queue, const char *reason);
 
 /* call.c: the engine's hook. */
 void queue_on_call(void *queue);
+
+/* sources.c */
+
+bool sources_open(struct sources *s, struct pool *pool);
+void sources_close(struct sources *s);
+/* The set of a queue's thread; q NULL: of the device as a whole. */
+struct sources *sources_of(struct virtio_device *d, struct vq *q);
+/*
+ * The two ends of a callback for *q, or for the device as a whole. *q becomes the queue that the
+ * callback gets; false: its group is stopped, and there is no callback.
+ */
+bool sources_begin(struct sources *s, struct vq **q);
+void sources_end(struct sources *s, struct vq *q);
+/* Removes what was registered for queues of a group, all of which are stopped. */
+void sources_drop(struct sources *s, const struct queue *of);
+/* Sees what is there, for at most timeout milliseconds (-1: any); returns whether there is any. */
+bool sources_wait(struct sources *s, int timeout);
+/* Calls back for all that was seen, and for timers that have expired. */
+void sources_deliver(struct sources *s);
+
+/* watch.c */
+
+/* Begins to watch w->fd; false, and errno, if that is impossible. */
+bool watch_add(struct sources *s, struct virtio_watch *w, uint32_t events);
+/* Nothing if it is not watched. */
+void watch_remove(struct virtio_watch *w);
+/* Watches the fds of a new epoll set in the place of one that has become stale. */
+void watch_renew(struct sources *s);
+void watch_deliver(struct sources *s, struct virtio_watch *w, uint32_t revents);
+void watch_drop(struct sources *s, const struct queue *of);
+/* The queue has started: its watches are as the device set them. */
+void watch_mend(struct sources *s, struct vq *q);
+
+/* timer.c */
+
+/* Returns in how many milliseconds the first timer expires, at most `timeout` (-1: any). */
+int timer_bound(const struct sources *s, int timeout);
+void timer_deliver(struct sources *s);
+void timer_drop(struct sources *s, const struct queue *of);
+
+/* wakeup.c */
+
+void wakeup_deliver(struct sources *s);
+/* The queue has started: delivers what was signalled before. */
+void wakeup_resume(struct sources *s, struct vq *q);
 
 /* poll.c */
 
@@ -183,5 +272,5 @@ void worker_woken(struct worker_thread *w);
 
 static inline bool worker_has_commands(const struct worker_thread *w)
 {
-	return __atomic_load_n(&w->commands, __ATOMIC_RELAXED);
+	return __atomic_load_n(&w->sources.commands, __ATOMIC_RELAXED);
 }
