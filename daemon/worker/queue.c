@@ -41,11 +41,11 @@ static void settle(struct queue *q)
 		vq_break(q->vq, "the front-end has truncated guest memory");
 }
 
-struct queue *group_active(struct queue *q)
+struct queue *group_active(struct queue *of)
 {
-	if (q->run.state != QUEUE_STOPPED)
-		return q;
-	for (q = q->group; q < q->group_end; q++) {
+	if (of->run.state != QUEUE_STOPPED)
+		return of;
+	for (struct queue *q = of->group; q < of->group_end; q++) {
 		if (q->run.state != QUEUE_STOPPED)
 			return q;
 	}

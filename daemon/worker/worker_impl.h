@@ -197,8 +197,8 @@ static inline struct queue *queue_of(const struct vq *q)
  */
 void group_begin(const struct queue *of);
 void group_end(const struct queue *of);
-/* Returns q, or, while it is stopped, another queue of its group; NULL: all are. */
-struct queue *group_active(struct queue *q);
+/* Returns the queue, or, while it is stopped, another one of its group; NULL: all are. */
+struct queue *group_active(struct queue *of);
 /* Obeys the commands of the worker's queues. */
 void worker_obey_queues(struct worker_thread *w);
 /* One burst for every queue that is ready. */

@@ -68,7 +68,6 @@ unsigned peer_mappings(void)
 
 static struct census before;
 static struct backend *served; /* the peer's: there is one at a time */
-static unsigned pauses;
 
 void peer_run_loop(void)
 {
@@ -76,25 +75,22 @@ void peer_run_loop(void)
 		;
 }
 
-static void on_paused(struct virtio_device *d, void *opaque)
+static void do_nothing(struct virtio_device *d, void *opaque)
 {
-	pauses++;
 }
 
 /*
- * Workers pause when they have served what was there before they were asked to. What they say then
- * may make more work for the main loop, and what that does for them.
+ * Verbs run when workers have served what was there before. What they report then may make more
+ * work for the main loop, and what that does for them.
  */
 void peer_run(void)
 {
-	struct pool_verb pause = { .run = on_paused };
+	struct pool_verb verb = { .run = do_nothing };
 
 	peer_run_loop();
 	for (unsigned i = 0; served && i < 3; i++) {
-		unsigned seen = pauses;
-
-		pool_run(served->pool, &pause);
-		while (pauses == seen)
+		pool_run(served->pool, &verb);
+		while (verb.pending)
 			g_main_context_iteration(NULL, TRUE);
 		peer_run_loop();
 	}

@@ -5,13 +5,8 @@
  */
 #pragma once
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "tests/lib/test.h"
 
-#include <cmocka.h>
-#include <glib.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 #include <sys/eventfd.h>
@@ -96,16 +91,6 @@ int peer_teardown(void **state);
 
 /* Mappings of memfds in this process. */
 unsigned peer_mappings(void);
-/* Runs the main loop until the condition holds: it will. */
-#define peer_wait(condition)                                                \
-	do {                                                                \
-		gint64 end_ = g_get_monotonic_time() + 60 * G_USEC_PER_SEC; \
-		while (!(condition) && g_get_monotonic_time() < end_) {     \
-			peer_run_loop();                                    \
-			g_usleep(100);                                      \
-		}                                                           \
-		assert_true(condition);                                     \
-	} while (0)
 /* Lets the main loop do what it can do now. */
 void peer_run_loop(void);
 /* Lets the back-end, its workers too, do all that it can do now; no device hangs. */

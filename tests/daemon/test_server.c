@@ -24,7 +24,7 @@ static struct server *serve_loaded(struct peer *p, enum toy_mode mode)
 	toy.mode = mode;
 	driver_submit(p, 0);
 	driver_kick(p, 0);
-	peer_wait(toy.held || toy.hangs);
+	WAIT_IN_LOOP(toy.held || toy.hangs);
 	return s;
 }
 

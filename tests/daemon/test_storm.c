@@ -209,7 +209,7 @@ static void storm(struct peer *p)
 		if (n % 8 == 0) {
 			unsigned served = l->served;
 
-			peer_wait(l->served > served + 2 * OUT_MAX);
+			WAIT_IN_LOOP(l->served > served + 2 * OUT_MAX);
 		}
 	}
 	for (unsigned i = 0; i < TOY_QUEUES; i++)
@@ -227,7 +227,7 @@ static void storm(struct peer *p)
 	for (unsigned n = 0; n < 5; n++) {
 		for (unsigned i = 0; i < TOY_QUEUES; i++)
 			start_load(&load[i], p, i);
-		peer_wait(load[0].served && load[1].served);
+		WAIT_IN_LOOP(load[0].served && load[1].served);
 		peer_disconnect(p);
 		assert_int_equal(p->closed, n + 1);
 		for (unsigned i = 0; i < TOY_QUEUES; i++) {

@@ -220,7 +220,7 @@ static void test_broken_polled(void **state)
 	driver_round_trip(p, 0);
 	assert_int_equal(peer_ack_fd(p, VU_SET_VRING_KICK, 0, -1), 0);
 	before = usage_of(toy.thread[0]);
-	peer_wait(usage_of(toy.thread[0]).sleeps > before.sleeps + 5);
+	WAIT_IN_LOOP(usage_of(toy.thread[0]).sleeps > before.sleeps + 5);
 	toy.mode = TOY_BREAK;
 	driver_submit(p, 0);
 	peer_run();
@@ -240,14 +240,14 @@ static bool is_served_unkicked(struct peer *p)
 
 	driver_submit(p, 0);
 	driver_kick(p, 0);
-	peer_wait(driver_used(p, 0) == (uint16_t)(used + 1));
+	WAIT_IN_LOOP(driver_used(p, 0) == (uint16_t)(used + 1));
 	g_usleep(100);
 	driver_submit(p, 0);
 	for (unsigned n = 0; n < 20 && driver_used(p, 0) == (uint16_t)(used + 1); n++)
 		g_usleep(100);
 	served = driver_used(p, 0) == (uint16_t)(used + 2);
 	driver_kick(p, 0);
-	peer_wait(driver_used(p, 0) == (uint16_t)(used + 2));
+	WAIT_IN_LOOP(driver_used(p, 0) == (uint16_t)(used + 2));
 	return served;
 }
 
@@ -289,10 +289,10 @@ static void test_fair(void **state)
 	start_notes(p);
 	flood = p;
 	driver_kick(p, 0);
-	peer_wait(flooded > 1000);
+	WAIT_IN_LOOP(flooded > 1000);
 	driver_submit(p, 1);
 	driver_kick(p, 1);
-	peer_wait(driver_used(p, 1) == 2);
+	WAIT_IN_LOOP(driver_used(p, 1) == 2);
 	flood = NULL;
 }
 
@@ -301,7 +301,7 @@ static void wait_for_reply(struct peer *p)
 	enum vu_read read = VU_READ_AGAIN;
 
 	vu_msg_clear(&p->msg);
-	peer_wait(read == VU_READ_DONE ||
+	WAIT_IN_LOOP(read == VU_READ_DONE ||
 		(read = vu_msg_read(&p->reader, p->sock, &p->msg, NULL)) == VU_READ_DONE);
 }
 
@@ -315,7 +315,7 @@ static void test_hangs(void **state)
 	toy.mode = TOY_HANG;
 	driver_submit(p, 0);
 	driver_kick(p, 0);
-	peer_wait(toy.hangs);
+	WAIT_IN_LOOP(toy.hangs);
 	toy.mode = TOY_ECHO;
 	/* The front-end is answered, the operator too, and the other worker works. */
 	peer_send(p, VU_GET_FEATURES, 0, NULL, 0, NULL, 0);
@@ -325,7 +325,7 @@ static void test_hangs(void **state)
 		      "driver, 1 in flight");
 	driver_submit(p, 1);
 	driver_kick(p, 1);
-	peer_wait(driver_used(p, 1) == 1);
+	WAIT_IN_LOOP(driver_used(p, 1) == 1);
 	peer_send(p, VU_GET_VRING_BASE, 0, &ring[1], sizeof(ring[1]), NULL, 0);
 	wait_for_reply(p);
 	assert_int_equal(p->msg.payload.state.num, 1);
@@ -341,7 +341,7 @@ static void test_hangs(void **state)
 	wait_for_reply(p);
 	assert_int_equal(p->msg.payload.state.num, 1);
 	assert_int_equal(driver_used(p, 0), 1);
-	peer_wait(toy.reloads == 1);
+	WAIT_IN_LOOP(toy.reloads == 1);
 }
 
 /* The front-end fills the eventfd that the worker calls it by: a stop is answered all the same. */
@@ -356,7 +356,7 @@ static void test_full_call(void **state)
 	assert_int_equal(peer_ack_fd(p, VU_SET_VRING_CALL, 0, call), 0);
 	driver_submit(p, 0);
 	driver_kick(p, 0);
-	peer_wait(driver_used(p, 0) == 1);
+	WAIT_IN_LOOP(driver_used(p, 0) == 1);
 	peer_send(p, VU_GET_VRING_BASE, 0, &ring, sizeof(ring), NULL, 0);
 	wait_for_reply(p);
 	assert_int_equal(p->msg.payload.state.num, 1);
