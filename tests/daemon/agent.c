@@ -4,8 +4,6 @@
 
 struct agent agent;
 
-static struct virtio_device_ops ops;
-
 void agent_check_alone(void)
 {
 	agent.verb_thread = gettid();
@@ -67,9 +65,12 @@ static void agent_kick(struct virtio_device *d, struct vq *q)
 
 void agent_make(struct peer *p, const struct agent_mode *mode)
 {
+	/* The back-end before this one may still look at its table. */
+	static struct virtio_device_ops tables[2];
+	static unsigned n;
 	static const struct virtio_config_range writable[] = { { 0, AGENT_CONFIG }, { 0, 0 } };
 
-	ops = (struct virtio_device_ops){
+	tables[++n % 2] = (struct virtio_device_ops){
 		.name = "agent",
 		.probe = { .device_id = 45,
 			.config_size = AGENT_CONFIG,
@@ -87,7 +88,7 @@ void agent_make(struct peer *p, const struct agent_mode *mode)
 	};
 	peer_disconnect(p);
 	peer_options.workers = mode->workers;
-	peer_make_backend(p, &ops);
+	peer_make_backend(p, &tables[n % 2]);
 	peer_connect(p);
 }
 

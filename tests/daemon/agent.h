@@ -47,6 +47,3 @@ void agent_start(struct peer *p);
 void agent_do(struct peer *p, unsigned queue, agent_fn *fn);
 /* In a callback of the device as a whole: nothing else runs, on the right thread. */
 void agent_check_alone(void);
-
-/* Each test runs in each of the modes, on a fresh back-end. */
-#define AGENT_TEST(name) cmocka_unit_test_setup_teardown(name, peer_setup, peer_teardown)

@@ -326,17 +326,17 @@ static void test_open_fails(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_get, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_set, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_set_by_next_driver, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_length_differs, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_change, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_change_unwanted, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_channel_full, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_probe, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_no_probe, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_acks, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_open_fails, peer_setup, peer_teardown),
+		TEST_WITH(peer, test_get),
+		TEST_WITH(peer, test_set),
+		TEST_WITH(peer, test_set_by_next_driver),
+		TEST_WITH(peer, test_length_differs),
+		TEST_WITH(peer, test_change),
+		TEST_WITH(peer, test_change_unwanted),
+		TEST_WITH(peer, test_channel_full),
+		TEST_WITH(peer, test_probe),
+		TEST_WITH(peer, test_no_probe),
+		TEST_WITH(peer, test_acks),
+		TEST_WITH(peer, test_open_fails),
 	};
 
 	return cmocka_run_group_tests_name("config", tests, NULL, NULL);

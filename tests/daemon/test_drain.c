@@ -330,20 +330,16 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_drains),
-		cmocka_unit_test_setup_teardown(test_needs_no_drain, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(
-			test_call_after_takeover, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(
-			test_disconnect_under_load, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(
-			test_disconnect_while_draining, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_break, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_break_under_load, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_polled, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_odd_kick, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_kick_that_ended, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(
-			test_kick_that_could_block, peer_setup, peer_teardown),
+		TEST_WITH(peer, test_needs_no_drain),
+		TEST_WITH(peer, test_call_after_takeover),
+		TEST_WITH(peer, test_disconnect_under_load),
+		TEST_WITH(peer, test_disconnect_while_draining),
+		TEST_WITH(peer, test_break),
+		TEST_WITH(peer, test_break_under_load),
+		TEST_WITH(peer, test_polled),
+		TEST_WITH(peer, test_odd_kick),
+		TEST_WITH(peer, test_kick_that_ended),
+		TEST_WITH(peer, test_kick_that_could_block),
 	};
 
 	return cmocka_run_group_tests_name("drain", tests, NULL, NULL);

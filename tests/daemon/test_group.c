@@ -161,9 +161,9 @@ static void test_no_config(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_publishes_both, relay_setup, relay_teardown),
-		cmocka_unit_test_setup_teardown(test_stops_one, relay_setup, relay_teardown),
-		cmocka_unit_test_setup_teardown(test_no_config, relay_setup, relay_teardown),
+		TEST_WITH(relay, test_publishes_both),
+		TEST_WITH(relay, test_stops_one),
+		TEST_WITH(relay, test_no_config),
 	};
 
 	return cmocka_run_group_tests_name("group", tests, NULL, NULL);

@@ -367,25 +367,23 @@ static void test_goes_on(void **state)
 	assert_int_equal(peer_get_base(p, 0), 4);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, peer_setup, peer_teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_made),
-		TEST(test_before_features),
-		TEST(test_room_to_spare),
-		TEST(test_sizes_on_the_wire),
-		TEST(test_nobody_needs),
-		TEST(test_bad_counts),
-		TEST(test_bad_ranges),
-		TEST(test_bad_files),
-		TEST(test_life),
-		TEST(test_running_rings),
-		TEST(test_no_part),
-		TEST(test_small_part),
-		TEST(test_truncated),
-		TEST(test_goes_on),
+		TEST_WITH(peer, test_made),
+		TEST_WITH(peer, test_before_features),
+		TEST_WITH(peer, test_room_to_spare),
+		TEST_WITH(peer, test_sizes_on_the_wire),
+		TEST_WITH(peer, test_nobody_needs),
+		TEST_WITH(peer, test_bad_counts),
+		TEST_WITH(peer, test_bad_ranges),
+		TEST_WITH(peer, test_bad_files),
+		TEST_WITH(peer, test_life),
+		TEST_WITH(peer, test_running_rings),
+		TEST_WITH(peer, test_no_part),
+		TEST_WITH(peer, test_small_part),
+		TEST_WITH(peer, test_truncated),
+		TEST_WITH(peer, test_goes_on),
 	};
 
 	return cmocka_run_group_tests_name("inflight", tests, NULL, NULL);

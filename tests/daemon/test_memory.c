@@ -253,15 +253,15 @@ static void test_truncated_unused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_bad_tables, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_no_fd_to_map, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_sizes_and_bases, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_largest_ring, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_at_the_edge, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_swap_under_load, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_region_by_region, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_truncated, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_truncated_unused, peer_setup, peer_teardown),
+		TEST_WITH(peer, test_bad_tables),
+		TEST_WITH(peer, test_no_fd_to_map),
+		TEST_WITH(peer, test_sizes_and_bases),
+		TEST_WITH(peer, test_largest_ring),
+		TEST_WITH(peer, test_at_the_edge),
+		TEST_WITH(peer, test_swap_under_load),
+		TEST_WITH(peer, test_region_by_region),
+		TEST_WITH(peer, test_truncated),
+		TEST_WITH(peer, test_truncated_unused),
 	};
 
 	return cmocka_run_group_tests_name("memory", tests, NULL, NULL);

@@ -250,14 +250,13 @@ static void test_inherited(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_prints, program_setup, program_teardown),
-		cmocka_unit_test_setup_teardown(test_bad_options, program_setup, program_teardown),
-		cmocka_unit_test_setup_teardown(
-			test_one_after_the_other, program_setup, program_teardown),
-		cmocka_unit_test_setup_teardown(test_xen, program_setup, program_teardown),
-		cmocka_unit_test_setup_teardown(test_stats, program_setup, program_teardown),
-		cmocka_unit_test_setup_teardown(test_socket_file, program_setup, program_teardown),
-		cmocka_unit_test_setup_teardown(test_inherited, program_setup, program_teardown),
+		TEST_WITH(program, test_prints),
+		TEST_WITH(program, test_bad_options),
+		TEST_WITH(program, test_one_after_the_other),
+		TEST_WITH(program, test_xen),
+		TEST_WITH(program, test_stats),
+		TEST_WITH(program, test_socket_file),
+		TEST_WITH(program, test_inherited),
 	};
 
 	program = argv[1];

@@ -108,10 +108,10 @@ static int group_setup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_terminated, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_front_end_leaves, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_gives_up, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_gives_up_verb, peer_setup, peer_teardown),
+		TEST_WITH(peer, test_terminated),
+		TEST_WITH(peer, test_front_end_leaves),
+		TEST_WITH(peer, test_gives_up),
+		TEST_WITH(peer, test_gives_up_verb),
 	};
 
 	return cmocka_run_group_tests_name("server", tests, group_setup, NULL);

@@ -354,17 +354,16 @@ static void test_not_fresh(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_ordinary, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_qemu_7_2, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_qemu_8_2, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_early_enable, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_without_enable, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_any_order, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(
-			test_served_when_enabled, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_reset_forgets, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_next_front_end, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_not_fresh, peer_setup, peer_teardown),
+		TEST_WITH(peer, test_ordinary),
+		TEST_WITH(peer, test_qemu_7_2),
+		TEST_WITH(peer, test_qemu_8_2),
+		TEST_WITH(peer, test_early_enable),
+		TEST_WITH(peer, test_without_enable),
+		TEST_WITH(peer, test_any_order),
+		TEST_WITH(peer, test_served_when_enabled),
+		TEST_WITH(peer, test_reset_forgets),
+		TEST_WITH(peer, test_next_front_end),
+		TEST_WITH(peer, test_not_fresh),
 	};
 
 	return cmocka_run_group_tests_name("session", tests, NULL, NULL);

@@ -253,11 +253,11 @@ int main(void)
 		cmocka_unit_test(test_fds),
 		cmocka_unit_test(test_ring_index),
 		cmocka_unit_test(test_not_offered),
-		cmocka_unit_test_setup_teardown(test_not_supported, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_unknown, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_too_many_fds, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_damaged_framing, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_ends_inside, peer_setup, peer_teardown),
+		TEST_WITH(peer, test_not_supported),
+		TEST_WITH(peer, test_unknown),
+		TEST_WITH(peer, test_too_many_fds),
+		TEST_WITH(peer, test_damaged_framing),
+		TEST_WITH(peer, test_ends_inside),
 	};
 
 	return cmocka_run_group_tests_name("shapes", tests, NULL, NULL);

@@ -247,16 +247,21 @@ static void test_storm(void **state)
 	storm(*state);
 }
 
-static int setup_two(void **state)
+static int setup(void **state)
 {
 	return peer_setup_workers(state, 2);
+}
+
+static int teardown(void **state)
+{
+	return peer_teardown(state);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_storm, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_storm, setup_two, peer_teardown),
+		TEST_WITH(peer, test_storm),
+		TEST(test_storm),
 	};
 
 	return cmocka_run_group_tests_name("storm", tests, NULL, NULL);

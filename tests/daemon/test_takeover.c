@@ -159,11 +159,11 @@ static void test_new_fds(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_said_again, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_fence, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_lost_change, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_base_again, peer_setup, peer_teardown),
-		cmocka_unit_test_setup_teardown(test_new_fds, peer_setup, peer_teardown),
+		TEST_WITH(peer, test_said_again),
+		TEST_WITH(peer, test_fence),
+		TEST_WITH(peer, test_lost_change),
+		TEST_WITH(peer, test_base_again),
+		TEST_WITH(peer, test_new_fds),
 	};
 
 	return cmocka_run_group_tests_name("takeover", tests, NULL, NULL);

@@ -239,12 +239,12 @@ static void test_signalled_while_stopped(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		AGENT_TEST(test_in_order),
-		AGENT_TEST(test_rearranged),
-		AGENT_TEST(test_disarms),
-		AGENT_TEST(test_stopped),
-		AGENT_TEST(test_foreign_threads),
-		AGENT_TEST(test_signalled_while_stopped),
+		TEST_WITH(peer, test_in_order),
+		TEST_WITH(peer, test_rearranged),
+		TEST_WITH(peer, test_disarms),
+		TEST_WITH(peer, test_stopped),
+		TEST_WITH(peer, test_foreign_threads),
+		TEST_WITH(peer, test_signalled_while_stopped),
 	};
 
 	return cmocka_run_group_tests_name("timer", tests, NULL, NULL);

@@ -294,12 +294,12 @@ static void test_config_set(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		AGENT_TEST(test_whole_device),
-		AGENT_TEST(test_verbs),
-		AGENT_TEST(test_reset_first),
-		AGENT_TEST(test_left_in_verb),
-		AGENT_TEST(test_common_queues),
-		AGENT_TEST(test_config_set),
+		TEST_WITH(peer, test_whole_device),
+		TEST_WITH(peer, test_verbs),
+		TEST_WITH(peer, test_reset_first),
+		TEST_WITH(peer, test_left_in_verb),
+		TEST_WITH(peer, test_common_queues),
+		TEST_WITH(peer, test_config_set),
 	};
 
 	return cmocka_run_group_tests_name("verbs", tests, NULL, NULL);

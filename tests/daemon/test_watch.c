@@ -335,16 +335,16 @@ static void test_impossible(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		AGENT_TEST(test_level),
-		AGENT_TEST(test_edge),
-		AGENT_TEST(test_removed_when_seen),
-		AGENT_TEST(test_removes_itself),
-		AGENT_TEST(test_number_reused),
-		AGENT_TEST(test_file_outlives_fd),
-		AGENT_TEST(test_same_struct),
-		AGENT_TEST(test_broken),
-		AGENT_TEST(test_stop),
-		AGENT_TEST(test_impossible),
+		TEST_WITH(peer, test_level),
+		TEST_WITH(peer, test_edge),
+		TEST_WITH(peer, test_removed_when_seen),
+		TEST_WITH(peer, test_removes_itself),
+		TEST_WITH(peer, test_number_reused),
+		TEST_WITH(peer, test_file_outlives_fd),
+		TEST_WITH(peer, test_same_struct),
+		TEST_WITH(peer, test_broken),
+		TEST_WITH(peer, test_stop),
+		TEST_WITH(peer, test_impossible),
 	};
 
 	return cmocka_run_group_tests_name("watch", tests, NULL, NULL);

@@ -364,24 +364,27 @@ static void test_full_call(void **state)
 	driver_round_trip(p, 0);
 }
 
-static int setup_two(void **state)
+static int setup(void **state)
 {
 	return peer_setup_workers(state, 2);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup_two, peer_teardown)
+static int teardown(void **state)
+{
+	return peer_teardown(state);
+}
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(spread),
-		TEST(cpus),
-		TEST(idle),
-		TEST(broken_polled),
-		TEST(polls),
-		TEST(fair),
-		TEST(hangs),
-		TEST(full_call),
+		TEST(test_spread),
+		TEST(test_cpus),
+		TEST(test_idle),
+		TEST(test_broken_polled),
+		TEST(test_polls),
+		TEST(test_fair),
+		TEST(test_hangs),
+		TEST(test_full_call),
 	};
 
 	return cmocka_run_group_tests_name("workers", tests, NULL, NULL);
