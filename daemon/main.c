@@ -103,6 +103,22 @@ static bool serve(
 	return ok;
 }
 
+/*
+ * Ignores signals from here on: the program ends anyway, with a status that is known. When the
+ * server's watches are freed GLib restores the signals' default, which would kill.
+ */
+static void block_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 static bool run(struct options *o, GError **error)
 {
 	struct backend *b;
@@ -139,6 +155,7 @@ static bool run(struct options *o, GError **error)
 		server_log_stats_every(s, o->stats);
 	fd = open_socket(o, error);
 	ok = fd >= 0 && serve(s, b, o, fd, &idle, error);
+	block_signals();
 	if (idle) {
 		server_free(s);
 		backend_free(b);

@@ -31,14 +31,14 @@ int program_teardown(void **state)
 	return 0;
 }
 
-struct child start(int fd, const char *env, const char *const *options)
+struct running start(int fd, const char *env, const char *const *options)
 {
 	int out[2], err[2];
-	struct child c;
+	struct running c;
 
 	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
 	assert_int_equal(pipe2(err, O_CLOEXEC), 0);
-	c = (struct child){ .pid = fork(), .out = out[0], .err = err[0] };
+	c = (struct running){ .pid = fork(), .out = out[0], .err = err[0] };
 	assert_true(c.pid >= 0);
 	if (c.pid == 0) {
 		const char *argv[16] = { program };
@@ -77,7 +77,7 @@ static char *read_all(int fd)
 	return g_string_free(text, FALSE);
 }
 
-int end(struct child *c, char **out, char **err)
+int end(struct running *c, char **out, char **err)
 {
 	g_autofree char *text_out = read_all(c->out), *text_err = read_all(c->err);
 	int status;
@@ -93,16 +93,10 @@ int end(struct child *c, char **out, char **err)
 
 int dial(void)
 {
-	int fd;
+	int fd = -1;
 
-	for (int i = 0; i < 6000; i++) {
-		fd = sock_connect(path, NULL);
-		if (fd >= 0)
-			return fd;
-		g_usleep(10000);
-	}
-	fail_msg("nobody listens at %s", path);
-	return -1;
+	WAIT_UNTIL((fd = sock_connect(path, NULL)) >= 0);
+	return fd;
 }
 
 int is_served(int fd)
@@ -114,7 +108,7 @@ int is_served(int fd)
 	return recv(fd, reply, sizeof(reply), MSG_WAITALL) == sizeof(reply);
 }
 
-void assert_ends(struct child *c, int want, const char *message)
+void assert_ends(struct running *c, int want, const char *message)
 {
 	g_autofree char *err = NULL;
 	int status = end(c, NULL, &err);

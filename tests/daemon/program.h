@@ -2,13 +2,8 @@
 /* A whole virtiod-<device>, run as management software runs it, and its socket in a new folder. */
 #pragma once
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "tests/lib/test.h"
 
-#include <cmocka.h>
-#include <glib.h>
 #include <signal.h>
 #include <sys/types.h>
 
@@ -20,17 +15,17 @@ int program_setup(void **state);
 int program_teardown(void **state);
 
 /* A running program. out, err: what it writes. */
-struct child {
+struct running {
 	pid_t pid;
 	int out, err;
 };
 
 /* fd: becomes fd 3 of the child, or -1. env: NAME=value to add, or NULL. */
-struct child start(int fd, const char *env, const char *const *options);
+struct running start(int fd, const char *env, const char *const *options);
 #define START(fd, env, ...) start(fd, env, (const char *const[]){ __VA_ARGS__, NULL })
 /* Waits for its end: the exit status. */
-int end(struct child *c, char **out, char **err);
-void assert_ends(struct child *c, int want, const char *message);
+int end(struct running *c, char **out, char **err);
+void assert_ends(struct running *c, int want, const char *message);
 
 /* Dials until somebody listens. */
 int dial(void);

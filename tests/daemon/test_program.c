@@ -20,7 +20,7 @@
 static void test_prints(void **state)
 {
 	g_autofree char *out = NULL, *version = NULL, *help = NULL;
-	struct child c = START(-1, NULL, "--bogus", "--print-capabilities", "--color=blue");
+	struct running c = START(-1, NULL, "--bogus", "--print-capabilities", "--color=blue");
 
 	assert_int_equal(end(&c, &out, NULL), 0);
 	assert_string_equal(out,
@@ -73,7 +73,7 @@ static void test_bad_options(void **state)
 	};
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
-		struct child c = start(-1, NULL,
+		struct running c = start(-1, NULL,
 			(const char *[]){ bad[i].option[0],
 				bad[i].option[0] ? bad[i].option[1] : NULL, NULL });
 
@@ -83,7 +83,7 @@ static void test_bad_options(void **state)
 
 static void test_one_after_the_other(void **state)
 {
-	struct child c = START(-1, NULL, path_option, "--color=red", "--workers=3",
+	struct running c = START(-1, NULL, path_option, "--color=red", "--workers=3",
 		"--cpu-list=0,0-0", "--poll-us=auto");
 	int first = dial(), second;
 	struct stat st, later;
@@ -129,7 +129,7 @@ static void test_xen(void **state)
 	};
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
-		struct child c = START(-1, NULL, path_option, cases[i].option);
+		struct running c = START(-1, NULL, path_option, cases[i].option);
 		uint8_t reply[sizeof(ask) + sizeof(uint64_t)];
 		uint64_t features;
 		int fd = dial();
@@ -151,7 +151,7 @@ static void test_xen(void **state)
 /* Every so often, and with nobody connected. */
 static void test_stats(void **state)
 {
-	struct child c = START(-1, NULL, path_option, "--stats=1");
+	struct running c = START(-1, NULL, path_option, "--stats=1");
 	g_autoptr(GString) text = g_string_new(NULL);
 	char byte;
 
@@ -167,7 +167,7 @@ static void test_stats(void **state)
 static void test_socket_file(void **state)
 {
 	g_autofree char *group = g_strdup_printf("--socket-group=%u", (unsigned)getgid());
-	struct child c = START(-1, NULL, path_option, "--socket-mode=0660", group), second;
+	struct running c = START(-1, NULL, path_option, "--socket-mode=0660", group), second;
 	int fd = dial();
 	struct stat st;
 
@@ -209,7 +209,7 @@ static void test_inherited(void **state)
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int pair[2], fd, notify = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	char state_text[32] = "";
-	struct child c;
+	struct running c;
 
 	/* Connected: it ends with its front-end. And systemd hears that it is ready. */
 	strcpy(address.sun_path, path);
@@ -247,6 +247,28 @@ static void test_inherited(void **state)
 	assert_int_equal(unlink(path), 0);
 }
 
+/* SIGTERM may come at any time while the program ends by itself: the status is 0 all the same. */
+static void test_terminated_at_the_end(void **state)
+{
+	int pair[2];
+
+	for (unsigned i = 0; i < 100; i++) {
+		struct running c;
+		int64_t when;
+
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+		c = START(pair[1], NULL, "--fd=3");
+		close(pair[1]);
+		assert_int_equal(is_served(pair[0]), 1);
+		close(pair[0]);
+		when = g_get_monotonic_time() + i * 30;
+		while (g_get_monotonic_time() < when)
+			;
+		kill(c.pid, SIGTERM);
+		assert_ends(&c, 0, "");
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -257,6 +279,7 @@ int main(int argc, char **argv)
 		TEST_WITH(program, test_stats),
 		TEST_WITH(program, test_socket_file),
 		TEST_WITH(program, test_inherited),
+		TEST_WITH(program, test_terminated_at_the_end),
 	};
 
 	program = argv[1];

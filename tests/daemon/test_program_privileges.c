@@ -63,7 +63,7 @@ static void assert_all_threads_have_none(pid_t pid)
 	assert_true(n > 1); /* GLib has one for signals */
 }
 
-static struct child start_less(const char *option)
+static struct running start_less(const char *option)
 {
 	/* The leak checker cannot look into a process without privileges. */
 	return START(-1, "ASAN_OPTIONS=detect_leaks=0", path_option, LESS, option);
@@ -73,7 +73,7 @@ static struct child start_less(const char *option)
 static void test_chroot(void **state)
 {
 	for (unsigned i = 0; i < 2; i++) {
-		struct child c = start_less(chroot_option);
+		struct running c = start_less(chroot_option);
 		g_autofree char *root = g_strdup_printf("/proc/%d/root", (int)c.pid), *seen = NULL;
 		int fd = dial();
 
@@ -99,7 +99,7 @@ static void test_chroot(void **state)
 static void test_socket_file(void **state)
 {
 	for (unsigned may = 0; may < 2; may++) {
-		struct child c;
+		struct running c;
 		g_autofree char *err = NULL;
 		int fd;
 
@@ -117,7 +117,7 @@ static void test_socket_file(void **state)
 
 static void test_refused(void **state)
 {
-	struct child c = START(-1, NULL, path_option, LESS, "--chroot=/no/such/folder");
+	struct running c = START(-1, NULL, path_option, LESS, "--chroot=/no/such/folder");
 
 	assert_ends(&c, 1, "--chroot=/no/such/folder: ");
 	c = START(-1, NULL, path_option, LESS, "--chroot=/etc/passwd");
@@ -127,8 +127,6 @@ static void test_refused(void **state)
 	/* Nobody dials a daemon that ends before it listens. */
 	assert_int_equal(access(path, F_OK), -1);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(int argc, char **argv)
 {
