@@ -23,6 +23,7 @@
 #include <sys/epoll.h>
 
 #include "base/iov.h"
+#include "base/option.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "ring/vq.h"
@@ -111,7 +112,7 @@ struct virtio_device_ops {
 	unsigned stack; /* bytes of stack that a verb may need (a shader compiler); 0: 256 KiB */
 	const struct virtio_shm_region *shm; /* shared memory regions; NULL: none */
 	const struct virtio_device_wire *wire; /* device-specific messages; NULL: none */
-	const GOptionEntry *options; /* NULL: none */
+	const struct option_entry *options; /* a table (base/option.h); NULL: none */
 	const char *const *capabilities; /* for --print-capabilities; NULL-terminated; NULL: none */
 
 	/* Verbs. Only kick is mandatory. */

@@ -205,6 +205,18 @@ void *option_target(const struct option_entry *o, size_t *size)
 	return kind->size ? target : NULL;
 }
 
+void option_clear(const struct option_entry *entries)
+{
+	for (const struct option_entry *o = entries; o->name; o++) {
+		char **string = o->string ? o->string : o->path;
+
+		if (string)
+			g_clear_pointer(string, g_free);
+		if (o->paths)
+			g_clear_pointer(o->paths, g_strfreev);
+	}
+}
+
 bool option_set(const struct option_entry *o, const char *text, GError **error)
 {
 	return kind_of(o)->set(o, text, error);

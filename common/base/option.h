@@ -49,10 +49,10 @@ struct option_entry {
 };
 
 /* The option --log-level of every program; target is an enum log_level. */
-#define OPTION_LOG_LEVEL(target)                                               \
-	{                                                                      \
-		"log-level", "LEVEL", "error, warning, info or debug", "info", \
-			.word = (target), .words = log_level_words             \
+#define OPTION_LOG_LEVEL(target)                                                            \
+	{                                                                                   \
+		"log-level", .word = (target), .words = log_level_words, .initial = "info", \
+			     .help = "The least severe messages to log"                     \
 	}
 
 #define OPTION_TABLES 4
@@ -82,6 +82,8 @@ bool option_parse(const struct option_syntax *s, char ***argv, GError **error);
  * be right", without name and value.
  */
 bool option_set(const struct option_entry *o, const char *text, GError **error);
+/* Frees the strings of a table and clears their targets. */
+void option_clear(const struct option_entry *entries);
 /* Returns the target of an option and its size; NULL: it has none (parse). */
 void *option_target(const struct option_entry *o, size_t *size);
 

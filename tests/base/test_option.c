@@ -77,9 +77,8 @@ static bool parse_syntax(
 
 static int clear(void **state)
 {
-	g_free(v.string);
-	g_free(v.path);
-	g_strfreev(v.paths);
+	option_clear(kinds);
+	assert_true(!v.string && !v.path && !v.paths);
 	memset(&v, 0, sizeof(v));
 	v.fd = -1;
 	return 0;

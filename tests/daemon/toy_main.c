@@ -21,8 +21,8 @@ static void toy_close(struct virtio_device *d)
 	g_clear_pointer(&color, g_free);
 }
 
-static const GOptionEntry toy_options[] = {
-	{ "color", 0, 0, G_OPTION_ARG_STRING, &color, "Must be red", "COLOR" },
+static const struct option_entry toy_options[] = {
+	{ "color", "COLOR", "Must be red", .string = &color },
 	{ NULL },
 };
 

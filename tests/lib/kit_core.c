@@ -62,7 +62,8 @@ bool kit_core_openv(struct kit_core *c, va_list ap, GError **error)
 {
 	/* As main() does; cmocka takes the signal over for each test, and for its setup. */
 	guest_mem_catch_sigbus();
-	kit_options_parse(c, ap);
+	if (!kit_options_parse(c, ap, error))
+		return false;
 	c->device = (struct virtio_device){
 		.ops = &virtio_device_ops,
 		.features = virtio_device_ops.probe.features,

@@ -105,5 +105,5 @@ bool kit_services_step(struct kit_core *c, int timeout_ms);
 void kit_services_open(struct kit_core *c);
 void kit_services_close(struct kit_core *c);
 /* kit_options.c: parses as main() does; afterwards the variables get their defaults again. */
-void kit_options_parse(struct kit_core *c, va_list ap);
+bool kit_options_parse(struct kit_core *c, va_list ap, GError **error);
 void kit_options_restore(struct kit_core *c);

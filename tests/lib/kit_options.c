@@ -7,33 +7,16 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-static size_t option_size(const GOptionEntry *e)
+static const struct option_entry *options(void)
 {
-	switch (e->arg) {
-	case G_OPTION_ARG_NONE:
-	case G_OPTION_ARG_INT:
-		return sizeof(int);
-	case G_OPTION_ARG_INT64:
-		return sizeof(gint64);
-	case G_OPTION_ARG_STRING:
-	case G_OPTION_ARG_FILENAME:
-		return sizeof(char *);
-	default:
-		fail_msg("option --%s is of a kind unknown here", e->long_name);
-		return 0;
-	}
-}
-
-static const GOptionEntry *options(void)
-{
-	static const GOptionEntry none[] = { {} };
+	static const struct option_entry none[] = { { NULL } };
 
 	return virtio_device_ops.options ? virtio_device_ops.options : none;
 }
 
-void kit_options_parse(struct kit_core *c, va_list ap)
+bool kit_options_parse(struct kit_core *c, va_list ap, GError **error)
 {
-	g_autoptr(GOptionContext) context = g_option_context_new(NULL);
+	const struct option_syntax syntax = { .tables = { options() } };
 	g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
 	g_auto(GStrv) argv = NULL;
 	const char *arg;
@@ -43,19 +26,29 @@ void kit_options_parse(struct kit_core *c, va_list ap)
 		g_strv_builder_add(builder, arg);
 	argv = g_strv_builder_end(builder);
 	c->saved_options = g_array_new(FALSE, TRUE, 1);
-	for (const GOptionEntry *e = options(); e->long_name; e++)
-		g_array_append_vals(c->saved_options, e->arg_data, option_size(e));
-	g_option_context_add_main_entries(context, options(), NULL);
-	assert_true(g_option_context_parse_strv(context, &argv, NULL));
+	for (const struct option_entry *o = options(); o->name; o++) {
+		size_t size;
+		const void *target = option_target(o, &size);
+
+		g_array_append_vals(c->saved_options, target, size);
+	}
+	if (option_parse(&syntax, &argv, error))
+		return true;
+	option_clear(options());
+	kit_options_restore(c);
+	return false;
 }
 
 void kit_options_restore(struct kit_core *c)
 {
 	const char *from = c->saved_options->data;
 
-	for (const GOptionEntry *e = options(); e->long_name; e++) {
-		memcpy(e->arg_data, from, option_size(e));
-		from += option_size(e);
+	for (const struct option_entry *o = options(); o->name; o++) {
+		size_t size;
+		void *target = option_target(o, &size);
+
+		memcpy(target, from, size);
+		from += size;
 	}
 	g_array_free(g_steal_pointer(&c->saved_options), TRUE);
 }

@@ -21,8 +21,8 @@
 
 static struct {
 	char *file, *serial, *engine;
-	gboolean read_only, direct;
-	int num_queues, block_size;
+	bool read_only, direct;
+	unsigned num_queues, block_size;
 } options;
 
 static struct virtio_blk_config *blk_config(struct virtio_device *d)
@@ -74,18 +74,10 @@ static void blk_fill_config(struct virtio_device *d)
 
 static bool blk_check_options(GError **error)
 {
-	int size = options.block_size;
-
 	if (!options.file)
 		return option_bad(error, "--blk-file=FILE is missing: no disk to serve");
-	if (options.num_queues < 0 || options.num_queues > BLK_MAX_QUEUES)
-		return option_bad(error, "--num-queues=%d is not from 0 to %d", options.num_queues,
-			BLK_MAX_QUEUES);
-	if (size && (size < 512 || size > MAX_BLOCK_SIZE || (size & (size - 1))))
-		return option_bad(error, "--block-size=%d is not a power of two from 512 to %d",
-			size, MAX_BLOCK_SIZE);
 	if (options.serial && strlen(options.serial) > VIRTIO_BLK_ID_BYTES)
-		return option_bad(error, "--serial=%s is longer than %d bytes", options.serial,
+		return option_bad(error, "invalid --serial=%s: at most %d bytes", options.serial,
 			VIRTIO_BLK_ID_BYTES);
 	return true;
 }
@@ -111,7 +103,7 @@ static bool blk_open(struct virtio_device *d, GError **error)
 		return false;
 	if (options.serial)
 		memcpy(b->serial, options.serial, strlen(options.serial));
-	b->block_size = options.block_size ? options.block_size : (int)b->file.logical_block;
+	b->block_size = options.block_size ? options.block_size : b->file.logical_block;
 	if (b->file.read_only)
 		d->features &= ~(F(DISCARD) | F(WRITE_ZEROES));
 	else
@@ -215,21 +207,21 @@ static void blk_reload(struct virtio_device *d)
 	virtio_device_config_changed(d);
 }
 
-static const GOptionEntry blk_options[] = {
-	{ "blk-file", 0, 0, G_OPTION_ARG_FILENAME, &options.file,
-		"Disk image (raw) or block device to serve", "FILE" },
-	{ "engine", 0, 0, G_OPTION_ARG_STRING, &options.engine,
-		"How to read and write (default: auto)", "auto|sync|uring|mmap" },
-	{ "direct", 0, 0, G_OPTION_ARG_NONE, &options.direct,
-		"Bypass the host's page cache (O_DIRECT)" },
-	{ "read-only", 0, 0, G_OPTION_ARG_NONE, &options.read_only, "Do not let the guest write" },
-	{ "serial", 0, 0, G_OPTION_ARG_STRING, &options.serial,
-		"Serial number for the guest, at most 20 bytes", "TEXT" },
-	{ "num-queues", 0, 0, G_OPTION_ARG_INT, &options.num_queues,
-		"Number of request queues (default: one for each worker)", "N" },
-	{ "block-size", 0, 0, G_OPTION_ARG_INT, &options.block_size,
-		"Logical block size (default: 512, or the block device's)", "BYTES" },
-	{}
+static const struct option_entry blk_options[] = {
+	{ "blk-file", "FILE", .path = &options.file,
+		.help = "Disk image (raw) or block device to serve" },
+	{ "engine", "auto|sync|uring|mmap", .string = &options.engine,
+		.help = "How to read and write (default: auto)" },
+	{ "direct", .flag = &options.direct, .help = "Bypass the host's page cache (O_DIRECT)" },
+	{ "read-only", .flag = &options.read_only, .help = "Do not let the guest write" },
+	{ "serial", "TEXT", .string = &options.serial,
+		.help = "Serial number for the guest, at most 20 bytes" },
+	{ "num-queues", "N", .number = &options.num_queues, .max = BLK_MAX_QUEUES,
+		.help = "Number of request queues (default: one for each worker)" },
+	{ "block-size", "BYTES", .number = &options.block_size, .min = BLK_SECTOR,
+		.max = MAX_BLOCK_SIZE, .power_of_two = true,
+		.help = "Logical block size (default: 512, or the block device's)" },
+	{ NULL },
 };
 
 static const struct virtio_config_range blk_config_writable[] = {

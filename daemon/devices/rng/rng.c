@@ -41,9 +41,9 @@ struct rng {
 
 static struct {
 	char *filename;
-	gint64 max_bytes;
-	int period_ms;
-} options = { .max_bytes = G_MAXINT64, .period_ms = 60000 };
+	uint64_t max_bytes;
+	unsigned period_ms;
+} options = { .max_bytes = INT64_MAX };
 
 /* -errno; 0: the file has ended */
 static ssize_t rng_read(const struct rng *r, void *buf, size_t len)
@@ -208,17 +208,6 @@ static bool rng_open_source(struct rng *r, const char *name, GError **error)
 	return !problem;
 }
 
-static bool rng_check_options(GError **error)
-{
-	if (options.max_bytes < 1)
-		return option_bad(
-			error, "--max-bytes=%" PRId64 " is less than 1", options.max_bytes);
-	if (options.period_ms < 1 || options.period_ms > MAX_PERIOD_MS)
-		return option_bad(error, "--period=%d is not from 1 to %d milliseconds",
-			options.period_ms, MAX_PERIOD_MS);
-	return true;
-}
-
 static bool rng_open(struct virtio_device *d, GError **error)
 {
 	struct rng *r = d->data = g_new0(struct rng, 1);
@@ -227,8 +216,6 @@ static bool rng_open(struct virtio_device *d, GError **error)
 	r->quota = options.max_bytes;
 	r->period_start = g_get_monotonic_time();
 	d->num_queues = 1;
-	if (!rng_check_options(error))
-		return false;
 	if (options.filename && !rng_open_source(r, options.filename, error))
 		return false;
 	r->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
@@ -248,15 +235,15 @@ static void rng_close(struct virtio_device *d)
 	g_clear_pointer(&options.filename, g_free);
 }
 
-static const GOptionEntry rng_options[] = {
-	{ "filename", 0, 0, G_OPTION_ARG_FILENAME, &options.filename,
-		"Source of random bytes: a device, a FIFO or a file (default: getrandom())",
-		"FILE" },
-	{ "max-bytes", 0, 0, G_OPTION_ARG_INT64, &options.max_bytes,
-		"Give the guest at most N bytes in each period (default: no limit)", "N" },
-	{ "period", 0, 0, G_OPTION_ARG_INT, &options.period_ms,
-		"Length of a period in milliseconds (default: 60000)", "MS" },
-	{}
+static const struct option_entry rng_options[] = {
+	{ "filename", "FILE", .path = &options.filename,
+		.help = "Source of random bytes: a device, a FIFO or a file "
+			"(default: getrandom())" },
+	{ "max-bytes", "N", .number64 = &options.max_bytes, .min = 1, .max = INT64_MAX,
+		.help = "Give the guest at most N bytes in each period (default: no limit)" },
+	{ "period", "MS", .number = &options.period_ms, .min = 1, .max = MAX_PERIOD_MS,
+		.initial = "60000", .help = "Length of a period in milliseconds" },
+	{ NULL },
 };
 
 const struct virtio_device_ops virtio_device_ops = {

@@ -14,7 +14,7 @@ struct echo_config {
 };
 
 static struct {
-	gboolean upper;
+	bool upper;
 } options;
 
 static bool echo_open(struct virtio_device *d, GError **error)
@@ -51,9 +51,9 @@ static void echo_kick(struct virtio_device *d, struct vq *q)
 		;
 }
 
-static const GOptionEntry echo_options[] = {
-	{ "upper", 0, 0, G_OPTION_ARG_NONE, &options.upper, "Answer in capitals" },
-	{},
+static const struct option_entry echo_options[] = {
+	{ "upper", .flag = &options.upper, .help = "Answer in capitals" },
+	{ NULL },
 };
 
 const struct virtio_device_ops virtio_device_ops = {
