@@ -21,9 +21,6 @@
 #include <string.h>
 
 #include "vhost-user/wire/vu_proto.h"
-#include "tools/virtioctl.h"
-
-#define MAX_DEVICE_ID 63
 
 static const char *const device_names[] = {
 	[VIRTIO_ID_NET] = "net",
@@ -310,23 +307,14 @@ const char *names_device(uint32_t id)
 	return id < G_N_ELEMENTS(device_names) ? device_names[id] : NULL;
 }
 
-bool names_parse_device(const char *text, const char *what, uint32_t *id, GError **error)
+bool names_device_id(const char *name, uint32_t *id)
 {
-	guint64 number;
-
 	for (uint32_t i = 0; i < G_N_ELEMENTS(device_names); i++) {
-		if (device_names[i] && !strcmp(text, device_names[i])) {
+		if (device_names[i] && strcmp(name, device_names[i]) == 0) {
 			*id = i;
 			return true;
 		}
 	}
-	if (g_ascii_string_to_unsigned(text, 10, 1, MAX_DEVICE_ID, &number, NULL)) {
-		*id = (uint32_t)number;
-		return true;
-	}
-	g_set_error(error, CTL_ERROR, CTL_ERROR_USAGE,
-		"%s: '%s' is neither a device's name nor its number (1 to %d)", what, text,
-		MAX_DEVICE_ID);
 	return false;
 }
 

@@ -5,14 +5,13 @@
  */
 #pragma once
 
-#include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 /* "block" for 2; NULL for an id without a name. */
 const char *names_device(uint32_t id);
-/* An id from its name or number; false with an error that names what. */
-bool names_parse_device(const char *text, const char *what, uint32_t *id, GError **error);
+/* Sets *id to the device of this name; false: there is none. */
+bool names_device_id(const char *name, uint32_t *id);
 /*
  * "SEG_MAX" for bit 2 of device 2; bits of ring, transport and vhost-user are the same for all.
  * NULL for a bit without a name.

@@ -110,10 +110,15 @@ static bool set_number(const struct option_entry *o, const char *text, GError **
 {
 	uint64_t n;
 
-	if (!parse_number(o, text, o->max ? o->max : G_MAXUINT, &n, error))
-		return false;
-	*o->number = (unsigned)n;
-	return true;
+	if (o->name_of && o->name_of(text, o->number))
+		return true;
+	if (parse_number(o, text, o->max ? o->max : G_MAXUINT, &n, error)) {
+		*o->number = (unsigned)n;
+		return true;
+	}
+	if (o->name_of)
+		g_prefix_error(error, "a name or ");
+	return false;
 }
 
 static bool set_number64(const struct option_entry *o, const char *text, GError **error)

@@ -45,6 +45,8 @@ struct option_entry {
 	const char *const *words; /* of word; NULL-terminated */
 	uint64_t min, max; /* of number, number64 and bytes; max 0: what the target holds */
 	bool power_of_two; /* number: only those; 0 is one if min is 0 */
+	bool (*name_of)(
+		const char *text, unsigned *n); /* number: also read from names; NULL: none */
 	unsigned shift; /* bytes: without a suffix, units of 2^shift bytes */
 };
 

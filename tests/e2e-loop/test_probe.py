@@ -89,10 +89,11 @@ class Probe(LoopTest):
     def test_fallback_when_not_asked(self):
         d = self.blk(self.file("img", size=MIB), "--num-queues=3")
         self.check_fallback(d.path, "--probe=off")
-        facts = self.probe(d.path, "--probe=off", "--type=block", "--config-size=60")
-        self.assertEqual(facts["device_id"], {"value": 2, "source": "user"})
-        self.assertEqual(facts["config_size"], {"value": 60, "source": "user"})
-        self.assertEqual(facts["block"]["capacity"], MIB // 512)
+        for option in ("--device-id=block", "--device-id=2", "--type=block"):
+            facts = self.probe(d.path, "--probe=off", option, "--config-size=60")
+            self.assertEqual(facts["device_id"], {"value": 2, "source": "user"})
+            self.assertEqual(facts["config_size"], {"value": 60, "source": "user"})
+            self.assertEqual(facts["block"]["capacity"], MIB // 512)
         self.stop(d)
 
     def test_fallback_when_not_offered(self):

@@ -24,7 +24,7 @@ FRONT = PURE + ('common/memory', 'common/vhost-user/front')
 LAYERS = {
     'common/base': (),
     'common/virtio': BASE,
-    'common/launch': BASE,
+    'common/launch': PURE,
     'common/priv': BASE,
     'common/memory': PURE,
     'common/ring': PURE + ('common/memory',),
@@ -48,8 +48,8 @@ LAYERS = {
     'kvm-stub/machine': FRONT + ('common/launch', 'common/vmm', 'kvm-stub', 'kvm-stub/boot',
                                  'kvm-stub/vm'),
     'kvm-stub/guest': ('kvm-stub',),  # a driver that runs in the guest: it knows devices
-    'tools': WIRE + ('common/vhost-user/front', 'common/driver', 'tools/block', 'tools/bench',
-                     'tools/probe'),
+    'tools': WIRE + ('common/vhost-user/front', 'common/driver', 'common/launch', 'tools/block',
+                     'tools/bench', 'tools/probe'),
     'tools/block': FRONT + ('common/driver', 'tools'),
     'tools/bench': FRONT + ('common/driver', 'tools', 'tools/block'),
     'tools/probe': WIRE + ('common/vhost-user/front', 'tools', 'tools/block'),

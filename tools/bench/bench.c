@@ -21,29 +21,38 @@ static int run(struct bench_session *s, GError **error)
 	return cancel_signal() ? CTL_SIGNALLED + cancel_signal() : CTL_OK;
 }
 
-int bench_run(int argc, char **argv)
+static int connect_and_run(const struct bench_options *o, const struct connect_options *connect)
 {
-	g_auto(connect_options) connect = CONNECT_OPTIONS_INIT;
 	g_autoptr(GError) error = NULL;
 	g_autoptr(vu_front) f = NULL;
 	g_autoptr(bench_session) s = NULL;
-	struct bench_options o;
 	int status = CTL_OK;
 
-	connect.own_queues = true;
-	if (!bench_parse(argc, argv, &o, &connect, &error))
-		return ctl_report(error);
-	connect.inflight = o.inflight != CHOICE_OFF;
 	cancel_on_signals();
-	f = connect_socket(o.socket, &connect, &status);
+	f = connect_socket(o->socket, connect, &status);
 	if (!f)
 		return status;
-	s = bench_session_new(f, &o, &error);
+	s = bench_session_new(f, o, &error);
 	if (s)
 		status = run(s, &error);
 	if (!error)
 		return status;
 	if (error->domain == CTL_ERROR)
-		g_prefix_error(&error, "%s: ", o.socket);
+		g_prefix_error(&error, "%s: ", o->socket);
 	return ctl_report(error);
+}
+
+int bench_run(int argc, char **argv)
+{
+	struct connect_options connect = CONNECT_OPTIONS_INIT;
+	g_autoptr(GError) error = NULL;
+	struct bench_options o;
+	int status;
+
+	if (!bench_parse(argv, &o, &connect, &error))
+		return ctl_report(error);
+	connect.inflight = o.inflight != CHOICE_OFF;
+	status = connect_and_run(&o, &connect);
+	g_free(o.socket);
+	return status;
 }

@@ -14,7 +14,7 @@
 enum bench_rw { BENCH_RANDREAD, BENCH_RANDWRITE, BENCH_READ, BENCH_WRITE, BENCH_MIXED };
 
 struct bench_options {
-	const char *socket;
+	char *socket; /* g_free() */
 	enum bench_rw rw;
 	unsigned read_percent; /* of BENCH_MIXED */
 	uint32_t block_size;
@@ -34,8 +34,8 @@ struct bench_options {
 	bool json;
 };
 
-bool bench_parse(int argc, char **argv, struct bench_options *o, struct connect_options *connect,
-	GError **error);
+bool bench_parse(
+	char **argv, struct bench_options *o, struct connect_options *connect, GError **error);
 const char *bench_rw_name(enum bench_rw rw);
 /* Does it write? */
 bool bench_writes(const struct bench_options *o);

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The command line of virtioctl bench. */
-#include <string.h>
+#include <inttypes.h>
 
 #include "virtio/probe.h"
 #include "tools/bench/bench.h"
-#include "tools/text.h"
 #include "tools/virtioctl.h"
 
 #define MAX_BLOCK_SIZE (16u << 20)
 #define MAX_QUEUE_SIZE 32768
+#define MAX_REQUESTS UINT64_C(1000000000000000)
+#define MAX_SECONDS 1e6
+#define NO_LENGTH UINT64_MAX
 
 static const char *const rw_names[] = {
 	[BENCH_RANDREAD] = "randread",
@@ -20,30 +22,15 @@ static const char *const rw_names[] = {
 };
 static const char *const mode_names[] = { "blocking", "polling", NULL };
 
-typedef struct arguments arguments; /* for g_auto */
+#define RW_DEFAULT G_N_ELEMENTS(rw_names) /* not given */
+#define WARMUP_DEFAULT (-1.)
 
-/* As GOption has them. */
-struct arguments {
-	char *rw, *block_size, *offset, *length, *packed, *indirect, *event_idx, *inflight, *mode;
-	int read_percent, depth, queues, threads, queue_size, flush_every, timeout;
-	int64_t requests, rate, seed;
-	double seconds, warmup;
-	gboolean verify, json;
-};
-
-static void arguments_clear(struct arguments *a)
-{
-	g_free(a->rw);
-	g_free(a->block_size);
-	g_free(a->offset);
-	g_free(a->length);
-	g_free(a->packed);
-	g_free(a->indirect);
-	g_free(a->event_idx);
-	g_free(a->inflight);
-	g_free(a->mode);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(arguments, arguments_clear)
+/* Where the table puts values that struct bench_options does not take as they are. */
+static struct bench_options parsed;
+static struct {
+	uint64_t block_size;
+	unsigned rw, polling, timeout_s;
+} raw;
 
 const char *bench_rw_name(enum bench_rw rw)
 {
@@ -55,196 +42,116 @@ bool bench_writes(const struct bench_options *o)
 	return o->rw != BENCH_RANDREAD && o->rw != BENCH_READ;
 }
 
-static bool usage(GError **error, const char *option, const char *what)
+static const struct option_entry load_options[] = {
+	{ "rw", "HOW", .word = &raw.rw, .words = rw_names,
+		.help = "randread, randwrite, read, write, mixed (default: randread; with --verify "
+			"mixed)" },
+	{ "read-percent", .number = &parsed.read_percent, .max = 100, .initial = "70",
+		.help = "Reads among mixed requests" },
+	{ "block-size", .bytes = &raw.block_size, .min = 512, .max = MAX_BLOCK_SIZE,
+		.initial = "4K", .help = "Bytes of a request" },
+	{ "depth", .number = &parsed.depth, .min = 1, .max = MAX_QUEUE_SIZE, .initial = "32",
+		.help = "Requests at a time in each queue" },
+	{ "queues", .number = &parsed.queues, .min = 1, .max = VIRTIO_MAX_QUEUES, .initial = "1",
+		.help = "How many virtqueues" },
+	{ "threads", .number = &parsed.threads, .min = 1, .max = VIRTIO_MAX_QUEUES, .initial = "1",
+		.help = "Threads that drive them" },
+	{ "queue-size", .number = &parsed.queue_size, .max = MAX_QUEUE_SIZE, .power_of_two = true,
+		.help = "Size of each queue (default: 128, or what --depth needs)" },
+	{ "seconds", "S", .real = &parsed.seconds, .initial = "5", .help = "How long to measure" },
+	{ "warmup", "S", .real = &parsed.warmup,
+		.help = "How long to run before that (default: 1; with --requests 0)" },
+	{ "requests", .number64 = &parsed.requests, .max = MAX_REQUESTS,
+		.help = "Measure so many requests, no time" },
+	{ "rate", "IOPS", .number64 = &parsed.rate, .max = 1000000000,
+		.help = "Requests a second (default: as many as possible)" },
+	{ "mode", "HOW", .word = &raw.polling, .words = mode_names, .initial = "blocking",
+		.help = "Wait for completions: blocking or polling" },
+	{ NULL },
+};
+
+static const struct option_entry feature_options[] = {
+	{ "packed", "HOW", .word = &parsed.packed, .words = choice_words, .initial = "auto",
+		.help = "Packed virtqueues: auto (if offered), on, off" },
+	{ "indirect", "HOW", .word = &parsed.indirect, .words = choice_words, .initial = "auto",
+		.help = "Indirect descriptors, likewise" },
+	{ "event-idx", "HOW", .word = &parsed.event_idx, .words = choice_words, .initial = "auto",
+		.help = "EVENT_IDX, likewise" },
+	{ "inflight", "HOW", .word = &parsed.inflight, .words = choice_words, .initial = "auto",
+		.help = "Track requests in flight, likewise" },
+	{ "offset", .bytes = &parsed.offset, .initial = "0", .help = "Where on the device" },
+	{ "length", .bytes = &parsed.length, .help = "How much of it (default: up to its end)" },
+	{ "seed", .number64 = &parsed.seed, .initial = "1", .help = "Of the random numbers" },
+	{ "flush-every", .number = &parsed.flush_every, .max = G_MAXINT,
+		.help = "Flush after so many writes of a queue (default: never)" },
+	{ "verify", .flag = &parsed.verify,
+		.help = "Check all data; without --rw: read and write it" },
+	{ "timeout", "SECONDS", .number = &raw.timeout_s, .min = 1, .max = 86400, .initial = "30",
+		.help = "Give up when nothing completes for so long" },
+	{ "json", .flag = &parsed.json, .help = "Print JSON" },
+	{ NULL },
+};
+
+static bool check(const struct bench_options *o, bool has_length, GError **error)
 {
-	g_set_error(error, CTL_ERROR, CTL_ERROR_USAGE, "%s: %s", option, what);
-	return false;
-}
-
-static bool in_range(const char *option, double value, double min, double max, GError **error)
-{
-	if (value >= min && value <= max)
-		return true;
-	g_set_error(error, CTL_ERROR, CTL_ERROR_USAGE, "%s: %.15g is not between %.15g and %.15g",
-		option, value, min, max);
-	return false;
-}
-
-/* Which of these names; text NULL: *value stays. */
-static bool parse_name(const char *option, const char *text, const char *const *names,
-	unsigned *value, GError **error)
-{
-	g_autofree char *all = NULL;
-
-	for (unsigned i = 0; text && names[i]; i++) {
-		if (!strcmp(text, names[i])) {
-			*value = i;
-			return true;
-		}
-	}
-	if (!text)
-		return true;
-	all = g_strjoinv(", ", (char **)names);
-	g_set_error(error, CTL_ERROR, CTL_ERROR_USAGE, "%s: '%s' is none of %s", option, text, all);
-	return false;
-}
-
-static bool parse_names(const struct arguments *a, struct bench_options *o, GError **error)
-{
-	unsigned rw = a->verify ? BENCH_MIXED : BENCH_RANDREAD, polling = 0;
-	unsigned packed = CHOICE_AUTO, indirect = CHOICE_AUTO, event_idx = CHOICE_AUTO;
-	unsigned inflight = CHOICE_AUTO;
-
-	if (!parse_name("--rw", a->rw, rw_names, &rw, error) ||
-		!parse_name("--mode", a->mode, mode_names, &polling, error) ||
-		!parse_name("--packed", a->packed, choice_words, &packed, error) ||
-		!parse_name("--indirect", a->indirect, choice_words, &indirect, error) ||
-		!parse_name("--event-idx", a->event_idx, choice_words, &event_idx, error) ||
-		!parse_name("--inflight", a->inflight, choice_words, &inflight, error))
-		return false;
-	o->rw = rw;
-	o->polling = polling;
-	o->packed = packed;
-	o->indirect = indirect;
-	o->event_idx = event_idx;
-	o->inflight = inflight;
+	if (o->threads > o->queues)
+		return option_bad(error,
+			"invalid --threads=%u: at most one per queue (--queues=%u)", o->threads,
+			o->queues);
+	if (raw.block_size % 512)
+		return option_bad(error,
+			"invalid --block-size=%" PRIu64 ": a multiple of 512 up to 16M",
+			raw.block_size);
+	if (has_length && o->length < raw.block_size)
+		return option_bad(error,
+			"invalid --length=%" PRIu64 ": at least one block of %" PRIu64 " bytes",
+			o->length, raw.block_size);
+	if (o->seconds < 0.001 || o->seconds > MAX_SECONDS)
+		return option_bad(
+			error, "invalid --seconds=%g: from 0.001 to %g", o->seconds, MAX_SECONDS);
+	if (o->warmup > MAX_SECONDS)
+		return option_bad(
+			error, "invalid --warmup=%g: from 0 to %g", o->warmup, MAX_SECONDS);
 	return true;
 }
 
-static bool parse_sizes(const struct arguments *a, struct bench_options *o, GError **error)
+/* Derives what is not said from what is. */
+static void complete(struct bench_options *o)
 {
-	uint64_t block_size = 4096;
-
-	if (a->block_size && !text_parse_size(a->block_size, "--block-size", &block_size, error))
-		return false;
-	if (block_size < 512 || block_size > MAX_BLOCK_SIZE || block_size % 512)
-		return usage(error, "--block-size", "not a multiple of 512 up to 16M");
-	o->block_size = (uint32_t)block_size;
-	if (a->offset && !text_parse_size(a->offset, "--offset", &o->offset, error))
-		return false;
-	if (a->length && !text_parse_size(a->length, "--length", &o->length, error))
-		return false;
-	if (a->length && o->length < o->block_size)
-		return usage(error, "--length", "not even one block");
-	return true;
-}
-
-static bool check_numbers(const struct arguments *a, GError **error)
-{
-	if (a->queue_size & (a->queue_size - 1))
-		return usage(error, "--queue-size", "not a power of two");
-	if (a->threads > a->queues)
-		return usage(error, "--threads", "there are not so many queues");
-	return in_range("--read-percent", a->read_percent, 0, 100, error) &&
-		in_range("--depth", a->depth, 1, MAX_QUEUE_SIZE, error) &&
-		in_range("--queues", a->queues, 1, VIRTIO_MAX_QUEUES, error) &&
-		in_range("--threads", a->threads, 1, VIRTIO_MAX_QUEUES, error) &&
-		in_range("--queue-size", a->queue_size, 0, MAX_QUEUE_SIZE, error) &&
-		in_range("--seconds", a->seconds, 0.001, 1e6, error) &&
-		in_range("--warmup", a->warmup < 0 ? 0 : a->warmup, 0, 1e6, error) &&
-		in_range("--requests", (double)a->requests, 0, 1e15, error) &&
-		in_range("--rate", (double)a->rate, 0, 1e9, error) &&
-		in_range("--flush-every", a->flush_every, 0, G_MAXINT, error) &&
-		in_range("--timeout", a->timeout, 1, 86400, error);
-}
-
-static bool convert(const struct arguments *a, struct bench_options *o, GError **error)
-{
-	if (!check_numbers(a, error) || !parse_names(a, o, error) || !parse_sizes(a, o, error))
-		return false;
-	o->read_percent = (unsigned)a->read_percent;
-	o->depth = (unsigned)a->depth;
-	o->queues = (unsigned)a->queues;
-	o->threads = (unsigned)a->threads;
-	o->queue_size = (unsigned)a->queue_size;
-	o->seconds = a->seconds;
-	o->requests = (uint64_t)a->requests;
+	o->rw = raw.rw != RW_DEFAULT ? raw.rw : o->verify ? BENCH_MIXED : BENCH_RANDREAD;
+	o->polling = raw.polling;
+	o->block_size = (uint32_t)raw.block_size;
+	o->timeout_ms = raw.timeout_s * 1000;
 	/* A given number of requests is meant to be all of them. */
-	o->warmup = a->warmup >= 0 ? a->warmup : a->requests ? 0 : 1;
-	o->rate = (uint64_t)a->rate;
-	o->seed = (uint64_t)a->seed;
-	o->flush_every = (unsigned)a->flush_every;
-	o->timeout_ms = (unsigned)a->timeout * 1000;
-	o->verify = a->verify;
-	o->json = a->json;
-	return true;
+	if (o->warmup < 0)
+		o->warmup = o->requests ? 0 : 1;
 }
 
-/* The entries are a table: it is long because the options are many. */
-static bool parse_entries(int *argc, char ***argv, struct arguments *a,
-	struct connect_options *connect, GError **error)
+bool bench_parse(
+	char **argv, struct bench_options *o, struct connect_options *connect, GError **error)
 {
-	const GOptionEntry entries[] = {
-		{ "rw", 0, 0, G_OPTION_ARG_STRING, &a->rw,
-			"randread, randwrite, read, write, mixed (randread; with --verify mixed)",
-			"HOW" },
-		{ "read-percent", 0, 0, G_OPTION_ARG_INT, &a->read_percent,
-			"Reads among mixed requests (70)", "N" },
-		{ "block-size", 0, 0, G_OPTION_ARG_STRING, &a->block_size,
-			"Bytes of a request (4K)", "BYTES" },
-		{ "depth", 0, 0, G_OPTION_ARG_INT, &a->depth,
-			"Requests at a time in each queue (32)", "N" },
-		{ "queues", 0, 0, G_OPTION_ARG_INT, &a->queues, "How many virtqueues (1)", "N" },
-		{ "threads", 0, 0, G_OPTION_ARG_INT, &a->threads, "Threads that drive them (1)",
-			"N" },
-		{ "queue-size", 0, 0, G_OPTION_ARG_INT, &a->queue_size,
-			"Size of each queue (128, or what --depth needs)", "N" },
-		{ "seconds", 0, 0, G_OPTION_ARG_DOUBLE, &a->seconds, "How long to measure (5)",
-			"S" },
-		{ "warmup", 0, 0, G_OPTION_ARG_DOUBLE, &a->warmup,
-			"How long to run before that (1; with --requests 0)", "S" },
-		{ "requests", 0, 0, G_OPTION_ARG_INT64, &a->requests,
-			"Measure so many requests, no time", "N" },
-		{ "rate", 0, 0, G_OPTION_ARG_INT64, &a->rate,
-			"Requests a second (as many as possible)", "IOPS" },
-		{ "mode", 0, 0, G_OPTION_ARG_STRING, &a->mode,
-			"Wait for completions: blocking, polling (blocking)", "HOW" },
-		{ "packed", 0, 0, G_OPTION_ARG_STRING, &a->packed,
-			"Packed virtqueues: auto (if offered), on, off", "HOW" },
-		{ "indirect", 0, 0, G_OPTION_ARG_STRING, &a->indirect,
-			"Indirect descriptors, likewise", "HOW" },
-		{ "event-idx", 0, 0, G_OPTION_ARG_STRING, &a->event_idx, "EVENT_IDX, likewise",
-			"HOW" },
-		{ "inflight", 0, 0, G_OPTION_ARG_STRING, &a->inflight,
-			"Have requests in flight recorded, likewise", "HOW" },
-		{ "offset", 0, 0, G_OPTION_ARG_STRING, &a->offset,
-			"Where on the device (K, M, G: 0)", "BYTES" },
-		{ "length", 0, 0, G_OPTION_ARG_STRING, &a->length, "How much of it (up to its end)",
-			"BYTES" },
-		{ "seed", 0, 0, G_OPTION_ARG_INT64, &a->seed, "Of the random numbers (1)", "N" },
-		{ "flush-every", 0, 0, G_OPTION_ARG_INT, &a->flush_every,
-			"Flush after so many writes of a queue (0: never)", "N" },
-		{ "verify", 0, 0, G_OPTION_ARG_NONE, &a->verify,
-			"Check all data; without --rw: read and write it", NULL },
-		{ "timeout", 0, 0, G_OPTION_ARG_INT, &a->timeout,
-			"Give up when nothing completes for so long (30)", "SECONDS" },
-		{ "json", 0, 0, G_OPTION_ARG_NONE, &a->json, "Print JSON", NULL },
-		{ NULL },
+	const struct option_syntax syntax = {
+		.summary = "Measures a block device's speed and what it costs. Writes only with an "
+			   "--rw that says so, or with --verify alone.",
+		.arguments = "SOCKET",
+		.min_arguments = 1,
+		.max_arguments = 1,
+		.tables = { load_options, feature_options },
 	};
+	g_auto(GStrv) args = NULL;
+	bool has_length;
 
-	return connect_parse(argc, argv, entries, connect, "SOCKET",
-		"Measures a block device's speed and what it costs. Writes only with an --rw that "
-		"says so, or with --verify alone.",
-		1, 1, error);
-}
-
-bool bench_parse(int argc, char **argv, struct bench_options *o, struct connect_options *connect,
-	GError **error)
-{
-	g_auto(arguments) a = {
-		.read_percent = 70,
-		.depth = 32,
-		.queues = 1,
-		.threads = 1,
-		.seconds = 5,
-		.warmup = -1,
-		.seed = 1,
-		.timeout = 30,
-	};
-
-	*o = (struct bench_options){ 0 };
-	if (!parse_entries(&argc, &argv, &a, connect, error) || !convert(&a, o, error))
+	parsed = (struct bench_options){ .length = NO_LENGTH, .warmup = WARMUP_DEFAULT };
+	raw.rw = RW_DEFAULT;
+	args = connect_parse(argv, syntax, connect, error);
+	if (!args)
 		return false;
-	o->socket = argv[1];
+	has_length = parsed.length != NO_LENGTH;
+	if (!check(&parsed, has_length, error))
+		return false;
+	complete(&parsed);
+	*o = parsed;
+	o->length = has_length ? parsed.length : 0;
+	o->socket = g_strdup(args[1]);
 	return true;
 }

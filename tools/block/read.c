@@ -91,6 +91,6 @@ int read_run(int argc, char **argv)
 {
 	struct transfer t = { .verb = "read" };
 
-	return transfer_main(argc, argv, &t,
-		"Copies the contents of a block device to FILE or standard output.", run);
+	return transfer_main(
+		argv, &t, "Copies the contents of a block device to FILE or standard output.", run);
 }

@@ -11,129 +11,66 @@
 #include "tools/block/blk_device.h"
 #include "tools/block/cancel.h"
 #include "tools/connect.h"
-#include "tools/text.h"
 #include "tools/virtioctl.h"
 
-#define DEFAULT_QUEUE_SIZE 128
-#define DEFAULT_DEPTH 32
-#define DEFAULT_REQUEST_SIZE (128u << 10)
-#define MAX_REQUEST_SIZE (16u << 20)
-#define DEFAULT_TIMEOUT_S 30
+/* Where the table puts values. */
+static struct {
+	uint64_t offset, length, request_size;
+	struct blkio_options io;
+	unsigned timeout_s;
+	bool verbose;
+} parsed;
 
-typedef struct arguments arguments; /* for g_auto */
+#define NO_LENGTH UINT64_MAX
 
-struct arguments {
-	struct connect_options connect;
-	char *offset, *length, *request_size, *packed;
-	int queue, queue_size, depth, timeout;
-	gboolean verbose;
+static const struct option_entry transfer_options[] = {
+	{ "offset", .bytes = &parsed.offset, .initial = "0",
+		.help = "Where on the device to begin: whole blocks" },
+	{ "length", .bytes = &parsed.length,
+		.help = "How much (read: to the device's end; write: to the source's)" },
+	{ "queue", .number = &parsed.io.queue, .max = VIRTIO_MAX_QUEUES - 1, .initial = "0",
+		.help = "Which virtqueue" },
+	{ "queue-size", .number = &parsed.io.queue_size, .min = 1, .max = 32768,
+		.power_of_two = true, .initial = "128", .help = "Its size, a power of two" },
+	{ "packed", "HOW", .word = &parsed.io.packed, .words = choice_words, .initial = "auto",
+		.help = "Its format: auto (packed if offered), on or off" },
+	{ "depth", .number = &parsed.io.depth, .min = 1, .max = 32768, .initial = "32",
+		.help = "Requests at a time" },
+	{ "request-size", .bytes = &parsed.request_size, .min = 512, .max = 16u << 20,
+		.initial = "128K", .help = "Bytes of a request" },
+	{ "timeout", "SECONDS", .number = &parsed.timeout_s, .min = 1, .max = 86400,
+		.initial = "30", .help = "Give up when nothing completes for so long" },
+	{ "verbose", .letter = 'v', .flag = &parsed.verbose,
+		.help = "Print the speed, also when not on a terminal" },
+	{ NULL },
 };
 
-static void arguments_clear(struct arguments *a)
+/* t->args is what t->socket and t->file point to. */
+static bool parse(char **argv, struct transfer *t, struct connect_options *connect,
+	const char *summary, GError **error)
 {
-	connect_options_clear(&a->connect);
-	g_free(a->offset);
-	g_free(a->length);
-	g_free(a->request_size);
-	g_free(a->packed);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(arguments, arguments_clear)
-
-static bool in_range(const char *what, int value, int min, int max, GError **error)
-{
-	if (value >= min && value <= max)
-		return true;
-	g_set_error(error, CTL_ERROR, CTL_ERROR_USAGE, "%s: %d is not between %d and %d", what,
-		value, min, max);
-	return false;
-}
-
-static bool packed_argument(const char *value, enum choice *packed, GError **error)
-{
-	static const char *const names[] = {
-		[CHOICE_AUTO] = "auto",
-		[CHOICE_ON] = "on",
-		[CHOICE_OFF] = "off",
+	const struct option_syntax syntax = {
+		.summary = summary,
+		.arguments = "SOCKET [FILE|-]",
+		.min_arguments = 1,
+		.max_arguments = 2,
+		.tables = { transfer_options },
 	};
 
-	for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
-		if (!value || g_str_equal(value, names[i])) {
-			*packed = i;
-			return true;
-		}
-	}
-	g_set_error(
-		error, CTL_ERROR, CTL_ERROR_USAGE, "--packed: %s is not auto, on or off", value);
-	return false;
-}
-
-static bool blkio_arguments(const struct arguments *a, struct blkio_options *o, GError **error)
-{
-	uint64_t request_size = DEFAULT_REQUEST_SIZE;
-
-	if (!in_range("--queue", a->queue, 0, VIRTIO_MAX_QUEUES - 1, error) ||
-		!in_range("--queue-size", a->queue_size, 1, 32768, error) ||
-		!in_range("--depth", a->depth, 1, 32768, error) ||
-		!in_range("--timeout", a->timeout, 1, 86400, error))
+	parsed.length = NO_LENGTH;
+	parsed.io.cancel_fd = -1;
+	t->args = connect_parse(argv, syntax, connect, error);
+	if (!t->args)
 		return false;
-	if (a->queue_size & (a->queue_size - 1)) {
-		g_set_error(error, CTL_ERROR, CTL_ERROR_USAGE,
-			"--queue-size: %d is not a power of two", a->queue_size);
-		return false;
-	}
-	if (a->request_size &&
-		!text_parse_size(a->request_size, "--request-size", &request_size, error))
-		return false;
-	if (request_size < 512 || request_size > MAX_REQUEST_SIZE) {
-		g_set_error(error, CTL_ERROR, CTL_ERROR_USAGE,
-			"--request-size: %s is not between 512 and 16M", a->request_size);
-		return false;
-	}
-	*o = (struct blkio_options){
-		.queue = (unsigned)a->queue,
-		.queue_size = (unsigned)a->queue_size,
-		.depth = (unsigned)a->depth,
-		.request_size = (uint32_t)request_size,
-		.timeout_ms = (unsigned)a->timeout * 1000,
-		.cancel_fd = -1,
-	};
-	return packed_argument(a->packed, &o->packed, error);
-}
-
-static bool parse(int argc, char **argv, struct transfer *t, struct arguments *a,
-	const char *summary, struct blkio_options *o, GError **error)
-{
-	const GOptionEntry entries[] = {
-		{ "offset", 0, 0, G_OPTION_ARG_STRING, &a->offset,
-			"Where on the device to begin (whole blocks; K, M, G: 0)", "BYTES" },
-		{ "length", 0, 0, G_OPTION_ARG_STRING, &a->length,
-			"How much (read: to the device's end; write: to the source's)", "BYTES" },
-		{ "queue", 0, 0, G_OPTION_ARG_INT, &a->queue, "Which virtqueue (0)", "N" },
-		{ "queue-size", 0, 0, G_OPTION_ARG_INT, &a->queue_size,
-			"Its size, a power of two (128)", "N" },
-		{ "packed", 0, 0, G_OPTION_ARG_STRING, &a->packed,
-			"Its format: auto (packed if offered), on or off", "HOW" },
-		{ "depth", 0, 0, G_OPTION_ARG_INT, &a->depth, "Requests at a time (32)", "N" },
-		{ "request-size", 0, 0, G_OPTION_ARG_STRING, &a->request_size,
-			"Bytes of a request (128K)", "BYTES" },
-		{ "timeout", 0, 0, G_OPTION_ARG_INT, &a->timeout,
-			"Give up when nothing completes for so long (30)", "SECONDS" },
-		{ "verbose", 'v', 0, G_OPTION_ARG_NONE, &a->verbose,
-			"Say how fast it was, also when not on a terminal", NULL },
-		{ NULL },
-	};
-
-	if (!connect_parse(
-		    &argc, &argv, entries, &a->connect, "SOCKET [FILE|-]", summary, 1, 2, error) ||
-		!blkio_arguments(a, o, error))
-		return false;
-	t->socket = argv[1];
-	t->file = argc > 2 ? argv[2] : NULL;
-	t->verbose = a->verbose;
-	t->has_length = a->length;
-	if (a->offset && !text_parse_size(a->offset, "--offset", &t->offset, error))
-		return false;
-	return !a->length || text_parse_size(a->length, "--length", &t->length, error);
+	parsed.io.request_size = (uint32_t)parsed.request_size;
+	parsed.io.timeout_ms = parsed.timeout_s * 1000;
+	t->socket = t->args[1];
+	t->file = t->args[2];
+	t->verbose = parsed.verbose;
+	t->offset = parsed.offset;
+	t->has_length = parsed.length != NO_LENGTH;
+	t->length = t->has_length ? parsed.length : 0;
+	return true;
 }
 
 static bool check_device(
@@ -196,32 +133,37 @@ static bool serve(struct transfer *t, struct vu_front *f, const struct blkio_opt
 	return ok;
 }
 
-int transfer_main(int argc, char **argv, struct transfer *t, const char *summary,
+static int connect_and_serve(struct transfer *t, const struct connect_options *connect,
 	bool (*run)(struct transfer *t, GError **error))
 {
-	g_auto(arguments) a = {
-		.connect = CONNECT_OPTIONS_INIT,
-		.queue_size = DEFAULT_QUEUE_SIZE,
-		.depth = DEFAULT_DEPTH,
-		.timeout = DEFAULT_TIMEOUT_S,
-	};
 	g_autoptr(GError) error = NULL;
 	g_autoptr(vu_front) f = NULL;
-	struct blkio_options o;
 	int status = CTL_OK;
 
-	t->fd = -1;
-	if (!parse(argc, argv, t, &a, summary, &o, &error))
-		return ctl_report(error);
 	cancel_on_signals();
-	o.cancel_fd = cancel_fd();
-	f = connect_socket(t->socket, &a.connect, &status);
+	parsed.io.cancel_fd = cancel_fd();
+	f = connect_socket(t->socket, connect, &status);
 	if (!f)
 		return status;
-	if (!serve(t, f, &o, run, &error))
+	if (!serve(t, f, &parsed.io, run, &error))
 		status = ctl_report(error);
 	if (t->fd_is_ours)
 		fd_close(&t->fd);
+	return status;
+}
+
+int transfer_main(char **argv, struct transfer *t, const char *summary,
+	bool (*run)(struct transfer *t, GError **error))
+{
+	struct connect_options connect = CONNECT_OPTIONS_INIT;
+	g_autoptr(GError) error = NULL;
+	int status;
+
+	t->fd = -1;
+	if (!parse(argv, t, &connect, summary, &error))
+		return ctl_report(error);
+	status = connect_and_serve(t, &connect, run);
+	g_strfreev(t->args);
 	return status;
 }
 

@@ -11,8 +11,9 @@
 
 struct transfer {
 	const char *verb; /* "read", "wrote" */
-	const char *socket;
-	const char *file; /* NULL: not named; "-": standard input or output */
+	char **args; /* owned by transfer_main() */
+	const char *socket; /* of args */
+	const char *file; /* likewise; NULL: not named; "-": standard input or output */
 	int fd; /* of the file; -1 until the subcommand opens it */
 	bool fd_is_ours;
 	bool verbose;
@@ -28,7 +29,7 @@ struct transfer {
  * The whole life of a read or write: parses argv, connects, calls run() with io ready, and reports.
  * Returns an exit status.
  */
-int transfer_main(int argc, char **argv, struct transfer *t, const char *summary,
+int transfer_main(char **argv, struct transfer *t, const char *summary,
 	bool (*run)(struct transfer *t, GError **error));
 
 /* Waits until r is done, and for its success. */

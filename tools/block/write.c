@@ -173,7 +173,7 @@ int write_run(int argc, char **argv)
 {
 	struct transfer t = { .verb = "wrote" };
 
-	return transfer_main(argc, argv, &t,
+	return transfer_main(argv, &t,
 		"Copies FILE or standard input to a block device and flushes it. A last part of a "
 		"block leaves the rest of that block as it is.",
 		run);

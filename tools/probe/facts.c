@@ -133,7 +133,7 @@ GString *facts_text(const struct facts *f)
 
 	fact(out, "back-end", NULL, "%s", f->socket);
 	if (vu->device_id == VU_SOURCE_NONE)
-		fact(out, "device", NULL, "unknown (--type=TYPE says it)");
+		fact(out, "device", NULL, "unknown (--device-id=TYPE tells it)");
 	else
 		fact(out, "device", source_text(vu->device_id, "message"), "%s (%u)",
 			name ? name : "without a name", vu->probe.device_id);

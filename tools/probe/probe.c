@@ -23,26 +23,33 @@ static bool gather(const char *path, struct vu_front *front, struct facts *f, GE
 
 int probe_run(int argc, char **argv)
 {
-	g_auto(connect_options) options = CONNECT_OPTIONS_INIT;
-	gboolean json = FALSE;
-	const GOptionEntry entries[] = {
-		{ "json", 0, 0, G_OPTION_ARG_NONE, &json, "Print JSON", NULL },
+	struct connect_options options = CONNECT_OPTIONS_INIT;
+	bool json = false;
+	const struct option_entry entries[] = {
+		{ "json", .flag = &json, .help = "Print JSON" },
 		{ NULL },
 	};
+	const struct option_syntax syntax = {
+		.summary = "Shows what a back-end says about its device, and by which message.",
+		.arguments = "SOCKET",
+		.min_arguments = 1,
+		.max_arguments = 1,
+		.tables = { entries },
+	};
+	g_auto(GStrv) args = NULL;
 	g_autoptr(GError) error = NULL;
 	g_autoptr(vu_front) front = NULL;
 	g_autoptr(GString) out = NULL;
 	struct facts facts;
 	int status = CTL_OK;
 
-	if (!connect_parse(&argc, &argv, entries, &options, "SOCKET",
-		    "Shows what a back-end says about its device, and by which message.", 1, 1,
-		    &error))
+	args = connect_parse(argv, syntax, &options, &error);
+	if (!args)
 		return ctl_report(error);
-	front = connect_socket(argv[1], &options, &status);
+	front = connect_socket(args[1], &options, &status);
 	if (!front)
 		return status;
-	if (!gather(argv[1], front, &facts, &error))
+	if (!gather(args[1], front, &facts, &error))
 		return ctl_report(error);
 	out = json ? facts_json(&facts) : facts_text(&facts);
 	if (fputs(out->str, stdout) == EOF || fflush(stdout) == EOF) {
