@@ -9,13 +9,13 @@
 int main(int argc, char **argv)
 {
 	g_autoptr(GError) error = NULL;
-	g_auto(options) o = { 0 };
+	g_auto(kvm_options) o = { 0 };
 	enum exit_status status;
 
 	g_set_prgname("virtiod-kvm");
 	log_set_program("virtiod-kvm");
 	signal(SIGPIPE, SIG_IGN);
-	if (!options_parse(&o, argc, argv, &error)) {
+	if (!kvm_options_parse(&o, argc, argv, &error)) {
 		status = EXIT_STATUS_BAD_OPTIONS;
 	} else if (o.version) {
 		printf("virtiod-kvm %s\n", VIRTIOD_VERSION);

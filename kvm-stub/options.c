@@ -2,42 +2,19 @@
 /* Options of virtiod-kvm, named as QEMU's or the back-ends' where these have the same. */
 #include "kvm-stub/options.h"
 
-#include <string.h>
-
 #include "base/option.h"
 #include "kvm-stub/layout.h"
 #include "kvm-stub/machine/spec.h"
 
-#define DEFAULT_MEMORY (UINT64_C(256) << 20)
+/* Indices of the words of --guest. */
+enum { GUEST_SELFTEST, GUEST_NONE };
 
-struct raw {
-	char *memory, *guest, *log_level;
+struct kvm_texts {
 	char **devices;
-	int cpus;
+	unsigned guest;
 };
 
-/* As QEMU's -m: MiB, unless a suffix says otherwise. */
-static bool parse_memory(const char *text, uint64_t *bytes, GError **error)
-{
-	static const struct {
-		const char *suffix;
-		unsigned shift;
-	} units[] = { { "", 20 }, { "K", 10 }, { "M", 20 }, { "G", 30 }, { "T", 40 } };
-	size_t digits = strspn(text, "0123456789");
-	g_autofree char *number = g_strndup(text, digits);
-	guint64 n;
-
-	for (size_t i = 0; i < G_N_ELEMENTS(units); i++) {
-		if (g_ascii_strcasecmp(text + digits, units[i].suffix) == 0 &&
-			g_ascii_string_to_unsigned(
-				number, 10, 1, UINT64_MAX >> units[i].shift, &n, NULL)) {
-			*bytes = n << units[i].shift;
-			return true;
-		}
-	}
-	return option_bad(error, "--memory=%s: not a size such as 256M or 4G", text);
-}
-
+/* Each --device, in order. */
 static bool parse_devices(GPtrArray *devices, char **texts, GError **error)
 {
 	for (char **text = texts; text && *text; text++) {
@@ -48,17 +25,13 @@ static bool parse_devices(GPtrArray *devices, char **texts, GError **error)
 		g_ptr_array_add(devices, spec);
 	}
 	return devices->len <= MAX_SLOTS ||
-		option_bad(error, "%u times --device: this machine has %u slots", devices->len,
-			MAX_SLOTS);
+		option_bad(error, "too many --device options: %u (this machine has %u slots)",
+			devices->len, MAX_SLOTS);
 }
 
-/* What is to run: a kernel, or the built-in guest. */
-static bool parse_guest(struct options *o, const char *guest, GError **error)
+/* Requires either a kernel or the built-in guest. */
+static bool check_guest(const struct kvm_options *o, GError **error)
 {
-	o->selftest = g_strcmp0(guest, "selftest") == 0;
-	if (guest && !o->selftest)
-		return option_bad(
-			error, "--guest=%s: there is no such built-in guest, only selftest", guest);
 	if (!o->kernel && !o->selftest)
 		return option_bad(
 			error, "one of --kernel=FILE and --guest=selftest is needed (try --help)");
@@ -69,78 +42,60 @@ static bool parse_guest(struct options *o, const char *guest, GError **error)
 	return true;
 }
 
-static bool parse_raw(struct options *o, const struct raw *raw, GError **error)
+static bool parse(struct kvm_options *o, struct kvm_texts *texts, char ***argv, GError **error)
 {
-	if (raw->memory && !parse_memory(raw->memory, &o->memory, error))
-		return false;
-	if (raw->cpus < 1 || (unsigned)raw->cpus > MAX_CPUS)
-		return option_bad(
-			error, "--cpus=%d: not a number from 1 to %u", raw->cpus, MAX_CPUS);
-	o->cpus = raw->cpus;
-	if (!option_log_level(raw->log_level, &o->log_level, error))
-		return false;
-	return parse_guest(o, raw->guest, error) && parse_devices(o->devices, raw->devices, error);
-}
-
-static bool parse_context(struct options *o, struct raw *raw, char ***argv, GError **error)
-{
-	const GOptionEntry entries[] = {
-		{ "memory", 'm', 0, G_OPTION_ARG_STRING, &raw->memory,
-			"The guest's RAM (default: 256M)", "SIZE" },
-		{ "cpus", 0, 0, G_OPTION_ARG_INT, &raw->cpus, "Number of vCPUs (default: 1)", "N" },
-		{ "kernel", 0, 0, G_OPTION_ARG_FILENAME, &o->kernel,
-			"Kernel: bzImage or vmlinux (x86), Image (arm64)", "FILE" },
-		{ "initrd", 0, 0, G_OPTION_ARG_FILENAME, &o->initrd, "Initial RAM file system",
-			"FILE" },
-		{ "append", 0, 0, G_OPTION_ARG_STRING, &o->append,
-			"The kernel's command line (default: console=ttyS0)", "TEXT" },
-		{ "guest", 0, 0, G_OPTION_ARG_STRING, &raw->guest,
-			"Run this built-in guest instead of a kernel", "selftest" },
-		{ "device", 0, 0, G_OPTION_ARG_STRING_ARRAY, &raw->devices,
-			"A device, by its back-end: socket=PATH,... or type=NAME,OPTION=VALUE,...",
-			"SPEC" },
-		{ "discovery-dir", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o->folders,
-			"Look for back-ends' discovery files here only; may be repeated", "DIR" },
-		{ "console", 0, 0, G_OPTION_ARG_FILENAME, &o->terminal_file,
-			"Write the serial port's output to this file", "FILE" },
-		{ "log-level", 0, 0, G_OPTION_ARG_STRING, &raw->log_level,
-			"error, warning, info or debug (default: info)", "LEVEL" },
-		{ "version", 0, 0, G_OPTION_ARG_NONE, &o->version, "Print the version and exit",
-			NULL },
+	static const char *const guests[] = { "selftest", NULL };
+	const struct option_entry entries[] = {
+		{ "memory", "SIZE", "the guest's RAM, in MiB without a suffix", "256M", 'm',
+			.bytes = &o->memory, .shift = 20, .min = 1 },
+		{ "cpus", "N", "the number of vCPUs", "1", .number = &o->cpus, .min = 1,
+			.max = MAX_CPUS },
+		{ "kernel", "FILE", "the kernel: bzImage or vmlinux (x86), Image (arm64)",
+			.path = &o->kernel },
+		{ "initrd", "FILE", "the kernel's initial RAM file system", .path = &o->initrd },
+		{ "append", "TEXT", "the kernel's command line (default: console=ttyS0)",
+			.string = &o->append },
+		{ "guest", "selftest", "run this built-in guest instead of a kernel",
+			.word = &texts->guest, .words = guests },
+		{ "device", "KEYS",
+			"a device, by its back-end: socket=PATH,... or type=NAME,OPTION=VALUE,...",
+			.paths = &texts->devices },
+		{ "discovery-dir", "DIR",
+			"look for back-ends' discovery files here only; may be repeated",
+			.paths = &o->folders },
+		{ "console", "FILE", "write the serial port's output to this file",
+			.path = &o->terminal_file },
+		OPTION_LOG_LEVEL(&o->log_level),
+		{ "version", NULL, "print the version and exit", .flag = &o->version },
 		{ NULL },
 	};
-	g_autoptr(GOptionContext) context = g_option_context_new(NULL);
+	const struct option_syntax syntax = {
+		.summary = "Boots a guest under KVM, with virtio devices that come from vhost-user "
+			   "back-ends.",
+		.tables = { entries },
+	};
 
-	g_option_context_set_summary(context,
-		"Boots a guest under KVM, with virtio devices that come from vhost-user "
-		"back-ends.");
-	g_option_context_add_main_entries(context, entries, NULL);
-	return g_option_context_parse_strv(context, argv, error);
+	return option_parse(&syntax, argv, error);
 }
 
-bool options_parse(struct options *o, int argc, char **argv, GError **error)
+bool kvm_options_parse(struct kvm_options *o, int argc, char **argv, GError **error)
 {
 	g_auto(GStrv) args = g_strdupv(argv);
-	struct raw raw = { .cpus = 1 };
+	struct kvm_texts texts = { .guest = GUEST_NONE };
 	bool ok;
 
-	*o = (struct options){
-		.memory = DEFAULT_MEMORY,
+	*o = (struct kvm_options){
 		.devices = g_ptr_array_new_with_free_func((GDestroyNotify)dev_spec_free),
-		.log_level = LOG_LEVEL_INFO,
 	};
-	ok = parse_context(o, &raw, &args, error);
-	if (ok && args[0] && args[1])
-		ok = option_bad(error, "what is '%s'? (try --help)", args[1]);
-	ok = ok && (o->version || parse_raw(o, &raw, error));
-	g_free(raw.memory);
-	g_free(raw.guest);
-	g_free(raw.log_level);
-	g_strfreev(raw.devices);
+	ok = parse(o, &texts, &args, error);
+	o->selftest = texts.guest == GUEST_SELFTEST;
+	if (ok && !o->version)
+		ok = check_guest(o, error) && parse_devices(o->devices, texts.devices, error);
+	g_strfreev(texts.devices);
 	return ok;
 }
 
-void options_clear(struct options *o)
+void kvm_options_clear(struct kvm_options *o)
 {
 	g_clear_pointer(&o->kernel, g_free);
 	g_clear_pointer(&o->initrd, g_free);

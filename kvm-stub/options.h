@@ -8,8 +8,8 @@
 
 #include "base/log.h"
 
-typedef struct options options; /* for g_auto */
-struct options {
+typedef struct kvm_options kvm_options; /* for g_auto */
+struct kvm_options {
 	uint64_t memory; /* bytes */
 	unsigned cpus;
 	char *kernel, *initrd, *append;
@@ -22,7 +22,7 @@ struct options {
 };
 
 /* False, with an error that names the option and its value. --help does not return. */
-bool options_parse(struct options *o, int argc, char **argv, GError **error);
-/* Also after options_parse() has failed. */
-void options_clear(struct options *o);
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(options, options_clear)
+bool kvm_options_parse(struct kvm_options *o, int argc, char **argv, GError **error);
+/* Also after kvm_options_parse() has failed. */
+void kvm_options_clear(struct kvm_options *o);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(kvm_options, kvm_options_clear)

@@ -134,6 +134,8 @@ static bool set_bytes(const struct option_entry *o, const char *text, GError **e
 		*o->bytes = n;
 		return true;
 	}
+	if (o->shift)
+		return option_bad(error, "a size such as 256M or 2G");
 	if (!o->max)
 		return option_bad(error, "a number of bytes such as 4096, 64K or 2G");
 	return option_bad(error,

@@ -17,7 +17,7 @@
 #define BACK_END_MS 5000
 
 struct machine {
-	const struct options *options;
+	const struct kvm_options *options;
 	struct ram *ram;
 	struct bus *bus;
 	struct vm *vm;
@@ -90,7 +90,7 @@ static const struct terminal_ops terminal_ops = {
 
 static bool boot(struct machine *m, GError **error)
 {
-	const struct options *o = m->options;
+	const struct kvm_options *o = m->options;
 	const struct boot_config config = {
 		.kernel = o->kernel,
 		.initrd = o->initrd,
@@ -151,7 +151,7 @@ static void add_serial(struct machine *m)
 /* All that needs no back-end. */
 static enum exit_status build(struct machine *m, GError **error)
 {
-	const struct options *o = m->options;
+	const struct kvm_options *o = m->options;
 	struct vm_config config = { .cpus = o->cpus };
 
 	m->ram = ram_new(o->memory, error);
@@ -217,7 +217,7 @@ static void take_apart(struct machine *m)
 	g_clear_pointer(&m->ram, ram_free);
 }
 
-enum exit_status machine_run(const struct options *o, GError **error)
+enum exit_status machine_run(const struct kvm_options *o, GError **error)
 {
 	static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
 	struct loop_watch *watch[G_N_ELEMENTS(signals)];

@@ -18,4 +18,4 @@ enum exit_status {
 };
 
 /* Until the guest ends, or SIGTERM, SIGINT or SIGHUP comes. The error is set for 1 to 4 alone. */
-enum exit_status machine_run(const struct options *o, GError **error);
+enum exit_status machine_run(const struct kvm_options *o, GError **error);

@@ -178,7 +178,7 @@ static void test_refused(void **state)
 		{ "--bytes=1",
 			"invalid --bytes=1: a number of bytes such as 4096 or 64K, from 512 "
 			"to 16777216" },
-		{ "-m 1.5G", "invalid --memory=1.5G: a number of bytes such as 4096, 64K or 2G" },
+		{ "-m 1.5G", "invalid --memory=1.5G: a size such as 256M or 2G" },
 		{ "--real=x", "invalid --real=x: a number such as 5 or 0.5" },
 		{ "--real=-1", "invalid --real=-1: a number such as 5 or 0.5" },
 		{ "--real=inf", "invalid --real=inf: a number such as 5 or 0.5" },

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The command line: what it means, and what it must not say. */
+/* The command line: what each option sets, and what is refused. */
 #include "tests/lib/test.h"
 
 #include "kvm-stub/layout.h"
@@ -7,17 +7,17 @@
 #include "kvm-stub/machine/spec.h"
 
 /* line: the arguments, with spaces between them. */
-static bool parse(struct options *o, const char *line, GError **error)
+static bool parse(struct kvm_options *o, const char *line, GError **error)
 {
 	g_autofree char *all = g_strconcat("virtiod-kvm ", line, NULL);
 	g_auto(GStrv) argv = g_strsplit(all, " ", -1);
 
-	return options_parse(o, g_strv_length(argv), argv, error);
+	return kvm_options_parse(o, g_strv_length(argv), argv, error);
 }
 
 static void test_defaults(void **state)
 {
-	g_auto(options) o = { 0 };
+	g_auto(kvm_options) o = { 0 };
 
 	assert_true(parse(&o, "--kernel=/k", NULL));
 	assert_string_equal(o.kernel, "/k");
@@ -34,7 +34,7 @@ static void test_defaults(void **state)
 
 static void test_all(void **state)
 {
-	g_auto(options) o = { 0 };
+	g_auto(kvm_options) o = { 0 };
 
 	assert_true(parse(&o,
 		"--memory 4G --cpus 3 --kernel /k --initrd /i --append root=/dev/vda "
@@ -66,14 +66,16 @@ static void test_memory(void **state)
 		{ "8192K", UINT64_C(8) << 20 },
 		{ "3G", UINT64_C(3) << 30 },
 		{ "1T", UINT64_C(1) << 40 },
+		{ "4GiB", UINT64_C(4) << 30 },
+		{ "0x10", UINT64_C(16) << 20 },
 	};
-	static const char *const bad[] = { "", "M", "0", "0G", "-1", "+1", "1.5G", "4GB", "4 G",
-		"0x10", "17592186044416M", "99999999999999999999", "16777216T" };
+	static const char *const bad[] = { "", "M", "0", "0G", "-1", "+1", "1.5G", "4 G",
+		"17592186044416M", "99999999999999999999", "16777216T" };
 
 	for (size_t i = 0; i < G_N_ELEMENTS(good); i++) {
 		g_autofree char *line =
 			g_strconcat("--guest=selftest --memory=", good[i].text, NULL);
-		g_auto(options) o = { 0 };
+		g_auto(kvm_options) o = { 0 };
 
 		assert_true(parse(&o, line, NULL));
 		assert_true(o.memory == good[i].bytes);
@@ -82,10 +84,10 @@ static void test_memory(void **state)
 		char *argv[] = { "virtiod-kvm", "--guest=selftest", NULL, NULL };
 		g_autofree char *option = g_strconcat("--memory=", bad[i], NULL);
 		g_autoptr(GError) error = NULL;
-		g_auto(options) o = { 0 };
+		g_auto(kvm_options) o = { 0 };
 
 		argv[2] = option;
-		assert_false(options_parse(&o, 3, argv, &error));
+		assert_false(kvm_options_parse(&o, 3, argv, &error));
 		assert_non_null(strstr(error->message, option));
 	}
 }
@@ -112,7 +114,7 @@ static void test_refused(void **state)
 
 	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
 		g_autoptr(GError) error = NULL;
-		g_auto(options) o = { 0 };
+		g_auto(kvm_options) o = { 0 };
 
 		assert_false(parse(&o, cases[i].line, &error));
 		assert_non_null(strstr(error->message, cases[i].said));
@@ -127,7 +129,7 @@ static void test_slots(void **state)
 	for (unsigned i = 0; i < MAX_SLOTS; i++)
 		g_string_append(line, " --device=socket=/s");
 	for (unsigned i = 0; i < 2; i++) {
-		g_auto(options) o = { 0 };
+		g_auto(kvm_options) o = { 0 };
 
 		assert_int_equal(parse(&o, line->str, &error), i == 0);
 		g_string_append(line, " --device=socket=/s");
@@ -137,7 +139,7 @@ static void test_slots(void **state)
 
 static void test_version(void **state)
 {
-	g_auto(options) o = { 0 };
+	g_auto(kvm_options) o = { 0 };
 
 	assert_true(parse(&o, "--version", NULL));
 	assert_true(o.version);
