@@ -72,6 +72,11 @@ bool test_wait_turn(int64_t deadline)
 	return g_get_monotonic_time() < deadline;
 }
 
+void test_pause(unsigned us)
+{
+	g_usleep(us);
+}
+
 static gboolean on_turn(gpointer opaque)
 {
 	return G_SOURCE_CONTINUE;

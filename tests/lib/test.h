@@ -58,6 +58,11 @@ int test_wait_child(pid_t pid);
 	TEST_WAIT_(TEST_LOCKED_(mutex, condition), test_wait_turn(deadline_))
 /* The same while the main loop (GLib's default context) runs. */
 #define WAIT_IN_LOOP(condition) TEST_WAIT_(condition, test_loop_turn(deadline_))
+/*
+ * Lets this many µs pass: for tests that break something at an arbitrary moment. Not to wait for
+ * anything: that is what the macros above are for.
+ */
+void test_pause(unsigned us);
 /* Runs all that is ready in the main loop, and does not wait. */
 void test_run_loop(void);
 
