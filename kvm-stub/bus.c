@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ranges of the machine's devices, and vCPUs that wait for one of them. */
+/* Address ranges of devices, and vCPUs that wait for their answers. */
 #include "kvm-stub/bus.h"
 
 #include <pthread.h>
@@ -16,13 +16,14 @@ struct bus {
 };
 
 /*
- * The token is the bus_wait itself: a vCPU has one access at a time. One that was cancelled while
- * its access was out is of no use until that is complete: it would be taken for another access.
+ * The token is the bus_wait itself: a vCPU has one access at a time. One that was cancelled during
+ * an access cannot be reused before the device completes it: the completion would be taken for that
+ * of the next access.
  */
 struct bus_wait {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	bool done; /* no access is out */
+	bool done; /* no access is in progress */
 	bool cancelled;
 	uint64_t value;
 };
@@ -88,7 +89,7 @@ bool bus_access(struct bus *b, struct bus_wait *w, enum bus_space space, uint64_
 			*value = UINT64_MAX;
 		return true;
 	}
-	/* Nobody else has the token before the call, so the lock is not needed here. */
+	/* No other thread has the token before the call, so the lock is not needed here. */
 	w->done = false;
 	if (r->access(r->opaque, addr - r->base, size, write, value, w)) {
 		w->done = true;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where the first vCPU starts, as boot/boot.h finds out and vm/vm.h needs it. The other vCPUs wait
- * for an INIT-SIPI or PSCI call of the first.
+ * Where the first vCPU starts: boot/ fills it, vm/ reads it. The other vCPUs wait for an INIT-SIPI
+ * or PSCI call of the first.
  */
 #pragma once
 
@@ -19,5 +19,5 @@ struct vm_entry {
 	uint64_t arg; /* rsi: boot_params; ebx: start info; x0: device tree */
 	uint64_t stack; /* 0: none */
 	uint64_t page_table; /* X86_64: cr3 */
-	uint64_t gdt; /* x86: where boot.c has put the table that the selectors 0x10, 0x18 index */
+	uint64_t gdt; /* x86: address of the table with the selectors 0x10 and 0x18 */
 };

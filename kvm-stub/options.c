@@ -14,7 +14,7 @@ struct kvm_texts {
 	unsigned guest;
 };
 
-/* Each --device, in order. */
+/* Parses the arguments of --device, in order. */
 static bool parse_devices(GPtrArray *devices, char **texts, GError **error)
 {
 	for (char **text = texts; text && *text; text++) {

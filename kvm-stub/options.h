@@ -13,7 +13,7 @@ struct kvm_options {
 	uint64_t memory; /* bytes */
 	unsigned cpus;
 	char *kernel, *initrd, *append;
-	bool selftest; /* no kernel, the built-in guest */
+	bool selftest; /* the built-in guest instead of a kernel */
 	GPtrArray *devices; /* of struct dev_spec *, owned */
 	char **folders; /* of discovery files; NULL: the conventional ones */
 	char *terminal_file; /* NULL: standard input and output */
@@ -21,8 +21,8 @@ struct kvm_options {
 	bool version;
 };
 
-/* False, with an error that names the option and its value. --help does not return. */
+/* Returns false, with an error that names option and value. --help prints and exits. */
 bool kvm_options_parse(struct kvm_options *o, int argc, char **argv, GError **error);
-/* Also after kvm_options_parse() has failed. */
+/* Frees what kvm_options_parse() allocated, whether or not it succeeded. */
 void kvm_options_clear(struct kvm_options *o);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(kvm_options, kvm_options_clear)

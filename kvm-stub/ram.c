@@ -30,7 +30,7 @@ static void add_region(struct ram *r, uint64_t guest_addr, uint64_t offset, uint
 	r->region_fd[r->n_regions++] = r->fd;
 }
 
-/* Back-ends get the fd: without the seals they could take memory away under us. */
+/* Back-ends get the fd: without the seals they could truncate it. */
 static bool make_file(struct ram *r, GError **error)
 {
 	r->fd = memfd_create("virtiod-kvm-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);

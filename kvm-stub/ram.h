@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Guest RAM: one sealed memfd, shown to the guest in one or two regions. */
+/* Guest RAM: one sealed memfd, at one or two address ranges of the guest. */
 #pragma once
 
 #include <glib.h>
@@ -13,19 +13,19 @@ typedef struct ram ram; /* for g_autoptr */
 struct ram {
 	uint64_t size;
 	int fd; /* the memfd of all regions */
-	uint8_t *host; /* its one mapping here, of size bytes */
-	/* As a back-end is to see them; user_addr is where the region is mapped here. */
+	uint8_t *host; /* its mapping in this process, of size bytes */
+	/* For SET_MEM_TABLE; user_addr is where the region is mapped in this process. */
 	struct mem_region_desc region[RAM_MAX_REGIONS];
-	int region_fd[RAM_MAX_REGIONS]; /* all the same fd, for calls that want one each */
+	int region_fd[RAM_MAX_REGIONS]; /* the memfd, once for each region */
 	unsigned n_regions;
 };
 
-/* size is a multiple of 4 KiB; sparse: pages take memory when they are touched. */
+/* Allocates RAM of size bytes, a multiple of 4 KiB; host pages are allocated at first access. */
 struct ram *ram_new(uint64_t size, GError **error);
 void ram_free(struct ram *r);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ram, ram_free)
 
-/* The mapping of [addr, addr + len); NULL if it is not all in one region. */
+/* Returns the mapping of [addr, addr + len), or NULL if that is not within one region. */
 void *ram_at(const struct ram *r, uint64_t addr, uint64_t len);
-/* All zero again, pages given back: for a reboot. */
+/* Zeroes the RAM for a reboot by returning its pages to the host. */
 bool ram_clear(struct ram *r, GError **error);

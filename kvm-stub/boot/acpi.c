@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * ACPI 6.4 for a machine without ACPI hardware (FADT flag HW_REDUCED_ACPI): no PM timer, no SCI, no
- * 8259; sleep and reset are ports. The DSDT is AML (§20.2) put together here, inside out: the body
- * of a scope, device or package first, for its length comes before it.
+ * 8259; sleep and reset are ports. The DSDT is AML (§20.2), built inside out: the body of a scope,
+ * device or package first, because its length precedes it.
  */
 #include "kvm-stub/boot/acpi.h"
 
@@ -25,7 +25,7 @@ static void put(GByteArray *out, const void *bytes, size_t len)
 	g_byte_array_append(out, bytes, (guint)len);
 }
 
-/* The low n bytes of value, little-endian. */
+/* Appends the low n bytes of value, little-endian. */
 static void put_int(GByteArray *out, uint64_t value, unsigned n)
 {
 	value = GUINT64_TO_LE(value);
@@ -38,7 +38,7 @@ static void set_int(GByteArray *table, unsigned offset, uint64_t value, unsigned
 	memcpy(table->data + offset, &value, n);
 }
 
-/* A Generic Address Structure (§5.2.3.2): a port of one byte. */
+/* Writes a Generic Address Structure (§5.2.3.2) of a one-byte port. */
 static void set_port(GByteArray *table, unsigned offset, uint16_t port)
 {
 	const uint8_t gas[4] = { 1 /* system I/O */, 8 /* bits */, 0, 1 /* byte access */ };
@@ -59,7 +59,7 @@ static void set_checksum(uint8_t *bytes, unsigned len, unsigned at)
 
 /* AML */
 
-/* PkgLength (§20.2.4) counts itself: one byte up to 63, else 4 bits and 1 to 3 bytes more. */
+/* Appends PkgLength (§20.2.4), which counts itself: one byte up to 63, else up to four. */
 static void put_package(GByteArray *out, const char *op, size_t op_len, GByteArray *body)
 {
 	unsigned more = 0;
@@ -94,7 +94,7 @@ static void put_name(GByteArray *out, const char *name)
 	put(out, name, strlen(name));
 }
 
-/* Resource descriptors (§6.4) become a buffer, _CRS. */
+/* Appends the buffer _CRS of these resource descriptors (§6.4). */
 static void put_crs(GByteArray *out, GByteArray *resources)
 {
 	GByteArray *body = g_byte_array_new();
@@ -196,7 +196,7 @@ static GByteArray *table_new(const char *signature, uint8_t revision)
 	return table;
 }
 
-/* Finishes the table, appends it to all and returns its address; all begins at base. */
+/* Completes the table, appends it to all (which begins at base) and returns its address. */
 static uint64_t table_place(GByteArray *all, uint64_t base, GByteArray *table)
 {
 	uint64_t at;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Loading files into guest RAM with bounds, and the built-in guest. */
+/* Loads files into guest RAM with bounds checks, and the built-in guest. */
 #include "kvm-stub/boot/boot_impl.h"
 
 #include <errno.h>
@@ -107,7 +107,7 @@ bool boot_load(const struct ram *r, const struct boot_config *config, struct vm_
 	*entry = (struct vm_entry){ 0 };
 	if (!config->selftest)
 		return boot_arch_kernel(r, config, entry, error);
-	/* What it does not bring along, its stack and rings, is behind it. */
+	/* Its stack and virtqueues, which the file does not contain, follow it. */
 	to = boot_ram_at(r, SELFTEST_ADDR, SELFTEST_SIZE, "selftest guest", error);
 	if (!to)
 		return false;

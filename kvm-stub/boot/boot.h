@@ -20,7 +20,7 @@ struct boot_config {
 };
 
 /*
- * Loads all into r, which is zero, and says where to start. Files are hostile: a header that
+ * Loads everything into r, which is zero, and sets where to start. Files are hostile: a header that
  * does not fit the file or RAM is an error that names the file, the field and its value.
  */
 bool boot_load(const struct ram *r, const struct boot_config *config, struct vm_entry *entry,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * arm64: Linux's Image (Documentation/arch/arm64/booting.rst). RAM from its start: the kernel at
- * text_offset; behind it, at the next multiple of 2 MiB, the device tree; 2 MiB on, the initrd.
+ * Loads Linux's Image (Documentation/arch/arm64/booting.rst): the kernel at text_offset from the
+ * start of RAM, the device tree at the next multiple of 2 MiB, and the initrd 2 MiB above it.
  */
 #include "kvm-stub/boot/boot_impl.h"
 
@@ -46,7 +46,7 @@ static bool read_header(const struct boot_file *f, struct image_header *h, GErro
 	return true;
 }
 
-/* *end: behind all that it occupies. */
+/* Sets *end to the end of the memory that the kernel occupies. */
 static bool load_kernel(const struct ram *r, const char *path, struct vm_entry *entry,
 	uint64_t *end, GError **error)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Linux's bzImage, by the 64-bit boot protocol (Documentation/arch/x86/boot.rst). */
+/* Loads Linux's bzImage by the 64-bit boot protocol (Documentation/arch/x86/boot.rst). */
 #include "kvm-stub/boot/boot_x86.h"
 
 #include <asm/bootparam.h>
@@ -31,7 +31,7 @@ static bool check_header(const struct boot_file *f, const struct setup_header *h
 	return true;
 }
 
-/* The setup header, in a boot_params that is otherwise zero: as the protocol wants it. */
+/* Copies the setup header into a boot_params that is otherwise zero. */
 static bool read_header(const struct boot_file *f, struct setup_header *h, GError **error)
 {
 	const size_t at = offsetof(struct boot_params, hdr);
@@ -64,7 +64,7 @@ bool bzimage_load(const struct boot_file *f, const struct ram *r, struct x86_ker
 	if (len <= ENTRY_64)
 		return boot_refuse(f, error, "syssize %u: no kernel in it", h.syssize);
 	room = MAX(len, h.init_size);
-	/* One range: kernel, and what it needs to unpack itself. */
+	/* One range holds the kernel and the memory that it unpacks itself into. */
 	if (!boot_ram_at(r, h.pref_address, room, "kernel", error)) {
 		g_prefix_error(error, "%s: init_size %u, pref_address 0x%" PRIx64 ": ", f->path,
 			h.init_size, (uint64_t)h.pref_address);

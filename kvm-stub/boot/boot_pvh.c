@@ -34,7 +34,7 @@ struct start_map {
 	uint32_t type, reserved;
 };
 
-/* All that START_ADDR holds. */
+/* The contents of START_ADDR. */
 struct start {
 	struct start_info info;
 	struct start_module module;
@@ -69,14 +69,14 @@ static bool load_segment(const struct boot_file *f, const Elf64_Phdr *p, const s
 		g_prefix_error(error, "%s: ", f->path);
 		return false;
 	}
-	/* RAM is zero: so is what the file does not fill. */
+	/* RAM is zero, and so is the part of the segment that is not in the file. */
 	if (!boot_file_load(f, p->p_offset, p->p_filesz, r, p->p_paddr, "segment", error))
 		return false;
 	k->end = MAX(k->end, p->p_paddr + p->p_memsz);
 	return true;
 }
 
-/* The entry point among the notes, or 0. Their alignment is 4, whatever the segment says. */
+/* Returns the entry point in the notes, or 0. Notes are aligned to 4, whatever p_align is. */
 static uint64_t find_entry(const uint8_t *notes, uint64_t len)
 {
 	uint64_t at = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* x86: low memory, memory map, command line and initrd, whatever the kernel's format. */
+/* x86: low memory, memory map, command line and initrd, common to all kernel formats. */
 #include "kvm-stub/boot/boot_x86.h"
 
 #include <inttypes.h>
@@ -14,8 +14,8 @@
 #define TABLE_ENTRIES 512u
 
 /*
- * The selectors that both boot protocols agree on, and vm_entry: 0x10 code, 0x18 data; flat, ring
- * 0, accessed.
+ * Writes the segments of both boot protocols and of vm_entry: 0x10 code, 0x18 data; flat, ring 0,
+ * accessed.
  */
 static bool put_gdt(const struct ram *r, bool long_mode, GError **error)
 {
@@ -33,7 +33,7 @@ static bool put_gdt(const struct ram *r, bool long_mode, GError **error)
 	return to;
 }
 
-/* The first 4 GiB by pages of 2 MiB: a table of level 4, one of level 3, four of level 2. */
+/* Maps the first 4 GiB in pages of 2 MiB: one table of level 4, one of level 3, four of level 2. */
 static bool put_page_tables(const struct ram *r, GError **error)
 {
 	const uint64_t flags = PAGE_PRESENT | PAGE_WRITE;
@@ -50,8 +50,8 @@ static bool put_page_tables(const struct ram *r, GError **error)
 }
 
 /*
- * A kernel may restart by way of the BIOS: Linux does on a hardware-reduced machine, as it takes
- * EFI for granted there, and next tries this. So there is that much of a BIOS.
+ * Writes the code that a BIOS would have at its entry point: it resets the machine. Linux restarts
+ * through it on a hardware-reduced machine, where it first expects EFI.
  */
 static bool put_reset_code(const struct ram *r, GError **error)
 {
@@ -59,7 +59,7 @@ static bool put_reset_code(const struct ram *r, GError **error)
 		0xba, RESET_PORT & 0xff, RESET_PORT >> 8, /* mov $RESET_PORT, %dx */
 		0xb0, RESET_VALUE, /* mov $RESET_VALUE, %al */
 		0xee, /* out %al, %dx */
-		0xf4, 0xeb, 0xfd, /* hlt, for ever */
+		0xf4, 0xeb, 0xfd, /* hlt in a loop */
 	};
 	void *to = boot_ram_at(r, RESET_CODE_ADDR, sizeof(code), "reset code", error);
 
@@ -85,13 +85,13 @@ static bool put_cmdline(const struct ram *r, const struct boot_config *config,
 	return to;
 }
 
-/* Where RAM below 4 GiB ends. */
+/* Returns the end of RAM below 4 GiB. */
 static uint64_t low_end(const struct ram *r)
 {
 	return r->region[0].guest_addr + r->region[0].size;
 }
 
-/* As high as it goes, page-aligned; the kernel is below. */
+/* Loads the initrd as high as possible, page-aligned, above the kernel. */
 static bool put_initrd(const struct ram *r, const char *path, struct x86_kernel *k, GError **error)
 {
 	autobootfile f = BOOT_FILE_NONE;
@@ -120,7 +120,7 @@ static void make_map(const struct ram *r, struct x86_kernel *k)
 			(struct map_entry){ r->region[i].guest_addr, r->region[i].size, MAP_RAM };
 }
 
-/* ELF by its magic; all else has to be a bzImage. */
+/* A file without ELF magic must be a bzImage. */
 static bool is_elf(const struct boot_file *f)
 {
 	char magic[4];

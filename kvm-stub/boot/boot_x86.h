@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where boot_x86.c puts what is not the kernel, and what the two kernel formats get of it.
+ * Addresses of what boot_x86.c loads besides the kernel, and its interface to the two formats.
  *
  *	0x01000  the GDT
  *	0x02000  boot_params (bzImage), or hvm_start_info with its module and memory map (PVH)
@@ -25,7 +25,7 @@
 #define RESET_CODE_ADDR 0xffff0u /* where a BIOS is entered */
 #define HIGH_RAM_START 0x100000u
 
-/* As E820 counts; the numbers are those of hvm_memmap_table_entry, too. */
+/* Types of E820, which are those of hvm_memmap_table_entry, too. */
 enum map_type { MAP_RAM = 1, MAP_RESERVED = 2 };
 struct map_entry {
 	uint64_t addr, size;
@@ -45,8 +45,8 @@ struct x86_kernel {
 };
 
 /*
- * load: puts the kernel into RAM and fills its part of k and *entry. finish: writes the structure
- * at START_ADDR that tells the kernel of the rest; there is RAM.
+ * load: loads the kernel into RAM and fills its part of k and *entry. finish: writes the structure
+ * at START_ADDR that describes the rest to the kernel; the caller has checked that there is RAM.
  */
 bool bzimage_load(const struct boot_file *f, const struct ram *r, struct x86_kernel *k,
 	struct vm_entry *entry, GError **error);

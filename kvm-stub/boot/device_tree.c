@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The device tree, written in one go from front to end (libfdt's sequential write). Bindings:
- * Documentation/devicetree/bindings in Linux.
+ * Builds the device tree by libfdt's sequential writes. Bindings: Documentation/devicetree/bindings
+ * in Linux.
  */
 #include "kvm-stub/boot/device_tree.h"
 
@@ -21,7 +21,7 @@ enum { EDGE_RISING = 1, LEVEL_HIGH = 4 };
 /* Private interrupts of the timer, as Arm's base system architecture numbers them. */
 static const uint32_t timer_ppi[] = { 13, 14, 11, 10 }; /* secure, EL1, virtual, EL2 */
 
-/* libfdt forgets that a call has failed. */
+/* Keeps the first error, because libfdt does not. */
 struct writer {
 	void *fdt;
 	int err;
@@ -56,7 +56,7 @@ static void put_string(struct writer *w, const char *name, const char *value)
 	put_bytes(w, name, value, strlen(value) + 1);
 }
 
-/* A property that is there or not. */
+/* Adds a property without value. */
 static void put_flag(struct writer *w, const char *name)
 {
 	put_bytes(w, name, "", 0);
@@ -75,12 +75,12 @@ static void put_array(struct writer *w, const char *name, const uint32_t *cell, 
 	put_array(w, name, (const uint32_t[]){ __VA_ARGS__ }, \
 		sizeof((const uint32_t[]){ __VA_ARGS__ }) / sizeof(uint32_t))
 
-/* A 64-bit number as two cells. */
+/* A 64-bit number in two cells. */
 #define CELLS(value) (uint32_t)((uint64_t)(value) >> 32), (uint32_t)(value)
 
 /*
- * How KVM makes MPIDR_EL1 of a vCPU's number: 16 to a cluster (GICv3 sends interrupts to that many
- * at once), then 256.
+ * Returns MPIDR_EL1 as KVM derives it from a vCPU's number: clusters of 16 (the targets of one
+ * interrupt of GICv3), then groups of 256.
  */
 static uint32_t mpidr(unsigned cpu)
 {
@@ -129,7 +129,7 @@ static void put_gic(struct writer *w, const struct device_tree_machine *m)
 
 static void put_timer(struct writer *w, const struct device_tree_machine *m)
 {
-	/* GICv2 wants to know which CPUs a private interrupt is for. */
+	/* GICv2's binding has a mask of the CPUs that receive the interrupt. */
 	uint32_t mask = m->gic_version == 3 ? 0 : ((1u << MIN(m->cpus, 8)) - 1) << 8;
 	uint32_t flags = LEVEL_HIGH | mask;
 

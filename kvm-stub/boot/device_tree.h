@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* arm64: the device tree that tells a kernel of the machine. The only user of libfdt. */
+/* arm64: the device tree that describes the machine to a kernel. The only user of libfdt. */
 #pragma once
 
 #include <glib.h>
@@ -13,6 +13,6 @@ struct device_tree_machine {
 	const char *cmdline;
 };
 
-/* Builds it at to; returns its size, or 0 with an error if size bytes are not enough. */
+/* Builds the tree at to; returns its size, or 0 with an error if size bytes are not enough. */
 size_t device_tree_build(
 	void *to, size_t size, const struct device_tree_machine *m, GError **error);

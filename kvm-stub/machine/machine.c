@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The parts of the machine are put together, run by the main loop, and taken apart. */
+/* Builds the machine, runs it in the main loop, and frees it. */
 #include "kvm-stub/machine/machine.h"
 
 #include <signal.h>
@@ -13,7 +13,7 @@
 #include "kvm-stub/machine/slots.h"
 #include "kvm-stub/machine/terminal.h"
 
-/* For each back-end to be there and to answer its probe. */
+/* How long each back-end may take to appear and to answer its probe. */
 #define BACK_END_MS 5000
 
 struct machine {
@@ -26,9 +26,9 @@ struct machine {
 	struct terminal *terminal;
 	struct slots *slots;
 	GMainLoop *loop;
-	bool leave; /* we were told to end: no reboot any more */
+	bool leave; /* the user ends the machine: a reset is an end, too */
 	enum exit_status status;
-	GError *error; /* of a reboot */
+	GError *error; /* of a failed reboot */
 	struct log_limit restarts;
 };
 
@@ -68,7 +68,7 @@ static void on_leave(void *opaque)
 	vm_stop(m->vm, VM_END_STOPPED);
 }
 
-/* While back-ends are waited for: what they say, and the signals. */
+/* Runs the main loop while slots_new() waits: output of back-ends, signals. */
 static bool go_on(void *opaque)
 {
 	const struct machine *m = opaque;
@@ -105,7 +105,7 @@ static bool boot(struct machine *m, GError **error)
 	return boot_load(m->ram, &config, &entry, error) && vm_start(m->vm, &entry, error);
 }
 
-/* Back-ends first: they must not write to what is cleared, or loaded. */
+/* Resets the devices first: back-ends must not write to RAM while it is cleared and loaded. */
 static bool reboot(struct machine *m, GError **error)
 {
 	slots_reset(m->slots);
@@ -148,7 +148,7 @@ static void add_serial(struct machine *m)
 #endif
 }
 
-/* All that needs no back-end. */
+/* Builds everything that needs no back-end. */
 static enum exit_status build(struct machine *m, GError **error)
 {
 	const struct kvm_options *o = m->options;
@@ -188,7 +188,7 @@ static bool add_slots(struct machine *m, GError **error)
 	return m->slots != NULL;
 }
 
-/* From here on this terminal is the guest's. */
+/* Takes the terminal and runs the guest until it ends. */
 static enum exit_status run(struct machine *m, GError **error)
 {
 	struct loop_watch *end;
@@ -206,7 +206,7 @@ static enum exit_status run(struct machine *m, GError **error)
 	return m->status;
 }
 
-/* The vCPUs have stopped. Devices end before what they use; the terminal is ours again first. */
+/* Frees all parts once the vCPUs have stopped: the terminal first, devices before what they use. */
 static void take_apart(struct machine *m)
 {
 	g_clear_pointer(&m->terminal, terminal_free);

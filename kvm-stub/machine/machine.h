@@ -6,16 +6,16 @@
 
 #include "kvm-stub/options.h"
 
-/* Of the program, as the man page has them. */
+/* Exit statuses of the program; the man page lists them. */
 enum exit_status {
-	EXIT_STATUS_OK = 0, /* the guest has switched off, or we were told to end */
+	EXIT_STATUS_OK = 0, /* the guest powered off, or the user ended the machine */
 	EXIT_STATUS_FAILED = 1,
 	EXIT_STATUS_BAD_OPTIONS = 2,
 	EXIT_STATUS_NO_KVM = 3,
 	EXIT_STATUS_NO_BACK_END = 4,
 	EXIT_STATUS_CRASHED = 5,
-	EXIT_STATUS_GUEST_FAILED = 6, /* the built-in guest has found something wrong */
+	EXIT_STATUS_GUEST_FAILED = 6, /* the built-in guest found a fault */
 };
 
-/* Until the guest ends, or SIGTERM, SIGINT or SIGHUP comes. The error is set for 1 to 4 alone. */
+/* Runs until the guest ends or SIGTERM, SIGINT or SIGHUP arrives. Sets error for 1 to 4 only. */
 enum exit_status machine_run(const struct kvm_options *o, GError **error);

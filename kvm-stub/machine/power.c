@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ends of a machine that are accesses: x86's sleep and reset registers (arm64 has PSCI, which
- * KVM does), the panic register of QEMU's pvpanic specification, and the built-in guest's result.
+ * Registers that end the machine: x86's sleep and reset registers (KVM implements PSCI, their
+ * equivalent on arm64), the panic register of QEMU's pvpanic specification, and the built-in
+ * guest's result.
  */
 #include "kvm-stub/machine/power.h"
 
@@ -52,7 +53,7 @@ static void add_acpi(struct power *p, struct bus *b)
 
 #endif
 
-/* Reads as what it knows of. */
+/* Reads return the events that the device supports. */
 static bool panic_access(
 	void *opaque, uint64_t offset, unsigned size, bool write, uint64_t *value, void *token)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Registers by which a guest ends or restarts the machine, or says that it has failed. */
+/* Registers by which a guest ends or restarts the machine, or reports a failure. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,8 +9,8 @@
 
 struct power {
 	struct vm *vm;
-	bool failed; /* the built-in guest said so; to be read after vm_wait() */
+	bool failed; /* the built-in guest reported a failure; read it after vm_wait() */
 };
 
-/* Puts the registers on the bus; p is part of it from then on. */
+/* Adds the registers to the bus, which refers to p from then on. */
 void power_init(struct power *p, struct bus *b, struct vm *vm);

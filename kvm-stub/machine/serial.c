@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A 16550A whose transmitter takes no time: what is written is out at once, so that THR is always
- * empty. Two things follow that drivers rely on. "THR empty" is an event, not a state: it is
- * pending from each write to THR, and from the moment it is enabled in IER, until IIR has told it
- * (or THR is written). And loopback must be true down to the FIFO's 16 bytes: Linux measures them
- * to tell the chips of the family apart.
+ * A 16550A whose transmitter takes no time, so that THR is always empty. Drivers rely on two
+ * details. "THR empty" is an event, not a state: each write to THR and its enabling in IER make it
+ * pending, a read of IIR that reports it clears it. Loopback must have a FIFO of exactly 16 bytes:
+ * Linux measures it to distinguish the chips of the family.
  */
 #include "kvm-stub/machine/serial.h"
 
@@ -12,7 +11,7 @@
 #include <linux/serial_reg.h>
 
 #define FIFO_SIZE 16
-#define MSR_LINES (UART_MSR_DCD | UART_MSR_DSR | UART_MSR_CTS) /* somebody is always there */
+#define MSR_LINES (UART_MSR_DCD | UART_MSR_DSR | UART_MSR_CTS) /* a peer is always connected */
 #define IER_BITS (UART_IER_RDI | UART_IER_THRI | UART_IER_RLSI | UART_IER_MSI)
 #define MCR_BITS (UART_MCR_DTR | UART_MCR_RTS | UART_MCR_OUT1 | UART_MCR_OUT2 | UART_MCR_LOOP)
 #define IIR_FIFOS 0xc0 /* FIFOs are enabled */
@@ -23,19 +22,19 @@ struct serial {
 	pthread_mutex_t lock;
 	uint8_t ier, lcr, mcr, msr, scr, dll, dlm;
 	bool fifos, overrun;
-	bool thr_pending; /* "THR empty" has not been told yet */
+	bool thr_pending; /* "THR empty" is not yet reported by IIR */
 	uint8_t fifo[FIFO_SIZE];
 	unsigned head, n; /* of the receive FIFO */
 	bool level;
 };
 
-/* What is to be told once the lock is released. */
+/* Callbacks to make once the lock is released. */
 struct news {
 	bool sent, room;
 	uint8_t byte;
 };
 
-/* Which interrupt, by priority. */
+/* Returns IIR: the pending interrupt of the highest priority. */
 static uint8_t pending(const struct serial *s)
 {
 	if (s->ier & UART_IER_RLSI && s->overrun)
@@ -110,7 +109,7 @@ static void set_fifos(struct serial *s, uint8_t fcr, struct news *news)
 	s->fifos = on;
 }
 
-/* In loopback the modem's lines are those of MCR, crosswise. */
+/* Returns MSR's lines: in loopback those of MCR, cross-connected. */
 static void set_mcr(struct serial *s, uint8_t mcr, struct news *news)
 {
 	uint8_t lines = MSR_LINES, changed;
@@ -124,7 +123,7 @@ static void set_mcr(struct serial *s, uint8_t mcr, struct news *news)
 	/* The delta bits lie four below their lines; RI's is for the trailing edge alone. */
 	changed = (s->msr ^ lines) & (MSR_LINES | (s->msr & UART_MSR_RI));
 	s->msr = lines | (s->msr & UART_MSR_ANY_DELTA) | changed >> 4;
-	/* Nothing arrived from outside meanwhile. */
+	/* Nothing is received from outside in loopback. */
 	news->room |= s->mcr & ~mcr & UART_MCR_LOOP;
 	s->mcr = mcr;
 }

@@ -25,10 +25,10 @@ typedef struct serial serial; /* for g_autoptr */
 struct serial *serial_new(const struct serial_ops *ops, void *opaque);
 void serial_free(struct serial *s);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(serial, serial_free)
-/* All registers as after power-on. */
+/* Resets all registers to their power-on values. */
 void serial_reset(struct serial *s);
 /* A bus_access_fn; opaque is the serial port. */
 bool serial_access(
 	void *opaque, uint64_t offset, unsigned size, bool write, uint64_t *value, void *token);
-/* Bytes for the guest; returns how many fit into the receive FIFO. */
+/* Passes bytes to the guest; returns how many fit into the receive FIFO. */
 size_t serial_receive(struct serial *s, const void *bytes, size_t len);

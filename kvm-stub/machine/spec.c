@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See spec.h. What is not ours belongs to the back-end: no list of its options here. */
+/* See spec.h. Keys that are unknown here become options of the back-end. */
 #include "kvm-stub/machine/spec.h"
 
 #include <string.h>
@@ -117,7 +117,7 @@ static const struct own_key {
 	{ "print-capabilities", set_nothing },
 };
 
-/* The next "key" or "key=value" of *text, with its commas single; moves *text behind it. */
+/* Returns the next "key" or "key=value" of *text, unescaped, and advances *text past it. */
 static char *next_item(const char **text)
 {
 	GString *item = g_string_new(NULL);
@@ -132,7 +132,7 @@ static char *next_item(const char **text)
 	return g_string_free(item, FALSE);
 }
 
-/* An option's name, so that nothing else reaches the back-end's command line. */
+/* Accepts option names only: nothing else may get into the back-end's command line. */
 static bool is_key(const char *key)
 {
 	if (!g_ascii_isalnum(*key))

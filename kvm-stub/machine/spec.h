@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A device as --device says it: "socket=PATH,…" or "type=NAME,key=value,…". */
+/* The argument of --device: "socket=PATH,…" or "type=NAME,key=value,…". */
 #pragma once
 
 #include <glib.h>
@@ -10,7 +10,7 @@
 typedef struct dev_spec dev_spec; /* for g_autoptr */
 struct dev_spec {
 	char *text; /* as given, for messages */
-	char *socket; /* dial this; or NULL and: */
+	char *socket; /* connect to this; or NULL and: */
 	char *type; /* find the back-end by its discovery file, start it */
 	GPtrArray *options; /* "--key=value" for that back-end, owned strings */
 	/* fallback-type=, config-size=, queues=, probe=auto|force|off, packed=auto|on|off */
@@ -18,7 +18,7 @@ struct dev_spec {
 	uint32_t queue_size; /* queue-size=; 0: default */
 };
 
-/* NULL, with an error that names the key and the value. A comma in a value is written twice. */
+/* Returns NULL, with an error that names key and value, if the text is wrong. ",," is a comma. */
 struct dev_spec *dev_spec_parse(const char *text, GError **error);
 void dev_spec_free(struct dev_spec *s);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(dev_spec, dev_spec_free)

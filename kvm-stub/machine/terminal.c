@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Standard input and output as the guest's terminal, or a file.
+ * Connects the guest's serial port to standard input and output, or its output to a file.
  *
- * Input goes through the main loop, in order and without loss: what the guest does not take yet is
- * kept, up to a bound, and beyond it whoever types or writes to our pipe has to wait.
+ * Input goes through the main loop, in order and without loss: bytes that the guest does not read
+ * yet are buffered up to a limit, beyond which nothing more is read from standard input.
  *
- * Output comes from vCPU threads. A slow reader makes the guest wait, as a slow line would: nothing
- * is lost in a pipe. But a reader that is stopped (a terminal that hangs, a pager) must not stop a
- * vCPU for good, and with it the guest's clock and our end: see can_write().
+ * Output comes from vCPU threads. A slow reader makes the guest wait, as a slow line would, so that
+ * nothing is lost in a pipe. But a reader that has stopped (a hanging terminal, a pager) must not
+ * block a vCPU forever, and with it the guest's clock and the end of the program: see can_write().
  */
 #include "kvm-stub/machine/terminal.h"
 
@@ -29,7 +29,7 @@
 #define ESCAPE 0x01 /* Ctrl-A */
 #define MAX_TYPED 65536
 #define PATIENCE_MS 1000
-/* No more than terminals and pipes take without waiting once they are writable. */
+/* As much as terminals and pipes accept without blocking once they are writable. */
 #define WRITE_BYTES 256
 
 struct terminal {
@@ -38,17 +38,17 @@ struct terminal {
 	/* Input. */
 	struct loop_watch *keys, *resumed;
 	int resume; /* eventfd */
-	GByteArray *typed; /* not taken yet */
-	bool escaped; /* Ctrl-A came, what is next? */
+	GByteArray *typed; /* not yet read by the guest */
+	bool escaped; /* the last byte was Ctrl-A */
 	/* Output. */
 	pthread_mutex_t lock;
 	int out;
-	bool is_file; /* out is ours */
+	bool is_file; /* out is to be closed */
 	bool stuck, failed;
-	uint64_t dropped; /* not told yet */
+	uint64_t dropped; /* bytes, not yet reported */
 };
 
-/* The state of the terminal, for signal handlers, too: one in a process. */
+/* The saved mode of the terminal: global, because signal handlers restore it. */
 static struct termios cooked;
 static volatile sig_atomic_t is_raw;
 
@@ -63,7 +63,7 @@ static void restore(void)
 	if (!is_raw)
 		return;
 	is_raw = 0;
-	/* In the background by now? Then this would stop us. */
+	/* In the background, tcsetattr() would stop the process. */
 	sigemptyset(&ttou);
 	sigaddset(&ttou, SIGTTOU);
 	pthread_sigmask(SIG_BLOCK, &ttou, &before);
@@ -71,14 +71,14 @@ static void restore(void)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-/* SA_RESETHAND: what is raised here takes its default action on return. */
+/* SA_RESETHAND: the signal raised here takes its default action on return. */
 static void on_fatal_signal(int signum)
 {
 	restore();
 	raise(signum);
 }
 
-/* Those that somebody else catches or ignores are not ours. */
+/* Signals that are caught or ignored already keep their disposition. */
 static void catch_signals(void)
 {
 	const struct sigaction ours = { .sa_handler = on_fatal_signal,
@@ -109,7 +109,7 @@ static void make_raw(void)
 		return;
 	raw = cooked;
 	cfmakeraw(&raw);
-	/* Log lines go to the same terminal, and end in a mere newline. */
+	/* Log lines go to the same terminal and end in a newline without carriage return. */
 	raw.c_oflag |= cooked.c_oflag & OPOST;
 	is_raw = 1;
 	catch_signals();
@@ -129,13 +129,13 @@ static void offer(struct terminal *t)
 		g_byte_array_remove_range(t->typed, 0, taken);
 }
 
-/* True: Ctrl-A x. */
+/* Returns whether Ctrl-A x was typed. */
 static bool type(struct terminal *t, uint8_t byte)
 {
 	bool escaped = t->escaped;
 
 	t->escaped = !escaped && byte == ESCAPE;
-	/* After Ctrl-A any other key is nothing. */
+	/* Any other key after Ctrl-A is ignored. */
 	if (escaped ? byte == ESCAPE : byte != ESCAPE)
 		g_byte_array_append(t->typed, &byte, 1);
 	return escaped && byte == 'x';
@@ -155,7 +155,7 @@ static void on_keys(void *opaque, uint32_t revents)
 	for (ssize_t i = 0; i < n && !leave; i++)
 		leave = type(t, buf[i]);
 	offer(t);
-	/* At its end the guest goes on without. */
+	/* After the end of input the guest continues without it. */
 	if (n <= 0 || leave || t->typed->len >= MAX_TYPED)
 		g_clear_pointer(&t->keys, loop_watch_free);
 	if (leave)
@@ -179,7 +179,7 @@ static void watch_keys(struct terminal *t)
 	t->keys = loop_watch_fd(STDIN_FILENO, EPOLLIN, on_keys, t);
 }
 
-/* To read from a terminal whose foreground is another job's would stop us. */
+/* Reading from the terminal as a background job would stop the process. */
 static bool in_background(void)
 {
 	pid_t foreground = tcgetpgrp(STDIN_FILENO);
@@ -198,7 +198,7 @@ static void start_keys(struct terminal *t)
 	watch_keys(t);
 }
 
-/* Non-blocking: a FIFO that nobody reads is an error. */
+/* Non-blocking: a FIFO without a reader is an error. */
 static int open_file(const char *path)
 {
 	return open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
@@ -231,8 +231,8 @@ struct terminal *terminal_new(
 }
 
 /*
- * Waits for a reader that takes something now and then. One that took nothing for PATIENCE_MS is
- * not waited for again until it does: a stopped reader costs the guest that once.
+ * Waits for a slow reader. After one has read nothing for PATIENCE_MS, returns false at once until
+ * it reads again, so that a stopped reader delays the guest only once.
  */
 static bool can_write(struct terminal *t)
 {
@@ -254,7 +254,8 @@ static void tell_dropped(struct terminal *t)
 {
 	if (t->dropped)
 		log_warning(NULL, "%" PRIu64 " bytes of the guest's output were dropped: %s",
-			t->dropped, t->failed ? "they could not be written" : "nobody took them");
+			t->dropped,
+			t->failed ? "they could not be written" : "the reader had stopped");
 	t->dropped = 0;
 }
 
