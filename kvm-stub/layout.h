@@ -24,6 +24,11 @@
 #define MAX_SLOTS 19u
 /* Local APICs have 8-bit ids, and 255 is everybody. */
 #define MAX_CPUS 254u
+/* Windows of devices' shared memory: the first that fit below 4 GiB, others above it and RAM. */
+#define SHM_LOW_START UINT64_C(0xe0000000)
+#define SHM_LOW_END UINT64_C(0xfe000000)
+#define SHM_HIGH_START UINT64_C(0x100000000)
+#define SHM_HIGH_END (UINT64_C(1) << 39)
 #define SERIAL_PORT 0x3f8u
 #define SERIAL_IRQ 4u
 /* ACPI, hardware-reduced: SLEEP_CONTROL_REG, SLEEP_STATUS_REG and RESET_REG. */
@@ -67,6 +72,11 @@
 #define VIRTIO_BASE UINT64_C(0x0a000000)
 #define VIRTIO_FIRST_IRQ 16u
 #define MAX_SLOTS 32u
+/* Windows of devices' shared memory: the first that fit below RAM, others above it. */
+#define SHM_LOW_START UINT64_C(0x10000000)
+#define SHM_LOW_END RAM_BASE
+#define SHM_HIGH_START RAM_BASE
+#define SHM_HIGH_END (UINT64_C(1) << 40)
 
 #else
 #error "virtiod-kvm is for x86_64 and arm64"

@@ -15,8 +15,8 @@
 
 /*
  * What a virtio-mmio guest may be offered, if the back-end has it. Not NOTIFICATION_DATA (an
- * eventfd carries none), SR_IOV (PCI) or ACCESS_PLATFORM (no IOTLB; what the driver is told of it is not the
- * back-end's business).
+ * eventfd carries none), SR_IOV (PCI) or ACCESS_PLATFORM (no IOTLB; what the driver is told of it
+ * does not depend on the back-end).
  */
 #define TRANSPORT_FEATURES                                                                     \
 	(BIT(VIRTIO_RING_F_INDIRECT_DESC) | BIT(VIRTIO_RING_F_EVENT_IDX) |                     \
@@ -44,6 +44,7 @@ static void destroy(struct vmm_dev *d)
 	g_free(d->ring);
 	g_free(d->table);
 	g_free(d->table_ready);
+	g_array_unref(d->shm);
 	virtio_mmio_free(d->mmio);
 	g_array_unref(d->pending);
 	g_clear_pointer(&d->config_writes, g_array_unref);
@@ -110,9 +111,14 @@ struct vmm_dev *vmm_dev_new(const struct vmm_dev_config *config, const struct vm
 	set_config(d, config);
 	d->ops = ops;
 	d->opaque = opaque;
+	if (ops->shm_reserve) {
+		d->options.shm = &vmm_shm_ops;
+		d->options.shm_opaque = d;
+	}
 	d->memory = 1;
 	d->wake = d->area_fd = -1;
 	d->pending = vmm_done_new();
+	d->shm = g_array_new(FALSE, FALSE, sizeof(struct virtio_mmio_shm));
 	d->table_ready = g_new(struct virtio_mmio_queue, VIRTIO_MAX_QUEUES);
 	pthread_mutex_init(&d->lock, NULL);
 	pthread_cond_init(&d->cond, NULL);

@@ -53,8 +53,8 @@ struct vmm_ops {
 	/*
 	 * Connects to the back-end, at first and after each loss, on the control thread. kept: it
 	 * is the very connection that the predecessor used (vmm_dev_config.state). fresh: there is
-	 * none worth keeping; whatever is kept is to be closed. options: what the user says of this back-end may be set in there. NULL:
-	 * by the configuration's path or fd.
+	 * none worth keeping; whatever is kept is to be closed. options: what the user says of this
+	 * back-end may be set in there. NULL: by the configuration's path or fd.
 	 */
 	bool (*dial)(void *opaque, struct vmm_dev *d, bool fresh, struct vu_front_options *options,
 		struct vu_front_sockets *sockets, bool *kept, GError **error);
@@ -92,6 +92,19 @@ struct vmm_ops {
 	 */
 	bool (*ioeventfd)(void *opaque, struct vmm_dev *d, uint64_t addr, uint32_t queue, int fd,
 		bool assign);
+	/*
+	 * Shared memory regions (virtio 1.2 §2.10), on the control thread. NULL, all three: the
+	 * device shows none to the driver. Likewise with vmm_dev_config.state.
+	 *
+	 * Reserves guest addresses for a region of size bytes, whole pages, before the driver sees
+	 * the device, once for each region; there it reads zeroes until something is mapped. They
+	 * stay until the device is freed. False: the driver finds no such region.
+	 */
+	bool (*shm_reserve)(void *opaque, struct vmm_dev *d, uint8_t id, uint64_t size,
+		uint64_t *base, GError **error);
+	/* In a region that was reserved: see struct vu_front_shm_ops. */
+	int (*shm_map)(void *opaque, struct vmm_dev *d, const struct vu_front_mapping *m);
+	void (*shm_unmap)(void *opaque, struct vmm_dev *d, uint8_t id, uint64_t at, uint64_t len);
 	/*
 	 * An access that vmm_dev_access() (or vmm_dev_invalidate()) left for LATER is complete;
 	 * value for a read. Once per token.

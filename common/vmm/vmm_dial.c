@@ -25,6 +25,7 @@ static bool fill_slot(struct vmm_dev *d, const struct vu_facts *facts)
 	GArray *done = vmm_done_new();
 	bool given_up;
 
+	vmm_reserve_shm(d);
 	if (probe.config_size > room) {
 		log_warning(d->name,
 			"%" PRIu32 " bytes of configuration, the window has room for %" PRIu32,
@@ -39,6 +40,7 @@ static bool fill_slot(struct vmm_dev *d, const struct vu_facts *facts)
 	given_up = d->state->slot != VMM_SLOT_PROBING;
 	if (!given_up) {
 		virtio_mmio_set_device(d->mmio, &probe, d->queue_size_max);
+		virtio_mmio_set_shm(d->mmio, (const void *)d->shm->data, d->shm->len);
 		vmm_order();
 		d->state->slot = VMM_SLOT_DEVICE;
 		vmm_order();
@@ -77,8 +79,9 @@ static void rewrite_config(struct vmm_dev *d)
 }
 
 /* A back-end that came back: is it the same for the guest? */
-static bool fits(struct vmm_dev *d, const struct virtio_probe *now, GError **error)
+static bool fits(struct vmm_dev *d, const struct vu_front *f, GError **error)
 {
+	const struct virtio_probe *now = &vu_front_facts(f)->probe;
 	const struct virtio_probe *was = &d->facts.probe;
 	uint64_t features = was->features;
 
@@ -100,7 +103,7 @@ static bool fits(struct vmm_dev *d, const struct virtio_probe *now, GError **err
 	else if (features & ~now->features)
 		g_set_error(error, VU_FRONT_ERROR, VU_FRONT_ERROR_FACTS,
 			"features 0x%" PRIx64 " are missing", features & ~now->features);
-	else
+	else if (vmm_shm_fits(d, f, error))
 		return true;
 	g_prefix_error(error, "the back-end came back as another device: ");
 	return false;
@@ -165,7 +168,7 @@ static struct vu_front *connect_front(struct vmm_dev *d, bool *kept, GError **er
 /* The connection is the predecessor's. False: of no use. */
 static bool go_on(struct vmm_dev *d, struct vu_front *f, GError **error)
 {
-	if (!fits(d, &vu_front_facts(f)->probe, error))
+	if (!fits(d, f, error))
 		return false;
 	d->front = f;
 	if (!vmm_take_rings(d, error)) {
@@ -246,7 +249,7 @@ void vmm_dial(struct vmm_dev *d)
 		dial_failed(d, error);
 		return;
 	}
-	if (!first && !fits(d, &vu_front_facts(f)->probe, &error)) {
+	if (!first && !fits(d, f, &error)) {
 		dial_failed(d, error);
 		vmm_set_needs_reset(d);
 		return;

@@ -10,6 +10,7 @@
  *	vmm_memory.c	its memory
  *	vmm_ring.c	its rings
  *	vmm_inflight.c	its record of requests in flight
+ *	vmm_shm.c	its shared memory regions
  *	vmm_state.c	what a successor needs
  *
  * The lock covers registers, wishes, the waiting accesses and the copy of the configuration; it is
@@ -179,6 +180,7 @@ struct vmm_dev {
 	unsigned n_table;
 	bool table_told;
 	unsigned memory_sent, invalidates_sent;
+	GArray *shm; /* struct virtio_mmio_shm: the regions that the driver finds */
 	int area_fd; /* -1: none, or not got from ops->keep() yet */
 	bool area_settled, area_given; /* on this connection: it was tried; the back-end has it */
 	struct log_limit limit;
@@ -260,6 +262,14 @@ void vmm_area_untold(struct vmm_dev *d);
 bool vmm_has_record(const struct vmm_dev *d, unsigned i);
 /* Before the ring starts: from here on it is recorded, if there is an area. False: it cannot start. */
 bool vmm_record_ring(struct vmm_dev *d, unsigned i, GError **error);
+
+/* vmm_shm.c */
+
+extern const struct vu_front_shm_ops vmm_shm_ops;
+/* Reserves guest addresses for the regions of the first back-end; fills d->shm. */
+void vmm_reserve_shm(struct vmm_dev *d);
+/* Does a back-end that came back have the regions that the driver may have found? */
+bool vmm_shm_fits(const struct vmm_dev *d, const struct vu_front *f, GError **error);
 
 /* vmm_ring.c */
 bool vmm_stop_rings(struct vmm_dev *d, GError **error);

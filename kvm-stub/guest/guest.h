@@ -46,6 +46,13 @@ bool queue_run(struct device *d);
 /* What the device says that it has written, of the i-th request since queue_run() began. */
 uint32_t queue_written(unsigned i);
 
+/*
+ * Reads the shared memory regions of a running device: of each the first bytes and the last page.
+ * After device_reset() nothing is mapped there: all bytes are zero.
+ */
+bool shm_test(const struct device *d);
+bool shm_is_zero(const struct device *d);
+
 /* One of each device that is known here. */
 bool block_test(struct device *d);
 bool entropy_test(struct device *d);

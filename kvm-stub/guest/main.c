@@ -110,7 +110,8 @@ static bool slot_test(struct device *d)
 		k ? k->name : "not known here: it is started and reset, no more");
 	for (unsigned round = 0; round < 2; round++) {
 		d->again = round > 0;
-		if (!(k ? k->test : unknown_test)(d) || !device_reset(d))
+		if (!(k ? k->test : unknown_test)(d) || !shm_test(d) || !device_reset(d) ||
+			!shm_is_zero(d))
 			return false;
 	}
 	print("selftest: slot %u: passed, and after a reset again\n", d->slot);

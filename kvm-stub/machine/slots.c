@@ -7,6 +7,7 @@
 #include "launch/child.h"
 #include "launch/discovery.h"
 #include "kvm-stub/layout.h"
+#include "kvm-stub/machine/shm.h"
 #include "vmm/vmm_dev.h"
 
 /* How long a back-end that closed its socket may take to end, and so to say why. */
@@ -24,6 +25,7 @@ struct slots {
 	struct vm *vm;
 	struct bus *bus;
 	const struct ram *ram;
+	struct shm *shm;
 	unsigned n;
 	struct slot slot[MAX_SLOTS];
 };
@@ -66,12 +68,37 @@ static void access_done(void *opaque, void *token, uint64_t value)
 	bus_access_complete(token, value);
 }
 
+static bool reserve(
+	void *opaque, struct vmm_dev *d, uint8_t id, uint64_t size, uint64_t *base, GError **error)
+{
+	const struct slot *s = opaque;
+
+	return shm_reserve(s->all->shm, s->index, id, size, base, error);
+}
+
+static int map(void *opaque, struct vmm_dev *d, const struct vu_front_mapping *m)
+{
+	const struct slot *s = opaque;
+
+	return shm_map(s->all->shm, s->index, m);
+}
+
+static void unmap(void *opaque, struct vmm_dev *d, uint8_t id, uint64_t at, uint64_t len)
+{
+	const struct slot *s = opaque;
+
+	shm_unmap(s->all->shm, s->index, id, at, len);
+}
+
 /* The windows are on the bus for good: none to map or unmap. */
 static const struct vmm_ops ops = {
 	.memory = memory,
 	.interrupt = interrupt,
 	.irqfd = irqfd,
 	.ioeventfd = ioeventfd,
+	.shm_reserve = reserve,
+	.shm_map = map,
+	.shm_unmap = unmap,
 	.access_done = access_done,
 };
 
@@ -162,6 +189,7 @@ struct slots *slots_new(const struct slots_config *config, GError **error)
 	all->vm = config->vm;
 	all->bus = config->bus;
 	all->ram = config->ram;
+	all->shm = shm_new(config->vm, config->ram);
 	if (config->n_specs > MAX_SLOTS) {
 		g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
 			"%u devices: this machine has %u slots", config->n_specs, MAX_SLOTS);
@@ -208,5 +236,6 @@ void slots_free(struct slots *all)
 	stop_children(all, 0);
 	for (unsigned i = 0; i < all->n; i++)
 		child_free(all->slot[i].child);
+	shm_free(all->shm);
 	g_free(all);
 }

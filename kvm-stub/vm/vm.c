@@ -63,23 +63,6 @@ static bool open_kvm(struct vm *vm, GError **error)
 	return true;
 }
 
-static bool set_memory(struct vm *vm, GError **error)
-{
-	for (unsigned i = 0; i < vm->config.ram->n_regions; i++) {
-		const struct mem_region_desc *d = &vm->config.ram->region[i];
-		struct kvm_userspace_memory_region region = {
-			.slot = i,
-			.guest_phys_addr = d->guest_addr,
-			.memory_size = d->size,
-			.userspace_addr = d->user_addr,
-		};
-
-		if (ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region) < 0)
-			return vm_fail("KVM_SET_USER_MEMORY_REGION", error);
-	}
-	return true;
-}
-
 static bool create_vcpu(struct vm *vm, struct vcpu *c, int run_size, GError **error)
 {
 	void *run;
@@ -120,7 +103,7 @@ static bool create(struct vm *vm, GError **error)
 	vm->fd = create_vm(vm->kvm_fd);
 	if (vm->fd < 0)
 		return vm_fail("KVM_CREATE_VM", error);
-	if (!set_memory(vm, error) || !vm_arch_create(vm, error))
+	if (!vm_set_memory(vm, error) || !vm_arch_create(vm, error))
 		return false;
 	for (unsigned i = 0; i < vm->config.cpus; i++) {
 		if (!create_vcpu(vm, &vm->vcpu[i], run_size, error))
@@ -173,6 +156,7 @@ struct vm *vm_new(const struct vm_config *config, GError **error)
 	}
 	vm->waits = g_ptr_array_new_with_free_func((GDestroyNotify)bus_wait_free);
 	vm->wires = vm_wires_new();
+	vm->windows = vm_windows_new();
 	pthread_mutex_init(&vm->lock, NULL);
 	pthread_cond_init(&vm->ended, NULL);
 	if (power_on(vm, error))
@@ -190,6 +174,7 @@ void vm_free(struct vm *vm)
 	fd_close(&vm->end_fd);
 	g_ptr_array_unref(vm->waits);
 	g_array_unref(vm->wires);
+	g_array_unref(vm->windows);
 	g_free(vm->vcpu);
 	pthread_mutex_destroy(&vm->lock);
 	pthread_cond_destroy(&vm->ended);

@@ -47,6 +47,12 @@ void vm_free(struct vm *vm);
 /* arm64: 2 or 3, for the device tree; x86: 0. */
 unsigned vm_gic_version(const struct vm *vm);
 
+/*
+ * Shows memory of this process to the guest at addr, in reboots, too. host stays the caller's, and
+ * mapped as long as a vCPU runs; what it maps may change. Any thread.
+ */
+bool vm_add_memory(struct vm *vm, uint64_t addr, void *host, uint64_t size, GError **error);
+
 /* Sets all vCPUs to their start and lets them run, each on a thread of its own. */
 bool vm_start(struct vm *vm, const struct vm_entry *entry, GError **error);
 /*

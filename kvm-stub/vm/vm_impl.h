@@ -38,6 +38,7 @@ struct vm {
 	pthread_mutex_t lock;
 	pthread_cond_t ended;
 	int fd; /* KVM's VM */
+	GArray *windows; /* of struct vm_window */
 	GArray *wires; /* of struct wire: the eventfds that KVM has */
 	enum vm_state state;
 	enum vm_end reason;
@@ -48,6 +49,10 @@ bool vm_fail(const char *what, GError **error);
 
 /* Gives up what has run and makes it anew; vm->lock is held. */
 bool vm_renew(struct vm *vm, GError **error);
+
+GArray *vm_windows_new(void);
+/* Tells a new KVM VM of RAM and windows. */
+bool vm_set_memory(struct vm *vm, GError **error);
 
 GArray *vm_wires_new(void);
 /* Tells a new KVM VM of all wires. */

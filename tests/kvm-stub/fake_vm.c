@@ -44,3 +44,21 @@ bool vm_ioeventfd(struct vm *vm, uint64_t addr, uint32_t value, int fd, bool ass
 	g_assert_true(found);
 	return true;
 }
+
+bool vm_add_memory(struct vm *vm, uint64_t addr, void *host, uint64_t size, GError **error)
+{
+	struct fake_vm *m = (struct fake_vm *)vm;
+	bool room;
+
+	pthread_mutex_lock(&m->lock);
+	room = m->n_windows < FAKE_WINDOWS;
+	if (room) {
+		m->window[m->n_windows].addr = addr;
+		m->window[m->n_windows].size = size;
+		m->window[m->n_windows++].host = host;
+	}
+	pthread_mutex_unlock(&m->lock);
+	if (!room)
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOSPC, "no memory slot is free");
+	return room;
+}

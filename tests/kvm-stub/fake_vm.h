@@ -9,6 +9,8 @@
 #define FAKE_IRQS 64
 #define FAKE_EVENTFDS 8
 
+#define FAKE_WINDOWS 4
+
 struct fake_vm {
 	bool kernel; /* takes irqfds and ioeventfds */
 	pthread_mutex_t lock; /* what follows */
@@ -19,6 +21,11 @@ struct fake_vm {
 		uint32_t value;
 		int fd; /* 0: none */
 	} ioeventfd[FAKE_EVENTFDS];
+	struct {
+		uint64_t addr, size;
+		uint8_t *host;
+	} window[FAKE_WINDOWS]; /* vm_add_memory()'s, which fails beyond them */
+	unsigned n_windows;
 };
 
 /* What vm/vm.h calls it. */

@@ -111,6 +111,10 @@ static void reply_to(struct fake *b)
 		m->fds[0] = b->area_fd;
 		m->n_fds = b->area_fd < 0 ? 0 : 1;
 		return;
+	case VU_GET_SHMEM_CONFIG:
+		m->payload.shmem_config = b->shm;
+		m->header.size = sizeof(b->shm);
+		return;
 	case VU_GET_CONFIG:
 		if (m->payload.config.size > b->config_size)
 			m->header.size = 0;

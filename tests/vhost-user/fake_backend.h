@@ -43,6 +43,7 @@ struct fake {
 	uint64_t acked;
 	uint8_t table[VU_MAX_PAYLOAD]; /* the last SET_MEM_TABLE's payload */
 	uint8_t config[256]; /* byte i is i at the start */
+	struct vu_shmem_config shm; /* with protocol bits 10 and 22 */
 	struct vu_inflight area; /* what GET_INFLIGHT_FD is answered, with the next */
 	int area_fd; /* -1: none */
 

@@ -141,6 +141,10 @@ static void obey(struct peer *p, struct vu_msg *m)
 		p->tables++;
 		vu_msg_regions(m, p->region);
 		break;
+	case VU_GET_SHMEM_CONFIG:
+		m->payload.shmem_config = p->shm;
+		m->header.size = sizeof(p->shm);
+		break;
 	case VU_GET_INFLIGHT_FD:
 		make_area(p, m);
 		break;
@@ -406,4 +410,33 @@ void peer_config_changed(struct peer *p)
 	pthread_mutex_lock(&p->lock);
 	vu_msg_write(p->channel, m, TIMEOUT_MS, NULL);
 	pthread_mutex_unlock(&p->lock);
+}
+
+int64_t peer_shm(struct peer *p, uint32_t request, const struct vu_shmem_map *map, int fd)
+{
+	g_autofree struct vu_msg *m = g_new0(struct vu_msg, 1);
+	struct pollfd pfd = { .events = POLLIN };
+	struct vu_reader reader = { 0 };
+
+	vu_msg_init(m, request);
+	m->header.flags |= VU_FLAG_NEED_REPLY;
+	m->header.size = sizeof(*map);
+	m->payload.shmem_map = *map;
+	m->fds[0] = fd;
+	m->n_fds = fd < 0 ? 0 : 1;
+	pthread_mutex_lock(&p->lock);
+	pfd.fd = p->channel;
+	vu_msg_write(p->channel, m, TIMEOUT_MS, NULL);
+	pthread_mutex_unlock(&p->lock);
+	m->n_fds = 0;
+	while (poll(&pfd, 1, TIMEOUT_MS) == 1)
+		switch (vu_msg_read(&reader, pfd.fd, m, NULL)) {
+		case VU_READ_AGAIN:
+			continue;
+		case VU_READ_DONE:
+			return (int64_t)m->payload.u64;
+		default:
+			return -1;
+		}
+	return -1;
 }

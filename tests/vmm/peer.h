@@ -27,6 +27,7 @@ struct peer {
 	/* To be changed while it is down. */
 	uint32_t device_id, config_size, queues;
 	uint64_t features, protocol;
+	struct vu_shmem_config shm; /* with protocol bits 10 and 22 */
 	peer_device *device;
 	void *opaque; /* the device's */
 
@@ -74,3 +75,5 @@ struct peer_ring peer_ring(struct peer *p, unsigned ring);
 /* A used buffer notification of this ring. */
 void peer_call(struct peer *p, unsigned ring);
 void peer_config_changed(struct peer *p);
+/* Sends VU_BACKEND_SHMEM_MAP or _UNMAP (fd -1); returns the acknowledgement, -1: none came. */
+int64_t peer_shm(struct peer *p, uint32_t request, const struct vu_shmem_map *map, int fd);

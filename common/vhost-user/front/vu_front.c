@@ -60,6 +60,7 @@ void vu_front_unwatch(struct vu_front *f, int fd)
 static void close_fds(struct vu_front *f)
 {
 	vu_front_channel_close(f);
+	vu_front_shm_drop(f);
 	vu_front_unwatch(f, f->fd);
 	fd_close(&f->fd);
 }
@@ -252,6 +253,7 @@ struct vu_front *vu_front_alloc(
 	f->fd = f->channel = f->channel_peer = f->changed = f->channel_poll = -1;
 	f->arrivals = epoll_create1(EPOLL_CLOEXEC);
 	f->regions = g_array_new(FALSE, FALSE, sizeof(struct vu_front_region));
+	f->mappings = g_array_new(FALSE, FALSE, sizeof(struct vu_front_mapping));
 	return f;
 }
 
@@ -299,6 +301,7 @@ void vu_front_free(struct vu_front *f)
 	close_fds(f);
 	fd_close(&f->arrivals);
 	g_array_unref(f->regions);
+	g_array_unref(f->mappings);
 	g_free(f->name);
 	g_free(f->path);
 	g_free(f);

@@ -34,6 +34,26 @@ enum vu_probe_mode {
 
 extern const char *const vu_probe_words[]; /* how users write them; NULL-terminated */
 
+/* A stretch of a shared memory region, and the file that the back-end has mapped into it. */
+struct vu_front_mapping {
+	uint8_t id;
+	bool writable; /* by the driver */
+	int fd; /* the library's; closed when the call returns */
+	uint64_t at, len; /* in the region: whole pages */
+	uint64_t fd_offset;
+};
+/*
+ * Carries out the back-end's requests to map and to unmap. Called from any call that waits for the
+ * back-end or reads its channel, and from vu_front_free(): everything is unmapped by
+ * vu_front_reset() and at the end of the connection.
+ */
+struct vu_front_shm_ops {
+	/* Nothing is mapped in that range. Returns 0 or an errno for the back-end. */
+	int (*map)(void *opaque, const struct vu_front_mapping *m);
+	/* Whole mappings, and perhaps gaps between them. */
+	void (*unmap)(void *opaque, uint8_t id, uint64_t at, uint64_t len);
+};
+
 struct vu_front_options {
 	enum vu_probe_mode probe;
 	/*
@@ -65,6 +85,12 @@ struct vu_front_options {
 	 * were given an area. See vu_front_get_inflight().
 	 */
 	bool inflight;
+	/*
+	 * Acks SHMEM, if the back-end offers all that it needs. NULL: the device has no shared memory.
+	 * Not together with state: mappings end with the process that made them.
+	 */
+	const struct vu_front_shm_ops *shm;
+	void *shm_opaque;
 	/* Kept up to date for vu_front_adopt(); the caller's. NULL: nobody will adopt. */
 	struct vu_front_state *state;
 };
@@ -150,6 +176,9 @@ bool vu_front_is_alive(const struct vu_front *f);
 /* For poll(): POLLIN or POLLHUP here while no call is under way means that the back-end is gone. */
 int vu_front_fd(const struct vu_front *f);
 
+/* Bytes of this shared memory region, whole pages; 0: there is none. */
+uint64_t vu_front_shm_size(const struct vu_front *f, uint8_t id);
+
 /*
  * Reads or writes part of the configuration space. (On the wire all of it is read: libvhost-user
  * ignores the offset.)
@@ -207,7 +236,7 @@ bool vu_front_set_call(struct vu_front *f, unsigned index, int call, GError **er
 /* Without STATUS: SET is nothing, GET gives 0. */
 bool vu_front_set_status(struct vu_front *f, uint8_t status, GError **error);
 bool vu_front_get_status(struct vu_front *f, uint8_t *status, GError **error);
-/* All rings are stopped: SET_STATUS 0 and, if acked, RESET_DEVICE. */
+/* All rings are stopped: SET_STATUS 0 and, if acked, RESET_DEVICE; no shared memory is mapped. */
 bool vu_front_reset(struct vu_front *f, GError **error);
 
 /*

@@ -97,8 +97,13 @@ static uint64_t serve_request(struct vu_front *f, const struct vu_shape *shape)
 		log_limited(&f->channel_log, LOG_LEVEL_WARNING, f->name, "%s", why->message);
 		return EINVAL;
 	}
-	if (msg->header.request == VU_BACKEND_CONFIG_CHANGE_MSG)
+	switch (msg->header.request) {
+	case VU_BACKEND_SHMEM_MAP:
+	case VU_BACKEND_SHMEM_UNMAP:
+		return vu_front_shm_serve(f, msg);
+	case VU_BACKEND_CONFIG_CHANGE_MSG:
 		eventfd_write(f->changed, 1);
+	}
 	return result_of(msg->header.request);
 }
 

@@ -35,6 +35,10 @@ struct vu_front {
 	struct vu_msg channel_msg;
 	struct log_limit channel_log;
 
+	/* Shared memory: vu_front_shm.c. */
+	uint64_t shm_size[VU_MAX_SHMEM_REGIONS]; /* by id; 0: none */
+	GArray *mappings; /* struct vu_front_mapping */
+
 	/* What the back-end has for memory: struct vu_front_region. */
 	GArray *regions;
 	bool regions_unknown; /* what it has is from our predecessor */
@@ -121,3 +125,12 @@ void vu_front_channel_lose(struct vu_front *f);
 
 /* vu_front_adopt.c: from here on a successor could go on with the connection. */
 void vu_front_publish(struct vu_front *f);
+
+/* vu_front_shm.c */
+
+/* Asks for the regions' sizes, if SHMEM was acked. */
+bool vu_front_shm_learn(struct vu_front *f, GError **error);
+/* Serves SHMEM_MAP or SHMEM_UNMAP of a sound shape. Returns 0 or an errno for the back-end. */
+int vu_front_shm_serve(struct vu_front *f, const struct vu_msg *msg);
+/* Unmaps everything. */
+void vu_front_shm_drop(struct vu_front *f);

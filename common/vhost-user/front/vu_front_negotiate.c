@@ -32,6 +32,9 @@
 		VU_BIT(VU_F_CONFIG) | VU_BIT(VU_F_RESET_DEVICE) |              \
 		VU_BIT(VU_F_CONFIGURE_MEM_SLOTS) | VU_BIT(VU_F_STATUS))
 
+/* The regions, fds on the channel by which they are mapped, and the channel. */
+#define SHARED_MEMORY (VU_BIT(VU_F_SHMEM) | VU_BIT(VU_F_BACKEND_SEND_FD) | VU_BIT(VU_F_BACKEND_REQ))
+
 /* Virtio 1.2 §2.2: bits 24 to 49 belong to queues and transport. */
 #define TRANSPORT_FEATURES ((VU_BIT(50) - 1) & ~(VU_BIT(24) - 1))
 /* Of those, the ones that concern none but the driver and the device. */
@@ -104,6 +107,8 @@ static bool exchange_features(struct vu_front *f, GError **error)
 		acked |= facts->protocol_features & VU_BIT(VU_F_INFLIGHT_SHMFD);
 	if (f->options.xen_memory)
 		acked |= VU_BIT(VU_F_XEN_MMAP);
+	if (f->options.shm && !f->options.state && !(SHARED_MEMORY & ~facts->protocol_features))
+		acked |= SHARED_MEMORY;
 	facts->protocol_acked = acked;
 	vu_msg_set_u64(vu_front_request(f, VU_SET_PROTOCOL_FEATURES), acked);
 	return vu_front_send(f, error);
@@ -323,8 +328,8 @@ static bool negotiate_once(struct vu_front *f, GError **error)
 	if (vu_front_acked(f, VU_F_CONFIGURE_MEM_SLOTS) &&
 		!vu_front_get_u64(f, VU_GET_MAX_MEM_SLOTS, &f->facts.max_mem_slots, error))
 		return false;
-	return become_owner(f, error) && open_channel(f, error) && take_user_facts(f, error) &&
-		learn_config_size(f, error);
+	return vu_front_shm_learn(f, error) && become_owner(f, error) && open_channel(f, error) &&
+		take_user_facts(f, error) && learn_config_size(f, error);
 }
 
 /* After an attempt that failed: would another be better? Waits a moment if need be. */

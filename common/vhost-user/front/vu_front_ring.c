@@ -109,12 +109,23 @@ bool vu_front_get_status(struct vu_front *f, uint8_t *status, GError **error)
 	return true;
 }
 
-bool vu_front_reset(struct vu_front *f, GError **error)
+static bool reset_device(struct vu_front *f, GError **error)
 {
 	if (!vu_front_set_status(f, 0, error))
 		return false;
 	vu_front_request(f, VU_RESET_DEVICE);
 	return !vu_front_acked(f, VU_F_RESET_DEVICE) || vu_front_call(f, error);
+}
+
+bool vu_front_reset(struct vu_front *f, GError **error)
+{
+	bool ok = reset_device(f, error);
+
+	/* After what the back-end asked for before it answered. */
+	if (vu_front_acked(f, VU_F_SHMEM) && f->channel >= 0 && !vu_front_channel_serve(f))
+		vu_front_channel_lose(f);
+	vu_front_shm_drop(f);
+	return ok;
 }
 
 bool vu_front_ask_config(struct vu_front *f, uint32_t len, GError **error)

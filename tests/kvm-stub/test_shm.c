@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared memory windows: their guest addresses, and what the guest would read there. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <glib/gstdio.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_mmio.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "fake_vm.h"
+#include "kvm-stub/layout.h"
+#include "kvm-stub/machine/shm.h"
+#include "kvm-stub/machine/slots.h"
+#include "tests/lib/leak.h"
+#include "tests/vmm/peer.h"
+
+#define PAGE UINT64_C(4096)
+#define GIB UINT64_C(0x40000000)
+#define WAIT_MS 60000
+
+struct world {
+	struct fake_vm vm;
+	struct ram *ram;
+	struct shm *shm;
+	unsigned n_fds;
+};
+
+static int setup(void **state)
+{
+	struct world *w = g_new0(struct world, 1);
+
+	w->n_fds = count_fds();
+	pthread_mutex_init(&w->vm.lock, NULL);
+	w->ram = ram_new(1 << 20, NULL);
+	w->shm = shm_new(fake_vm(&w->vm), w->ram);
+	log_set_level(LOG_LEVEL_ERROR);
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	shm_free(w->shm);
+	ram_free(w->ram);
+	pthread_mutex_destroy(&w->vm.lock);
+	assert_int_equal(count_fds(), w->n_fds);
+	g_free(w);
+	return 0;
+}
+
+static uint64_t reserve(struct world *w, unsigned slot, uint8_t id, uint64_t size)
+{
+	g_autoptr(GError) error = NULL;
+	uint64_t base = 0;
+
+	if (!shm_reserve(w->shm, slot, id, size, &base, &error))
+		fail_msg("%s", error->message);
+	assert_int_equal(w->vm.window[w->vm.n_windows - 1].addr, base);
+	assert_int_equal(w->vm.window[w->vm.n_windows - 1].size, size);
+	return base;
+}
+
+static void test_addresses(void **state)
+{
+	struct world *w = *state;
+	const uint64_t low = SHM_LOW_END - SHM_LOW_START;
+	uint64_t a = reserve(w, 0, 1, PAGE), b = reserve(w, 0, 2, PAGE), c, d;
+	g_autoptr(GError) error = NULL;
+
+	/* Small ones where any guest finds them. */
+	assert_int_equal(a, SHM_LOW_START);
+	assert_true(b > a && b + PAGE <= SHM_LOW_END);
+	c = reserve(w, 1, 1, low);
+	assert_true(c >= SHM_HIGH_START && c >= RAM_BASE + w->ram->size);
+	d = reserve(w, 1, 2, PAGE);
+	assert_true(d > b && d + PAGE <= SHM_LOW_END);
+	/* No address, and no memory slot. */
+	assert_false(shm_reserve(w->shm, 2, 0, UINT64_C(1) << 46, &a, &error));
+	g_clear_error(&error);
+	assert_false(shm_reserve(w->shm, 2, 0, PAGE, &a, &error));
+	assert_string_equal(error->message, "no memory slot is free");
+}
+
+static void test_above_all_ram(void **state)
+{
+	struct world *w = *state;
+	struct ram *large = ram_new(8 * GIB, NULL);
+	struct shm *s = shm_new(fake_vm(&w->vm), large);
+	const struct mem_region_desc *last = &large->region[large->n_regions - 1];
+	uint64_t base;
+
+	assert_true(shm_reserve(s, 0, 0, GIB, &base, NULL));
+	assert_true(base >= last->guest_addr + last->size);
+	shm_free(s);
+	ram_free(large);
+}
+
+/* A file of n pages; page i is full of bytes 0x10 + i. */
+static int make_file(unsigned n)
+{
+	int fd = memfd_create("shared", MFD_CLOEXEC);
+	uint8_t page[PAGE];
+
+	for (unsigned i = 0; i < n; i++) {
+		memset(page, 0x10 + (int)i, PAGE);
+		assert_int_equal(write(fd, page, PAGE), PAGE);
+	}
+	return fd;
+}
+
+static void test_contents(void **state)
+{
+	struct world *w = *state;
+	autofd file = make_file(3), event = eventfd(0, EFD_CLOEXEC);
+	struct vu_front_mapping m = { .id = 1,
+		.fd = file,
+		.at = PAGE,
+		.len = 2 * PAGE,
+		.fd_offset = PAGE,
+		.writable = true };
+	uint8_t *host, byte;
+
+	reserve(w, 0, 0, PAGE);
+	reserve(w, 3, 1, 4 * PAGE);
+	host = w->vm.window[1].host;
+	assert_int_equal(host[PAGE], 0);
+	assert_int_equal(shm_map(w->shm, 3, &m), 0);
+	assert_int_equal(host[0], 0);
+	assert_int_equal(host[PAGE], 0x11);
+	assert_int_equal(host[3 * PAGE - 1], 0x12);
+	assert_int_equal(host[3 * PAGE], 0);
+	/* The guest's writes are the file's. */
+	host[PAGE] = 0x77;
+	assert_int_equal(pread(file, &byte, 1, PAGE), 1);
+	assert_int_equal(byte, 0x77);
+	/* What cannot be mapped leaves zeroes. */
+	m.fd = event;
+	assert_int_equal(shm_map(w->shm, 3, &m), ENODEV);
+	assert_int_equal(host[PAGE], 0);
+	m.fd = file;
+	assert_int_equal(shm_map(w->shm, 3, &m), 0);
+	assert_int_equal(host[PAGE], 0x77);
+	shm_unmap(w->shm, 3, 1, 0, 4 * PAGE);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(host[i * PAGE], 0);
+	host[PAGE] = 1; /* the guest's own, and no error */
+	assert_int_equal(pread(file, &byte, 1, PAGE), 1);
+	assert_int_equal(byte, 0x77);
+}
+
+/* From a back-end's request to what the guest reads, on the bus. */
+struct machine {
+	char *dir, *sock;
+	struct peer *peer;
+	struct bus *bus;
+	struct bus_wait *wait;
+	struct slots *slots;
+};
+
+static bool go_on(void *opaque)
+{
+	return true;
+}
+
+static void start_machine(struct world *w, struct machine *m)
+{
+	g_autofree char *text = NULL;
+	struct dev_spec *spec;
+	struct slots_config config = { .n_specs = 1,
+		.specs = &spec,
+		.wait_ms = WAIT_MS,
+		.go_on = go_on,
+		.vm = fake_vm(&w->vm),
+		.ram = w->ram };
+
+	m->dir = g_dir_make_tmp("virtiod-shm-XXXXXX", NULL);
+	m->sock = g_build_filename(m->dir, "sock", NULL);
+	m->peer = peer_new(m->sock);
+	m->peer->protocol |= VU_BIT(VU_F_BACKEND_SEND_FD) | VU_BIT(VU_F_SHMEM);
+	m->peer->shm.n_regions = 1;
+	m->peer->shm.size[5] = 4 * PAGE;
+	peer_up(m->peer);
+	m->bus = config.bus = bus_new();
+	m->wait = bus_wait_new();
+	text = g_strdup_printf("socket=%s", m->sock);
+	spec = dev_spec_parse(text, NULL);
+	spec->front.deadline_ms = WAIT_MS;
+	m->slots = slots_new(&config, NULL);
+	assert_non_null(m->slots);
+	dev_spec_free(spec);
+}
+
+static void end_machine(struct machine *m)
+{
+	slots_free(m->slots);
+	peer_free(m->peer);
+	bus_wait_free(m->wait);
+	bus_free(m->bus);
+	g_unlink(m->sock);
+	g_rmdir(m->dir);
+	g_free(m->sock);
+	g_free(m->dir);
+}
+
+static uint64_t reg(struct machine *m, bool write, uint64_t offset, uint64_t value)
+{
+	assert_true(
+		bus_access(m->bus, m->wait, BUS_MMIO, virtio_addr(0) + offset, 4, write, &value));
+	return value;
+}
+
+static void test_end_to_end(void **state)
+{
+	struct world *w = *state;
+	struct machine m;
+	autofd file = make_file(1);
+	const struct vu_shmem_map map = { .id = 5, .shm_offset = 2 * PAGE, .len = PAGE };
+	uint8_t *host;
+
+	start_machine(w, &m);
+	reg(&m, true, VIRTIO_MMIO_SHM_SEL, 5);
+	assert_int_equal(reg(&m, false, VIRTIO_MMIO_SHM_LEN_LOW, 0), 4 * PAGE);
+	assert_int_equal(reg(&m, false, VIRTIO_MMIO_SHM_BASE_LOW, 0), SHM_LOW_START);
+	assert_int_equal(w->vm.window[0].addr, SHM_LOW_START);
+	host = w->vm.window[0].host + 2 * PAGE;
+	assert_int_equal(peer_shm(m.peer, VU_BACKEND_SHMEM_MAP, &map, file), 0);
+	assert_int_equal(*host, 0x10);
+	reg(&m, true, VIRTIO_MMIO_STATUS, 0);
+	assert_int_equal(*host, 0);
+	/* So also at a reboot. */
+	assert_int_equal(peer_shm(m.peer, VU_BACKEND_SHMEM_MAP, &map, file), 0);
+	assert_int_equal(*host, 0x10);
+	slots_reset(m.slots);
+	assert_int_equal(*host, 0);
+	end_machine(&m);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_addresses),
+		TEST(test_above_all_ram),
+		TEST(test_contents),
+		TEST(test_end_to_end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
