@@ -21,7 +21,7 @@
 #include "kvm-stub/machine/shm.h"
 #include "kvm-stub/machine/slots.h"
 #include "tests/lib/leak.h"
-#include "tests/vmm/peer.h"
+#include "tests/lib/fake_backend.h"
 
 #define PAGE UINT64_C(4096)
 #define GIB UINT64_C(0x40000000)
@@ -162,7 +162,7 @@ static void test_contents(void **state)
 /* From a back-end's request to what the guest reads, on the bus. */
 struct machine {
 	char *dir, *sock;
-	struct peer *peer;
+	struct fake_backend *backend;
 	struct bus *bus;
 	struct bus_wait *wait;
 	struct slots *slots;
@@ -186,11 +186,11 @@ static void start_machine(struct world *w, struct machine *m)
 
 	m->dir = g_dir_make_tmp("virtiod-shm-XXXXXX", NULL);
 	m->sock = g_build_filename(m->dir, "sock", NULL);
-	m->peer = peer_new(m->sock);
-	m->peer->protocol |= VU_BIT(VU_F_BACKEND_SEND_FD) | VU_BIT(VU_F_SHMEM);
-	m->peer->shm.n_regions = 1;
-	m->peer->shm.size[5] = 4 * PAGE;
-	peer_up(m->peer);
+	m->backend = fake_new(m->sock);
+	m->backend->protocol |= VU_BIT(VU_F_BACKEND_SEND_FD) | VU_BIT(VU_F_SHMEM);
+	m->backend->shm.n_regions = 1;
+	m->backend->shm.size[5] = 4 * PAGE;
+	fake_up(m->backend);
 	m->bus = config.bus = bus_new();
 	m->wait = bus_wait_new();
 	text = g_strdup_printf("socket=%s", m->sock);
@@ -204,7 +204,7 @@ static void start_machine(struct world *w, struct machine *m)
 static void end_machine(struct machine *m)
 {
 	slots_free(m->slots);
-	peer_free(m->peer);
+	fake_free(m->backend);
 	bus_wait_free(m->wait);
 	bus_free(m->bus);
 	g_unlink(m->sock);
@@ -234,12 +234,12 @@ static void test_end_to_end(void **state)
 	assert_int_equal(reg(&m, false, VIRTIO_MMIO_SHM_BASE_LOW, 0), SHM_LOW_START);
 	assert_int_equal(w->vm.window[0].addr, SHM_LOW_START);
 	host = w->vm.window[0].host + 2 * PAGE;
-	assert_int_equal(peer_shm(m.peer, VU_BACKEND_SHMEM_MAP, &map, file), 0);
+	assert_int_equal(fake_shm(m.backend, VU_BACKEND_SHMEM_MAP, &map, file), 0);
 	assert_int_equal(*host, 0x10);
 	reg(&m, true, VIRTIO_MMIO_STATUS, 0);
 	assert_int_equal(*host, 0);
 	/* So also at a reboot. */
-	assert_int_equal(peer_shm(m.peer, VU_BACKEND_SHMEM_MAP, &map, file), 0);
+	assert_int_equal(fake_shm(m.backend, VU_BACKEND_SHMEM_MAP, &map, file), 0);
 	assert_int_equal(*host, 0x10);
 	slots_reset(m.slots);
 	assert_int_equal(*host, 0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Slots on the bus, between a machine that is a fake and back-ends: a peer, and a real program. */
+/* Slots on the bus, between a fake machine and back-ends: a fake one, and a real program. */
 #include "tests/lib/test.h"
 
 #include <sys/wait.h>
@@ -9,7 +9,7 @@
 #include "fake_vm.h"
 #include "kvm-stub/layout.h"
 #include "kvm-stub/machine/slots.h"
-#include "tests/vmm/peer.h"
+#include "tests/lib/fake_backend.h"
 
 #define S_ALL                                                                                 \
 	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK | \
@@ -20,7 +20,7 @@ static const char *toy; /* a back-end program */
 struct slots_test {
 	struct test test;
 	char *sock, *json;
-	struct peer *peer;
+	struct fake_backend *backend;
 	struct fake_vm vm;
 	struct bus *bus;
 	struct bus_wait *wait;
@@ -40,8 +40,8 @@ static int setup(void **state)
 	w->sock = test_path(&w->test, "sock");
 	w->json = test_path(&w->test, "50-toy.json");
 	assert_true(g_file_set_contents(w->json, text, -1, NULL));
-	w->peer = peer_new(w->sock);
-	peer_up(w->peer);
+	w->backend = fake_new(w->sock);
+	fake_up(w->backend);
 	w->bus = bus_new();
 	w->wait = bus_wait_new();
 	w->deadline_ms = TEST_WAIT_MS;
@@ -63,7 +63,7 @@ static int teardown(void **state)
 		assert_int_equal(w->vm.ioeventfd[i].fd, 0);
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 	assert_int_equal(errno, ECHILD);
-	peer_free(w->peer);
+	fake_free(w->backend);
 	bus_wait_free(w->wait);
 	bus_free(w->bus);
 	ram_free(w->ram);
@@ -81,7 +81,7 @@ static bool until_asked_to_stop(void *opaque)
 	return !w->stop;
 }
 
-/* The slots of these specs, in which SOCK stands for the peer's path; false: w->error. */
+/* The slots of these specs, in which SOCK stands for the fake's path; false: w->error. */
 static bool make(struct slots_test *w, const char *const *texts, unsigned wait_ms)
 {
 	struct dev_spec *specs[MAX_SLOTS + 1];
@@ -184,25 +184,25 @@ static unsigned pulses(struct slots_test *w, unsigned slot)
 static void test_ram_and_notifications(void **state)
 {
 	struct slots_test *w = *state;
-	struct peer_ring ring;
+	struct fake_ring ring;
 
 	assert_made(w, MAKE(w, "type=input", "socket=SOCK"));
 	drive(w, 1);
-	ring = peer_ring(w->peer, 0);
+	ring = fake_ring(w->backend, 0);
 	assert_true(ring.enabled);
 	assert_int_equal(ring.addr.desc, w->ram->region[0].user_addr + 0x1000);
-	assert_int_equal(w->peer->n_regions, w->ram->n_regions);
-	assert_memory_equal(&w->peer->region[0], &w->ram->region[0], sizeof(w->ram->region[0]));
+	assert_int_equal(w->backend->n_regions, w->ram->n_regions);
+	assert_memory_equal(&w->backend->region[0], &w->ram->region[0], sizeof(w->ram->region[0]));
 	/* The first kick is there without the guest. */
-	WAIT_UNTIL_LOCKED(&w->peer->lock, w->peer->ring[0].kicks);
-	pthread_mutex_lock(&w->peer->lock);
-	w->peer->ring[0].kicks = 0;
-	pthread_mutex_unlock(&w->peer->lock);
+	WAIT_UNTIL_LOCKED(&w->backend->lock, w->backend->ring[0].kicks);
+	pthread_mutex_lock(&w->backend->lock);
+	w->backend->ring[0].kicks = 0;
+	pthread_mutex_unlock(&w->backend->lock);
 	wr32(w, 1, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
-	WAIT_UNTIL_LOCKED(&w->peer->lock, w->peer->ring[0].kicks == 1);
+	WAIT_UNTIL_LOCKED(&w->backend->lock, w->backend->ring[0].kicks == 1);
 
 	assert_int_equal(pulses(w, 1), 0);
-	peer_call(w->peer, 0);
+	fake_call(w->backend, 0);
 	WAIT_UNTIL_LOCKED(&w->vm.lock, w->vm.pulses[virtio_irq(1)] == 1);
 	assert_int_equal(rd32(w, 1, VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
 	wr32(w, 1, VIRTIO_MMIO_INTERRUPT_ACK, VIRTIO_MMIO_INT_VRING);
@@ -223,7 +223,7 @@ static void test_kernel_does_it(void **state)
 	assert_int_equal(w->vm.irqfds[virtio_irq(0)], 0);
 	assert_int_equal(w->vm.ioeventfd[0].addr, notify);
 	assert_int_equal(w->vm.ioeventfd[0].value, 0);
-	peer_config_changed(w->peer);
+	fake_config_changed(w->backend);
 	WAIT_UNTIL_LOCKED(&w->vm.lock, w->vm.pulses[virtio_irq(1)]);
 }
 
@@ -234,21 +234,21 @@ static void test_reset(void **state)
 	assert_made(w, MAKE(w, "socket=SOCK", "type=input"));
 	drive(w, 0);
 	drive(w, 1);
-	g_free(peer_trace(w->peer));
+	g_free(fake_trace(w->backend));
 	slots_reset(w->slots);
 	for (unsigned i = 0; i < 2; i++) {
 		assert_int_equal(rd32(w, i, VIRTIO_MMIO_STATUS), 0);
 		assert_int_equal(rd32(w, i, VIRTIO_MMIO_QUEUE_READY), 0);
 	}
-	assert_false(peer_ring(w->peer, 0).enabled);
-	pthread_mutex_lock(&w->peer->lock);
-	assert_int_equal(w->peer->status, 0);
-	pthread_mutex_unlock(&w->peer->lock);
+	assert_false(fake_ring(w->backend, 0).enabled);
+	pthread_mutex_lock(&w->backend->lock);
+	assert_int_equal(w->backend->status, 0);
+	pthread_mutex_unlock(&w->backend->lock);
 	/* A second boot. */
 	drive(w, 0);
 	drive(w, 1);
 	/* The back-end need not be there. */
-	peer_down(w->peer);
+	fake_down(w->backend);
 	slots_reset(w->slots);
 	assert_int_equal(rd32(w, 0, VIRTIO_MMIO_STATUS), 0);
 }
@@ -262,10 +262,10 @@ static void test_loss_names_the_device(void **state)
 
 	assert_made(w, MAKE(w, "type=input", "socket=SOCK"));
 	drive(w, 1);
-	peer_down(w->peer);
+	fake_down(w->backend);
 	WAIT_UNTIL(test_logged(lost));
 	assert_int_equal(rd32(w, 1, VIRTIO_MMIO_DEVICE_ID), 42);
-	peer_up(w->peer);
+	fake_up(w->backend);
 	WAIT_UNTIL(test_logged(back));
 }
 

@@ -7,13 +7,16 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include "fake_backend.h"
+#include "tests/lib/fake_backend.h"
 #include "vhost-user/front/vu_front.h"
 
-extern struct fake *b;
+extern struct fake_backend *b;
 extern struct vu_front *f;
 extern struct vu_front_options options;
 extern char *path; /* of a socket that is not there yet */
+
+/* As front_setup() makes b: with every protocol feature that the front-end acks by itself. */
+struct fake_backend *full_backend(void);
 
 int front_setup(void **state);
 int front_teardown(void **state);

@@ -36,7 +36,7 @@ int kept_dup(int fd)
 void kept_start(void)
 {
 	g_autoptr(GError) error = NULL;
-	struct vu_front_sockets s = { .fd = fake_start(b) };
+	struct vu_front_sockets s = { .fd = fake_pair(b) };
 	int pair[2];
 
 	assert_true(sock_pair(pair));
@@ -89,6 +89,6 @@ void kept_finish(void)
 	g_clear_pointer(&f, vu_front_free);
 	fd_close(&kept.fd);
 	fd_close(&kept.channel);
-	fake_stop(b);
+	fake_finish(b);
 	munmap(kept.state, sizeof(*kept.state));
 }

@@ -39,12 +39,6 @@ static void expect_no_more_answers(void)
 	assert_int_equal(poll(&pfd, 1, 0), 0);
 }
 
-/* Of the back-end that runs. */
-static void set_quirk(uint32_t request, enum fake_quirk quirk)
-{
-	__atomic_store_n(&b->quirk[request], quirk, __ATOMIC_RELEASE);
-}
-
 static void test_nothing_under_way(void **state)
 {
 	unsigned n;
@@ -95,7 +89,7 @@ static void test_answer_is_unread(void **state)
 static void test_answer_is_in_parts(void **state)
 {
 	kept_connect();
-	set_quirk(VU_GET_STATUS, FAKE_IN_TWO);
+	fake_quirk(b, VU_GET_STATUS, FAKE_IN_TWO);
 	send_request(VU_GET_STATUS, 0, UINT64_MAX);
 	wait_for_answer();
 	kept_adopt();
@@ -106,7 +100,7 @@ static void test_answer_is_in_parts(void **state)
 static void test_back_end_waits_on_the_channel(void **state)
 {
 	kept_connect();
-	set_quirk(VU_GET_STATUS, FAKE_CHANNEL_FIRST);
+	fake_quirk(b, VU_GET_STATUS, FAKE_CHANNEL_FIRST);
 	send_request(VU_GET_STATUS, 0, UINT64_MAX);
 	kept_adopt();
 	kept_check();
@@ -182,7 +176,7 @@ static void test_channel_is_closed(void **state)
 
 static void test_no_channel(void **state)
 {
-	b->protocol_features &= ~VU_BIT(VU_F_BACKEND_REQ);
+	b->protocol &= ~VU_BIT(VU_F_BACKEND_REQ);
 	kept_connect();
 	kept_adopt();
 	assert_int_equal(vu_front_backend_fd(f), -1);
@@ -206,7 +200,7 @@ static void test_back_end_is_silent(void **state)
 	gint64 before;
 
 	kept_connect();
-	set_quirk(VU_GET_PROTOCOL_FEATURES, FAKE_SILENT);
+	fake_quirk(b, VU_GET_PROTOCOL_FEATURES, FAKE_SILENT);
 	options.deadline_ms = 300;
 	before = g_get_monotonic_time();
 	expect_no_adoption(VU_FRONT_ERROR_GONE, "no answer to GET_PROTOCOL_FEATURES within 300 ms");
@@ -218,7 +212,7 @@ static void test_back_end_is_silent(void **state)
 static void test_back_end_leaves(void **state)
 {
 	kept_connect();
-	set_quirk(VU_GET_PROTOCOL_FEATURES, FAKE_CLOSE);
+	fake_quirk(b, VU_GET_PROTOCOL_FEATURES, FAKE_CLOSE);
 	expect_no_adoption(VU_FRONT_ERROR_GONE, "closed the connection");
 	kept_finish();
 }
@@ -229,7 +223,7 @@ static void test_connection_was_lost_before(void **state)
 
 	kept_start();
 	assert_int_equal(kept.state->adoptable, 1);
-	set_quirk(VU_GET_STATUS, FAKE_CLOSE);
+	fake_quirk(b, VU_GET_STATUS, FAKE_CLOSE);
 	assert_false(vu_front_get_status(f, &status, NULL));
 	g_clear_pointer(&f, vu_front_free);
 	expect_no_adoption(VU_FRONT_ERROR_GONE, "no connection to go on with");

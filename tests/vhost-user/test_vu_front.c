@@ -48,6 +48,7 @@ static void test_ring(void **state)
 	connect_fresh();
 	assert_true(vu_front_setup_ring(f, 3, &setup, NULL));
 	assert_true(vu_front_enable_ring(f, 3, true, NULL));
+	b->ring[3].base = 0x1234;
 	assert_true(vu_front_stop_ring(f, 3, &base, NULL));
 	assert_int_equal(base, 0x1234);
 	finish();
@@ -153,7 +154,7 @@ static void test_barrier_without_acks(void **state)
 	const uint32_t order[] = { VU_SET_BACKEND_REQ_FD, VU_SET_VRING_ENABLE, VU_GET_FEATURES,
 		VU_SET_MEM_TABLE, VU_GET_FEATURES, VU_SET_STATUS };
 
-	b->protocol_features &= ~VU_BIT(VU_F_REPLY_ACK);
+	b->protocol &= ~VU_BIT(VU_F_REPLY_ACK);
 	connect_pair();
 	assert_true(vu_front_enable_ring(f, 0, true, NULL));
 	assert_true(vu_front_set_memory(f, NULL, NULL, 0, NULL));
@@ -185,7 +186,7 @@ static void test_neither_status_nor_reset(void **state)
 {
 	uint8_t status = 77;
 
-	b->protocol_features &= ~(VU_BIT(VU_F_STATUS) | VU_BIT(VU_F_RESET_DEVICE));
+	b->protocol &= ~(VU_BIT(VU_F_STATUS) | VU_BIT(VU_F_RESET_DEVICE));
 	options.config_size = 60;
 	connect_fresh();
 	assert_true(vu_front_set_status(f, 15, NULL));
@@ -229,7 +230,7 @@ static void test_no_config(void **state)
 	GError *error = NULL;
 	uint8_t byte = 0;
 
-	b->protocol_features &= ~VU_BIT(VU_F_CONFIG);
+	b->protocol &= ~VU_BIT(VU_F_CONFIG);
 	connect_fresh();
 	assert_false(vu_front_get_config(f, 0, &byte, 1, &error));
 	expect_error(&error, VU_FRONT_ERROR_REFUSED, "no configuration space");

@@ -11,10 +11,11 @@ static struct vu_front_inflight area;
 
 static void offer(uint64_t size, uint64_t offset)
 {
-	b->protocol_features |= VU_BIT(VU_F_INFLIGHT_SHMFD);
-	b->area = (struct vu_inflight){ .mmap_size = size, .mmap_offset = offset };
-	b->area_fd = memfd_create("area", MFD_CLOEXEC);
-	assert_int_equal(ftruncate(b->area_fd, 8192), 0);
+	b->protocol |= VU_BIT(VU_F_INFLIGHT_SHMFD);
+	b->area_is_given = true;
+	b->given_area = (struct vu_inflight){ .mmap_size = size, .mmap_offset = offset };
+	b->given_area_fd = memfd_create("area", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(b->given_area_fd, 8192), 0);
 	options.inflight = true;
 	connect_fresh();
 }
@@ -23,12 +24,12 @@ static void end(void)
 {
 	fd_close(&area.fd);
 	finish();
-	fd_close(&b->area_fd);
+	fd_close(&b->given_area_fd);
 }
 
 static void test_is_not_acked_unasked(void **state)
 {
-	b->protocol_features |= VU_BIT(VU_F_INFLIGHT_SHMFD);
+	b->protocol |= VU_BIT(VU_F_INFLIGHT_SHMFD);
 	connect_fresh();
 	assert_false(b->acked & VU_BIT(VU_F_INFLIGHT_SHMFD));
 	assert_true(vu_front_get_inflight(f, 2, 128, &area, NULL));
@@ -57,7 +58,7 @@ static void test_there_and_back(void **state)
 	assert_true(vu_front_get_inflight(f, 2, 128, &area, NULL));
 	assert_int_equal(area.size, 4096);
 	assert_int_equal(area.offset, 1024);
-	assert_int_equal(fstat(b->area_fd, &made) | fstat(area.fd, &got), 0);
+	assert_int_equal(fstat(b->given_area_fd, &made) | fstat(area.fd, &got), 0);
 	assert_true(made.st_ino == got.st_ino);
 	assert_true(vu_front_set_inflight(f, &area, NULL));
 	/* The fd stays ours. */
@@ -114,7 +115,7 @@ static void test_without_fd(void **state)
 	int fd;
 
 	offer(4096, 0);
-	fd = fd_steal(&b->area_fd);
+	fd = fd_steal(&b->given_area_fd);
 	expect_bad_area("in-flight area: Bad file descriptor");
 	close(fd);
 }

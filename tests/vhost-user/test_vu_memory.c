@@ -117,7 +117,7 @@ static void test_memory_beyond_slots(void **state)
 	expect_error(&error, VU_FRONT_ERROR_REFUSED, "memory at 0x0");
 	assert_true(vu_front_is_alive(f));
 	finish();
-	b->protocol_features &= ~VU_BIT(VU_F_CONFIGURE_MEM_SLOTS);
+	b->protocol &= ~VU_BIT(VU_F_CONFIGURE_MEM_SLOTS);
 	connect_fresh();
 	assert_false(vu_front_set_memory(f, regions, fds, 9, &error));
 	expect_error(&error, VU_FRONT_ERROR_REFUSED, "takes 8");
@@ -129,7 +129,7 @@ static void test_memory_beyond_slots(void **state)
 static void connect_xen(void)
 {
 	options.xen_memory = true;
-	b->protocol_features |= VU_BIT(VU_F_XEN_MMAP);
+	b->protocol |= VU_BIT(VU_F_XEN_MMAP);
 	connect_fresh();
 	assert_true(b->acked & VU_BIT(VU_F_XEN_MMAP));
 }
@@ -194,7 +194,7 @@ static void test_xen_memory_is_not_offered(void **state)
 	expect_failure(VU_FRONT_ERROR_FACTS, "does not support memory of Xen guests (XEN_MMAP;");
 	assert_int_equal(fake_count(b, VU_SET_PROTOCOL_FEATURES), 0);
 	b->features &= ~VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES);
-	b->protocol_features |= VU_BIT(VU_F_XEN_MMAP);
+	b->protocol |= VU_BIT(VU_F_XEN_MMAP);
 	expect_failure(VU_FRONT_ERROR_FACTS, "does not support memory of Xen guests (XEN_MMAP;");
 }
 
@@ -202,7 +202,7 @@ static void test_xen_memory_is_not_wanted(void **state)
 {
 	make_regions();
 	regions[0].xen_flags = 1;
-	b->protocol_features |= VU_BIT(VU_F_XEN_MMAP);
+	b->protocol |= VU_BIT(VU_F_XEN_MMAP);
 	connect_fresh();
 	assert_false(b->acked & VU_BIT(VU_F_XEN_MMAP));
 	assert_true(vu_front_set_memory(f, regions, fds, 1, NULL));

@@ -12,7 +12,7 @@ static void test_everything(void **state)
 		VU_GET_QUEUE_NUM, VU_GET_MAX_MEM_SLOTS, VU_SET_OWNER, VU_SET_BACKEND_REQ_FD };
 	const struct vu_facts *facts;
 
-	b->protocol_features |= VU_BIT(VU_F_XEN_MMAP) | VU_BIT(VU_F_PAGEFAULT) | VU_BIT(63);
+	b->protocol |= VU_BIT(VU_F_XEN_MMAP) | VU_BIT(VU_F_PAGEFAULT) | VU_BIT(63);
 	connect_pair();
 	facts = vu_front_facts(f);
 	assert_int_equal(facts->probe.device_id, 42);
@@ -24,7 +24,7 @@ static void test_everything(void **state)
 	assert_int_equal(facts->min_queues, VU_SOURCE_PROBE);
 	assert_int_equal(facts->max_queues, VU_SOURCE_MESSAGE);
 	assert_true(facts->features == b->features);
-	assert_true(facts->protocol_features == b->protocol_features);
+	assert_true(facts->protocol_features == b->protocol);
 	assert_int_equal(facts->max_mem_slots, 32);
 	assert_true(vu_front_is_alive(f));
 	assert_true(vu_front_fd(f) >= 0);
@@ -88,7 +88,7 @@ static void test_packed(void **state)
 	/* Nobody could go on with such a ring. */
 	assert_false(is_packed(CHOICE_AUTO, true));
 	assert_true(is_packed(CHOICE_ON, true));
-	b->protocol_features |= VU_BIT(VU_F_INFLIGHT_SHMFD);
+	b->protocol |= VU_BIT(VU_F_INFLIGHT_SHMFD);
 	assert_true(is_packed(CHOICE_AUTO, true));
 	assert_false(is_packed(CHOICE_OFF, true));
 	b->features &= ~VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES);
@@ -129,7 +129,7 @@ static void test_queues_of_the_user(void **state)
 	connect_pair();
 	assert_int_equal(vu_front_facts(f)->probe.max_queues, 4);
 	finish();
-	b->protocol_features &= ~VU_BIT(VU_F_PROBE);
+	b->protocol &= ~VU_BIT(VU_F_PROBE);
 	connect_pair();
 	assert_int_equal(vu_front_facts(f)->probe.max_queues, 6);
 	assert_int_equal(vu_front_facts(f)->max_queues, VU_SOURCE_USER);
@@ -198,7 +198,7 @@ static void test_config_size_guessed(void **state)
 {
 	const uint32_t sizes[] = { 0, 1, 8, 60, 61, 255, 256, 300 };
 
-	b->protocol_features &= ~VU_BIT(VU_F_PROBE);
+	b->protocol &= ~VU_BIT(VU_F_PROBE);
 	for (unsigned i = 0; i < G_N_ELEMENTS(sizes); i++) {
 		b->config_size = sizes[i];
 		b->n_notes = 0;
@@ -212,7 +212,7 @@ static void test_config_size_guessed(void **state)
 
 static void test_config_size_guessed_by_dialling(void **state)
 {
-	b->protocol_features &= ~VU_BIT(VU_F_PROBE);
+	b->protocol &= ~VU_BIT(VU_F_PROBE);
 	b->quirk[VU_GET_CONFIG] = FAKE_CLOSE;
 	connect_path();
 	assert_int_equal(vu_front_facts(f)->probe.config_size, 60);
@@ -223,21 +223,21 @@ static void test_config_size_guessed_by_dialling(void **state)
 
 static void test_config_size_not_guessed_without_path(void **state)
 {
-	b->protocol_features &= ~VU_BIT(VU_F_PROBE);
+	b->protocol &= ~VU_BIT(VU_F_PROBE);
 	b->quirk[VU_GET_CONFIG] = FAKE_CLOSE;
 	expect_failure(VU_FRONT_ERROR_FACTS, "must be told");
 }
 
 static void test_config_size_of_the_user_is_too_large(void **state)
 {
-	b->protocol_features &= ~VU_BIT(VU_F_PROBE);
+	b->protocol &= ~VU_BIT(VU_F_PROBE);
 	options.config_size = VU_MAX_CONFIG + 1;
 	expect_failure(VU_FRONT_ERROR_FACTS, "4097 bytes is larger than 4096");
 }
 
 static void test_config_size_of_the_user(void **state)
 {
-	b->protocol_features &= ~VU_BIT(VU_F_PROBE);
+	b->protocol &= ~VU_BIT(VU_F_PROBE);
 	options.config_size = 36;
 	connect_pair();
 	assert_int_equal(vu_front_facts(f)->probe.config_size, 36);

@@ -4,7 +4,7 @@
 
 static void test_probe_is_asked_of_standalone_ones_only(void **state)
 {
-	b->protocol_features &= ~VU_BIT(VU_F_STATUS);
+	b->protocol &= ~VU_BIT(VU_F_STATUS);
 	connect_pair();
 	assert_int_equal(vu_front_facts(f)->device_id, VU_SOURCE_NONE);
 	assert_int_equal(vu_front_facts(f)->probe.device_id, 0);
@@ -15,7 +15,7 @@ static void test_probe_is_asked_of_standalone_ones_only(void **state)
 
 static void test_probe_by_force(void **state)
 {
-	b->protocol_features &= ~VU_BIT(VU_F_STATUS);
+	b->protocol &= ~VU_BIT(VU_F_STATUS);
 	options.probe = VU_PROBE_FORCE;
 	connect_pair();
 	assert_int_equal(vu_front_facts(f)->probe.device_id, 42);
@@ -119,11 +119,11 @@ static void test_implausible(void **state)
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
 		fake_free(b);
-		b = fake_new();
+		b = full_backend();
 		b->device_id = cases[i].id;
 		b->config_size = cases[i].config;
 		b->min_queues = cases[i].min;
-		b->protocol_features &= ~cases[i].lacks;
+		b->protocol &= ~cases[i].lacks;
 		b->quirk[VU_GET_CONFIG] = FAKE_REFUSE;
 		connect_pair();
 		expect_no_probe(1);
@@ -133,7 +133,7 @@ static void test_implausible(void **state)
 static void test_config_size_zero_is_plausible(void **state)
 {
 	b->config_size = 0;
-	b->protocol_features &= ~VU_BIT(VU_F_CONFIG);
+	b->protocol &= ~VU_BIT(VU_F_CONFIG);
 	connect_pair();
 	assert_int_equal(vu_front_facts(f)->config_size, VU_SOURCE_PROBE);
 	assert_int_equal(vu_front_facts(f)->probe.config_size, 0);

@@ -61,7 +61,7 @@ static int setup(void **state)
 {
 	memset(&owner, 0, sizeof(owner));
 	front_setup(state);
-	b->protocol_features |= NEEDED;
+	b->protocol |= NEEDED;
 	b->shm.n_regions = 2;
 	b->shm.size[1] = SIZE;
 	b->shm.size[255] = PAGE;
@@ -76,16 +76,9 @@ static int setup(void **state)
 /* The back-end asks; returns the acknowledgement, or -1 if there is none to come. */
 static int64_t ask(uint32_t request, uint32_t flags, const struct vu_shmem_map *map, int fd)
 {
-	g_autofree struct vu_msg *msg = g_new0(struct vu_msg, 1);
 	struct pollfd pfd = { .fd = vu_front_backend_fd(f), .events = POLLIN };
 
-	vu_msg_init(msg, request);
-	msg->header.flags |= flags;
-	msg->header.size = sizeof(*map);
-	msg->payload.shmem_map = *map;
-	msg->fds[0] = fd;
-	msg->n_fds = fd < 0 ? 0 : 1;
-	assert_true(vu_msg_write(b->channel, msg, 60000, NULL));
+	assert_int_equal(fake_channel_shm(b, request, flags, map, fd), 0);
 	assert_int_equal(poll(&pfd, 1, 60000), 1);
 	assert_true(vu_front_backend_event(f, &events, NULL));
 	return flags & VU_FLAG_NEED_REPLY ? fake_channel_ack(b) : -1;
@@ -124,10 +117,10 @@ static void test_negotiation(void **state)
 		{ .lacks = VU_BIT(VU_F_BACKEND_REQ) },
 		{ .no_owner = true },
 	};
-	uint64_t offered = b->protocol_features;
+	uint64_t offered = b->protocol;
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
-		b->protocol_features = offered & ~rows[i].lacks;
+		b->protocol = offered & ~rows[i].lacks;
 		options.shm = rows[i].no_owner ? NULL : &ops;
 		b->n_notes = 0;
 		connect_pair();
@@ -310,7 +303,7 @@ static void test_reset_unmaps(void **state)
 	assert_int_equal(mapped_pages(), 0);
 	assert_int_equal(map(0, PAGE, file), 0);
 	/* Also if the back-end says no to it. */
-	b->quirk[VU_RESET_DEVICE] = FAKE_REFUSE;
+	fake_quirk(b, VU_RESET_DEVICE, FAKE_REFUSE);
 	assert_false(vu_front_reset(f, NULL));
 	assert_int_equal(mapped_pages(), 0);
 	finish();
@@ -323,7 +316,7 @@ static void test_loss_unmaps(void **state)
 
 	connect_pair();
 	assert_int_equal(map(0, PAGE, file), 0);
-	__atomic_store_n(&b->quirk[VU_GET_STATUS], FAKE_CLOSE, __ATOMIC_RELEASE);
+	fake_quirk(b, VU_GET_STATUS, FAKE_CLOSE);
 	assert_false(vu_front_get_status(f, &status, NULL));
 	assert_int_equal(mapped_pages(), 0);
 	finish();
@@ -333,7 +326,7 @@ static void test_without_negotiation(void **state)
 {
 	autofd file = make_file(PAGE);
 
-	b->protocol_features &= ~VU_BIT(VU_F_SHMEM);
+	b->protocol &= ~VU_BIT(VU_F_SHMEM);
 	connect_pair();
 	assert_int_equal(map(0, PAGE, file), EOPNOTSUPP);
 	assert_int_equal(unmap(0, PAGE), EOPNOTSUPP);

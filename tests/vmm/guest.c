@@ -124,7 +124,7 @@ int guest_setup(void **state)
 		.guest_addr = MEMORY, .size = MEMORY_SIZE, .user_addr = USER
 	};
 	g->n_regions = 1;
-	for (unsigned i = 0; i < PEER_QUEUES; i++)
+	for (unsigned i = 0; i < FAKE_QUEUES; i++)
 		g->irqfd[i] = g->ioeventfd[i] = -1;
 	g->config = (struct vmm_dev_config){
 		.name = "dev0",
@@ -135,8 +135,8 @@ int guest_setup(void **state)
 		.retry_ms = 5,
 	};
 	g->ops = guest_ops;
-	g->peer = peer_new(g->path);
-	peer_up(g->peer);
+	g->backend = fake_new(g->path);
+	fake_up(g->backend);
 	*state = g;
 	return 0;
 }
@@ -148,9 +148,9 @@ int guest_teardown(void **state)
 	vmm_dev_free(g->d);
 	assert_false(g->mapped);
 	assert_int_equal(g->n_irqfd, 0);
-	for (unsigned i = 0; i < PEER_QUEUES; i++)
+	for (unsigned i = 0; i < FAKE_QUEUES; i++)
 		assert_int_equal(g->ioeventfd[i], -1);
-	peer_free(g->peer);
+	fake_free(g->backend);
 	munmap(g->memory, MEMORY_SIZE);
 	close(g->memfd);
 	g_unlink(g->path);
@@ -284,5 +284,5 @@ void guest_driver_ok(struct guest *g)
 	guest_queue(g, 2, 64);
 	wr32(g, VIRTIO_MMIO_STATUS, S_ALL);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL);
-	g_free(peer_trace(g->peer));
+	g_free(fake_trace(g->backend));
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A guest with one device: memory, an interrupt line, a driver's register accesses; and its peer. */
+/* A guest with one device: memory, an interrupt line, a driver's register accesses; and its back-end. */
 #pragma once
 
 #include <stdarg.h>
@@ -12,7 +12,7 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
 
-#include "peer.h"
+#include "tests/lib/fake_backend.h"
 #include "vmm/vmm_dev.h"
 
 #ifndef VIRTIO_MMIO_QUEUE_RESET
@@ -37,7 +37,7 @@ struct token {
 };
 
 struct guest {
-	struct peer *peer;
+	struct fake_backend *backend;
 	struct vmm_dev *d;
 	struct vmm_dev_config config;
 	struct vmm_ops ops; /* for a test to change before there is a device */
@@ -50,7 +50,7 @@ struct guest {
 	unsigned n_regions;
 	bool mapped;
 	bool kernel; /* takes irqfds and ioeventfds */
-	int irqfd[PEER_QUEUES], ioeventfd[PEER_QUEUES];
+	int irqfd[FAKE_QUEUES], ioeventfd[FAKE_QUEUES];
 	unsigned n_irqfd;
 
 	int memfd;
@@ -59,7 +59,7 @@ struct guest {
 	void *own; /* the test's */
 };
 
-/* With the peer up, and no device yet. */
+/* With the back-end up, and no device yet. */
 int guest_setup(void **state);
 int guest_teardown(void **state);
 /* Makes the device and waits for it. */
@@ -84,7 +84,7 @@ uint64_t device_of(unsigned queue);
 void guest_queue(struct guest *g, unsigned queue, uint32_t size);
 /* Reset, features, FEATURES_OK. */
 void guest_features(struct guest *g, uint64_t features);
-/* All that, queues 0 and 2, DRIVER_OK; forgets the peer's trace. */
+/* All that, queues 0 and 2, DRIVER_OK; forgets the back-end's trace. */
 void guest_driver_ok(struct guest *g);
 
 /* Waits for the condition, under this lock. */

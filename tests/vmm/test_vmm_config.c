@@ -4,7 +4,7 @@
 
 static bool traced(struct guest *g, const char *request)
 {
-	g_autofree char *trace = peer_trace(g->peer);
+	g_autofree char *trace = fake_trace(g->backend);
 
 	return strstr(trace, request) != NULL;
 }
@@ -21,8 +21,8 @@ static void test_read(void **state)
 	assert_true(rd(g, 0x108, 8) == UINT64_C(0x1f1e1d1c1b1a1918));
 	assert_int_equal(rd(g, 0x10e, 4), 0);
 	/* All of it came at once, and nobody waits again. */
-	g_free(peer_trace(g->peer));
-	for (unsigned i = 0; i < PEER_CONFIG; i++)
+	g_free(fake_trace(g->backend));
+	for (unsigned i = 0; i < FAKE_CONFIG; i++)
 		assert_int_equal(guest_access(g, &t, 0x100 + i, 1, false, 0), VIRTIO_MMIO_DONE);
 	assert_false(traced(g, "GET_CONFIG"));
 }
@@ -41,18 +41,18 @@ static void test_write(void **state)
 	}
 	assert_int_not_equal(rd32(g, VIRTIO_MMIO_CONFIG_GENERATION), generation);
 	wr(g, 0x108, 4, 0xa4a3a2a1);
-	assert_int_equal(g->peer->config[8], 0xa1);
-	assert_int_equal(g->peer->config[11], 0xa4);
-	assert_int_equal(g->peer->config[12], 0x1c);
-	assert_int_equal(g->peer->config[7], 0x17);
+	assert_int_equal(g->backend->config[8], 0xa1);
+	assert_int_equal(g->backend->config[11], 0xa4);
+	assert_int_equal(g->backend->config[12], 0x1c);
+	assert_int_equal(g->backend->config[7], 0x17);
 }
 
 static void change(struct guest *g, unsigned byte, uint8_t value)
 {
-	pthread_mutex_lock(&g->peer->lock);
-	g->peer->config[byte] = value;
-	pthread_mutex_unlock(&g->peer->lock);
-	peer_config_changed(g->peer);
+	pthread_mutex_lock(&g->backend->lock);
+	g->backend->config[byte] = value;
+	pthread_mutex_unlock(&g->backend->lock);
+	fake_config_changed(g->backend);
 }
 
 static void test_change(void **state)
@@ -81,10 +81,10 @@ static void test_needs_reset(void **state)
 
 	guest_start(g);
 	guest_driver_ok(g);
-	pthread_mutex_lock(&g->peer->lock);
-	g->peer->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
-	pthread_mutex_unlock(&g->peer->lock);
-	peer_config_changed(g->peer);
+	pthread_mutex_lock(&g->backend->lock);
+	g->backend->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
+	pthread_mutex_unlock(&g->backend->lock);
+	fake_config_changed(g->backend);
 	WAIT_UNTIL(&g->lock, g->rises >= 1);
 	for (unsigned i = 0; i < WAIT_MS; i++) {
 		if (rd32(g, VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET)
@@ -105,20 +105,20 @@ static void test_window(void **state)
 	assert_int_equal(rd(g, 0x107, 1), 0x17);
 	assert_int_equal(rd(g, 0x108, 1), 0);
 	wr(g, 0x108, 1, 7);
-	assert_int_equal(g->peer->config[8], 0x18);
+	assert_int_equal(g->backend->config[8], 0x18);
 }
 
 static void test_no_config(void **state)
 {
 	struct guest *g = *state;
 
-	peer_down(g->peer);
-	g->peer->config_size = 0;
-	peer_up(g->peer);
+	fake_down(g->backend);
+	g->backend->config_size = 0;
+	fake_up(g->backend);
 	guest_start(g);
 	assert_int_equal(rd(g, 0x100, 1), 0);
 	guest_driver_ok(g);
-	peer_config_changed(g->peer);
+	fake_config_changed(g->backend);
 	WAIT_UNTIL(&g->lock, g->rises == 1);
 }
 
@@ -132,27 +132,27 @@ static void test_restored(void **state)
 	guest_driver_ok(g);
 	wr(g, 0x100, 1, 0x21);
 	wr(g, 0x103, 2, 0x4544);
-	peer_down(g->peer);
+	fake_down(g->backend);
 	/* While it is away, too. */
 	wr(g, 0x106, 1, 0x55);
 	assert_int_equal(rd(g, 0x106, 1), 0x55);
-	for (unsigned i = 0; i < PEER_CONFIG; i++)
-		g->peer->config[i] = 0x80 + i;
-	peer_up(g->peer);
+	for (unsigned i = 0; i < FAKE_CONFIG; i++)
+		g->backend->config[i] = 0x80 + i;
+	fake_up(g->backend);
 	WAIT_UNTIL(&g->lock, g->rises >= 1);
 	assert_int_equal(rd(g, 0x106, 1), 0x55);
 	assert_int_equal(rd(g, 0x101, 1), 0x42);
-	assert_int_equal(g->peer->config[0], 0x21);
-	assert_int_equal(g->peer->config[2], 0x82);
-	assert_int_equal(g->peer->config[3], 0x44);
-	assert_int_equal(g->peer->config[4], 0x45);
-	assert_int_equal(g->peer->config[5], 0x85);
+	assert_int_equal(g->backend->config[0], 0x21);
+	assert_int_equal(g->backend->config[2], 0x82);
+	assert_int_equal(g->backend->config[3], 0x44);
+	assert_int_equal(g->backend->config[4], 0x45);
+	assert_int_equal(g->backend->config[5], 0x85);
 	wr32(g, VIRTIO_MMIO_STATUS, 0);
-	peer_down(g->peer);
-	g_free(peer_trace(g->peer));
-	before = g->peer->config[6] = 0x77;
-	peer_up(g->peer);
-	WAIT_UNTIL(&g->peer->lock, strstr(g->peer->trace->str, "GET_CONFIG "));
+	fake_down(g->backend);
+	g_free(fake_trace(g->backend));
+	before = g->backend->config[6] = 0x77;
+	fake_up(g->backend);
+	WAIT_UNTIL(&g->backend->lock, strstr(g->backend->trace->str, "GET_CONFIG "));
 	assert_int_equal(rd(g, 0x106, 1), before);
 	assert_false(traced(g, "SET_CONFIG"));
 }

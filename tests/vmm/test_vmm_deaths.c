@@ -15,20 +15,20 @@ static void test_setting_up(void **state)
 	for (unsigned i = 0; i < G_N_ELEMENTS(at); i++) {
 		worker_wr(w, VIRTIO_MMIO_STATUS, 4, 0);
 		/* The last driver's. */
-		pthread_mutex_lock(&w->g->peer->lock);
-		w->g->peer->ring[0].base = w->g->peer->ring[2].base = 77;
-		pthread_mutex_unlock(&w->g->peer->lock);
+		pthread_mutex_lock(&w->g->backend->lock);
+		w->g->backend->ring[0].base = w->g->backend->ring[2].base = 77;
+		pthread_mutex_unlock(&w->g->backend->lock);
 		worker_die_at(w, at[i]);
 		worker_driver_ok(w, FEATURES);
 		worker_assert_died(w);
 		worker_assert_registers(w);
-		assert_int_equal(peer_ring(w->g->peer, 0).from, 0);
-		assert_int_equal(peer_ring(w->g->peer, 2).from, 0);
-		assert_true(w->g->peer->driver_features ==
+		assert_int_equal(fake_ring(w->g->backend, 0).from, 0);
+		assert_int_equal(fake_ring(w->g->backend, 2).from, 0);
+		assert_true(w->g->backend->driver_features ==
 			(FEATURES | VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES)));
-		assert_int_equal(w->g->peer->status, S_ALL);
-		WAIT_UNTIL(&w->g->peer->lock, w->g->peer->ring[0].base > 0);
-		WAIT_UNTIL(&w->g->peer->lock, w->g->peer->ring[2].base > 0);
+		assert_int_equal(w->g->backend->status, S_ALL);
+		WAIT_UNTIL(&w->g->backend->lock, w->g->backend->ring[0].base > 0);
+		WAIT_UNTIL(&w->g->backend->lock, w->g->backend->ring[2].base > 0);
 	}
 	worker_assert_one_connection(w);
 }
@@ -48,14 +48,14 @@ static void test_again(void **state)
 
 		worker_wr(w, VIRTIO_MMIO_QUEUE_NOTIFY, 4, 0);
 		worker_kill(w);
-		WAIT_UNTIL(&w->g->peer->lock, poll(&kick, 1, 0) == 0);
-		base = peer_ring(w->g->peer, 0).base;
+		WAIT_UNTIL(&w->g->backend->lock, poll(&kick, 1, 0) == 0);
+		base = fake_ring(w->g->backend, 0).base;
 		worker_die_at(w, at[i]);
 		worker_start(w);
 		worker_assert_registers(w);
 		worker_assert_died(w);
-		assert_int_equal(peer_ring(w->g->peer, 0).from, base);
-		WAIT_UNTIL(&w->g->peer->lock, w->g->peer->ring[0].base > base);
+		assert_int_equal(fake_ring(w->g->backend, 0).from, base);
+		WAIT_UNTIL(&w->g->backend->lock, w->g->backend->ring[0].base > base);
 	}
 	worker_assert_one_connection(w);
 }
@@ -74,11 +74,11 @@ static void test_reset(void **state)
 		worker_die_at(w, at[i]);
 		worker_wr(w, VIRTIO_MMIO_STATUS, 4, 0);
 		worker_assert_died(w);
-		asked = peer_trace(w->g->peer);
+		asked = fake_trace(w->g->backend);
 		assert_non_null(strstr(asked, "SET_STATUS=0x0 RESET_DEVICE "));
 		assert_null(strstr(asked, "=1"));
-		assert_false(peer_ring(w->g->peer, 0).enabled);
-		assert_false(peer_ring(w->g->peer, 2).enabled);
+		assert_false(fake_ring(w->g->backend, 0).enabled);
+		assert_false(fake_ring(w->g->backend, 2).enabled);
 		assert_int_equal(worker_rd(w, VIRTIO_MMIO_STATUS, 4), 0);
 		assert_int_equal(worker_rd(w, VIRTIO_MMIO_INTERRUPT_STATUS, 4), 0);
 		worker_driver_ok(w, FEATURES);
@@ -98,24 +98,24 @@ static void test_queue(void **state)
 		worker_wr(w, reg[i], 4, i);
 		worker_assert_died(w);
 		assert_int_equal(worker_rd(w, VIRTIO_MMIO_QUEUE_READY, 4), 0);
-		assert_true(peer_ring(w->g->peer, 0).enabled);
-		assert_false(peer_ring(w->g->peer, 2).enabled);
-		assert_int_equal(peer_ring(w->g->peer, 0).from, 1 + i);
-		WAIT_UNTIL(&w->g->peer->lock, w->g->peer->ring[0].base == 2 + i);
+		assert_true(fake_ring(w->g->backend, 0).enabled);
+		assert_false(fake_ring(w->g->backend, 2).enabled);
+		assert_int_equal(fake_ring(w->g->backend, 0).from, 1 + i);
+		WAIT_UNTIL(&w->g->backend->lock, w->g->backend->ring[0].base == 2 + i);
 		/* Another ring in the same place. */
 		worker_die_at(w, "SET_VRING_KICK/2");
 		worker_queue(w, 2, 8);
 		worker_assert_died(w);
-		assert_int_equal(peer_ring(w->g->peer, 2).num, 8);
-		assert_int_equal(peer_ring(w->g->peer, 2).from, 0);
+		assert_int_equal(fake_ring(w->g->backend, 2).num, 8);
+		assert_int_equal(fake_ring(w->g->backend, 2).from, 0);
 		worker_wr(w, VIRTIO_MMIO_QUEUE_SEL, 4, 0);
 		worker_wr(w, VIRTIO_MMIO_QUEUE_READY, 4, 0);
 		worker_queue(w, 0, 16);
-		WAIT_UNTIL(&w->g->peer->lock, w->g->peer->ring[0].base == 1);
+		WAIT_UNTIL(&w->g->backend->lock, w->g->backend->ring[0].base == 1);
 		if (i == 0) {
 			worker_kill(w);
 			worker_start(w);
-			WAIT_UNTIL(&w->g->peer->lock, w->g->peer->ring[0].base == 2);
+			WAIT_UNTIL(&w->g->backend->lock, w->g->backend->ring[0].base == 2);
 		}
 	}
 	worker_assert_one_connection(w);
@@ -132,13 +132,13 @@ static void test_config_write(void **state)
 		worker_die_at(w, i & 1 ? "SET_CONFIG" : "GET_CONFIG");
 		worker_wr(w, 0x100, 1, i);
 		worker_assert_died(w);
-		asked = peer_trace(w->g->peer);
+		asked = fake_trace(w->g->backend);
 		/* While rings are stopped a write would be a new driver's. */
 		assert_non_null(strstr(strstr(asked, "ENABLE/2=1"), "SET_CONFIG"));
 		assert_int_equal(worker_rd(w, 0x100, 1), i);
 		assert_int_equal(worker_rd(w, 0x101, 1), 2 * i);
-		assert_int_equal(peer_ring(w->g->peer, 0).from, i);
-		WAIT_UNTIL(&w->g->peer->lock, w->g->peer->ring[0].base == i + 1);
+		assert_int_equal(fake_ring(w->g->backend, 0).from, i);
+		WAIT_UNTIL(&w->g->backend->lock, w->g->backend->ring[0].base == i + 1);
 	}
 	worker_assert_one_connection(w);
 }

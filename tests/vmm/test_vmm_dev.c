@@ -4,7 +4,7 @@
 
 static void assert_trace(struct guest *g, const char *want)
 {
-	g_autofree char *trace = peer_trace(g->peer);
+	g_autofree char *trace = fake_trace(g->backend);
 
 	assert_string_equal(trace, want);
 }
@@ -34,20 +34,20 @@ static void test_facts(void **state)
 static void test_start(void **state)
 {
 	struct guest *g = *state;
-	struct peer_ring r;
+	struct fake_ring r;
 
 	guest_start(g);
 	wr32(g, VIRTIO_MMIO_STATUS, 0);
-	g_free(peer_trace(g->peer));
+	g_free(fake_trace(g->backend));
 	guest_features(g, VU_BIT(VIRTIO_F_VERSION_1) | 4);
 	assert_trace(g,
 		"SET_STATUS=0x0 RESET_DEVICE GET_CONFIG "
 		"SET_MEM_TABLE SET_FEATURES SET_STATUS=0xb GET_STATUS ");
-	assert_true(g->peer->driver_features ==
+	assert_true(g->backend->driver_features ==
 		(VU_BIT(VIRTIO_F_VERSION_1) | VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES) | 4));
-	assert_int_equal(g->peer->n_regions, 1);
-	assert_true(
-		g->peer->region[0].guest_addr == MEMORY && g->peer->region[0].user_addr == USER);
+	assert_int_equal(g->backend->n_regions, 1);
+	assert_true(g->backend->region[0].guest_addr == MEMORY &&
+		g->backend->region[0].user_addr == USER);
 	guest_queue(g, 0, 16);
 	guest_queue(g, 2, 64);
 	wr32(g, VIRTIO_MMIO_STATUS, S_ALL);
@@ -59,14 +59,15 @@ static void test_start(void **state)
 		"SET_VRING_KICK/2 "
 		"SET_VRING_ENABLE/0=1 SET_VRING_ENABLE/2=1 SET_STATUS=0xf ");
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL);
-	r = peer_ring(g->peer, 2);
+	r = fake_ring(g->backend, 2);
 	assert_int_equal(r.num, 64);
 	assert_int_equal(r.base, 0);
 	assert_true(r.addr.desc == desc_of(2) - MEMORY + USER);
 	assert_true(r.addr.avail == driver_of(2) - MEMORY + USER);
 	assert_true(r.addr.used == device_of(2) - MEMORY + USER);
 	/* What the driver put in before is not forgotten. */
-	WAIT_UNTIL(&g->peer->lock, g->peer->ring[0].kicks == 1 && g->peer->ring[2].kicks == 1);
+	WAIT_UNTIL(&g->backend->lock,
+		g->backend->ring[0].kicks == 1 && g->backend->ring[2].kicks == 1);
 }
 
 static void test_notify(void **state)
@@ -77,10 +78,10 @@ static void test_notify(void **state)
 
 	guest_start(g);
 	guest_driver_ok(g);
-	WAIT_UNTIL(&g->peer->lock, g->peer->ring[2].kicks == 1);
+	WAIT_UNTIL(&g->backend->lock, g->backend->ring[2].kicks == 1);
 	assert_int_equal(
 		guest_access(g, &t, VIRTIO_MMIO_QUEUE_NOTIFY, 4, true, 2), VIRTIO_MMIO_DONE);
-	WAIT_UNTIL(&g->peer->lock, g->peer->ring[2].kicks == 2);
+	WAIT_UNTIL(&g->backend->lock, g->backend->ring[2].kicks == 2);
 	guest_access(g, &t, VIRTIO_MMIO_QUEUE_NOTIFY, 4, true, 1);
 	guest_access(g, &t, VIRTIO_MMIO_QUEUE_NOTIFY, 4, true, 77);
 	vmm_dev_counters(g->d, &counters);
@@ -95,7 +96,7 @@ static void test_call(void **state)
 	guest_start(g);
 	guest_driver_ok(g);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_INTERRUPT_STATUS), 0);
-	peer_call(g->peer, 2);
+	fake_call(g->backend, 2);
 	WAIT_UNTIL(&g->lock, g->rises == 1);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
 	wr32(g, VIRTIO_MMIO_INTERRUPT_ACK, VIRTIO_MMIO_INT_VRING);
@@ -118,7 +119,7 @@ static void test_kernel(void **state)
 	guest_driver_ok(g);
 	assert_int_equal(g->n_irqfd, 2);
 	assert_true(g->ioeventfd[0] >= 0 && g->ioeventfd[1] < 0 && g->ioeventfd[2] >= 0);
-	peer_call(g->peer, 0);
+	fake_call(g->backend, 0);
 	pfd.fd = g->irqfd[0];
 	assert_int_equal(poll(&pfd, 1, WAIT_MS), 1);
 	g_usleep(20000);
@@ -130,7 +131,7 @@ static void test_kernel(void **state)
 	assert_int_equal(g->n_irqfd, 2);
 	assert_int_equal(g->ioeventfd[2], kick);
 	eventfd_write(kick, 1);
-	WAIT_UNTIL(&g->peer->lock, g->peer->ring[2].kicks >= 1);
+	WAIT_UNTIL(&g->backend->lock, g->backend->ring[2].kicks >= 1);
 }
 
 static void test_reset(void **state)
@@ -145,7 +146,7 @@ static void test_reset(void **state)
 		"SET_STATUS=0x0 RESET_DEVICE GET_CONFIG ");
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), 0);
 	guest_driver_ok(g);
-	WAIT_UNTIL(&g->peer->lock, g->peer->ring[0].enabled && g->peer->status == 0xf);
+	WAIT_UNTIL(&g->backend->lock, g->backend->ring[0].enabled && g->backend->status == 0xf);
 }
 
 static void test_queue_ready(void **state)
@@ -167,8 +168,8 @@ static void test_queue_ready(void **state)
 		"SET_VRING_KICK/0 SET_VRING_ENABLE/0=1 "
 		"SET_VRING_NUM/1 SET_VRING_BASE/1 SET_VRING_ADDR/1 SET_VRING_CALL/1 "
 		"SET_VRING_KICK/1 SET_VRING_ENABLE/1=1 ");
-	assert_int_equal(peer_ring(g->peer, 0).num, 32);
-	assert_int_equal(peer_ring(g->peer, 0).base, 0);
+	assert_int_equal(fake_ring(g->backend, 0).num, 32);
+	assert_int_equal(fake_ring(g->backend, 0).base, 0);
 }
 
 static void test_queue_reset(void **state)
@@ -182,8 +183,8 @@ static void test_queue_reset(void **state)
 	assert_trace(g, "SET_VRING_ENABLE/2=0 GET_VRING_BASE/2 ");
 	assert_int_equal(rd32(g, VIRTIO_MMIO_QUEUE_RESET), 0);
 	guest_queue(g, 2, 8);
-	assert_int_equal(peer_ring(g->peer, 2).num, 8);
-	assert_true(peer_ring(g->peer, 2).enabled && peer_ring(g->peer, 0).enabled);
+	assert_int_equal(fake_ring(g->backend, 2).num, 8);
+	assert_true(fake_ring(g->backend, 2).enabled && fake_ring(g->backend, 0).enabled);
 }
 
 static void test_features_refused(void **state)
@@ -191,14 +192,14 @@ static void test_features_refused(void **state)
 	struct guest *g = *state;
 
 	guest_start(g);
-	peer_refuse_features(g->peer, true);
+	fake_refuse_features(g->backend, true);
 	guest_features(g, VU_BIT(VIRTIO_F_VERSION_1) | 4);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), 3);
-	peer_refuse_features(g->peer, false);
+	fake_refuse_features(g->backend, false);
 	wr32(g, VIRTIO_MMIO_STATUS, S_FEATURES);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_FEATURES);
 	/* An error reply says the same. */
-	peer_refuse(g->peer, VU_SET_FEATURES);
+	fake_quirk(g->backend, VU_SET_FEATURES, FAKE_REFUSE);
 	guest_features(g, VU_BIT(VIRTIO_F_VERSION_1));
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), 3);
 }
@@ -220,8 +221,8 @@ static void test_bad_queue(void **state)
 	wr32(g, VIRTIO_MMIO_STATUS, S_ALL);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL | VIRTIO_CONFIG_S_NEEDS_RESET);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_CONFIG);
-	assert_int_equal(peer_ring(g->peer, 1).num, 0);
-	assert_true(peer_ring(g->peer, 0).enabled);
+	assert_int_equal(fake_ring(g->backend, 1).num, 0);
+	assert_true(fake_ring(g->backend, 0).enabled);
 	/* Up to the last byte it goes. */
 	guest_features(g, VU_BIT(VIRTIO_F_VERSION_1));
 	guest_queue(g, 1, 256);
@@ -230,7 +231,7 @@ static void test_bad_queue(void **state)
 	wr32(g, VIRTIO_MMIO_QUEUE_READY, 1);
 	wr32(g, VIRTIO_MMIO_STATUS, S_ALL);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL);
-	assert_int_equal(peer_ring(g->peer, 1).num, 256);
+	assert_int_equal(fake_ring(g->backend, 1).num, 256);
 }
 
 static void test_refused(void **state)
@@ -242,16 +243,16 @@ static void test_refused(void **state)
 	for (unsigned i = 0; i < 3; i++) {
 		guest_features(g, VU_BIT(VIRTIO_F_VERSION_1));
 		guest_queue(g, 0, 16);
-		peer_refuse(g->peer, request[i]);
+		fake_quirk(g->backend, request[i], FAKE_REFUSE);
 		wr32(g, VIRTIO_MMIO_STATUS, S_ALL);
 		assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL | VIRTIO_CONFIG_S_NEEDS_RESET);
-		peer_refuse(g->peer, 0);
+		fake_behave(g->backend);
 	}
-	peer_refuse(g->peer, VU_SET_MEM_TABLE);
+	fake_quirk(g->backend, VU_SET_MEM_TABLE, FAKE_REFUSE);
 	vmm_dev_memory_changed(g->d);
-	peer_refuse(g->peer, 0);
+	fake_behave(g->backend);
 	guest_driver_ok(g);
-	assert_true(peer_ring(g->peer, 0).enabled);
+	assert_true(fake_ring(g->backend, 0).enabled);
 }
 
 static void test_memory_changed(void **state)
@@ -262,13 +263,13 @@ static void test_memory_changed(void **state)
 	guest_start(g);
 	/* Nobody has asked for memory yet. */
 	vmm_dev_memory_changed(g->d);
-	assert_int_equal(g->peer->n_regions, 0);
+	assert_int_equal(g->backend->n_regions, 0);
 	guest_driver_ok(g);
 	g->desc.user_addr += 0x1000000;
 	vmm_dev_memory_changed(g->d);
-	trace = peer_trace(g->peer);
+	trace = fake_trace(g->backend);
 	assert_true(g_str_has_prefix(trace, "SET_MEM_TABLE "));
-	assert_true(g->peer->region[0].user_addr == USER + 0x1000000);
+	assert_true(g->backend->region[0].user_addr == USER + 0x1000000);
 }
 
 /* While the back-end takes its time over one wish, other vCPUs have the next. */
@@ -280,7 +281,7 @@ static void test_overtaken(void **state)
 	guest_start(g);
 	guest_driver_ok(g);
 	wr32(g, VIRTIO_MMIO_QUEUE_SEL, 0);
-	pthread_mutex_lock(&g->peer->lock);
+	pthread_mutex_lock(&g->backend->lock);
 	guest_access(g, &t[0], 0x100, 1, true, 1);
 	g_usleep(10000);
 	/* Away and back between two passes: it is another ring. */
@@ -288,20 +289,20 @@ static void test_overtaken(void **state)
 	wr32(g, VIRTIO_MMIO_QUEUE_NUM, 8);
 	assert_int_equal(
 		guest_access(g, &t[2], VIRTIO_MMIO_QUEUE_READY, 4, true, 1), VIRTIO_MMIO_LATER);
-	pthread_mutex_unlock(&g->peer->lock);
+	pthread_mutex_unlock(&g->backend->lock);
 	for (unsigned i = 0; i < 3; i++)
 		guest_wait(g, &t[i]);
-	assert_int_equal(peer_ring(g->peer, 0).num, 8);
+	assert_int_equal(fake_ring(g->backend, 0).num, 8);
 
 	/* What went wrong with the device before its reset is history. */
 	guest_features(g, VU_BIT(VIRTIO_F_VERSION_1));
 	guest_queue(g, 0, 16);
-	peer_refuse(g->peer, VU_SET_VRING_NUM);
-	pthread_mutex_lock(&g->peer->lock);
+	fake_quirk(g->backend, VU_SET_VRING_NUM, FAKE_REFUSE);
+	pthread_mutex_lock(&g->backend->lock);
 	guest_access(g, &t[0], VIRTIO_MMIO_STATUS, 4, true, S_ALL);
 	g_usleep(10000);
 	guest_access(g, &t[1], VIRTIO_MMIO_STATUS, 4, true, 0);
-	pthread_mutex_unlock(&g->peer->lock);
+	pthread_mutex_unlock(&g->backend->lock);
 	guest_wait(g, &t[0]);
 	guest_wait(g, &t[1]);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), 0);

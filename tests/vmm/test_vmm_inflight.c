@@ -14,14 +14,14 @@ static void offer(struct guest *g, bool offered)
 {
 	const uint64_t bit = VU_BIT(VU_F_INFLIGHT_SHMFD);
 
-	g->peer->protocol = offered ? g->peer->protocol | bit : g->peer->protocol & ~bit;
+	g->backend->protocol = offered ? g->backend->protocol | bit : g->backend->protocol & ~bit;
 }
 
 /* Waits until the back-end is told of DRIVER_OK again. */
 static void back_again(struct guest *g)
 {
-	peer_up(g->peer);
-	WAIT_UNTIL(&g->peer->lock, g->peer->status == S_ALL);
+	fake_up(g->backend);
+	WAIT_UNTIL(&g->backend->lock, g->backend->status == S_ALL);
 }
 
 /* The area that the back-end has; the caller's. -1: none. */
@@ -29,9 +29,9 @@ static int area_of(struct guest *g)
 {
 	int fd;
 
-	pthread_mutex_lock(&g->peer->lock);
-	fd = g->peer->area_fd < 0 ? -1 : dup(g->peer->area_fd);
-	pthread_mutex_unlock(&g->peer->lock);
+	pthread_mutex_lock(&g->backend->lock);
+	fd = g->backend->area_fd < 0 ? -1 : dup(g->backend->area_fd);
+	pthread_mutex_unlock(&g->backend->lock);
 	return fd;
 }
 
@@ -39,9 +39,9 @@ static unsigned areas(struct guest *g)
 {
 	unsigned n;
 
-	pthread_mutex_lock(&g->peer->lock);
-	n = g->peer->areas;
-	pthread_mutex_unlock(&g->peer->lock);
+	pthread_mutex_lock(&g->backend->lock);
+	n = g->backend->areas;
+	pthread_mutex_unlock(&g->backend->lock);
 	return n;
 }
 
@@ -87,17 +87,17 @@ static void test_asked_once(void **state)
 	guest_features(g, VU_BIT(VIRTIO_F_VERSION_1));
 	guest_queue(g, 0, 16);
 	assert_int_equal(areas(g), 0);
-	g_free(peer_trace(g->peer));
+	g_free(fake_trace(g->backend));
 	wr32(g, VIRTIO_MMIO_STATUS, S_ALL);
 	guest_queue(g, 2, 16);
-	trace = peer_trace(g->peer);
+	trace = fake_trace(g->backend);
 	assert_true(g_str_has_prefix(
 		trace, "GET_INFLIGHT_FD SET_INFLIGHT_FD SET_VRING_NUM/0 SET_VRING_BASE/0 "));
 	assert_null(strstr(strstr(trace, "SET_VRING_NUM/0"), "INFLIGHT"));
 	assert_non_null(strstr(trace, "SET_VRING_NUM/2"));
-	assert_int_equal(g->peer->area.num_queues, 3);
-	assert_int_equal(g->peer->area.queue_size, 256);
-	assert_int_equal(g->peer->area.mmap_size, 3 * PART);
+	assert_int_equal(g->backend->area.num_queues, 3);
+	assert_int_equal(g->backend->area.queue_size, 256);
+	assert_int_equal(g->backend->area.mmap_size, 3 * PART);
 	fd = area_of(g);
 	assert_true(fd >= 0);
 	close(fd);
@@ -110,7 +110,7 @@ static void test_not_offered(void **state)
 
 	guest_start(g);
 	guest_driver_ok(g);
-	trace = peer_trace(g->peer);
+	trace = fake_trace(g->backend);
 	assert_null(strstr(trace, "INFLIGHT"));
 	assert_int_equal(areas(g), 0);
 }
@@ -126,13 +126,13 @@ static void test_next_back_end(void **state)
 	mark(g);
 	for (unsigned i = 1; i < 4; i++) {
 		g_clear_pointer(&trace, g_free);
-		peer_down(g->peer);
+		fake_down(g->backend);
 		g->memory[device_of(2) - MEMORY + 2] = (uint8_t)i;
 		back_again(g);
 		assert_int_equal(mark_of(g, 0), MARK);
-		assert_int_equal(peer_ring(g->peer, 0).from, 0);
-		assert_int_equal(peer_ring(g->peer, 2).from, i);
-		trace = peer_trace(g->peer);
+		assert_int_equal(fake_ring(g->backend, 0).from, 0);
+		assert_int_equal(fake_ring(g->backend, 2).from, i);
+		trace = fake_trace(g->backend);
 		assert_non_null(strstr(trace, "SET_INFLIGHT_FD SET_VRING_NUM/0"));
 		assert_null(strstr(trace, "GET_INFLIGHT_FD"));
 	}
@@ -149,11 +149,11 @@ static void test_packed(void **state)
 	packed_driver_ok(g);
 	mark(g);
 	for (unsigned i = 0; i < 2; i++) {
-		peer_down(g->peer);
+		fake_down(g->backend);
 		back_again(g);
-		WAIT_UNTIL(&g->peer->lock, g->peer->ring[0].kicks >= 1);
+		WAIT_UNTIL(&g->backend->lock, g->backend->ring[0].kicks >= 1);
 		/* As at first: what became of it since the area says. */
-		assert_int_equal(peer_ring(g->peer, 0).from, 0x80008000);
+		assert_int_equal(fake_ring(g->backend, 0).from, 0x80008000);
 		assert_int_equal(mark_of(g, 0), MARK);
 		assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL);
 	}
@@ -181,12 +181,12 @@ static void test_hidden_ring(void **state)
 	offer(g, true);
 	guest_start(g);
 	guest_driver_ok(g);
-	peer_down(g->peer);
+	fake_down(g->backend);
 	back_again(g);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL);
-	assert_true(peer_ring(g->peer, 2).enabled);
+	assert_true(fake_ring(g->backend, 2).enabled);
 	g_clear_pointer(&g->d, vmm_dev_free);
-	peer_down(g->peer);
+	fake_down(g->backend);
 	close(unmappable);
 }
 
@@ -204,10 +204,10 @@ static void test_reset(void **state)
 	assert_int_equal(mark_of(g, 0), 0);
 	mark(g);
 	/* One of which the back-end hears nothing. */
-	peer_down(g->peer);
+	fake_down(g->backend);
 	guest_driver_ok(g);
 	back_again(g);
-	trace = peer_trace(g->peer);
+	trace = fake_trace(g->backend);
 	assert_non_null(strstr(trace, "GET_INFLIGHT_FD SET_INFLIGHT_FD "));
 	assert_int_equal(areas(g), 3);
 	assert_int_equal(mark_of(g, 0), 0);
@@ -231,7 +231,7 @@ static void test_queue_restart(void **state)
 	mark(g);
 	wr32(g, VIRTIO_MMIO_QUEUE_SEL, 2);
 	wr32(g, VIRTIO_MMIO_QUEUE_READY, 0);
-	peer_down(g->peer);
+	fake_down(g->backend);
 	guest_queue(g, 2, 64);
 	back_again(g);
 	assert_int_equal(mark_of(g, 2), 0);
@@ -247,22 +247,22 @@ static void test_record_lost(void **state)
 	offer(g, true);
 	guest_start(g);
 	guest_driver_ok(g);
-	peer_down(g->peer);
+	fake_down(g->backend);
 	offer(g, false);
 	back_again(g);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL | NEEDS_RESET);
-	assert_false(peer_ring(g->peer, 0).enabled);
+	assert_false(fake_ring(g->backend, 0).enabled);
 	/* A driver that starts anew is fine, and so is one after the next loss: nothing is recorded. */
 	guest_driver_ok(g);
-	peer_down(g->peer);
+	fake_down(g->backend);
 	offer(g, true);
 	g->memory[device_of(2) - MEMORY + 2] = 5;
 	back_again(g);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL);
-	assert_int_equal(peer_ring(g->peer, 2).from, 5);
+	assert_int_equal(fake_ring(g->backend, 2).from, 5);
 	/* From here on it is. */
 	mark(g);
-	peer_down(g->peer);
+	fake_down(g->backend);
 	back_again(g);
 	assert_int_equal(mark_of(g, 2), MARK);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL);
@@ -273,20 +273,20 @@ static void test_refused(void **state)
 	struct guest *g = *state;
 
 	offer(g, true);
-	peer_refuse(g->peer, VU_SET_INFLIGHT_FD);
+	fake_quirk(g->backend, VU_SET_INFLIGHT_FD, FAKE_REFUSE);
 	guest_start(g);
 	guest_driver_ok(g);
 	assert_int_equal(area_of(g), -1);
-	assert_true(peer_ring(g->peer, 2).enabled);
-	peer_down(g->peer);
-	peer_refuse(g->peer, 0);
+	assert_true(fake_ring(g->backend, 2).enabled);
+	fake_down(g->backend);
+	fake_behave(g->backend);
 	g->memory[device_of(2) - MEMORY + 2] = 5;
 	back_again(g);
-	assert_int_equal(peer_ring(g->peer, 2).from, 5);
+	assert_int_equal(fake_ring(g->backend, 2).from, 5);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL);
 	/* One that has it already and is refused is no record. */
-	peer_down(g->peer);
-	peer_refuse(g->peer, VU_SET_INFLIGHT_FD);
+	fake_down(g->backend);
+	fake_quirk(g->backend, VU_SET_INFLIGHT_FD, FAKE_REFUSE);
 	back_again(g);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL | NEEDS_RESET);
 }
@@ -297,15 +297,15 @@ static void test_none_to_give(void **state)
 	g_autofree char *trace = NULL;
 
 	offer(g, true);
-	peer_refuse(g->peer, VU_GET_INFLIGHT_FD);
+	fake_quirk(g->backend, VU_GET_INFLIGHT_FD, FAKE_ECHO);
 	guest_start(g);
 	guest_features(g, VU_BIT(VIRTIO_F_VERSION_1));
 	guest_queue(g, 0, 16);
-	g_free(peer_trace(g->peer));
+	g_free(fake_trace(g->backend));
 	wr32(g, VIRTIO_MMIO_STATUS, S_ALL);
-	trace = peer_trace(g->peer);
+	trace = fake_trace(g->backend);
 	assert_true(g_str_has_prefix(trace, "GET_INFLIGHT_FD SET_VRING_NUM/0 "));
-	assert_true(peer_ring(g->peer, 0).enabled);
+	assert_true(fake_ring(g->backend, 0).enabled);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL);
 }
 

@@ -13,10 +13,10 @@
 #define IN_A_ROW 6
 #define DATA 0x60000
 
-/* The back-end's side; under the peer's lock. */
+/* The back-end's side; under its lock. */
 struct device {
 	uint8_t *memory;
-	uint64_t served[PEER_QUEUES]; /* the last request of each ring: they are numbered */
+	uint64_t served[FAKE_QUEUES]; /* the last request of each ring: they are numbered */
 	unsigned wrong;
 };
 
@@ -30,7 +30,7 @@ struct driver {
 	struct worker *w;
 	struct device device;
 	struct driver_queue queue[3];
-	uint8_t config[PEER_CONFIG];
+	uint8_t config[FAKE_CONFIG];
 	unsigned requests;
 
 	unsigned kills, in_a_row, answers;
@@ -44,7 +44,7 @@ static void *at(const struct device *d, uint64_t addr)
 	return d->memory + (addr - USER);
 }
 
-static void serve_ring(struct peer *p, struct peer_ring *r)
+static void serve_ring(struct fake_backend *p, struct fake_ring *r)
 {
 	struct device *d = p->opaque;
 	struct vring_desc *desc = at(d, r->addr.desc);
@@ -109,7 +109,7 @@ static void *host(struct driver *d, uint64_t addr)
 /* The back-end is through with what was there. */
 static void clear_rings(struct driver *d, unsigned queue)
 {
-	struct peer *p = d->w->g->peer;
+	struct fake_backend *p = d->w->g->backend;
 
 	pthread_mutex_lock(&p->lock);
 	memset(host(d, desc_of(queue)), 0, 0x10000);
@@ -179,7 +179,7 @@ static void request(struct driver *d, unsigned queue)
 {
 	struct driver_queue *q = &d->queue[queue];
 	struct vring_used *used = host(d, device_of(queue));
-	unsigned other = g_random_int_range(0, PEER_CONFIG);
+	unsigned other = g_random_int_range(0, FAKE_CONFIG);
 
 	/* The other vCPU meanwhile. */
 	worker_begin(d->w, 1, 0x100 + other, 1, false, 0);
@@ -196,9 +196,9 @@ static void request(struct driver *d, unsigned queue)
 
 static void configure(struct driver *d)
 {
-	unsigned i = g_random_int_range(0, PEER_CONFIG);
+	unsigned i = g_random_int_range(0, FAKE_CONFIG);
 
-	/* The peer makes byte 1 of byte 0. */
+	/* The back-end makes byte 1 of byte 0. */
 	i += i == 1;
 	d->config[i] = g_random_int_range(0, 0x80);
 	d->config[1] = 2 * d->config[0];
@@ -224,7 +224,7 @@ static void work(struct driver *d)
 
 static void check(struct driver *d)
 {
-	struct peer *p = d->w->g->peer;
+	struct fake_backend *p = d->w->g->backend;
 
 	pthread_mutex_lock(&p->lock);
 	assert_int_equal(d->device.wrong, 0);
@@ -232,25 +232,25 @@ static void check(struct driver *d)
 	assert_true(d->device.served[2] == d->queue[2].last);
 	assert_int_equal(p->connections, 1);
 	assert_int_equal(p->status, S_ALL);
-	assert_memory_equal(p->config, d->config, PEER_CONFIG);
+	assert_memory_equal(p->config, d->config, FAKE_CONFIG);
 	pthread_mutex_unlock(&p->lock);
 	for (unsigned i = 0; i < 3; i += 2) {
 		worker_wr(d->w, VIRTIO_MMIO_QUEUE_SEL, 4, i);
 		assert_int_equal(worker_rd(d->w, VIRTIO_MMIO_QUEUE_READY, 4), 1);
-		assert_int_equal(peer_ring(p, i).num, d->queue[i].size);
+		assert_int_equal(fake_ring(p, i).num, d->queue[i].size);
 	}
 }
 
 static void kill_often(struct worker *w, bool kernel)
 {
 	struct driver d = { .w = w, .device.memory = w->g->memory };
-	struct peer *p = w->g->peer;
+	struct fake_backend *p = w->g->backend;
 
 	w->shared->kernel = kernel;
 	p->device = serve_ring;
 	p->opaque = &d.device;
 	p->protocol |= VU_BIT(VU_F_INFLIGHT_SHMFD);
-	memcpy(d.config, p->config, PEER_CONFIG);
+	memcpy(d.config, p->config, FAKE_CONFIG);
 	driver = &d;
 	worker_start(w);
 	start_driver(&d);
@@ -265,7 +265,7 @@ static void kill_often(struct worker *w, bool kernel)
 	assert_true(worker_count(w, &w->kept) > 0);
 	print_message("%u requests, %u took over\n", d.requests, worker_count(w, &w->kept));
 	worker_kill(w);
-	peer_down(p);
+	fake_down(p);
 }
 
 static void test_user_space(void **state)

@@ -25,7 +25,7 @@ static void back_again(struct guest *g)
 {
 	unsigned before = reconnects(g);
 
-	peer_up(g->peer);
+	fake_up(g->backend);
 	for (unsigned i = 0; i < WAIT_MS && reconnects(g) == before; i++)
 		g_usleep(1000);
 	assert_int_equal(reconnects(g), before + 1);
@@ -37,7 +37,7 @@ static void test_late(void **state)
 	g_autoptr(GError) error = NULL;
 	struct token id, config, status;
 
-	peer_down(g->peer);
+	fake_down(g->backend);
 	guest_new_dev(g);
 	/* At first there is nothing to say, then the reason. */
 	for (unsigned i = 0; i < WAIT_MS / 5; i++) {
@@ -53,7 +53,7 @@ static void test_late(void **state)
 	assert_int_equal(guest_access(g, &config, 0x104, 2, false, 0), VIRTIO_MMIO_LATER);
 	assert_int_equal(
 		guest_access(g, &status, VIRTIO_MMIO_STATUS, 4, true, 1), VIRTIO_MMIO_LATER);
-	peer_up(g->peer);
+	fake_up(g->backend);
 	assert_int_equal(guest_wait(g, &id), 42);
 	assert_int_equal(guest_wait(g, &config), 0x1514);
 	guest_wait(g, &status);
@@ -67,15 +67,15 @@ static void test_back(void **state)
 
 	guest_start(g);
 	guest_driver_ok(g);
-	peer_down(g->peer);
+	fake_down(g->backend);
 	/* It had used three buffers of queue 2, and called for the last in vain. */
 	g->memory[device_of(2) - MEMORY + 2] = 3;
 	back_again(g);
-	WAIT_UNTIL(&g->peer->lock, g->peer->status == 0xf && g->peer->ring[2].kicks >= 1);
-	assert_int_equal(peer_ring(g->peer, 0).base, 0);
-	assert_int_equal(peer_ring(g->peer, 2).base, 3);
-	assert_int_equal(peer_ring(g->peer, 2).num, 64);
-	assert_int_equal(peer_ring(g->peer, 1).num, 0);
+	WAIT_UNTIL(&g->backend->lock, g->backend->status == 0xf && g->backend->ring[2].kicks >= 1);
+	assert_int_equal(fake_ring(g->backend, 0).base, 0);
+	assert_int_equal(fake_ring(g->backend, 2).base, 3);
+	assert_int_equal(fake_ring(g->backend, 2).num, 64);
+	assert_int_equal(fake_ring(g->backend, 1).num, 0);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL);
 	WAIT_UNTIL(&g->lock, g->rises == 2);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_INTERRUPT_STATUS),
@@ -84,7 +84,7 @@ static void test_back(void **state)
 	wr32(g, VIRTIO_MMIO_QUEUE_SEL, 2);
 	wr32(g, VIRTIO_MMIO_QUEUE_READY, 0);
 	guest_queue(g, 2, 64);
-	assert_int_equal(peer_ring(g->peer, 2).base, 0);
+	assert_int_equal(fake_ring(g->backend, 2).base, 0);
 }
 
 /* The driver notices nothing but silence: it even starts. */
@@ -96,7 +96,7 @@ static void test_away(void **state)
 
 	guest_start(g);
 	assert_int_equal(rd(g, 0x104, 1), 0x14);
-	peer_down(g->peer);
+	fake_down(g->backend);
 	assert_int_equal(rd(g, 0x104, 1), 0x14);
 	g->memory[device_of(0) - MEMORY + 2] = 9; /* rubbish of an earlier driver */
 	guest_driver_ok(g);
@@ -108,42 +108,42 @@ static void test_away(void **state)
 	}
 	vmm_dev_memory_changed(g->d);
 	back_again(g);
-	WAIT_UNTIL(&g->peer->lock, g->peer->status == 0xf && g->peer->ring[0].kicks == 1);
-	assert_int_equal(peer_ring(g->peer, 0).base, 0);
-	assert_int_equal(peer_ring(g->peer, 2).num, 64);
-	peer_down(g->peer);
+	WAIT_UNTIL(&g->backend->lock, g->backend->status == 0xf && g->backend->ring[0].kicks == 1);
+	assert_int_equal(fake_ring(g->backend, 0).base, 0);
+	assert_int_equal(fake_ring(g->backend, 2).num, 64);
+	fake_down(g->backend);
 	wr(g, 0x100, 1, 1); /* complete once the loss is noticed */
 	assert_int_equal(guest_access(g, &t, VIRTIO_MMIO_STATUS, 4, true, 0), VIRTIO_MMIO_DONE);
-	g_free(peer_trace(g->peer));
+	g_free(fake_trace(g->backend));
 	back_again(g);
-	WAIT_UNTIL(&g->peer->lock,
-		strstr(g->peer->trace->str, "GET_STATUS ") && g->peer->n_regions == 0);
+	WAIT_UNTIL(&g->backend->lock,
+		strstr(g->backend->trace->str, "GET_STATUS ") && g->backend->n_regions == 0);
 	/* To a new back-end an old reset is no news. */
-	trace = peer_trace(g->peer);
+	trace = fake_trace(g->backend);
 	assert_null(strstr(trace, "RESET_DEVICE"));
 }
 
-/* A figure of the peer's, which its thread may be changing. */
+/* A figure of the back-end's, which its thread may be changing. */
 static unsigned locked(struct guest *g, const unsigned *figure)
 {
 	unsigned value;
 
-	pthread_mutex_lock(&g->peer->lock);
+	pthread_mutex_lock(&g->backend->lock);
 	value = *figure;
-	pthread_mutex_unlock(&g->peer->lock);
+	pthread_mutex_unlock(&g->backend->lock);
 	return value;
 }
 
 static void assert_unfit(struct guest *g)
 {
-	unsigned before = g->peer->connections;
+	unsigned before = g->backend->connections;
 
-	peer_up(g->peer);
+	fake_up(g->backend);
 	/* It asks again and again, and says so once. */
-	WAIT_UNTIL(&g->peer->lock, g->peer->connections >= before + 3);
+	WAIT_UNTIL(&g->backend->lock, g->backend->connections >= before + 3);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL | NEEDS_RESET);
-	assert_int_equal(locked(g, &g->peer->n_regions), 0);
-	peer_down(g->peer);
+	assert_int_equal(locked(g, &g->backend->n_regions), 0);
+	fake_down(g->backend);
 }
 
 static void test_another(void **state)
@@ -152,26 +152,26 @@ static void test_another(void **state)
 
 	guest_start(g);
 	guest_driver_ok(g);
-	peer_down(g->peer);
-	g->peer->config_size = 8;
+	fake_down(g->backend);
+	g->backend->config_size = 8;
 	assert_unfit(g);
-	g->peer->config_size = PEER_CONFIG;
+	g->backend->config_size = FAKE_CONFIG;
 	guest_driver_ok(g);
-	g->peer->device_id = 41;
+	g->backend->device_id = 41;
 	assert_unfit(g);
-	g->peer->device_id = 42;
+	g->backend->device_id = 42;
 	guest_driver_ok(g);
-	g->peer->queues = 2;
+	g->backend->queues = 2;
 	assert_unfit(g);
-	g->peer->queues = 4;
+	g->backend->queues = 4;
 	guest_driver_ok(g);
-	g->peer->features &= ~UINT64_C(4);
+	g->backend->features &= ~UINT64_C(4);
 	assert_unfit(g);
 	/* What the driver did not take need not be there; more of anything is fine. */
-	g->peer->features = (g->peer->features | 0x24) & ~UINT64_C(1);
+	g->backend->features = (g->backend->features | 0x24) & ~UINT64_C(1);
 	guest_driver_ok(g);
 	back_again(g);
-	WAIT_UNTIL(&g->peer->lock, g->peer->status == 0xf);
+	WAIT_UNTIL(&g->backend->lock, g->backend->status == 0xf);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL);
 	/* A driver that takes it now is told. */
 	guest_features(g, VU_BIT(VIRTIO_F_VERSION_1) | 1);
@@ -186,19 +186,19 @@ static void test_deadline(void **state)
 	g->config.front.deadline_ms = 1000;
 	guest_start(g);
 	guest_driver_ok(g);
-	peer_silence(g->peer, VU_GET_VRING_BASE);
+	fake_quirk(g->backend, VU_GET_VRING_BASE, FAKE_SILENT);
 	wr32(g, VIRTIO_MMIO_QUEUE_SEL, 0);
 	assert_int_equal(
 		guest_access(g, &t, VIRTIO_MMIO_QUEUE_READY, 4, true, 0), VIRTIO_MMIO_LATER);
 	/* Meanwhile everybody else goes on. */
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL);
 	guest_wait(g, &t);
-	peer_silence(g->peer, 0);
+	fake_behave(g->backend);
 	for (unsigned i = 0; i < WAIT_MS && !reconnects(g); i++)
 		g_usleep(1000);
 	assert_int_equal(reconnects(g), 1);
-	WAIT_UNTIL(&g->peer->lock, g->peer->ring[2].enabled);
-	assert_false(peer_ring(g->peer, 0).enabled);
+	WAIT_UNTIL(&g->backend->lock, g->backend->ring[2].enabled);
+	assert_false(fake_ring(g->backend, 0).enabled);
 }
 
 static void test_packed(void **state)
@@ -210,12 +210,12 @@ static void test_packed(void **state)
 	guest_features(g, VU_BIT(VIRTIO_F_VERSION_1) | VU_BIT(VIRTIO_F_RING_PACKED));
 	guest_queue(g, 0, 100);
 	wr32(g, VIRTIO_MMIO_STATUS, S_ALL);
-	assert_int_equal(peer_ring(g->peer, 0).base, 0x80008000);
-	peer_down(g->peer);
+	assert_int_equal(fake_ring(g->backend, 0).base, 0x80008000);
+	fake_down(g->backend);
 	back_again(g);
-	WAIT_UNTIL(&g->peer->lock, g->peer->status == 0xf);
+	WAIT_UNTIL(&g->backend->lock, g->backend->status == 0xf);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL | NEEDS_RESET);
-	assert_false(peer_ring(g->peer, 0).enabled);
+	assert_false(fake_ring(g->backend, 0).enabled);
 }
 
 static void test_give_up(void **state)
@@ -223,7 +223,7 @@ static void test_give_up(void **state)
 	struct guest *g = *state;
 	struct token id, status;
 
-	peer_down(g->peer);
+	fake_down(g->backend);
 	guest_new_dev(g);
 	guest_access(g, &id, VIRTIO_MMIO_DEVICE_ID, 4, false, 0);
 	guest_access(g, &status, VIRTIO_MMIO_STATUS, 4, true, 1);
@@ -233,9 +233,9 @@ static void test_give_up(void **state)
 	assert_int_equal(rd32(g, VIRTIO_MMIO_MAGIC_VALUE), 0x74726976);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), 0);
 	/* For good. */
-	peer_up(g->peer);
+	fake_up(g->backend);
 	g_usleep(30000);
-	assert_int_equal(locked(g, &g->peer->connections), 0);
+	assert_int_equal(locked(g, &g->backend->connections), 0);
 	assert_false(vmm_dev_wait(g->d, 0, NULL));
 }
 
@@ -248,13 +248,13 @@ static void test_give_up_running(void **state)
 	guest_driver_ok(g);
 	vmm_dev_give_up(g->d);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_DEVICE_ID), 0);
-	WAIT_UNTIL(&g->peer->lock, strstr(g->peer->trace->str, "GET_VRING_BASE/2"));
-	WAIT_UNTIL(&g->peer->lock, g->peer->ring[2].call < 0);
+	WAIT_UNTIL(&g->backend->lock, strstr(g->backend->trace->str, "GET_VRING_BASE/2"));
+	WAIT_UNTIL(&g->backend->lock, g->backend->ring[2].call < 0);
 	g_clear_pointer(&g->d, vmm_dev_free);
 	/* What waits for a back-end that hangs does not wait on. */
 	g->config.front.deadline_ms = 1000;
 	guest_start(g);
-	peer_silence(g->peer, VU_SET_CONFIG);
+	fake_quirk(g->backend, VU_SET_CONFIG, FAKE_SILENT);
 	assert_int_equal(guest_access(g, &t, 0x100, 1, true, 1), VIRTIO_MMIO_LATER);
 	vmm_dev_give_up(g->d);
 	assert_true(is_done(&t));
@@ -266,17 +266,17 @@ static void test_end(void **state)
 	struct token config, t;
 
 	/* One access waits for the first probe. */
-	peer_down(g->peer);
+	fake_down(g->backend);
 	guest_new_dev(g);
 	guest_access(g, &t, VIRTIO_MMIO_DEVICE_ID, 4, false, 0);
 	g_clear_pointer(&g->d, vmm_dev_free);
 	assert_int_equal(guest_wait(g, &t), 0);
 	/* Others wait for a back-end that hangs. */
 	g->config.front.deadline_ms = 1000;
-	peer_up(g->peer);
+	fake_up(g->backend);
 	guest_start(g);
 	guest_driver_ok(g);
-	peer_silence(g->peer, VU_SET_CONFIG);
+	fake_quirk(g->backend, VU_SET_CONFIG, FAKE_SILENT);
 	guest_access(g, &t, 0x100, 1, true, 7);
 	guest_access(g, &config, 0x104, 1, false, 0);
 	assert_false(is_done(&t));
@@ -285,11 +285,11 @@ static void test_end(void **state)
 	guest_wait(g, &t);
 	assert_int_equal(guest_wait(g, &config), 0x14);
 	/* Rings are stopped when nothing hangs. */
-	peer_silence(g->peer, 0);
+	fake_behave(g->backend);
 	guest_start(g);
 	guest_driver_ok(g);
 	g_clear_pointer(&g->d, vmm_dev_free);
-	WAIT_UNTIL(&g->peer->lock, strstr(g->peer->trace->str, "GET_VRING_BASE/2"));
+	WAIT_UNTIL(&g->backend->lock, strstr(g->backend->trace->str, "GET_VRING_BASE/2"));
 }
 
 static void test_fd(void **state)
@@ -301,14 +301,14 @@ static void test_fd(void **state)
 	g->config.fd = sock_connect(g->path, NULL);
 	guest_start(g);
 	guest_driver_ok(g);
-	peer_down(g->peer);
+	fake_down(g->backend);
 	WAIT_UNTIL(&g->lock, g->rises == 1);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL | NEEDS_RESET);
 	g_clear_pointer(&g->d, vmm_dev_free);
 	/* A first one that is no back-end. */
-	peer_up(g->peer);
+	fake_up(g->backend);
 	g->config.fd = sock_connect(g->path, NULL);
-	peer_down(g->peer);
+	fake_down(g->backend);
 	guest_new_dev(g);
 	assert_false(vmm_dev_wait(g->d, WAIT_MS, &error));
 	assert_true(g_error_matches(error, VU_FRONT_ERROR, VU_FRONT_ERROR_GONE));
@@ -357,9 +357,9 @@ static void test_random(void **state)
 	}
 	for (unsigned i = 0; i < 5; i++) {
 		g_usleep(3000);
-		peer_down(g->peer);
+		fake_down(g->backend);
 		g_usleep(2000);
-		peer_up(g->peer);
+		fake_up(g->backend);
 	}
 	for (unsigned i = 0; i < 2; i++)
 		pthread_join(thread[i], NULL);

@@ -11,9 +11,9 @@ struct hypervisor {
 	struct guest *g;
 	unsigned dials, fresh, asked, n_ready;
 	bool fails; /* to dial */
-	int kick[PEER_QUEUES], call[PEER_QUEUES];
-	struct mem_region_desc desc[1 + PEER_QUEUES];
-	int fds[1 + PEER_QUEUES];
+	int kick[FAKE_QUEUES], call[FAKE_QUEUES];
+	struct mem_region_desc desc[1 + FAKE_QUEUES];
+	int fds[1 + FAKE_QUEUES];
 };
 
 static bool dial(void *opaque, struct vmm_dev *d, bool fresh, struct vu_front_options *options,
@@ -78,7 +78,7 @@ static int setup(void **state)
 	guest_setup(state);
 	g = *state;
 	g->own = h;
-	for (unsigned i = 0; i < PEER_QUEUES; i++) {
+	for (unsigned i = 0; i < FAKE_QUEUES; i++) {
 		h->kick[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		h->call[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	}
@@ -91,7 +91,7 @@ static int teardown(void **state)
 	struct hypervisor *h = g->own;
 
 	g_clear_pointer(&g->d, vmm_dev_free);
-	for (unsigned i = 0; i < PEER_QUEUES; i++) {
+	for (unsigned i = 0; i < FAKE_QUEUES; i++) {
 		close(h->kick[i]);
 		close(h->call[i]);
 	}
@@ -133,10 +133,10 @@ static void test_dial(void **state)
 	assert_int_equal(vmm_dev_facts(g->d)->device_id, VU_SOURCE_PROBE);
 	guest_driver_ok(g);
 	/* Dialled again after a loss. */
-	peer_down(g->peer);
+	fake_down(g->backend);
 	WAIT_UNTIL(&g->lock, h->dials >= 4);
-	peer_up(g->peer);
-	WAIT_UNTIL(&g->peer->lock, g->peer->status == 0xf && g->peer->ring[2].kicks >= 1);
+	fake_up(g->backend);
+	WAIT_UNTIL(&g->backend->lock, g->backend->status == 0xf && g->backend->ring[2].kicks >= 1);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL);
 	/* Nobody has left a connection here. */
 	assert_int_equal(h->fresh, h->dials);
@@ -150,9 +150,9 @@ static void test_dial_facts(void **state)
 
 	g->config.socket_path = NULL;
 	g->ops.dial = dial;
-	peer_down(g->peer);
-	g->peer->device_id = 41;
-	peer_up(g->peer);
+	fake_down(g->backend);
+	g->backend->device_id = 41;
+	fake_up(g->backend);
 	guest_new_dev(g);
 	assert_false(vmm_dev_wait(g->d, 30000, &error));
 	assert_true(g_error_matches(error, VU_FRONT_ERROR, VU_FRONT_ERROR_GONE));
@@ -168,9 +168,9 @@ static void test_eventfd(void **state)
 	g->ops.eventfd = make_eventfd;
 	guest_start(g);
 	guest_driver_ok(g);
-	WAIT_UNTIL(&g->peer->lock, g->peer->ring[2].kicks == 1);
+	WAIT_UNTIL(&g->backend->lock, g->backend->ring[2].kicks == 1);
 	eventfd_write(h->kick[2], 1);
-	WAIT_UNTIL(&g->peer->lock, g->peer->ring[2].kicks == 2);
+	WAIT_UNTIL(&g->backend->lock, g->backend->ring[2].kicks == 2);
 	eventfd_write(h->call[2], 1);
 	WAIT_UNTIL(&g->lock, g->rises == 1);
 	assert_int_equal(poll(&pfd, 1, 0), 0);
@@ -186,18 +186,18 @@ static void test_memory(void **state)
 	g->ops.memory = memory;
 	guest_start(g);
 	guest_features(g, VU_BIT(VIRTIO_F_VERSION_1) | VU_BIT(VIRTIO_F_RING_RESET));
-	assert_int_equal(g->peer->n_regions, 1);
+	assert_int_equal(g->backend->n_regions, 1);
 	guest_queue(g, 0, 16);
 	guest_queue(g, 2, 64);
 	assert_int_equal(h->n_ready, 0);
-	g_free(peer_trace(g->peer));
+	g_free(fake_trace(g->backend));
 	wr32(g, VIRTIO_MMIO_STATUS, S_ALL);
-	start = peer_trace(g->peer);
+	start = fake_trace(g->backend);
 	/* With the table before the rings that lie in it. */
 	assert_true(g_str_has_prefix(start, "SET_MEM_TABLE SET_VRING_NUM/0 "));
-	assert_int_equal(g->peer->n_regions, 3);
-	assert_true(g->peer->region[1].guest_addr == desc_of(2));
-	assert_true(peer_ring(g->peer, 2).addr.used == 0x1000000 + device_of(2));
+	assert_int_equal(g->backend->n_regions, 3);
+	assert_true(g->backend->region[1].guest_addr == desc_of(2));
+	assert_true(fake_ring(g->backend, 2).addr.used == 0x1000000 + device_of(2));
 	/* What runs is asked for once, and told once. */
 	asked = h->asked;
 	wr(g, 0x100, 1, 1);
@@ -205,21 +205,21 @@ static void test_memory(void **state)
 
 	wr32(g, VIRTIO_MMIO_QUEUE_SEL, 0);
 	wr32(g, VIRTIO_MMIO_QUEUE_RESET, 1);
-	stop = peer_trace(g->peer);
+	stop = fake_trace(g->backend);
 	assert_non_null(strstr(stop, "GET_VRING_BASE/0 SET_MEM_TABLE "));
-	assert_int_equal(g->peer->n_regions, 2);
-	assert_true(g->peer->region[0].guest_addr == desc_of(2));
+	assert_int_equal(g->backend->n_regions, 2);
+	assert_true(g->backend->region[0].guest_addr == desc_of(2));
 	guest_queue(g, 0, 8);
-	again = peer_trace(g->peer);
+	again = fake_trace(g->backend);
 	assert_true(g_str_has_prefix(again, "SET_MEM_TABLE SET_VRING_NUM/0 "));
-	assert_int_equal(g->peer->n_regions, 3);
+	assert_int_equal(g->backend->n_regions, 3);
 	/* A reset is complete when the back-end has let go of all rings. */
 	wr32(g, VIRTIO_MMIO_STATUS, 0);
-	reset = peer_trace(g->peer);
+	reset = fake_trace(g->backend);
 	assert_int_equal(count(reset, "SET_MEM_TABLE "), 1);
-	assert_int_equal(g->peer->n_regions, 1);
+	assert_int_equal(g->backend->n_regions, 1);
 	guest_driver_ok(g);
-	assert_int_equal(g->peer->n_regions, 3);
+	assert_int_equal(g->backend->n_regions, 3);
 }
 
 /* Where the table is the same all the time it is told once. */
@@ -230,9 +230,9 @@ static void test_same_memory(void **state)
 	guest_start(g);
 	guest_driver_ok(g);
 	guest_driver_ok(g);
-	assert_int_equal(g->peer->tables, 1);
+	assert_int_equal(g->backend->tables, 1);
 	vmm_dev_memory_changed(g->d);
-	assert_int_equal(g->peer->tables, 2);
+	assert_int_equal(g->backend->tables, 2);
 }
 
 static void test_invalidate(void **state)
@@ -241,40 +241,40 @@ static void test_invalidate(void **state)
 	struct token t[50] = { 0 };
 	unsigned tables;
 
-	peer_down(g->peer);
+	fake_down(g->backend);
 	guest_new_dev(g);
 	assert_int_equal(vmm_dev_invalidate(g->d, &t[0]), VIRTIO_MMIO_DONE);
-	peer_up(g->peer);
+	fake_up(g->backend);
 	assert_true(vmm_dev_wait(g->d, 30000, NULL));
 	/* The back-end has nothing to let go of. */
 	assert_int_equal(vmm_dev_invalidate(g->d, &t[0]), VIRTIO_MMIO_LATER);
 	guest_wait(g, &t[0]);
-	assert_int_equal(g->peer->tables, 0);
+	assert_int_equal(g->backend->tables, 0);
 	guest_driver_ok(g);
-	tables = g->peer->tables;
+	tables = g->backend->tables;
 	t[0].times = 0;
 	assert_int_equal(vmm_dev_invalidate(g->d, &t[0]), VIRTIO_MMIO_LATER);
 	guest_wait(g, &t[0]);
-	assert_int_equal(g->peer->tables, tables + 1);
+	assert_int_equal(g->backend->tables, tables + 1);
 	/* Many at a time: the first is on its way, one more answers all others. */
 	t[0].times = 0;
-	pthread_mutex_lock(&g->peer->lock);
+	pthread_mutex_lock(&g->backend->lock);
 	for (unsigned i = 0; i < G_N_ELEMENTS(t); i++)
 		assert_int_equal(vmm_dev_invalidate(g->d, &t[i]), VIRTIO_MMIO_LATER);
-	pthread_mutex_unlock(&g->peer->lock);
+	pthread_mutex_unlock(&g->backend->lock);
 	for (unsigned i = 0; i < G_N_ELEMENTS(t); i++)
 		guest_wait(g, &t[i]);
-	assert_in_range(g->peer->tables, tables + 2, tables + 3);
+	assert_in_range(g->backend->tables, tables + 2, tables + 3);
 	/* Rings run on. */
-	assert_true(peer_ring(g->peer, 0).enabled && peer_ring(g->peer, 2).enabled);
+	assert_true(fake_ring(g->backend, 0).enabled && fake_ring(g->backend, 2).enabled);
 	/* Nobody waits for a back-end that is lost, and none for one that is away. */
 	g_clear_pointer(&g->d, vmm_dev_free);
 	guest_start(g);
 	guest_driver_ok(g);
-	peer_silence(g->peer, VU_SET_MEM_TABLE);
+	fake_quirk(g->backend, VU_SET_MEM_TABLE, FAKE_SILENT);
 	t[0].times = 0;
 	assert_int_equal(vmm_dev_invalidate(g->d, &t[0]), VIRTIO_MMIO_LATER);
-	peer_down(g->peer);
+	fake_down(g->backend);
 	guest_wait(g, &t[0]);
 	assert_int_equal(vmm_dev_invalidate(g->d, &t[0]), VIRTIO_MMIO_DONE);
 }
@@ -298,14 +298,14 @@ static void test_platform(void **state)
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), 3);
 	guest_features(g, VU_BIT(VIRTIO_F_VERSION_1) | platform | 4);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_FEATURES);
-	assert_true(g->peer->driver_features ==
+	assert_true(g->backend->driver_features ==
 		(VU_BIT(VIRTIO_F_VERSION_1) | VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES) | 4));
 	guest_queue(g, 0, 16);
 	wr32(g, VIRTIO_MMIO_STATUS, S_ALL);
 	/* It is no feature that a back-end could lack when it comes back. */
-	peer_down(g->peer);
-	peer_up(g->peer);
-	WAIT_UNTIL(&g->peer->lock, g->peer->status == 0xf);
+	fake_down(g->backend);
+	fake_up(g->backend);
+	WAIT_UNTIL(&g->backend->lock, g->backend->status == 0xf);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL);
 }
 
@@ -314,7 +314,7 @@ static void test_withheld(void **state)
 	struct guest *g = *state;
 	uint64_t indirect = VU_BIT(28) /* VIRTIO_RING_F_INDIRECT_DESC */, features;
 
-	g->peer->features |= indirect;
+	g->backend->features |= indirect;
 	guest_start(g);
 	features = vmm_dev_facts(g->d)->probe.features;
 	assert_true(features & indirect);

@@ -58,11 +58,11 @@ static int setup(void **state)
 	g->ops.shm_reserve = on_reserve;
 	g->ops.shm_map = on_map_shm;
 	g->ops.shm_unmap = on_unmap_shm;
-	peer_down(g->peer);
-	g->peer->protocol |= VU_BIT(VU_F_BACKEND_SEND_FD) | VU_BIT(VU_F_SHMEM);
-	g->peer->shm.n_regions = 1;
-	g->peer->shm.size[1] = LEN;
-	peer_up(g->peer);
+	fake_down(g->backend);
+	g->backend->protocol |= VU_BIT(VU_F_BACKEND_SEND_FD) | VU_BIT(VU_F_SHMEM);
+	g->backend->shm.n_regions = 1;
+	g->backend->shm.size[1] = LEN;
+	fake_up(g->backend);
 	return 0;
 }
 
@@ -95,7 +95,7 @@ static int64_t map(struct guest *g, uint8_t id, uint64_t at, uint64_t len)
 	autofd fd = memfd_create("shared", MFD_CLOEXEC);
 
 	assert_int_equal(ftruncate(fd, LEN), 0);
-	return peer_shm(g->peer, VU_BACKEND_SHMEM_MAP,
+	return fake_shm(g->backend, VU_BACKEND_SHMEM_MAP,
 		&(struct vu_shmem_map){ .id = id, .shm_offset = at, .len = len }, fd);
 }
 
@@ -120,7 +120,7 @@ static void test_hypervisor_without(void **state)
 	guest_start(g);
 	expect_region(g, 1, ABSENT, ABSENT);
 	guest_driver_ok(g);
-	assert_false(g->peer->acked & VU_BIT(VU_F_SHMEM));
+	assert_false(g->backend->acked & VU_BIT(VU_F_SHMEM));
 	assert_int_equal(map(g, 1, 0, PAGE), EOPNOTSUPP);
 }
 
@@ -161,7 +161,7 @@ static void test_unmap(void **state)
 	guest_start(g);
 	guest_driver_ok(g);
 	assert_int_equal(map(g, 1, PAGE, PAGE), 0);
-	assert_int_equal(peer_shm(g->peer, VU_BACKEND_SHMEM_UNMAP,
+	assert_int_equal(fake_shm(g->backend, VU_BACKEND_SHMEM_UNMAP,
 				 &(struct vu_shmem_map){ .id = 1, .len = LEN }, -1),
 		0);
 	assert_int_equal(mapped_pages(g), 0);
@@ -174,11 +174,11 @@ static void test_loss(void **state)
 	guest_start(g);
 	guest_driver_ok(g);
 	assert_int_equal(map(g, 1, 0, PAGE), 0);
-	peer_down(g->peer);
+	fake_down(g->backend);
 	WAIT_UNTIL(&g->lock, windows.pages == 0);
 	/* The one that comes back has no window reserved anew, and finds the old. */
-	peer_up(g->peer);
-	WAIT_UNTIL(&g->peer->lock, g->peer->ring[0].enabled);
+	fake_up(g->backend);
+	WAIT_UNTIL(&g->backend->lock, g->backend->ring[0].enabled);
 	expect_region(g, 1, WINDOW + PAGE, LEN);
 	assert_int_equal(windows.reserved, 1);
 	assert_int_equal(map(g, 1, 0, PAGE), 0);
@@ -190,9 +190,9 @@ static void test_comes_back_with_another_region(void **state)
 
 	guest_start(g);
 	guest_driver_ok(g);
-	peer_down(g->peer);
-	g->peer->shm.size[1] = 2 * LEN;
-	peer_up(g->peer);
+	fake_down(g->backend);
+	g->backend->shm.size[1] = 2 * LEN;
+	fake_up(g->backend);
 	for (unsigned i = 0;
 		i < WAIT_MS && !(rd32(g, VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET); i++)
 		g_usleep(1000);

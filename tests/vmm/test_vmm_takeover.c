@@ -14,16 +14,16 @@ static void test_running(void **state)
 	worker_boot(w);
 	worker_wr(w, 0x100, 1, 0x21);
 	worker_wr(w, VIRTIO_MMIO_QUEUE_NOTIFY, 4, 2);
-	WAIT_UNTIL(&w->g->peer->lock, w->g->peer->ring[2].base == 2);
+	WAIT_UNTIL(&w->g->backend->lock, w->g->backend->ring[2].base == 2);
 	generation = worker_rd(w, VIRTIO_MMIO_CONFIG_GENERATION, 4);
 	worker_kill(w);
-	g_free(peer_trace(w->g->peer));
+	g_free(fake_trace(w->g->backend));
 	eventfd_read(w->irq, &n);
 	rises = w->shared->rises;
 
 	worker_start(w);
 	worker_assert_registers(w);
-	asked = peer_trace(w->g->peer);
+	asked = fake_trace(w->g->backend);
 	/* Not a word of features or status; the configuration is as it was. */
 	assert_string_equal(asked,
 		"GET_PROTOCOL_FEATURES "
@@ -35,8 +35,8 @@ static void test_running(void **state)
 		"SET_VRING_KICK/2 "
 		"SET_VRING_ENABLE/0=1 SET_VRING_ENABLE/2=1 GET_CONFIG GET_STATUS ");
 	/* Each was kicked once more: a request that nobody told of is not lost. */
-	WAIT_UNTIL(&w->g->peer->lock, w->g->peer->ring[0].base == 2);
-	WAIT_UNTIL(&w->g->peer->lock, w->g->peer->ring[2].base == 3);
+	WAIT_UNTIL(&w->g->backend->lock, w->g->backend->ring[0].base == 2);
+	WAIT_UNTIL(&w->g->backend->lock, w->g->backend->ring[2].base == 3);
 	/* So is the driver, once. */
 	assert_int_equal(w->shared->rises, rises + 1);
 	assert_int_equal(worker_rd(w, VIRTIO_MMIO_INTERRUPT_STATUS, 4), VIRTIO_MMIO_INT_VRING);
@@ -56,13 +56,13 @@ static void test_calls(void **state)
 
 	worker_boot(w);
 	worker_kill(w);
-	peer_call(w->g->peer, 2);
+	fake_call(w->g->backend, 2);
 	worker_start(w);
 	worker_wait_fd(w, w->irq);
 	assert_true(worker_rd(w, VIRTIO_MMIO_INTERRUPT_STATUS, 4) & VIRTIO_MMIO_INT_VRING);
 	worker_wr(w, VIRTIO_MMIO_INTERRUPT_ACK, 4, 1);
 	for (unsigned i = 0; i < 3; i++) {
-		peer_call(w->g->peer, 0);
+		fake_call(w->g->backend, 0);
 		do
 			worker_wait_fd(w, w->irq);
 		while (!worker_rd(w, VIRTIO_MMIO_INTERRUPT_STATUS, 4));
@@ -77,17 +77,17 @@ static void test_config_changed(void **state)
 	worker_boot(w);
 	assert_int_equal(worker_rd(w, 0x104, 1), 0x14);
 	worker_kill(w);
-	pthread_mutex_lock(&w->g->peer->lock);
-	w->g->peer->config[4] = 0x99;
-	pthread_mutex_unlock(&w->g->peer->lock);
+	pthread_mutex_lock(&w->g->backend->lock);
+	w->g->backend->config[4] = 0x99;
+	pthread_mutex_unlock(&w->g->backend->lock);
 	worker_start(w);
 	assert_int_equal(worker_rd(w, 0x104, 1), 0x99);
 	assert_int_equal(worker_rd(w, VIRTIO_MMIO_INTERRUPT_STATUS, 4),
 		VIRTIO_MMIO_INT_VRING | VIRTIO_MMIO_INT_CONFIG);
 	worker_kill(w);
-	pthread_mutex_lock(&w->g->peer->lock);
-	w->g->peer->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
-	pthread_mutex_unlock(&w->g->peer->lock);
+	pthread_mutex_lock(&w->g->backend->lock);
+	w->g->backend->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
+	pthread_mutex_unlock(&w->g->backend->lock);
 	worker_start(w);
 	for (unsigned i = 0; i < WAIT_MS; i++)
 		if (worker_rd(w, VIRTIO_MMIO_STATUS, 4) & VIRTIO_CONFIG_S_NEEDS_RESET)
@@ -118,11 +118,11 @@ static void test_packed(void **state)
 
 	worker_start(w);
 	worker_driver_ok(w, FEATURES | VU_BIT(VIRTIO_F_RING_PACKED));
-	WAIT_UNTIL(&w->g->peer->lock, w->g->peer->ring[0].base == 0x80008001);
+	WAIT_UNTIL(&w->g->backend->lock, w->g->backend->ring[0].base == 0x80008001);
 	worker_kill(w);
 	worker_start(w);
 	worker_assert_registers(w);
-	assert_int_equal(peer_ring(w->g->peer, 0).from, 0x80008001);
+	assert_int_equal(fake_ring(w->g->backend, 0).from, 0x80008001);
 }
 
 /* The kernel has the eventfds; they are the same ones. */
@@ -141,17 +141,17 @@ static void test_kernel(void **state)
 	worker_wr(w, VIRTIO_MMIO_INTERRUPT_ACK, 4, 1);
 	assert_int_equal(worker_rd(w, VIRTIO_MMIO_INTERRUPT_STATUS, 4), VIRTIO_MMIO_INT_VRING);
 	assert_int_equal(w->shared->rises, rises + 1);
-	peer_call(w->g->peer, 2);
+	fake_call(w->g->backend, 2);
 	assert_int_equal(poll(&pfd, 1, 0), 1);
 	eventfd_write(w->kick[2], 1);
-	WAIT_UNTIL(&w->g->peer->lock, w->g->peer->ring[2].base >= 3);
+	WAIT_UNTIL(&w->g->backend->lock, w->g->backend->ring[2].base >= 3);
 }
 
 /* The process, then its back-end, then both: it is the same record of what is in flight. */
 static void test_area(void **state)
 {
 	struct worker *w = *state;
-	struct peer *p = w->g->peer;
+	struct fake_backend *p = w->g->backend;
 	const char *again = "SET_MEM_TABLE SET_INFLIGHT_FD SET_VRING_NUM/0 ";
 
 	p->protocol |= VU_BIT(VU_F_INFLIGHT_SHMFD);
@@ -161,23 +161,23 @@ static void test_area(void **state)
 	worker_kill(w);
 	worker_start(w);
 	worker_wait_trace(w, again);
-	g_free(peer_trace(p));
-	peer_down(p);
-	peer_up(p);
+	g_free(fake_trace(p));
+	fake_down(p);
+	fake_up(p);
 	worker_wait_trace(w, "SET_INFLIGHT_FD SET_VRING_NUM/0 ");
 	worker_wait_trace(w, "SET_STATUS=0xf");
-	g_free(peer_trace(p));
+	g_free(fake_trace(p));
 	worker_kill(w);
-	peer_down(p);
+	fake_down(p);
 	worker_start(w);
 	worker_assert_registers(w);
-	peer_up(p);
+	fake_up(p);
 	worker_wait_trace(w, "SET_INFLIGHT_FD SET_VRING_NUM/0 ");
 	worker_assert_registers(w);
 	/* A driver that starts anew gets another, and that is kept then. */
 	worker_driver_ok(w, FEATURES);
 	worker_wait_trace(w, "GET_INFLIGHT_FD SET_INFLIGHT_FD SET_VRING_NUM/0 ");
-	g_free(peer_trace(p));
+	g_free(fake_trace(p));
 	worker_kill(w);
 	worker_start(w);
 	worker_wait_trace(w, again);
@@ -191,17 +191,17 @@ static void test_area(void **state)
 static void test_area_lost(void **state)
 {
 	struct worker *w = *state;
-	struct peer *p = w->g->peer;
+	struct fake_backend *p = w->g->backend;
 	unsigned i;
 
 	p->protocol |= VU_BIT(VU_F_INFLIGHT_SHMFD);
 	worker_boot(w);
 	worker_kill(w);
 	fd_close(&w->area);
-	peer_down(p);
+	fake_down(p);
 	worker_start(w);
 	worker_assert_registers(w);
-	peer_up(p);
+	fake_up(p);
 	for (i = 0; i < WAIT_MS; i++)
 		if (worker_rd(w, VIRTIO_MMIO_STATUS, 4) == (S_ALL | VIRTIO_CONFIG_S_NEEDS_RESET))
 			break;
@@ -217,7 +217,7 @@ static void test_back_end_gone(void **state)
 
 	worker_boot(w);
 	worker_kill(w);
-	peer_down(w->g->peer);
+	fake_down(w->g->backend);
 	w->g->memory[device_of(2) - MEMORY + 2] = 3;
 	worker_start(w);
 	/* The driver's registers work meanwhile. */
@@ -227,10 +227,10 @@ static void test_back_end_gone(void **state)
 	worker_kill(w);
 	worker_start(w);
 	assert_int_equal(worker_rd(w, VIRTIO_MMIO_QUEUE_READY, 4), 0);
-	peer_up(w->g->peer);
-	WAIT_UNTIL(&w->g->peer->lock, w->g->peer->ring[2].base > 3);
-	assert_int_equal(peer_ring(w->g->peer, 2).from, 3);
-	assert_false(peer_ring(w->g->peer, 0).enabled);
+	fake_up(w->g->backend);
+	WAIT_UNTIL(&w->g->backend->lock, w->g->backend->ring[2].base > 3);
+	assert_int_equal(fake_ring(w->g->backend, 2).from, 3);
+	assert_false(fake_ring(w->g->backend, 0).enabled);
 	/* That one is to go on with again. */
 	worker_kill(w);
 	worker_start(w);
@@ -264,19 +264,19 @@ static void test_empty(void **state)
 
 	g->config.state = used;
 	g->config.retry_ms = WAIT_MS;
-	peer_down(g->peer);
+	fake_down(g->backend);
 	guest_new_dev(g);
 	wait_refused(g);
 	vmm_dev_give_up(g->d);
 	memcpy(copy, used, size);
 	g_clear_pointer(&g->d, vmm_dev_free);
-	peer_up(g->peer);
+	fake_up(g->backend);
 	g->config.state = copy;
 	guest_new_dev(g);
 	assert_false(vmm_dev_wait(g->d, 20, NULL));
 	assert_int_equal(
 		vmm_dev_access(g->d, 8, 4, false, &(uint64_t){ 0 }, NULL), VIRTIO_MMIO_DONE);
-	assert_int_equal(g->peer->connections, 0);
+	assert_int_equal(g->backend->connections, 0);
 	g_clear_pointer(&g->d, vmm_dev_free);
 	/* What was freed is a new device's again. */
 	guest_new_dev(g);

@@ -165,7 +165,7 @@ void worker_kill(struct worker *w)
 
 static int die_there(struct worker *w)
 {
-	struct peer *p = w->g->peer;
+	struct fake_backend *p = w->g->backend;
 	bool there;
 
 	if (!w->fatal)
@@ -177,16 +177,16 @@ static int die_there(struct worker *w)
 		return 1;
 	w->fatal = NULL;
 	worker_kill(w);
-	peer_silence_at(p, NULL);
-	g_free(peer_trace(p));
+	fake_silence_at(p, NULL);
+	g_free(fake_trace(p));
 	worker_start(w);
 	return -1;
 }
 
 void worker_die_at(struct worker *w, const char *request)
 {
-	g_free(peer_trace(w->g->peer));
-	peer_silence_at(w->g->peer, request);
+	g_free(fake_trace(w->g->backend));
+	fake_silence_at(w->g->backend, request);
 	w->fatal = request;
 	worker_pump = die_there;
 }
@@ -196,7 +196,7 @@ void worker_assert_died(struct worker *w)
 	assert_null(w->fatal);
 }
 
-static void count_kicks(struct peer *p, struct peer_ring *r)
+static void count_kicks(struct fake_backend *p, struct fake_ring *r)
 {
 	r->base++;
 }
@@ -207,7 +207,7 @@ int worker_setup(void **state)
 
 	guest_setup(state);
 	w->g = *state;
-	w->g->peer->device = count_kicks;
+	w->g->backend->device = count_kicks;
 	w->fd = w->channel = w->service = w->area = -1;
 	w->memfd = memfd_create("worker", MFD_CLOEXEC);
 	assert_int_equal(ftruncate(w->memfd, worker_shared_size()), 0);
@@ -218,7 +218,7 @@ int worker_setup(void **state)
 	w->answer = make_eventfd();
 	w->irq = make_eventfd();
 	w->alive = make_eventfd();
-	for (unsigned i = 0; i < PEER_QUEUES; i++) {
+	for (unsigned i = 0; i < FAKE_QUEUES; i++) {
 		w->kick[i] = make_eventfd();
 		w->call[i] = make_eventfd();
 	}
@@ -234,7 +234,7 @@ int worker_teardown(void **state)
 	struct guest *g = w->g;
 
 	worker_kill(w);
-	for (unsigned i = 0; i < PEER_QUEUES; i++) {
+	for (unsigned i = 0; i < FAKE_QUEUES; i++) {
 		fd_close(&w->kick[i]);
 		fd_close(&w->call[i]);
 	}
@@ -332,16 +332,16 @@ void worker_boot(struct worker *w)
 {
 	worker_start(w);
 	worker_driver_ok(w, FEATURES);
-	WAIT_UNTIL(&w->g->peer->lock,
-		w->g->peer->ring[0].kicks == 1 && w->g->peer->ring[2].kicks == 1);
-	g_free(peer_trace(w->g->peer));
+	WAIT_UNTIL(&w->g->backend->lock,
+		w->g->backend->ring[0].kicks == 1 && w->g->backend->ring[2].kicks == 1);
+	g_free(fake_trace(w->g->backend));
 }
 
 void worker_assert_one_connection(struct worker *w)
 {
-	pthread_mutex_lock(&w->g->peer->lock);
-	assert_int_equal(w->g->peer->connections, 1);
-	pthread_mutex_unlock(&w->g->peer->lock);
+	pthread_mutex_lock(&w->g->backend->lock);
+	assert_int_equal(w->g->backend->connections, 1);
+	pthread_mutex_unlock(&w->g->backend->lock);
 }
 
 void worker_assert_registers(struct worker *w)
@@ -355,7 +355,7 @@ void worker_assert_registers(struct worker *w)
 
 void worker_wait_trace(struct worker *w, const char *word)
 {
-	struct peer *p = w->g->peer;
+	struct fake_backend *p = w->g->backend;
 
 	for (unsigned i = 0; i < WAIT_MS; i++) {
 		bool found;

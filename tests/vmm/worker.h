@@ -35,7 +35,7 @@ struct worker_shared {
 /* The process's fds, in the order of its command line. */
 struct worker_fds {
 	int service, request, answer, irq, alive, memory, shared;
-	int kick[PEER_QUEUES], call[PEER_QUEUES];
+	int kick[FAKE_QUEUES], call[FAKE_QUEUES];
 };
 #define WORKER_FDS (sizeof(struct worker_fds) / sizeof(int))
 
@@ -51,7 +51,7 @@ struct worker {
 	struct worker_shared *shared;
 	int memfd; /* that */
 	int request, answer, irq, alive; /* eventfds */
-	int kick[PEER_QUEUES], call[PEER_QUEUES];
+	int kick[FAKE_QUEUES], call[FAKE_QUEUES];
 
 	/* The connection, which is not the process's alone. */
 	pthread_mutex_t lock;
@@ -107,5 +107,5 @@ void worker_boot(struct worker *w);
 /* Neither the back-end nor the driver sees anything of the deaths. */
 void worker_assert_one_connection(struct worker *w);
 void worker_assert_registers(struct worker *w);
-/* Waits until the peer's trace has this. */
+/* Waits until the back-end's trace has this. */
 void worker_wait_trace(struct worker *w, const char *word);

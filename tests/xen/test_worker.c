@@ -32,17 +32,17 @@ static void test_life(void **state)
 	assert_int_equal(guest_read(w, 0, VIRTIO_MMIO_MAGIC_VALUE), 0x74726976);
 	assert_int_equal(guest_read(w, 0, VIRTIO_MMIO_DEVICE_ID), 42);
 	guest_drive(w, 0, RAM, 0);
-	assert_true(peer_ring(k->peer, 0).enabled);
+	assert_true(fake_ring(k->peer, 0).enabled);
 	assert_int_equal(worker_regions(w, 0), 1);
 	assert_true(worker_region(w, 0, 0).guest_addr == RAM &&
 		worker_region(w, 0, 0).size == RAM_SIZE);
 	assert_int_equal(worker_region(w, 0, 0).xen_flags, 1);
 	assert_int_equal(worker_region(w, 0, 0).xen_domid, DOMID);
-	assert_true(peer_ring(k->peer, 0).addr.desc == RAM);
+	assert_true(fake_ring(k->peer, 0).addr.desc == RAM);
 	/* Kicks and calls, by user space. */
 	guest_write(w, 0, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
-	WAIT_UNTIL(peer_ring(k->peer, 0).kicks >= 1);
-	peer_call(k->peer, 0);
+	WAIT_UNTIL(fake_ring(k->peer, 0).kicks >= 1);
+	fake_call(k->peer, 0);
 	WAIT_UNTIL(guest_irqs(0) == 1);
 	assert_int_equal(guest_read(w, 0, VIRTIO_MMIO_INTERRUPT_STATUS) & 1, 1);
 	/* Pages have left the guest: the table comes again, then the answer. */
@@ -57,11 +57,11 @@ static void test_life(void **state)
 	/* A kick that the kernel does not know may come through the second. */
 	guest_post(w, VCPUS, BASE + VIRTIO_MMIO_QUEUE_NOTIFY, 4, true, 0);
 	guest_wait(w, VCPUS);
-	WAIT_UNTIL(peer_ring(k->peer, 0).kicks >= 2);
+	WAIT_UNTIL(fake_ring(k->peer, 0).kicks >= 2);
 	worker_command(w, &(struct ipc_command){ .type = IPC_COUNTERS }, NULL, 0);
 	worker_command(w, &(struct ipc_command){ .type = IPC_REMOVE, .device = 0 }, NULL, 0);
 	assert_int_equal(worker_event(w).type, IPC_REMOVED);
-	assert_false(peer_ring(k->peer, 0).enabled);
+	assert_false(fake_ring(k->peer, 0).enabled);
 	worker_quit(w);
 }
 
@@ -81,10 +81,10 @@ static void test_grants(void **state)
 		worker_region(w, 1, 1).size == 0x3000);
 	assert_int_equal(worker_region(w, 1, 1).xen_flags, 0x2);
 	assert_true(worker_region(w, 1, 2).guest_addr == GRANTS + 0xb000);
-	assert_true(peer_ring(k->peer, 0).enabled);
+	assert_true(fake_ring(k->peer, 0).enabled);
 	/* The driver goes: then the rings are no longer to be mapped. */
 	guest_write(w, 1, VIRTIO_MMIO_STATUS, 0);
-	assert_false(peer_ring(k->peer, 0).enabled);
+	assert_false(fake_ring(k->peer, 0).enabled);
 	worker_quit(w);
 }
 
@@ -97,7 +97,7 @@ static void test_packed(void **state)
 	worker_start(w);
 	worker_add(w, 1, true, 0, 0);
 	guest_drive(w, 1, GRANTS + 0x8ff0, VU_BIT(VIRTIO_F_RING_PACKED) >> 32);
-	assert_true(peer_ring(k->peer, 0).enabled);
+	assert_true(fake_ring(k->peer, 0).enabled);
 	assert_int_equal(worker_regions(w, 1), 3);
 	assert_true(worker_region(w, 1, 1).guest_addr == GRANTS + 0x8000 &&
 		worker_region(w, 1, 1).size == 0x3000);
@@ -133,7 +133,7 @@ static void test_give_up(void **state)
 {
 	struct worker_test *w = *state;
 
-	peer_down(w->device[0].peer);
+	fake_down(w->device[0].peer);
 	worker_start(w);
 	worker_add(w, 0, false, 1500, 0);
 	worker_add(w, 1, false, 0, 0);
@@ -180,7 +180,7 @@ static void test_remove_slow(void **state)
 	worker_add(w, 1, false, 0, 0);
 	assert_int_equal(worker_event(w).type, IPC_READY);
 	guest_drive(w, 0, RAM, 0);
-	peer_silence(w->device[0].peer, VU_GET_VRING_BASE);
+	fake_quirk(w->device[0].peer, VU_GET_VRING_BASE, FAKE_SILENT);
 	worker_command(w, &(struct ipc_command){ .type = IPC_REMOVE, .device = 0 }, NULL, 0);
 	for (unsigned i = 0; i < 20; i++)
 		assert_int_equal(guest_read(w, 1, VIRTIO_MMIO_DEVICE_ID), 42);
@@ -210,8 +210,8 @@ static void test_takeover(void **state)
 		guest_wait(w, 0);
 		assert_int_equal(guest_wait(w, 1), 0x14);
 		assert_int_equal(guest_read(w, 0, VIRTIO_MMIO_STATUS), 0xf);
-		WAIT_UNTIL(peer_ring(k->peer, 0).enabled);
-		peer_call(k->peer, 0);
+		WAIT_UNTIL(fake_ring(k->peer, 0).enabled);
+		fake_call(k->peer, 0);
 		WAIT_UNTIL(guest_irqs(0) > i);
 	}
 	pthread_mutex_lock(&k->peer->lock);

@@ -49,7 +49,7 @@ static int dial(struct kept_device *k, const struct ipc_request *r, struct ipc_r
 static int answer(struct kept_device *k, const struct ipc_request *r, struct ipc_reply *reply,
 	int *fds, unsigned *n_fds)
 {
-	int *event = &k->eventfd[r->queue % PEER_QUEUES][r->which % 2];
+	int *event = &k->eventfd[r->queue % FAKE_QUEUES][r->which % 2];
 
 	switch ((enum ipc_request_type)r->type) {
 	case IPC_DIAL:
@@ -240,9 +240,9 @@ int worker_setup(void **state)
 		struct kept_device *k = &w->device[i];
 
 		k->path = test_path(&w->test, i ? "1.sock" : "0.sock");
-		k->peer = peer_new(k->path);
+		k->peer = fake_new(k->path);
 		k->peer->protocol |= VU_BIT(VU_F_XEN_MMAP) | VU_BIT(VU_F_INFLIGHT_SHMFD);
-		peer_up(k->peer);
+		fake_up(k->peer);
 		k->socket = k->channel = k->area = -1;
 		memset(k->eventfd, -1, sizeof(k->eventfd));
 		k->state = memfd_create("state", MFD_CLOEXEC);
@@ -262,12 +262,12 @@ int worker_teardown(void **state)
 	for (unsigned i = 0; i < DEVICES; i++) {
 		struct kept_device *k = &w->device[i];
 
-		peer_free(k->peer);
+		fake_free(k->peer);
 		fd_close(&k->socket);
 		fd_close(&k->channel);
 		fd_close(&k->area);
 		fd_close(&k->state);
-		for (unsigned q = 0; q < PEER_QUEUES; q++) {
+		for (unsigned q = 0; q < FAKE_QUEUES; q++) {
 			fd_close(&k->eventfd[q][0]);
 			fd_close(&k->eventfd[q][1]);
 		}
@@ -287,7 +287,7 @@ int worker_teardown(void **state)
 
 struct mem_region_desc worker_region(struct worker_test *w, unsigned device, unsigned i)
 {
-	struct peer *p = w->device[device].peer;
+	struct fake_backend *p = w->device[device].peer;
 	struct mem_region_desc r;
 
 	pthread_mutex_lock(&p->lock);
@@ -298,7 +298,7 @@ struct mem_region_desc worker_region(struct worker_test *w, unsigned device, uns
 
 unsigned worker_regions(struct worker_test *w, unsigned device)
 {
-	struct peer *p = w->device[device].peer;
+	struct fake_backend *p = w->device[device].peer;
 	unsigned n;
 
 	pthread_mutex_lock(&p->lock);
@@ -309,7 +309,7 @@ unsigned worker_regions(struct worker_test *w, unsigned device)
 
 unsigned worker_tables(struct worker_test *w, unsigned device)
 {
-	struct peer *p = w->device[device].peer;
+	struct fake_backend *p = w->device[device].peer;
 	unsigned n;
 
 	pthread_mutex_lock(&p->lock);

@@ -9,7 +9,7 @@
 
 #include "base/xen_abi.h"
 #include "fake_host.h"
-#include "tests/vmm/peer.h"
+#include "tests/lib/fake_backend.h"
 #include "vmm/vmm_dev.h"
 #include "xen/ipc.h"
 
@@ -25,10 +25,10 @@
 
 /* What a broker holds of a device. */
 struct kept_device {
-	struct peer *peer;
+	struct fake_backend *peer;
 	const char *path;
 	int state, socket, channel, area;
-	int eventfd[PEER_QUEUES][2];
+	int eventfd[FAKE_QUEUES][2];
 	bool kernel; /* the kernel takes eventfds */
 	unsigned assigned[2]; /* by enum ipc_eventfd: a bit for each queue */
 	uint32_t device_id; /* the rule's */
