@@ -1,65 +1,54 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Shared memory windows: their guest addresses, and what the guest would read there. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "tests/lib/test.h"
 
-#include <cmocka.h>
-#include <errno.h>
-#include <glib/gstdio.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <unistd.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
 
-#include "base/log.h"
 #include "base/util.h"
 #include "fake_vm.h"
 #include "kvm-stub/layout.h"
 #include "kvm-stub/machine/shm.h"
 #include "kvm-stub/machine/slots.h"
-#include "tests/lib/leak.h"
 #include "tests/lib/fake_backend.h"
 
 #define PAGE UINT64_C(4096)
 #define GIB UINT64_C(0x40000000)
-#define WAIT_MS 60000
 
-struct world {
+struct shm_test {
+	struct test test;
 	struct fake_vm vm;
 	struct ram *ram;
 	struct shm *shm;
-	unsigned n_fds;
 };
 
 static int setup(void **state)
 {
-	struct world *w = g_new0(struct world, 1);
+	struct shm_test *w = g_new0(struct shm_test, 1);
 
-	w->n_fds = count_fds();
+	test_begin(&w->test);
 	pthread_mutex_init(&w->vm.lock, NULL);
 	w->ram = ram_new(1 << 20, NULL);
 	w->shm = shm_new(fake_vm(&w->vm), w->ram);
-	log_set_level(LOG_LEVEL_ERROR);
 	*state = w;
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	struct world *w = *state;
+	struct shm_test *w = *state;
 
 	shm_free(w->shm);
 	ram_free(w->ram);
 	pthread_mutex_destroy(&w->vm.lock);
-	assert_int_equal(count_fds(), w->n_fds);
+	test_end(&w->test);
 	g_free(w);
 	return 0;
 }
 
-static uint64_t reserve(struct world *w, unsigned slot, uint8_t id, uint64_t size)
+static uint64_t reserve(struct shm_test *w, unsigned slot, uint8_t id, uint64_t size)
 {
 	g_autoptr(GError) error = NULL;
 	uint64_t base = 0;
@@ -73,7 +62,7 @@ static uint64_t reserve(struct world *w, unsigned slot, uint8_t id, uint64_t siz
 
 static void test_addresses(void **state)
 {
-	struct world *w = *state;
+	struct shm_test *w = *state;
 	const uint64_t low = SHM_LOW_END - SHM_LOW_START;
 	uint64_t a = reserve(w, 0, 1, PAGE), b = reserve(w, 0, 2, PAGE), c, d;
 	g_autoptr(GError) error = NULL;
@@ -94,7 +83,7 @@ static void test_addresses(void **state)
 
 static void test_above_all_ram(void **state)
 {
-	struct world *w = *state;
+	struct shm_test *w = *state;
 	struct ram *large = ram_new(8 * GIB, NULL);
 	struct shm *s = shm_new(fake_vm(&w->vm), large);
 	const struct mem_region_desc *last = &large->region[large->n_regions - 1];
@@ -121,7 +110,7 @@ static int make_file(unsigned n)
 
 static void test_contents(void **state)
 {
-	struct world *w = *state;
+	struct shm_test *w = *state;
 	autofd file = make_file(3), event = eventfd(0, EFD_CLOEXEC);
 	struct vu_front_mapping m = { .id = 1,
 		.fd = file,
@@ -160,8 +149,7 @@ static void test_contents(void **state)
 }
 
 /* From a back-end's request to what the guest reads, on the bus. */
-struct machine {
-	char *dir, *sock;
+struct slot_test {
 	struct fake_backend *backend;
 	struct bus *bus;
 	struct bus_wait *wait;
@@ -173,47 +161,40 @@ static bool go_on(void *opaque)
 	return true;
 }
 
-static void start_machine(struct world *w, struct machine *m)
+static void start_machine(struct shm_test *w, struct slot_test *m)
 {
-	g_autofree char *text = NULL;
-	struct dev_spec *spec;
+	const char *sock = test_path(&w->test, "sock");
+	g_autofree char *text = g_strdup_printf("socket=%s", sock);
+	struct dev_spec *spec = dev_spec_parse(text, NULL);
 	struct slots_config config = { .n_specs = 1,
 		.specs = &spec,
-		.wait_ms = WAIT_MS,
+		.wait_ms = TEST_WAIT_MS,
 		.go_on = go_on,
 		.vm = fake_vm(&w->vm),
 		.ram = w->ram };
 
-	m->dir = g_dir_make_tmp("virtiod-shm-XXXXXX", NULL);
-	m->sock = g_build_filename(m->dir, "sock", NULL);
-	m->backend = fake_new(m->sock);
+	m->backend = fake_new(sock);
 	m->backend->protocol |= VU_BIT(VU_F_BACKEND_SEND_FD) | VU_BIT(VU_F_SHMEM);
 	m->backend->shm.n_regions = 1;
 	m->backend->shm.size[5] = 4 * PAGE;
 	fake_up(m->backend);
 	m->bus = config.bus = bus_new();
 	m->wait = bus_wait_new();
-	text = g_strdup_printf("socket=%s", m->sock);
-	spec = dev_spec_parse(text, NULL);
-	spec->front.deadline_ms = WAIT_MS;
+	spec->front.deadline_ms = TEST_WAIT_MS;
 	m->slots = slots_new(&config, NULL);
 	assert_non_null(m->slots);
 	dev_spec_free(spec);
 }
 
-static void end_machine(struct machine *m)
+static void end_machine(struct slot_test *m)
 {
 	slots_free(m->slots);
 	fake_free(m->backend);
 	bus_wait_free(m->wait);
 	bus_free(m->bus);
-	g_unlink(m->sock);
-	g_rmdir(m->dir);
-	g_free(m->sock);
-	g_free(m->dir);
 }
 
-static uint64_t reg(struct machine *m, bool write, uint64_t offset, uint64_t value)
+static uint64_t reg(struct slot_test *m, bool write, uint64_t offset, uint64_t value)
 {
 	assert_true(
 		bus_access(m->bus, m->wait, BUS_MMIO, virtio_addr(0) + offset, 4, write, &value));
@@ -222,8 +203,8 @@ static uint64_t reg(struct machine *m, bool write, uint64_t offset, uint64_t val
 
 static void test_end_to_end(void **state)
 {
-	struct world *w = *state;
-	struct machine m;
+	struct shm_test *w = *state;
+	struct slot_test m;
 	autofd file = make_file(1);
 	const struct vu_shmem_map map = { .id = 5, .shm_offset = 2 * PAGE, .len = PAGE };
 	uint8_t *host;
@@ -245,8 +226,6 @@ static void test_end_to_end(void **state)
 	assert_int_equal(*host, 0);
 	end_machine(&m);
 }
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {

@@ -78,7 +78,7 @@ enum { POLL_STOP, POLL_SOCKET, POLL_KICKS };
 
 static bool wait_for_events(struct fake_backend *b, struct pollfd *pfd)
 {
-	/* Whoever finishes it has left, which ends the connection. */
+	/* The front-end has left, which ends the connection. */
 	bool finishing = __atomic_load_n(&b->finishing, __ATOMIC_ACQUIRE);
 
 	pfd[POLL_STOP].fd = finishing && b->conn >= 0 ? -1 : b->stop;
@@ -239,6 +239,11 @@ char *fake_trace(struct fake_backend *b)
 	g_string_truncate(b->trace, 0);
 	pthread_mutex_unlock(&b->lock);
 	return trace;
+}
+
+unsigned fake_received(const struct fake_backend *b)
+{
+	return __atomic_load_n(&b->received, __ATOMIC_ACQUIRE);
 }
 
 const struct fake_note *fake_note(const struct fake_backend *b, uint32_t request)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A back-end of no device, in a thread: it notes what it is asked, and answers as it should, or
- * wrongly if a test says so.
+ * wrongly on a test's demand.
  */
 #pragma once
 
@@ -88,6 +88,7 @@ struct fake_backend {
 	char *path;
 	int listener, conn, channel, stop;
 	bool up, finishing;
+	unsigned received; /* fake_received() */
 	pthread_t thread;
 	struct vu_msg msg; /* the thread's */
 };
@@ -112,6 +113,8 @@ void fake_refuse_features(struct fake_backend *b, bool refuse);
 
 /* What came since the last call; to be freed. */
 char *fake_trace(struct fake_backend *b);
+/* How many requests have arrived, also while it waits for the lock to serve the last of them. */
+unsigned fake_received(const struct fake_backend *b);
 /* How many of these requests it saw, and the first of them (NULL: none). */
 unsigned fake_count(const struct fake_backend *b, uint32_t request);
 const struct fake_note *fake_note(const struct fake_backend *b, uint32_t request);

@@ -232,7 +232,6 @@ static bool use_channel(struct fake_backend *b, enum fake_quirk quirk, bool enab
 		pthread_mutex_lock(&b->lock);
 		fd_close(&b->channel);
 		pthread_mutex_unlock(&b->lock);
-		g_usleep(20000); /* so that it is seen before the reply */
 	}
 	if (quirk == FAKE_CHANNEL_FIRST) {
 		fake_channel_send(b, VU_BACKEND_CONFIG_CHANGE_MSG, VU_FLAG_NEED_REPLY, 0);
@@ -323,6 +322,7 @@ bool fake_serve(struct fake_backend *b)
 
 	if (!shape)
 		shape = vu_shape(request);
+	__atomic_add_fetch(&b->received, 1, __ATOMIC_ACQ_REL);
 	due = shape->reply == VU_REPLY_ALWAYS;
 	ack = !due && (m->header.flags & VU_FLAG_NEED_REPLY);
 	answers = carry_out(b, quirk, shape);

@@ -2,11 +2,8 @@
 /* A fake owner of a virtio-mmio window, and a driver's reads and writes. */
 #pragma once
 
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <string.h>
-#include <cmocka.h>
+#include "tests/lib/test.h"
+
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
 

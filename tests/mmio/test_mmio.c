@@ -290,24 +290,22 @@ static void test_state(void **state)
 	o->m = first;
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, owner_setup, owner_teardown)
-
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(identity),
-		TEST(empty_slot),
-		TEST(device_features),
-		TEST(driver_features),
-		TEST(features_refused),
-		TEST(status),
-		TEST(reset),
-		TEST(interrupt),
-		TEST(used_always),
-		TEST(needs_reset),
-		TEST(shm),
-		TEST(generation),
-		TEST(state),
+		TEST_WITH(owner, test_identity),
+		TEST_WITH(owner, test_empty_slot),
+		TEST_WITH(owner, test_device_features),
+		TEST_WITH(owner, test_driver_features),
+		TEST_WITH(owner, test_features_refused),
+		TEST_WITH(owner, test_status),
+		TEST_WITH(owner, test_reset),
+		TEST_WITH(owner, test_interrupt),
+		TEST_WITH(owner, test_used_always),
+		TEST_WITH(owner, test_needs_reset),
+		TEST_WITH(owner, test_shm),
+		TEST_WITH(owner, test_generation),
+		TEST_WITH(owner, test_state),
 	};
 
 	return cmocka_run_group_tests_name("mmio", tests, NULL, NULL);

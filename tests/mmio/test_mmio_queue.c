@@ -232,19 +232,17 @@ static void test_random(void **state)
 	assert_true(o->status_calls && o->ready_calls && o->config_calls);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, owner_setup, owner_teardown)
-
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(queue),
-		TEST(queue_absent),
-		TEST(queue_size),
-		TEST(notify),
-		TEST(queue_reset),
-		TEST(config),
-		TEST(widths),
-		TEST(random),
+		TEST_WITH(owner, test_queue),
+		TEST_WITH(owner, test_queue_absent),
+		TEST_WITH(owner, test_queue_size),
+		TEST_WITH(owner, test_notify),
+		TEST_WITH(owner, test_queue_reset),
+		TEST_WITH(owner, test_config),
+		TEST_WITH(owner, test_widths),
+		TEST_WITH(owner, test_random),
 	};
 
 	return cmocka_run_group_tests_name("mmio_queue", tests, NULL, NULL);

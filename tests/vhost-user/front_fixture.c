@@ -5,7 +5,6 @@
 #include <glib/gstdio.h>
 
 #include "base/log.h"
-#include "tests/lib/leak.h"
 
 struct fake_backend *b;
 struct vu_front *f;

@@ -2,10 +2,7 @@
 /* What tests of the front-end share: a fake back-end, a front-end, and that nothing leaks. */
 #pragma once
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
+#include "tests/lib/test.h"
 
 #include "tests/lib/fake_backend.h"
 #include "vhost-user/front/vu_front.h"
@@ -20,7 +17,6 @@ struct fake_backend *full_backend(void);
 
 int front_setup(void **state);
 int front_teardown(void **state);
-#define TEST(name) cmocka_unit_test_setup_teardown(name, front_setup, front_teardown)
 
 /* Front-end and back-end are there; finish() ends both, and b's notes stay. */
 void connect_pair(void);

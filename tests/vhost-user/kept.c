@@ -28,6 +28,12 @@ int kept_setup(void **state)
 	return ret;
 }
 
+int kept_teardown(void **state)
+{
+	munmap(kept.state, sizeof(*kept.state));
+	return front_teardown(state);
+}
+
 int kept_dup(int fd)
 {
 	return fcntl(fd, F_DUPFD_CLOEXEC, 0);

@@ -12,6 +12,7 @@ extern struct kept kept;
 extern const struct vu_front_events kept_events;
 
 int kept_setup(void **state);
+int kept_teardown(void **state);
 int kept_dup(int fd);
 /* A front-end, f, on sockets of which dups are kept. */
 void kept_start(void);

@@ -9,7 +9,6 @@
 #include "base/sock.h"
 #include "base/util.h"
 #include "kept.h"
-#include "tests/lib/leak.h"
 
 /* A request of the front-end that died. */
 static void send_request(uint32_t request, uint32_t flags, uint64_t payload)
@@ -329,29 +328,26 @@ static void test_memory_is_replaced(void **state)
 	assert_int_equal(b->notes[1].u64[1], 8);
 }
 
-#undef TEST
-#define TEST(name) cmocka_unit_test_setup_teardown(name, kept_setup, front_teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_nothing_under_way),
-		TEST(test_both_at_a_time),
-		TEST(test_answer_is_unread),
-		TEST(test_answer_is_in_parts),
-		TEST(test_back_end_waits_on_the_channel),
-		TEST(test_channel_request_is_pending),
-		TEST(test_channel_request_is_owed),
-		TEST(test_channel_is_closed),
-		TEST(test_no_channel),
-		TEST(test_back_end_is_silent),
-		TEST(test_back_end_leaves),
-		TEST(test_connection_was_lost_before),
-		TEST(test_without_protocol_features),
-		TEST(test_state_is_damaged),
-		TEST(test_stale_answers_are_thrown_away),
-		TEST(test_adopters_that_died),
-		TEST(test_memory_is_replaced),
+		TEST_WITH(kept, test_nothing_under_way),
+		TEST_WITH(kept, test_both_at_a_time),
+		TEST_WITH(kept, test_answer_is_unread),
+		TEST_WITH(kept, test_answer_is_in_parts),
+		TEST_WITH(kept, test_back_end_waits_on_the_channel),
+		TEST_WITH(kept, test_channel_request_is_pending),
+		TEST_WITH(kept, test_channel_request_is_owed),
+		TEST_WITH(kept, test_channel_is_closed),
+		TEST_WITH(kept, test_no_channel),
+		TEST_WITH(kept, test_back_end_is_silent),
+		TEST_WITH(kept, test_back_end_leaves),
+		TEST_WITH(kept, test_connection_was_lost_before),
+		TEST_WITH(kept, test_without_protocol_features),
+		TEST_WITH(kept, test_state_is_damaged),
+		TEST_WITH(kept, test_stale_answers_are_thrown_away),
+		TEST_WITH(kept, test_adopters_that_died),
+		TEST_WITH(kept, test_memory_is_replaced),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -67,7 +67,7 @@ static void test_killed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_killed, kept_setup, front_teardown),
+		TEST_WITH(kept, test_killed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

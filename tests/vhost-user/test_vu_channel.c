@@ -7,7 +7,6 @@
 
 #include "base/log.h"
 #include "base/sock.h"
-#include "tests/lib/leak.h"
 
 static unsigned changes;
 
@@ -230,17 +229,17 @@ static void test_half_a_message(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_config_change),
-		TEST(test_shared_objects),
-		TEST(test_what_is_not_done_is_refused),
-		TEST(test_surplus_fds_are_closed),
-		TEST(test_back_end_waits_for_us_first),
-		TEST(test_channel_closed),
-		TEST(test_channel_damaged),
-		TEST(test_answers_are_not_read),
-		TEST(test_log_is_not_flooded),
-		TEST(test_more_than_is_read_at_once),
-		TEST(test_half_a_message),
+		TEST_WITH(front, test_config_change),
+		TEST_WITH(front, test_shared_objects),
+		TEST_WITH(front, test_what_is_not_done_is_refused),
+		TEST_WITH(front, test_surplus_fds_are_closed),
+		TEST_WITH(front, test_back_end_waits_for_us_first),
+		TEST_WITH(front, test_channel_closed),
+		TEST_WITH(front, test_channel_damaged),
+		TEST_WITH(front, test_answers_are_not_read),
+		TEST_WITH(front, test_log_is_not_flooded),
+		TEST_WITH(front, test_more_than_is_read_at_once),
+		TEST_WITH(front, test_half_a_message),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -243,19 +243,19 @@ static void test_no_config(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_features),
-		TEST(test_features_without_bit_30),
-		TEST(test_ring),
-		TEST(test_ring_without_fds),
-		TEST(test_refusals_name_what),
-		TEST(test_late_answer),
-		TEST(test_answer_of_wrong_size),
-		TEST(test_back_end_leaves),
-		TEST(test_barrier_without_acks),
-		TEST(test_status_and_reset),
-		TEST(test_neither_status_nor_reset),
-		TEST(test_config),
-		TEST(test_no_config),
+		TEST_WITH(front, test_features),
+		TEST_WITH(front, test_features_without_bit_30),
+		TEST_WITH(front, test_ring),
+		TEST_WITH(front, test_ring_without_fds),
+		TEST_WITH(front, test_refusals_name_what),
+		TEST_WITH(front, test_late_answer),
+		TEST_WITH(front, test_answer_of_wrong_size),
+		TEST_WITH(front, test_back_end_leaves),
+		TEST_WITH(front, test_barrier_without_acks),
+		TEST_WITH(front, test_status_and_reset),
+		TEST_WITH(front, test_neither_status_nor_reset),
+		TEST_WITH(front, test_config),
+		TEST_WITH(front, test_no_config),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

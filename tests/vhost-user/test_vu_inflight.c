@@ -135,14 +135,14 @@ static void test_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_is_not_acked_unasked),
-		TEST(test_is_not_offered),
-		TEST(test_there_and_back),
-		TEST(test_none_to_give),
-		TEST(test_longer_than_its_file),
-		TEST(test_beyond_all_files),
-		TEST(test_without_fd),
-		TEST(test_refused),
+		TEST_WITH(front, test_is_not_acked_unasked),
+		TEST_WITH(front, test_is_not_offered),
+		TEST_WITH(front, test_there_and_back),
+		TEST_WITH(front, test_none_to_give),
+		TEST_WITH(front, test_longer_than_its_file),
+		TEST_WITH(front, test_beyond_all_files),
+		TEST_WITH(front, test_without_fd),
+		TEST_WITH(front, test_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -214,14 +214,14 @@ static void test_xen_memory_is_not_wanted(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_memory_table),
-		TEST(test_memory_slots),
-		TEST(test_memory_refused_half_way),
-		TEST(test_memory_beyond_slots),
-		TEST(test_xen_table_byte_for_byte),
-		TEST(test_xen_table_has_as_many_as_fds),
-		TEST(test_xen_memory_is_not_offered),
-		TEST(test_xen_memory_is_not_wanted),
+		TEST_WITH(front, test_memory_table),
+		TEST_WITH(front, test_memory_slots),
+		TEST_WITH(front, test_memory_refused_half_way),
+		TEST_WITH(front, test_memory_beyond_slots),
+		TEST_WITH(front, test_xen_table_byte_for_byte),
+		TEST_WITH(front, test_xen_table_has_as_many_as_fds),
+		TEST_WITH(front, test_xen_memory_is_not_offered),
+		TEST_WITH(front, test_xen_memory_is_not_wanted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

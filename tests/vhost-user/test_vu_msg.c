@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The reader and the writer of messages, over a socketpair. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-#include <fcntl.h>
+#include "tests/lib/test.h"
+
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
 #include "base/util.h"
-#include "tests/lib/leak.h"
 #include "vhost-user/wire/vu_msg.h"
 
 /* near is under test, far is the peer; msg is what is read. */
@@ -212,33 +208,32 @@ static void test_oversized(void **state)
 	expect_error(VU_MSG_ERROR_FRAMING, "message 5: 10129 bytes");
 }
 
-static void test_closed_within_header(void **state)
+static void test_closed_too_early(void **state)
 {
-	autofd a = eventfd(0, EFD_CLOEXEC);
-	const int fds[] = { a };
-
-	feed(&sample, 5, fds, 1);
-	expect(VU_READ_AGAIN);
-	fd_close(&far);
-	expect_error(VU_MSG_ERROR_GONE, "5 of a header's 12 bytes");
-	assert_int_equal(msg.n_fds, 1);
-}
-
-static void test_closed_within_payload(void **state)
-{
+	/* How much of the sample comes, its header with an fd, before the end. */
+	static const struct {
+		unsigned bytes;
+		const char *error;
+	} rows[] = {
+		{ 5, "5 of a header's 12 bytes" },
+		{ 12, "0 of 8 bytes" },
+		{ 15, "3 of 8 bytes of payload of message 42" },
+	};
 	uint8_t wire[SAMPLE_SIZE];
 
 	wire_sample(wire);
-	feed(wire, 15, NULL, 0);
-	fd_close(&far);
-	expect_error(VU_MSG_ERROR_GONE, "3 of 8 bytes of payload of message 42");
-}
+	for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
+		int a = eventfd(0, EFD_CLOEXEC);
 
-static void test_closed_before_payload(void **state)
-{
-	feed(&sample.header, 12, NULL, 0);
-	fd_close(&far);
-	expect_error(VU_MSG_ERROR_GONE, "0 of 8 bytes");
+		feed(wire, rows[i].bytes, &(const int){ a }, 1);
+		expect(VU_READ_AGAIN);
+		fd_close(&far);
+		expect_error(VU_MSG_ERROR_GONE, rows[i].error);
+		assert_int_equal(msg.n_fds, 1);
+		close(a);
+		assert_int_equal(teardown(state), 0);
+		assert_int_equal(setup(state), 0);
+	}
 }
 
 static void expect_peek(enum vu_read what, const char *part)
@@ -319,7 +314,7 @@ static void test_write(void **state)
 	g_free(out);
 }
 
-static void test_write_to_nobody(void **state)
+static void test_write_to_closed_peer(void **state)
 {
 	g_autoptr(GError) error = NULL;
 
@@ -329,7 +324,7 @@ static void test_write_to_nobody(void **state)
 	assert_true(g_error_matches(error, VU_MSG_ERROR, VU_MSG_ERROR_GONE));
 }
 
-static void test_write_to_one_who_does_not_read(void **state)
+static void test_write_to_peer_that_does_not_read(void **state)
 {
 	g_autoptr(GError) error = NULL;
 	struct vu_msg *out = g_new0(struct vu_msg, 1);
@@ -380,8 +375,6 @@ static void test_check_reply(void **state)
 	assert_true(reply_is_fine(VU_SET_OWNER));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -393,15 +386,13 @@ int main(void)
 		TEST(test_most_fds_and_payload),
 		TEST(test_bad_version),
 		TEST(test_oversized),
-		TEST(test_closed_within_header),
-		TEST(test_closed_within_payload),
-		TEST(test_closed_before_payload),
+		TEST(test_closed_too_early),
 		TEST(test_peek_and_take),
 		TEST(test_peek_at_the_end),
 		TEST(test_peek_damaged),
 		TEST(test_write),
-		TEST(test_write_to_nobody),
-		TEST(test_write_to_one_who_does_not_read),
+		TEST(test_write_to_closed_peer),
+		TEST(test_write_to_peer_that_does_not_read),
 		TEST(test_check_reply),
 	};
 

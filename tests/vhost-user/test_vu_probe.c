@@ -143,19 +143,19 @@ static void test_config_size_zero_is_plausible(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_probe_is_asked_of_standalone_ones_only),
-		TEST(test_probe_by_force),
-		TEST(test_probe_off),
-		TEST(test_probe_replies_of_64_bits),
-		TEST(test_not_what_the_user_said),
-		TEST(test_shared_object_peer),
-		TEST(test_shared_object_peer_dialled_again),
-		TEST(test_peer_that_hangs_up_when_probed),
-		TEST(test_peer_that_is_slow_to_see_us_leave),
-		TEST(test_peer_that_hangs_up_for_good),
-		TEST(test_peer_that_ignores_probe),
-		TEST(test_implausible),
-		TEST(test_config_size_zero_is_plausible),
+		TEST_WITH(front, test_probe_is_asked_of_standalone_ones_only),
+		TEST_WITH(front, test_probe_by_force),
+		TEST_WITH(front, test_probe_off),
+		TEST_WITH(front, test_probe_replies_of_64_bits),
+		TEST_WITH(front, test_not_what_the_user_said),
+		TEST_WITH(front, test_shared_object_peer),
+		TEST_WITH(front, test_shared_object_peer_dialled_again),
+		TEST_WITH(front, test_peer_that_hangs_up_when_probed),
+		TEST_WITH(front, test_peer_that_is_slow_to_see_us_leave),
+		TEST_WITH(front, test_peer_that_hangs_up_for_good),
+		TEST_WITH(front, test_peer_that_ignores_probe),
+		TEST_WITH(front, test_implausible),
+		TEST_WITH(front, test_config_size_zero_is_plausible),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table of messages: complete, unambiguous, and enforced for every size and number of fds. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-#include <string.h>
+#include "tests/lib/test.h"
 
 #include "vhost-user/wire/vu_msg.h"
 

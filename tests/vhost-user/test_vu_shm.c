@@ -2,14 +2,10 @@
 /* Shared memory regions: negotiation, hostile sizes, and requests to map and to unmap. */
 #include "front_fixture.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/util.h"
-#include "tests/lib/leak.h"
 
 #define PAGE UINT64_C(4096)
 #define SIZE (16 * PAGE) /* of region 1 */
@@ -70,8 +66,10 @@ static int setup(void **state)
 	return 0;
 }
 
-#undef TEST
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, front_teardown)
+static int teardown(void **state)
+{
+	return front_teardown(state);
+}
 
 /* The back-end asks; returns the acknowledgement, or -1 if there is none to come. */
 static int64_t ask(uint32_t request, uint32_t flags, const struct vu_shmem_map *map, int fd)

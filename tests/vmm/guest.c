@@ -6,7 +6,6 @@
 #include <unistd.h>
 #include <sys/mman.h>
 
-#include "tests/lib/leak.h"
 #include "base/log.h"
 #include "base/util.h"
 

@@ -2,12 +2,8 @@
 /* A guest with one device: memory, an interrupt line, a driver's register accesses; and its back-end. */
 #pragma once
 
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <string.h>
-#include <cmocka.h>
-#include <poll.h>
+#include "tests/lib/test.h"
+
 #include <sys/eventfd.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
@@ -19,8 +15,8 @@
 #define VIRTIO_MMIO_QUEUE_RESET 0x0c0
 #endif
 
-/* For events: whoever is slow is not wrong. */
-#define WAIT_MS 60000
+/* A limit for what a slow machine, too, does in time. */
+#define WAIT_MS TEST_WAIT_MS
 #define BASE UINT64_C(0x2000000)
 #define MEMORY UINT64_C(0x40000000)
 #define MEMORY_SIZE 0x100000
@@ -86,18 +82,3 @@ void guest_queue(struct guest *g, unsigned queue, uint32_t size);
 void guest_features(struct guest *g, uint64_t features);
 /* All that, queues 0 and 2, DRIVER_OK; forgets the back-end's trace. */
 void guest_driver_ok(struct guest *g);
-
-/* Waits for the condition, under this lock. */
-#define WAIT_UNTIL(mutex, condition)                                       \
-	do {                                                               \
-		bool met_ = false;                                         \
-		for (unsigned try_ = 0; !met_ && try_ < WAIT_MS; try_++) { \
-			pthread_mutex_lock(mutex);                         \
-			met_ = (condition);                                \
-			pthread_mutex_unlock(mutex);                       \
-			if (!met_)                                         \
-				g_usleep(1000);                            \
-		}                                                          \
-		if (!met_)                                                 \
-			fail_msg("waited in vain for " #condition);        \
-	} while (0)

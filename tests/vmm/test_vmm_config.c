@@ -66,7 +66,7 @@ static void test_change(void **state)
 	assert_int_equal(rd(g, 0x104, 1), 0x14);
 	generation = rd32(g, VIRTIO_MMIO_CONFIG_GENERATION);
 	change(g, 4, 0x99);
-	WAIT_UNTIL(&g->lock, g->rises == 1);
+	WAIT_UNTIL_LOCKED(&g->lock, g->rises == 1);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_CONFIG);
 	assert_int_equal(rd(g, 0x104, 1), 0x99);
 	assert_int_not_equal(rd32(g, VIRTIO_MMIO_CONFIG_GENERATION), generation);
@@ -85,12 +85,8 @@ static void test_needs_reset(void **state)
 	g->backend->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
 	pthread_mutex_unlock(&g->backend->lock);
 	fake_config_changed(g->backend);
-	WAIT_UNTIL(&g->lock, g->rises >= 1);
-	for (unsigned i = 0; i < WAIT_MS; i++) {
-		if (rd32(g, VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET)
-			break;
-		g_usleep(1000);
-	}
+	WAIT_UNTIL_LOCKED(&g->lock, g->rises >= 1);
+	WAIT_UNTIL(rd32(g, VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL | VIRTIO_CONFIG_S_NEEDS_RESET);
 	guest_driver_ok(g);
 }
@@ -119,7 +115,7 @@ static void test_no_config(void **state)
 	assert_int_equal(rd(g, 0x100, 1), 0);
 	guest_driver_ok(g);
 	fake_config_changed(g->backend);
-	WAIT_UNTIL(&g->lock, g->rises == 1);
+	WAIT_UNTIL_LOCKED(&g->lock, g->rises == 1);
 }
 
 /* The guest's writes hold for a back-end that comes back; a reset forgets them. */
@@ -139,7 +135,7 @@ static void test_restored(void **state)
 	for (unsigned i = 0; i < FAKE_CONFIG; i++)
 		g->backend->config[i] = 0x80 + i;
 	fake_up(g->backend);
-	WAIT_UNTIL(&g->lock, g->rises >= 1);
+	WAIT_UNTIL_LOCKED(&g->lock, g->rises >= 1);
 	assert_int_equal(rd(g, 0x106, 1), 0x55);
 	assert_int_equal(rd(g, 0x101, 1), 0x42);
 	assert_int_equal(g->backend->config[0], 0x21);
@@ -152,23 +148,21 @@ static void test_restored(void **state)
 	g_free(fake_trace(g->backend));
 	before = g->backend->config[6] = 0x77;
 	fake_up(g->backend);
-	WAIT_UNTIL(&g->backend->lock, strstr(g->backend->trace->str, "GET_CONFIG "));
+	WAIT_UNTIL_LOCKED(&g->backend->lock, strstr(g->backend->trace->str, "GET_CONFIG "));
 	assert_int_equal(rd(g, 0x106, 1), before);
 	assert_false(traced(g, "SET_CONFIG"));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, guest_setup, guest_teardown)
-
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(read),
-		TEST(write),
-		TEST(change),
-		TEST(needs_reset),
-		TEST(window),
-		TEST(no_config),
-		TEST(restored),
+		TEST_WITH(guest, test_read),
+		TEST_WITH(guest, test_write),
+		TEST_WITH(guest, test_change),
+		TEST_WITH(guest, test_needs_reset),
+		TEST_WITH(guest, test_window),
+		TEST_WITH(guest, test_no_config),
+		TEST_WITH(guest, test_restored),
 	};
 
 	return cmocka_run_group_tests_name("vmm_config", tests, NULL, NULL);

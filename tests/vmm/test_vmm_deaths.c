@@ -27,8 +27,8 @@ static void test_setting_up(void **state)
 		assert_true(w->g->backend->driver_features ==
 			(FEATURES | VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES)));
 		assert_int_equal(w->g->backend->status, S_ALL);
-		WAIT_UNTIL(&w->g->backend->lock, w->g->backend->ring[0].base > 0);
-		WAIT_UNTIL(&w->g->backend->lock, w->g->backend->ring[2].base > 0);
+		WAIT_UNTIL_LOCKED(&w->g->backend->lock, w->g->backend->ring[0].base > 0);
+		WAIT_UNTIL_LOCKED(&w->g->backend->lock, w->g->backend->ring[2].base > 0);
 	}
 	worker_assert_one_connection(w);
 }
@@ -48,14 +48,14 @@ static void test_again(void **state)
 
 		worker_wr(w, VIRTIO_MMIO_QUEUE_NOTIFY, 4, 0);
 		worker_kill(w);
-		WAIT_UNTIL(&w->g->backend->lock, poll(&kick, 1, 0) == 0);
+		WAIT_UNTIL_LOCKED(&w->g->backend->lock, poll(&kick, 1, 0) == 0);
 		base = fake_ring(w->g->backend, 0).base;
 		worker_die_at(w, at[i]);
 		worker_start(w);
 		worker_assert_registers(w);
 		worker_assert_died(w);
 		assert_int_equal(fake_ring(w->g->backend, 0).from, base);
-		WAIT_UNTIL(&w->g->backend->lock, w->g->backend->ring[0].base > base);
+		WAIT_UNTIL_LOCKED(&w->g->backend->lock, w->g->backend->ring[0].base > base);
 	}
 	worker_assert_one_connection(w);
 }
@@ -101,7 +101,7 @@ static void test_queue(void **state)
 		assert_true(fake_ring(w->g->backend, 0).enabled);
 		assert_false(fake_ring(w->g->backend, 2).enabled);
 		assert_int_equal(fake_ring(w->g->backend, 0).from, 1 + i);
-		WAIT_UNTIL(&w->g->backend->lock, w->g->backend->ring[0].base == 2 + i);
+		WAIT_UNTIL_LOCKED(&w->g->backend->lock, w->g->backend->ring[0].base == 2 + i);
 		/* Another ring in the same place. */
 		worker_die_at(w, "SET_VRING_KICK/2");
 		worker_queue(w, 2, 8);
@@ -111,11 +111,11 @@ static void test_queue(void **state)
 		worker_wr(w, VIRTIO_MMIO_QUEUE_SEL, 4, 0);
 		worker_wr(w, VIRTIO_MMIO_QUEUE_READY, 4, 0);
 		worker_queue(w, 0, 16);
-		WAIT_UNTIL(&w->g->backend->lock, w->g->backend->ring[0].base == 1);
+		WAIT_UNTIL_LOCKED(&w->g->backend->lock, w->g->backend->ring[0].base == 1);
 		if (i == 0) {
 			worker_kill(w);
 			worker_start(w);
-			WAIT_UNTIL(&w->g->backend->lock, w->g->backend->ring[0].base == 2);
+			WAIT_UNTIL_LOCKED(&w->g->backend->lock, w->g->backend->ring[0].base == 2);
 		}
 	}
 	worker_assert_one_connection(w);
@@ -138,21 +138,19 @@ static void test_config_write(void **state)
 		assert_int_equal(worker_rd(w, 0x100, 1), i);
 		assert_int_equal(worker_rd(w, 0x101, 1), 2 * i);
 		assert_int_equal(fake_ring(w->g->backend, 0).from, i);
-		WAIT_UNTIL(&w->g->backend->lock, w->g->backend->ring[0].base == i + 1);
+		WAIT_UNTIL_LOCKED(&w->g->backend->lock, w->g->backend->ring[0].base == i + 1);
 	}
 	worker_assert_one_connection(w);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, worker_setup, worker_teardown)
-
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(setting_up),
-		TEST(again),
-		TEST(reset),
-		TEST(queue),
-		TEST(config_write),
+		TEST_WITH(worker, test_setting_up),
+		TEST_WITH(worker, test_again),
+		TEST_WITH(worker, test_reset),
+		TEST_WITH(worker, test_queue),
+		TEST_WITH(worker, test_config_write),
 	};
 
 	worker_main(argc, argv);

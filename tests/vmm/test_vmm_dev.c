@@ -66,7 +66,7 @@ static void test_start(void **state)
 	assert_true(r.addr.avail == driver_of(2) - MEMORY + USER);
 	assert_true(r.addr.used == device_of(2) - MEMORY + USER);
 	/* What the driver put in before is not forgotten. */
-	WAIT_UNTIL(&g->backend->lock,
+	WAIT_UNTIL_LOCKED(&g->backend->lock,
 		g->backend->ring[0].kicks == 1 && g->backend->ring[2].kicks == 1);
 }
 
@@ -78,10 +78,10 @@ static void test_notify(void **state)
 
 	guest_start(g);
 	guest_driver_ok(g);
-	WAIT_UNTIL(&g->backend->lock, g->backend->ring[2].kicks == 1);
+	WAIT_UNTIL_LOCKED(&g->backend->lock, g->backend->ring[2].kicks == 1);
 	assert_int_equal(
 		guest_access(g, &t, VIRTIO_MMIO_QUEUE_NOTIFY, 4, true, 2), VIRTIO_MMIO_DONE);
-	WAIT_UNTIL(&g->backend->lock, g->backend->ring[2].kicks == 2);
+	WAIT_UNTIL_LOCKED(&g->backend->lock, g->backend->ring[2].kicks == 2);
 	guest_access(g, &t, VIRTIO_MMIO_QUEUE_NOTIFY, 4, true, 1);
 	guest_access(g, &t, VIRTIO_MMIO_QUEUE_NOTIFY, 4, true, 77);
 	vmm_dev_counters(g->d, &counters);
@@ -97,7 +97,7 @@ static void test_call(void **state)
 	guest_driver_ok(g);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_INTERRUPT_STATUS), 0);
 	fake_call(g->backend, 2);
-	WAIT_UNTIL(&g->lock, g->rises == 1);
+	WAIT_UNTIL_LOCKED(&g->lock, g->rises == 1);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
 	wr32(g, VIRTIO_MMIO_INTERRUPT_ACK, VIRTIO_MMIO_INT_VRING);
 	assert_int_equal(g->falls, 1);
@@ -122,8 +122,12 @@ static void test_kernel(void **state)
 	fake_call(g->backend, 0);
 	pfd.fd = g->irqfd[0];
 	assert_int_equal(poll(&pfd, 1, WAIT_MS), 1);
-	g_usleep(20000);
-	assert_int_equal(g->rises, 0);
+	/* The control thread has looked at all it polls when it has dealt with this. */
+	fake_config_changed(g->backend);
+	WAIT_UNTIL_LOCKED(&g->lock, g->rises);
+	assert_int_equal(g->rises, 1);
+	wr32(g, VIRTIO_MMIO_INTERRUPT_ACK, VIRTIO_MMIO_INT_CONFIG);
+	assert_int_equal(poll(&pfd, 1, 0), 1);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
 	/* The same fds serve after a reset. */
 	kick = g->ioeventfd[2];
@@ -131,7 +135,7 @@ static void test_kernel(void **state)
 	assert_int_equal(g->n_irqfd, 2);
 	assert_int_equal(g->ioeventfd[2], kick);
 	eventfd_write(kick, 1);
-	WAIT_UNTIL(&g->backend->lock, g->backend->ring[2].kicks >= 1);
+	WAIT_UNTIL_LOCKED(&g->backend->lock, g->backend->ring[2].kicks >= 1);
 }
 
 static void test_reset(void **state)
@@ -146,7 +150,8 @@ static void test_reset(void **state)
 		"SET_STATUS=0x0 RESET_DEVICE GET_CONFIG ");
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), 0);
 	guest_driver_ok(g);
-	WAIT_UNTIL(&g->backend->lock, g->backend->ring[0].enabled && g->backend->status == 0xf);
+	WAIT_UNTIL_LOCKED(
+		&g->backend->lock, g->backend->ring[0].enabled && g->backend->status == 0xf);
 }
 
 static void test_queue_ready(void **state)
@@ -277,13 +282,15 @@ static void test_overtaken(void **state)
 {
 	struct guest *g = *state;
 	struct token t[3];
+	unsigned received;
 
 	guest_start(g);
 	guest_driver_ok(g);
 	wr32(g, VIRTIO_MMIO_QUEUE_SEL, 0);
 	pthread_mutex_lock(&g->backend->lock);
+	received = fake_received(g->backend);
 	guest_access(g, &t[0], 0x100, 1, true, 1);
-	g_usleep(10000);
+	WAIT_UNTIL(fake_received(g->backend) > received);
 	/* Away and back between two passes: it is another ring. */
 	guest_access(g, &t[1], VIRTIO_MMIO_QUEUE_READY, 4, true, 0);
 	wr32(g, VIRTIO_MMIO_QUEUE_NUM, 8);
@@ -299,8 +306,9 @@ static void test_overtaken(void **state)
 	guest_queue(g, 0, 16);
 	fake_quirk(g->backend, VU_SET_VRING_NUM, FAKE_REFUSE);
 	pthread_mutex_lock(&g->backend->lock);
+	received = fake_received(g->backend);
 	guest_access(g, &t[0], VIRTIO_MMIO_STATUS, 4, true, S_ALL);
-	g_usleep(10000);
+	WAIT_UNTIL(fake_received(g->backend) > received);
 	guest_access(g, &t[1], VIRTIO_MMIO_STATUS, 4, true, 0);
 	pthread_mutex_unlock(&g->backend->lock);
 	guest_wait(g, &t[0]);
@@ -308,24 +316,22 @@ static void test_overtaken(void **state)
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, guest_setup, guest_teardown)
-
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(facts),
-		TEST(start),
-		TEST(notify),
-		TEST(call),
-		TEST(kernel),
-		TEST(reset),
-		TEST(queue_ready),
-		TEST(queue_reset),
-		TEST(features_refused),
-		TEST(bad_queue),
-		TEST(refused),
-		TEST(memory_changed),
-		TEST(overtaken),
+		TEST_WITH(guest, test_facts),
+		TEST_WITH(guest, test_start),
+		TEST_WITH(guest, test_notify),
+		TEST_WITH(guest, test_call),
+		TEST_WITH(guest, test_kernel),
+		TEST_WITH(guest, test_reset),
+		TEST_WITH(guest, test_queue_ready),
+		TEST_WITH(guest, test_queue_reset),
+		TEST_WITH(guest, test_features_refused),
+		TEST_WITH(guest, test_bad_queue),
+		TEST_WITH(guest, test_refused),
+		TEST_WITH(guest, test_memory_changed),
+		TEST_WITH(guest, test_overtaken),
 	};
 
 	return cmocka_run_group_tests_name("vmm_dev", tests, NULL, NULL);

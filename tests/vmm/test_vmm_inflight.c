@@ -21,7 +21,7 @@ static void offer(struct guest *g, bool offered)
 static void back_again(struct guest *g)
 {
 	fake_up(g->backend);
-	WAIT_UNTIL(&g->backend->lock, g->backend->status == S_ALL);
+	WAIT_UNTIL_LOCKED(&g->backend->lock, g->backend->status == S_ALL);
 }
 
 /* The area that the back-end has; the caller's. -1: none. */
@@ -151,7 +151,7 @@ static void test_packed(void **state)
 	for (unsigned i = 0; i < 2; i++) {
 		fake_down(g->backend);
 		back_again(g);
-		WAIT_UNTIL(&g->backend->lock, g->backend->ring[0].kicks >= 1);
+		WAIT_UNTIL_LOCKED(&g->backend->lock, g->backend->ring[0].kicks >= 1);
 		/* As at first: what became of it since the area says. */
 		assert_int_equal(fake_ring(g->backend, 0).from, 0x80008000);
 		assert_int_equal(mark_of(g, 0), MARK);
@@ -309,21 +309,19 @@ static void test_none_to_give(void **state)
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, guest_setup, guest_teardown)
-
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(asked_once),
-		TEST(not_offered),
-		TEST(next_back_end),
-		TEST(packed),
-		TEST(hidden_ring),
-		TEST(reset),
-		TEST(queue_restart),
-		TEST(record_lost),
-		TEST(refused),
-		TEST(none_to_give),
+		TEST_WITH(guest, test_asked_once),
+		TEST_WITH(guest, test_not_offered),
+		TEST_WITH(guest, test_next_back_end),
+		TEST_WITH(guest, test_packed),
+		TEST_WITH(guest, test_hidden_ring),
+		TEST_WITH(guest, test_reset),
+		TEST_WITH(guest, test_queue_restart),
+		TEST_WITH(guest, test_record_lost),
+		TEST_WITH(guest, test_refused),
+		TEST_WITH(guest, test_none_to_give),
 	};
 
 	return cmocka_run_group_tests_name("vmm_inflight", tests, NULL, NULL);

@@ -278,13 +278,11 @@ static void test_kernel(void **state)
 	kill_often(*state, true);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, worker_setup, worker_teardown)
-
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(user_space),
-		TEST(kernel),
+		TEST_WITH(worker, test_user_space),
+		TEST_WITH(worker, test_kernel),
 	};
 
 	worker_main(argc, argv);

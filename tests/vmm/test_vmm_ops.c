@@ -134,9 +134,10 @@ static void test_dial(void **state)
 	guest_driver_ok(g);
 	/* Dialled again after a loss. */
 	fake_down(g->backend);
-	WAIT_UNTIL(&g->lock, h->dials >= 4);
+	WAIT_UNTIL_LOCKED(&g->lock, h->dials >= 4);
 	fake_up(g->backend);
-	WAIT_UNTIL(&g->backend->lock, g->backend->status == 0xf && g->backend->ring[2].kicks >= 1);
+	WAIT_UNTIL_LOCKED(
+		&g->backend->lock, g->backend->status == 0xf && g->backend->ring[2].kicks >= 1);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL);
 	/* Nobody has left a connection here. */
 	assert_int_equal(h->fresh, h->dials);
@@ -168,11 +169,11 @@ static void test_eventfd(void **state)
 	g->ops.eventfd = make_eventfd;
 	guest_start(g);
 	guest_driver_ok(g);
-	WAIT_UNTIL(&g->backend->lock, g->backend->ring[2].kicks == 1);
+	WAIT_UNTIL_LOCKED(&g->backend->lock, g->backend->ring[2].kicks == 1);
 	eventfd_write(h->kick[2], 1);
-	WAIT_UNTIL(&g->backend->lock, g->backend->ring[2].kicks == 2);
+	WAIT_UNTIL_LOCKED(&g->backend->lock, g->backend->ring[2].kicks == 2);
 	eventfd_write(h->call[2], 1);
-	WAIT_UNTIL(&g->lock, g->rises == 1);
+	WAIT_UNTIL_LOCKED(&g->lock, g->rises == 1);
 	assert_int_equal(poll(&pfd, 1, 0), 0);
 }
 
@@ -305,7 +306,7 @@ static void test_platform(void **state)
 	/* It is no feature that a back-end could lack when it comes back. */
 	fake_down(g->backend);
 	fake_up(g->backend);
-	WAIT_UNTIL(&g->backend->lock, g->backend->status == 0xf);
+	WAIT_UNTIL_LOCKED(&g->backend->lock, g->backend->status == 0xf);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL);
 }
 
@@ -346,20 +347,18 @@ static void test_counters(void **state)
 	assert_int_equal(counters.acks, 2);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
-
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(dial),
-		TEST(dial_facts),
-		TEST(eventfd),
-		TEST(memory),
-		TEST(same_memory),
-		TEST(invalidate),
-		TEST(platform),
-		TEST(withheld),
-		TEST(counters),
+		TEST(test_dial),
+		TEST(test_dial_facts),
+		TEST(test_eventfd),
+		TEST(test_memory),
+		TEST(test_same_memory),
+		TEST(test_invalidate),
+		TEST(test_platform),
+		TEST(test_withheld),
+		TEST(test_counters),
 	};
 
 	return cmocka_run_group_tests_name("vmm_ops", tests, NULL, NULL);

@@ -2,9 +2,7 @@
 /* Shared memory regions: from the SHM registers to what the hypervisor is asked to map. */
 #include "guest.h"
 
-#include <errno.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/util.h"
 
@@ -175,10 +173,10 @@ static void test_loss(void **state)
 	guest_driver_ok(g);
 	assert_int_equal(map(g, 1, 0, PAGE), 0);
 	fake_down(g->backend);
-	WAIT_UNTIL(&g->lock, windows.pages == 0);
+	WAIT_UNTIL_LOCKED(&g->lock, windows.pages == 0);
 	/* The one that comes back has no window reserved anew, and finds the old. */
 	fake_up(g->backend);
-	WAIT_UNTIL(&g->backend->lock, g->backend->ring[0].enabled);
+	WAIT_UNTIL_LOCKED(&g->backend->lock, g->backend->ring[0].enabled);
 	expect_region(g, 1, WINDOW + PAGE, LEN);
 	assert_int_equal(windows.reserved, 1);
 	assert_int_equal(map(g, 1, 0, PAGE), 0);
@@ -199,7 +197,10 @@ static void test_comes_back_with_another_region(void **state)
 	assert_true(rd32(g, VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, guest_teardown)
+static int teardown(void **state)
+{
+	return guest_teardown(state);
+}
 
 int main(void)
 {

@@ -14,7 +14,7 @@ static void test_running(void **state)
 	worker_boot(w);
 	worker_wr(w, 0x100, 1, 0x21);
 	worker_wr(w, VIRTIO_MMIO_QUEUE_NOTIFY, 4, 2);
-	WAIT_UNTIL(&w->g->backend->lock, w->g->backend->ring[2].base == 2);
+	WAIT_UNTIL_LOCKED(&w->g->backend->lock, w->g->backend->ring[2].base == 2);
 	generation = worker_rd(w, VIRTIO_MMIO_CONFIG_GENERATION, 4);
 	worker_kill(w);
 	g_free(fake_trace(w->g->backend));
@@ -35,8 +35,8 @@ static void test_running(void **state)
 		"SET_VRING_KICK/2 "
 		"SET_VRING_ENABLE/0=1 SET_VRING_ENABLE/2=1 GET_CONFIG GET_STATUS ");
 	/* Each was kicked once more: a request that nobody told of is not lost. */
-	WAIT_UNTIL(&w->g->backend->lock, w->g->backend->ring[0].base == 2);
-	WAIT_UNTIL(&w->g->backend->lock, w->g->backend->ring[2].base == 3);
+	WAIT_UNTIL_LOCKED(&w->g->backend->lock, w->g->backend->ring[0].base == 2);
+	WAIT_UNTIL_LOCKED(&w->g->backend->lock, w->g->backend->ring[2].base == 3);
 	/* So is the driver, once. */
 	assert_int_equal(w->shared->rises, rises + 1);
 	assert_int_equal(worker_rd(w, VIRTIO_MMIO_INTERRUPT_STATUS, 4), VIRTIO_MMIO_INT_VRING);
@@ -118,7 +118,7 @@ static void test_packed(void **state)
 
 	worker_start(w);
 	worker_driver_ok(w, FEATURES | VU_BIT(VIRTIO_F_RING_PACKED));
-	WAIT_UNTIL(&w->g->backend->lock, w->g->backend->ring[0].base == 0x80008001);
+	WAIT_UNTIL_LOCKED(&w->g->backend->lock, w->g->backend->ring[0].base == 0x80008001);
 	worker_kill(w);
 	worker_start(w);
 	worker_assert_registers(w);
@@ -144,7 +144,7 @@ static void test_kernel(void **state)
 	fake_call(w->g->backend, 2);
 	assert_int_equal(poll(&pfd, 1, 0), 1);
 	eventfd_write(w->kick[2], 1);
-	WAIT_UNTIL(&w->g->backend->lock, w->g->backend->ring[2].base >= 3);
+	WAIT_UNTIL_LOCKED(&w->g->backend->lock, w->g->backend->ring[2].base >= 3);
 }
 
 /* The process, then its back-end, then both: it is the same record of what is in flight. */
@@ -228,7 +228,7 @@ static void test_back_end_gone(void **state)
 	worker_start(w);
 	assert_int_equal(worker_rd(w, VIRTIO_MMIO_QUEUE_READY, 4), 0);
 	fake_up(w->g->backend);
-	WAIT_UNTIL(&w->g->backend->lock, w->g->backend->ring[2].base > 3);
+	WAIT_UNTIL_LOCKED(&w->g->backend->lock, w->g->backend->ring[2].base > 3);
 	assert_int_equal(fake_ring(w->g->backend, 2).from, 3);
 	assert_false(fake_ring(w->g->backend, 0).enabled);
 	/* That one is to go on with again. */
@@ -287,21 +287,19 @@ static void test_empty(void **state)
 	assert_non_null(strstr(error->message, "dev0: the state is not one"));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, worker_setup, worker_teardown)
-
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(running),
-		TEST(calls),
-		TEST(config_changed),
-		TEST(probing),
-		TEST(packed),
-		TEST(kernel),
-		TEST(area),
-		TEST(area_lost),
-		TEST(back_end_gone),
-		TEST(empty),
+		TEST_WITH(worker, test_running),
+		TEST_WITH(worker, test_calls),
+		TEST_WITH(worker, test_config_changed),
+		TEST_WITH(worker, test_probing),
+		TEST_WITH(worker, test_packed),
+		TEST_WITH(worker, test_kernel),
+		TEST_WITH(worker, test_area),
+		TEST_WITH(worker, test_area_lost),
+		TEST_WITH(worker, test_back_end_gone),
+		TEST_WITH(worker, test_empty),
 	};
 
 	worker_main(argc, argv);

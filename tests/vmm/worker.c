@@ -332,7 +332,7 @@ void worker_boot(struct worker *w)
 {
 	worker_start(w);
 	worker_driver_ok(w, FEATURES);
-	WAIT_UNTIL(&w->g->backend->lock,
+	WAIT_UNTIL_LOCKED(&w->g->backend->lock,
 		w->g->backend->ring[0].kicks == 1 && w->g->backend->ring[2].kicks == 1);
 	g_free(fake_trace(w->g->backend));
 }
@@ -355,17 +355,7 @@ void worker_assert_registers(struct worker *w)
 
 void worker_wait_trace(struct worker *w, const char *word)
 {
-	struct fake_backend *p = w->g->backend;
+	struct fake_backend *b = w->g->backend;
 
-	for (unsigned i = 0; i < WAIT_MS; i++) {
-		bool found;
-
-		pthread_mutex_lock(&p->lock);
-		found = strstr(p->trace->str, word);
-		pthread_mutex_unlock(&p->lock);
-		if (found)
-			return;
-		g_usleep(1000);
-	}
-	fail_msg("the back-end was never asked %s", word);
+	WAIT_UNTIL_LOCKED(&b->lock, strstr(b->trace->str, word));
 }
