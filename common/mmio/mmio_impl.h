@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shared by virtio_mmio.c (the object) and mmio_regs.c (the registers), and nobody else. */
+/* Internals shared by virtio_mmio.c (the object) and mmio_regs.c (the registers). */
 #pragma once
 
 #include <stdatomic.h>
@@ -14,7 +14,7 @@ struct virtio_mmio {
 	struct virtio_mmio_state *s, *own; /* own: NULL if it is the caller's */
 };
 
-/* Stores before it are in the state if any after it is, for whoever reads it after our death. */
+/* Stores before it are in the state if any after it is, for a successor that reads it. */
 static inline void mmio_order(void)
 {
 	atomic_signal_fence(memory_order_seq_cst);

@@ -54,7 +54,7 @@ struct virtio_mmio_ops {
 		void *opaque, bool write, uint32_t offset, unsigned size, uint64_t *value);
 	/*
 	 * A bit of InterruptStatus was set, or is still set after an ACK of others (true), or the
-	 * last one is gone (false). An edge-triggered line is to be pulsed at every true.
+	 * last one is gone (false). Pulse an edge-triggered line at every true.
 	 */
 	void (*interrupt)(void *opaque, bool level);
 };
@@ -76,8 +76,8 @@ struct virtio_mmio_registers {
 
 /*
  * All that the driver sees and has set. Plain memory, so that it can be shared, zeroed at first;
- * nobody but virtio_mmio writes to it. Whoever dies at any instruction leaves it such that a
- * successor may be given the driver's unfinished access once more, from the start.
+ * only virtio_mmio writes to it. A process that dies at any instruction leaves it such that its
+ * successor can repeat the driver's unfinished access from the start.
  */
 struct virtio_mmio_state {
 	struct virtio_probe probe; /* device_id 0: an empty slot */
@@ -125,7 +125,7 @@ void virtio_mmio_refuse_features(struct virtio_mmio *m);
 /* A used buffer notification: InterruptStatus bit 0 (if DRIVER_OK). */
 void virtio_mmio_used(struct virtio_mmio *m);
 /*
- * With an irqfd nobody here sees the calls: bit 0 then always reads as set while DRIVER_OK is, and
+ * With an irqfd the calls do not come here: bit 0 then always reads as set while DRIVER_OK is, and
  * ops->interrupt speaks of the config bit alone.
  */
 void virtio_mmio_used_always(struct virtio_mmio *m, bool always);

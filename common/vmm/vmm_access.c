@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The vCPU side of a guest device: accesses go to the registers and become wishes (vmm_impl.h). */
+/* The vCPU side of a guest device: accesses go to the registers and change the desired state. */
 #include "vmm/vmm_impl.h"
 
 #include <stdarg.h>
@@ -10,7 +10,7 @@
 
 #include "base/util.h"
 
-void vmm_wish(struct vmm_dev *d)
+void vmm_changed(struct vmm_dev *d)
 {
 	d->seq++;
 	eventfd_write(d->wake, 1);
@@ -44,7 +44,7 @@ static enum virtio_mmio_result on_status(void *opaque, uint8_t old_status, uint8
 	}
 	if (!d->connected)
 		return VIRTIO_MMIO_DONE;
-	vmm_wish(d);
+	vmm_changed(d);
 	if (new_status && !(fresh & (VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK)))
 		return VIRTIO_MMIO_DONE;
 	return VIRTIO_MMIO_LATER;
@@ -56,7 +56,7 @@ static enum virtio_mmio_result on_queue(struct vmm_dev *d, unsigned queue)
 	/* Before DRIVER_OK no ring runs: nothing to tell the back-end. */
 	if (!d->connected || !(virtio_mmio_status(d->mmio) & VIRTIO_CONFIG_S_DRIVER_OK))
 		return VIRTIO_MMIO_DONE;
-	vmm_wish(d);
+	vmm_changed(d);
 	return VIRTIO_MMIO_LATER;
 }
 
@@ -76,8 +76,8 @@ static void on_queue_notify(void *opaque, unsigned queue)
 
 	d->counters.notifies++;
 	/* No fd yet: the ring has not been started, and is kicked when it is. */
-	if (d->ring[queue].kick >= 0)
-		eventfd_write(d->ring[queue].kick, 1);
+	if (d->vring[queue].kick >= 0)
+		eventfd_write(d->vring[queue].kick, 1);
 }
 
 static uint64_t config_load(const struct vmm_dev *d, uint32_t offset, unsigned size)
@@ -99,7 +99,7 @@ static enum virtio_mmio_result on_config(
 			*value = config_load(d, offset, size);
 			return VIRTIO_MMIO_DONE;
 		}
-		vmm_wish(d);
+		vmm_changed(d);
 		return VIRTIO_MMIO_LATER;
 	}
 	w.bytes = htole64(*value);
@@ -111,7 +111,7 @@ static enum virtio_mmio_result on_config(
 		d->config_writes = g_array_new(FALSE, FALSE, sizeof(w));
 	g_array_append_val(d->config_writes, w);
 	d->config_drops++;
-	vmm_wish(d);
+	vmm_changed(d);
 	return VIRTIO_MMIO_LATER;
 }
 
@@ -163,7 +163,7 @@ enum virtio_mmio_result vmm_dev_invalidate(struct vmm_dev *d, void *token)
 	later = d->state->slot == VMM_SLOT_DEVICE && (d->connected || d->settling);
 	if (later) {
 		d->invalidates++;
-		vmm_wish(d);
+		vmm_changed(d);
 		p.seq = d->seq;
 		g_array_append_val(d->pending, p);
 	}
@@ -235,7 +235,7 @@ void vmm_complete(struct vmm_dev *d, GArray *done)
 void vmm_set_needs_reset(struct vmm_dev *d)
 {
 	pthread_mutex_lock(&d->lock);
-	if (d->state->resets == d->want.resets)
+	if (d->state->resets == d->desired.resets)
 		virtio_mmio_needs_reset(d->mmio);
 	pthread_mutex_unlock(&d->lock);
 }

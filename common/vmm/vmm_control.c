@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The control thread: waits for events, and runs a pass for new wishes. */
+/* The control thread: waits for events, and runs a pass when the desired state has changed. */
 #include "vmm/vmm_impl.h"
 
 #include <poll.h>
@@ -11,7 +11,7 @@
 
 void vmm_snapshot(struct vmm_dev *d)
 {
-	struct vmm_want *w = &d->want;
+	struct vmm_desired *w = &d->desired;
 
 	pthread_mutex_lock(&d->lock);
 	w->seq = d->seq;
@@ -55,12 +55,12 @@ void vmm_hang_up(struct vmm_dev *d)
 {
 	GArray *done = vmm_done_new();
 
-	/* Others may hold this socket, too: the back-end is not to go on for them. */
+	/* Other processes may hold this socket, too: the back-end must not go on for them. */
 	if (vu_front_is_alive(d->front))
 		shutdown(vu_front_fd(d->front), SHUT_RDWR);
 	g_clear_pointer(&d->front, vu_front_free);
 	for (unsigned i = 0; i < d->facts.probe.max_queues; i++)
-		d->ring[i].state = VMM_RING_STOPPED;
+		d->vring[i].state = VMM_VRING_STOPPED;
 	d->memory_sent = 0;
 	d->table_told = false;
 	d->compare = d->adopted = false;
@@ -97,7 +97,7 @@ static void pass(struct vmm_dev *d)
 	}
 	done = vmm_done_new();
 	pthread_mutex_lock(&d->lock);
-	d->done = d->want.seq;
+	d->done = d->desired.seq;
 	d->state->settled = 1;
 	vmm_take_done(d, d->done, done);
 	vmm_settle(d, done);
@@ -118,7 +118,7 @@ static void config_changed(void *opaque)
 	else
 		d->config_event = true;
 	d->adopted = false;
-	vmm_wish(d);
+	vmm_changed(d);
 	pthread_mutex_unlock(&d->lock);
 }
 
@@ -126,7 +126,7 @@ static void called(struct vmm_dev *d, unsigned queue)
 {
 	eventfd_t n;
 
-	if (eventfd_read(d->ring[queue].call, &n) < 0)
+	if (eventfd_read(d->vring[queue].call, &n) < 0)
 		return;
 	pthread_mutex_lock(&d->lock);
 	d->counters.interrupts++;
@@ -153,7 +153,7 @@ static void wait_for_events(struct vmm_dev *d, int timeout_ms)
 	};
 	for (unsigned i = 0; i < queues; i++)
 		pfd[POLL_CALLS + i] = (struct pollfd){
-			.fd = d->ring[i].irqfd ? -1 : d->ring[i].call,
+			.fd = d->vring[i].irqfd ? -1 : d->vring[i].call,
 			.events = POLLIN,
 		};
 	if (poll(pfd, POLL_CALLS + queues, timeout_ms) <= 0)

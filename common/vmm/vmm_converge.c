@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One pass: the back-end becomes what the guest wants (struct vmm_want). Each step compares the
- * wish with what this connection has been told, so a pass on a new connection does everything and
- * one without news nothing. The order: reset, rings that go, configuration, memory, features, rings
+ * One pass: brings the back-end to the desired state (struct vmm_desired). Each step compares it
+ * with what this connection has been sent, so a pass on a new connection does everything and one
+ * without a change does nothing. The order: reset, rings that go, configuration, memory, features, rings
  * that come, status, first kick.
  *
  * A step fails only with the connection. What the back-end refuses is logged, and if the guest
@@ -27,7 +27,7 @@ static bool reset(struct vmm_dev *d, GError **error)
 {
 	struct vmm_state *s = d->state;
 
-	if (s->resets_done == d->want.resets)
+	if (s->resets_done == d->desired.resets)
 		return true;
 	if (!vmm_stop_rings(d, error))
 		return false;
@@ -36,13 +36,13 @@ static bool reset(struct vmm_dev *d, GError **error)
 	vmm_area_untold(d);
 	if (!vu_front_reset(d->front, error) && !vmm_survived(d, error))
 		return false;
-	s->resets_done = d->want.resets;
+	s->resets_done = d->desired.resets;
 	return true;
 }
 
 static bool write_config(struct vmm_dev *d, GError **error)
 {
-	const GArray *writes = d->want.config_writes;
+	const GArray *writes = d->desired.config_writes;
 
 	for (unsigned i = 0; writes && i < writes->len; i++) {
 		const struct vmm_config_write *w =
@@ -55,18 +55,19 @@ static bool write_config(struct vmm_dev *d, GError **error)
 	return true;
 }
 
-/* The driver is told at FEATURES_OK; one that went on already, that it must start again. */
+/* Takes FEATURES_OK back; a driver that has gone on already must reset the device. */
 static void refuse_features(struct vmm_dev *d)
 {
 	const char *what = "the back-end did not accept the driver's features";
 
-	if (vmm_wants(d, VIRTIO_CONFIG_S_DRIVER_OK)) {
-		vmm_needs_reset(d, "%s 0x%" PRIx64, what, d->want.features);
+	if (vmm_status_has(d, VIRTIO_CONFIG_S_DRIVER_OK)) {
+		vmm_needs_reset(d, "%s 0x%" PRIx64, what, d->desired.features);
 		return;
 	}
-	log_limited(&d->limit, LOG_LEVEL_WARNING, d->name, "%s 0x%" PRIx64, what, d->want.features);
+	log_limited(
+		&d->limit, LOG_LEVEL_WARNING, d->name, "%s 0x%" PRIx64, what, d->desired.features);
 	pthread_mutex_lock(&d->lock);
-	if (d->state->resets == d->want.resets)
+	if (d->state->resets == d->desired.resets)
 		virtio_mmio_refuse_features(d->mmio);
 	pthread_mutex_unlock(&d->lock);
 }
@@ -74,15 +75,15 @@ static void refuse_features(struct vmm_dev *d)
 static bool set_features(struct vmm_dev *d, GError **error)
 {
 	const struct vu_facts *facts = vu_front_facts(d->front);
-	uint8_t status = d->want.status & ~VIRTIO_CONFIG_S_DRIVER_OK;
+	uint8_t status = d->desired.status & ~VIRTIO_CONFIG_S_DRIVER_OK;
 
-	if (d->state->features_sent || !vmm_wants(d, VIRTIO_CONFIG_S_FEATURES_OK))
+	if (d->state->features_sent || !vmm_status_has(d, VIRTIO_CONFIG_S_FEATURES_OK))
 		return true;
-	if (d->want.features & ~facts->probe.features) {
+	if (d->desired.features & ~facts->probe.features) {
 		refuse_features(d);
 		return true;
 	}
-	if (!vu_front_set_features(d->front, d->want.features, error) ||
+	if (!vu_front_set_features(d->front, d->desired.features, error) ||
 		!vu_front_set_status(d->front, status, error)) {
 		if (!vmm_survived(d, error))
 			return false;
@@ -106,24 +107,24 @@ static bool set_status(struct vmm_dev *d, GError **error)
 {
 	bool ok;
 
-	if (d->state->status_sent == d->want.status)
+	if (d->state->status_sent == d->desired.status)
 		return true;
-	ok = vu_front_set_status(d->front, d->want.status, error);
+	ok = vu_front_set_status(d->front, d->desired.status, error);
 	if (!ok && !vmm_survived(d, error))
 		return false;
 	/* After it: one that was perhaps not sent is sent again. */
-	d->state->status_sent = d->want.status;
+	d->state->status_sent = d->desired.status;
 	if (!ok)
-		vmm_needs_reset(d, "the back-end did not take status 0x%x", d->want.status);
+		vmm_needs_reset(d, "the back-end did not take status 0x%x", d->desired.status);
 	return true;
 }
 
-/* What the back-end has becomes the copy; event: the driver is to look. */
+/* Makes what the back-end has the copy; event: notifies the driver. */
 static void update_config(struct vmm_dev *d, const uint8_t *now, uint32_t size, bool event)
 {
 	struct vmm_state *s = d->state;
 
-	d->config_read_at = d->want.config;
+	d->config_read_at = d->desired.config;
 	/* Before the copy: a successor that finds another one there tells the driver again. */
 	virtio_mmio_config_touched(d->mmio);
 	if (event) {
@@ -145,11 +146,11 @@ static bool read_config(struct vmm_dev *d, GError **error)
 {
 	uint32_t size = d->facts.probe.config_size;
 	g_autofree uint8_t *now = g_malloc0(MAX(size, 1)); /* not NULL */
-	bool event = d->want.config_event;
+	bool event = d->desired.config_event;
 	uint8_t status = 0;
 	bool have;
 
-	if (d->config_read_at == d->want.config && !event && !d->compare)
+	if (d->config_read_at == d->desired.config && !event && !d->compare)
 		return true;
 	have = size && vu_front_get_config(d->front, 0, now, size, error);
 	if (size && !have && !vmm_survived(d, error))

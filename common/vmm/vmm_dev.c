@@ -30,8 +30,8 @@
 /* Frees what vmm_dev_new() made; the thread, if any, has ended. */
 static void destroy(struct vmm_dev *d)
 {
-	for (unsigned i = 0; d->ring && i < d->facts.probe.max_queues; i++) {
-		struct vmm_ring *r = &d->ring[i];
+	for (unsigned i = 0; d->vring && i < d->facts.probe.max_queues; i++) {
+		struct vmm_vring *r = &d->vring[i];
 
 		if (r->irqfd)
 			d->ops->irqfd(d->opaque, d, i, r->call, false);
@@ -41,14 +41,14 @@ static void destroy(struct vmm_dev *d)
 		fd_close(&r->kick);
 		fd_close(&r->call);
 	}
-	g_free(d->ring);
+	g_free(d->vring);
 	g_free(d->table);
 	g_free(d->table_ready);
 	g_array_unref(d->shm);
 	virtio_mmio_free(d->mmio);
 	g_array_unref(d->pending);
 	g_clear_pointer(&d->config_writes, g_array_unref);
-	g_clear_pointer(&d->want.config_writes, g_array_unref);
+	g_clear_pointer(&d->desired.config_writes, g_array_unref);
 	g_free(d->own_state);
 	g_free(d->problem);
 	fd_close(&d->fd);
@@ -136,7 +136,7 @@ void vmm_dev_free(struct vmm_dev *d)
 		d->ops->unmap_range(d->opaque, d, d->base, d->window);
 	pthread_mutex_lock(&d->lock);
 	d->quit = true;
-	vmm_wish(d);
+	vmm_changed(d);
 	pthread_mutex_unlock(&d->lock);
 	pthread_join(d->thread, NULL);
 	destroy(d);
@@ -177,7 +177,7 @@ void vmm_dev_give_up(struct vmm_dev *d)
 	d->settling = false;
 	virtio_mmio_set_device(d->mmio, NULL, 0);
 	vmm_replay(d, done);
-	vmm_wish(d);
+	vmm_changed(d);
 	pthread_cond_broadcast(&d->cond);
 	pthread_mutex_unlock(&d->lock);
 	vmm_complete(d, done);
@@ -204,7 +204,7 @@ void vmm_dev_memory_changed(struct vmm_dev *d)
 
 	pthread_mutex_lock(&d->lock);
 	d->memory++;
-	vmm_wish(d);
+	vmm_changed(d);
 	seq = d->seq;
 	while ((d->connected || d->settling) && d->done < seq)
 		pthread_cond_wait(&d->cond, &d->lock);

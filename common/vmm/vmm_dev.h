@@ -3,9 +3,8 @@
  * One guest device: the virtio-mmio registers on one side, a vhost-user back-end on the other,
  * and a control thread between them that owns the connection.
  *
- *	vCPU thread: vmm_dev_access()  ->  registers  ->  what the guest wants (DONE)
- *	                                                  |  or must wait for (LATER)
- *	control thread: makes the back-end converge to it  ->  ops->access_done(token)
+ *	vCPU thread: vmm_dev_access()  ->  registers  ->  desired state (DONE, or LATER)
+ *	control thread: brings the back-end to it  ->  ops->access_done(token)
  *
  * The guest-driven state is the truth. While the back-end is away the guest's registers go on
  * working: config reads come from the last copy, DRIVER_OK completes, rings start when the back-
@@ -53,7 +52,7 @@ struct vmm_ops {
 	/*
 	 * Connects to the back-end, at first and after each loss, on the control thread. kept: it
 	 * is the very connection that the predecessor used (vmm_dev_config.state). fresh: there is
-	 * none worth keeping; whatever is kept is to be closed. options: what the user says of this
+	 * none worth keeping: close what is kept. options: what the user says of this
 	 * back-end may be set in there. NULL: by the configuration's path or fd.
 	 */
 	bool (*dial)(void *opaque, struct vmm_dev *d, bool fresh, struct vu_front_options *options,
@@ -65,7 +64,7 @@ struct vmm_ops {
 	int (*eventfd)(void *opaque, struct vmm_dev *d, unsigned queue, enum vmm_eventfd which);
 	/*
 	 * Keeps a file, the in-flight area, for our successor, in the place of what was kept before;
-	 * with -1: gives back what was kept, the caller's, or -1. NULL: nobody succeeds us.
+	 * with -1: gives back what was kept, the caller's, or -1. NULL: there is no successor.
 	 */
 	int (*keep)(void *opaque, struct vmm_dev *d, int fd);
 	/*
@@ -76,8 +75,8 @@ struct vmm_ops {
 		void *opaque, struct vmm_dev *d, uint64_t base, uint64_t size, GError **error);
 	void (*unmap_range)(void *opaque, struct vmm_dev *d, uint64_t base, uint64_t size);
 	/*
-	 * The device's interrupt line. An edge-triggered one is to be pulsed at every true, also
-	 * when the last call said true.
+	 * The device's interrupt line. Pulse an edge-triggered one at every true, also when the
+	 * last call was true.
 	 */
 	void (*interrupt)(void *opaque, struct vmm_dev *d, bool level);
 	/*
@@ -133,7 +132,7 @@ struct vmm_dev_config {
 	 * as the guest left them, and if ops->dial hands over the kept connection the back-end
 	 * is only brought in line again (rings stopped where they are, and started again), so
 	 * that neither guest nor back-end sees a loss. Until then every access waits. Accesses
-	 * that the predecessor had begun are to be put in again by the caller. Registers are
+	 * that the predecessor had begun must be repeated by the caller. Registers are
 	 * always there before vmm_dev_access() says DONE, or ops->access_done() is called.
 	 * vmm_dev_free() makes it a new device's again.
 	 */

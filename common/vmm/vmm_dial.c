@@ -47,7 +47,7 @@ static bool fill_slot(struct vmm_dev *d, const struct vu_facts *facts)
 		d->state->has_front = 1;
 		d->config_drops++;
 		d->connected = true;
-		vmm_wish(d);
+		vmm_changed(d);
 		vmm_replay(d, done);
 		pthread_cond_broadcast(&d->cond);
 	}
@@ -56,7 +56,7 @@ static bool fill_slot(struct vmm_dev *d, const struct vu_facts *facts)
 	return !given_up;
 }
 
-/* What the guest wrote to the configuration becomes wishes again; under the lock. */
+/* Queues the guest's writes to the configuration once more; under the lock. */
 static void rewrite_config(struct vmm_dev *d)
 {
 	uint32_t size = d->facts.probe.config_size;
@@ -109,11 +109,11 @@ static bool fits(struct vmm_dev *d, const struct vu_front *f, GError **error)
 	return false;
 }
 
-/* What the guest has written holds for a new back-end, too; under the lock. */
+/* Repeats the guest's writes for a new back-end; under the lock. */
 static void restore_config(struct vmm_dev *d)
 {
 	rewrite_config(d);
-	/* It may have changed while nobody could say so. */
+	/* It may have changed while there was no connection. */
 	d->config_event = true;
 }
 
@@ -122,7 +122,7 @@ static void connected(struct vmm_dev *d)
 {
 	d->config_drops++;
 	d->connected = true;
-	vmm_wish(d);
+	vmm_changed(d);
 }
 
 static void take_back(struct vmm_dev *d)
@@ -188,7 +188,7 @@ static bool go_on(struct vmm_dev *d, struct vu_front *f, GError **error)
 
 static void dial_failed(struct vmm_dev *d, const GError *error)
 {
-	bool final = !d->ring &&
+	bool final = !d->vring &&
 		(!vmm_can_dial_again(d) ||
 			g_error_matches(error, VU_FRONT_ERROR, VU_FRONT_ERROR_FACTS));
 	const char *why = error->message;
@@ -197,7 +197,7 @@ static void dial_failed(struct vmm_dev *d, const GError *error)
 	/* A socket of ours has our name. */
 	if (g_str_has_prefix(why, d->name) && g_str_has_prefix(why + strlen(d->name), ": "))
 		why += strlen(d->name) + strlen(": ");
-	/* That it is final is for those to say who wait for the device, or give it up. */
+	/* A final problem is reported by vmm_dev_wait() or vmm_dev_give_up(). */
 	if (vmm_note_problem(d, why, final) && !final)
 		log_warning(d->name, "%s; trying again", why);
 	pthread_mutex_lock(&d->lock);
@@ -236,7 +236,7 @@ void vmm_dial(struct vmm_dev *d)
 {
 	g_autoptr(GError) error = NULL;
 	g_autoptr(vu_front) f = NULL;
-	bool kept = false, first = !d->ring;
+	bool kept = false, first = !d->vring;
 
 	/* A guest that resets from here on is not told of what is found here. */
 	vmm_snapshot(d);

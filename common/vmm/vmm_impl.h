@@ -1,28 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Shared by the files of vmm_dev, and nobody else.
+ * Internals of vmm_dev, shared by its files.
  *
  *	vmm_dev.c	the object, and what its owner asks of it
- *	vmm_access.c	vCPU side: registers, what the guest wants, accesses that wait
+ *	vmm_access.c	vCPU side: registers, desired state, accesses that wait
  *	vmm_control.c	the control thread: poll, passes
  *	vmm_dial.c	from no back-end to one
- *	vmm_converge.c	one pass: makes the back-end what the guest wants
+ *	vmm_converge.c	one pass: brings the back-end to the desired state
  *	vmm_memory.c	its memory
- *	vmm_ring.c	its rings
+ *	vmm_vring.c	its rings
  *	vmm_inflight.c	its record of requests in flight
  *	vmm_shm.c	its shared memory regions
  *	vmm_state.c	what a successor needs
  *
- * The lock covers registers, wishes, the waiting accesses and the copy of the configuration; it is
- * never held across a request to the back-end. Every wish has a number (seq). A pass of the
- * control thread copies the wishes (struct vmm_want), does what they say, and then completes the
- * accesses whose number it has seen. It works from states, not from a list of events; where a
- * state may have gone there and back between two passes, a count (resets, epoch) tells.
+ * The lock covers registers, desired state, waiting accesses and the copy of the configuration; it
+ * is never held across a request to the back-end. Every change of the desired state has a number
+ * (seq). A pass of the control thread copies the desired state (struct vmm_desired), brings the
+ * back-end to it, and then completes the accesses up to that number. It compares states and keeps
+ * no list of events; where a state may have changed and changed back between two passes, a count
+ * (resets, epoch) shows it.
  *
- * All that a successor needs is in struct vmm_state, and nowhere else, from the moment on when it
- * matters: plain stores, in an order (vmm_order()) that leaves it right whenever we are killed. A
- * request to the back-end that may have been sent or not is sent again. Accesses that were not
- * answered come again, from the start.
+ * All that a successor needs is in struct vmm_state, and only there: plain stores, in an order
+ * (vmm_order()) that leaves it consistent whenever this process is killed. A request to the
+ * back-end that may have been sent is sent again. Accesses without an answer are repeated from the
+ * start.
  */
 #pragma once
 
@@ -48,8 +49,8 @@ struct vmm_config_write {
 	uint64_t bytes; /* as in memory */
 };
 
-/* What the guest wants, as of seq. */
-struct vmm_want {
+/* The desired state as of seq: what the guest has asked for. */
+struct vmm_desired {
 	uint64_t seq;
 	uint8_t status; /* without NEEDS_RESET */
 	uint64_t features;
@@ -65,18 +66,18 @@ struct vmm_want {
 	} queue[VIRTIO_MAX_QUEUES];
 };
 
-enum vmm_ring_state {
-	VMM_RING_STOPPED,
-	VMM_RING_SET_UP, /* the back-end has it, the first kick is still to come */
-	VMM_RING_RUNNING,
-	VMM_RING_BROKEN, /* could not be started; not tried again in this epoch */
+enum vmm_vring_state {
+	VMM_VRING_STOPPED,
+	VMM_VRING_SET_UP, /* the back-end has it, the first kick is still to come */
+	VMM_VRING_RUNNING,
+	VMM_VRING_BROKEN, /* could not be started; not tried again in this epoch */
 };
 
 /* One for each queue; the eventfds are made when it is first started, and stay. */
-struct vmm_ring {
+struct vmm_vring {
 	int kick, call; /* -1 until first needed; kick is set under the lock */
 	bool irqfd, ioeventfd; /* the kernel does it */
-	enum vmm_ring_state state; /* on the present connection */
+	enum vmm_vring_state state; /* on the present connection */
 	bool resume; /* it was stopped for us, who go on with it */
 	uint32_t resume_base;
 };
@@ -103,7 +104,7 @@ struct vmm_queue_state {
 	uint32_t area; /* the number of the in-flight area that it is recorded in; 0: in none */
 };
 
-/* What outlives us. */
+/* What outlives this process. */
 struct vmm_state {
 	uint32_t magic; /* 0: a new device */
 	uint32_t size;
@@ -127,7 +128,7 @@ struct vmm_state {
 	struct vmm_queue_state queue[VIRTIO_MAX_QUEUES];
 };
 
-/* Whoever finds in the state what is stored after this finds what was stored before, too. */
+/* A successor that finds in the state what is stored after this also finds what was stored before. */
 static inline void vmm_order(void)
 {
 	atomic_signal_fence(memory_order_seq_cst);
@@ -144,7 +145,7 @@ struct vmm_dev {
 	const struct vmm_ops *ops;
 	void *opaque;
 	pthread_t thread;
-	int wake; /* eventfd: wishes, or quit */
+	int wake; /* eventfd: the desired state has changed, or quit */
 
 	pthread_mutex_t lock;
 	pthread_cond_t cond; /* slot, connected, done, failed */
@@ -166,11 +167,11 @@ struct vmm_dev {
 
 	/* The control thread's alone. */
 	struct vu_front *front; /* NULL: away */
-	struct vmm_want want;
-	struct vmm_ring *ring; /* facts.probe.max_queues */
+	struct vmm_desired desired;
+	struct vmm_vring *vring; /* facts.probe.max_queues */
 	int64_t retry_at; /* monotonic µs */
 	bool kept; /* the predecessor's connection is still to be asked for */
-	bool compare; /* has the configuration changed while nobody looked? */
+	bool compare; /* the configuration may have changed unnoticed: compare it */
 	bool adopted; /* vu_front is about to say that it may have */
 	/* The memory table, for these ready queues, and whether the back-end has it. */
 	struct virtio_mmio_queue *table_ready;
@@ -187,80 +188,85 @@ struct vmm_dev {
 };
 
 /* vmm_access.c: under the lock. */
-void vmm_wish(struct vmm_dev *d);
+
+/* Numbers a change of the desired state, and wakes the control thread. */
+void vmm_changed(struct vmm_dev *d);
 /* Puts the accesses that waited for the first probe, or for settling, to the registers. */
 void vmm_replay(struct vmm_dev *d, GArray *done);
 /* Moves what waits for at most seq to done. */
 void vmm_take_done(struct vmm_dev *d, uint64_t seq, GArray *done);
-/* Accesses need not wait any longer for what the predecessor left. */
+/* Ends the wait of accesses for what the predecessor left. */
 void vmm_settle(struct vmm_dev *d, GArray *done);
 
-/* vmm_access.c: without it. Tells the hypervisor; frees done. */
+/* vmm_access.c: without the lock. */
+
+/* Completes these accesses; frees done. */
 void vmm_complete(struct vmm_dev *d, GArray *done);
-/* An empty list for the above. */
+/* Returns an empty list for the above. */
 GArray *vmm_done_new(void);
-/* Status gets NEEDS_RESET, unless the guest has reset the device since the wishes were copied. */
+/* Sets NEEDS_RESET in Status, unless the guest has reset the device since the last snapshot. */
 void vmm_set_needs_reset(struct vmm_dev *d);
-/* Likewise, and says why. */
+/* Likewise, and logs why. */
 void vmm_needs_reset(struct vmm_dev *d, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 extern const struct virtio_mmio_ops vmm_mmio_ops;
 
 /* vmm_state.c */
 
-/* Makes d->state, or takes over what a predecessor left; memory: NULL, or the caller's. */
+/* Makes d->state, or takes over what a predecessor left. memory: NULL, or the caller's. */
 bool vmm_state_open(struct vmm_dev *d, void *memory, GError **error);
-/* The device is gone for good: what is in the memory is of no use. */
+/* Makes the memory a new device's again. */
 void vmm_state_close(struct vmm_dev *d);
-/* There is a device: its facts are known. */
+/* Stores the facts of the first probe. */
 void vmm_state_set_facts(struct vmm_dev *d, const struct vu_facts *facts);
-/* There is no connection, or a new one that has not been told anything. */
+/* Drops what is about the connection: there is none, or a new one. */
 void vmm_state_forget_front(struct vmm_dev *d);
 
 /* vmm_control.c: the control thread's. */
 void *vmm_control_main(void *opaque);
-/* Copies the wishes. */
+/* Copies the desired state to d->desired. */
 void vmm_snapshot(struct vmm_dev *d);
-/* From here on the back-end is away: what waits for it is complete. */
+/* Closes the connection, and completes what waits for the back-end. */
 void vmm_hang_up(struct vmm_dev *d);
-/* Notes why there is no back-end; true if that is news. Final: there will never be one. */
+/* Stores why there is no back-end; true if that is new. final: there will never be one. */
 bool vmm_note_problem(struct vmm_dev *d, const char *problem, bool final);
 
 /* vmm_dial.c: the control thread's. */
 bool vmm_can_dial_again(const struct vmm_dev *d);
-/* Tries once. */
+/* Tries to connect, once. */
 void vmm_dial(struct vmm_dev *d);
 
-/* All below: false, with an error, only if the connection is lost. */
+/* All below return false, with an error, only if the connection is lost. */
 
 /* vmm_converge.c */
 bool vmm_converge(struct vmm_dev *d, GError **error);
-/* After a request failed: may the pass go on? Then the error has been logged and cleared. */
+/* Returns whether the pass may go on after a failed request; then logs and clears the error. */
 bool vmm_survived(struct vmm_dev *d, GError **error);
-static inline bool vmm_wants(const struct vmm_dev *d, uint8_t status)
+/* Returns whether the driver has set this bit of Status. */
+static inline bool vmm_status_has(const struct vmm_dev *d, uint8_t status)
 {
-	return d->want.status & status;
+	return d->desired.status & status;
 }
 
 /* vmm_memory.c */
 
-/* Tells the back-end, if there is a driver and it is news. */
+/* Sends the memory table, if there is a driver and the table has changed. */
 bool vmm_set_memory(struct vmm_dev *d, GError **error);
-/* Does the back-end have it? */
+/* Returns whether the back-end has the present table. */
 bool vmm_memory_is_set(const struct vmm_dev *d);
-/* Where the back-end finds [addr, addr + len) of the guest; which region, or NULL. */
+/* Translates [addr, addr + len) of the guest for the back-end; returns the region, or NULL. */
 const struct mem_region_desc *vmm_to_user(
 	const struct vmm_dev *d, uint64_t addr, uint64_t len, uint64_t *user);
 
 /* vmm_inflight.c */
 
-/* If there is a driver, and it is news: the back-end has an area that is right for it, or none. */
+/* Gives the back-end the right area, or none, once for each connection and reset. */
 bool vmm_hand_over_area(struct vmm_dev *d, GError **error);
-/* The back-end knows of none (any more). */
+/* Records that the back-end has no area (any more). */
 void vmm_area_untold(struct vmm_dev *d);
-/* Can the back-end know how far the last one was with the ring, and what it left? */
+/* Returns whether the area shows how far the last back-end was with the ring. */
 bool vmm_has_record(const struct vmm_dev *d, unsigned i);
-/* Before the ring starts: from here on it is recorded, if there is an area. False: it cannot start. */
+/* Before the ring starts: it is recorded from here on. False: it cannot start. */
 bool vmm_record_ring(struct vmm_dev *d, unsigned i, GError **error);
 
 /* vmm_shm.c */
@@ -268,16 +274,16 @@ bool vmm_record_ring(struct vmm_dev *d, unsigned i, GError **error);
 extern const struct vu_front_shm_ops vmm_shm_ops;
 /* Reserves guest addresses for the regions of the first back-end; fills d->shm. */
 void vmm_reserve_shm(struct vmm_dev *d);
-/* Does a back-end that came back have the regions that the driver may have found? */
+/* Returns whether a back-end that came back has the regions that the driver may have found. */
 bool vmm_shm_fits(const struct vmm_dev *d, const struct vu_front *f, GError **error);
 
-/* vmm_ring.c */
+/* vmm_vring.c */
 bool vmm_stop_rings(struct vmm_dev *d, GError **error);
-/* Those of queues that are not ready any more, or were not in between. */
+/* Stops those of queues that are not ready, or were not at some time since they started. */
 bool vmm_stop_unwanted_rings(struct vmm_dev *d, GError **error);
-/* Those of ready queues: set up and enabled. */
+/* Sets up and enables those of ready queues. */
 bool vmm_start_rings(struct vmm_dev *d, GError **error);
-/* Drivers may have filled a queue, and kicked it, before anybody listened. */
+/* Kicks rings that have just started: a driver may have filled and kicked them before. */
 void vmm_first_kicks(struct vmm_dev *d);
-/* Those that the predecessor left: stopped, to be started where they are. False: it cannot be. */
+/* Stops the rings that the predecessor left, to be resumed where they are. */
 bool vmm_take_rings(struct vmm_dev *d, GError **error);

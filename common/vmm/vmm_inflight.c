@@ -41,7 +41,7 @@ static bool ask_for_area(struct vmm_dev *d, GError **error)
 	if (d->ops->keep)
 		d->ops->keep(d->opaque, d, d->area_fd);
 	s->area = area;
-	s->area_resets = d->want.resets;
+	s->area_resets = d->desired.resets;
 	vmm_order();
 	s->area_number = ++s->areas;
 	return true;
@@ -52,14 +52,14 @@ bool vmm_hand_over_area(struct vmm_dev *d, GError **error)
 	struct vmm_state *s = d->state;
 	struct vu_front_inflight area;
 
-	if (d->area_settled || !vmm_wants(d, VIRTIO_CONFIG_S_DRIVER_OK))
+	if (d->area_settled || !vmm_status_has(d, VIRTIO_CONFIG_S_DRIVER_OK))
 		return true;
 	d->area_settled = true;
 	if (!(vu_front_facts(d->front)->protocol_acked & VU_BIT(VU_F_INFLIGHT_SHMFD)))
 		return true;
 	if (s->area_number && d->area_fd < 0 && d->ops->keep)
 		d->area_fd = d->ops->keep(d->opaque, d, -1);
-	if (d->area_fd < 0 || s->area_resets != d->want.resets)
+	if (d->area_fd < 0 || s->area_resets != d->desired.resets)
 		forget(d);
 	if (!s->area_number && !ask_for_area(d, error))
 		return false;
@@ -88,7 +88,7 @@ bool vmm_record_ring(struct vmm_dev *d, unsigned i, GError **error)
 	uint64_t part = area->queues ? area->size / area->queues / PART_ALIGN * PART_ALIGN : 0;
 
 	/* A driver that began the queue anew since: what is recorded is of its former life. */
-	if (vmm_has_record(d, i) && s->ran != d->want.queue[i].epoch &&
+	if (vmm_has_record(d, i) && s->ran != d->desired.queue[i].epoch &&
 		fallocate(d->area_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 			area->offset + i * part, part) < 0) {
 		g_set_error(error, G_FILE_ERROR, (gint)g_file_error_from_errno(errno),

@@ -10,7 +10,7 @@
 
 bool vmm_memory_is_set(const struct vmm_dev *d)
 {
-	return d->table_told && d->memory_sent == d->want.memory;
+	return d->table_told && d->memory_sent == d->desired.memory;
 }
 
 /* The queues that are to run, in ready. */
@@ -19,8 +19,8 @@ static unsigned ready_queues(const struct vmm_dev *d, struct virtio_mmio_queue *
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < d->facts.probe.max_queues; i++)
-		if (vmm_wants(d, VIRTIO_CONFIG_S_DRIVER_OK) && d->want.queue[i].q.ready)
-			ready[n++] = d->want.queue[i].q;
+		if (vmm_status_has(d, VIRTIO_CONFIG_S_DRIVER_OK) && d->desired.queue[i].q.ready)
+			ready[n++] = d->desired.queue[i].q;
 	return n;
 }
 
@@ -43,7 +43,7 @@ static bool is_for(const struct vmm_dev *d, const struct virtio_mmio_queue *read
 static bool ask(struct vmm_dev *d, const struct virtio_mmio_queue *ready, unsigned n_ready)
 {
 	const struct mem_region_desc *table = NULL;
-	bool packed = d->want.features & VU_BIT(VIRTIO_F_RING_PACKED);
+	bool packed = d->desired.features & VU_BIT(VIRTIO_F_RING_PACKED);
 	unsigned n = d->ops->memory(d->opaque, d, ready, n_ready, packed, &table, &d->table_fds);
 	bool same = n == d->n_table && (!n || !memcmp(table, d->table, n * sizeof(*table)));
 
@@ -61,10 +61,10 @@ bool vmm_set_memory(struct vmm_dev *d, GError **error)
 {
 	struct virtio_mmio_queue ready[VIRTIO_MAX_QUEUES];
 	unsigned n_ready = ready_queues(d, ready);
-	bool fresh = vmm_memory_is_set(d) && d->invalidates_sent == d->want.invalidates;
+	bool fresh = vmm_memory_is_set(d) && d->invalidates_sent == d->desired.invalidates;
 
 	/* Not before there is a driver; then whenever it changes. A predecessor told something. */
-	if (!d->memory_sent && !d->compare && !vmm_wants(d, VIRTIO_CONFIG_S_FEATURES_OK))
+	if (!d->memory_sent && !d->compare && !vmm_status_has(d, VIRTIO_CONFIG_S_FEATURES_OK))
 		return true;
 	if (fresh && is_for(d, ready, n_ready))
 		return true;
@@ -73,8 +73,8 @@ bool vmm_set_memory(struct vmm_dev *d, GError **error)
 	d->table_told = false;
 	if (vu_front_set_memory(d->front, d->table, d->table_fds, d->n_table, error)) {
 		d->table_told = true;
-		d->memory_sent = d->want.memory;
-		d->invalidates_sent = d->want.invalidates;
+		d->memory_sent = d->desired.memory;
+		d->invalidates_sent = d->desired.invalidates;
 		return true;
 	}
 	if (!vmm_survived(d, error))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a successor needs, in memory that outlives us: see vmm_impl.h. */
+/* What a successor needs, in memory that outlives this process: see vmm_impl.h. */
 #include "vmm/vmm_impl.h"
 
 #include <inttypes.h>
@@ -16,9 +16,9 @@ static void make_rings(struct vmm_dev *d)
 {
 	unsigned n = d->facts.probe.max_queues;
 
-	d->ring = g_new0(struct vmm_ring, n);
+	d->vring = g_new0(struct vmm_vring, n);
 	for (unsigned i = 0; i < n; i++)
-		d->ring[i].kick = d->ring[i].call = -1;
+		d->vring[i].kick = d->vring[i].call = -1;
 }
 
 static void begin(struct vmm_state *s)
@@ -31,7 +31,7 @@ static void begin(struct vmm_state *s)
 	s->magic = MAGIC;
 }
 
-/* Whoever died may have been made to damage it: nothing in there may lead outside. */
+/* The predecessor may have been made to damage it: nothing in there may lead outside. */
 static bool check(const struct vmm_dev *d, GError **error)
 {
 	const struct vmm_state *s = d->state;
@@ -57,7 +57,7 @@ static void take_over(struct vmm_dev *d)
 	make_rings(d);
 	d->settling = true;
 	d->kept = s->has_front;
-	/* QueueReady falls before the epoch moves: whoever died in between left that to us. */
+	/* QueueReady falls before the epoch moves: a predecessor that died in between left that to us. */
 	for (unsigned i = 0; i < d->facts.probe.max_queues; i++)
 		if (!s->mmio.reg.queue[i].ready && s->queue[i].ran == s->queue[i].epoch)
 			s->queue[i].epoch++;
@@ -103,6 +103,6 @@ void vmm_state_forget_front(struct vmm_dev *d)
 	s->status_sent = 0;
 	for (unsigned i = 0; i < d->facts.probe.max_queues; i++) {
 		s->queue[i].phase = VMM_PHASE_NONE;
-		d->ring[i].resume = false;
+		d->vring[i].resume = false;
 	}
 }

@@ -18,7 +18,7 @@ struct slot {
 	struct slots *all;
 	unsigned index;
 	struct vmm_dev *d;
-	struct child *child; /* NULL: somebody else's back-end */
+	struct child *child; /* NULL: the back-end was not started here */
 };
 
 struct slots {
@@ -206,7 +206,7 @@ struct slots *slots_new(const struct slots_config *config, GError **error)
 	}
 	for (unsigned i = 0; i < all->n; i++)
 		if (!wait_for_slot(&all->slot[i], config, error)) {
-			/* Nobody shall wait for their answers any longer. */
+			/* So that no device waits for their answers. */
 			stop_children(all, i);
 			return NULL;
 		}

@@ -90,7 +90,7 @@ struct vu_msg *vu_front_request(struct vu_front *f, uint32_t request)
 	return &f->msg;
 }
 
-/* A peer that serves somebody else accepts and closes: then nothing was ever answered. */
+/* A back-end that serves another front-end accepts and closes: nothing was ever answered then. */
 static bool fail_gone(struct vu_front *f, const char *why, GError **error)
 {
 	if (f->answered)
@@ -297,7 +297,7 @@ void vu_front_free(struct vu_front *f)
 {
 	if (!f)
 		return;
-	/* Somebody else may have the sockets, and go on. */
+	/* Another process may have the sockets, and go on. */
 	close_fds(f);
 	fd_close(&f->arrivals);
 	g_array_unref(f->regions);

@@ -91,7 +91,7 @@ struct vu_front_options {
 	 */
 	const struct vu_front_shm_ops *shm;
 	void *shm_opaque;
-	/* Kept up to date for vu_front_adopt(); the caller's. NULL: nobody will adopt. */
+	/* Kept up to date for vu_front_adopt(); the caller's. NULL: no process will adopt. */
 	struct vu_front_state *state;
 };
 
@@ -116,9 +116,9 @@ struct vu_facts {
 };
 
 /*
- * All that another process must know to go on with a connection when this one is gone. Plain
- * memory, so that it can be shared; zeroed at first; nobody but vu_front looks inside. Whoever
- * dies at any instruction leaves it usable.
+ * All that another process must know to go on with the connection of this one. Plain
+ * memory, so that it can be shared; zeroed at first; only vu_front looks inside. A process
+ * that dies at any instruction leaves it usable.
  */
 struct vu_front_state {
 	/*
@@ -132,7 +132,7 @@ struct vu_front_state {
 	struct vu_facts facts;
 };
 
-/* A connection that somebody else dialled, or kept. */
+/* A connection that the caller dialled, or kept. */
 struct vu_front_sockets {
 	int fd; /* connected to the back-end */
 	int channel; /* our end of the back-end channel; -1: vu_front makes both ends */
@@ -173,7 +173,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(vu_front, vu_front_free)
 const struct vu_facts *vu_front_facts(const struct vu_front *f);
 /* False once the connection is closed. */
 bool vu_front_is_alive(const struct vu_front *f);
-/* For poll(): POLLIN or POLLHUP here while no call is under way means that the back-end is gone. */
+/* For poll(): POLLIN or POLLHUP here while no call is under way means that the back-end has closed. */
 int vu_front_fd(const struct vu_front *f);
 
 /* Bytes of this shared memory region, whole pages; 0: there is none. */

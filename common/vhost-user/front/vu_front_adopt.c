@@ -19,7 +19,7 @@
 #include "base/sock.h"
 #include "vhost-user/front/vu_front_impl.h"
 
-/* Attempts in a row that died; somebody kills them. */
+/* Attempts in a row that died: beyond that they are killed on purpose. */
 #define MAX_ATTEMPTS 16
 /* Answers to all fences of those, and to the request before. */
 #define MAX_STALE (MAX_ATTEMPTS * (MAX_ATTEMPTS + 1) / 2 + 1)
@@ -44,7 +44,7 @@ static bool check_state(struct vu_front *f, GError **error)
 		return vu_front_fail(
 			f, error, VU_FRONT_ERROR_GONE, "there is no connection to go on with");
 	f->facts = state->facts;
-	/* The one that sizes something: whoever died may have damaged it. */
+	/* The one that sizes something: the predecessor may have damaged it. */
 	if (f->facts.probe.config_size > VU_MAX_CONFIG)
 		return vu_front_fail(
 			f, error, VU_FRONT_ERROR_PROTOCOL, "the connection's state is damaged");
@@ -99,7 +99,8 @@ static bool find_edge(struct vu_front *f, GError **error)
 
 	if (repeats >= MAX_ATTEMPTS)
 		return vu_front_fail(f, error, VU_FRONT_ERROR_GONE,
-			"%u in a row died who would go on with the connection", MAX_ATTEMPTS);
+			"%u processes in a row died that would go on with the connection",
+			MAX_ATTEMPTS);
 	/* Before it is sent: one that is not sent does no harm. */
 	__atomic_store_n(&state->fences, repeats + 1, __ATOMIC_RELEASE);
 	if (!send_fence(f, repeats, error) || !pass_fence(f, repeats, error))
@@ -118,7 +119,7 @@ struct vu_front *vu_front_adopt(const struct vu_front_sockets *sockets, const ch
 	f->regions_unknown = true;
 	if (!vu_front_open(f, sockets->fd, error) || !check_state(f, error))
 		return NULL;
-	/* Nobody else's "busy" can close it now. */
+	/* The connection was accepted: it cannot be closed as busy any more. */
 	f->answered = true;
 	/* The channel first: the back-end may wait there before it answers. */
 	if (!vu_front_channel_adopt(f, error) || !find_edge(f, error))

@@ -115,7 +115,7 @@ static bool wants_answer(const struct vu_front *f, const struct vu_header *h)
 		(shape && shape->reply == VU_REPLY_ALWAYS);
 }
 
-/* A request that the back-end waits for, whoever of us answers it; 0: none. */
+/* Stores which request awaits an answer, by this process or its successor; 0: none. */
 static void set_owed(struct vu_front *f, uint32_t request)
 {
 	if (f->options.state)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the parts of the front-end library share; nobody else includes this. */
+/* Internals of the front-end library. */
 #pragma once
 
 #include <sys/types.h>
@@ -67,14 +67,14 @@ bool vu_front_fail(struct vu_front *f, GError **error, enum vu_front_error code,
 /* Without a connection. */
 struct vu_front *vu_front_alloc(
 	const char *name, const char *path, const struct vu_front_options *options);
-/* Gives the connection up: closes socket and channel, and nobody is to adopt it. */
+/* Gives the connection up: closes socket and channel, and lets no process adopt it. */
 void vu_front_close(struct vu_front *f);
 /* Takes over a new connection; there is none. */
 bool vu_front_open(struct vu_front *f, int fd, GError **error);
 /*
  * Tells f->arrivals of fd (f->fd or f->channel), or makes it tell again what is there already.
  * Half a message stays in the socket, for which poll() would return for ever: so only what arrives
- * is told, and everybody reads as far as there are whole messages before they wait.
+ * is told, and each reader takes all whole messages before it waits.
  */
 bool vu_front_watch(struct vu_front *f, int fd);
 /* To be done before an fd is closed: it stays open in another process, and would be told of. */
@@ -120,7 +120,7 @@ bool vu_front_channel_adopt(struct vu_front *f, GError **error);
 void vu_front_channel_close(struct vu_front *f);
 /* Reads and answers what is there, and notes a change of configuration in f->changed. */
 bool vu_front_channel_serve(struct vu_front *f);
-/* The channel broke during a call: vu_front_backend_event() will say so. */
+/* The channel broke during a call: vu_front_backend_event() reports it. */
 void vu_front_channel_lose(struct vu_front *f);
 
 /* vu_front_adopt.c: from here on a successor could go on with the connection. */

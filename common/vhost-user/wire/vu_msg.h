@@ -12,12 +12,12 @@
 #define VU_MSG_ERROR vu_msg_error_quark()
 GQuark vu_msg_error_quark(void);
 enum vu_msg_error {
-	VU_MSG_ERROR_FRAMING, /* where the next message begins is not known any more */
+	VU_MSG_ERROR_FRAMING, /* where the next message begins is unknown from here on */
 	VU_MSG_ERROR_SHAPE, /* a whole message, but not what it should be */
 	VU_MSG_ERROR_GONE, /* the peer closed (in the middle of a message), or does not read */
 };
 
-/* Owned by whoever declares it; the fds in it are closed by vu_msg_clear() unless taken. */
+/* Owned by the function that declares it; the fds in it are closed by vu_msg_clear() unless taken. */
 struct vu_msg {
 	struct vu_header header;
 	unsigned n_fds;
@@ -70,12 +70,12 @@ enum vu_read {
 enum vu_read vu_msg_read(struct vu_reader *r, int fd, struct vu_msg *msg, GError **error);
 
 /*
- * The other way to read, where somebody else may have to go on with the stream at any instruction:
+ * The other way to read, where another process may have to go on with the stream at any instruction:
  * nothing is taken before all of a message is there, and then all of it at once.
  */
 /*
  * DONE: a whole message, with this header, is at the head of the stream, and stays there. (With fds
- * it is so only if its header came in one piece, as it does from everybody.) AGAIN: wait for more
+ * it is so only if its header came in one piece, as all peers send it.) AGAIN: wait for more
  * to arrive, not for POLLIN, which is there with the first byte.
  */
 enum vu_read vu_msg_peek(int fd, struct vu_header *header, GError **error);

@@ -28,12 +28,12 @@
 
 static bool stop_ring(struct vmm_dev *d, unsigned i, GError **error)
 {
-	enum vmm_ring_state state = d->ring[i].state;
+	enum vmm_vring_state state = d->vring[i].state;
 	uint32_t base;
 
-	d->ring[i].state = VMM_RING_STOPPED;
-	d->ring[i].resume = false;
-	if ((state == VMM_RING_SET_UP || state == VMM_RING_RUNNING) &&
+	d->vring[i].state = VMM_VRING_STOPPED;
+	d->vring[i].resume = false;
+	if ((state == VMM_VRING_SET_UP || state == VMM_VRING_RUNNING) &&
 		!vu_front_stop_ring(d->front, i, &base, error) && !vmm_survived(d, error))
 		return false;
 	d->state->queue[i].phase = VMM_PHASE_NONE;
@@ -51,8 +51,8 @@ bool vmm_stop_rings(struct vmm_dev *d, GError **error)
 bool vmm_stop_unwanted_rings(struct vmm_dev *d, GError **error)
 {
 	for (unsigned i = 0; i < d->facts.probe.max_queues; i++)
-		if ((!d->want.queue[i].q.ready ||
-			    d->state->queue[i].tried != d->want.queue[i].epoch) &&
+		if ((!d->desired.queue[i].q.ready ||
+			    d->state->queue[i].tried != d->desired.queue[i].epoch) &&
 			!stop_ring(d, i, error))
 			return false;
 	return true;
@@ -68,7 +68,7 @@ static int make_fd(struct vmm_dev *d, unsigned i, enum vmm_eventfd which)
 /* The queue's eventfds, and who else is to know them. */
 static bool make_fds(struct vmm_dev *d, unsigned i)
 {
-	struct vmm_ring *r = &d->ring[i];
+	struct vmm_vring *r = &d->vring[i];
 	autofd kick = -1;
 
 	if (r->kick >= 0)
@@ -106,19 +106,19 @@ static bool read_used_index(const struct mem_region_desc *region, int fd, uint64
 
 static bool goes_on(const struct vmm_dev *d, unsigned i)
 {
-	return !d->ring[i].resume && d->state->queue[i].ran == d->want.queue[i].epoch;
+	return !d->vring[i].resume && d->state->queue[i].ran == d->desired.queue[i].epoch;
 }
 
 /* Where the ring starts; used: the region that holds the used ring. */
 static bool find_base(struct vmm_dev *d, unsigned i, const struct mem_region_desc *used,
 	struct vu_ring_setup *setup, GError **error)
 {
-	bool packed = d->want.features & (UINT64_C(1) << VIRTIO_F_RING_PACKED);
+	bool packed = d->desired.features & (UINT64_C(1) << VIRTIO_F_RING_PACKED);
 	const struct vmm_queue_state *s = &d->state->queue[i];
 
 	setup->base = packed ? PACKED_BASE : 0;
-	if (d->ring[i].resume)
-		setup->base = d->ring[i].resume_base;
+	if (d->vring[i].resume)
+		setup->base = d->vring[i].resume_base;
 	if (!goes_on(d, i))
 		return true;
 	if (s->area && !vmm_has_record(d, i)) {
@@ -147,8 +147,8 @@ static bool find_base(struct vmm_dev *d, unsigned i, const struct mem_region_des
 static bool describe_ring(
 	struct vmm_dev *d, unsigned i, struct vu_ring_setup *setup, GError **error)
 {
-	bool packed = d->want.features & (UINT64_C(1) << VIRTIO_F_RING_PACKED);
-	const struct virtio_mmio_queue *q = &d->want.queue[i].q;
+	bool packed = d->desired.features & (UINT64_C(1) << VIRTIO_F_RING_PACKED);
+	const struct virtio_mmio_queue *q = &d->desired.queue[i].q;
 	const struct mem_region_desc *used;
 	uint64_t size = q->size;
 
@@ -170,8 +170,8 @@ static bool tell_ring(struct vmm_dev *d, unsigned i, struct vu_ring_setup *setup
 {
 	struct vmm_queue_state *s = &d->state->queue[i];
 
-	setup->kick = d->ring[i].kick;
-	setup->call = d->ring[i].call;
+	setup->kick = d->vring[i].kick;
+	setup->call = d->vring[i].call;
 	/* While the phase is UP the base means nothing: so first the one, then the other. */
 	s->base = setup->base;
 	vmm_order();
@@ -182,15 +182,15 @@ static bool tell_ring(struct vmm_dev *d, unsigned i, struct vu_ring_setup *setup
 
 static bool set_up_ring(struct vmm_dev *d, unsigned i, GError **error)
 {
-	struct vmm_ring *r = &d->ring[i];
+	struct vmm_vring *r = &d->vring[i];
 	struct vmm_queue_state *s = &d->state->queue[i];
 	struct vu_ring_setup setup = { .err = -1 };
 	g_autoptr(GError) why = NULL;
 	bool call = goes_on(d, i);
 	bool ok;
 
-	r->state = VMM_RING_BROKEN;
-	s->tried = d->want.queue[i].epoch;
+	r->state = VMM_VRING_BROKEN;
+	s->tried = d->desired.queue[i].epoch;
 	ok = make_fds(d, i);
 	if (!ok)
 		g_set_error(&why, G_FILE_ERROR, (gint)g_file_error_from_errno(errno), "eventfd: %s",
@@ -207,8 +207,8 @@ static bool set_up_ring(struct vmm_dev *d, unsigned i, GError **error)
 		vmm_needs_reset(d, "queue %u cannot start: %s", i, why->message);
 		return true;
 	}
-	r->state = VMM_RING_SET_UP;
-	s->ran = d->want.queue[i].epoch;
+	r->state = VMM_VRING_SET_UP;
+	s->ran = d->desired.queue[i].epoch;
 	vmm_order();
 	/* It knows the base, and from ENABLE on it alone knows how far it is. */
 	s->phase = VMM_PHASE_UP;
@@ -229,20 +229,20 @@ static bool enable_ring(struct vmm_dev *d, unsigned i, GError **error)
 	g_clear_error(error);
 	if (!stop_ring(d, i, error))
 		return false;
-	d->ring[i].state = VMM_RING_BROKEN;
+	d->vring[i].state = VMM_VRING_BROKEN;
 	return true;
 }
 
 bool vmm_start_rings(struct vmm_dev *d, GError **error)
 {
-	if (!(d->want.status & VIRTIO_CONFIG_S_DRIVER_OK))
+	if (!(d->desired.status & VIRTIO_CONFIG_S_DRIVER_OK))
 		return true;
 	for (unsigned i = 0; i < d->facts.probe.max_queues; i++)
-		if (d->want.queue[i].q.ready && d->ring[i].state == VMM_RING_STOPPED &&
+		if (d->desired.queue[i].q.ready && d->vring[i].state == VMM_VRING_STOPPED &&
 			!set_up_ring(d, i, error))
 			return false;
 	for (unsigned i = 0; i < d->facts.probe.max_queues; i++)
-		if (d->ring[i].state == VMM_RING_SET_UP && !enable_ring(d, i, error))
+		if (d->vring[i].state == VMM_VRING_SET_UP && !enable_ring(d, i, error))
 			return false;
 	return true;
 }
@@ -250,11 +250,11 @@ bool vmm_start_rings(struct vmm_dev *d, GError **error)
 void vmm_first_kicks(struct vmm_dev *d)
 {
 	for (unsigned i = 0; i < d->facts.probe.max_queues; i++) {
-		struct vmm_ring *r = &d->ring[i];
+		struct vmm_vring *r = &d->vring[i];
 
-		if (r->state != VMM_RING_SET_UP)
+		if (r->state != VMM_VRING_SET_UP)
 			continue;
-		r->state = VMM_RING_RUNNING;
+		r->state = VMM_VRING_RUNNING;
 		eventfd_write(r->kick, 1);
 	}
 }
@@ -270,10 +270,10 @@ bool vmm_take_rings(struct vmm_dev *d, GError **error)
 		if (!vu_front_stop_ring(d->front, i, &base, error))
 			return false;
 		/* The phase stays: if we die, too, the same answer comes again. */
-		d->ring[i].resume = vmm_wants(d, VIRTIO_CONFIG_S_DRIVER_OK) &&
-			d->want.queue[i].q.ready && s->tried == d->want.queue[i].epoch;
-		d->ring[i].resume_base = s->phase == VMM_PHASE_UP ? base : s->base;
-		if (!d->ring[i].resume)
+		d->vring[i].resume = vmm_status_has(d, VIRTIO_CONFIG_S_DRIVER_OK) &&
+			d->desired.queue[i].q.ready && s->tried == d->desired.queue[i].epoch;
+		d->vring[i].resume_base = s->phase == VMM_PHASE_UP ? base : s->base;
+		if (!d->vring[i].resume)
 			s->phase = VMM_PHASE_NONE;
 	}
 	return true;
