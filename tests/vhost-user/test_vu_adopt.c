@@ -298,7 +298,7 @@ static void test_adopters_that_died(void **state)
 		g_clear_pointer(&f, vu_front_free);
 	}
 	kept.state->fences = 16;
-	expect_no_adoption(VU_FRONT_ERROR_GONE, "16 in a row died");
+	expect_no_adoption(VU_FRONT_ERROR_GONE, "16 processes in a row died");
 	kept_finish();
 }
 
