@@ -48,7 +48,9 @@ static void test_ring(void **state)
 	connect_fresh();
 	assert_true(vu_front_setup_ring(f, 3, &setup, NULL));
 	assert_true(vu_front_enable_ring(f, 3, true, NULL));
+	pthread_mutex_lock(&b->lock);
 	b->ring[3].base = 0x1234;
+	pthread_mutex_unlock(&b->lock);
 	assert_true(vu_front_stop_ring(f, 3, &base, NULL));
 	assert_int_equal(base, 0x1234);
 	finish();
