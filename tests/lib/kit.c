@@ -93,7 +93,7 @@ void kit_reap(struct kit *k)
 		while (!(condition)) {                                                           \
 			if (g_get_monotonic_time() > end_)                                       \
 				fail_msg("not in time: %s\n%s", #condition, (k)->world->log(k)); \
-			(k)->world->step(k, 1000);                                               \
+			(k)->world->step(k, 20);                                                 \
 			kit_reap(k);                                                             \
 		}                                                                                \
 	} while (0)

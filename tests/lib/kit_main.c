@@ -28,6 +28,12 @@ static const struct kit_variant variants[] = {
 	{ "packed, pauses", &kit_world_core, PACKED, false, KIT_PAUSES, KIT_NO_PAUSE },
 	{ "split, hostile", &kit_world_core, 0, false, KIT_HOSTILE, KIT_NO_HOSTILE },
 	{ "packed, hostile", &kit_world_core, PACKED, false, KIT_HOSTILE, KIT_NO_HOSTILE },
+	{ "process, split", &kit_world_process, EVENT_IDX },
+	{ "process, packed", &kit_world_process, PACKED | EVENT_IDX },
+	{ "process, split, pauses", &kit_world_process, 0, false, KIT_PAUSES, KIT_NO_PAUSE },
+	{ "process, packed, pauses", &kit_world_process, PACKED, false, KIT_PAUSES, KIT_NO_PAUSE },
+	{ "process, split, killed", &kit_world_process, 0, false, KIT_KILLS, KIT_NO_KILL },
+	{ "process, packed, killed", &kit_world_process, PACKED, false, KIT_KILLS, KIT_NO_KILL },
 };
 
 struct kit_run {
