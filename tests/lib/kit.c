@@ -42,8 +42,10 @@ struct kit_request *kit_add(
 	unsigned n_out, n_in;
 
 	*r = (struct kit_request){ .queue = queue, .out_size = out_size, .in_size = in_size };
-	n_out = cut(k, alloc(k, out, out_size, &r->out), out_size, buf);
-	n_in = cut(k, alloc(k, NULL, in_size, &r->in), in_size, buf + n_out);
+	r->out_address = alloc(k, out, out_size, &r->out);
+	r->in_address = alloc(k, NULL, in_size, &r->in);
+	n_out = cut(k, r->out_address, out_size, buf);
+	n_in = cut(k, r->in_address, in_size, buf + n_out);
 	assert_int_equal(driver_ring_add(k->ring[queue], buf, n_out, n_in, r), 0);
 	g_ptr_array_add(k->requests, r);
 	return r;
@@ -173,6 +175,11 @@ const char *kit_path(struct kit *k, const char *name)
 
 	g_ptr_array_add(k->paths, path);
 	return path;
+}
+
+bool kit_has_pauses(const struct kit *k)
+{
+	return k->trouble == KIT_PAUSES;
 }
 
 struct kit_core *kit_core(struct kit *k)

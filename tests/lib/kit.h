@@ -43,6 +43,7 @@ struct kit;
 struct kit_request {
 	unsigned queue;
 	uint8_t *out, *in; /* what the device reads and writes, in guest memory */
+	uint64_t out_address, in_address; /* for the guest */
 	uint32_t out_size, in_size;
 	bool done; /* the device has completed it */
 	uint32_t used; /* bytes that it has written then */
@@ -99,5 +100,7 @@ void kit_wait_config(struct kit *k, unsigned n);
 
 /* A path in a folder of the test's own, which is removed with all in it; valid for the test. */
 const char *kit_path(struct kit *k, const char *name);
+/* Returns true if the queues are stopped and resumed after each request. */
+bool kit_has_pauses(const struct kit *k);
 /* The core of a run in this process; NULL in the others. */
 struct kit_core *kit_core(struct kit *k);

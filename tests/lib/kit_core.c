@@ -31,33 +31,6 @@ int kit_core_setup(void **state)
 	return 0;
 }
 
-static void free_rings(struct kit_core *c)
-{
-	for (unsigned i = 0; i < KIT_MAX_QUEUES; i++) {
-		g_clear_pointer(&c->queue[i].q, vq_free);
-		g_clear_pointer(&c->queue[i].ring, driver_ring_free);
-	}
-	g_clear_pointer(&c->guest, guest_mem_free);
-	g_clear_pointer(&c->mem, driver_mem_free);
-}
-
-int kit_core_teardown(void **state)
-{
-	struct kit_core *c = *state;
-	unsigned fds = c->fds;
-
-	kit_core_stop(c);
-	if (c->is_open)
-		kit_core_close(c);
-	free_rings(c);
-	kit_services_close(c);
-	log_set_sink(NULL, NULL);
-	g_free(c->log);
-	g_free(c->broken);
-	g_free(c);
-	return count_fds() == fds ? 0 : -1;
-}
-
 bool kit_core_openv(struct kit_core *c, va_list ap, GError **error)
 {
 	/* As main() does; cmocka takes the signal over for each test, and for its setup. */
@@ -131,33 +104,47 @@ static void hook_broken(void *opaque, const char *reason)
 
 static const struct vq_hooks hooks = { hook_call, hook_broken };
 
-static void make_queue(struct kit_core *c, unsigned i)
+static void make_ring(struct kit_core *c, unsigned i)
 {
 	struct kit_queue *q = &c->queue[i];
 	unsigned size = c->ring_size ? c->ring_size : 128;
 
-	*q = (struct kit_queue){ .core = c };
+	q->core = c;
 	q->ring = driver_ring_new(c->mem, size, c->device.driver_features, NULL);
 	assert_non_null(q->ring);
 	q->base = driver_ring_initial_base(q->ring);
-	q->q = vq_new(i, c->guest, &hooks, q);
+	if (!q->q)
+		q->q = vq_new(i, c->guest, &hooks, q);
 }
 
-void kit_core_start(struct kit_core *c, uint64_t driver_features)
+/* New memory and rings; as in the daemon, queues last as long as the device. */
+static void make_driver(struct kit_core *c)
 {
 	struct mem_region_desc desc;
 	int fd;
 
-	c->device.driver_features = driver_features | 1ull << VIRTIO_F_VERSION_1;
 	c->mem = driver_mem_new(KIT_MEMORY, NULL);
 	assert_non_null(c->mem);
-	c->guest = guest_mem_new();
 	driver_mem_describe(c->mem, &desc, &fd);
 	assert_true(guest_mem_set(c->guest, &desc, &fd, 1, NULL));
+	for (unsigned i = 0; i < c->n_queues; i++)
+		make_ring(c, i);
+}
+
+static void free_driver(struct kit_core *c)
+{
+	for (unsigned i = 0; i < KIT_MAX_QUEUES; i++)
+		g_clear_pointer(&c->queue[i].ring, driver_ring_free);
+	g_clear_pointer(&c->mem, driver_mem_free);
+}
+
+void kit_core_start(struct kit_core *c, uint64_t driver_features)
+{
+	c->device.driver_features = driver_features | 1ull << VIRTIO_F_VERSION_1;
+	c->guest = guest_mem_new();
 	if (!c->n_queues)
 		c->n_queues = MIN(c->device.num_queues, KIT_MAX_QUEUES);
-	for (unsigned i = 0; i < c->n_queues; i++)
-		make_queue(c, i);
+	make_driver(c);
 	kit_core_resume(c);
 }
 
@@ -289,9 +276,10 @@ void kit_core_reset(struct kit_core *c)
 	kit_core_stop(c);
 	if (virtio_device_ops.reset)
 		virtio_device_ops.reset(&c->device);
-	free_rings(c);
+	free_driver(c);
 	g_clear_pointer(&c->broken, g_free);
-	kit_core_start(c, c->device.driver_features);
+	make_driver(c);
+	kit_core_resume(c);
 }
 
 void kit_core_kick(struct kit_core *c, unsigned i)
@@ -336,4 +324,24 @@ uint64_t kit_core_alloc(struct kit_core *c, uint64_t len, uint8_t fill)
 void *kit_core_host(struct kit_core *c, uint64_t addr)
 {
 	return driver_mem_host(c->mem, addr, 1);
+}
+
+int kit_core_teardown(void **state)
+{
+	struct kit_core *c = *state;
+	unsigned fds = c->fds;
+
+	kit_core_stop(c);
+	if (c->is_open)
+		kit_core_close(c);
+	for (unsigned i = 0; i < KIT_MAX_QUEUES; i++)
+		g_clear_pointer(&c->queue[i].q, vq_free);
+	g_clear_pointer(&c->guest, guest_mem_free);
+	free_driver(c);
+	kit_services_close(c);
+	log_set_sink(NULL, NULL);
+	g_free(c->log);
+	g_free(c->broken);
+	g_free(c);
+	return count_fds() == fds ? 0 : -1;
 }

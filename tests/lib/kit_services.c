@@ -12,6 +12,8 @@
 #include <sys/eventfd.h>
 #include <cmocka.h>
 
+#include "memory/guest_pages.h"
+
 static struct kit_core *core_of(struct virtio_device *d)
 {
 	return container_of(d, struct kit_core, device);
@@ -270,6 +272,48 @@ void virtio_config_set(struct virtio_device *d, uint32_t offset, const void *fro
 	assert_true(offset <= d->config_size && size <= d->config_size - offset);
 	memcpy(d->config + offset, from, size);
 	c->config_changes++;
+}
+
+/* Guest memory. */
+
+struct virtio_pages {
+	struct guest_pages *pages;
+};
+
+int virtio_pages_hold(struct vq *q, const struct virtio_pages_range *r, unsigned n, bool write,
+	struct virtio_pages **pages)
+{
+	g_autofree struct guest_pages_range *range = g_new(struct guest_pages_range, n);
+	struct guest_pages *held;
+	int result;
+
+	for (unsigned i = 0; i < n; i++)
+		range[i] = (struct guest_pages_range){ r[i].addr, r[i].len };
+	result = guest_pages_hold(core_of_queue(q)->guest, range, n, &held);
+	*pages = NULL;
+	if (result == 0) {
+		*pages = g_new(struct virtio_pages, 1);
+		(*pages)->pages = held;
+	}
+	return result;
+}
+
+const struct iovec *virtio_pages_iov(const struct virtio_pages *p, unsigned *n)
+{
+	return guest_pages_iov(p->pages, n);
+}
+
+void virtio_pages_release(struct virtio_pages *p)
+{
+	if (p)
+		guest_pages_release(p->pages);
+	g_free(p);
+}
+
+void virtio_pages_discard(struct vq *q, const struct virtio_pages_range *r, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		guest_mem_discard(core_of_queue(q)->guest, r[i].addr, r[i].len);
 }
 
 /* What goes with the next two services. */
