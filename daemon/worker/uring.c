@@ -146,8 +146,8 @@ void virtio_uring_awake(struct virtio_uring *u)
 }
 
 /*
- * Makes room for an operation, and its iovecs, if it has a list of them, in *kept. NULL: the ring is
- * dead.
+ * Makes room for an operation, and its iovecs, if it has a list of them, in *kept. NULL: the ring
+ * is dead.
  */
 static struct io_uring_sqe *prepare(struct virtio_uring *u, void *tag, const struct iovec *iov,
 	unsigned n, const struct iovec **kept)

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See blk_driver.h. */
-#include "blk_driver.h"
+#include "tests/lib/test.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
+#include "blk_driver.h"
 
 static bool device_reads_data(uint32_t type)
 {
@@ -22,15 +19,16 @@ uint64_t blk_header(struct kit_core *c, uint32_t type, uint64_t sector)
 	return addr;
 }
 
-struct request *blk_add(
+struct blk_driver_request *blk_add(
 	struct kit_core *c, uint32_t type, uint64_t sector, const void *out, uint32_t len)
 {
-	uint64_t request = kit_core_alloc(c, sizeof(struct request), 0);
-	struct request *r = kit_core_host(c, request);
+	uint64_t request = kit_core_alloc(c, sizeof(struct blk_driver_request), 0);
+	struct blk_driver_request *r = kit_core_host(c, request);
 	unsigned n = 0, n_out;
 	struct driver_buf buf[3];
 
-	*r = (struct request){ .status = kit_core_alloc(c, 1, NO_STATUS), .used = UINT32_MAX };
+	*r = (struct blk_driver_request){ .status = kit_core_alloc(c, 1, NO_STATUS),
+		.used = UINT32_MAX };
 	buf[n++] = (struct driver_buf){ blk_header(c, type, sector), 16 };
 	if (len) {
 		r->data = kit_core_alloc(c, len, 0xdd);
@@ -50,16 +48,16 @@ void blk_reap(struct kit_core *c)
 	void *token;
 
 	while (kit_core_reap(c, 0, &token, &used))
-		((struct request *)token)->used = used;
+		((struct blk_driver_request *)token)->used = used;
 }
 
-uint8_t blk_status_of(struct kit_core *c, struct request *r)
+uint8_t blk_status_of(struct kit_core *c, struct blk_driver_request *r)
 {
 	return r->used == UINT32_MAX ? NO_STATUS : *(uint8_t *)kit_core_host(c, r->status);
 }
 
 /* Reaps until the request is complete, or can never be. */
-static void await(struct kit_core *c, const struct request *r)
+static void await(struct kit_core *c, const struct blk_driver_request *r)
 {
 	blk_reap(c);
 	while (r->used == UINT32_MAX && vq_in_flight(c->queue[0].q)) {
@@ -79,7 +77,7 @@ void blk_await_all(struct kit_core *c)
 
 uint8_t blk_request(struct kit_core *c, uint32_t type, uint64_t sector, void *buf, uint32_t len)
 {
-	struct request *r = blk_add(c, type, sector, buf, len);
+	struct blk_driver_request *r = blk_add(c, type, sector, buf, len);
 
 	kit_core_kick(c, 0);
 	await(c, r);
@@ -93,7 +91,7 @@ uint8_t blk_request(struct kit_core *c, uint32_t type, uint64_t sector, void *bu
 }
 
 void blk_raw(struct kit_core *c, const struct driver_buf *buf, unsigned n_out, unsigned n_in,
-	struct request *r)
+	struct blk_driver_request *r)
 {
 	r->used = UINT32_MAX;
 	assert_int_equal(driver_ring_add(c->queue[0].ring, buf, n_out, n_in, r), 0);

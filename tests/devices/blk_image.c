@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See blk_image.h. */
+#include "tests/lib/test.h"
+
 #include "blk_image.h"
 
-#include <fcntl.h>
-#include <stdio.h>
-#include <glib/gstdio.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <sys/stat.h>
-#include <cmocka.h>
 
 #define F(bit) (1ull << VIRTIO_BLK_F_##bit)
 /* As Linux negotiates. */

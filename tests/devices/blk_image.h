@@ -16,12 +16,17 @@ extern char *image_arg; /* the option that names the image */
 bool image_set_engine(const char *name);
 bool image_engine_is(const char *name);
 
-/* cmocka's setup and teardown of a group, and setup of a test: a new image, and kit_core_setup(). */
+/*
+ * cmocka's setup and teardown of a group, and setup of a test: a new image, and kit_core_setup().
+ */
 int image_make_dir(void **state);
 int image_remove_dir(void **state);
 int image_setup(void **state);
 
-/* Opens the device on the image with the engine and this option (or NULL), and starts a driver like Linux's. */
+/*
+ * Opens the device on the image with the engine and this option (or NULL), and starts a driver like
+ * Linux's.
+ */
 void image_open(struct kit_core *c, const char *option);
 const struct virtio_blk_config *image_config(struct kit_core *c);
 

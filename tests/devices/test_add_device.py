@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A device is one folder: in a copy of the tree, echo/ is put into daemon/devices/, and the program,
-its man page, units, completion, discovery file, name and unit tests are there.
+"""A device is one folder: in a copy of the tree, echo/ is put into daemon/devices/, and then its
+program, man page, units, completion, discovery file, name and unit tests are there.
 
 The copy differs from the tree in that folder alone.
 """

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* virtiod-blk: options, configuration space, and requests of every form and type. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <unistd.h>
-#include <cmocka.h>
+#include "tests/lib/test.h"
 
 #include "blk_image.h"
 
@@ -124,7 +120,7 @@ static void test_layouts(void **state)
 {
 	struct kit_core *c = *state;
 	struct driver_buf buf[160];
-	struct request r;
+	struct blk_driver_request r;
 	uint8_t want[512 * 4];
 	uint64_t h, d;
 	unsigned n;
@@ -207,7 +203,7 @@ static void test_short_header(void **state)
 {
 	struct kit_core *c = *state;
 	struct driver_buf buf[2];
-	struct request r;
+	struct blk_driver_request r;
 
 	image_open(c, NULL);
 	buf[0] = (struct driver_buf){ blk_header(c, VIRTIO_BLK_T_FLUSH, 0), 15 };
@@ -222,7 +218,7 @@ static void test_no_status(void **state)
 {
 	struct kit_core *c = *state;
 	struct driver_buf buf;
-	struct request r;
+	struct blk_driver_request r;
 
 	image_open(c, NULL);
 	buf = (struct driver_buf){ blk_header(c, VIRTIO_BLK_T_FLUSH, 0), 16 };
@@ -281,25 +277,24 @@ static void test_wce(void **state)
 	assert_int_equal(image_config(c)->wce, 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, image_setup, kit_core_teardown)
-
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_config),
-		TEST(test_default_queues),
-		TEST(test_block_size),
-		TEST(test_empty),
-		TEST(test_bad_options),
-		TEST(test_read_write),
-		TEST(test_layouts),
-		TEST(test_bad_ranges),
-		TEST(test_short_header),
-		TEST(test_no_status),
-		TEST(test_unknown_type),
-		TEST(test_serial),
-		TEST(test_short_serial),
-		TEST(test_wce),
+		cmocka_unit_test_setup_teardown(test_config, image_setup, kit_core_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_default_queues, image_setup, kit_core_teardown),
+		cmocka_unit_test_setup_teardown(test_block_size, image_setup, kit_core_teardown),
+		cmocka_unit_test_setup_teardown(test_empty, image_setup, kit_core_teardown),
+		cmocka_unit_test_setup_teardown(test_bad_options, image_setup, kit_core_teardown),
+		cmocka_unit_test_setup_teardown(test_read_write, image_setup, kit_core_teardown),
+		cmocka_unit_test_setup_teardown(test_layouts, image_setup, kit_core_teardown),
+		cmocka_unit_test_setup_teardown(test_bad_ranges, image_setup, kit_core_teardown),
+		cmocka_unit_test_setup_teardown(test_short_header, image_setup, kit_core_teardown),
+		cmocka_unit_test_setup_teardown(test_no_status, image_setup, kit_core_teardown),
+		cmocka_unit_test_setup_teardown(test_unknown_type, image_setup, kit_core_teardown),
+		cmocka_unit_test_setup_teardown(test_serial, image_setup, kit_core_teardown),
+		cmocka_unit_test_setup_teardown(test_short_serial, image_setup, kit_core_teardown),
+		cmocka_unit_test_setup_teardown(test_wce, image_setup, kit_core_teardown),
 	};
 
 	if (!image_set_engine(argv[1]))

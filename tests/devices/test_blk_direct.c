@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* virtiod-blk past the page cache: what goes straight to guest memory, and what cannot. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
+#include "tests/lib/test.h"
 
 #include "blk_image.h"
 #include "daemon/devices/blk/blk_engine.h"
@@ -17,11 +14,11 @@ static struct blk_queue *open_direct(struct kit_core *c)
 }
 
 /* A request whose data begins `skew` bytes after a page; `split` bytes of it in a first piece. */
-static struct request *add(
+static struct blk_driver_request *add(
 	struct kit_core *c, uint32_t type, uint64_t sector, unsigned skew, unsigned split)
 {
 	uint64_t data = driver_mem_alloc(c->mem, LEN + 4096, 4096) + skew;
-	struct request *r = kit_core_host(c, kit_core_alloc(c, sizeof(*r), 0));
+	struct blk_driver_request *r = kit_core_host(c, kit_core_alloc(c, sizeof(*r), 0));
 	struct driver_buf buf[4] = {
 		{ blk_header(c, type, sector), 16 },
 		{ data, split },
@@ -29,14 +26,14 @@ static struct request *add(
 		{ kit_core_alloc(c, 1, NO_STATUS), 1 },
 	};
 
-	*r = (struct request){ .data = data, .status = buf[3].addr, .used = UINT32_MAX };
+	*r = (struct blk_driver_request){ .data = data, .status = buf[3].addr, .used = UINT32_MAX };
 	assert_int_equal(driver_ring_add(c->queue[0].ring, buf, type == VIRTIO_BLK_T_OUT ? 3 : 1,
 				 type == VIRTIO_BLK_T_OUT ? 1 : 3, r),
 		0);
 	return r;
 }
 
-static void run(struct kit_core *c, struct request *r)
+static void run(struct kit_core *c, struct blk_driver_request *r)
 {
 	kit_core_kick(c, 0);
 	blk_await_all(c);
@@ -45,7 +42,7 @@ static void run(struct kit_core *c, struct request *r)
 
 static void read_and_check(struct kit_core *c, uint64_t sector, unsigned skew, unsigned split)
 {
-	struct request *r = add(c, VIRTIO_BLK_T_IN, sector, skew, split);
+	struct blk_driver_request *r = add(c, VIRTIO_BLK_T_IN, sector, skew, split);
 	uint8_t want[LEN];
 
 	run(c, r);
@@ -55,7 +52,7 @@ static void read_and_check(struct kit_core *c, uint64_t sector, unsigned skew, u
 
 static void write_and_check(struct kit_core *c, uint64_t sector, unsigned skew, unsigned split)
 {
-	struct request *r = add(c, VIRTIO_BLK_T_OUT, sector, skew, split);
+	struct blk_driver_request *r = add(c, VIRTIO_BLK_T_OUT, sector, skew, split);
 	uint8_t is[LEN + 1024], before[LEN + 1024];
 
 	image_read(before, (sector - 1) * 512, sizeof(before));
@@ -131,7 +128,7 @@ static void test_part_of_a_block(void **state)
 /* More requests than bounce buffers, and one that is longer than a buffer. */
 static void test_many(void **state)
 {
-	struct request *r[BLK_BOUNCES + 8], *large;
+	struct blk_driver_request *r[BLK_BOUNCES + 8], *large;
 	struct kit_core *c = *state;
 	struct blk_queue *bq;
 	g_autofree uint8_t *want = g_malloc(3 * BLK_BOUNCE_SIZE);
@@ -158,7 +155,7 @@ static void test_many(void **state)
 static void test_stop(void **state)
 {
 	struct kit_core *c = *state;
-	struct request *r[20];
+	struct blk_driver_request *r[20];
 
 	open_direct(c);
 	for (unsigned i = 0; i < G_N_ELEMENTS(r); i++)
@@ -181,19 +178,18 @@ static void test_config(void **state)
 	assert_int_equal(le32toh(image_config(c)->blk_size), MAX(f->offset_align, 512));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, image_setup, kit_core_teardown)
-
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_aligned),
-		TEST(test_odd_memory),
-		TEST(test_odd_pieces),
-		TEST(test_no_pinning),
-		TEST(test_part_of_a_block),
-		TEST(test_many),
-		TEST(test_stop),
-		TEST(test_config),
+		cmocka_unit_test_setup_teardown(test_aligned, image_setup, kit_core_teardown),
+		cmocka_unit_test_setup_teardown(test_odd_memory, image_setup, kit_core_teardown),
+		cmocka_unit_test_setup_teardown(test_odd_pieces, image_setup, kit_core_teardown),
+		cmocka_unit_test_setup_teardown(test_no_pinning, image_setup, kit_core_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_part_of_a_block, image_setup, kit_core_teardown),
+		cmocka_unit_test_setup_teardown(test_many, image_setup, kit_core_teardown),
+		cmocka_unit_test_setup_teardown(test_stop, image_setup, kit_core_teardown),
+		cmocka_unit_test_setup_teardown(test_config, image_setup, kit_core_teardown),
 	};
 
 	if (!image_set_engine(argv[1]))

@@ -33,7 +33,7 @@ enum {
 };
 
 /* How a run of the driver goes. */
-struct load {
+struct grant_load {
 	bool write, indirect;
 	bool refill; /* what was completed is replaced at once, not when all is */
 	unsigned depth;
@@ -42,7 +42,7 @@ struct load {
 static struct {
 	struct kit_core *core;
 	uint8_t *mem;
-	struct load load;
+	struct grant_load load;
 	uint16_t avail, used;
 	unsigned submitted, completed;
 } guest;
@@ -189,7 +189,7 @@ static int teardown(void **state)
 }
 
 /* Runs REQUESTS requests: system calls for memory, for each of them. */
-static double calls_per_request(struct load load)
+static double calls_per_request(struct grant_load load)
 {
 	const struct vq_setup ring = {
 		.size = RING,
@@ -224,7 +224,7 @@ static double calls_per_request(struct load load)
 	return (double)(after.calls - before.calls) / REQUESTS;
 }
 
-static void print_line(struct load load)
+static void print_line(struct grant_load load)
 {
 	double mapped, copied = calls_per_request(load);
 
@@ -239,7 +239,7 @@ static void print_line(struct load load)
 static void test_calls(void **state)
 {
 	for (unsigned i = 0; i < 8; i++) {
-		struct load load = { .write = i & 1, .refill = i & 2, .indirect = i & 4 };
+		struct grant_load load = { .write = i & 1, .refill = i & 2, .indirect = i & 4 };
 
 		/* Headers in; data and status out. The table is known before what it names is. */
 		load.depth = 1;

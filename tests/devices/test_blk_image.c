@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* virtiod-blk: what it does to the file, and who else may use it. */
-#include <errno.h>
-#include <fcntl.h>
-#include <glib/gstdio.h>
-#include <setjmp.h>
+#include "tests/lib/test.h"
+
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <cmocka.h>
 
 #include "blk_image.h"
 #include "daemon/devices/blk/blk_io.h"
@@ -63,8 +58,8 @@ static void test_truncated(void **state)
 }
 
 /*
- * Whole pages of the file are gone: no crash, whatever the engine; and when they are back, so is the
- * data.
+ * Whole pages of the file are gone: no crash, whatever the engine; and when they are back, so is
+ * the data.
  */
 static void test_truncated_and_back(void **state)
 {
@@ -289,122 +284,24 @@ static void test_resize(void **state)
 	assert_int_equal(blk_request(c, VIRTIO_BLK_T_IN, 0, data, 512), VIRTIO_BLK_S_OK);
 }
 
-/* What another process that serves the image in this mode is told; "" if it may. */
-static char *try_elsewhere(struct kit_core *here, const char *option)
-{
-	char answer[512] = "";
-	int pipe_fd[2], status;
-	ssize_t len;
-	pid_t pid;
-
-	assert_int_equal(pipe(pipe_fd), 0);
-	pid = fork();
-	if (pid == 0) {
-		g_autoptr(GError) error = NULL;
-		struct kit_core c = { 0 };
-
-		/* The parent keeps the file open, and so the locks. */
-		if (here->device.data)
-			kit_core_close(here);
-		if (!kit_core_open(&c, &error, image_arg, option, NULL))
-			(void)!write(pipe_fd[1], error->message, strlen(error->message));
-		_exit(0);
-	}
-	close(pipe_fd[1]);
-	len = read(pipe_fd[0], answer, sizeof(answer) - 1);
-	assert_true(len >= 0);
-	close(pipe_fd[0]);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
-	return g_strdup(answer);
-}
-
-static void assert_refused(struct kit_core *c, const char *option)
-{
-	g_autofree char *answer = try_elsewhere(c, option);
-
-	assert_non_null(strstr(answer, image_path));
-	assert_non_null(strstr(answer, "another virtiod-blk or QEMU"));
-}
-
-static void assert_allowed(struct kit_core *c, const char *option)
-{
-	g_autofree char *answer = try_elsewhere(c, option);
-
-	assert_string_equal(answer, "");
-}
-
-static void test_lock_writer(void **state)
-{
-	struct kit_core *c = *state;
-
-	assert_allowed(c, NULL);
-	image_open(c, NULL);
-	assert_refused(c, NULL);
-	assert_refused(c, "--read-only");
-	kit_core_stop(c);
-	kit_core_close(c);
-	assert_allowed(c, NULL);
-}
-
-static void test_lock_reader(void **state)
-{
-	struct kit_core *c = *state;
-
-	image_open(c, "--read-only");
-	assert_allowed(c, "--read-only");
-	assert_refused(c, NULL);
-}
-
-/* True if qemu-img lets itself read the image_path; its stderr goes to *err. */
-static bool qemu_reads(char **err)
-{
-	g_autofree char *copy = g_strconcat(image_path, ".copy", NULL);
-	char *argv[] = { "qemu-img", "convert", "-f", "raw", "-O", "raw", image_path, copy, NULL };
-	int status;
-
-	assert_true(g_spawn_sync(
-		NULL, argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, err, &status, NULL));
-	g_unlink(copy);
-	return status == 0;
-}
-
-/* The same with QEMU on the other side. */
-static void test_lock_qemu(void **state)
-{
-	g_autofree char *qemu_img = g_find_program_in_path("qemu-img"), *err = NULL, *err2 = NULL;
-	struct kit_core *c = *state;
-
-	if (!qemu_img)
-		skip();
-	image_open(c, NULL);
-	assert_false(qemu_reads(&err));
-	assert_non_null(strstr(err, "Failed to get shared \"write\" lock"));
-	kit_core_stop(c);
-	kit_core_close(c);
-	assert_true(kit_core_open(c, NULL, image_arg, "--read-only", NULL));
-	assert_true(qemu_reads(&err2));
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, image_setup, kit_core_teardown)
-
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_read_only),
-		TEST(test_truncated),
-		TEST(test_truncated_and_back),
-		TEST(test_full),
-		TEST(test_discard),
-		TEST(test_discard_on_device),
-		TEST(test_bad_segments),
-		TEST(test_write_zeroes),
-		TEST(test_write_zeroes_unmap),
-		TEST(test_write_zeroes_by_writing),
-		TEST(test_resize),
-		TEST(test_lock_writer),
-		TEST(test_lock_reader),
-		TEST(test_lock_qemu),
+		cmocka_unit_test_setup_teardown(test_read_only, image_setup, kit_core_teardown),
+		cmocka_unit_test_setup_teardown(test_truncated, image_setup, kit_core_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_truncated_and_back, image_setup, kit_core_teardown),
+		cmocka_unit_test_setup_teardown(test_full, image_setup, kit_core_teardown),
+		cmocka_unit_test_setup_teardown(test_discard, image_setup, kit_core_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_discard_on_device, image_setup, kit_core_teardown),
+		cmocka_unit_test_setup_teardown(test_bad_segments, image_setup, kit_core_teardown),
+		cmocka_unit_test_setup_teardown(test_write_zeroes, image_setup, kit_core_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_write_zeroes_unmap, image_setup, kit_core_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_write_zeroes_by_writing, image_setup, kit_core_teardown),
+		cmocka_unit_test_setup_teardown(test_resize, image_setup, kit_core_teardown),
 	};
 
 	if (!image_set_engine(argv[1]))

@@ -1,170 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * virtiod-blk's engines on io_uring, when the kernel does what it seldom does: a fake ring notes the
- * operations, and the test says how they end.
+ * virtiod-blk's engines on io_uring, when the kernel does what it seldom does: a fake ring notes
+ * the operations, and the test says how they end.
  */
-#include <errno.h>
-#include <fcntl.h>
+#include "tests/lib/test.h"
+
 #include <linux/falloc.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <sys/eventfd.h>
-#include <cmocka.h>
 
-#include "blk_image.h"
+#include "blk_fake_uring.h"
 #include "daemon/devices/blk/blk_engine.h"
-#include "daemon/uring.h"
-
 #define HOLE (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 #define RANGE (FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE)
 
-struct op {
-	char kind; /* read, write, sync, allocate: its first letter */
-	bool submitted;
-	int mode;
-	unsigned n_iov;
-	uint64_t offset, len;
-	void *tag;
-};
-
-static struct virtio_uring {
-	int event;
-	bool forbidden, never_enabled; /* what does not work */
-	GArray *ops; /* not ended yet */
-	GArray *ended; /* events */
-} fake;
-
-struct virtio_uring *virtio_uring_new(const struct virtio_uring_setup *setup, GError **error)
+static struct blk_driver_request *start_read(struct kit_core *c, uint32_t len)
 {
-	assert_int_equal(setup->n_files, 2);
-	if (!fake.forbidden) {
-		/* One for all queues, of which only the first runs. */
-		if (fake.event < 0)
-			fake.event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		return &fake;
-	}
-	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_PERM, "no ring today");
-	return NULL;
-}
-
-void virtio_uring_free(struct virtio_uring *ring)
-{
-	if (ring)
-		fd_close(&fake.event);
-}
-
-int virtio_uring_enable(struct virtio_uring *ring)
-{
-	return fake.never_enabled ? -EACCES : 0;
-}
-
-int virtio_uring_fd(const struct virtio_uring *ring)
-{
-	return fake.event;
-}
-
-void virtio_uring_awake(struct virtio_uring *ring)
-{
-	uint64_t count;
-
-	assert_int_equal(read(fake.event, &count, sizeof(count)), sizeof(count));
-}
-
-bool virtio_uring_is_ready(const struct virtio_uring *ring)
-{
-	return fake.ended->len;
-}
-
-static void prepare(struct op op)
-{
-	g_array_append_val(fake.ops, op);
-}
-
-void virtio_uring_transfer(struct virtio_uring *ring, bool write, unsigned file,
-	const struct iovec *iov, unsigned n, uint64_t offset, void *tag)
-{
-	struct op op = { write ? 'w' : 'r', .n_iov = n, .offset = offset, .tag = tag };
-
-	for (unsigned i = 0; i < n; i++)
-		op.len += iov[i].iov_len;
-	prepare(op);
-}
-
-void virtio_uring_sync(struct virtio_uring *ring, unsigned file, void *tag)
-{
-	prepare((struct op){ 's', .tag = tag });
-}
-
-void virtio_uring_allocate(struct virtio_uring *ring, unsigned file, int mode, uint64_t offset,
-	uint64_t len, void *tag)
-{
-	prepare((struct op){ 'a', .mode = mode, .offset = offset, .len = len, .tag = tag });
-}
-
-void virtio_uring_submit(struct virtio_uring *ring)
-{
-	for (unsigned i = 0; i < fake.ops->len; i++)
-		g_array_index(fake.ops, struct op, i).submitted = true;
-}
-
-unsigned virtio_uring_reap(
-	struct virtio_uring *ring, bool fetch, struct virtio_uring_event *event, unsigned max)
-{
-	unsigned n = MIN(fake.ended->len, max);
-
-	if (n) {
-		memcpy(event, fake.ended->data, n * sizeof(*event));
-		g_array_remove_range(fake.ended, 0, n);
-	}
-	return n;
-}
-
-static const struct op *op(unsigned i)
-{
-	assert_true(i < fake.ops->len);
-	assert_true(g_array_index(fake.ops, struct op, i).submitted);
-	return &g_array_index(fake.ops, struct op, i);
-}
-
-/* The oldest operation ends so, and the device hears of it. */
-static void end(struct kit_core *c, int result)
-{
-	struct virtio_uring_event event = { op(0)->tag, result };
-	uint64_t one = 1;
-
-	g_array_append_val(fake.ended, event);
-	g_array_remove_index(fake.ops, 0);
-	assert_int_equal(write(fake.event, &one, sizeof(one)), sizeof(one));
-	assert_true(kit_core_step(c, 30000));
-	blk_reap(c);
-}
-
-static int setup(void **state)
-{
-	fake = (struct virtio_uring){
-		.event = -1,
-		.ops = g_array_new(FALSE, TRUE, sizeof(struct op)),
-		.ended = g_array_new(FALSE, TRUE, sizeof(struct virtio_uring_event)),
-	};
-	if (image_setup(state))
-		return -1;
-	((struct kit_core *)*state)->n_queues = 1;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	int result = kit_core_teardown(state);
-
-	g_array_free(fake.ops, TRUE);
-	g_array_free(fake.ended, TRUE);
-	return result;
-}
-
-static struct request *start_read(struct kit_core *c, uint32_t len)
-{
-	struct request *r = blk_add(c, VIRTIO_BLK_T_IN, 8, NULL, len);
+	struct blk_driver_request *r = blk_add(c, VIRTIO_BLK_T_IN, 8, NULL, len);
 
 	kit_core_kick(c, 0);
 	blk_reap(c);
@@ -174,7 +24,7 @@ static struct request *start_read(struct kit_core *c, uint32_t len)
 static void test_batch(void **state)
 {
 	struct kit_core *c = *state;
-	struct request *r[3];
+	struct blk_driver_request *r[3];
 
 	image_open(c, "--engine=uring");
 	for (unsigned i = 0; i < 3; i++)
@@ -193,7 +43,7 @@ static void test_batch(void **state)
 static void test_short(void **state)
 {
 	struct kit_core *c = *state;
-	struct request *r;
+	struct blk_driver_request *r;
 
 	image_open(c, "--engine=uring");
 	r = start_read(c, 4096);
@@ -220,7 +70,7 @@ static void test_again(void **state)
 	static const int results[] = { -EAGAIN, -EINTR };
 	struct kit_core *c = *state;
 	uint8_t want[4096];
-	struct request *r;
+	struct blk_driver_request *r;
 
 	image_open(c, "--engine=uring");
 	image_read(want, 8 * 512, sizeof(want));
@@ -243,7 +93,7 @@ static void test_errors(void **state)
 {
 	struct kit_core *c = *state;
 	uint8_t data[512] = { 0 };
-	struct request *r;
+	struct blk_driver_request *r;
 
 	image_open(c, "--engine=uring");
 	r = start_read(c, 512);
@@ -274,7 +124,7 @@ static void test_writethrough(void **state)
 {
 	struct kit_core *c = *state;
 	uint8_t data[512] = { 0 };
-	struct request *w;
+	struct blk_driver_request *w;
 
 	image_open(c, "--engine=uring");
 	c->device.config[32] = 0;
@@ -289,10 +139,10 @@ static void test_writethrough(void **state)
 	assert_int_equal(blk_status_of(c, w), VIRTIO_BLK_S_OK);
 }
 
-static struct request *start_segments(struct kit_core *c, uint32_t type,
+static struct blk_driver_request *start_segments(struct kit_core *c, uint32_t type,
 	const struct virtio_blk_discard_write_zeroes *s, unsigned n)
 {
-	struct request *r = blk_add(c, type, 0, s, n * sizeof(*s));
+	struct blk_driver_request *r = blk_add(c, type, 0, s, n * sizeof(*s));
 
 	kit_core_kick(c, 0);
 	blk_reap(c);
@@ -314,7 +164,7 @@ static void test_discard(void **state)
 		{ { -EINTR, -EAGAIN }, VIRTIO_BLK_S_OK },
 	};
 	struct kit_core *c = *state;
-	struct request *r;
+	struct blk_driver_request *r;
 
 	image_open(c, "--engine=uring");
 	for (unsigned i = 0; i < G_N_ELEMENTS(tries); i++) {
@@ -353,7 +203,7 @@ static void test_write_zeroes(void **state)
 	const struct virtio_blk_discard_write_zeroes s = { 8, 40,
 		VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP };
 	struct kit_core *c = *state;
-	struct request *r;
+	struct blk_driver_request *r;
 
 	image_open(c, "--engine=uring");
 	r = start_segments(c, VIRTIO_BLK_T_WRITE_ZEROES, &s, 1);
@@ -385,7 +235,7 @@ static void test_nowait(void **state)
 	struct kit_core *c = *state;
 	uint8_t data[4096], want[4096];
 	struct blk_queue *bq;
-	struct request *r;
+	struct blk_driver_request *r;
 
 	image_open(c, NULL);
 	bq = vq_data(c->queue[0].q);
@@ -426,8 +276,6 @@ static void test_never_enabled(void **state)
 	assert_non_null(strstr(c->log, "does without io_uring"));
 	assert_int_equal(blk_request(c, VIRTIO_BLK_T_IN, 0, data, 512), VIRTIO_BLK_S_OK);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {

@@ -1,19 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A device's io_uring, a real one: what it does, and what it refuses to do. */
-#include <errno.h>
-#include <glib/gstdio.h>
+#include "tests/lib/test.h"
+
 #include <linux/falloc.h>
 #include <liburing.h>
-#include <poll.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <sys/mman.h>
-#include <cmocka.h>
 
 #include "base/util.h"
 #include "daemon/uring.h"
-#include "tests/lib/leak.h"
 
 #define DEPTH 400
 #define SIZE (DEPTH * 512)
@@ -225,8 +219,6 @@ static void test_restricted(void **state)
 	assert_int_equal(io_uring_register(uring, IORING_REGISTER_PERSONALITY, NULL, 0), -EACCES);
 	assert_int_not_equal(io_uring_register(uring, IORING_UNREGISTER_FILES, NULL, 0), 0);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {

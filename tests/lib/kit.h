@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The device test kit. A test of a device is a function that plays the driver, and a line in a table:
+ * The device test kit. A test of a device is a function that plays the driver, and a line in a
+ * table:
  *
  *	static void test_echo(struct kit *k)
  *	{
@@ -19,23 +20,16 @@
  *		return kit_main(tests, G_N_ELEMENTS(tests), argc, argv);
  *	}
  *
- * kit_main() runs each test over split and packed rings, with buffers in one piece and in many, with
- * the queues stopped and resumed after every request, and with a hostile driver that sends distorted
- * copies of the test's requests. These runs have the device in the test's process (kit_core.h). With
- * the device's program as argument, the test runs against that, too, over a vhost-user socket:
- * undisturbed, stopped and resumed, and killed by SIGKILL and started again while requests are in
- * flight.
+ * kit_main() runs each test over split and packed rings, with buffers in one piece and in many,
+ * with the queues stopped and resumed after every request, and with a hostile driver that sends
+ * distorted copies of the test's requests. These runs have the device in the test's process
+ * (kit_core.h). With the device's program as argument, the test runs against that, too, over a
+ * vhost-user socket: undisturbed, stopped and resumed, and killed by SIGKILL and started again
+ * while requests are in flight.
  */
 #pragma once
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include <glib.h>
-#include <stdbool.h>
+#include "tests/lib/test.h"
 
 struct kit;
 

@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See kit_core.h. */
+#include "tests/lib/test.h"
+
 #include "tests/lib/kit_core.h"
 
-#include <linux/virtio_config.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
-#include "tests/lib/leak.h"
+#include "virtio/inflight.h"
 
 static void keep_line(enum log_level level, const char *line, void *opaque)
 {
@@ -104,6 +100,12 @@ static void hook_broken(void *opaque, const char *reason)
 
 static const struct vq_hooks hooks = { hook_call, hook_broken };
 
+static size_t inflight_size(const struct kit_queue *q)
+{
+	return virtio_inflight_bytes(driver_ring_size(q->ring),
+		q->core->device.driver_features & 1ull << VIRTIO_F_RING_PACKED);
+}
+
 static void make_ring(struct kit_core *c, unsigned i)
 {
 	struct kit_queue *q = &c->queue[i];
@@ -113,6 +115,7 @@ static void make_ring(struct kit_core *c, unsigned i)
 	q->ring = driver_ring_new(c->mem, size, c->device.driver_features, NULL);
 	assert_non_null(q->ring);
 	q->base = driver_ring_initial_base(q->ring);
+	q->inflight = g_aligned_alloc0(1, inflight_size(q), VIRTIO_INFLIGHT_ALIGN);
 	if (!q->q)
 		q->q = vq_new(i, c->guest, &hooks, q);
 }
@@ -133,8 +136,10 @@ static void make_driver(struct kit_core *c)
 
 static void free_driver(struct kit_core *c)
 {
-	for (unsigned i = 0; i < KIT_MAX_QUEUES; i++)
+	for (unsigned i = 0; i < KIT_MAX_QUEUES; i++) {
 		g_clear_pointer(&c->queue[i].ring, driver_ring_free);
+		g_clear_pointer(&c->queue[i].inflight, g_aligned_free);
+	}
 	g_clear_pointer(&c->mem, driver_mem_free);
 }
 
@@ -224,6 +229,8 @@ void kit_core_resume(struct kit_core *c)
 			.size = driver_ring_size(kq->ring),
 			.features = c->device.driver_features,
 			.base = kq->base,
+			.inflight = kq->inflight,
+			.inflight_len = inflight_size(kq),
 		};
 		g_autoptr(GError) error = NULL;
 

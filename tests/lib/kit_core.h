@@ -30,6 +30,7 @@ struct kit_queue {
 	struct kit_core *core;
 	struct vq *q; /* NULL: not made yet */
 	struct driver_ring *ring;
+	void *inflight; /* its in-flight area, as a front-end keeps it */
 	uint32_t base; /* where a stopped queue goes on */
 	bool ready; /* a burst is due */
 };
@@ -56,7 +57,9 @@ struct kit_core {
 	unsigned fds; /* open before the test */
 };
 
-/* cmocka's setup and teardown: *state is a struct kit_core. Teardown fails if an fd is left open. */
+/*
+ * cmocka's setup and teardown: *state is a struct kit_core. Teardown fails if an fd is left open.
+ */
 int kit_core_setup(void **state);
 int kit_core_teardown(void **state);
 
@@ -94,7 +97,10 @@ void *kit_core_host(struct kit_core *c, uint64_t addr);
 
 /* Between kit_core.c and kit_services.c. */
 
-/* Runs what a callback does for the group of q (all queues, if q is NULL), and what follows from it. */
+/*
+ * Runs what a callback does for the group of q (all queues, if q is NULL), and what follows from
+ * it.
+ */
 void kit_core_begin(struct kit_core *c, const struct vq *q);
 void kit_core_end(struct kit_core *c, const struct vq *q);
 /* Returns the thread that the device wants queue i on. */

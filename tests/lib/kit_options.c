@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A program parses its options once; in a test every device is to start with the defaults. */
-#include "tests/lib/kit_core.h"
+#include "tests/lib/test.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
+#include "tests/lib/kit_core.h"
 
 static const struct option_entry *options(void)
 {

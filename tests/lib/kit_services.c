@@ -3,14 +3,12 @@
  * The services of daemon/device.h in one thread. Sources that are due run one after the other, in
  * kit_core_step(); wake-ups alone come from other threads.
  */
+#include "tests/lib/test.h"
+
 #include "tests/lib/kit_core.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <cmocka.h>
 
 #include "memory/guest_pages.h"
 

@@ -3,18 +3,16 @@
  * A run of a test against the device's program: forked, and driven over vhost-user. Its log is in
  * a memfd.
  */
-#include <fcntl.h>
-#include <poll.h>
+#include "tests/lib/test.h"
+
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "tests/lib/kit_impl.h"
-#include "tests/lib/leak.h"
 #include "vhost-user/front/vu_front.h"
 
 #define DRIVER (VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK)
@@ -112,7 +110,7 @@ static void connect_front(struct kit *k)
 {
 	struct kit_process *p = k->data;
 	struct vu_front_options options = {
-		.packed = k->features & 1ull << VIRTIO_F_RING_PACKED ? VU_PACKED_ON : VU_PACKED_OFF,
+		.packed = k->features & 1ull << VIRTIO_F_RING_PACKED ? CHOICE_ON : CHOICE_OFF,
 		.deadline_ms = KIT_PATIENCE_MS,
 		.config_size = -1,
 		.inflight = true,

@@ -241,8 +241,8 @@ const struct virtio_device_ops virtio_device_ops = {
 		.config_size = offsetof(struct virtio_blk_config, max_secure_erase_sectors),
 		.min_queues = 1,
 		.max_queues = BLK_MAX_QUEUES,
-		.features = F(SIZE_MAX) | F(SEG_MAX) | F(RO) | F(BLK_SIZE) | F(FLUSH) | F(TOPOLOGY) |
-			F(CONFIG_WCE) | F(MQ) | F(DISCARD) | F(WRITE_ZEROES),
+		.features = F(SIZE_MAX) | F(SEG_MAX) | F(RO) | F(BLK_SIZE) | F(FLUSH) |
+			F(TOPOLOGY) | F(CONFIG_WCE) | F(MQ) | F(DISCARD) | F(WRITE_ZEROES),
 	},
 	.threads = VIRTIO_DEVICE_PER_QUEUE,
 	.config_writable = blk_config_writable,

@@ -66,7 +66,7 @@ static bool open_queue(struct blk *b, unsigned i, GError **error)
 	struct blk_queue *bq = b->queue[i] = g_aligned_alloc0(1, sizeof(*bq), 128);
 
 	bq->blk = b;
-	bq->requests = g_new(struct blk_request, BLK_MAX_REQUESTS);
+	bq->requests = g_new(struct blk_req, BLK_MAX_REQUESTS);
 	bq->fd = blk_file_open_queue(&b->file, error);
 	if (bq->fd < 0)
 		return false;

@@ -42,10 +42,10 @@ struct blk_range {
 	bool unmap; /* zeroes: the space may be given back to the host */
 };
 
-struct blk_request {
+struct blk_req {
 	struct vq_chain *c; /* header and status are cut off: only data is left in the cursors */
 	uint8_t *status;
-	struct blk_request *next; /* free, or waiting for a sync */
+	struct blk_req *next; /* free, or waiting for a sync */
 	uint32_t type;
 	int result; /* 0 or -errno */
 	uint64_t sector;
@@ -59,7 +59,7 @@ struct blk_request {
 };
 
 struct blk_requests {
-	struct blk_request *first, **last;
+	struct blk_req *first, **last;
 	unsigned n;
 };
 
@@ -75,8 +75,8 @@ struct blk_queue {
 	bool no_nowait[2]; /* RWF_NOWAIT is of no use for reading; writing */
 	unsigned ops; /* in the kernel's hands */
 
-	struct blk_request *requests; /* BLK_MAX_REQUESTS */
-	struct blk_request *free;
+	struct blk_req *requests; /* BLK_MAX_REQUESTS */
+	struct blk_req *free;
 	unsigned used; /* requests not free */
 	unsigned made; /* of requests: those above were never used */
 	struct blk_requests
@@ -117,11 +117,10 @@ struct blk_engine {
 	 * within reap or flush. transfer: all that the request's cursor has left; BLK_FULL is
 	 * possible.
 	 */
-	int (*transfer)(struct blk_queue *bq, struct blk_request *r);
-	int (*discard)(struct blk_queue *bq, struct blk_request *r, const struct blk_range *range,
-		unsigned n);
-	int (*write_zeroes)(
-		struct blk_queue *bq, struct blk_request *r, const struct blk_range *range);
+	int (*transfer)(struct blk_queue *bq, struct blk_req *r);
+	int (*discard)(
+		struct blk_queue *bq, struct blk_req *r, const struct blk_range *range, unsigned n);
+	int (*write_zeroes)(struct blk_queue *bq, struct blk_req *r, const struct blk_range *range);
 	/* Makes all writes stable that have ended. */
 	int (*sync)(struct blk_queue *bq);
 
@@ -144,13 +143,13 @@ extern const struct blk_engine blk_engine_mmap;
 bool blk_engine_open(struct blk *b, const char *name, GError **error);
 void blk_engine_close(struct blk *b);
 
-static inline bool blk_is_write(const struct blk_request *r)
+static inline bool blk_is_write(const struct blk_req *r)
 {
 	return r->type == VIRTIO_BLK_T_OUT;
 }
 
 /* The data of a read or write. */
-static inline struct iov_cursor *blk_data(struct blk_request *r)
+static inline struct iov_cursor *blk_data(struct blk_req *r)
 {
 	return blk_is_write(r) ? &r->c->out : &r->c->in;
 }

@@ -37,8 +37,7 @@ static bool is_aligned(const struct blk_file *f, const struct iov_cursor *c)
 	return !bits;
 }
 
-int blk_io_step(
-	struct blk_queue *bq, struct blk_request *r, struct iovec *iov, struct blk_step *step)
+int blk_io_step(struct blk_queue *bq, struct blk_req *r, struct iovec *iov, struct blk_step *step)
 {
 	const struct blk_file *f = &bq->blk->file;
 	struct iov_cursor *c = blk_data(r), ahead = *c;
@@ -65,7 +64,7 @@ int blk_io_step(
 	return 0;
 }
 
-void blk_io_stepped(struct blk_request *r, size_t n)
+void blk_io_stepped(struct blk_req *r, size_t n)
 {
 	if (r->bounce && !blk_is_write(r))
 		iov_push(blk_data(r), r->bounce, n);
@@ -74,13 +73,13 @@ void blk_io_stepped(struct blk_request *r, size_t n)
 	r->offset += n;
 }
 
-void blk_io_release(struct blk_queue *bq, struct blk_request *r)
+void blk_io_release(struct blk_queue *bq, struct blk_req *r)
 {
 	blk_bounce_put(&bq->bounce, r->bounce);
 	r->bounce = NULL;
 }
 
-int blk_io_transfer(struct blk_queue *bq, struct blk_request *r)
+int blk_io_transfer(struct blk_queue *bq, struct blk_req *r)
 {
 	struct iovec iov[BLK_STEP_IOV];
 	struct blk_step step;
@@ -139,7 +138,7 @@ static int discard_device(const struct blk_queue *bq, const struct blk_range *ra
 }
 
 int blk_io_discard(
-	struct blk_queue *bq, struct blk_request *r, const struct blk_range *range, unsigned n)
+	struct blk_queue *bq, struct blk_req *r, const struct blk_range *range, unsigned n)
 {
 	int result = 0;
 
@@ -188,7 +187,7 @@ static int write_zeroes(const struct blk_queue *bq, struct blk_range range)
 	return 0;
 }
 
-int blk_io_write_zeroes(struct blk_queue *bq, struct blk_request *r, const struct blk_range *range)
+int blk_io_write_zeroes(struct blk_queue *bq, struct blk_req *r, const struct blk_range *range)
 {
 	if (range->unmap && allocate(bq->fd, FALLOC_FL_PUNCH_HOLE, range) == 0)
 		return 0;

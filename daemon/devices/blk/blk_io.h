@@ -25,12 +25,11 @@ struct blk_step {
  * may take a bounce buffer, which is the request's until blk_io_release(). 0, or -EAGAIN: there is
  * none now, or -ENOMEM: nor ever.
  */
-int blk_io_step(
-	struct blk_queue *bq, struct blk_request *r, struct iovec *iov, struct blk_step *step);
+int blk_io_step(struct blk_queue *bq, struct blk_req *r, struct iovec *iov, struct blk_step *step);
 /* n bytes of the step have been transferred. */
-void blk_io_stepped(struct blk_request *r, size_t n);
+void blk_io_stepped(struct blk_req *r, size_t n);
 /* After the last step. */
-void blk_io_release(struct blk_queue *bq, struct blk_request *r);
+void blk_io_release(struct blk_queue *bq, struct blk_req *r);
 
 static inline int blk_io_fd(const struct blk_queue *bq, const struct blk_step *step)
 {
@@ -41,11 +40,11 @@ static inline int blk_io_fd(const struct blk_queue *bq, const struct blk_step *s
  * The members of struct blk_engine, blocking. blk_io_transfer() takes over wherever another engine
  * has left off.
  */
-int blk_io_transfer(struct blk_queue *bq, struct blk_request *r);
+int blk_io_transfer(struct blk_queue *bq, struct blk_req *r);
 int blk_io_discard(
-	struct blk_queue *bq, struct blk_request *r, const struct blk_range *range, unsigned n);
+	struct blk_queue *bq, struct blk_req *r, const struct blk_range *range, unsigned n);
 /* Always possible, if slowly. */
-int blk_io_write_zeroes(struct blk_queue *bq, struct blk_request *r, const struct blk_range *range);
+int blk_io_write_zeroes(struct blk_queue *bq, struct blk_req *r, const struct blk_range *range);
 int blk_io_sync(struct blk_queue *bq);
 
 /* What the kernel, the file system or the disk cannot do is always -EOPNOTSUPP. */

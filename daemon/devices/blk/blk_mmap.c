@@ -47,7 +47,7 @@ static bool mmap_resize(struct blk *b, GError **error)
 
 static void copy(void *arg)
 {
-	struct blk_request *r = arg;
+	struct blk_req *r = arg;
 	struct iov_cursor *c = blk_data(r);
 	const struct blk *b = ((struct blk_queue *)vq_data(r->c->q))->blk;
 	void *at = (char *)b->map + r->offset;
@@ -59,7 +59,7 @@ static void copy(void *arg)
 }
 
 /* EIO: the file ends there now, or the file system has no room for what was a hole. */
-static int mmap_transfer(struct blk_queue *bq, struct blk_request *r)
+static int mmap_transfer(struct blk_queue *bq, struct blk_req *r)
 {
 	const struct blk *b = bq->blk;
 	struct iov_cursor *c = blk_data(r), before = *c;

@@ -20,21 +20,21 @@
 /* Requests that wait for one sync, while none is in flight. */
 #define MAX_UNSYNCED 64
 
-static struct blk_request *request_new(struct blk_queue *bq)
+static struct blk_req *request_new(struct blk_queue *bq)
 {
-	struct blk_request *r = bq->free;
+	struct blk_req *r = bq->free;
 
 	if (r) {
 		bq->free = r->next;
 	} else {
 		r = &bq->requests[bq->made++];
-		*r = (struct blk_request){ 0 };
+		*r = (struct blk_req){ 0 };
 	}
 	bq->used++;
 	return r;
 }
 
-static void request_free(struct blk_queue *bq, struct blk_request *r)
+static void request_free(struct blk_queue *bq, struct blk_req *r)
 {
 	r->next = bq->free;
 	bq->free = r;
@@ -48,11 +48,13 @@ static uint8_t status_of(int result)
 	return result == -EOPNOTSUPP ? VIRTIO_BLK_S_UNSUPP : VIRTIO_BLK_S_IOERR;
 }
 
-static void complete(struct blk_queue *bq, struct blk_request *r, int result)
+static void complete(struct blk_queue *bq, struct blk_req *r, int result)
 {
 	struct vq_chain *c = r->c;
 
-	/* What a failed read left open: the status is to follow an unbroken run of written bytes. */
+	/*
+	 * What a failed read left open: the status is to follow an unbroken run of written bytes.
+	 */
 	if (iov_left(&c->in) > 0)
 		iov_push_zeroes(&c->in, iov_left(&c->in));
 	iov_put_last(&c->in, r->status, status_of(result));
@@ -61,7 +63,7 @@ static void complete(struct blk_queue *bq, struct blk_request *r, int result)
 }
 
 /* The driver asked for what it must not: an answer for it, a line for the operator. */
-static int refuse(struct blk_queue *bq, const struct blk_request *r, const char *why)
+static int refuse(struct blk_queue *bq, const struct blk_req *r, const char *why)
 {
 	log_limited(&bq->limit, LOG_LEVEL_WARNING, vq_name(bq->q),
 		"request of type %" PRIu32 " at sector %" PRIu64 " refused: %s", r->type, r->sector,
@@ -69,7 +71,7 @@ static int refuse(struct blk_queue *bq, const struct blk_request *r, const char 
 	return -EINVAL;
 }
 
-static const char *verb_of(const struct blk_request *r)
+static const char *verb_of(const struct blk_req *r)
 {
 	switch (r->type) {
 	case VIRTIO_BLK_T_IN:
@@ -83,7 +85,7 @@ static const char *verb_of(const struct blk_request *r)
 }
 
 /* What the host would not do. */
-static void report(struct blk_queue *bq, const struct blk_request *r, int result)
+static void report(struct blk_queue *bq, const struct blk_req *r, int result)
 {
 	if (result < 0 && result != -EOPNOTSUPP)
 		log_limited(&bq->limit, LOG_LEVEL_ERROR, vq_name(bq->q),
@@ -96,7 +98,7 @@ static bool in_range(const struct blk *b, uint64_t sector, uint64_t sectors)
 	return sector <= b->sectors && sectors <= b->sectors - sector;
 }
 
-static int transfer(struct blk_queue *bq, struct blk_request *r)
+static int transfer(struct blk_queue *bq, struct blk_req *r)
 {
 	size_t left = iov_left(blk_data(r));
 	int result;
@@ -118,7 +120,7 @@ static int transfer(struct blk_queue *bq, struct blk_request *r)
 }
 
 /* §5.2.6.2: unknown flags, and unmap in a discard, are "unsupported", not errors. */
-static int check_segment(struct blk_queue *bq, const struct blk_request *r,
+static int check_segment(struct blk_queue *bq, const struct blk_req *r,
 	const struct virtio_blk_discard_write_zeroes *s)
 {
 	bool zero = r->type == VIRTIO_BLK_T_WRITE_ZEROES;
@@ -134,7 +136,7 @@ static int check_segment(struct blk_queue *bq, const struct blk_request *r,
 
 /* Takes a list of segments, all of them checked: *n of them are not empty. 0 or -errno. */
 static int take_segments(
-	struct blk_queue *bq, struct blk_request *r, struct blk_range *range, unsigned *n)
+	struct blk_queue *bq, struct blk_req *r, struct blk_range *range, unsigned *n)
 {
 	struct virtio_blk_discard_write_zeroes s;
 	size_t len = iov_left(&r->c->out), count = len / sizeof(s);
@@ -163,7 +165,7 @@ static int take_segments(
 	return 0;
 }
 
-static int segments(struct blk_queue *bq, struct blk_request *r)
+static int segments(struct blk_queue *bq, struct blk_req *r)
 {
 	struct blk_range range[BLK_MAX_DISCARD_SEGMENTS + 1];
 	unsigned n;
@@ -178,7 +180,7 @@ static int segments(struct blk_queue *bq, struct blk_request *r)
 	return result;
 }
 
-static int begin(struct blk_queue *bq, struct blk_request *r)
+static int begin(struct blk_queue *bq, struct blk_req *r)
 {
 	switch (r->type) {
 	case VIRTIO_BLK_T_IN:
@@ -210,7 +212,7 @@ static bool is_writethrough(const struct blk_queue *bq)
 		!__atomic_load_n(&bq->blk->wce, __ATOMIC_RELAXED);
 }
 
-static bool wants_sync(const struct blk_queue *bq, const struct blk_request *r)
+static bool wants_sync(const struct blk_queue *bq, const struct blk_req *r)
 {
 	switch (r->type) {
 	case VIRTIO_BLK_T_FLUSH:
@@ -241,7 +243,7 @@ static void begin_sync(struct blk_queue *bq)
  */
 void blk_sync_done(struct blk_queue *bq, int result)
 {
-	struct blk_request *r = bq->syncing.first, *next;
+	struct blk_req *r = bq->syncing.first, *next;
 	int none = 0;
 
 	if (result < 0)
@@ -258,7 +260,7 @@ void blk_sync_done(struct blk_queue *bq, int result)
 	}
 }
 
-static void add_unsynced(struct blk_queue *bq, struct blk_request *r)
+static void add_unsynced(struct blk_queue *bq, struct blk_req *r)
 {
 	struct blk_requests *list = &bq->unsynced;
 
@@ -271,7 +273,7 @@ static void add_unsynced(struct blk_queue *bq, struct blk_request *r)
 		begin_sync(bq);
 }
 
-static void finish(struct blk_queue *bq, struct blk_request *r, int result)
+static void finish(struct blk_queue *bq, struct blk_req *r, int result)
 {
 	if (result == 0 && r->type != VIRTIO_BLK_T_IN && wants_sync(bq, r))
 		add_unsynced(bq, r);
@@ -279,14 +281,14 @@ static void finish(struct blk_queue *bq, struct blk_request *r, int result)
 		complete(bq, r, result);
 }
 
-void blk_done(struct blk_queue *bq, struct blk_request *r, int result)
+void blk_done(struct blk_queue *bq, struct blk_req *r, int result)
 {
 	report(bq, r, result);
 	finish(bq, r, result);
 }
 
 /* Takes the request apart; false: it broke the queue. */
-static bool parse(struct blk_request *r)
+static bool parse(struct blk_req *r)
 {
 	struct vq_chain *c = r->c;
 	struct virtio_blk_outhdr header;
@@ -311,7 +313,7 @@ static bool parse(struct blk_request *r)
 static bool take(struct blk_queue *bq)
 {
 	struct vq_chain *c = vq_pop(bq->q);
-	struct blk_request *r;
+	struct blk_req *r;
 	int result;
 
 	if (!c)

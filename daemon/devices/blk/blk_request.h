@@ -8,6 +8,6 @@
 void blk_serve(struct blk_queue *bq);
 
 /* For engines: a request that was BLK_PENDING has ended. */
-void blk_done(struct blk_queue *bq, struct blk_request *r, int result);
+void blk_done(struct blk_queue *bq, struct blk_req *r, int result);
 /* For engines: a sync that was BLK_PENDING has ended. */
 void blk_sync_done(struct blk_queue *bq, int result);

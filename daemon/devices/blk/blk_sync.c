@@ -21,7 +21,7 @@
 #endif
 
 /* One piece of memory and one system call: the rule. All else is left to blk_io_transfer(). */
-static int sync_transfer(struct blk_queue *bq, struct blk_request *r)
+static int sync_transfer(struct blk_queue *bq, struct blk_req *r)
 {
 	struct iov_cursor *c = blk_data(r);
 	size_t left = iov_left(c);

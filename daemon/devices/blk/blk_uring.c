@@ -70,7 +70,7 @@ static void uring_queue_start(struct blk_queue *bq)
 	virtio_queue_watch(bq->q, virtio_uring_fd(bq->engine_data), EPOLLIN, on_events);
 }
 
-static int begin_step(struct blk_queue *bq, struct blk_request *r)
+static int begin_step(struct blk_queue *bq, struct blk_req *r)
 {
 	struct iovec iov[BLK_STEP_IOV];
 	struct blk_step step;
@@ -84,7 +84,7 @@ static int begin_step(struct blk_queue *bq, struct blk_request *r)
 	return BLK_PENDING;
 }
 
-static int step_ended(struct blk_queue *bq, struct blk_request *r, int result)
+static int step_ended(struct blk_queue *bq, struct blk_req *r, int result)
 {
 	if (result == -EAGAIN || result == -EINTR)
 		return blk_io_transfer(bq, r);
@@ -101,7 +101,7 @@ static int step_ended(struct blk_queue *bq, struct blk_request *r, int result)
 }
 
 static int uring_discard(
-	struct blk_queue *bq, struct blk_request *r, const struct blk_range *range, unsigned n)
+	struct blk_queue *bq, struct blk_req *r, const struct blk_range *range, unsigned n)
 {
 	/* That takes an ioctl(), which io_uring learnt late, and is no more than a hint. */
 	if (bq->blk->file.is_device)
@@ -116,7 +116,7 @@ static int uring_discard(
 	return BLK_PENDING;
 }
 
-static int discard_ended(struct blk_request *r, int result)
+static int discard_ended(struct blk_req *r, int result)
 {
 	/* Nothing is lost if a hint is. */
 	if (result == -EAGAIN || result == -EINTR)
@@ -126,7 +126,7 @@ static int discard_ended(struct blk_request *r, int result)
 	return --r->ops ? BLK_PENDING : r->result;
 }
 
-static int begin_zeroing(struct blk_queue *bq, struct blk_request *r)
+static int begin_zeroing(struct blk_queue *bq, struct blk_req *r)
 {
 	struct iovec iov[BLK_STEP_IOV];
 	struct blk_step step;
@@ -147,14 +147,14 @@ static int begin_zeroing(struct blk_queue *bq, struct blk_request *r)
 }
 
 static int uring_write_zeroes(
-	struct blk_queue *bq, struct blk_request *r, const struct blk_range *range)
+	struct blk_queue *bq, struct blk_req *r, const struct blk_range *range)
 {
 	r->range = *range;
 	r->stage = range->unmap ? ZERO_BY_HOLE : ZERO_BY_RANGE;
 	return begin_zeroing(bq, r);
 }
 
-static int zeroing_ended(struct blk_queue *bq, struct blk_request *r, int result)
+static int zeroing_ended(struct blk_queue *bq, struct blk_req *r, int result)
 {
 	if (result == -EAGAIN || result == -EINTR)
 		return blk_io_write_zeroes(bq, r, &r->range);
@@ -178,7 +178,7 @@ static int uring_sync(struct blk_queue *bq)
 	return BLK_PENDING;
 }
 
-static int request_ended(struct blk_queue *bq, struct blk_request *r, int result)
+static int request_ended(struct blk_queue *bq, struct blk_req *r, int result)
 {
 	switch (r->type) {
 	case VIRTIO_BLK_T_DISCARD:
@@ -245,7 +245,7 @@ const struct blk_engine blk_engine_uring = {
 };
 
 /* What is not in the page cache, and the rest of what is there in part, goes to the ring. */
-static int nowait_transfer(struct blk_queue *bq, struct blk_request *r)
+static int nowait_transfer(struct blk_queue *bq, struct blk_req *r)
 {
 	struct iovec iov[BLK_STEP_IOV];
 	bool write = blk_is_write(r);

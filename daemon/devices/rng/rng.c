@@ -188,8 +188,8 @@ static bool rng_open_source(struct rng *r, const char *name, GError **error)
 	struct stat st;
 
 	/*
-	 * A FIFO is opened for writing, too: otherwise it ends, and says so without a pause, whenever
-	 * no other writer has it open.
+	 * A FIFO is opened for writing, too: otherwise it ends, and says so without a pause,
+	 * whenever no other writer has it open.
 	 */
 	if (stat(name, &st) == 0) {
 		r->is_fifo = S_ISFIFO(st.st_mode);

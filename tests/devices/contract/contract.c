@@ -156,7 +156,9 @@ static int do_resumed(struct contract *t, struct vq_chain *c, const struct contr
 	return vq_is_resumed(c->q);
 }
 
-/* Return CONTRACT_LATER if they hold the request, or the result; room for it may be made already. */
+/*
+ * Return CONTRACT_LATER if they hold the request, or the result; room for it may be made already.
+ */
 static int (*const verbs[CONTRACT_VERBS])(
 	struct contract *t, struct vq_chain *c, const struct contract_request *r) = {
 	[CONTRACT_ECHO] = do_echo,

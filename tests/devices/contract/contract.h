@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A device that does what a request asks for, so that a test can have every item of daemon/device.h
- * done, and undone, by a driver. Queue 0 takes the requests, queue 1 buffers for frames, on the same
- * thread; queue 2 is another thread's. All numbers are in host byte order.
+ * done, and undone, by a driver. Queue 0 takes the requests, queue 1 buffers for frames, on the
+ * same thread; queue 2 is another thread's. All numbers are in host byte order.
  */
 #pragma once
 

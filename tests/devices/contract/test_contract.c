@@ -87,7 +87,9 @@ static void test_unpop(struct kit *k)
 	assert_true(buffer[0]->order < buffer[1]->order);
 }
 
-/* What is held is kept over a stop and a death, comes again in its order, and is known as a retry. */
+/*
+ * What is held is kept over a stop and a death, comes again in its order, and is known as a retry.
+ */
 static void test_hold(struct kit *k)
 {
 	struct kit_request *held[5];
