@@ -31,9 +31,8 @@ static struct virtio_blk_config *blk_config(struct virtio_device *d)
 }
 
 /* Whole blocks only: a driver that uses the block size could not reach a part of one. */
-static void blk_set_capacity(struct virtio_device *d)
+static void blk_update_sectors(struct blk *b)
 {
-	struct blk *b = d->data;
 	uint64_t blocks = b->file.size / b->block_size;
 
 	if (!blocks)
@@ -46,7 +45,6 @@ static void blk_set_capacity(struct virtio_device *d)
 			" bytes are left out",
 			b->file.path, b->block_size, b->file.size % b->block_size);
 	b->sectors = blocks * (b->block_size / BLK_SECTOR);
-	blk_config(d)->capacity = htole64(b->sectors);
 }
 
 static void blk_fill_config(struct virtio_device *d)
@@ -56,6 +54,7 @@ static void blk_fill_config(struct virtio_device *d)
 	uint32_t block = b->block_size;
 	uint32_t physical = MAX(b->file.physical_block, block);
 
+	config->capacity = htole64(b->sectors);
 	config->size_max = htole32(SEG_SIZE_MAX);
 	config->seg_max = htole32(SEG_MAX);
 	config->blk_size = htole32(block);
@@ -92,6 +91,7 @@ static bool blk_open(struct virtio_device *d, GError **error)
 {
 	struct blk *b = d->data = g_new0(struct blk, 1);
 
+	b->d = d;
 	b->file.fd = b->file.lock = -1;
 	if (!blk_check_options(error))
 		return false;
@@ -109,8 +109,8 @@ static bool blk_open(struct virtio_device *d, GError **error)
 	else
 		d->features &= ~F(RO);
 	b->wce = true;
+	blk_update_sectors(b);
 	blk_fill_config(d);
-	blk_set_capacity(d);
 	return true;
 }
 
@@ -192,19 +192,21 @@ static void blk_reload(struct virtio_device *d)
 {
 	g_autoptr(GError) error = NULL;
 	struct blk *b = d->data;
-	uint64_t before = b->sectors;
+	uint64_t before = b->sectors, capacity;
 
 	if (!blk_file_update_size(&b->file, &error) ||
 		(b->engine->resize && !b->engine->resize(b, &error))) {
 		log_error(NULL, "%s", error->message);
 		return;
 	}
-	blk_set_capacity(d);
+	blk_update_sectors(b);
 	if (b->sectors == before)
 		return;
 	log_info(NULL, "'%s' has %" PRIu64 " sectors now, not %" PRIu64, b->file.path, b->sectors,
 		before);
-	virtio_device_config_changed(d);
+	capacity = htole64(b->sectors);
+	virtio_config_set(
+		d, offsetof(struct virtio_blk_config, capacity), &capacity, sizeof(capacity));
 }
 
 static const struct option_entry blk_options[] = {

@@ -10,10 +10,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/log.h"
+#include "daemon/device.h"
 #include "daemon/devices/blk/blk_bounce.h"
 #include "daemon/devices/blk/blk_file.h"
-#include "ring/vq.h"
 
 #define BLK_SECTOR 512u
 #define BLK_MAX_QUEUES 64
@@ -84,9 +83,11 @@ struct blk_queue {
 	struct blk_requests syncing; /* complete when the sync in flight ends */
 	struct blk_bounce bounce;
 	struct log_limit limit;
+	struct virtio_watch events; /* the io_uring engines' */
 };
 
 struct blk {
+	struct virtio_device *d;
 	struct blk_file file;
 	const struct blk_engine *engine;
 	uint64_t sectors; /* capacity */

@@ -46,9 +46,10 @@ static void uring_queue_close(struct blk_queue *bq)
 }
 
 /* To fetch an event signals the fd again: were it read first, it would wake us for nothing. */
-static void on_events(struct virtio_device *d, struct vq *q, uint32_t revents)
+static void on_events(
+	struct virtio_device *d, struct vq *q, struct virtio_watch *w, uint32_t revents)
 {
-	struct blk_queue *bq = vq_data(q);
+	struct blk_queue *bq = container_of(w, struct blk_queue, events);
 
 	do {
 		blk_serve(bq);
@@ -67,7 +68,9 @@ static void uring_queue_start(struct blk_queue *bq)
 		bq->engine = &blk_engine_sync;
 		return;
 	}
-	virtio_queue_watch(bq->q, virtio_uring_fd(bq->engine_data), EPOLLIN, on_events);
+	bq->events.fd = virtio_uring_fd(bq->engine_data);
+	bq->events.ready = on_events;
+	virtio_watch(bq->blk->d, bq->q, &bq->events, EPOLLIN);
 }
 
 static int begin_step(struct blk_queue *bq, struct blk_req *r)

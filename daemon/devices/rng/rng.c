@@ -18,7 +18,6 @@
 #include <linux/virtio_ids.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/timerfd.h>
 
 #include "base/option.h"
 
@@ -29,8 +28,9 @@
 #define RETRY_FAILED_MS 1000
 
 struct rng {
-	int fd; /* the source; -1: getrandom() */
-	int timer;
+	struct virtio_device *d;
+	struct virtio_watch source; /* fd -1: getrandom() */
+	struct virtio_timer retry;
 	bool is_fifo;
 	bool failing; /* since the last byte: has been logged */
 	struct log_limit limit;
@@ -51,7 +51,7 @@ static ssize_t rng_read(const struct rng *r, void *buf, size_t len)
 	ssize_t n;
 
 	do
-		n = r->fd < 0 ? getrandom(buf, len, 0) : read(r->fd, buf, len);
+		n = r->source.fd < 0 ? getrandom(buf, len, 0) : read(r->source.fd, buf, len);
 	while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : n;
 }
@@ -88,32 +88,27 @@ static int64_t rng_wait_us(struct rng *r)
 	return r->quota ? 0 : r->period_start + period - now;
 }
 
-static void rng_arm(const struct rng *r, int64_t us)
+/* Looks at the queue again after so long. */
+static void rng_retry_after(struct rng *r, struct vq *q, int64_t us)
 {
-	struct itimerspec when = {
-		.it_value = { .tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000 },
-	};
-
-	timerfd_settime(r->timer, 0, &when, NULL);
+	virtio_timer(r->d, q, &r->retry, g_get_monotonic_time() + us);
 }
-
-static void rng_readable(struct virtio_device *d, struct vq *q, uint32_t revents);
 
 /* The source gave nothing: when to look again. */
 static void rng_wait_for_source(struct rng *r, struct vq *q, int why)
 {
 	if (why == -EAGAIN && r->is_fifo) {
-		virtio_queue_watch(q, r->fd, EPOLLIN, rng_readable);
+		virtio_watch(r->d, q, &r->source, EPOLLIN);
 	} else if (why == -EAGAIN) {
-		rng_arm(r, RETRY_EMPTY_MS * 1000);
+		rng_retry_after(r, q, RETRY_EMPTY_MS * 1000);
 	} else {
 		if (!r->failing)
 			log_limited(&r->limit, LOG_LEVEL_ERROR, vq_name(q),
 				"no random bytes from '%s': %s",
-				r->fd < 0 ? "getrandom()" : options.filename,
+				r->source.fd < 0 ? "getrandom()" : options.filename,
 				why == -ENODATA ? "the file has ended" : g_strerror(-why));
 		r->failing = true;
-		rng_arm(r, RETRY_FAILED_MS * 1000);
+		rng_retry_after(r, q, RETRY_FAILED_MS * 1000);
 	}
 }
 
@@ -133,7 +128,7 @@ static bool rng_serve(struct rng *r, struct vq *q)
 	wait = rng_wait_us(r);
 	if (wait > 0) {
 		vq_unpop(g_steal_pointer(&c));
-		rng_arm(r, wait);
+		rng_retry_after(r, q, wait);
 		return false;
 	}
 	result = rng_fill(r, &c->in, MIN(r->quota, MAX_REQUEST));
@@ -157,29 +152,16 @@ static void rng_kick(struct virtio_device *d, struct vq *q)
 		;
 }
 
-static void rng_readable(struct virtio_device *d, struct vq *q, uint32_t revents)
+static void rng_readable(
+	struct virtio_device *d, struct vq *q, struct virtio_watch *w, uint32_t revents)
 {
-	struct rng *r = d->data;
-
-	virtio_queue_watch(q, r->fd, 0, NULL);
+	virtio_watch(d, q, w, 0);
 	rng_kick(d, q);
 }
 
-static void rng_timer(struct virtio_device *d, struct vq *q, uint32_t revents)
+static void rng_retry(struct virtio_device *d, struct vq *q, struct virtio_timer *t)
 {
-	struct rng *r = d->data;
-	uint64_t expirations;
-
-	/* Never blocks; and if nothing had expired, looking again does no harm. */
-	if (read(r->timer, &expirations, sizeof(expirations)) == sizeof(expirations))
-		rng_kick(d, q);
-}
-
-static void rng_queue_start(struct virtio_device *d, struct vq *q)
-{
-	struct rng *r = d->data;
-
-	virtio_queue_watch(q, r->timer, EPOLLIN, rng_timer);
+	rng_kick(d, q);
 }
 
 static bool rng_open_source(struct rng *r, const char *name, GError **error)
@@ -193,10 +175,10 @@ static bool rng_open_source(struct rng *r, const char *name, GError **error)
 	 */
 	if (stat(name, &st) == 0) {
 		r->is_fifo = S_ISFIFO(st.st_mode);
-		r->fd = open(
+		r->source.fd = open(
 			name, (r->is_fifo ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 	}
-	if (r->fd < 0)
+	if (r->source.fd < 0)
 		problem = g_strerror(errno);
 	else if (S_ISREG(st.st_mode) && st.st_size == 0)
 		problem = "the file is empty";
@@ -212,25 +194,20 @@ static bool rng_open(struct virtio_device *d, GError **error)
 {
 	struct rng *r = d->data = g_new0(struct rng, 1);
 
-	r->fd = r->timer = -1;
+	r->d = d;
+	r->source = (struct virtio_watch){ .fd = -1, .ready = rng_readable };
+	r->retry.expired = rng_retry;
 	r->quota = options.max_bytes;
 	r->period_start = g_get_monotonic_time();
 	d->num_queues = 1;
-	if (options.filename && !rng_open_source(r, options.filename, error))
-		return false;
-	r->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (r->timer < 0)
-		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
-			"cannot make a timer: %s", g_strerror(errno));
-	return r->timer >= 0;
+	return !options.filename || rng_open_source(r, options.filename, error);
 }
 
 static void rng_close(struct virtio_device *d)
 {
 	struct rng *r = g_steal_pointer(&d->data);
 
-	fd_close(&r->fd);
-	fd_close(&r->timer);
+	fd_close(&r->source.fd);
 	g_free(r);
 	g_clear_pointer(&options.filename, g_free);
 }
@@ -255,6 +232,5 @@ const struct virtio_device_ops virtio_device_ops = {
 	.options = rng_options,
 	.open = rng_open,
 	.close = rng_close,
-	.queue_start = rng_queue_start,
 	.kick = rng_kick,
 };
