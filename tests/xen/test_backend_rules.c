@@ -257,7 +257,7 @@ static void test_mistakes(void **state)
 		{ "[a]\nsocket=/s\ndevid=-1\n", "devid=-1" },
 		{ "[a]\nsocket=/s\ndevid=x\n", "devid=x" },
 		{ "[a]\nsocket=/s\ntype=0\n", "type=0" },
-		{ "[a]\nsocket=/s\ntype=0x1a\n", "type=0x1a" },
+		{ "[a]\nsocket=/s\ntype=1a\n", "type=1a" },
 		{ "[a]\nsocket=/s\nnode=vbd\n", "node=vbd" },
 		{ "[a]\nsocket=/s\nmode=rw\n", "mode=rw" },
 		{ "[a]\nsocket=/s\nprobe=on\n", "probe=on" },

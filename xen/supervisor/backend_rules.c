@@ -13,23 +13,32 @@
 #include "launch/discovery.h"
 
 #define MAX_QUEUE_SIZE 32768u /* virtio 1.2 §2.7 */
+#define MAX_DEVICE_ID 63
 #define MAX_WAIT_S 3600
-#define ANY (-1)
+#define ANY UINT_MAX
+#define NOT_SET UINT64_MAX
 #define NOBODY 65534
+
+enum { MODE_READ, MODE_WRITE };
+
+static const char *const mode_words[] = { "r", "w", NULL };
+static const char *const node_words[] = { "virtio", "virtio_disk", NULL };
 
 /* A group of a file. */
 struct rule_group {
 	char *where;
-	/* What it is for. */
-	char *domain, *kind; /* NULL: all */
-	int64_t devid, type; /* or ANY */
-	int mode; /* 'r', 'w' or ANY */
-	bool params; /* uses them */
-	/* What it says, with placeholders. */
+	/* Which devices it is for. */
+	char *domain; /* glob; NULL: all */
+	unsigned node; /* index of node_words, or ANY */
+	unsigned devid, mode; /* or ANY */
+	unsigned type; /* 0: any */
+	bool params; /* uses %p: only devices that have params */
+	/* Their back-end, with placeholders. */
 	char *socket, *program;
 	char **options;
-	unsigned probe, packed; /* enum vu_probe_mode, choice */
-	int64_t device_id, config_size, queues, queue_size, wait; /* or ANY: not said */
+	unsigned probe, packed; /* enum vu_probe_mode, enum choice */
+	unsigned device_id, queues, queue_size, wait; /* 0: not set */
+	uint64_t config_size; /* or NOT_SET */
 };
 
 struct backend_rules {
@@ -38,13 +47,23 @@ struct backend_rules {
 	GPtrArray *first, *last; /* struct rule_group, of config and of defaults */
 };
 
+/* Takes over where. */
+static struct rule_group *group_new(char *where)
+{
+	struct rule_group *g = g_new0(struct rule_group, 1);
+
+	g->where = where;
+	g->node = g->devid = g->mode = ANY;
+	g->config_size = NOT_SET;
+	return g;
+}
+
 static void group_free(void *opaque)
 {
 	struct rule_group *g = opaque;
 
 	g_free(g->where);
 	g_free(g->domain);
-	g_free(g->kind);
 	g_free(g->socket);
 	g_free(g->program);
 	g_strfreev(g->options);
@@ -57,93 +76,15 @@ static bool fail(GError **error, const char *why)
 	return false;
 }
 
-/* Placeholders that exist; notes if it needs params. */
+/* Refuses unknown placeholders; notes whether params are needed. */
 static bool check_template(struct rule_group *g, const char *value, GError **error)
 {
-	for (const char *p = value; (p = strchr(p, '%')); p += 2) {
+	for (const char *p = value; p && (p = strchr(p, '%')); p += 2) {
 		if (!p[1] || !strchr("ndipru%", p[1]))
-			return fail(error, "none of n, d, i, p, r, u, % after a percent sign");
+			return fail(error, "one of n, d, i, p, r, u, % after each percent sign");
 		g->params = g->params || p[1] == 'p';
 	}
 	return true;
-}
-
-static bool set_domain(struct rule_group *g, const char *value, GError **error)
-{
-	g->domain = g_strdup(value);
-	return true;
-}
-
-static bool set_node(struct rule_group *g, const char *value, GError **error)
-{
-	if (strcmp(value, "virtio") != 0 && strcmp(value, "virtio_disk") != 0)
-		return fail(error, "neither virtio nor virtio_disk");
-	g->kind = g_strdup(value);
-	return true;
-}
-
-static bool set_mode(struct rule_group *g, const char *value, GError **error)
-{
-	if (strcmp(value, "r") != 0 && strcmp(value, "w") != 0)
-		return fail(error, "neither r nor w");
-	g->mode = *value;
-	return true;
-}
-
-static bool set_socket(struct rule_group *g, const char *value, GError **error)
-{
-	if (*value != '/')
-		return fail(error, "not an absolute path");
-	g->socket = g_strdup(value);
-	return check_template(g, value, error);
-}
-
-static bool set_program(struct rule_group *g, const char *value, GError **error)
-{
-	g->program = g_strdup(value);
-	return true;
-}
-
-static bool set_probe(struct rule_group *g, const char *value, GError **error)
-{
-	return option_word(value, vu_probe_words, &g->probe, error);
-}
-
-static bool set_packed(struct rule_group *g, const char *value, GError **error)
-{
-	return option_word(value, choice_words, &g->packed, error);
-}
-
-static const struct {
-	const char *name;
-	bool (*set)(struct rule_group *g, const char *value, GError **error);
-} words[] = {
-	{ "domain", set_domain },
-	{ "node", set_node },
-	{ "mode", set_mode },
-	{ "socket", set_socket },
-	{ "program", set_program },
-	{ "probe", set_probe },
-	{ "packed", set_packed },
-};
-
-static const struct {
-	const char *name;
-	size_t offset; /* of an int64_t */
-	uint64_t min, max;
-} numbers[] = {
-	{ "devid", offsetof(struct rule_group, devid), 0, INT_MAX },
-	{ "type", offsetof(struct rule_group, type), 1, UINT32_MAX },
-	{ "device-id", offsetof(struct rule_group, device_id), 1, 63 },
-	{ "config-size", offsetof(struct rule_group, config_size), 0, VIRTIO_MAX_CONFIG },
-	{ "queues", offsetof(struct rule_group, queues), 1, VIRTIO_MAX_QUEUES },
-	{ "queue-size", offsetof(struct rule_group, queue_size), 1, MAX_QUEUE_SIZE },
-	{ "wait", offsetof(struct rule_group, wait), 1, MAX_WAIT_S },
-};
-
-static int64_t *member(struct rule_group *g, unsigned i)
-{
-	return (int64_t *)((char *)g + numbers[i].offset);
 }
 
 /* Every argument has to begin with a dash of the rule's own. */
@@ -154,39 +95,54 @@ static bool set_options(struct rule_group *g, GKeyFile *file, const char *name, 
 		return false;
 	for (char **o = g->options; *o; o++) {
 		if (**o != '-')
-			return fail(error, "an option that does not begin with a dash");
+			return fail(error, "options that begin with a dash");
 		if (!check_template(g, *o, error))
 			return false;
 	}
 	return true;
 }
 
+static bool set_value(struct rule_group *g, const char *key, const char *value, GError **error)
+{
+	const struct option_entry keys[] = {
+		{ "domain", .string = &g->domain },
+		{ "node", .word = &g->node, .words = node_words },
+		{ "devid", .number = &g->devid, .max = INT_MAX },
+		{ "mode", .word = &g->mode, .words = mode_words },
+		{ "type", .number = &g->type, .min = 1 },
+		{ "socket", .string = &g->socket },
+		{ "program", .string = &g->program },
+		{ "probe", .word = &g->probe, .words = vu_probe_words },
+		{ "packed", .word = &g->packed, .words = choice_words },
+		{ "device-id", .number = &g->device_id, .min = 1, .max = MAX_DEVICE_ID },
+		{ "config-size", .number64 = &g->config_size, .max = VIRTIO_MAX_CONFIG },
+		{ "queues", .number = &g->queues, .min = 1, .max = VIRTIO_MAX_QUEUES },
+		{ "queue-size", .number = &g->queue_size, .min = 1, .max = MAX_QUEUE_SIZE,
+			.power_of_two = true },
+		{ "wait", .number = &g->wait, .min = 1, .max = MAX_WAIT_S },
+	};
+
+	if (!*value)
+		return fail(error, "a value");
+	for (unsigned i = 0; i < G_N_ELEMENTS(keys); i++)
+		if (strcmp(key, keys[i].name) == 0)
+			return option_set(&keys[i], value, error);
+	return fail(error, "there is no such key");
+}
+
 static bool set_key(
 	struct rule_group *g, GKeyFile *file, const char *name, const char *key, GError **error)
 {
 	g_autofree char *value = NULL;
-	uint64_t number;
 
 	if (strcmp(key, "options") == 0)
 		return set_options(g, file, name, error);
 	value = g_key_file_get_string(file, name, key, error);
-	if (!value)
+	if (!value || !set_value(g, key, value, error))
 		return false;
-	if (!*value)
-		return fail(error, "it is empty");
-	for (unsigned i = 0; i < G_N_ELEMENTS(words); i++)
-		if (strcmp(key, words[i].name) == 0)
-			return words[i].set(g, value, error);
-	for (unsigned i = 0; i < G_N_ELEMENTS(numbers); i++) {
-		if (strcmp(key, numbers[i].name) != 0)
-			continue;
-		if (!g_ascii_string_to_unsigned(
-			    value, 10, numbers[i].min, numbers[i].max, &number, error))
-			return false;
-		*member(g, i) = number;
+	if (strcmp(key, "socket") != 0)
 		return true;
-	}
-	return fail(error, "there is no such key");
+	return *value == '/' ? check_template(g, value, error) : fail(error, "an absolute path");
 }
 
 static bool read_group(struct rule_group *g, GKeyFile *file, const char *name, GError **error)
@@ -197,18 +153,16 @@ static bool read_group(struct rule_group *g, GKeyFile *file, const char *name, G
 		g_autofree char *value = g_key_file_get_value(file, name, list[i], NULL);
 
 		if (!set_key(g, file, name, list[i], error)) {
-			g_prefix_error(error, "%s: %s=%s: ", g->where, list[i], value);
+			g_prefix_error(error, "%s: invalid %s=%s: ", g->where, list[i], value);
 			return false;
 		}
 	}
 	if (!list)
 		return false;
 	if (!g->socket == !g->program)
-		fail(error, "it needs socket= or program=, and not both");
+		fail(error, "needs socket= or program=, and not both");
 	else if (g->socket && g->options)
 		fail(error, "options= is for program=");
-	else if (g->queue_size != ANY && (g->queue_size & (g->queue_size - 1)))
-		fail(error, "queue-size= is not a power of two");
 	else
 		return true;
 	g_prefix_error(error, "%s: ", g->where);
@@ -230,13 +184,9 @@ static GPtrArray *read_file(const char *path, GError **error)
 	}
 	names = g_key_file_get_groups(file, NULL);
 	for (unsigned i = 0; names[i]; i++) {
-		struct rule_group *g = g_new0(struct rule_group, 1);
+		struct rule_group *g = group_new(g_strdup_printf("%s [%s]", path, names[i]));
 
 		g_ptr_array_add(groups, g);
-		g->mode = ANY;
-		for (unsigned j = 0; j < G_N_ELEMENTS(numbers); j++)
-			*member(g, j) = ANY;
-		g->where = g_strdup_printf("%s [%s]", path, names[i]);
 		if (!read_group(g, file, names[i], error))
 			return NULL;
 	}
@@ -261,12 +211,9 @@ struct backend_rules *backend_rules_new_socket(const char *socket)
 {
 	g_auto(GStrv) parts = g_strsplit(socket, "%", -1);
 	struct backend_rules *r = g_new0(struct backend_rules, 1);
-	struct rule_group *g = g_new0(struct rule_group, 1);
+	struct rule_group *g = group_new(g_strdup("--socket"));
 
-	g->where = g_strdup("--socket");
 	g->socket = g_strjoinv("%%", parts); /* no placeholders */
-	g->devid = g->type = g->mode = ANY;
-	g->device_id = g->config_size = g->queues = g->queue_size = g->wait = ANY;
 	r->first = g_ptr_array_new_with_free_func(group_free);
 	r->last = g_ptr_array_new_with_free_func(group_free);
 	g_ptr_array_add(r->first, g);
@@ -328,20 +275,14 @@ static const struct rule_group *find(const GPtrArray *groups, const struct devic
 		const struct rule_group *g = groups->pdata[i];
 
 		if ((!g->domain || fnmatch(g->domain, n->domain, 0) == 0) &&
-			(!g->kind || strcmp(g->kind, n->kind) == 0) &&
+			(g->node == ANY || strcmp(node_words[g->node], n->kind) == 0) &&
 			(g->devid == ANY || g->devid == n->devid) &&
-			(g->type == ANY || g->type == n->device_id) &&
-			(g->mode == ANY || (g->mode == 'r') == n->read_only) &&
+			(!g->type || g->type == n->device_id) &&
+			(g->mode == ANY || (g->mode == MODE_READ) == n->read_only) &&
 			(!g->params || n->params))
 			return g;
 	}
 	return NULL;
-}
-
-/* 0: not said. */
-static uint32_t said(int64_t number)
-{
-	return number == ANY ? 0 : number;
 }
 
 static struct backend_rule *apply(const struct backend_rules *all, const struct rule_group *g,
@@ -353,11 +294,11 @@ static struct backend_rule *apply(const struct backend_rules *all, const struct 
 	r->where = g_strdup(g->where);
 	r->front.probe = g->probe;
 	r->front.packed = g->packed;
-	r->front.device_id = said(g->device_id);
-	r->front.config_size = g->config_size; /* ANY is -1 there, too */
-	r->front.queues = said(g->queues);
-	r->queue_size = said(g->queue_size);
-	r->wait_ms = said(g->wait) * 1000;
+	r->front.device_id = g->device_id;
+	r->front.config_size = g->config_size == NOT_SET ? -1 : (int32_t)g->config_size;
+	r->front.queues = g->queues;
+	r->queue_size = g->queue_size;
+	r->wait_ms = g->wait * 1000;
 	if (g->socket) {
 		r->socket = fill_in(all, g->socket, n);
 		return g_steal_pointer(&r);
@@ -385,7 +326,7 @@ struct backend_rule *backend_rules_find(
 
 		found->where = g_strdup(r->run);
 		found->socket = g_steal_pointer(&socket);
-		found->front.config_size = ANY;
+		found->front.config_size = -1;
 		return found;
 	}
 	g = g ? g : find(r->last, n);
