@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Records with fds between supervisor and worker. */
+/* Sends and receives the records between supervisor and worker. */
 #include "xen/ipc.h"
 
 #include <errno.h>
@@ -10,7 +10,7 @@
 #include "base/sock.h"
 #include "base/util.h"
 
-/* Room for any record, and for one byte more: which tells a longer one. */
+/* Room for any record, and for one more byte, which reveals a longer one. */
 union ipc_buffer {
 	struct ipc_command command;
 	struct ipc_event event;
@@ -75,7 +75,7 @@ void ipc_client_free(struct ipc_client *c)
 	g_free(c);
 }
 
-/* The supervisor answers at once, or is gone: then the socket says so. */
+/* Waits for the reply; the socket closes if the supervisor ends. */
 static bool receive_reply(int fd, struct ipc_reply *reply, int fds[IPC_MAX_FDS], unsigned *n_fds)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
@@ -105,7 +105,7 @@ bool ipc_call_with(struct ipc_client *c, const struct ipc_request *request, int 
 	ok = ipc_send(c->fd, request, sizeof(*request), &file, file >= 0) &&
 		receive_reply(c->fd, reply, fds, n_fds);
 	pthread_mutex_unlock(&c->lock);
-	/* It is a peer like any other: text must end. */
+	/* The text may lack its end, as with any peer. */
 	if (ok)
 		reply->text[sizeof(reply->text) - 1] = '\0';
 	return ok;

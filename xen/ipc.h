@@ -52,8 +52,8 @@ enum { IPC_REGISTERS, IPC_KICKS, IPC_MAX_SERVERS };
  * (ioreq.c). Zeroed for a new guest.
  */
 struct ipc_journal {
-	uint32_t ours
-		[IPC_MAX_VCPUS]; /* by vCPU: the slot is INPROCESS, or about to be, by a worker */
+	/* By vCPU: a worker has made the slot INPROCESS, or is about to. */
+	uint32_t taken[IPC_MAX_VCPUS];
 };
 
 struct ipc_server {

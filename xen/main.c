@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* virtiod-xen: options, which of its processes this is, exit status. */
+/* virtiod-xen: runs the supervisor, one attached device, or a worker. */
 #include <signal.h>
 #include <stdio.h>
 

@@ -64,7 +64,7 @@ static bool parse_worker(struct xen_options *o, char **args, GError **error)
 	return true;
 }
 
-/* Says which command it is; NULL: none of them. */
+/* Sets the command; no word: serve all guests. */
 static bool set_command(struct xen_options *o, const char *word, GError **error)
 {
 	const struct attach_options *a = &o->attach;

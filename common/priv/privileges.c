@@ -7,6 +7,7 @@
 #include <pwd.h>
 #include <sys/prctl.h>
 
+#include "base/error.h"
 #include "base/util.h"
 #include "priv/root.h"
 #include "priv/user.h"
@@ -82,8 +83,7 @@ bool privileges_prepare(struct privileges *p, GError **error)
 	if (p->chroot) {
 		p->root = root_open(p->chroot);
 		if (p->root < 0) {
-			g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
-				"--chroot=%s: cannot open it: %s", p->chroot, g_strerror(errno));
+			error_errno(error, errno, "--chroot=%s: cannot open it", p->chroot);
 			return false;
 		}
 	}
@@ -100,7 +100,7 @@ static bool change_user(const struct privileges *p, GError **error)
 static bool lower_limits(const struct privileges *p, GError **error)
 {
 	for (size_t i = 0; i < p->n_limits; i++) {
-		/* The current user's processes are not all ours. */
+		/* That would count all processes of the current user. */
 		if (p->limits[i].resource == RLIMIT_NPROC && !p->uid)
 			continue;
 		if (!resource_limit_lower(&p->limits[i], error))

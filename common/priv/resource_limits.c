@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+#include "base/error.h"
+
 bool resource_limit_lower(const struct resource_limit *limit, GError **error)
 {
 	struct rlimit now;
@@ -14,7 +16,6 @@ bool resource_limit_lower(const struct resource_limit *limit, GError **error)
 		if (setrlimit(limit->resource, &now) == 0)
 			return true;
 	}
-	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
-		"cannot lower resource limit %d: %s", limit->resource, g_strerror(errno));
+	error_errno(error, errno, "cannot lower resource limit %d", limit->resource);
 	return false;
 }

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/error.h"
 #include "base/util.h"
 
 int root_open(const char *path)
@@ -19,7 +20,6 @@ bool root_change(int *dir, GError **error)
 		fd_close(dir);
 		return true;
 	}
-	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
-		"cannot change the root directory: %s", g_strerror(errno));
+	error_errno(error, errno, "cannot change the root directory");
 	return false;
 }

@@ -2,6 +2,7 @@
 /* Builds the filter of an allow-list. */
 #include "priv/syscall_filter.h"
 
+#include "base/error.h"
 #include "base/log.h"
 
 #ifdef HAVE_SECCOMP
@@ -73,8 +74,7 @@ bool syscall_filter_load(const struct syscall_filter *filter, GError **error)
 		err = seccomp_load(context);
 	seccomp_release(context);
 	if (err)
-		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(-err),
-			"cannot filter system calls: %s", g_strerror(-err));
+		error_errno(error, -err, "cannot filter system calls");
 	return !err;
 }
 #else

@@ -60,7 +60,7 @@ static void fake_notify(void *opaque, unsigned vcpu)
 
 	/* Whoever is told finds the answer. */
 	assert_int_equal(w->page[vcpu].bits & IOREQ_STATE_BITS, IOREQ_RESP_READY);
-	assert_int_equal(w->journal.ours[vcpu], 0);
+	assert_int_equal(w->journal.taken[vcpu], 0);
 	w->notifies[vcpu]++;
 }
 
@@ -123,7 +123,7 @@ void slot_post(struct ioreq_test *w, unsigned vcpu, bool write, uint64_t addr, u
 void slot_assert_answered(struct ioreq_test *w, unsigned vcpu, unsigned notifies)
 {
 	assert_int_equal(w->page[vcpu].bits & IOREQ_STATE_BITS, IOREQ_RESP_READY);
-	assert_int_equal(w->journal.ours[vcpu], 0);
+	assert_int_equal(w->journal.taken[vcpu], 0);
 	assert_int_equal(w->notifies[vcpu], notifies);
 	assert_int_equal(ioreq_again(w->q), -1);
 }

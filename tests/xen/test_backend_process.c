@@ -201,7 +201,7 @@ static void test_restart(void **state)
 	make_starting_source(w, "echo too bad; echo x >&3; exit 7");
 	first = backend_process_connect(w->backend, NULL);
 	assert_true(first >= 0);
-	run_until_logged(w, NAME ": the back-end is gone");
+	run_until_logged(w, NAME ": the back-end has ended");
 	assert_true(test_logged("status 7: too bad"));
 	if (g_get_monotonic_time() - start < G_TIME_SPAN_SECOND / 2)
 		assert_not_now(w, "less than a second");
@@ -227,7 +227,7 @@ static void test_dial_again(void **state)
 	/* By now the first one has ended. */
 	said = read_all(first);
 	assert_true(*said == '\0' || g_ascii_isdigit(*said));
-	assert_true(test_logged(NAME ": the back-end is gone"));
+	assert_true(test_logged(NAME ": the back-end has ended"));
 }
 
 static void test_device_leaves(void **state)

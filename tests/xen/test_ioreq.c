@@ -49,7 +49,7 @@ static void test_later(void **state)
 	ioreq_event(w->q, 1);
 	token = w->token;
 	slot_assert_waits(w, 1, IOREQ_INPROCESS);
-	assert_int_equal(w->journal.ours[1], 1);
+	assert_int_equal(w->journal.taken[1], 1);
 	assert_int_equal(ioreq_again(w->q), -1);
 	ioreq_event(w->q, 1);
 	assert_int_equal(w->accesses, 1);

@@ -52,7 +52,7 @@ static void test_flip(void **state)
 	elapse(5000);
 	assert_true(ioreq_again(w->q) > 0);
 	slot_assert_waits(w, 0, IOREQ_INPROCESS);
-	assert_int_equal(w->journal.ours[0], 0);
+	assert_int_equal(w->journal.taken[0], 0);
 	slot_set_state(w, 0, IOREQ_READY);
 	assert_int_equal(ioreq_again(w->q), -1);
 	slot_assert_answered(w, 0, 1);
@@ -80,7 +80,7 @@ static void test_successor(void **state)
 	/* Before it was taken; the journal first. */
 	for (unsigned ours = 0; ours < 2; ours++) {
 		slot_post(w, ours, false, BASE, 4, 0);
-		w->journal.ours[ours] = ours;
+		w->journal.taken[ours] = ours;
 		ioreq_succeed(w);
 		ioreq_resume(w->q);
 		slot_assert_answered(w, ours, 1);
@@ -92,7 +92,7 @@ static void test_successor(void **state)
 		slot_set_state(w, 2, IOREQ_RESP_READY);
 		slot_set_state(w, 0, IOREQ_NONE);
 		slot_set_state(w, 1, IOREQ_NONE);
-		w->journal.ours[2] = ours;
+		w->journal.taken[2] = ours;
 		ioreq_succeed(w);
 		ioreq_resume(w->q);
 		slot_assert_answered(w, 2, ours + 1);
@@ -102,14 +102,14 @@ static void test_successor(void **state)
 	/* Taken, not answered, also while the device is still to come. */
 	slot_post(w, 3, false, BASE, 4, 0);
 	slot_set_state(w, 3, IOREQ_INPROCESS);
-	w->journal.ours[3] = 1;
+	w->journal.taken[3] = 1;
 	w->there = false;
 	ioreq_succeed(w);
 	ioreq_resume(w->q);
 	elapse(10000);
 	assert_true(ioreq_again(w->q) > 0);
 	slot_assert_waits(w, 3, IOREQ_INPROCESS);
-	assert_int_equal(w->journal.ours[3], 1);
+	assert_int_equal(w->journal.taken[3], 1);
 	w->there = true;
 	ioreq_look_until_done(w);
 	slot_assert_answered(w, 3, 1);
@@ -122,7 +122,7 @@ static void test_successor_and_kernel(void **state)
 
 	slot_post(w, 0, true, BASE + 0x70, 4, 1);
 	slot_set_state(w, 0, IOREQ_INPROCESS);
-	w->journal.ours[0] = 1;
+	w->journal.taken[0] = 1;
 	ioreq_succeed(w);
 	ioreq_resume(w->q);
 	slot_assert_waits(w, 0, IOREQ_INPROCESS);

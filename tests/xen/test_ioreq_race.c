@@ -197,7 +197,7 @@ static void run(struct race_test *w, bool kernel, unsigned requests)
 	pthread_join(answers, NULL);
 	ioreq_free(w->q);
 	for (unsigned i = 0; i < VCPUS; i++)
-		assert_int_equal(w->s->journal.ours[i], 0);
+		assert_int_equal(w->s->journal.taken[i], 0);
 }
 
 static void test_threads(void **state)

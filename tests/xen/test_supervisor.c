@@ -124,7 +124,7 @@ static void test_refused(void **state)
 				 "domain web (3), device 1: refused: irq 33: domain web (3), "
 				 "device 0 has it"),
 		1);
-	assert_int_equal(world_logged(w, "the guest finds no device at 0x2000200"), 1);
+	assert_int_equal(world_logged(w, "the guest finds an empty slot at 0x2000200"), 1);
 	assert_int_equal(fake_xen.ranges, 2);
 	/* Somebody else's range: there is nothing that could be empty. */
 	world_add_node(3, 2);
@@ -328,7 +328,7 @@ static void test_attach(void **state)
 	struct loop_watch *timer;
 
 	assert_false(supervisor_attach(&w->options, &a, &error));
-	assert_string_equal(error->message, "domain 3: there is none");
+	assert_string_equal(error->message, "domain 3 does not exist");
 	world_add_domain(3, "web");
 	fake_xen.fail_in = 1;
 	assert_false(supervisor_attach(&w->options, &a, &full));

@@ -89,7 +89,7 @@ static void test_dies_at_remove(void **state)
 static void test_deaf_to_remove(void **state)
 {
 	assert_leaves(*state, "deaf REMOVE");
-	assert_int_equal(world_logged(*state, "a device that is to leave does not"), 1);
+	assert_int_equal(world_logged(*state, "it did not release a device in time"), 1);
 }
 
 static void test_dies_at_quit(void **state)
@@ -153,7 +153,8 @@ static void test_bad_order(void **state)
 
 static void test_bad_removed(void **state)
 {
-	assert_ended(*state, "removed", "is killed: it removed what it was not told to");
+	assert_ended(
+		*state, "removed", "is killed: it sent REMOVED for a device that is not leaving");
 }
 
 static void test_bad_request(void **state)

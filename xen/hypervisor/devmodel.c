@@ -7,6 +7,8 @@
 #include <inttypes.h>
 #include <xendevicemodel.h>
 
+#include "base/error.h"
+
 #define IS_MMIO 1
 #define ENABLED 1
 
@@ -15,12 +17,11 @@ struct devmodel {
 	domid_t domid;
 };
 
-/* True if the call's result is 0, or an error made of its errno. */
+/* Returns whether the call succeeded; sets an error from errno if not. */
 static bool check(const struct devmodel *m, int ret, const char *what, GError **error)
 {
 	if (ret < 0)
-		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
-			"domain %u: cannot %s: %s", m->domid, what, g_strerror(errno));
+		error_errno(error, errno, "domain %u: cannot %s", m->domid, what);
 	return ret >= 0;
 }
 
@@ -30,9 +31,7 @@ struct devmodel *devmodel_open(unsigned domid, GError **error)
 	struct devmodel *m;
 
 	if (!handle) {
-		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
-			"domain %u: no access to device model operations: %s", domid,
-			g_strerror(errno));
+		error_errno(error, errno, "domain %u: no access to device model operations", domid);
 		return NULL;
 	}
 	m = g_new(struct devmodel, 1);

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <xenevtchn.h>
 
+#include "base/error.h"
 #include "base/util.h"
 
 struct evtchn {
@@ -14,12 +15,11 @@ struct evtchn {
 
 static bool fail(GError **error, const char *what)
 {
-	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "event channels: %s: %s",
-		what, g_strerror(errno));
+	error_errno(error, errno, "event channels: %s", what);
 	return false;
 }
 
-/* Makes the file non-blocking: without that, evtchn_pending() would wait. */
+/* Makes the file non-blocking: otherwise evtchn_pending() would wait. */
 static struct evtchn *wrap(xenevtchn_handle *handle, GError **error)
 {
 	int fd = xenevtchn_fd(handle);
@@ -78,9 +78,8 @@ bool evtchn_bind(
 	int ret = xenevtchn_bind_interdomain(e->handle, domid, remote_port);
 
 	if (ret < 0) {
-		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
-			"cannot bind to event channel %u of domain %u: %s", remote_port, domid,
-			g_strerror(errno));
+		error_errno(error, errno, "cannot bind to event channel %u of domain %u",
+			remote_port, domid);
 		return false;
 	}
 	*port = ret;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Event channels. The only file that includes <xenevtchn.h>. The broker opens, binds and restricts;
- * a worker uses the same open file, received by fd, so bindings outlive it.
+ * Event channels. The only file that includes <xenevtchn.h>. The broker opens the device, binds and
+ * restricts; a worker receives the same open file as an fd, so bindings outlive it.
  */
 #pragma once
 
@@ -20,13 +20,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(evtchn, evtchn_free)
 
 /* Readable when a port is pending; non-blocking. */
 int evtchn_fd(const struct evtchn *e);
-/* Our port of the guest's. */
+/* Binds to the guest's port; *port is the local one. */
 bool evtchn_bind(
 	struct evtchn *e, unsigned domid, uint32_t remote_port, uint32_t *port, GError **error);
-/* From now on only this domain's ports can be bound by this file. */
+/* Restricts the open file, for good, to binding ports of this domain. */
 bool evtchn_restrict(struct evtchn *e, unsigned domid, GError **error);
 
-/* The next pending port, which stays masked; false: none. */
+/* Takes the next pending port, which stays masked; false: there is none. */
 bool evtchn_pending(struct evtchn *e, uint32_t *port);
 /* Any thread. */
 void evtchn_unmask(struct evtchn *e, uint32_t port);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pages of a guest, by libxenforeignmemory. */
+/* Maps a guest's pages by libxenforeignmemory. */
 #include "xen/hypervisor/foreign_memory.h"
 
 #define __XEN_TOOLS__ 1
@@ -9,18 +9,19 @@
 #include <xen/memory.h>
 #include <xenforeignmemory.h>
 
+#include "base/error.h"
 #include "base/util.h"
 #include "base/xen_abi.h"
 
 /* Xen's MAX_NR_IOREQ_SERVERS. */
 #define MAX_SERVERS 8
 /*
- * 1 GiB where programs, their heaps and what the kernel places by itself are not, even with an
- * address space of 39 bits: each page of it belongs to one server of one domain.
+ * 1 GiB that neither programs and their heaps nor the kernel use by default, even in an address space
+ * of 39 bits: each page of it belongs to one server of one domain.
  */
 #define IOREQ_PAGES UINT64_C(0x2000000000)
 
-/* RAM is looked for in steps that Xen gives a guest its memory in, many steps at a time. */
+/* RAM is probed in the steps in which Xen allocates a guest's memory, many steps at a time. */
 #define STEP UINT64_C(0x200000)
 #define STEPS 512
 
@@ -40,8 +41,7 @@ struct foreign_memory *foreign_memory_open(unsigned domid, GError **error)
 	else
 		handle = xenforeignmemory_open(NULL, 0);
 	if (!handle) {
-		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
-			"domain %u: no access to its memory: %s", domid, g_strerror(errno));
+		error_errno(error, errno, "domain %u: no access to its memory", domid);
 		return NULL;
 	}
 	f = g_new(struct foreign_memory, 1);
@@ -63,8 +63,7 @@ bool foreign_memory_restrict(struct foreign_memory *f, GError **error)
 {
 	if (xenforeignmemory_restrict(f->handle, f->domid) == 0)
 		return true;
-	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
-		"domain %u: cannot restrict foreign memory to it: %s", f->domid, g_strerror(errno));
+	error_errno(error, errno, "domain %u: cannot restrict foreign memory to it", f->domid);
 	return false;
 }
 
@@ -88,16 +87,16 @@ void *foreign_memory_map_ioreq(struct foreign_memory *f, uint16_t server, GError
 		server, XENMEM_resource_ioreq_server_frame_ioreq(0), 1, &page,
 		PROT_READ | PROT_WRITE, 0);
 	if (!f->ioreq) {
-		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
-			"domain %u: cannot map the page of ioreq server %u: %s", f->domid, server,
-			g_strerror(errno));
+		error_errno(error, errno, "domain %u: cannot map the page of ioreq server %u",
+			f->domid, server);
 		return NULL;
 	}
 	if (page != wanted) {
 		xenforeignmemory_unmap_resource(f->handle, f->ioreq);
 		f->ioreq = NULL;
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
-			"domain %u: the page of ioreq server %u would not be at %p, which is in "
+			"domain %u: the page of ioreq server %u cannot be mapped at %p, which is "
+			"in "
 			"use",
 			f->domid, server, wanted);
 		return NULL;
@@ -106,8 +105,8 @@ void *foreign_memory_map_ioreq(struct foreign_memory *f, uint16_t server, GError
 }
 
 /*
- * Which of n pages, every step bytes from addr on, can be mapped: the last one's number + 1.
- * 0: none.
+ * Maps n pages, one every step bytes from addr on. Returns the number of the last one that could be
+ * mapped + 1; 0: none could.
  */
 static unsigned look(struct foreign_memory *f, uint64_t addr, uint64_t step, unsigned n)
 {
@@ -126,7 +125,7 @@ static unsigned look(struct foreign_memory *f, uint64_t addr, uint64_t step, uns
 	return n;
 }
 
-/* How much RAM there is from addr on, at most max bytes: up to the first GiB that has none. */
+/* Returns the size of the RAM from addr on, at most max bytes: it ends at the first GiB without any. */
 static uint64_t bank_size(struct foreign_memory *f, uint64_t addr, uint64_t max)
 {
 	uint64_t last = 0; /* where the last step with RAM begins, + STEP */

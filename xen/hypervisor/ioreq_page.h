@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ioreq page, as xen/hvm/ioreq.h has it: ours and Xen's, both little-endian. */
+/* Layout of the ioreq page (xen/hvm/ioreq.h); host and Xen are both little-endian. */
 #pragma once
 
 #include <stdint.h>
 
-/* struct ioreq: one per vCPU, from the page's start. */
+/* Xen's struct ioreq: one per vCPU, from the start of the page. */
 struct ioreq_slot {
 	uint64_t addr, data;
 	uint32_t count, size;
 	uint32_t vp_eport;
 	uint16_t pad;
-	uint8_t bits; /* state and flags: one byte, so that they change together */
+	uint8_t bits; /* state and flags in one byte: they change together */
 	uint8_t type;
 };
 _Static_assert(sizeof(struct ioreq_slot) == 32, "struct ioreq");
@@ -26,6 +26,6 @@ enum ioreq_state {
 	IOREQ_RESP_READY,
 };
 
-/* The types that guests of ours cause. */
+/* The types that guests with virtio-mmio devices cause. */
 #define IOREQ_COPY 1 /* a memory access */
 #define IOREQ_INVALIDATE 8

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kernel's files for Xen, by their ioctls. */
+/* Calls the ioctls of the kernel's device files for Xen. */
 #include "xen/hypervisor/privcmd.h"
 
 #define __XEN_TOOLS__ 1
@@ -10,12 +10,13 @@
 #include <sys/ioctl.h>
 #include <xen/hvm/dm_op.h>
 
+#include "base/error.h"
 #include "base/util.h"
 #include "base/xen_abi.h"
 
-/* From linux/privcmd.h of Linux 6.7: the numbers that 6.6 had for IRQFD are no more. */
+/* From linux/privcmd.h of Linux 6.7, which changed the number that 6.6 had for IRQFD. */
 struct privcmd_irqfd {
-	uint64_t dm_op; /* address of what Xen is told when fd is signalled */
+	uint64_t dm_op; /* address of the operation that is done when fd is signalled */
 	uint32_t size;
 	uint32_t fd;
 	uint32_t flags;
@@ -26,7 +27,7 @@ struct privcmd_irqfd {
 struct privcmd_ioeventfd {
 	uint64_t ioreq;
 	uint64_t ports;
-	uint64_t addr; /* of the device: the kernel itself adds where QueueNotify is */
+	uint64_t addr; /* of the device: the kernel adds QueueNotify's offset */
 	uint32_t addr_len;
 	uint32_t event_fd;
 	uint32_t vcpus;
@@ -63,8 +64,7 @@ static int open_device(const char *path, GError **error)
 	int fd = ops->open(path, O_RDWR | O_CLOEXEC);
 
 	if (fd < 0)
-		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
-			"cannot open '%s': %s", path, g_strerror(errno));
+		error_errno(error, errno, "cannot open '%s'", path);
 	return fd;
 }
 
@@ -76,9 +76,7 @@ int privcmd_open_restricted(unsigned domid, GError **error)
 	if (fd < 0)
 		return -1;
 	if (ops->ioctl(fd, XEN_IOCTL_RESTRICT, &dom) < 0) {
-		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
-			"cannot restrict '/dev/xen/privcmd' to domain %u: %s", domid,
-			g_strerror(errno));
+		error_errno(error, errno, "cannot restrict '/dev/xen/privcmd' to domain %u", domid);
 		return -1;
 	}
 	return fd_steal(&fd);

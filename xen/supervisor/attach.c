@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A supervisor with one device, which the command line describes instead of a node in xenstore. */
+/* virtiod-xen attach: a supervisor with one device that the command line describes. */
 #include "xen/supervisor/backend_process.h"
 #include "xen/supervisor/supervisor_impl.h"
 
-/* The domain's end is that of the device; nothing else in xenstore is looked at. */
+/* Ends the program when the domain has ended; other changes in xenstore do not matter. */
 static void on_change(void *opaque, const char *path)
 {
 	struct supervisor *s = opaque;
@@ -26,7 +26,7 @@ static struct device_node *describe(
 	char *name;
 
 	if (!xenstore_has_domain(s->store, a->domid)) {
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT, "domain %u: there is none",
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT, "domain %u does not exist",
 			a->domid);
 		return NULL;
 	}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See backend_process.h. A program serves one connection, its --fd: for another one it is ended and started
- * again. Nobody waits for its end, which takes what it takes; if that is too long, it is killed.
+ * Connects to back-ends, and starts and ends their programs. A program serves one connection, its
+ * --fd: for another one it is ended and started again. It gets SIGTERM, then SIGKILL after TERM_MS;
+ * the main loop goes on meanwhile.
  */
 #include "xen/supervisor/backend_process.h"
 
@@ -13,12 +14,12 @@
 #define START_US (1 * G_TIME_SPAN_SECOND)
 #define TERM_MS 2000
 
-/* A program until its end, which may come after that of its backend_process. */
+/* A running program; it may outlive its backend_process. */
 struct backend_child {
 	struct child *child;
-	struct backend_process *owner; /* NULL: is gone */
+	struct backend_process *owner; /* NULL: freed */
 	char *name;
-	struct loop_watch *timer; /* since it was told to end */
+	struct loop_watch *timer; /* runs since SIGTERM */
 };
 
 struct backend_process {
@@ -36,8 +37,8 @@ static void on_end(void *opaque)
 	g_autoptr(GError) how = NULL;
 
 	child_failed(p->child, 0, &how);
-	log_msg(p->owner ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG, p->name, "the back-end is gone: %s",
-		how->message);
+	log_msg(p->owner ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG, p->name,
+		"the back-end has ended: %s", how->message);
 	if (p->owner)
 		p->owner->child = NULL;
 	loop_watch_free(p->timer);
@@ -50,7 +51,7 @@ static void on_timer(void *opaque)
 {
 	struct backend_child *p = opaque;
 
-	log_warning(p->name, "the back-end did not end within %d ms, is killed", TERM_MS);
+	log_warning(p->name, "the back-end did not end within %d ms and is killed", TERM_MS);
 	child_kill(p->child);
 }
 
@@ -102,7 +103,7 @@ static int start(struct backend_process *s, GError **error)
 
 	if (s->child) {
 		backend_child_stop(s->child);
-		return not_now(error, "the back-end that it had is still ending");
+		return not_now(error, "the previous back-end is still ending");
 	}
 	if (s->started && now - s->started < START_US)
 		return not_now(error, "the back-end was started less than a second ago");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See backend_rules.h. The toolstack's strings (a domain's name, params) are put into values after those
- * were cut into arguments, and are not looked at again: so whatever is in them, an argument stays
- * one, and begins as the rule says.
+ * Reads rule files and finds the rule of a device. The toolstack's strings (a domain's name, params)
+ * replace placeholders after the values were split into arguments, and are not interpreted: whatever
+ * they contain, an argument remains one argument, and begins as in the rule.
  */
 #include "xen/supervisor/backend_rules.h"
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A guest's ioreq servers and its devices' lasting parts.
+ * Sets up and tears down a guest's ioreq servers and the lasting parts of its devices.
  *
- * Order of making: a server, its page, enabled; only then has the page the guest's ends of the
- * event channels, to be bound. Each device's range is registered last of all that it has. Order of
- * the end: eventfds are deassigned while page and ports are still there, as the kernel names them
- * by these.
+ * Order of setup: create a server, map its page, enable it; only then does the page contain the
+ * guest's ends of the event channels, which are bound. A device's range is mapped last. Order of
+ * teardown: eventfds are deassigned while page and ports still exist, as these identify them in the
+ * kernel.
  */
 #include "xen/supervisor/broker.h"
 
@@ -14,23 +14,22 @@
 #include <inttypes.h>
 #include <sys/mman.h>
 
+#include "base/error.h"
 #include "base/log.h"
+#include "base/memfd.h"
 #include "base/util.h"
 #include "xen/hypervisor/ioreq_page.h"
 #include "xen/hypervisor/privcmd.h"
 #include "xen/supervisor/broker_impl.h"
 
-/* Zeroed memory of that size for ever, whoever has the fd. */
+/* Returns the memfd, or -1 with an error. */
 static int make_memory(const char *name, size_t size, GError **error)
 {
-	autofd fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int fd = memfd_sealed(name, size);
 
-	if (fd >= 0 && ftruncate(fd, size) == 0 &&
-		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
-		return fd_steal(&fd);
-	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
-		"%s: cannot make shared memory: %s", name, g_strerror(errno));
-	return -1;
+	if (fd < 0)
+		error_errno(error, errno, "%s: cannot make shared memory", name);
+	return fd;
 }
 
 static bool bind_ports(struct broker *b, struct broker_server *s, GError **error)
@@ -72,9 +71,9 @@ static bool make_servers(struct broker *b, GError **error)
 	}
 	if (!make_server(b, registers, error) || (b->eventfds && !make_server(b, kicks, error)))
 		return false;
-	/* Of two servers with the same range, Xen asks the one with the higher id. */
+	/* Of two servers with the same range, Xen uses the one with the higher id. */
 	if (kicks->made && kicks->id < registers->id) {
-		log_warning(b->who, "ioreq servers %u and %u: no eventfds of the kernel's",
+		log_warning(b->who, "ioreq servers %u and %u: the kernel's eventfds are not used",
 			registers->id, kicks->id);
 		b->eventfds = false;
 	}
@@ -134,12 +133,12 @@ void broker_free(struct broker *b)
 	g_free(b);
 }
 
-/* Who has that range, or that interrupt (0: none)? */
+/* Fails if another device has that range, or that interrupt (0: none). */
 static bool check_conflicts(const struct broker *b, uint64_t base, uint32_t irq, GError **error)
 {
 	if (base > UINT64_MAX - DEVICE_NODE_WINDOW) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
-			"base 0x%" PRIx64 ": beyond all addresses", base);
+			"base 0x%" PRIx64 ": beyond the address space", base);
 		return false;
 	}
 	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++) {
@@ -162,7 +161,7 @@ static bool check_conflicts(const struct broker *b, uint64_t base, uint32_t irq,
 	return true;
 }
 
-/* A free one, with nothing in it; NULL: there is none. */
+/* Returns a free, initialised entry; NULL with an error if there is none. */
 static struct broker_device *get_free(struct broker *b, unsigned *number, GError **error)
 {
 	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++) {
@@ -216,7 +215,7 @@ static bool fill(struct broker *b, struct broker_device *d,
 		return false;
 	if (!d->grants && !b->banks) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
-			"no RAM of the guest was found to be mapped");
+			"found no RAM of the guest that can be mapped");
 		return false;
 	}
 	d->gntdev = d->grants ? privcmd_open_gntdev(error) : -1;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a worker asks its broker for. It may be in a guest's hands: numbers are checked, and what it
- * gets are its own guest's files and eventfds, bounded by queues that a device can have.
+ * Answers workers' requests. A worker may be controlled by its guest: numbers are checked, and it gets
+ * only its own guest's files and eventfds, as many as its devices can have queues.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,13 +19,13 @@
 
 #define KICK_BYTES 4 /* of the register QueueNotify */
 
-/* By what an ioctl that the kernel does not have fails. */
+/* Returns whether an ioctl failed because the kernel lacks it. */
 static bool is_missing(int err)
 {
 	return err == EOPNOTSUPP || err == ENOTTY || err == ENOSYS;
 }
 
-/* Where the guest's writes to QueueNotify go. False, and why: as before. */
+/* Routes the guest's writes to QueueNotify. On error (false) nothing changes. */
 static bool route_kicks(struct broker *b, struct broker_device *d, bool to_kernel, GError **error)
 {
 	uint16_t server = b->server[IPC_KICKS].id;
@@ -73,7 +73,7 @@ static int assign(
 	e = &d->queue[queue].eventfd[which];
 	if (e->assigned == on)
 		return 0;
-	/* No kick goes to the second server that the kernel does not know. */
+	/* The second server may only get kicks that the kernel serves. */
 	if (which == IPC_KICK && !on)
 		route_kicks(b, d, false, NULL);
 	if (tell_kernel(b, d, queue, which, e->fd, on)) {
@@ -94,7 +94,7 @@ static int assign(
 	b->eventfds = false;
 	if (!said)
 		log_info(NULL,
-			"this kernel has no eventfds for Xen guests (XEN_PRIVCMD_EVENTFD): "
+			"the kernel lacks eventfds for Xen guests (XEN_PRIVCMD_EVENTFD): "
 			"kicks and interrupts go through the workers");
 	said = true;
 	return EOPNOTSUPP;
@@ -108,7 +108,7 @@ void broker_drop_eventfds(struct broker *b, struct broker_device *d)
 			struct broker_eventfd *e = &d->queue[i].eventfd[which];
 
 			if (e->assigned && !tell_kernel(b, d, i, which, e->fd, false))
-				log_warning(b->who, "%s: queue %u: the kernel keeps an eventfd: %s",
+				log_warning(b->who, "%s: queue %u: cannot deassign an eventfd: %s",
 					d->name, i, g_strerror(errno));
 			fd_close(&e->fd);
 		}
@@ -117,7 +117,7 @@ void broker_drop_eventfds(struct broker *b, struct broker_device *d)
 	d->n_queues = 0;
 }
 
-/* A copy of the file, for the other side, at the end of fds. 0, or an errno. */
+/* Appends a duplicate of fd to fds. Returns 0 or an errno. */
 static int hand_out(int fd, int fds[IPC_MAX_FDS], unsigned *n_fds)
 {
 	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -151,7 +151,7 @@ void broker_drop_connection(struct broker_device *d)
 	fd_close(&d->channel);
 }
 
-/* Is the back-end still at the other end? */
+/* Returns whether the back-end is still connected. */
 static bool is_connected(const struct broker_device *d)
 {
 	struct pollfd pfd = { .fd = d->socket, .events = POLLRDHUP };
@@ -177,7 +177,7 @@ static int dial(
 	err = hand_out(d->socket, fds, n_fds);
 	if (!err)
 		err = hand_out(d->channel, fds, n_fds);
-	/* The back-end's end is no business of ours: it must close when those who have it do. */
+	/* Not kept: the back-end's end must close when back-end and worker close it. */
 	fds[(*n_fds)++] = pair[1];
 	return err;
 }
@@ -194,7 +194,7 @@ static void tell_rule(const struct broker_device *d, struct ipc_reply *reply)
 	reply->packed = r->front.packed;
 	reply->queues = r->front.queues;
 	reply->config_size = r->front.config_size;
-	/* What the guest was promised comes first. */
+	/* The toolstack's id, which the guest knows, comes first. */
 	if (!reply->device_id)
 		reply->device_id = r->front.device_id;
 }
@@ -218,8 +218,8 @@ static int connect_device(struct broker_device *d, bool fresh, struct ipc_reply 
 }
 
 /*
- * The file is not looked into here, but by the next worker. Anything else, a worker's own socket for
- * one, would tell us that it lives.
+ * Only regular files are kept, unread, for the next worker. Keeping a worker's own socket, for
+ * example, would hide its death.
  */
 static bool is_file(int fd)
 {
@@ -285,7 +285,7 @@ bool broker_answer(struct broker *b, const struct ipc_request *request, struct i
 		reply->err = assign(b, d, request->queue, request->which, request->on);
 		break;
 	}
-	/* An error comes alone. */
+	/* With an error no fds are sent. */
 	while (reply->err && *n_fds > 0)
 		fd_close(&fds[--*n_fds]);
 	return true;

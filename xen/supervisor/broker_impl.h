@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a broker holds. */
+/* The broker's data, shared by its files. */
 #pragma once
 
 #include "xen/hypervisor/devmodel.h"
@@ -7,7 +7,7 @@
 #include "xen/supervisor/broker.h"
 
 struct broker_eventfd {
-	int fd; /* -1: not asked for yet */
+	int fd; /* -1: not requested yet */
 	bool assigned;
 };
 
@@ -23,13 +23,13 @@ struct broker_device {
 	bool grants;
 	bool kicks_mapped; /* QueueNotify goes to the second server */
 	unsigned wait_ms;
-	struct backend_process *backend; /* NULL: an empty one */
+	struct backend_process *backend; /* NULL: a refused device */
 	int state; /* memfd */
 	int gntdev; /* -1: foreign memory */
-	/* The connection, and our end of the back-end channel; -1: none. */
+	/* The connection, and the front-end's end of the back-end channel; -1: none. */
 	int socket, channel;
-	int area; /* the in-flight area, which a worker handed us; -1: none */
-	struct broker_queue *queue; /* those asked for */
+	int area; /* the in-flight area, as sent by a worker; -1: none */
+	struct broker_queue *queue; /* up to the highest requested */
 	unsigned n_queues;
 };
 
@@ -44,7 +44,7 @@ struct broker_server {
 struct broker {
 	unsigned domid;
 	char *name, *who; /* who: for messages */
-	bool eventfds; /* wanted, and the kernel has them for all that we know */
+	bool eventfds; /* wanted, and not known to be missing in the kernel */
 	struct devmodel *devmodel;
 	struct evtchn *evtchn;
 	int privcmd, journal;
@@ -55,7 +55,7 @@ struct broker {
 	struct broker_device device[IPC_MAX_DEVICES];
 };
 
-/* Tells the kernel to forget all eventfds of the device, and closes them. */
+/* Deassigns all eventfds of the device and closes them. */
 void broker_drop_eventfds(struct broker *b, struct broker_device *d);
-/* The next dial makes a new connection. */
+/* Closes the connection; the next DIAL makes a new one. */
 void broker_drop_connection(struct broker_device *d);

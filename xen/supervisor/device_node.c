@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See device_node.h. Whoever writes to our folder of xenstore may be wrong or hostile: nothing is guessed. */
+/* Reads device nodes. Their writer may be wrong or hostile: nothing is guessed. */
 #include "xen/supervisor/device_node.h"
 
 #include <inttypes.h>
@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/xen_abi.h"
 
-#define MAX_NUMBER 24 /* bytes of a value that is a number or a word */
+#define MAX_NUMBER 24 /* most bytes of a number or a word */
 #define MAX_TYPE 64
 #define MAX_PARAMS 4095
 #define TYPE "virtio,device"
@@ -17,7 +17,7 @@
 
 static const char *const kinds[] = { "virtio", "virtio_disk" };
 
-/* Digits alone, without leading zeros; 0: there is no number here, else its length. */
+/* Parses digits without leading zeros. Returns their number; 0: there is no valid number. */
 static size_t number(const char *text, uint64_t max, uint64_t *value)
 {
 	size_t len = strspn(text, G_CSET_DIGITS);
@@ -29,7 +29,7 @@ static size_t number(const char *text, uint64_t max, uint64_t *value)
 	return len;
 }
 
-/* The whole text is a number. */
+/* Parses a text that is nothing but a number. */
 static bool is_number(const char *text, uint64_t max, uint64_t *value)
 {
 	return *text && number(text, max, value) == strlen(text);
@@ -69,11 +69,11 @@ static char *device_node_path(const char *kind, unsigned domid, unsigned devid)
 	return g_strdup_printf("backend/%s/%u/%u", kind, domid, devid);
 }
 
-/* Reads one key after the other; the first that is wrong sets the error and ends it. */
+/* Reads keys; after the first invalid one, reading has no effect. */
 struct node_reader {
 	struct xenstore *store;
 	const char *path;
-	GError *error; /* NOENT: the node is gone */
+	GError *error; /* NOENT: the node does not exist */
 };
 
 static void refuse(struct node_reader *r, const char *key, const char *value, const char *why)
@@ -82,7 +82,7 @@ static void refuse(struct node_reader *r, const char *key, const char *value, co
 		r->path, key, value, why);
 }
 
-/* The value of a key that need not be there; NULL: it is not, or there is an error. */
+/* Returns the value of an optional key; NULL: there is none, or an error. */
 static char *get(struct node_reader *r, const char *key, size_t max)
 {
 	g_autofree char *path = g_strdup_printf("%s/%s", r->path, key);
@@ -97,14 +97,14 @@ static char *get(struct node_reader *r, const char *key, size_t max)
 	return value;
 }
 
-/* The value of a key that must be there. Never NULL. */
+/* Returns the value of a mandatory key. Never NULL. */
 static char *need(struct node_reader *r, const char *key, size_t max)
 {
 	char *value = get(r, key, max);
 
 	if (value)
 		return value;
-	/* Without any key the node itself is not there: then it was removed, and nothing is wrong. */
+	/* A node without any key was removed: no fault of its writer. */
 	if (!r->error) {
 		g_auto(GStrv) list = xenstore_list(r->store, r->path, &r->error);
 
@@ -176,7 +176,7 @@ static uint32_t read_type(struct node_reader *r)
 	return id;
 }
 
-/* True for the first word, false for the second and for none. */
+/* Returns true for the first word, false for the second and for no value. */
 static bool read_choice(struct node_reader *r, const char *key, const char *yes, const char *no)
 {
 	g_autofree char *value = get(r, key, MAX_NUMBER);
@@ -208,7 +208,7 @@ static char *read_params(struct node_reader *r)
 	return value;
 }
 
-/* The name goes into the path of the socket. */
+/* Reads the domain's name, which becomes part of a socket's path. */
 static char *read_domain(struct xenstore *s, unsigned domid, GError **error)
 {
 	g_autofree char *path = g_strdup_printf("/local/domain/%u", domid);
@@ -217,21 +217,21 @@ static char *read_domain(struct xenstore *s, unsigned domid, GError **error)
 
 	if (!r.error &&
 		(!*name || strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0))
-		refuse(&r, "name", name, "no name for a file");
+		refuse(&r, "name", name, "not a valid file name");
 	if (r.error)
 		g_propagate_error(error, r.error);
 	return name;
 }
 
-/* Before Xen 4.19 virtio_disk nodes do not say: then it depends on who serves the device. */
+/* Before Xen 4.19 virtio_disk nodes lack grant_usage: it then depends on the back-end's domain. */
 static bool read_grants(struct node_reader *r)
 {
-	g_autofree char *said = get(r, "grant_usage", MAX_NUMBER), *ours = NULL;
+	g_autofree char *usage = get(r, "grant_usage", MAX_NUMBER), *domid = NULL;
 
-	if (said || r->error)
+	if (usage || r->error)
 		return read_choice(r, "grant_usage", "1", "0");
-	ours = xenstore_read(r->store, "domid", MAX_NUMBER, NULL);
-	return ours && strcmp(ours, "0") != 0;
+	domid = xenstore_read(r->store, "domid", MAX_NUMBER, NULL);
+	return domid && strcmp(domid, "0") != 0;
 }
 
 struct device_node *device_node_read(

@@ -17,7 +17,7 @@
 
 /* The window that libxl's device trees have for each device. */
 #define DEVICE_NODE_WINDOW 0x200
-/* Xen's own, for guests (xen/arch-arm.h): GUEST_VIRTIO_MMIO_BASE and the SPIs. */
+/* Xen's memory map of guests (xen/arch-arm.h): GUEST_VIRTIO_MMIO_BASE and the SPIs. */
 #define DEVICE_NODE_MMIO_BASE UINT64_C(0x02000000)
 #define DEVICE_NODE_MMIO_SIZE UINT64_C(0x00100000)
 #define DEVICE_NODE_IRQ_FIRST 33
@@ -26,7 +26,7 @@
 /* Longest name of a domain, in bytes: it is part of paths and messages. */
 #define DEVICE_NODE_MAX_NAME 100
 
-/* xenbus states (xen/io/xenbus.h). */
+/* Values of "state" (xen/io/xenbus.h). */
 enum xenbus_state {
 	XENBUS_UNKNOWN,
 	XENBUS_INITIALISING,
@@ -46,30 +46,31 @@ struct device_node {
 	uint32_t irq;
 	bool grants;
 	bool read_only; /* mode */
-	uint32_t device_id; /* of "virtio,device<hex>"; 0: "virtio,device", whatever it is */
+	uint32_t device_id; /* of "virtio,device<hex>"; 0: "virtio,device", any */
 	char *params; /* a path of the host; NULL: none */
 };
 typedef struct device_node device_node; /* for g_autoptr */
 
-/* "backend/virtio/3/0", and whatever is below it. False: a path of something else. */
+/* Parses "backend/virtio/3/0" and paths below it. Returns false for other paths. */
 bool device_node_parse_path(const char *path, char **kind, unsigned *domid, unsigned *devid);
 /*
- * NULL: not there (any more), NOENT; or refused, with an error that names path, key and value.
+ * Reads and checks a node. Returns NULL with G_FILE_ERROR_NOENT if it does not exist (any more), or
+ * with an error that names path, key and value.
  */
 struct device_node *device_node_read(
 	struct xenstore *s, const char *kind, unsigned domid, unsigned devid, GError **error);
-/* Where the device of a node that was refused would be; false: it says nothing that can be. */
+/* Reads only the base of a node that was refused. Returns false if that is invalid, too. */
 bool device_node_read_base(
 	struct xenstore *s, const char *kind, unsigned domid, unsigned devid, uint64_t *base);
 struct device_node *device_node_copy(const struct device_node *n);
 void device_node_free(struct device_node *n);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(device_node, device_node_free)
 
-/* XENBUS_UNKNOWN if it has none. */
+/* Returns XENBUS_UNKNOWN if the node has no valid state. */
 enum xenbus_state device_node_get_state(
 	struct xenstore *s, const char *kind, unsigned domid, unsigned devid);
-/* If the node is still there. */
+/* Writes the state, unless the node was removed. */
 void device_node_set_state(struct xenstore *s, const char *kind, unsigned domid, unsigned devid,
 	enum xenbus_state state);
-/* The domain's memory/static-max in bytes; 0: not said. */
+/* Returns the domain's memory/static-max in bytes; 0: unknown. */
 uint64_t device_node_domain_memory(struct xenstore *s, unsigned domid);

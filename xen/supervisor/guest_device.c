@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tables of guests and devices, and what happens when one comes or goes. */
+/* The tables of guests and devices: adds and removes entries. */
 #include <inttypes.h>
 
 #include "base/log.h"
@@ -51,7 +51,7 @@ static void on_removed(void *opaque, unsigned number)
 
 	if (d->kind)
 		device_node_set_state(s->store, d->kind, d->domid, d->devid, XENBUS_CLOSED);
-	log_info(d->who, "gone");
+	log_info(d->who, "removed");
 	guest_device_free(d);
 }
 
@@ -67,7 +67,10 @@ static void on_ended(void *opaque)
 		g_main_loop_quit(s->loop);
 }
 
-/* The domain of that id; new: it had no device yet, so it must be given one or freed. */
+/*
+ * Returns the domain of that id. *new: it was created here and has no device yet; settle() completes
+ * or frees it.
+ */
 static struct domain *get_domain(
 	struct supervisor *s, const char *name, unsigned domid, bool *new, GError **error)
 {
@@ -97,7 +100,7 @@ static struct domain *get_domain(
 	return domain;
 }
 
-/* What get_domain() gave has a device now, or, if ok is false, has not. */
+/* Completes get_domain(): the domain has the device now or, if ok is false, does not. */
 static bool settle(struct guest_device *d, struct domain *domain, bool new, bool ok)
 {
 	if (ok) {
@@ -115,7 +118,7 @@ bool guest_device_serve(struct guest_device *d, const struct device_node *n,
 	struct backend_process *backend, GError **error)
 {
 	struct supervisor *s = d->supervisor;
-	/* Only for what must be known before the first dial, which looks again. */
+	/* Only for what is needed before the first connection, which searches again. */
 	g_autoptr(backend_rule) r = backend_rules_find(s->rules, n, NULL);
 	const struct broker_device_config config = {
 		.name = d->who,

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From what xenstore says to what we do. An event only says where to look; what is there is read
- * anew, so events that come late, twice or for our own changes do no harm.
+ * Acts on changes in xenstore. An event only tells where to look; the state is read anew, so events
+ * that come late, twice or for our own changes do no harm.
  *
- *	node in state	of a device that we know	that we do not know
- *	1		(nothing)			serve it -> 2, or refuse it
- *	2, 3, 4		(nothing)			somebody else did: say so, ignore it
- *	5, gone		let go of it -> 6		(5: -> 6)
- *	6		let go of it			(nothing)
+ *	state of a node		known device		unknown device
+ *	1		(nothing)			serve it or refuse it -> 2
+ *	2, 3, 4		(nothing)			another process served it: log, ignore
+ *	5, removed		release it -> 6		(5: -> 6)
+ *	6			release it		(nothing)
  */
 #include <inttypes.h>
 #include <string.h>
@@ -20,7 +20,7 @@ static const char *const kinds[] = { "virtio", "virtio_disk" };
 
 #define DOMAIN_GONE "@releaseDomain"
 
-/* For messages on a domain whose name may be what is wrong. */
+/* Returns a name for messages, also if it is the name that is invalid. */
 static char *domain_name(struct supervisor *s, unsigned domid)
 {
 	g_autofree char *path = g_strdup_printf("/local/domain/%u/name", domid);
@@ -29,7 +29,7 @@ static char *domain_name(struct supervisor *s, unsigned domid)
 	return name ? name : g_strdup("?");
 }
 
-/* So that the guest's accesses find an empty slot there, and do not end it. */
+/* Serves an empty slot in the device's place: an access without an answer would crash the guest. */
 static void refuse(struct guest_device *d, const char *name, const GError *why)
 {
 	struct supervisor *s = d->supervisor;
@@ -40,13 +40,13 @@ static void refuse(struct guest_device *d, const char *name, const GError *why)
 
 	log_error(d->who, "refused: %s", why->message);
 	if (empty)
-		log_warning(d->who, "the guest finds no device at 0x%" PRIx64, base);
+		log_warning(d->who, "the guest finds an empty slot at 0x%" PRIx64, base);
 	else
 		log_error(d->who,
 			"not even an empty slot can be made of it%s%s: the guest may end "
 			"when it looks there",
 			error ? ": " : "", error ? error->message : "");
-	/* The toolstack waits for some devices to have this state; let it start the guest. */
+	/* The toolstack waits for this state with some devices; let it start the guest. */
 	device_node_set_state(s->store, d->kind, d->domid, d->devid, XENBUS_INIT_WAIT);
 }
 
@@ -57,7 +57,7 @@ static void serve(struct supervisor *s, const char *kind, unsigned domid, unsign
 	g_autofree char *name = NULL;
 	struct guest_device *d;
 
-	/* Removed since then: its own event says so. */
+	/* Removed meanwhile: another event follows. */
 	if (!n && g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
 		return;
 	name = n ? g_strdup(n->domain) : domain_name(s, domid);
@@ -108,7 +108,7 @@ static void look(struct supervisor *s, const char *kind, unsigned domid, unsigne
 	}
 }
 
-/* Names in xenstore that are numbers. */
+/* Parses a name in xenstore that is a number. */
 static bool parse_id(const char *name, unsigned *id)
 {
 	guint64 value;
@@ -119,7 +119,7 @@ static bool parse_id(const char *name, unsigned *id)
 	return true;
 }
 
-/* All nodes of a kind, and those that we know and which may not be there any more. */
+/* Looks at all nodes of a kind, and at known devices, whose nodes may have been removed. */
 static void look_at_all(struct supervisor *s, const char *kind)
 {
 	g_autoptr(GList) known = g_hash_table_get_values(s->devices);
@@ -127,7 +127,7 @@ static void look_at_all(struct supervisor *s, const char *kind)
 	g_auto(GStrv) domids = xenstore_list(s->store, top, NULL);
 	unsigned domid, devid;
 
-	/* Its kind, domid and devid are read before it may be freed. */
+	/* Arguments are copied before look() may free the device. */
 	for (const GList *l = known; l; l = l->next) {
 		struct guest_device *d = l->data;
 
@@ -159,7 +159,7 @@ static void look_for_dead_domains(struct supervisor *s)
 	}
 }
 
-/* Is path that of the folder of all nodes of this kind, or below it? */
+/* Returns whether path is the folder of this kind's nodes, or below it. */
 static bool is_of_kind(const char *path, const char *kind)
 {
 	g_autofree char *top = g_strdup_printf("backend/%s", kind);

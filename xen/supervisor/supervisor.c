@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The supervisor's start, signals and end. */
+/* Starts the supervisor, handles signals, ends it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/error.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/service.h"
@@ -50,7 +51,7 @@ bool supervisor_check(GError **error)
 	return true;
 }
 
-/* Eventfds are many, and all are ours. */
+/* Raises the limit of open files: the supervisor owns all guests' eventfds. */
 static void raise_limits(void)
 {
 	struct rlimit limit;
@@ -65,12 +66,11 @@ static bool make_folder(const char *path, GError **error)
 {
 	if (g_mkdir_with_parents(path, 0755) == 0)
 		return true;
-	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "%s: %s", path,
-		g_strerror(errno));
+	error_errno(error, errno, "%s", path);
 	return false;
 }
 
-/* The workers' root: nobody else may put something there, or another folder in its place. */
+/* Creates the workers' root, which only this user may be able to write to or replace. */
 static bool make_root(const char *path, GError **error)
 {
 	struct stat st;
@@ -81,11 +81,11 @@ static bool make_root(const char *path, GError **error)
 		!(st.st_mode & (S_IWGRP | S_IWOTH)))
 		return true;
 	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_PERM,
-		"%s: not a folder of ours that nobody else can write to", path);
+		"%s: must be a folder that this user owns and no other can write to", path);
 	return false;
 }
 
-/* The second of us would see the same nodes. */
+/* Takes the lock: a second instance would serve the same nodes. */
 static int lock(const char *run, GError **error)
 {
 	g_autofree char *path = g_strdup_printf("%s/xen.lock", run);
@@ -97,8 +97,7 @@ static int lock(const char *run, GError **error)
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_EXIST,
 			"%s: another virtiod-xen is running", path);
 	else
-		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "%s: %s", path,
-			g_strerror(errno));
+		error_errno(error, errno, "%s", path);
 	return -1;
 }
 
@@ -141,7 +140,7 @@ void supervisor_end(struct supervisor *s)
 	GHashTableIter iter;
 	gpointer domain;
 
-	/* Asked a second time: at once. */
+	/* Asked a second time: end immediately. */
 	if (s->ending || g_hash_table_size(s->domains) == 0)
 		g_main_loop_quit(s->loop);
 	s->ending = true;
@@ -168,7 +167,7 @@ static void on_counters(void *opaque)
 		xen_guest_log_counters(((struct domain *)domain)->guest);
 }
 
-/* By nohup(1). */
+/* Returns whether nohup(1) ignores the signal. */
 static bool is_ignored(int signum)
 {
 	struct sigaction action;
@@ -181,7 +180,7 @@ void supervisor_loop(struct supervisor *s)
 	struct loop_watch *watches[] = {
 		loop_watch_signal(SIGTERM, on_end, s),
 		loop_watch_signal(SIGINT, on_end, s),
-		/* A terminal's end: what the kernel was told must be taken back then, too. */
+		/* The terminal closes: assignments in the kernel must be undone then, too. */
 		is_ignored(SIGHUP) ? NULL : loop_watch_signal(SIGHUP, on_end, s),
 		loop_watch_signal(SIGUSR1, on_counters, s),
 	};
@@ -203,7 +202,7 @@ static bool run(struct supervisor *s, GError **error)
 	if (!s->store || !nodes_watch(s, error))
 		return false;
 	service_notify("READY=1");
-	/* It listens to nobody else: not to back-ends that we start. */
+	/* Back-ends that are started must not notify the service manager. */
 	g_unsetenv("NOTIFY_SOCKET");
 	log_info(NULL, "waiting for guests");
 	supervisor_loop(s);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The supervisor: xenstore's watches on one side, a broker and a worker for each guest that has
- * devices of ours on the other.
+ * The supervisor: watches xenstore, and runs a broker and a worker for each guest that has virtio
+ * devices.
  */
 #pragma once
 
@@ -11,16 +11,16 @@
 
 struct supervisor_options {
 	const char *config, *defaults; /* rule files */
-	const char *run; /* folder of sockets; our lock and the workers' empty root, too */
+	const char *run; /* folder of sockets, of the lock and of the workers' empty root */
 	unsigned wait_ms;
 	bool eventfds;
-	unsigned uid_base; /* a guest's worker is uid_base + domid; 0: stays what we are */
+	unsigned uid_base; /* a guest's worker runs as uid_base + domid; 0: the current user */
 };
 
-/* An error unless we are root in a domain 0 that has all its devices. */
+/* Fails unless this is root in a dom0 with all of Xen's device files. */
 bool supervisor_check(GError **error);
 
-/* Until SIGTERM, SIGINT or SIGHUP. */
+/* Runs until SIGTERM, SIGINT or SIGHUP. */
 bool supervisor_run(const struct supervisor_options *o, GError **error);
 
 struct attach_options {
@@ -30,6 +30,6 @@ struct attach_options {
 	const char *socket;
 	bool grants;
 };
-/* One device by hand, without a node in xenstore; until the domain or we are ended. */
+/* Serves one device without a node in xenstore, until a signal or the end of the domain. */
 bool supervisor_attach(
 	const struct supervisor_options *o, const struct attach_options *a, GError **error);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the supervisor's files share: the tables of guests and devices. */
+/* The supervisor's tables of guests and devices, shared by its files. */
 #pragma once
 
 #include "xen/supervisor/xen_guest.h"
@@ -10,32 +10,32 @@
 
 struct supervisor {
 	const struct supervisor_options *options;
-	char *root; /* the workers' */
+	char *root; /* of the workers */
 	struct xenstore *store;
 	struct backend_rules *rules;
 	GHashTable *domains; /* domid -> struct domain */
 	GHashTable *devices; /* "virtio/3/0" -> struct guest_device */
 	GMainLoop *loop;
-	bool ending; /* nothing new; the loop ends with the last domain */
+	bool ending; /* takes no new devices; the loop ends with the last domain */
 };
 
-/* One device that we know of. */
+/* A known device. */
 struct guest_device {
 	struct supervisor *supervisor;
 	char *key, *who; /* who: "domain web (3), device 0" */
-	char *kind; /* of its node; NULL: it has none */
+	char *kind; /* of its node; NULL: no node */
 	unsigned domid, devid;
 	enum {
 		GUEST_DEVICE_SERVED,
 		GUEST_DEVICE_EMPTY, /* refused: the guest finds an empty slot */
-		GUEST_DEVICE_IGNORED, /* nothing of ours is there */
+		GUEST_DEVICE_IGNORED, /* nothing of it is set up */
 		GUEST_DEVICE_LEAVING,
 	} status;
 	struct domain *domain; /* NULL: GUEST_DEVICE_IGNORED */
-	unsigned number; /* the guest's */
+	unsigned number; /* within its guest */
 };
 
-/* A guest, for as long as it has devices of ours. */
+/* A guest that has devices. */
 struct domain {
 	struct supervisor *supervisor;
 	unsigned domid;
@@ -44,11 +44,11 @@ struct domain {
 };
 
 /* supervisor.c */
-/* supervisor_clear() also after an error. */
+/* Call supervisor_clear() also after an error. */
 bool supervisor_init(struct supervisor *s, const struct supervisor_options *o, GError **error);
-/* Everything that is left goes at once. */
+/* Ends everything that is left immediately. */
 void supervisor_clear(struct supervisor *s);
-/* Until SIGTERM, SIGINT or SIGHUP, or supervisor_end(); then until the last guest is let go of. */
+/* Runs until SIGTERM, SIGINT, SIGHUP or supervisor_end(), then until the last guest is released. */
 void supervisor_loop(struct supervisor *s);
 void supervisor_end(struct supervisor *s);
 
@@ -57,19 +57,19 @@ struct guest_device *guest_device_new(
 	struct supervisor *s, const char *kind, const char *name, unsigned domid, unsigned devid);
 struct guest_device *guest_device_find(
 	struct supervisor *s, const char *kind, unsigned domid, unsigned devid);
-/* Only one that no guest has. */
+/* Only for a device that belongs to no guest. */
 void guest_device_free(struct guest_device *d);
-/* Takes over backend, also on error; n: only what is said of the device itself is looked at. */
+/* Takes over backend, also on error; of n, kind and ids are not used. */
 bool guest_device_serve(struct guest_device *d, const struct device_node *n,
 	struct backend_process *backend, GError **error);
 bool guest_device_serve_empty(
 	struct guest_device *d, const char *name, uint64_t base, GError **error);
-/* It leaves its guest, and is freed when it has; its node is Closed then. */
+/* Removes it from its guest; then its node's state is Closed, and it is freed. */
 void guest_device_leave(struct guest_device *d);
-/* All of the domain's, or, with NULL, all of ours. */
+/* Removes all devices of the domain; NULL: of all domains. */
 void guest_device_leave_all(struct supervisor *s, struct domain *of);
 
 /* nodes.c */
 bool nodes_watch(struct supervisor *s, GError **error);
-/* xenstore_open()'s callback. opaque: struct supervisor. */
+/* Callback for xenstore_open(). opaque: struct supervisor. */
 void nodes_changed(void *opaque, const char *path);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See worker_process.h. There is one sign of its end, the reaper's; a socket that it closes or fills with
- * nonsense only has it killed. So whatever happens it is dead before a successor starts.
+ * Starts, talks to and reaps a worker. Only the reaper reports its end; when it closes a socket or
+ * sends invalid records, it is killed. So it is always dead before a successor starts.
  */
 #include "xen/supervisor/worker_process.h"
 
@@ -9,13 +9,14 @@
 #include <signal.h>
 #include <sys/epoll.h>
 
+#include "base/error.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/sock.h"
 #include "base/util.h"
 #include "launch/reaper.h"
 
-/* Where its sockets are for it. */
+/* Its sockets in the worker. */
 #define COMMANDS_FD 3
 #define REQUESTS_FD 4
 
@@ -57,13 +58,13 @@ static void on_process_exit(void *opaque, uint32_t revents)
 	p->events->ended(p->opaque, how); /* which may free p */
 }
 
-/* What ipc_receive() says of a socket without a record; false: there is none now, that is all. */
+/* Returns whether ipc_receive(), which returned no record, failed; false: none is there yet. */
 static bool has_failed(int received)
 {
 	return received == 0 || errno != EAGAIN;
 }
 
-/* The end of a socket is nothing to tell: its own end follows, and is told. */
+/* Returns NULL at the end of a socket: the end of the process follows, and is reported. */
 static const char *describe_failure(int received)
 {
 	return received == 0 ? NULL : g_strerror(errno);
@@ -112,14 +113,14 @@ static void on_requests(void *opaque, uint32_t revents)
 	fds_close(fds, n_fds);
 }
 
-/* In the new process, before exec: nothing but async-signal-safe calls. */
+/* Runs in the new process before exec: only async-signal-safe calls. */
 static void set_up_process(void *opaque)
 {
 	sigset_t none;
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	/* A ^C at the terminal is for us: it must serve until we say QUIT. */
+	/* ^C at the terminal is for the supervisor: workers must serve until QUIT. */
 	setpgid(0, 0);
 }
 
@@ -130,15 +131,14 @@ static bool spawn(struct worker_process *p, int commands, int requests, GError *
 	const int from[] = { commands, requests }, to[] = { COMMANDS_FD, REQUESTS_FD };
 	GPid pid;
 
-	/* /proc/self/exe: the program that we are, whatever was installed meanwhile. */
+	/* /proc/self/exe: this very program, even if another one was installed meanwhile. */
 	if (!g_spawn_async_with_pipes_and_fds("/", argv, NULL,
 		    G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_FILE_AND_ARGV_ZERO, set_up_process, NULL,
 		    -1, -1, -1, from, to, G_N_ELEMENTS(from), &pid, NULL, NULL, NULL, error))
 		return false;
 	if (reaper_init(&p->reaper, pid))
 		return true;
-	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
-		"cannot watch a process: %s", g_strerror(errno));
+	error_errno(error, errno, "cannot watch a process");
 	return false;
 }
 
@@ -157,8 +157,7 @@ struct worker_process *worker_process_start(
 	p->commands = commands[0];
 	p->requests = requests[0];
 	if (!ok) {
-		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
-			"cannot make sockets: %s", g_strerror(errno));
+		error_errno(error, errno, "cannot make sockets");
 		return NULL;
 	}
 	if (!spawn(p, theirs, theirs2, error))
@@ -186,7 +185,7 @@ void worker_process_send(
 {
 	if (p->commands < 0 || ipc_send(p->commands, command, sizeof(*command), fds, n_fds))
 		return;
-	/* A broken socket: its end is on the way. */
+	/* After other errors the process has ended, which is reported. */
 	if (errno != EPIPE && errno != ECONNRESET)
 		worker_process_kill(p, "it does not read commands");
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See xen_guest.h. A device is there, or leaving; everything that makes one leave for good happens in
- * two places: when the worker says REMOVED, and when the worker is dead.
+ * The life of a guest's devices and worker. A device is PRESENT, then LEAVING; it has left when the
+ * worker sends REMOVED, or when the worker is dead.
  *
- *	devices stay		REMOVE -> worker -> REMOVED -> broker_remove(), removed()
+ *	others stay		REMOVE -> worker -> REMOVED -> broker_remove(), removed()
  *	none stays		QUIT -> worker ends -> broker_free(), removed() each, ended()
- *	it takes too long	the worker is killed, as if it had died
- *	the worker died		those leaving have left; if others stay, a successor starts
+ *	timeout			the worker is killed
+ *	the worker died		those LEAVING have left; if others stay, a successor starts
  */
 #include "xen/supervisor/xen_guest.h"
 
@@ -19,7 +19,7 @@
 /* libxl waits ten seconds, its users two. */
 #define LEAVE_MS 1000
 #define LEAVE_TICK_MS 50
-/* One that lives shorter than that is not replaced at once again. */
+/* After two shorter lives in a row, successors start with a delay. */
 #define SHORT_LIFE_MS 1000
 #define FIRST_DELAY_MS 100
 #define LAST_DELAY_MS 1000
@@ -30,14 +30,14 @@ struct xen_guest {
 	void *opaque;
 	char *root, *who;
 	struct broker *broker; /* NULL: ended */
-	struct worker_process *worker; /* NULL: there is none just now */
-	bool quitting; /* it was told QUIT */
+	struct worker_process *worker; /* NULL: none is running */
+	bool quitting; /* QUIT was sent */
 	int64_t started; /* the worker, µs */
-	unsigned starts, short_lives, delay_ms; /* short_lives: one after the other */
+	unsigned starts, short_lives, delay_ms; /* short_lives: in a row */
 	struct loop_watch *soon, *delay, *leave;
 	struct {
 		enum { ABSENT, PRESENT, LEAVING } state;
-		bool empty; /* the worker knows nothing of it */
+		bool empty; /* unknown to the worker */
 		int64_t deadline; /* of LEAVING */
 	} device[IPC_MAX_DEVICES];
 };
@@ -112,7 +112,7 @@ static void start_later(struct xen_guest *g)
 	g->delay_ms = MIN(2 * g->delay_ms, LAST_DELAY_MS);
 }
 
-/* The worker is no more, or there was none: who leaves has left, who stays has a new one. */
+/* Without a worker: completes LEAVING devices, starts a worker if others are PRESENT, else ends. */
 static void go_on(struct xen_guest *g)
 {
 	g->quitting = false;
@@ -126,7 +126,7 @@ static void go_on(struct xen_guest *g)
 	}
 	g_clear_pointer(&g->leave, loop_watch_free);
 	g_clear_pointer(&g->delay, loop_watch_free);
-	/* Its range must be gone when the toolstack hears that it is. */
+	/* The range must be unmapped before the toolstack sees the device closed. */
 	g_clear_pointer(&g->broker, broker_free);
 	all_left(g);
 	g->events->ended(g->opaque); /* which may free g */
@@ -139,9 +139,9 @@ static void on_event(void *opaque, const struct ipc_event *event)
 	if (event->type == IPC_READY)
 		log_debug(g->who, "worker process %d serves it", worker_process_id(g->worker));
 	else if (event->device >= IPC_MAX_DEVICES || g->device[event->device].state != LEAVING)
-		worker_process_kill(g->worker, "it removed what it was not told to");
+		worker_process_kill(g->worker, "it sent REMOVED for a device that is not leaving");
 	else if (!g->quitting)
-		left(g, event->device); /* otherwise all together, at its end */
+		left(g, event->device); /* otherwise all when it has ended */
 }
 
 static bool on_request(void *opaque, const struct ipc_request *request, struct ipc_reply *reply,
@@ -159,7 +159,7 @@ static void on_ended(void *opaque, const char *how)
 
 	if (!g->quitting)
 		log_warning(g->who, "worker process %d %s%s", worker_process_id(g->worker), how,
-			has(g, PRESENT) ? "; another one goes on" : "");
+			has(g, PRESENT) ? "; a successor starts" : "");
 	g_clear_pointer(&g->worker, worker_process_free);
 	if (lived >= SHORT_LIFE_MS * G_TIME_SPAN_MILLISECOND)
 		g->short_lives = g->delay_ms = 0;
@@ -258,12 +258,12 @@ static void on_leave(void *opaque)
 	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++)
 		late |= g->device[i].state == LEAVING && now >= g->device[i].deadline;
 	if (late && g->worker)
-		worker_process_kill(g->worker, "a device that is to leave does not");
+		worker_process_kill(g->worker, "it did not release a device in time");
 	if (late || !has(g, LEAVING))
 		g_clear_pointer(&g->leave, loop_watch_free);
 }
 
-/* For those that no worker has to let go of. */
+/* Completes LEAVING devices that no worker has. */
 static void on_soon(void *opaque)
 {
 	struct xen_guest *g = opaque;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* xenstore, by libxenstore. */
+/* Accesses xenstore by libxenstore. */
 #include "xen/supervisor/xenstore.h"
 
 #include <errno.h>
@@ -8,11 +8,12 @@
 #include <sys/epoll.h>
 #include <xenstore.h>
 
+#include "base/error.h"
 #include "base/log.h"
 #include "base/loop.h"
 
 #define MAX_NAMES 4096
-/* A transaction fails (EAGAIN) whenever anybody changes anything meanwhile. */
+/* A transaction fails (EAGAIN) when anything was changed meanwhile. */
 #define TRIES 100
 
 struct xenstore {
@@ -32,12 +33,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(xs_memory, xs_memory_free)
 
 static bool fail(GError **error, int err, const char *what, const char *path)
 {
-	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(err), "xenstore: %s '%s': %s",
-		what, path, g_strerror(err));
+	error_errno(error, err, "xenstore: %s '%s'", what, path);
 	return false;
 }
 
-/* Events are read until there is none: the fd says that there are some, not how many. */
+/* Reads events until there is none: the fd tells that there are some, not how many. */
 static void on_readable(void *opaque, uint32_t revents)
 {
 	struct xenstore *s = opaque;
@@ -51,7 +51,7 @@ static void on_readable(void *opaque, uint32_t revents)
 	}
 	if (errno == EAGAIN || errno == EINTR)
 		return;
-	log_error("xenstore", "the connection is lost, no change will be seen any more: %s",
+	log_error("xenstore", "the connection is lost, changes are no longer seen: %s",
 		g_strerror(errno));
 	loop_watch_free(s->watch);
 	s->watch = NULL;
@@ -64,8 +64,7 @@ struct xenstore *xenstore_open(
 	struct xenstore *s;
 
 	if (!xs) {
-		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
-			"cannot connect to xenstore: %s", g_strerror(errno));
+		error_errno(error, errno, "cannot connect to xenstore");
 		return NULL;
 	}
 	s = g_new(struct xenstore, 1);
@@ -113,7 +112,7 @@ char *xenstore_read(struct xenstore *s, const char *path, size_t max, GError **e
 	}
 	if (!is_text(value, len)) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
-			"xenstore: the value of '%s' is no text", path);
+			"xenstore: the value of '%s' is not text", path);
 		return NULL;
 	}
 	return g_strndup(value, len);
@@ -140,7 +139,7 @@ char **xenstore_list(struct xenstore *s, const char *path, GError **error)
 	return list;
 }
 
-/* One try. 0 or errno. */
+/* Makes one attempt. Returns 0 or an errno. */
 static int update(struct xs_handle *xs, const char *path, const char *value)
 {
 	xs_transaction_t t = xs_transaction_start(xs);

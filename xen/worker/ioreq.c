@@ -1,30 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Slots of the ioreq page: who has them, and what becomes of what is in them.
+ * Takes requests from the slots of the ioreq page, and answers them.
  *
- * Three write to a slot's state: Xen (NONE -> READY, RESP_READY -> NONE), the kernel's ioeventfd code
- * and we. Xen crashes the guest when it sees a state go back, or finds one of its own not NONE for
- * the next request; so each request is answered once, and what we have begun is never put back.
+ * Three parties write a slot's state: Xen (NONE -> READY, RESP_READY -> NONE), the kernel's ioeventfd
+ * code, and the worker. Xen crashes the guest if a state goes back, or if a slot is not NONE at the
+ * next request. So each request is answered exactly once, and a taken one is never put back.
  *
- * Of every write the kernel has a look, in the interrupt that also wakes us: READY -> INPROCESS, and
- * RESP_READY if it has an eventfd for it, READY again if not. It knows no compare-and-swap. But it
- * looks only while the port is not masked, as it is from the interrupt until we unmask it: so we
- * look first and unmask then, and come in between only if a process runs before the interrupt that
- * woke it has ended. What is QueueNotify of a queue that the kernel has is left alone, unless nobody
- * took it for KERNEL_US: then it was there before the kernel knew of the queue.
+ * The kernel examines every write in the interrupt that also wakes the worker: READY -> INPROCESS, then
+ * RESP_READY if it has an eventfd for it, else READY again; without compare-and-swap. It does so only
+ * while the port is unmasked, and the port is masked from the interrupt until the worker unmasks it.
+ * So the worker looks first and unmasks afterwards; both can meet only if the worker runs before the
+ * interrupt that woke it has returned. A write to QueueNotify of a queue that the kernel serves is
+ * left to it, unless it stays for KERNEL_US: then it came before the kernel knew of the queue.
  *
- * Killed at any instruction: a successor finds, per vCPU,
+ * The worker can be killed at any instruction. Its successor finds, per vCPU:
  *
- *	journal  slot		died
- *	0        READY		before		the request is taken as any other
+ *	journal  slot		killed
+ *	0        READY		before		the request is taken like any other
  *	1        READY		before claim	the same
- *	1        INPROCESS	after claim	it is put in again
- *	1        RESP_READY	after answer	Xen may not know: it is told (once too often is no harm)
+ *	1        INPROCESS	after claim	the access is repeated
+ *	1        RESP_READY	after answer	Xen may not know: notify (once too often is harmless)
  *	0        RESP_READY	before notify	the same
- *	1        NONE and on	after answer	Xen looked by itself: there is a new request, or none
+ *	1        NONE or later	after answer	Xen saw the answer: there is a new request, or none
  *
- * In the last case the kernel may have the new request for a moment, INPROCESS and not ours; so what
- * a successor takes for its predecessor's must stay so for FLIP_US.
+ * In the last case the kernel may just be examining the new request (INPROCESS). So a slot is taken
+ * over from a predecessor only after it has stayed INPROCESS for FLIP_US.
  */
 #include "xen/worker/ioreq.h"
 
@@ -32,40 +32,41 @@
 #include <pthread.h>
 #include <linux/virtio_mmio.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "xen/hypervisor/ioreq_page.h"
 
-/* How long the kernel may take for a look at a request. */
+/* How long the kernel may take to examine a request. */
 #define FLIP_US 2000
-#define FLIP_LOOKS 2 /* at least: time may pass while nobody runs */
-/* How long it may take to answer what is its own. */
+#define FLIP_LOOKS 2 /* at least: this process may not have run meanwhile */
+/* How long the kernel may take to answer a write that it serves. */
 #define KERNEL_US 20000
 #define KERNEL_LOOKS 5
-/* How long a device may take to be added, after its range. */
+/* How long after its range a device may be added. */
 #define DEVICE_US 500000
 #define DEVICE_LOOKS 20
-/* A request that nobody answers is worth a line after that. */
+/* A request that waits longer is logged. */
 #define STUCK_US (3 * G_USEC_PER_SEC)
 
 #define SPINS 64
 #define SOON_MS 1
-#define SOON_US 100000 /* so long; then: */
+#define SOON_US 100000 /* until then SOON_MS, afterwards LATER_MS */
 #define LATER_MS 20
 
 struct ioreq_vcpu {
 	struct ioreq *q;
 	struct ioreq_slot *slot;
-	uint32_t *ours; /* the journal's */
-	bool busy; /* ours, in this process; under the lock */
-	struct ioreq_slot req; /* what is in there, while busy */
+	uint32_t *taken; /* in the journal */
+	bool busy; /* taken by this process; under the lock */
+	struct ioreq_slot req; /* the request, while busy */
 	uint64_t value; /* for a read */
-	int left; /* answers to wait for; negative ones came before they were counted */
-	/* Of the one thread that looks. */
-	int64_t since; /* seen not to be ours; 0: no */
+	int left; /* completions to wait for; negative: some came before they were counted */
+	/* Of the thread that looks at slots. */
+	int64_t since; /* first seen and not taken; 0: not waiting */
 	enum ioreq_state seen; /* at the last look */
 	unsigned looks; /* since then, by ioreq_again() */
-	bool inherited; /* a predecessor's, if it stays so */
-	bool stuck; /* said so */
+	bool inherited; /* a predecessor's, if it stays INPROCESS */
+	bool stuck; /* has been logged */
 };
 
 struct ioreq {
@@ -73,20 +74,11 @@ struct ioreq {
 	void *opaque;
 	unsigned n;
 	struct ioreq_vcpu vcpu[IPC_MAX_VCPUS];
-	/* Between an answer and the end of its vCPU's busy there must be no new request. */
+	/* No new request may be taken between an answer and the end of busy. */
 	pthread_mutex_t lock;
 	struct ioreq_counters counters;
 	struct log_limit limit;
 };
-
-static inline void relax(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-	__builtin_ia32_pause();
-#elif defined(__aarch64__)
-	__asm__ __volatile__("yield");
-#endif
-}
 
 static uint64_t mask_of(uint32_t size)
 {
@@ -104,7 +96,7 @@ struct ioreq *ioreq_new(struct ioreq_page *page, unsigned vcpus, struct ipc_jour
 	for (unsigned i = 0; i < q->n; i++) {
 		q->vcpu[i].q = q;
 		q->vcpu[i].slot = (struct ioreq_slot *)page + i;
-		q->vcpu[i].ours = &journal->ours[i];
+		q->vcpu[i].taken = &journal->taken[i];
 	}
 	pthread_mutex_init(&q->lock, NULL);
 	return q;
@@ -124,12 +116,12 @@ static uint8_t load_bits(const struct ioreq_vcpu *v)
 	return __atomic_load_n(&v->slot->bits, __ATOMIC_ACQUIRE);
 }
 
-static void set_ours(struct ioreq_vcpu *v, uint32_t ours)
+static void set_taken(struct ioreq_vcpu *v, uint32_t taken)
 {
-	__atomic_store_n(v->ours, ours, __ATOMIC_SEQ_CST);
+	__atomic_store_n(v->taken, taken, __ATOMIC_SEQ_CST);
 }
 
-/* Its fields are Xen's alone; they stay as they are while the vCPU waits. */
+/* Copies the request; only Xen writes its fields, and not while the vCPU waits. */
 static void copy_request(const struct ioreq_vcpu *v, struct ioreq_slot *to)
 {
 	const struct ioreq_slot *s = v->slot;
@@ -142,7 +134,7 @@ static void copy_request(const struct ioreq_vcpu *v, struct ioreq_slot *to)
 	to->type = __atomic_load_n(&s->type, __ATOMIC_RELAXED);
 }
 
-/* Does the kernel answer it? Which queue it means, it takes from 16 bits. */
+/* Returns whether the kernel answers the request; it takes 16 bits for the queue. */
 static bool is_kernels(const struct ioreq *q, const struct ioreq_slot *r)
 {
 	uint64_t offset;
@@ -162,29 +154,29 @@ static bool has_device(const struct ioreq *q, const struct ioreq_slot *r)
 	return r->type != IOREQ_COPY || q->ops->find(q->opaque, r->addr, &offset);
 }
 
-/* Under the lock. False: somebody else was faster. */
+/* Takes the request, under the lock. Returns false if its state changed meanwhile. */
 static bool claim(struct ioreq_vcpu *v, uint8_t bits)
 {
 	uint8_t ours = (bits & ~IOREQ_STATE_BITS) | IOREQ_INPROCESS;
 
-	/* Before the slot is: who dies in between has not begun, and that shows. */
-	set_ours(v, 1);
+	/* Before the slot: if killed in between, the slot shows that nothing was begun. */
+	set_taken(v, 1);
 	if (!__atomic_compare_exchange_n(
 		    &v->slot->bits, &bits, ours, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
-		set_ours(v, 0);
+		set_taken(v, 0);
 		return false;
 	}
 	v->busy = true;
 	v->since = 0;
 	v->inherited = v->stuck = false;
-	/* Not what was seen before: that may have been answered, and be followed by another. */
+	/* Anew: what was seen before may have been answered, and followed by another request. */
 	copy_request(v, &v->req);
 	v->value = UINT64_MAX;
 	v->left = 0;
 	return true;
 }
 
-/* Is what is in the slot somebody else's, for now? */
+/* Returns whether the request has to be left alone for now. */
 static bool must_wait(struct ioreq *q, struct ioreq_vcpu *v, const struct ioreq_slot *r)
 {
 	int64_t waited = g_get_monotonic_time() - v->since;
@@ -207,7 +199,7 @@ static bool must_wait(struct ioreq *q, struct ioreq_vcpu *v, const struct ioreq_
 	return (waited < DEVICE_US || v->looks < DEVICE_LOOKS) && !has_device(q, r);
 }
 
-/* Takes the request if it can be taken: then it is to be served. */
+/* Takes the request if possible. Returns true if it was taken and has to be served. */
 static bool look(struct ioreq *q, struct ioreq_vcpu *v)
 {
 	struct ioreq_slot seen;
@@ -236,7 +228,7 @@ static bool look(struct ioreq *q, struct ioreq_vcpu *v)
 	return taken;
 }
 
-/* The answer is complete: the vCPU goes on. */
+/* Puts the answer into the slot and notifies the vCPU. */
 static void answer(struct ioreq *q, struct ioreq_vcpu *v)
 {
 	bool read = v->req.type != IOREQ_INVALIDATE && (v->req.bits & IOREQ_DIR_READ);
@@ -245,7 +237,7 @@ static void answer(struct ioreq *q, struct ioreq_vcpu *v)
 
 	pthread_mutex_lock(&q->lock);
 	bits = load_bits(v);
-	/* READY: the kernel had not been through with its look, and put it back. */
+	/* READY: the kernel was still examining the request, and wrote its state back. */
 	told = (bits & IOREQ_STATE_BITS) == IOREQ_INPROCESS ||
 		(bits & IOREQ_STATE_BITS) == IOREQ_READY;
 	if (told) {
@@ -255,15 +247,15 @@ static void answer(struct ioreq *q, struct ioreq_vcpu *v)
 		/* Release: pairs with Xen's barrier between the state and the data. */
 		__atomic_store_n(&v->slot->bits, bits, __ATOMIC_RELEASE);
 	}
-	/* Not before: who dies in between has answered, and that shows. */
-	set_ours(v, 0);
+	/* After the answer: if killed in between, the slot shows that it was given. */
+	set_taken(v, 0);
 	v->busy = false;
 	pthread_mutex_unlock(&q->lock);
 	if (told)
 		q->ops->notify(q->opaque, v - q->vcpu);
 }
 
-/* Counts answers that are awaited (n > 0), or have come (n < 0). */
+/* Counts completions that are awaited (n > 0) or have come (n < 0); answers after the last. */
 static void settle(struct ioreq *q, struct ioreq_vcpu *v, int n)
 {
 	if (__atomic_add_fetch(&v->left, n, __ATOMIC_ACQ_REL) == 0)
@@ -281,7 +273,7 @@ static void count(uint64_t *counter)
 	__atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
 }
 
-/* Returns how many answers it must wait for. */
+/* Returns the number of completions to wait for. */
 static unsigned serve(struct ioreq *q, struct ioreq_vcpu *v)
 {
 	const struct ioreq_slot *r = &v->req;
@@ -315,13 +307,13 @@ static void look_and_serve(struct ioreq *q, struct ioreq_vcpu *v)
 			return;
 		}
 		/*
-		 * Only the kernel's look is a matter of nanoseconds; the rest is not to come while
-		 * the port is masked.
+		 * Only the kernel's examination is a matter of nanoseconds; nothing else happens
+		 * while the port is masked.
 		 */
 		if (v->seen != IOREQ_INPROCESS || !v->since ||
 			g_get_monotonic_time() - v->since > FLIP_US)
 			return;
-		relax();
+		cpu_relax();
 	}
 }
 
@@ -342,9 +334,9 @@ void ioreq_resume(struct ioreq *q)
 		uint8_t state = load_bits(v) & IOREQ_STATE_BITS;
 
 		v->inherited =
-			state == IOREQ_INPROCESS && __atomic_load_n(v->ours, __ATOMIC_SEQ_CST);
+			state == IOREQ_INPROCESS && __atomic_load_n(v->taken, __ATOMIC_SEQ_CST);
 		if (!v->inherited)
-			set_ours(v, 0);
+			set_taken(v, 0);
 		if (state == IOREQ_RESP_READY)
 			q->ops->notify(q->opaque, i);
 		look_and_serve(q, v);
@@ -376,7 +368,7 @@ void ioreq_done(void *token, uint64_t value)
 {
 	struct ioreq_vcpu *v = token;
 
-	/* Of an invalidation there are several, at the same time. */
+	/* An invalidation has several completions, possibly at the same time. */
 	if (v->req.type == IOREQ_COPY)
 		v->value = value & mask_of(v->req.size);
 	settle(v->q, v, -1);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Guest accesses, as Xen passes them on: one slot per vCPU in the ioreq page (xen/hvm/ioreq.h).
+ * Guest accesses as Xen forwards them: one slot per vCPU in the ioreq page (xen/hvm/ioreq.h).
  *
  *	READY -> INPROCESS -> (device, perhaps LATER) -> RESP_READY, notify the vCPU's port
  *
- * The kernel's ioeventfd code takes every write to a server that has one for a moment, too (READY ->
- * INPROCESS -> READY): an INPROCESS that is not ours is looked at again. Which are ours is in the journal, so that a
- * successor finds those that its predecessor died over and puts them in again.
+ * The kernel's ioeventfd code briefly takes every write to a server that has an ioeventfd (READY ->
+ * INPROCESS -> READY): a slot that is INPROCESS by others is looked at again. The journal records which
+ * ones the worker took; a successor repeats the accesses that its predecessor left unfinished.
  */
 #pragma once
 
@@ -17,29 +17,29 @@
 #include "mmio/virtio_mmio.h"
 #include "xen/ipc.h"
 
-struct ioreq_page; /* the mapped page: struct shared_iopage */
+struct ioreq_page; /* the mapped page: Xen's struct shared_iopage */
 
 /*
- * What the slots are connected to. Calls come from ioreq_event(), _resume() and _again(), on their
- * thread, and must not call back.
+ * What the accesses go to. Called from ioreq_event(), ioreq_resume() and ioreq_again(), on their
+ * thread; must not call back.
  */
 struct ioreq_ops {
 	/*
-	 * The device at this guest address, as the others here are given it, and the offset in its
-	 * window; NULL: none.
+	 * Returns the device at this guest address, and the offset in its window; NULL: there is
+	 * none.
 	 */
 	void *(*find)(void *opaque, uint64_t addr, uint64_t *offset);
-	/* vmm_dev_access() */
+	/* See vmm_dev_access(). */
 	enum virtio_mmio_result (*access)(void *opaque, void *device, uint64_t offset,
 		unsigned size, bool write, uint64_t *value, void *token);
 	/*
-	 * Pages have left the guest. Returns for how many answers it must wait; for each of them
-	 * ioreq_done() is called with token once, possibly before this returns.
+	 * Pages have left the guest. Returns the number of completions to wait for; each calls
+	 * ioreq_done() with token once, possibly before this returns.
 	 */
 	unsigned (*invalidate)(void *opaque, void *token);
-	/* Writes to QueueNotify of this device and queue are the kernel's business. */
+	/* Returns whether the kernel serves writes to QueueNotify of this device and queue. */
 	bool (*kernel_has)(void *opaque, void *device, uint64_t offset, uint32_t queue);
-	/* The vCPU's answer is there. Any thread. */
+	/* The vCPU's response is ready. Any thread. */
 	void (*notify)(void *opaque, unsigned vcpu);
 };
 
@@ -49,22 +49,23 @@ struct ioreq *ioreq_new(struct ioreq_page *page, unsigned vcpus, struct ipc_jour
 	const struct ioreq_ops *ops, void *opaque);
 void ioreq_free(struct ioreq *q);
 
-/* All three of these: one thread. */
+/* The next three: on one thread. */
 
-/* The vCPU's port fired, and is still masked. */
+/* Handles an event of the vCPU's port, which is still masked. */
 void ioreq_event(struct ioreq *q, unsigned vcpu);
 /*
- * At the start: requests that wait, and those that a predecessor had begun (again: registers take
- * the same write twice), or answered without saying so. Then all ports are to be unmasked.
+ * To be called at the start, before all ports are unmasked. Handles requests that wait, repeats those
+ * that a predecessor had begun (registers tolerate the same write twice), and notifies of those that
+ * it answered without notifying.
  */
 void ioreq_resume(struct ioreq *q);
 /*
- * Looks again at slots that were not ours to take: the kernel has them for a moment, or their
- * device is still to come. Returns after how many milliseconds to call it once more, -1: not before
- * the next event. Also to be called when a device was added.
+ * Looks again at slots that could not be taken: the kernel has them, or their device was not added
+ * yet. To be called when a device was added, too. Returns the milliseconds until the next call; -1:
+ * not before the next event.
  */
 int ioreq_again(struct ioreq *q);
-/* For vmm_ops.access_done and the completion of invalidate. Any thread. */
+/* Completes an access that was LATER, or one part of an invalidation. Any thread. */
 void ioreq_done(void *token, uint64_t value);
 
 struct ioreq_counters {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See memory_regions.h. */
+/* Computes regions from RAM banks or from ready queues. */
 #include "xen/worker/memory_regions.h"
 
 #include <stdlib.h>
@@ -12,8 +12,8 @@
 #define GRANTS_END (XEN_GRANT_BIT + (UINT64_C(1) << 44))
 
 /*
- * The largest part of a ring, which may begin anywhere in a page. What is larger, back-ends of ours
- * take for memory that stays granted, and map: so parts that only touch are not merged beyond this.
+ * The largest part of a ring, which may begin anywhere in a page. The virtiod back-ends treat larger
+ * regions as memory that stays granted, and map them: adjacent parts are not merged beyond this size.
  */
 #define MERGED_MAX (129 * PAGE)
 
@@ -35,7 +35,7 @@ unsigned memory_regions_foreign(unsigned domid, const struct foreign_memory_bank
 	return n_banks;
 }
 
-/* The pages of [addr, addr + len); len > 0. False: not all of it can be granted. */
+/* Sets *s to the pages of [addr, addr + len), len > 0. Returns false if not all can be grants. */
 static bool to_span(uint64_t addr, uint64_t len, struct page_span *s)
 {
 	if (addr < XEN_GRANT_BIT || addr >= GRANTS_END || len > GRANTS_END - addr)
@@ -45,7 +45,7 @@ static bool to_span(uint64_t addr, uint64_t len, struct page_span *s)
 	return true;
 }
 
-/* The three areas of a queue (virtio 1.2 §2.7, §2.8): how many bytes each has. */
+/* Sets s to the pages of the three areas of a queue (virtio 1.2 §2.7, §2.8). */
 static bool queue_spans(const struct virtio_mmio_queue *q, bool packed, struct page_span *s)
 {
 	const uint64_t n = q->size;
@@ -62,7 +62,7 @@ static int compare(const void *a, const void *b)
 	return x->start < y->start ? -1 : x->start > y->start;
 }
 
-/* Sorted, none overlapping another. Returns how many are left. */
+/* Sorts and merges overlapping spans. Returns how many are left. */
 static unsigned merge(struct page_span *s, unsigned n)
 {
 	unsigned last = 0;
@@ -86,7 +86,7 @@ static struct mem_region_desc grant_region(unsigned domid, uint64_t start, uint6
 		.guest_addr = start,
 		.size = end - start,
 		.user_addr = start,
-		/* 0x8, as all peers have it, not the specification's 0x100. */
+		/* 0x8, as all implementations have it, not the specification's 0x100. */
 		.xen_flags = ring ? MEM_XEN_GRANT : MEM_XEN_GRANT | 0x8,
 		.xen_domid = domid,
 	};
@@ -104,8 +104,8 @@ unsigned memory_regions_grants(unsigned domid, const struct virtio_mmio_queue *r
 			n += 3;
 	n = merge(span, n);
 	/*
-	 * Scattered more widely than a message can tell: back-ends that map nothing in advance, as
-	 * ours, find rings by guest addresses, too.
+	 * Too scattered for one message: back-ends that map nothing in advance, as virtiod's, find
+	 * rings by guest addresses, too.
 	 */
 	if (2 * n + 1 > MEMORY_REGIONS_MAX)
 		n = 0;

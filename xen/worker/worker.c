@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The guest: its traps, its devices, and the supervisor's commands, in one loop. */
+/* Runs a guest: traps, devices and the supervisor's commands, in one loop. */
 #include "xen/worker/worker.h"
 
 #include <errno.h>
@@ -8,12 +8,13 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 
+#include "base/error.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "xen/worker/worker_impl.h"
 #include "xen/worker/worker_sandbox.h"
 
-/* --- slots --- */
+/* --- ioreq servers --- */
 
 static void *find(void *opaque, uint64_t addr, uint64_t *offset)
 {
@@ -38,8 +39,8 @@ static enum virtio_mmio_result access_device(void *opaque, void *device, uint64_
 }
 
 /*
- * Back-ends that map on demand have pages of foreign memory; grants are given back by the guest.
- * All servers are told, and the vCPU waits for all: one is enough to do it.
+ * Back-ends that map on demand may hold pages of foreign memory; the guest itself revokes grants. Xen
+ * informs all servers, and the vCPU waits for all; handling it once is enough.
  */
 static unsigned invalidate(void *opaque, void *token)
 {
@@ -63,7 +64,7 @@ static bool kernel_has(void *opaque, void *device, uint64_t offset, uint32_t que
 {
 	struct worker_server *s = opaque;
 
-	/* What comes to the other server was on its way when the kernel was told of the queue. */
+	/* A kick at the other server was on its way when the eventfd was assigned. */
 	return s == &s->w->server[IPC_KICKS] && worker_device_kernel_has(device, queue);
 }
 
@@ -108,7 +109,7 @@ static bool open_server(struct xen_worker *w, unsigned i, GError **error)
 	return page;
 }
 
-/* What only root may do. */
+/* Opens what only root may open. */
 static bool open_guest(struct xen_worker *w, int fds[IPC_MAX_FDS], unsigned n_fds, GError **error)
 {
 	const struct ipc_guest *g = &w->guest;
@@ -118,7 +119,7 @@ static bool open_guest(struct xen_worker *w, int fds[IPC_MAX_FDS], unsigned n_fd
 		g->servers < 1 || g->servers > IPC_MAX_SERVERS) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
 			"domain %" PRIu32 " with %" PRIu32 " vCPUs, %" PRIu32
-			" banks and %u files: this cannot be",
+			" banks and %u files: invalid",
 			g->domid, g->vcpus, g->banks, n_fds);
 		return false;
 	}
@@ -126,8 +127,7 @@ static bool open_guest(struct xen_worker *w, int fds[IPC_MAX_FDS], unsigned n_fd
 	w->journal = mmap(NULL, journals, PROT_READ | PROT_WRITE, MAP_SHARED, fds[2], 0);
 	if (w->journal == MAP_FAILED) {
 		w->journal = NULL;
-		g_set_error(error, G_FILE_ERROR, (gint)g_file_error_from_errno(errno),
-			"cannot map the vCPUs' journal: %s", g_strerror(errno));
+		error_errno(error, errno, "cannot map the vCPUs' journal");
 		return false;
 	}
 	w->evtchn = evtchn_from_fd(fd_steal(&fds[0]), error);
@@ -156,15 +156,15 @@ static bool on_guest(
 		return false;
 	}
 	/*
-	 * What a predecessor did not read: ports that were masked since, and would be there twice
-	 * when they fire again, but the file has room for each once.
+	 * Events that a predecessor did not read: their ports are unmasked below and may fire again,
+	 * but the file has room for one event per port only.
 	 */
 	while (evtchn_pending(w->evtchn, &stale))
 		continue;
 	send_event(w, IPC_READY, 0);
 	/*
-	 * A predecessor may have died with ports masked. Slots are looked at first (ioreq.c);
-	 * devices need not be there yet, they follow in a moment.
+	 * A predecessor may have died with ports masked. Slots are looked at before unmasking
+	 * (ioreq.c); devices may still follow.
 	 */
 	for (unsigned i = 0; i < g->servers; i++) {
 		ioreq_resume(w->server[i].ioreq);
@@ -181,7 +181,7 @@ static bool on_add(
 	g_autoptr(GError) error = NULL;
 
 	if (info->device >= IPC_MAX_DEVICES || w->device[info->device]) {
-		log_error(NULL, "a device cannot have the number %" PRIu32, info->device);
+		log_error(NULL, "invalid device number: %" PRIu32, info->device);
 		return false;
 	}
 	w->device[info->device] = worker_device_new(w, info, fds, n_fds, &error);
@@ -221,7 +221,7 @@ static void quit(struct xen_worker *w)
 		leave(w, i);
 }
 
-/* Takes the fds over, if it is of a kind that has any. False: it makes no sense. */
+/* Executes a command and takes over its fds. Returns false if it is invalid or fails. */
 static bool execute(struct xen_worker *w, const struct ipc_command *command, int fds[IPC_MAX_FDS],
 	unsigned n_fds)
 {
@@ -244,7 +244,7 @@ static bool execute(struct xen_worker *w, const struct ipc_command *command, int
 	return false;
 }
 
-/* All there are. 0: no more will come; -1: one came that makes no sense, or cannot be done. */
+/* Executes all commands that wait. Returns 1; 0: no more will come; -1: one was invalid or failed. */
 static int read_commands(struct xen_worker *w)
 {
 	struct ipc_command command;
@@ -265,7 +265,7 @@ static void port_event(struct xen_worker *w, uint32_t port)
 		for (unsigned v = 0; v < w->guest.vcpus; v++)
 			if (w->guest.server[i].port[v] == port)
 				ioreq_event(w->server[i].ioreq, v);
-	/* Afterwards: see ioreq.c. */
+	/* Only after looking: see ioreq.c. */
 	evtchn_unmask(w->evtchn, port);
 }
 
@@ -273,12 +273,12 @@ static void vcpu_events(struct xen_worker *w)
 {
 	uint32_t port;
 
-	/* As many as there are vCPUs: then the others have their turn. */
+	/* At most one per vCPU, so that commands and devices get their turn. */
 	for (unsigned n = 0; n < w->guest.vcpus && evtchn_pending(w->evtchn, &port); n++)
 		port_event(w, port);
 }
 
-/* Frees the devices that have left. True: there are others. */
+/* Frees the devices that have left. Returns whether others remain. */
 static bool reap(struct xen_worker *w)
 {
 	bool others = false;
@@ -304,7 +304,7 @@ static int sooner(int a, int b)
 	return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
-/* Milliseconds until something is to be done without an event; -1: nothing is. */
+/* Returns the milliseconds until something is due without an event; -1: nothing is. */
 static int next_look(struct xen_worker *w)
 {
 	int next = -1;
@@ -332,7 +332,7 @@ static int loop(struct xen_worker *w)
 			continue;
 		if (pfd[1].revents)
 			commands = read_commands(w);
-		/* Their end is a QUIT, too. */
+		/* The end of the socket counts as QUIT. */
 		if (commands <= 0 && !w->quit)
 			quit(w);
 		if (pfd[2].revents)

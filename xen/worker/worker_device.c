@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One device of a guest: vmm_dev on one side, on the other what a worker has and may ask for. */
+/* One device of a guest: implements vmm_ops by the supervisor's services and the kernel's. */
 #include <errno.h>
 #include <inttypes.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <linux/virtio_ring.h>
 
+#include "base/error.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "xen/hypervisor/privcmd.h"
@@ -14,7 +15,7 @@
 #define CHECK_MS 20
 #define SMALL_RING 128
 
-/* The supervisor's answer to one question about the device. False: it is gone. */
+/* Sends a request about the device. Returns false if the supervisor has gone. */
 static bool ask(const struct worker_device *d, struct ipc_request *request, struct ipc_reply *reply,
 	int fds[IPC_MAX_FDS], unsigned *n_fds)
 {
@@ -51,7 +52,7 @@ static bool dial(void *opaque, struct vmm_dev *v, bool fresh, struct vu_front_op
 	unsigned n_fds;
 
 	if (!ask(d, &request, &reply, fds, &n_fds)) {
-		g_set_error(error, VU_FRONT_ERROR, VU_FRONT_ERROR_GONE, "the supervisor is gone");
+		g_set_error(error, VU_FRONT_ERROR, VU_FRONT_ERROR_GONE, "the supervisor has ended");
 		return false;
 	}
 	if (reply.err || n_fds < 2) {
@@ -143,7 +144,7 @@ static void set_kernel(struct worker_device *d, unsigned queue, bool has)
 		__atomic_fetch_and(&d->kernel[queue / 64], ~bit, __ATOMIC_RELAXED);
 }
 
-/* Never is a kick the kernel's without this knowing of it: what nobody takes, ioreq.c does. */
+/* The bit is set before the kernel serves kicks; what the kernel does not take, ioreq.c takes. */
 static bool ioeventfd(
 	void *opaque, struct vmm_dev *v, uint64_t addr, uint32_t queue, int fd, bool on)
 {
@@ -194,15 +195,14 @@ static bool map_state(struct worker_device *d, int fd, GError **error)
 	d->state = mmap(NULL, vmm_dev_state_size(), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (d->state != MAP_FAILED)
 		return true;
-	g_set_error(error, G_FILE_ERROR, (gint)g_file_error_from_errno(errno),
-		"%s: cannot map the device's state: %s", d->info.name, g_strerror(errno));
+	error_errno(error, errno, "%s: cannot map the device's state", d->info.name);
 	d->state = NULL;
 	return false;
 }
 
 /*
- * An indirect table must be fetched before what it names can be: a third call to Xen for a request
- * on grants. (With a small ring a driver may need the tables for its largest requests.)
+ * Returns ring features that are not offered. With grants an indirect table costs a third call to Xen
+ * per request, as it must be fetched first. (With a small ring drivers may need them for large requests.)
  */
 static uint64_t withheld(const struct ipc_device *info)
 {
@@ -235,8 +235,8 @@ struct worker_device *worker_device_new(struct xen_worker *w, const struct ipc_d
 		d->give_up_at =
 			g_get_monotonic_time() + info->wait_ms * (int64_t)G_TIME_SPAN_MILLISECOND;
 	if (n_fds != (info->grants ? 2 : 1))
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s: %u files came with it",
-			d->info.name, n_fds);
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+			"%s: invalid number of files: %u", d->info.name, n_fds);
 	else if (map_state(d, fds[0], error)) {
 		config.state = d->state;
 		d->vmm = vmm_dev_new(&config, &ops, d, error);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Shared by the files of the worker, and nobody else.
+ * Shared by the worker's files:
  *
- *	worker.c	the guest and the loop: commands, event channels, slots
- *	worker_device.c	one device: what vmm_dev asks a hypervisor for
+ *	worker.c	the guest and the loop: commands, event channels, ioreq servers
+ *	worker_device.c	one device: implements vmm_ops
  *
- * The loop's thread owns all of this; a device's control thread comes in by vmm_ops and by
- * ioreq_done(). A device that is removed leaves in a thread of its own, as its back-end may take
- * its time, and vCPUs and other devices must not wait for that.
+ * The loop's thread owns all of this; devices' control threads enter by vmm_ops and ioreq_done(). A
+ * device is removed in a thread of its own, as its back-end may be slow, and vCPUs and other devices
+ * must not wait for it.
  */
 #pragma once
 
@@ -27,7 +27,7 @@ struct worker_server {
 	struct xen_worker *w;
 	const struct ipc_server *server;
 	struct foreign_memory *foreign; /* with its page */
-	struct ioreq *ioreq; /* NULL: GUEST is still to come, or there is none */
+	struct ioreq *ioreq; /* NULL: before GUEST, or no such server */
 };
 
 struct xen_worker {
@@ -38,7 +38,7 @@ struct xen_worker {
 	int privcmd; /* for interrupts, and for back-ends; restricted to the guest */
 	struct ipc_journal *journal; /* IPC_MAX_SERVERS */
 	struct worker_server server[IPC_MAX_SERVERS];
-	bool ready; /* GUEST is dealt with */
+	bool ready; /* GUEST is done */
 	struct worker_device *device[IPC_MAX_DEVICES];
 	int left; /* eventfd: a device has left */
 	bool quit;
@@ -50,34 +50,34 @@ struct worker_device {
 	struct vmm_dev *vmm;
 	void *state;
 	int gntdev; /* -1: foreign memory */
-	/* For vmm_ops.memory: valid until the next call. */
+	/* Results of vmm_ops.memory: valid until the next call. */
 	struct mem_region_desc desc[MEMORY_REGIONS_MAX];
 	int fds[MEMORY_REGIONS_MAX];
 	/*
-	 * Queues whose kicks the kernel has. At first all: it may have some from the time of a
-	 * predecessor, until vmm_dev has asked for each.
+	 * Queues whose kicks the kernel serves, one bit each. Initially all: until vmm_dev has set
+	 * each one, it may serve those that a predecessor assigned.
 	 */
 	uint64_t kernel[VIRTIO_MAX_QUEUES / 64];
 	uint64_t config_accesses;
-	bool decided; /* a back-end was there, or the slot is given up */
+	bool decided; /* a back-end was found, or the slot was given up */
 	int64_t give_up_at; /* monotonic µs; 0: never */
 	bool leaving;
-	bool gone; /* atomic: its thread has nothing more to do */
+	bool gone; /* atomic: its thread is done */
 	bool joinable;
 	pthread_t leaver;
 };
 
 /*
- * Takes over the fds: the state's and, for grants, gntdev's. NULL with an error.
+ * Takes over the fds: the state's and, for grants, gntdev's. Returns NULL with an error.
  */
 struct worker_device *worker_device_new(struct xen_worker *w, const struct ipc_device *info,
 	int fds[IPC_MAX_FDS], unsigned n_fds, GError **error);
-/* Stops, and tells w->left when that is done. */
+/* Stops the device in a thread, which signals w->left at its end. */
 void worker_device_leave(struct worker_device *d);
-/* One that has left. */
+/* Only for a device that has left. */
 void worker_device_free(struct worker_device *d);
 
-/* Gives the slot up if there is reason. Returns the milliseconds until the next look, -1: none. */
+/* Gives the slot up if it is time. Returns the milliseconds until the next check; -1: none. */
 int worker_device_check(struct worker_device *d);
 enum virtio_mmio_result worker_device_access(struct worker_device *d, uint64_t offset,
 	unsigned size, bool write, uint64_t *value, void *token);

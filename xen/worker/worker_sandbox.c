@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sys/ioctl.h>
 
+#include "base/error.h"
 #include "base/xen_abi.h"
 #include "priv/privileges.h"
 #include "priv/root.h"
@@ -69,8 +70,7 @@ bool worker_sandbox_enter(const char *root, uid_t uid, gid_t gid, GError **error
 	if (ok)
 		ok = privileges_drop(&p, error);
 	else
-		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "%s: %s", root,
-			g_strerror(errno));
+		error_errno(error, errno, "%s", root);
 	privileges_clear(&p);
 	g_prefix_error(error, "sandbox: ");
 	return ok;
