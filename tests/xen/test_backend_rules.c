@@ -266,7 +266,8 @@ static void test_mistakes(void **state)
 		{ "[a]\nsocket=/s\nconfig-size=3841\n", "config-size=3841" },
 		{ "[a]\nsocket=/s\nqueues=257\n", "queues=257" },
 		{ "[a]\nsocket=/s\nqueue-size=24\n", "power of two" },
-		{ "[a]\nsocket=/s\nwait=0\n", "wait=0" },
+		{ "[a]\nsocket=/s\nwait=0\n", "invalid wait=0" },
+		{ "[a]\nsocket=/s\nfallback-type=x\n", "fallback-type=x" },
 	};
 	struct backend_rules_test *w = *state;
 

@@ -10,13 +10,11 @@
 #include <string.h>
 
 #include "base/option.h"
+#include "launch/backend_keys.h"
 #include "launch/discovery.h"
 
-#define MAX_QUEUE_SIZE 32768u /* virtio 1.2 §2.7 */
-#define MAX_DEVICE_ID 63
 #define MAX_WAIT_S 3600
 #define ANY UINT_MAX
-#define NOT_SET UINT64_MAX
 #define NOBODY 65534
 
 enum { MODE_READ, MODE_WRITE };
@@ -36,9 +34,8 @@ struct rule_group {
 	/* Their back-end, with placeholders. */
 	char *socket, *program;
 	char **options;
-	unsigned probe, packed; /* enum vu_probe_mode, enum choice */
-	unsigned device_id, queues, queue_size, wait; /* 0: not set */
-	uint64_t config_size; /* or NOT_SET */
+	struct backend_keys keys;
+	unsigned wait; /* 0: not set */
 };
 
 struct backend_rules {
@@ -54,7 +51,7 @@ static struct rule_group *group_new(char *where)
 
 	g->where = where;
 	g->node = g->devid = g->mode = ANY;
-	g->config_size = NOT_SET;
+	g->keys = (struct backend_keys)BACKEND_KEYS_INIT;
 	return g;
 }
 
@@ -112,13 +109,6 @@ static bool set_value(struct rule_group *g, const char *key, const char *value, 
 		{ "type", .number = &g->type, .min = 1 },
 		{ "socket", .string = &g->socket },
 		{ "program", .string = &g->program },
-		{ "probe", .word = &g->probe, .words = vu_probe_words },
-		{ "packed", .word = &g->packed, .words = choice_words },
-		{ "device-id", .number = &g->device_id, .min = 1, .max = MAX_DEVICE_ID },
-		{ "config-size", .number64 = &g->config_size, .max = VIRTIO_MAX_CONFIG },
-		{ "queues", .number = &g->queues, .min = 1, .max = VIRTIO_MAX_QUEUES },
-		{ "queue-size", .number = &g->queue_size, .min = 1, .max = MAX_QUEUE_SIZE,
-			.power_of_two = true },
 		{ "wait", .number = &g->wait, .min = 1, .max = MAX_WAIT_S },
 	};
 
@@ -130,19 +120,32 @@ static bool set_value(struct rule_group *g, const char *key, const char *value, 
 	return fail(error, "there is no such key");
 }
 
+static bool set_socket(struct rule_group *g, GError **error)
+{
+	return *g->socket == '/' ? check_template(g, g->socket, error)
+				 : fail(error, "an absolute path");
+}
+
+/* The error is that of backend_keys_set(), or "invalid key=value: ...". */
 static bool set_key(
 	struct rule_group *g, GKeyFile *file, const char *name, const char *key, GError **error)
 {
+	g_autofree char *raw = g_key_file_get_value(file, name, key, NULL);
 	g_autofree char *value = NULL;
+	bool ok;
 
-	if (strcmp(key, "options") == 0)
-		return set_options(g, file, name, error);
-	value = g_key_file_get_string(file, name, key, error);
-	if (!value || !set_value(g, key, value, error))
-		return false;
-	if (strcmp(key, "socket") != 0)
-		return true;
-	return *value == '/' ? check_template(g, value, error) : fail(error, "an absolute path");
+	if (strcmp(key, "options") == 0) {
+		ok = set_options(g, file, name, error);
+	} else {
+		value = g_key_file_get_string(file, name, key, error);
+		if (value && backend_keys_has(key))
+			return backend_keys_set(&g->keys, key, value, error);
+		ok = value && set_value(g, key, value, error) &&
+			(strcmp(key, "socket") != 0 || set_socket(g, error));
+	}
+	if (!ok)
+		g_prefix_error(error, "invalid %s=%s: ", key, raw);
+	return ok;
 }
 
 static bool read_group(struct rule_group *g, GKeyFile *file, const char *name, GError **error)
@@ -150,10 +153,8 @@ static bool read_group(struct rule_group *g, GKeyFile *file, const char *name, G
 	g_auto(GStrv) list = g_key_file_get_keys(file, name, NULL, error);
 
 	for (unsigned i = 0; list && list[i]; i++) {
-		g_autofree char *value = g_key_file_get_value(file, name, list[i], NULL);
-
 		if (!set_key(g, file, name, list[i], error)) {
-			g_prefix_error(error, "%s: invalid %s=%s: ", g->where, list[i], value);
+			g_prefix_error(error, "%s: ", g->where);
 			return false;
 		}
 	}
@@ -290,14 +291,18 @@ static struct backend_rule *apply(const struct backend_rules *all, const struct 
 {
 	g_autoptr(backend_rule) r = g_new0(struct backend_rule, 1);
 	unsigned n_options = g->options ? g_strv_length(g->options) : 0;
+	const struct backend_keys *k = &g->keys;
 
 	r->where = g_strdup(g->where);
-	r->front.probe = g->probe;
-	r->front.packed = g->packed;
-	r->front.device_id = g->device_id;
-	r->front.config_size = g->config_size == NOT_SET ? -1 : (int32_t)g->config_size;
-	r->front.queues = g->queues;
-	r->queue_size = g->queue_size;
+	r->front = (struct vu_front_options){
+		.probe = k->probe,
+		.packed = k->packed,
+		.device_id = k->device_id,
+		.config_size =
+			k->config_size == BACKEND_CONFIG_SIZE_UNSAID ? -1 : (int32_t)k->config_size,
+		.queues = k->queues,
+	};
+	r->queue_size = k->queue_size;
 	r->wait_ms = g->wait * 1000;
 	if (g->socket) {
 		r->socket = fill_in(all, g->socket, n);
