@@ -16,7 +16,7 @@ import time
 from dom0 import Dom0, Guest, initrd
 from guest import check
 
-RIGHTS = "--run-as=65534:65534 --chroot=/run/empty"
+PRIVILEGES = "--run-as=65534:65534 --chroot=/run/empty"
 XEN = "virtiod-xen --log-level=info"
 KILLS = 20
 
@@ -35,11 +35,11 @@ def other(memory):
 
 
 def back_end(dom0, guest, devid, program, options=""):
-    """Listens where virtiod-xen looks; without any right to speak of. Its log's name, and its pid."""
+    """Listens where virtiod-xen looks; without privileges. Its log's name, and its pid."""
     name = f"{program}-{guest}{devid}"
     path = f"/run/virtiod/{guest}/{devid}.sock"
     dom0.sh(f"mkdir -p /run/virtiod/{guest} /run/empty")
-    pid = dom0.start(name, f"{program} --socket-path={path} {RIGHTS} {options}")
+    pid = dom0.start(name, f"{program} --socket-path={path} {PRIVILEGES} {options}")
     dom0.wait_for(f"test -S {path}")
     return name, pid
 
@@ -246,7 +246,7 @@ def difference(before, after, pattern):
     return numbers(after, pattern) - numbers(before, pattern)
 
 
-def rights(dom0, memory):
+def privileges(dom0, memory):
     """What a back-end or a worker that was taken over could do."""
     xen = start_xen(dom0)
     name, pid = blk(dom0, "a", 0)
