@@ -43,7 +43,11 @@ static void lend_borrow(struct mem_region *const *regions, struct mem_range *con
 	lender->borrows++;
 	lender->loans += n;
 	for (unsigned i = 0; i < n; i++) {
-		host[i] = fake_host(lender, ranges[i]->addr);
+		void *memory = fake_host(lender, ranges[i]->addr);
+
+		host[i] = memory;
+		if (lender->bounce)
+			host[i] = g_memdup2(memory, ranges[i]->len);
 		ranges[i]->priv = host[i];
 		status[i] = 0;
 	}
@@ -55,8 +59,13 @@ static void lend_give_back(
 	lender->give_backs++;
 	lender->loans -= n;
 	lender->written = written[n - 1];
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
 		status[i] = lender->lost && ranges[i]->write ? -EIO : 0;
+		if (!lender->bounce)
+			continue;
+		memcpy(fake_host(lender, ranges[i]->addr), ranges[i]->priv, written[i]);
+		g_free(ranges[i]->priv);
+	}
 }
 
 static bool lend_map_ring(
@@ -92,6 +101,8 @@ static void on_call(void *opaque)
 	struct fake *f = opaque;
 
 	f->calls++;
+	if (f->on_call)
+		f->on_call(f);
 }
 
 static void on_broken(void *opaque, const char *reason)

@@ -53,6 +53,10 @@ struct fake {
 	struct vring_packed_desc_event *driver, *device;
 	uint16_t at, used_at; /* packed: where the next goes, comes from; bit 15: wrap counter */
 
+	/* A test's: the driver's interrupt handler. */
+	void (*on_call)(struct fake *f);
+	bool bounce; /* with lend, memory is copied when borrowed and given back */
+
 	/* What happened. */
 	unsigned calls, breaks;
 	char reason[256];

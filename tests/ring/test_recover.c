@@ -5,7 +5,10 @@
  *
  * After each of its writes to the in-flight area, ring and area are copied as they are; the driver
  * reaps and refills its ring as it would, and a second queue recovers from the copy. This one dies
- * at each of its writes, too, and a third recovers.
+ * at its writes, too, and a third recovers: at one of STRIDE, which is another one at each death of
+ * the first, so that all come about.
+ *
+ *	test_ring_recover [all]		all: at each of them
  */
 #include "fake.h"
 
@@ -21,6 +24,7 @@
 #define AREA_ADDR (GUEST_ADDR + 0xc0000)
 #define WRITE VRING_DESC_F_WRITE
 #define LIVES 3
+#define STRIDE 53
 
 /* What an owner and its driver have got to. */
 struct life {
@@ -29,12 +33,16 @@ struct life {
 	unsigned request[RING]; /* which is known to the ring by this id */
 	bool out[RING];
 	unsigned ran[IDS], completed[IDS];
+	unsigned taken_last; /* the request popped last */
+	bool has_frame; /* two requests are, or were, completed as one: */
+	unsigned frame[2];
 };
 
 static struct life lives[LIVES];
 /* Whose writes are looked at; LIVES: nobody's. */
 static unsigned now = LIVES;
-static unsigned deaths;
+static unsigned deaths, second_writes;
+static unsigned stride = STRIDE;
 
 static uint32_t area_len(const struct fake *f)
 {
@@ -85,20 +93,44 @@ static struct vq_chain *take(struct life *l)
 		iov_pull(&c->out, &request, sizeof(request));
 		assert_in_range(request, 0, IDS - 1);
 		l->ran[request]++;
+		l->taken_last = request;
 		iov_push(&c->in, "x", 1);
 	}
 	return c;
 }
 
+/* All at once, or each publication by itself, with the driver looking in between. */
 static void serve(struct life *l)
 {
 	do {
 		struct vq_chain *c;
 
 		vq_burst_begin(l->f.q);
-		while ((c = take(l)))
+		while ((c = take(l))) {
 			vq_push(c);
+			if (deaths % 2) {
+				vq_publish(l->f.q);
+				reap(l);
+			}
+		}
 	} while (vq_burst_end(l->f.q) == VQ_MORE);
+}
+
+/* Two requests that the driver sees both or none of. */
+static void push_frame(struct life *l)
+{
+	struct vq_chain *c[2];
+
+	vq_burst_begin(l->f.q);
+	for (unsigned i = 0; i < 2; i++) {
+		c[i] = take(l);
+		l->frame[i] = l->taken_last;
+	}
+	l->has_frame = true;
+	vq_push_all(c, 2);
+	vq_burst_end(l->f.q);
+	reap(l);
+	refill(l);
 }
 
 /* What an owner may do: out of order, in batches, with a request put back. */
@@ -121,6 +153,7 @@ static void work(struct life *l)
 	vq_burst_end(q);
 	reap(l);
 	refill(l);
+	push_frame(l);
 	serve(l);
 }
 
@@ -151,17 +184,21 @@ static struct life *copy(const struct life *l)
 
 static void check_life(struct life *l)
 {
-	unsigned ran[IDS];
+	unsigned ran[IDS], completed[IDS];
 
 	reap(l);
+	if (l->has_frame)
+		assert_int_equal(l->completed[l->frame[0]], l->completed[l->frame[1]]);
+	l->has_frame = false;
 	/* Now the driver is alone for a while. */
 	refill(l);
 	memcpy(ran, l->ran, sizeof(ran));
+	memcpy(completed, l->completed, sizeof(completed));
 	fake_vq_start(&l->f);
 	serve(l);
 	assert_int_equal(l->f.breaks, 0);
 	for (unsigned i = 0; i < l->added; i++) {
-		assert_int_equal(l->ran[i], ran[i] + !l->completed[i]);
+		assert_int_equal(l->ran[i], ran[i] + !completed[i]);
 		assert_true(l->ran[i] > 0);
 	}
 	/* All of the ring can be used again. */
@@ -183,7 +220,10 @@ void area_written(void)
 
 	if (life + 1 >= LIVES)
 		return;
-	deaths++;
+	if (life == 0)
+		deaths++;
+	else if ((second_writes++ + deaths) % stride)
+		return;
 	now = life + 1;
 	check_life(copy(&lives[life]));
 	now = life;
@@ -211,11 +251,12 @@ static void run(unsigned place, uint64_t features, bool fresh)
 		fake_vq_stop(&l->f);
 	}
 	refill(l);
-	deaths = 0;
+	deaths = second_writes = 0;
 	now = 0;
 	work(l);
 	now = LIVES;
-	assert_in_range(deaths, 200, UINT_MAX);
+	assert_in_range(deaths, 80, UINT_MAX);
+	assert_in_range(second_writes, 20 * deaths, UINT_MAX);
 	fake_vq_stop(&l->f);
 	for (unsigned i = LIVES; i > 0; i--)
 		fake_close(&lives[i - 1].f);
@@ -246,7 +287,7 @@ static void drop_line(enum log_level level, const char *line, void *opaque)
 {
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_out_of_order),
@@ -255,6 +296,8 @@ int main(void)
 		cmocka_unit_test(test_from_the_beginning),
 	};
 
+	if (argc > 1)
+		stride = 1;
 	log_set_sink(drop_line, NULL);
 	return fake_run_both(tests);
 }
