@@ -4,6 +4,7 @@
 
 #include "driver/driver_ring.h"
 #include "memory/shm.h"
+#include "virtio/ring_layout.h"
 
 /* A request of the driver's, by the number that the device returns it by. */
 struct driver_slot {
@@ -21,7 +22,6 @@ struct driver_areas {
 
 struct driver_format {
 	size_t instance; /* of struct driver_ring and what the format puts behind it */
-	uint32_t initial_base;
 	struct driver_areas (*areas)(unsigned size);
 	/* The areas are zeroes. */
 	void (*init)(struct driver_ring *r, void *desc, void *avail, void *used);
@@ -63,10 +63,10 @@ static inline bool driver_ring_wants_table(const struct driver_ring *r, unsigned
 	return n > 1 && n <= r->table_len;
 }
 
-/* Where the indirect table of a slot is: 16-byte entries in either format. */
+/* Where the indirect table of a slot is: its entries are descriptors. */
 static inline uint64_t driver_ring_table_offset(const struct driver_ring *r, unsigned slot)
 {
-	return (uint64_t)slot * r->table_len * 16;
+	return (uint64_t)slot * r->table_len * VIRTIO_DESC_BYTES;
 }
 
 /* Takes a slot for n buffers, of which all but the first n_out are writable. */

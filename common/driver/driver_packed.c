@@ -32,8 +32,7 @@
 
 #define AVAIL (1u << VRING_PACKED_DESC_F_AVAIL)
 #define USED (1u << VRING_PACKED_DESC_F_USED)
-#define WRAP_SHIFT VRING_PACKED_EVENT_F_WRAP_CTR
-#define WRAP (1u << WRAP_SHIFT)
+#define WRAP VIRTIO_PACKED_WRAP
 
 struct packed {
 	struct driver_ring ring;
@@ -65,11 +64,12 @@ static struct packed *packed_of(struct driver_ring *r)
 /* Each side's event suppression has a cache line of its own. */
 static struct driver_areas packed_areas(unsigned size)
 {
+	struct virtio_ring_bytes bytes = virtio_ring_bytes(size, true, true);
 	struct driver_areas a;
 
-	a.avail = align_up(sizeof(struct vring_packed_desc) * (uint64_t)size, 64);
-	a.used = a.avail + 64;
-	a.end = a.used + sizeof(struct vring_packed_desc_event);
+	a.avail = align_up(bytes.desc, 64);
+	a.used = align_up(a.avail + bytes.driver, 64);
+	a.end = a.used + bytes.device;
 	return a;
 }
 
@@ -283,7 +283,6 @@ static void packed_disarm(struct driver_ring *r)
 
 const struct driver_format driver_packed = {
 	.instance = sizeof(struct packed),
-	.initial_base = 0x80008000, /* both wrap counters 1, both places 0 */
 	.areas = packed_areas,
 	.init = packed_init,
 	.fini = packed_fini,

@@ -9,8 +9,6 @@
 #include "base/util.h"
 #include "driver/driver_impl.h"
 
-#define MAX_SIZE 32768u
-
 static const struct driver_format *format_of(uint64_t features)
 {
 	return features & 1ull << VIRTIO_F_RING_PACKED ? &driver_packed : &driver_split;
@@ -38,11 +36,11 @@ static bool size_is_good(unsigned size, uint64_t features, GError **error)
 {
 	bool packed = features & 1ull << VIRTIO_F_RING_PACKED;
 
-	if (size > 0 && size <= MAX_SIZE && (packed || (size & (size - 1)) == 0))
+	if (virtio_queue_size_is_valid(size, packed))
 		return true;
 	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
-		"a ring of %u descriptors: the size is no %s from 1 to %u", size,
-		packed ? "number" : "power of two", MAX_SIZE);
+		"invalid queue size: %u (%s from 1 to %u)", size,
+		packed ? "a number" : "a power of two", VIRTIO_MAX_QUEUE_SIZE);
 	return false;
 }
 
@@ -61,7 +59,7 @@ struct driver_ring *driver_ring_new(
 	start = driver_mem_alloc(mem, len, 64);
 	if (!start) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOMEM,
-			"a ring of %u descriptors: no room for it in the shared memory", size);
+			"no room in the shared memory for a vring of %u descriptors", size);
 		return NULL;
 	}
 	at = format->areas(size);
@@ -103,7 +101,7 @@ void driver_ring_addresses(
 
 uint32_t driver_ring_initial_base(const struct driver_ring *r)
 {
-	return r->format->initial_base;
+	return virtio_initial_base(r->format == &driver_packed);
 }
 
 unsigned driver_ring_size(const struct driver_ring *r)

@@ -50,12 +50,13 @@ static struct split *split_of(struct driver_ring *r)
 /* The used ring has cache lines of its own: another CPU writes it. */
 static struct driver_areas split_areas(unsigned size)
 {
+	/* With the event words, used or not. */
+	struct virtio_ring_bytes bytes = virtio_ring_bytes(size, false, true);
 	struct driver_areas a;
 
-	a.avail = sizeof(struct vring_desc) * (uint64_t)size;
-	a.used = align_up(a.avail + sizeof(struct vring_avail) + sizeof(uint16_t) * (size + 1), 64);
-	a.end = a.used + sizeof(struct vring_used) + sizeof(struct vring_used_elem) * size +
-		sizeof(uint16_t);
+	a.avail = bytes.desc;
+	a.used = align_up(a.avail + bytes.driver, 64);
+	a.end = a.used + bytes.device;
 	return a;
 }
 
@@ -301,7 +302,6 @@ static void split_disarm(struct driver_ring *r)
 
 const struct driver_format driver_split = {
 	.instance = sizeof(struct split),
-	.initial_base = 0,
 	.areas = split_areas,
 	.init = split_init,
 	.fini = split_fini,

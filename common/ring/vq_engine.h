@@ -25,9 +25,9 @@
 
 #include "memory/guest_mem.h"
 #include "ring/vq.h"
+#include "virtio/ring_layout.h"
 
-/* Largest ring of either format (virtio 1.2 §2.7: 2^15). */
-#define VQ_MAX_SIZE 32768
+#define VQ_MAX_SIZE VIRTIO_MAX_QUEUE_SIZE
 
 /* What the engine asks of its owner. Called on the owning thread. */
 struct vq_hooks {
@@ -45,11 +45,7 @@ struct vq_setup {
 	uint64_t desc; /* user addresses: descriptor table, avail (driver) and used (device) area */
 	uint64_t avail;
 	uint64_t used;
-	/*
-	 * SET_VRING_BASE: where to go on; split: the next avail index; packed: avail index, avail
-	 * wrap << 15, used index << 16, used wrap << 31.
-	 */
-	uint32_t base;
+	uint32_t base; /* SET_VRING_BASE: where to go on (virtio/ring_layout.h) */
 	/*
 	 * Requests that a previous owner took and never completed are run again. The in-flight area
 	 * tells which ones; without one, only the used index of a split vring does, and only if

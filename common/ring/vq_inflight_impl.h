@@ -42,8 +42,6 @@ void vq_track_retry(struct vq *q, struct vq_retry *list, unsigned n);
 /* Fills r from its head on; 0 or -1. */
 int vq_split_walk(struct vq *q, struct vq_req *r);
 
-#define VQ_PACKED_WRAP (1u << VRING_PACKED_EVENT_F_WRAP_CTR)
-
 /* A copy of a descriptor of the ring; its id is next. */
 struct vq_desc vq_packed_desc_at(const struct vq *q, unsigned i);
 /* Has nobody completed what was available at this position? */

@@ -20,10 +20,10 @@
 static void set_used(struct virtio_inflight_packed *a, uint16_t old, uint16_t new)
 {
 	const union virtio_inflight_used used = {
-		.idx = new & ~VQ_PACKED_WRAP,
-		.wrap = !!(new &VQ_PACKED_WRAP),
-		.old_idx = old & ~VQ_PACKED_WRAP,
-		.old_wrap = !!(old & VQ_PACKED_WRAP),
+		.idx = new & ~VIRTIO_PACKED_WRAP,
+		.wrap = !!(new &VIRTIO_PACKED_WRAP),
+		.old_idx = old & ~VIRTIO_PACKED_WRAP,
+		.old_wrap = !!(old & VIRTIO_PACKED_WRAP),
 	};
 
 	vq_area_store(a->used.all, used.all);
@@ -33,14 +33,14 @@ static uint16_t old_used(const struct virtio_inflight_packed *a)
 {
 	const union virtio_inflight_used used = { .all = vq_area_load(a->used.all) };
 
-	return used.old_idx | (used.old_wrap ? VQ_PACKED_WRAP : 0);
+	return used.old_idx | (used.old_wrap ? VIRTIO_PACKED_WRAP : 0);
 }
 
 static uint16_t new_used(const struct virtio_inflight_packed *a)
 {
 	const union virtio_inflight_used used = { .all = vq_area_load(a->used.all) };
 
-	return used.idx | (used.wrap ? VQ_PACKED_WRAP : 0);
+	return used.idx | (used.wrap ? VIRTIO_PACKED_WRAP : 0);
 }
 
 static struct virtio_inflight_packed_entry *entries(const struct vq *q)
@@ -210,10 +210,10 @@ static const char *settle(struct vq *q, uint16_t *used)
 	if (vq_area_load(a->version) != VIRTIO_INFLIGHT_VERSION ||
 		vq_area_load(a->desc_num) != q->size)
 		return "it is not of this ring";
-	if ((old & ~VQ_PACKED_WRAP) >= q->size || (new & ~VQ_PACKED_WRAP) >= q->size)
+	if ((old & ~VIRTIO_PACKED_WRAP) >= q->size || (new & ~VIRTIO_PACKED_WRAP) >= q->size)
 		return "its used index is outside the ring";
 	if (new != old &&
-		!vq_packed_is_available(vq_packed_desc_at(q, old & ~VQ_PACKED_WRAP).flags, old)) {
+		!vq_packed_is_available(vq_packed_desc_at(q, old & ~VIRTIO_PACKED_WRAP).flags, old)) {
 		if (!finish_batch(q, new))
 			return "its free list is damaged";
 		*used = new;

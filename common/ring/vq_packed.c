@@ -27,7 +27,7 @@
 #include "ring/vq_inflight_impl.h"
 #include "ring/vq_req_impl.h"
 
-#define WRAP VQ_PACKED_WRAP
+#define WRAP VIRTIO_PACKED_WRAP
 #define AVAIL (1u << VRING_PACKED_DESC_F_AVAIL)
 #define USED (1u << VRING_PACKED_DESC_F_USED)
 
@@ -82,16 +82,16 @@ static void packed_stop(struct vq *q)
 
 static bool packed_map(struct vq *q, const struct vq_setup *setup, GError **error)
 {
-	const size_t ring = sizeof(struct vring_packed_desc) * q->size;
-	const size_t area = sizeof(struct vring_packed_desc_event);
+	struct virtio_ring_bytes bytes = virtio_ring_bytes(q->size, true, q->event_idx);
 	struct guest_mem *mem = q->borrower.mem;
 	struct vq_packed *p = &q->packed;
 
-	if (guest_mem_map_ring(mem, setup->desc, ring, VRING_DESC_ALIGN_SIZE, "descriptor ring",
+	if (guest_mem_map_ring(mem, setup->desc, bytes.desc, VIRTIO_DESC_ALIGN, "descriptor ring",
 		    &p->desc, error) &&
-		guest_mem_map_ring(
-			mem, setup->avail, area, area, "driver area", &p->driver, error) &&
-		guest_mem_map_ring(mem, setup->used, area, area, "device area", &p->device, error))
+		guest_mem_map_ring(mem, setup->avail, bytes.driver, VIRTIO_PACKED_EVENT_ALIGN,
+			"driver area", &p->driver, error) &&
+		guest_mem_map_ring(mem, setup->used, bytes.device, VIRTIO_PACKED_EVENT_ALIGN,
+			"device area", &p->device, error))
 		return true;
 	packed_stop(q);
 	return false;
@@ -122,8 +122,8 @@ static bool packed_set_base(struct vq *q, const struct vq_setup *setup, GError *
 	int recovered = -1;
 	unsigned open;
 
-	p->avail = setup->base;
-	p->used = setup->base >> 16;
+	p->avail = virtio_packed_base_avail(setup->base);
+	p->used = virtio_packed_base_used(setup->base);
 	if (q->track)
 		recovered = vq_track_recover_packed(q, p->used, &p->used);
 	if (recovered >= 0)
@@ -158,7 +158,7 @@ static bool packed_start(struct vq *q, const struct vq_setup *setup, GError **er
 
 static uint32_t packed_base(const struct vq *q)
 {
-	return (uint32_t)q->packed.used << 16 | q->packed.avail;
+	return virtio_packed_base(q->packed.avail, q->packed.used);
 }
 
 /* The id is where a split ring's descriptor has its flags, and the flags where that has next. */

@@ -53,19 +53,14 @@ static void split_stop(struct vq *q)
 static bool split_map(struct vq *q, const struct vq_setup *setup, GError **error)
 {
 	struct guest_mem *mem = q->borrower.mem;
-	/* Without EVENT_IDX nothing is ever read or written behind the entries. */
-	size_t event = q->event_idx ? sizeof(uint16_t) : 0;
-	size_t desc = sizeof(struct vring_desc) * q->size;
-	size_t avail = offsetof(struct vring_avail, ring) + sizeof(uint16_t) * q->size + event;
-	size_t used = offsetof(struct vring_used, ring) + sizeof(struct vring_used_elem) * q->size +
-		event;
+	struct virtio_ring_bytes bytes = virtio_ring_bytes(q->size, false, q->event_idx);
 	struct vq_split *s = &q->split;
 
-	if (guest_mem_map_ring(mem, setup->desc, desc, VRING_DESC_ALIGN_SIZE, "descriptor table",
+	if (guest_mem_map_ring(mem, setup->desc, bytes.desc, VIRTIO_DESC_ALIGN, "descriptor table",
 		    &s->desc, error) &&
-		guest_mem_map_ring(mem, setup->avail, avail, VRING_AVAIL_ALIGN_SIZE,
+		guest_mem_map_ring(mem, setup->avail, bytes.driver, VIRTIO_SPLIT_DRIVER_ALIGN,
 			"available ring", &s->avail, error) &&
-		guest_mem_map_ring(mem, setup->used, used, VRING_USED_ALIGN_SIZE, "used ring",
+		guest_mem_map_ring(mem, setup->used, bytes.device, VIRTIO_SPLIT_DEVICE_ALIGN, "used ring",
 			&s->used, error))
 		return true;
 	split_stop(q);
