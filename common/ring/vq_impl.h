@@ -70,7 +70,6 @@ struct vq_req {
 	struct vq_req *next; /* ready or free */
 	TAILQ_ENTRY(vq_req) link; /* flight */
 	uint64_t order; /* of the pop */
-	uint64_t frame_end; /* in order: that of the last request it must be published with */
 	uint16_t id; /* what the driver knows it by; split: head */
 	uint16_t head; /* index of the first descriptor */
 	uint16_t n_desc; /* descriptors of the ring itself that it takes up */
@@ -82,6 +81,7 @@ struct vq_req {
 
 	struct mem_range table; /* the indirect table; len 0: none */
 	uint16_t table_desc; /* the descriptor that names it */
+	uint64_t frame_end; /* in order: the last request that it must be published with */
 
 	struct mem_mapping mapping; /* first for the indirect table, then for the data */
 	struct vq_sum sum;

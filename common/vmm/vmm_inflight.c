@@ -16,9 +16,7 @@
 #include <linux/virtio_config.h>
 
 #include "base/util.h"
-
-/* All parts have the same size, a multiple of this, in all layouts that there are. */
-#define PART_ALIGN 64
+#include "virtio/inflight.h"
 
 static void forget(struct vmm_dev *d)
 {
@@ -85,7 +83,7 @@ bool vmm_record_ring(struct vmm_dev *d, unsigned i, GError **error)
 {
 	struct vmm_queue_state *s = &d->state->queue[i];
 	const struct vu_front_inflight *area = &d->state->area;
-	uint64_t part = area->queues ? area->size / area->queues / PART_ALIGN * PART_ALIGN : 0;
+	uint64_t part = virtio_inflight_part(area->size, area->queues);
 
 	/* A driver that began the queue anew since: what is recorded is of its former life. */
 	if (vmm_has_record(d, i) && s->ran != d->desired.queue[i].epoch &&

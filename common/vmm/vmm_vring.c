@@ -22,9 +22,7 @@
 
 #include "base/util.h"
 #include "memory/shm.h"
-
-/* SET_VRING_BASE of a packed ring at its start: both indices 0, both wrap counters 1. */
-#define PACKED_BASE 0x80008000u
+#include "virtio/ring_layout.h"
 
 static bool stop_ring(struct vmm_dev *d, unsigned i, GError **error)
 {
@@ -116,7 +114,7 @@ static bool find_base(struct vmm_dev *d, unsigned i, const struct mem_region_des
 	bool packed = d->desired.features & (UINT64_C(1) << VIRTIO_F_RING_PACKED);
 	const struct vmm_queue_state *s = &d->state->queue[i];
 
-	setup->base = packed ? PACKED_BASE : 0;
+	setup->base = virtio_initial_base(packed);
 	if (d->vring[i].resume)
 		setup->base = d->vring[i].resume_base;
 	if (!goes_on(d, i))
@@ -150,12 +148,11 @@ static bool describe_ring(
 	bool packed = d->desired.features & (UINT64_C(1) << VIRTIO_F_RING_PACKED);
 	const struct virtio_mmio_queue *q = &d->desired.queue[i].q;
 	const struct mem_region_desc *used;
-	uint64_t size = q->size;
+	struct virtio_ring_bytes bytes = virtio_ring_bytes(q->size, packed, true);
 
-	/* §2.7: the parts of a split ring, with the event words; §2.8: of a packed one. */
-	used = vmm_to_user(d, q->device, packed ? 4 : 6 + 8 * size, &setup->used);
-	if (!used || !vmm_to_user(d, q->desc, 16 * size, &setup->desc) ||
-		!vmm_to_user(d, q->driver, packed ? 4 : 6 + 2 * size, &setup->avail)) {
+	used = vmm_to_user(d, q->device, bytes.device, &setup->used);
+	if (!used || !vmm_to_user(d, q->desc, bytes.desc, &setup->desc) ||
+		!vmm_to_user(d, q->driver, bytes.driver, &setup->avail)) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAULT,
 			"not in guest memory (0x%" PRIx64 ", 0x%" PRIx64 ", 0x%" PRIx64 ", %" PRIu32
 			" descriptors)",

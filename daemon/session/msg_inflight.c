@@ -19,8 +19,6 @@
 
 /* The least room of a part, in descriptors: pages that are not used take no memory. */
 #define MIN_ROOM 1024
-/* Each thread's queues keep to their own cache lines, and all of a part is aligned. */
-#define PART_ALIGN 64
 
 static bool is_packed(const struct backend *b)
 {
@@ -102,10 +100,10 @@ static bool map_area(struct inflight_area *i, const struct vu_inflight *area, in
 	if (!guest_mem_set(mem, &desc, &fd, 1, error) ||
 		!guest_mem_map_ring(mem, 0, size, 1, "in-flight area", &i->map, error))
 		return false;
-	if ((uintptr_t)i->map.host % PART_ALIGN) {
+	if ((uintptr_t)i->map.host % VIRTIO_INFLIGHT_ALIGN) {
 		guest_mem_unmap_ring(mem, &i->map);
 		return refuse(error, EINVAL, "offset 0x%" PRIx64 " is not a multiple of %u",
-			area->mmap_offset, PART_ALIGN);
+			area->mmap_offset, VIRTIO_INFLIGHT_ALIGN);
 	}
 	i->mem = g_steal_pointer(&mem);
 	return true;
@@ -121,7 +119,7 @@ bool on_set_inflight_fd(struct backend *b, struct request *rq, GError **error)
 	if (!area.num_queues || !area.queue_size || area.queue_size > VQ_MAX_SIZE)
 		return refuse(error, EINVAL, "%u queues of %u descriptors", area.num_queues,
 			area.queue_size);
-	part = area.mmap_size / area.num_queues / PART_ALIGN * PART_ALIGN;
+	part = virtio_inflight_part(area.mmap_size, area.num_queues);
 	if (part < virtio_inflight_bytes(area.queue_size, is_packed(b)))
 		return refuse(error, EINVAL,
 			"0x%" PRIx64 " bytes are too few for %u queues of %u descriptors",

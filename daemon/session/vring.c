@@ -9,6 +9,7 @@
 #include "base/eventfd.h"
 #include "base/util.h"
 #include "daemon/session/backend_impl.h"
+#include "virtio/ring_layout.h"
 
 void vrings_new(struct backend *b)
 {
@@ -26,7 +27,7 @@ const char *vring_name(const struct backend_vring *v)
 /* SET_VRING_BASE of a driver that has not used the ring yet: virtio 1.2 §2.8.1 for packed. */
 static uint32_t initial_base(const struct backend *b)
 {
-	return b->features & VU_BIT(VIRTIO_F_RING_PACKED) ? 0x80008000 : 0;
+	return virtio_initial_base(b->features & VU_BIT(VIRTIO_F_RING_PACKED));
 }
 
 /*

@@ -5,8 +5,7 @@
 #include <string.h>
 
 #include "base/option.h"
-
-#define MAX_QUEUE_SIZE 32768u /* virtio 1.2 §2.7 */
+#include "virtio/ring_layout.h"
 
 static bool set_number(uint32_t *to, const char *key, const char *value, uint32_t min, uint32_t max,
 	GError **error)
@@ -59,7 +58,7 @@ static bool set_queues(struct dev_spec *s, const char *key, const char *value, G
 
 static bool set_queue_size(struct dev_spec *s, const char *key, const char *value, GError **error)
 {
-	if (!set_number(&s->queue_size, key, value, 1, MAX_QUEUE_SIZE, error))
+	if (!set_number(&s->queue_size, key, value, 1, VIRTIO_MAX_QUEUE_SIZE, error))
 		return false;
 	if (s->queue_size & (s->queue_size - 1))
 		return option_bad(error, "%s=%s: not a power of two", key, value);

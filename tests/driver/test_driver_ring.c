@@ -19,10 +19,10 @@ static void test_sizes(void **state)
 	static const unsigned bad[] = { 0, 3, 255, 32769, 65536, UINT32_MAX };
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++)
-		assert_size_is_bad(bad[i], 0, "no power of two from 1 to 32768");
+		assert_size_is_bad(bad[i], 0, "(a power of two from 1 to 32768)");
 	assert_size_is_bad(256, 0, "no room");
-	assert_size_is_bad(0, F_PACKED, "no number from 1 to 32768");
-	assert_size_is_bad(32769, F_PACKED, "no number from 1 to 32768");
+	assert_size_is_bad(0, F_PACKED, "(a number from 1 to 32768)");
+	assert_size_is_bad(32769, F_PACKED, "(a number from 1 to 32768)");
 	assert_size_is_bad(255, F_PACKED, "no room");
 }
 

@@ -11,9 +11,9 @@
 #include "base/error.h"
 #include "base/util.h"
 #include "tools/virtioctl.h"
+#include "virtio/ring_layout.h"
 
 #define MIN_QUEUE_SIZE 128u
-#define MAX_QUEUE_SIZE 32768u
 #define DATA_ALIGN 4096u
 #define WIRE_ALIGN 64u
 
@@ -38,7 +38,7 @@ static unsigned fitting_size(unsigned n)
 {
 	unsigned size = MIN_QUEUE_SIZE;
 
-	while (size < n && size < MAX_QUEUE_SIZE)
+	while (size < n && size < VIRTIO_MAX_QUEUE_SIZE)
 		size *= 2;
 	return size;
 }
@@ -51,7 +51,7 @@ static bool fit_queues(struct bench_session *s, GError **error)
 	uint32_t request_size;
 	unsigned descriptors;
 
-	if (!blk_device_fit(&s->device, o->queue_size ?: MAX_QUEUE_SIZE, o->block_size,
+	if (!blk_device_fit(&s->device, o->queue_size ?: VIRTIO_MAX_QUEUE_SIZE, o->block_size,
 		    &s->segment_size, &request_size, error))
 		return false;
 	if (request_size < o->block_size)

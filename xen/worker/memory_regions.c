@@ -6,6 +6,7 @@
 
 #include "base/xen_abi.h"
 #include "memory/types/mem_xen.h"
+#include "virtio/ring_layout.h"
 
 #define PAGE ((uint64_t)XEN_PAGE_SIZE)
 /* References have 32 bits. */
@@ -48,11 +49,10 @@ static bool to_span(uint64_t addr, uint64_t len, struct page_span *s)
 /* Sets s to the pages of the three areas of a queue (virtio 1.2 §2.7, §2.8). */
 static bool queue_spans(const struct virtio_mmio_queue *q, bool packed, struct page_span *s)
 {
-	const uint64_t n = q->size;
+	struct virtio_ring_bytes bytes = virtio_ring_bytes(q->size, packed, true);
 
-	return n && to_span(q->desc, 16 * n, &s[0]) &&
-		to_span(q->driver, packed ? 4 : 6 + 2 * n, &s[1]) &&
-		to_span(q->device, packed ? 4 : 6 + 8 * n, &s[2]);
+	return q->size && to_span(q->desc, bytes.desc, &s[0]) &&
+		to_span(q->driver, bytes.driver, &s[1]) && to_span(q->device, bytes.device, &s[2]);
 }
 
 static int compare(const void *a, const void *b)
