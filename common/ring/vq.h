@@ -51,8 +51,8 @@ typedef struct vq_chain {
  */
 struct vq_chain *vq_pop(struct vq *q);
 /*
- * Puts the request popped last back in front: vq_pop() returns it again. For "cannot serve it
- * now".
+ * Puts a request back in front: vq_pop() returns it again, from its beginning. For "cannot serve it
+ * now"; several are put back in the reverse of the order in which they were popped.
  */
 void vq_unpop(struct vq_chain *c);
 /*

@@ -213,7 +213,8 @@ static const char *settle(struct vq *q, uint16_t *used)
 	if ((old & ~VIRTIO_PACKED_WRAP) >= q->size || (new & ~VIRTIO_PACKED_WRAP) >= q->size)
 		return "its used index is outside the ring";
 	if (new != old &&
-		!vq_packed_is_available(vq_packed_desc_at(q, old & ~VIRTIO_PACKED_WRAP).flags, old)) {
+		!vq_packed_is_available(
+			vq_packed_desc_at(q, old & ~VIRTIO_PACKED_WRAP).flags, old)) {
 		if (!finish_batch(q, new))
 			return "its free list is damaged";
 		*used = new;

@@ -60,8 +60,8 @@ static bool split_map(struct vq *q, const struct vq_setup *setup, GError **error
 		    &s->desc, error) &&
 		guest_mem_map_ring(mem, setup->avail, bytes.driver, VIRTIO_SPLIT_DRIVER_ALIGN,
 			"available ring", &s->avail, error) &&
-		guest_mem_map_ring(mem, setup->used, bytes.device, VIRTIO_SPLIT_DEVICE_ALIGN, "used ring",
-			&s->used, error))
+		guest_mem_map_ring(mem, setup->used, bytes.device, VIRTIO_SPLIT_DEVICE_ALIGN,
+			"used ring", &s->used, error))
 		return true;
 	split_stop(q);
 	return false;
