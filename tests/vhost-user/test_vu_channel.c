@@ -217,7 +217,7 @@ static void test_half_a_message(void **state)
 	assert_true(has_event(0));
 	assert_true(vu_front_backend_event(f, &events, &changes));
 	assert_int_equal(changes, 0);
-	/* It stays in the socket, and wakes nobody again. */
+	/* It stays in the socket, and wakes no poll() again. */
 	assert_false(has_event(0));
 	assert_int_equal(sock_send(b->channel, (const char *)&h + 5, 7, NULL, 0, 0), 0);
 	assert_true(has_event(0));

@@ -85,7 +85,7 @@ static void test_packed(void **state)
 	assert_true(is_packed(CHOICE_AUTO, false));
 	assert_true(is_packed(CHOICE_ON, false));
 	assert_false(is_packed(CHOICE_OFF, false));
-	/* Nobody could go on with such a ring. */
+	/* No later back-end could go on with such a ring. */
 	assert_false(is_packed(CHOICE_AUTO, true));
 	assert_true(is_packed(CHOICE_ON, true));
 	b->protocol |= VU_BIT(VU_F_INFLIGHT_SHMFD);

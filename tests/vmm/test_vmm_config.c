@@ -20,7 +20,7 @@ static void test_read(void **state)
 	assert_int_equal(rd(g, 0x104, 4), 0x17161514);
 	assert_true(rd(g, 0x108, 8) == UINT64_C(0x1f1e1d1c1b1a1918));
 	assert_int_equal(rd(g, 0x10e, 4), 0);
-	/* All of it came at once, and nobody waits again. */
+	/* All of it came at once: no access waits again. */
 	g_free(fake_trace(g->backend));
 	for (unsigned i = 0; i < FAKE_CONFIG; i++)
 		assert_int_equal(guest_access(g, &t, 0x100 + i, 1, false, 0), VIRTIO_MMIO_DONE);

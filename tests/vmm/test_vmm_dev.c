@@ -107,7 +107,7 @@ static void test_call(void **state)
 	assert_int_equal(counters.config_interrupts, 0);
 }
 
-/* The kernel takes both ways over: nobody here touches the eventfds. */
+/* The kernel does both: no thread of this process touches the eventfds. */
 static void test_kernel(void **state)
 {
 	struct guest *g = *state;
@@ -266,7 +266,7 @@ static void test_memory_changed(void **state)
 	g_autofree char *trace = NULL;
 
 	guest_start(g);
-	/* Nobody has asked for memory yet. */
+	/* The back-end has not been told of memory yet. */
 	vmm_dev_memory_changed(g->d);
 	assert_int_equal(g->backend->n_regions, 0);
 	guest_driver_ok(g);
@@ -277,7 +277,7 @@ static void test_memory_changed(void **state)
 	assert_true(g->backend->region[0].user_addr == USER + 0x1000000);
 }
 
-/* While the back-end takes its time over one wish, other vCPUs have the next. */
+/* While the back-end is busy with one change, other vCPUs make the next. */
 static void test_overtaken(void **state)
 {
 	struct guest *g = *state;

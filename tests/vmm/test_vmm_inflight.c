@@ -203,7 +203,7 @@ static void test_reset(void **state)
 	assert_int_equal(areas(g), 2);
 	assert_int_equal(mark_of(g, 0), 0);
 	mark(g);
-	/* One of which the back-end hears nothing. */
+	/* One that the back-end is not told of. */
 	fake_down(g->backend);
 	guest_driver_ok(g);
 	back_again(g);
@@ -227,7 +227,7 @@ static void test_queue_restart(void **state)
 	guest_queue(g, 2, 64);
 	assert_int_equal(mark_of(g, 2), 0);
 	assert_int_equal(mark_of(g, 0), MARK);
-	/* Also if that was so for a while, and nobody was there. */
+	/* Also after a time without a back-end. */
 	mark(g);
 	wr32(g, VIRTIO_MMIO_QUEUE_SEL, 2);
 	wr32(g, VIRTIO_MMIO_QUEUE_READY, 0);

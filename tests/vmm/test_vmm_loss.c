@@ -140,7 +140,7 @@ static void assert_unfit(struct guest *g)
 	unsigned before = g->backend->connections;
 
 	fake_up(g->backend);
-	/* It asks again and again, and says so once. */
+	/* It dials again and again, and logs that once. */
 	WAIT_UNTIL_LOCKED(&g->backend->lock, g->backend->connections >= before + 3);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL | NEEDS_RESET);
 	assert_int_equal(locked(g, &g->backend->n_regions), 0);
@@ -191,7 +191,7 @@ static void test_missed_deadline(void **state)
 	wr32(g, VIRTIO_MMIO_QUEUE_SEL, 0);
 	assert_int_equal(
 		guest_access(g, &t, VIRTIO_MMIO_QUEUE_READY, 4, true, 0), VIRTIO_MMIO_LATER);
-	/* Meanwhile everybody else goes on. */
+	/* Other accesses go on meanwhile. */
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL);
 	guest_wait(g, &t);
 	fake_behave(g->backend);

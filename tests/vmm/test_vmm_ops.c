@@ -139,7 +139,7 @@ static void test_dial(void **state)
 	WAIT_UNTIL_LOCKED(
 		&g->backend->lock, g->backend->status == 0xf && g->backend->ring[2].kicks >= 1);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL);
-	/* Nobody has left a connection here. */
+	/* There is no predecessor's connection. */
 	assert_int_equal(h->fresh, h->dials);
 }
 
@@ -268,7 +268,7 @@ static void test_invalidate(void **state)
 	assert_in_range(g->backend->tables, tables + 2, tables + 3);
 	/* Rings run on. */
 	assert_true(fake_ring(g->backend, 0).enabled && fake_ring(g->backend, 2).enabled);
-	/* Nobody waits for a back-end that is lost, and none for one that is away. */
+	/* No access waits for a back-end that is lost or away. */
 	g_clear_pointer(&g->d, vmm_dev_free);
 	guest_start(g);
 	guest_driver_ok(g);

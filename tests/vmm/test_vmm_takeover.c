@@ -34,7 +34,7 @@ static void test_running(void **state)
 		"SET_VRING_NUM/2 SET_VRING_BASE/2 SET_VRING_ADDR/2 SET_VRING_CALL/2 "
 		"SET_VRING_KICK/2 "
 		"SET_VRING_ENABLE/0=1 SET_VRING_ENABLE/2=1 GET_CONFIG GET_STATUS ");
-	/* Each was kicked once more: a request that nobody told of is not lost. */
+	/* Each was kicked once more: a request without a notification is not lost. */
 	WAIT_UNTIL_LOCKED(&w->g->backend->lock, w->g->backend->ring[0].base == 2);
 	WAIT_UNTIL_LOCKED(&w->g->backend->lock, w->g->backend->ring[2].base == 3);
 	/* So is the driver, once. */
@@ -49,7 +49,7 @@ static void test_running(void **state)
 	worker_assert_one_connection(w);
 }
 
-/* A call that the dead one took and told nobody of; and one that nobody took. */
+/* A call that the dead process took and did not pass on; and one that it did not take. */
 static void test_calls(void **state)
 {
 	struct worker *w = *state;
@@ -187,7 +187,7 @@ static void test_area(void **state)
 	pthread_mutex_unlock(&p->lock);
 }
 
-/* Nobody kept it. What was in flight when both died is not known: the driver is to start anew. */
+/* It was not kept. What was in flight when both died is unknown: the driver must start anew. */
 static void test_area_lost(void **state)
 {
 	struct worker *w = *state;
@@ -238,7 +238,7 @@ static void test_back_end_gone(void **state)
 	assert_int_equal(worker_count(w, &w->kept), 2);
 }
 
-/* The only dial is over: nobody writes to the state. */
+/* The only dial is over: the state does not change any more. */
 static void wait_refused(struct guest *g)
 {
 	bool refused = false;

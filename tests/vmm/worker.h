@@ -39,7 +39,7 @@ struct worker_fds {
 };
 #define WORKER_FDS (sizeof(struct worker_fds) / sizeof(int))
 
-/* What the process asks, and hears, of the connection or the kept file; the fds come along. */
+/* What the process asks of the connection or the kept file, and the answer; with fds. */
 struct worker_order {
 	uint32_t keep; /* the file; otherwise the connection */
 	uint32_t fresh, kept;
@@ -94,7 +94,7 @@ bool worker_is_done(struct worker *w, unsigned vcpu);
 uint64_t worker_wait(struct worker *w, unsigned vcpu);
 uint64_t worker_rd(struct worker *w, uint64_t off, unsigned size);
 void worker_wr(struct worker *w, uint64_t off, unsigned size, uint64_t value);
-/* Called in all waits; NULL: none. Milliseconds until it wants to be called again; -1: never. */
+/* Called in all waits; NULL: none. Returns after how many ms to call it again; -1: never. */
 extern int (*worker_pump)(struct worker *w);
 /* Waits until fd is readable, and reads it. */
 void worker_wait_fd(struct worker *w, int fd);

@@ -45,7 +45,7 @@ static bool on_dial(void *opaque, struct vmm_dev *d, bool fresh, struct vu_front
 
 	ask(&order, NULL, 0, fds);
 	if (order.err) {
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN, "nobody is there");
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN, "there is no back-end");
 		return false;
 	}
 	*kept = order.kept;
