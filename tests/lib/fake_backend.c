@@ -2,6 +2,7 @@
 /* A fake back-end's life: its thread, its connections, and what a test makes it do. */
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 #include <linux/virtio_config.h>
 
@@ -243,7 +244,10 @@ char *fake_trace(struct fake_backend *b)
 
 unsigned fake_received(const struct fake_backend *b)
 {
-	return __atomic_load_n(&b->received, __ATOMIC_ACQUIRE);
+	int unread = 0;
+
+	ioctl(b->conn, FIONREAD, &unread);
+	return __atomic_load_n(&b->received, __ATOMIC_ACQUIRE) + (unread > 0);
 }
 
 const struct fake_note *fake_note(const struct fake_backend *b, uint32_t request)
