@@ -1,14 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Signalling what may be an eventfd. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "tests/lib/test.h"
 
-#include <cmocka.h>
-#include <fcntl.h>
 #include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "base/eventfd.h"
 #include "base/util.h"

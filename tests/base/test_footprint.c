@@ -1,14 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Starting costs memory that is given back, and what was written stays. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-
-#include <cmocka.h>
-#include <glib.h>
-#include <string.h>
+#include "tests/lib/test.h"
 
 #include "base/footprint.h"
 

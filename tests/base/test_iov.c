@@ -1,13 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The cursor against a flat model: random lists, random operations; and the edges one by one. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <glib.h>
-#include <string.h>
+#include "tests/lib/test.h"
 
 #include "base/iov.h"
 
@@ -18,7 +11,7 @@
 #define MEMORY_BYTES (MAX_IOVS * (MAX_LEN + GAP) + GAP)
 
 /* A random list over memory[]; at[i] is where byte i of it lies; expected[] is memory's model. */
-struct world {
+struct iov_test {
 	GRand *rand;
 	struct iovec iov[MAX_IOVS];
 	unsigned n_iov;
@@ -28,12 +21,12 @@ struct world {
 	size_t total;
 };
 
-static size_t random_below(struct world *w, size_t bound)
+static size_t random_below(struct iov_test *w, size_t bound)
 {
 	return g_rand_int_range(w->rand, 0, bound);
 }
 
-static void world_make(struct world *w)
+static void world_make(struct iov_test *w)
 {
 	size_t next = GAP;
 
@@ -61,7 +54,8 @@ static void assert_same(const struct iov_cursor *a, const struct iov_cursor *b)
 	assert_int_equal(a->done, b->done);
 }
 
-static void check_pull(struct world *w, struct iov_cursor *c, size_t pos, size_t len, size_t moved)
+static void check_pull(
+	struct iov_test *w, struct iov_cursor *c, size_t pos, size_t len, size_t moved)
 {
 	unsigned char got[2 * MAX_TOTAL];
 
@@ -73,7 +67,8 @@ static void check_pull(struct world *w, struct iov_cursor *c, size_t pos, size_t
 		assert_int_equal(got[i], 0xa5);
 }
 
-static void check_push(struct world *w, struct iov_cursor *c, size_t pos, size_t len, size_t moved)
+static void check_push(
+	struct iov_test *w, struct iov_cursor *c, size_t pos, size_t len, size_t moved)
 {
 	unsigned char give[2 * MAX_TOTAL];
 
@@ -85,7 +80,7 @@ static void check_push(struct world *w, struct iov_cursor *c, size_t pos, size_t
 }
 
 static void check_zeroes(
-	struct world *w, struct iov_cursor *c, size_t pos, size_t len, size_t moved)
+	struct iov_test *w, struct iov_cursor *c, size_t pos, size_t len, size_t moved)
 {
 	assert_int_equal(iov_push_zeroes(c, len), moved);
 	for (size_t i = 0; i < moved; i++)
@@ -93,7 +88,7 @@ static void check_zeroes(
 }
 
 static void check_peek(
-	struct world *w, const struct iov_cursor *c, size_t pos, size_t len, size_t available)
+	struct iov_test *w, const struct iov_cursor *c, size_t pos, size_t len, size_t available)
 {
 	struct iovec got[MAX_IOVS + 1];
 	unsigned max = random_below(w, MAX_IOVS + 1), n = 99;
@@ -119,7 +114,7 @@ static void check_peek(
 }
 
 /* Random operations on c, whose bytes are [pos, pos + left) of the list. Returns where it stops. */
-static size_t drive(struct world *w, struct iov_cursor *c, size_t pos, size_t left)
+static size_t drive(struct iov_test *w, struct iov_cursor *c, size_t pos, size_t left)
 {
 	size_t done = 0;
 
@@ -156,7 +151,8 @@ static size_t drive(struct world *w, struct iov_cursor *c, size_t pos, size_t le
 }
 
 /* The short ways are the long ones: c's bytes are [pos, pos + left) of the list. */
-static void check_short_ways(struct world *w, const struct iov_cursor *at, size_t pos, size_t left)
+static void check_short_ways(
+	struct iov_test *w, const struct iov_cursor *at, size_t pos, size_t left)
 {
 	struct iov_cursor c = *at;
 	struct iovec first = { 0 };
@@ -182,7 +178,7 @@ static void check_short_ways(struct world *w, const struct iov_cursor *at, size_
 	assert_memory_equal(w->memory, w->expected, MEMORY_BYTES);
 }
 
-static void run_one(struct world *w)
+static void run_one(struct iov_test *w)
 {
 	size_t limit = random_below(w, 3) ? SIZE_MAX : random_below(w, MAX_TOTAL + 1);
 	struct iov_cursor c, tail, unchanged;
@@ -216,7 +212,7 @@ static void run_one(struct world *w)
 
 static void test_random(void **state)
 {
-	struct world w = { 0 };
+	struct iov_test w = { 0 };
 
 	for (guint32 seed = 1; seed <= 20000; seed++) {
 		w.rand = g_rand_new_with_seed(seed);

@@ -1,20 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Lines, levels and limits, by the sink; and what really arrives on stderr. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <glib.h>
-#include <stdio.h>
-#include <string.h>
+#include "tests/lib/test.h"
 
 #include "base/log.h"
 #include "base/util.h"
-#include "tests/lib/leak.h"
 
 #define WINDOW_US (5 * G_USEC_PER_SEC)
 
@@ -244,8 +233,6 @@ static void test_threads(void **state)
 	}
 	assert_string_equal(got[400], "");
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {

@@ -1,22 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Watches on the default context, one round of it at a time: no sleeps. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "tests/lib/test.h"
 
-#include <cmocka.h>
-#include <fcntl.h>
-#include <glib.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <sys/epoll.h>
 
 #include "base/loop.h"
 #include "base/util.h"
-#include "tests/lib/leak.h"
 
-struct world {
+struct loop_test {
 	int pipe[2];
 	struct loop_watch *watch;
 	unsigned calls;
@@ -26,14 +18,14 @@ struct world {
 
 static void count(void *opaque)
 {
-	struct world *w = opaque;
+	struct loop_test *w = opaque;
 
 	w->calls++;
 }
 
 static void count_fd(void *opaque, uint32_t revents)
 {
-	struct world *w = opaque;
+	struct loop_test *w = opaque;
 
 	w->calls++;
 	w->revents = revents;
@@ -41,7 +33,7 @@ static void count_fd(void *opaque, uint32_t revents)
 
 static void count_and_free(void *opaque)
 {
-	struct world *w = opaque;
+	struct loop_test *w = opaque;
 
 	w->calls++;
 	loop_watch_free(w->watch);
@@ -72,7 +64,7 @@ static int warm_up(void **state)
 
 static int setup(void **state)
 {
-	struct world *w = g_new0(struct world, 1);
+	struct loop_test *w = g_new0(struct loop_test, 1);
 
 	w->n_fds = count_fds();
 	if (pipe2(w->pipe, O_CLOEXEC | O_NONBLOCK) < 0)
@@ -83,7 +75,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	struct world *w = *state;
+	struct loop_test *w = *state;
 
 	loop_watch_free(w->watch);
 	fd_close(&w->pipe[0]);
@@ -96,7 +88,7 @@ static int teardown(void **state)
 
 static void test_fd(void **state)
 {
-	struct world *w = *state;
+	struct loop_test *w = *state;
 	char byte;
 
 	w->watch = loop_watch_fd(w->pipe[0], EPOLLIN, count_fd, w);
@@ -113,7 +105,7 @@ static void test_fd(void **state)
 
 static void test_fd_out(void **state)
 {
-	struct world *w = *state;
+	struct loop_test *w = *state;
 
 	w->watch = loop_watch_fd(w->pipe[1], EPOLLOUT, count_fd, w);
 	assert_true(round_of_loop());
@@ -123,7 +115,7 @@ static void test_fd_out(void **state)
 /* Errors and hang-ups come unasked, even with no events at all. */
 static void test_fd_hup(void **state)
 {
-	struct world *w = *state;
+	struct loop_test *w = *state;
 
 	w->watch = loop_watch_fd(w->pipe[0], 0, count_fd, w);
 	assert_int_equal(write(w->pipe[1], "x", 1), 1);
@@ -135,7 +127,7 @@ static void test_fd_hup(void **state)
 
 static void test_fd_err(void **state)
 {
-	struct world *w = *state;
+	struct loop_test *w = *state;
 
 	w->watch = loop_watch_fd(w->pipe[1], 0, count_fd, w);
 	assert_false(round_of_loop());
@@ -146,7 +138,7 @@ static void test_fd_err(void **state)
 
 static void test_fd_frees_itself(void **state)
 {
-	struct world *w = *state;
+	struct loop_test *w = *state;
 
 	w->watch = loop_watch_fd(w->pipe[1], EPOLLOUT, count_and_free_fd, w);
 	assert_true(round_of_loop());
@@ -169,7 +161,7 @@ static void free_both(void *opaque, uint32_t revents)
 
 static void test_fd_frees_the_other(void **state)
 {
-	struct world *w = *state;
+	struct loop_test *w = *state;
 
 	pair_calls = 0;
 	pair[0] = loop_watch_fd(w->pipe[1], EPOLLOUT, free_both, NULL);
@@ -182,7 +174,7 @@ static void test_fd_frees_the_other(void **state)
 static void test_signal(void **state)
 {
 	static const int signals[] = { SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2 };
-	struct world *w = *state;
+	struct loop_test *w = *state;
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(signals); i++) {
 		w->watch = loop_watch_signal(signals[i], count, w);
@@ -201,7 +193,7 @@ static void test_signal(void **state)
 
 static void test_signal_frees_itself(void **state)
 {
-	struct world *w = *state;
+	struct loop_test *w = *state;
 
 	w->watch = loop_watch_signal(SIGUSR1, count_and_free, w);
 	raise(SIGUSR1);
@@ -212,7 +204,7 @@ static void test_signal_frees_itself(void **state)
 
 static void test_timer(void **state)
 {
-	struct world *w = *state;
+	struct loop_test *w = *state;
 	gint64 start = g_get_monotonic_time();
 
 	w->watch = loop_watch_timer(20, count, w);
@@ -224,7 +216,7 @@ static void test_timer(void **state)
 
 static void test_timer_frees_itself(void **state)
 {
-	struct world *w = *state;
+	struct loop_test *w = *state;
 
 	w->watch = loop_watch_timer(1, count_and_free, w);
 	while (!w->calls)
@@ -234,7 +226,7 @@ static void test_timer_frees_itself(void **state)
 
 static void test_soon(void **state)
 {
-	struct world *w = *state;
+	struct loop_test *w = *state;
 
 	w->watch = loop_watch_soon(count, w);
 	assert_int_equal(w->calls, 0);
@@ -245,7 +237,7 @@ static void test_soon(void **state)
 
 static void test_soon_freed_before(void **state)
 {
-	struct world *w = *state;
+	struct loop_test *w = *state;
 
 	loop_watch_free(loop_watch_soon(count, w));
 	assert_false(round_of_loop());
@@ -254,7 +246,7 @@ static void test_soon_freed_before(void **state)
 
 static void test_soon_frees_itself(void **state)
 {
-	struct world *w = *state;
+	struct loop_test *w = *state;
 
 	w->watch = loop_watch_soon(count_and_free, w);
 	assert_true(round_of_loop());
@@ -265,7 +257,7 @@ static void test_soon_frees_itself(void **state)
 /* An fd that is always ready does not keep it from its turn. */
 static void test_soon_beside_busy_fd(void **state)
 {
-	struct world *w = *state, busy = { 0 };
+	struct loop_test *w = *state, busy = { 0 };
 	struct loop_watch *watch = loop_watch_fd(w->pipe[1], EPOLLOUT, count_fd, &busy);
 
 	assert_true(round_of_loop());
@@ -281,8 +273,6 @@ static void test_free_null(void **state)
 {
 	loop_watch_free(NULL);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {

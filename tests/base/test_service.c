@@ -1,17 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* systemd's protocol, with this test in systemd's place. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "tests/lib/test.h"
 
-#include <cmocka.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <glib.h>
-#include <glib/gstdio.h>
-#include <stdbool.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -19,9 +9,8 @@
 #include "base/log.h"
 #include "base/service.h"
 #include "base/util.h"
-#include "tests/lib/leak.h"
 
-struct world {
+struct service_test {
 	char *dir, *path;
 	unsigned n_fds, n_lines;
 	char last_line[256];
@@ -29,7 +18,7 @@ struct world {
 
 static void keep_line(enum log_level level, const char *line, void *opaque)
 {
-	struct world *w = opaque;
+	struct service_test *w = opaque;
 
 	w->n_lines++;
 	g_strlcpy(w->last_line, line, sizeof(w->last_line));
@@ -37,7 +26,7 @@ static void keep_line(enum log_level level, const char *line, void *opaque)
 
 static int setup(void **state)
 {
-	struct world *w = g_new0(struct world, 1);
+	struct service_test *w = g_new0(struct service_test, 1);
 
 	w->n_fds = count_fds();
 	w->dir = g_dir_make_tmp("virtiod-service-XXXXXX", NULL);
@@ -49,7 +38,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	struct world *w = *state;
+	struct service_test *w = *state;
 
 	g_unsetenv("NOTIFY_SOCKET");
 	log_set_sink(NULL, NULL);
@@ -90,7 +79,7 @@ static void check_notify(const char *path)
 
 static void test_notify(void **state)
 {
-	struct world *w = *state;
+	struct service_test *w = *state;
 
 	check_notify(w->path);
 	assert_int_equal(w->n_lines, 0);
@@ -98,7 +87,7 @@ static void test_notify(void **state)
 
 static void test_notify_abstract(void **state)
 {
-	struct world *w = *state;
+	struct service_test *w = *state;
 	g_autofree char *name = g_strdup_printf("@%s", w->path);
 
 	check_notify(name);
@@ -107,7 +96,7 @@ static void test_notify_abstract(void **state)
 
 static void test_notify_without(void **state)
 {
-	struct world *w = *state;
+	struct service_test *w = *state;
 
 	g_unsetenv("NOTIFY_SOCKET");
 	service_notify("READY=1");
@@ -119,7 +108,7 @@ static void test_notify_without(void **state)
 /* The way there is not needed any more. */
 static void test_notify_keep(void **state)
 {
-	struct world *w = *state;
+	struct service_test *w = *state;
 	autofd fd = make_notify_socket(w->path);
 	char got[64];
 
@@ -139,7 +128,7 @@ static void test_notify_keep(void **state)
 
 static void test_notify_fails(void **state)
 {
-	struct world *w = *state;
+	struct service_test *w = *state;
 	g_autofree char *too_long = g_strnfill(200, 'x');
 
 	g_setenv("NOTIFY_SOCKET", w->path, TRUE);
@@ -206,8 +195,6 @@ static void test_listen_fd_without(void **state)
 {
 	assert_int_equal(service_listen_fd(), -1);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {

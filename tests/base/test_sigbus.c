@@ -1,21 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Mapped files that lose their pages: the work is abandoned, and nothing else. */
-#include <pthread.h>
-#include <setjmp.h>
+#include "tests/lib/test.h"
+
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 #include "base/sigbus.h"
 #include "base/util.h"
-#include "tests/lib/leak.h"
 
 #define PAGE 4096
 #define SIZE (8 * PAGE)
@@ -26,14 +18,14 @@ static void on_sigbus(int sig, siginfo_t *info, void *context)
 	_exit(99); /* it was nobody's */
 }
 
-struct world {
+struct sigbus_test {
 	int fd;
 	unsigned fds;
 	char *map;
 	volatile size_t touched;
 };
 
-static void world_up(struct world *w)
+static void world_up(struct sigbus_test *w)
 {
 	struct sigaction action = { .sa_flags = SA_SIGINFO, .sa_sigaction = on_sigbus };
 
@@ -45,7 +37,7 @@ static void world_up(struct world *w)
 	assert_ptr_not_equal(w->map, MAP_FAILED);
 }
 
-static void world_down(struct world *w)
+static void world_down(struct sigbus_test *w)
 {
 	munmap(w->map, SIZE);
 	close(w->fd);
@@ -54,7 +46,7 @@ static void world_down(struct world *w)
 
 static void touch_all(void *arg)
 {
-	struct world *w = arg;
+	struct sigbus_test *w = arg;
 
 	for (w->touched = 0; w->touched < SIZE; w->touched += PAGE)
 		((volatile char *)w->map)[w->touched] = 1;
@@ -62,7 +54,7 @@ static void touch_all(void *arg)
 
 static void test_caught(void **state)
 {
-	struct world w;
+	struct sigbus_test w;
 
 	world_up(&w);
 	assert_true(sigbus_guard(w.map, SIZE, touch_all, &w));
@@ -87,7 +79,7 @@ static void test_not_ours(void **state)
 	for (unsigned i = 0; i < 3; i++) {
 		pid = fork();
 		if (pid == 0) {
-			struct world w;
+			struct sigbus_test w;
 
 			world_up(&w);
 			(void)!ftruncate(w.fd, PAGE);
@@ -108,7 +100,7 @@ static void test_not_ours(void **state)
 static void *faulting_thread(void *arg)
 {
 	unsigned *caught = arg;
-	struct world w;
+	struct sigbus_test w;
 
 	w.fd = memfd_create("file", MFD_CLOEXEC);
 	w.map = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, w.fd, 0);
@@ -124,7 +116,7 @@ static void test_threads(void **state)
 {
 	pthread_t thread[3];
 	unsigned caught[3] = { 0 };
-	struct world w;
+	struct sigbus_test w;
 
 	world_up(&w);
 	for (unsigned i = 0; i < 3; i++)

@@ -1,18 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Socket files: who may listen at a path, and connect to it. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "tests/lib/test.h"
 
-#include <cmocka.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <glib.h>
-#include <glib/gstdio.h>
 #include <signal.h>
-#include <stdbool.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -20,11 +10,10 @@
 
 #include "base/sock.h"
 #include "base/util.h"
-#include "tests/lib/leak.h"
 
 #define NO_GROUP ((gid_t)-1)
 
-struct world {
+struct sock_test {
 	char *dir, *path;
 	GError *error;
 	unsigned n_fds;
@@ -32,7 +21,7 @@ struct world {
 
 static int setup(void **state)
 {
-	struct world *w = g_new0(struct world, 1);
+	struct sock_test *w = g_new0(struct sock_test, 1);
 
 	w->n_fds = count_fds();
 	w->dir = g_dir_make_tmp("virtiod-sock-XXXXXX", NULL);
@@ -43,7 +32,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	struct world *w = *state;
+	struct sock_test *w = *state;
 
 	g_unlink(w->path);
 	assert_int_equal(g_rmdir(w->dir), 0);
@@ -56,7 +45,7 @@ static int teardown(void **state)
 }
 
 /* The error is this one, and names the path and what. */
-static void assert_error(struct world *w, int code, const char *what)
+static void assert_error(struct sock_test *w, int code, const char *what)
 {
 	assert_non_null(w->error);
 	assert_true(g_error_matches(w->error, G_FILE_ERROR, code));
@@ -98,7 +87,7 @@ static int raw_socket_at(const char *path, int type, int backlog)
 
 static void test_connect_and_accept(void **state)
 {
-	struct world *w = *state;
+	struct sock_test *w = *state;
 	autofd listener = sock_listen(w->path, 0600, NO_GROUP, &w->error);
 	autofd front = -1, back = -1;
 
@@ -125,7 +114,7 @@ static void test_connect_and_accept(void **state)
 /* The connect timeout is not left on the socket as a send timeout. */
 static void test_connect_leaves_no_timeout(void **state)
 {
-	struct world *w = *state;
+	struct sock_test *w = *state;
 	autofd listener = sock_listen(w->path, 0600, NO_GROUP, NULL);
 	autofd front = sock_connect(w->path, NULL);
 	struct timeval timeout = { .tv_sec = 99 };
@@ -141,7 +130,7 @@ static void test_mode(void **state)
 {
 	static const mode_t modes[] = { 0600, 0660, 0666, 0777, 0700 };
 	static const mode_t umasks[] = { 0, 022, 077, 0777 };
-	struct world *w = *state;
+	struct sock_test *w = *state;
 	mode_t saved = umask(022);
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(modes) * G_N_ELEMENTS(umasks); i++) {
@@ -161,7 +150,7 @@ static void test_mode(void **state)
 
 static void test_group(void **state)
 {
-	struct world *w = *state;
+	struct sock_test *w = *state;
 	bool root = geteuid() == 0;
 	gid_t group = root ? 12345 : getgid();
 	autofd listener = sock_listen(w->path, 0660, group, &w->error);
@@ -174,7 +163,7 @@ static void test_group(void **state)
 /* A group that is not ours is refused, and no socket file is left behind. */
 static void test_group_refused(void **state)
 {
-	struct world *w = *state;
+	struct sock_test *w = *state;
 
 	if (geteuid() == 0)
 		skip(); /* root may give files to anyone */
@@ -185,7 +174,7 @@ static void test_group_refused(void **state)
 
 static void test_stale_is_replaced(void **state)
 {
-	struct world *w = *state;
+	struct sock_test *w = *state;
 	autofd stale = raw_socket_at(w->path, SOCK_STREAM, 5);
 	autofd listener = -1, front = -1;
 
@@ -199,7 +188,7 @@ static void test_stale_is_replaced(void **state)
 
 static void test_live_is_refused(void **state)
 {
-	struct world *w = *state;
+	struct sock_test *w = *state;
 	autofd first = sock_listen(w->path, 0600, NO_GROUP, &w->error);
 	autofd front = -1;
 
@@ -212,7 +201,7 @@ static void test_live_is_refused(void **state)
 
 static void test_live_with_full_backlog_is_refused(void **state)
 {
-	struct world *w = *state;
+	struct sock_test *w = *state;
 	autofd server = raw_socket_at(w->path, SOCK_STREAM, 0);
 	autofd first = sock_connect(w->path, &w->error);
 
@@ -223,7 +212,7 @@ static void test_live_with_full_backlog_is_refused(void **state)
 
 static void test_other_type_is_refused(void **state)
 {
-	struct world *w = *state;
+	struct sock_test *w = *state;
 	autofd server = raw_socket_at(w->path, SOCK_DGRAM, -1);
 
 	assert_true(server >= 0);
@@ -233,7 +222,7 @@ static void test_other_type_is_refused(void **state)
 
 static void test_other_file_is_refused(void **state)
 {
-	struct world *w = *state;
+	struct sock_test *w = *state;
 
 	assert_true(g_file_set_contents(w->path, "precious", -1, NULL));
 	assert_int_equal(sock_listen(w->path, 0600, NO_GROUP, &w->error), -1);
@@ -249,7 +238,7 @@ static void test_other_file_is_refused(void **state)
 
 static void test_no_directory(void **state)
 {
-	struct world *w = *state;
+	struct sock_test *w = *state;
 	g_autofree char *deeper = g_build_filename(w->path, "socket", NULL);
 
 	assert_int_equal(sock_listen(deeper, 0600, NO_GROUP, &w->error), -1);
@@ -258,7 +247,7 @@ static void test_no_directory(void **state)
 
 static void test_path_length(void **state)
 {
-	struct world *w = *state;
+	struct sock_test *w = *state;
 	g_autofree char *name = g_strnfill(107 - strlen(w->dir) - 1, 'x');
 	g_autofree char *longest = g_build_filename(w->dir, name, NULL);
 	g_autofree char *too_long = g_strconcat(longest, "y", NULL);
@@ -283,7 +272,7 @@ static void test_path_length(void **state)
 
 static void test_connect_errors(void **state)
 {
-	struct world *w = *state;
+	struct sock_test *w = *state;
 	autofd stale = -1;
 
 	assert_int_equal(sock_connect(w->path, &w->error), -1);
@@ -297,7 +286,7 @@ static void test_connect_errors(void **state)
 /* A server that never accepts does not hold its client for ever. */
 static void test_connect_to_wedged_server(void **state)
 {
-	struct world *w = *state;
+	struct sock_test *w = *state;
 	autofd server = raw_socket_at(w->path, SOCK_STREAM, 0);
 	autofd first = sock_connect(w->path, &w->error);
 	gint64 start = g_get_monotonic_time();
@@ -328,7 +317,7 @@ static void child_listens(const char *path, int start, int done)
  * Several daemons start at once where a stale socket lies: exactly one gets the path, and its
  * socket is the one that is there afterwards.
  */
-static void check_race(struct world *w)
+static void check_race(struct sock_test *w)
 {
 	autofd stale = raw_socket_at(w->path, SOCK_STREAM, 5);
 	int start[2], done[2], n_won = 0, front;
@@ -369,8 +358,6 @@ static void test_race(void **state)
 	for (unsigned i = 0; i < 20; i++)
 		check_race(*state);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {

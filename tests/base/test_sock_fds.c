@@ -1,30 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bytes and fds over a socket pair. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "tests/lib/test.h"
 
-#include <cmocka.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <glib.h>
-#include <stdbool.h>
-#include <string.h>
 #include <sys/socket.h>
 
 #include "base/sock.h"
 #include "base/util.h"
-#include "tests/lib/leak.h"
 
-struct world {
+struct sock_fds_test {
 	int a, b; /* a socket pair; b is non-blocking */
 	unsigned n_fds;
 };
 
 static int setup(void **state)
 {
-	struct world *w = g_new0(struct world, 1);
+	struct sock_fds_test *w = g_new0(struct sock_fds_test, 1);
 	int pair[2];
 
 	w->n_fds = count_fds();
@@ -39,7 +29,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	struct world *w = *state;
+	struct sock_fds_test *w = *state;
 
 	fd_close(&w->a);
 	fd_close(&w->b);
@@ -54,7 +44,7 @@ static bool is_cloexec(int fd)
 }
 
 /* Sends the bytes with n fds. */
-static void send_fds(struct world *w, const char *bytes, unsigned n, int timeout_ms)
+static void send_fds(struct sock_fds_test *w, const char *bytes, unsigned n, int timeout_ms)
 {
 	int fds[SOCK_MAX_FDS];
 
@@ -73,7 +63,7 @@ static void close_all(int *fds, unsigned n)
 
 static void test_send_and_receive(void **state)
 {
-	struct world *w = *state;
+	struct sock_fds_test *w = *state;
 	bool truncated = false;
 	unsigned n_fds = 0;
 	char got[16];
@@ -95,7 +85,7 @@ static void test_send_and_receive(void **state)
 
 static void test_fds(void **state)
 {
-	struct world *w = *state;
+	struct sock_fds_test *w = *state;
 	int pipe_ends[2], fds[4] = { -1, -1, -1, -1 };
 	bool truncated = false;
 	unsigned n_fds = 1; /* one is there already */
@@ -118,7 +108,7 @@ static void test_fds(void **state)
 
 static void test_most_fds(void **state)
 {
-	struct world *w = *state;
+	struct sock_fds_test *w = *state;
 	int fds[SOCK_MAX_FDS];
 	bool truncated = false;
 	unsigned n_fds = 0;
@@ -139,7 +129,7 @@ static void test_most_fds(void **state)
 /* What does not fit is closed: the teardown counts. */
 static void test_surplus_fds(void **state)
 {
-	struct world *w = *state;
+	struct sock_fds_test *w = *state;
 	int fds[3];
 	bool truncated = false;
 	unsigned n_fds = 0;
@@ -165,7 +155,7 @@ static void test_surplus_fds(void **state)
  */
 static void test_control_truncated(void **state)
 {
-	struct world *w = *state;
+	struct sock_fds_test *w = *state;
 	int fds[SOCK_MAX_FDS];
 	bool truncated = false;
 	unsigned n_fds = 0;
@@ -201,7 +191,7 @@ static gpointer read_big(gpointer data)
 		ssize_t n = sock_recv(r->fd, got, 60000, fds, 8, &n_fds, &truncated);
 
 		if (n == -EAGAIN) {
-			g_usleep(100);
+			poll(&(struct pollfd){ .fd = r->fd, .events = POLLIN }, 1, -1);
 			continue;
 		}
 		if (n <= 0 || truncated)
@@ -220,7 +210,7 @@ static gpointer read_big(gpointer data)
 /* More than any socket buffer: sent in pieces, waiting in between, the fds only once. */
 static void test_send_in_pieces(void **state)
 {
-	struct world *w = *state;
+	struct sock_fds_test *w = *state;
 
 	for (int nonblocking = 0; nonblocking < 2; nonblocking++) {
 		g_autofree unsigned char *big = g_malloc(BIG);
@@ -240,7 +230,7 @@ static void test_send_in_pieces(void **state)
 
 static void test_send_timeout(void **state)
 {
-	struct world *w = *state;
+	struct sock_fds_test *w = *state;
 	g_autofree char *big = g_malloc0(BIG);
 	gint64 start = g_get_monotonic_time();
 
@@ -254,7 +244,7 @@ static void test_send_timeout(void **state)
 /* No SIGPIPE: it would end this program. */
 static void test_send_to_nobody(void **state)
 {
-	struct world *w = *state;
+	struct sock_fds_test *w = *state;
 
 	fd_close(&w->b);
 	assert_int_equal(sock_send(w->a, "x", 1, NULL, 0, -1), -EPIPE);
@@ -263,7 +253,7 @@ static void test_send_to_nobody(void **state)
 
 static void test_records(void **state)
 {
-	struct world *w = *state;
+	struct sock_fds_test *w = *state;
 	bool truncated = false;
 	unsigned n_fds = 0;
 	int pair[2], fd = -1;
@@ -286,7 +276,7 @@ static void test_records(void **state)
 
 static void test_peek(void **state)
 {
-	struct world *w = *state;
+	struct sock_fds_test *w = *state;
 	char buf[8];
 	unsigned n = count_fds();
 	bool ended;
@@ -313,8 +303,6 @@ static void test_peek(void **state)
 	assert_int_equal(sock_peek(w->b, buf, 8), 0);
 	assert_int_equal(sock_peek(-1, buf, 8), -EBADF);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {

@@ -1,17 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Owned fds: closed once, and only those. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <stdbool.h>
+#include "tests/lib/test.h"
 
 #include "base/util.h"
-#include "tests/lib/leak.h"
 
 static unsigned n_fds;
 
@@ -113,8 +104,6 @@ static void test_scope(void **state)
 	fd_close(&stolen);
 	assert_int_equal(stolen, -1);
 }
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {

@@ -1,15 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Numbers, sizes and words as text; errors in one line; memory that cannot shrink. */
-#include <errno.h>
-#include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-#include <sys/stat.h>
+#include "tests/lib/test.h"
 
-#include <cmocka.h>
+#include <sys/stat.h>
 
 #include "base/choice.h"
 #include "base/clock.h"

@@ -9,7 +9,7 @@
 #define REQUESTS 20000u
 #define STUCK_MS 60000
 
-struct world {
+struct driver_threads_test {
 	struct fake f;
 	int kick, call;
 	bool stuck; /* the device's side */
@@ -32,7 +32,7 @@ static void signal_fd(int fd)
 		abort();
 }
 
-static void device_complete(struct world *w, int head)
+static void device_complete(struct driver_threads_test *w, int head)
 {
 	fake_push(&w->f, head, 8);
 	fake_publish(&w->f);
@@ -42,7 +42,7 @@ static void device_complete(struct world *w, int head)
 
 static void *device(void *opaque)
 {
-	struct world *w = opaque;
+	struct driver_threads_test *w = opaque;
 	unsigned done = 0;
 
 	while (done < REQUESTS && !w->stuck) {
@@ -61,7 +61,7 @@ static void *device(void *opaque)
 
 static void run(unsigned size, uint64_t features)
 {
-	struct world w = { 0 };
+	struct driver_threads_test w = { 0 };
 	unsigned added = 0, reaped = 0;
 	pthread_t thread;
 

@@ -1,28 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Back-end processes of our own: what they get, what they say, and how they end. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "tests/lib/test.h"
 
-#include <cmocka.h>
-#include <errno.h>
-#include <glib/gstdio.h>
-#include <poll.h>
 #include <signal.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 
 #include "base/log.h"
 #include "base/util.h"
 #include "launch/child.h"
-#include "tests/lib/leak.h"
 
 /* For events: whoever is slow is not wrong. */
 #define WAIT_MS 60000
 
-struct world {
+struct child_test {
 	char *dir, *script;
 	struct child *c;
 	int fd; /* our end */
@@ -33,7 +23,7 @@ struct world {
 
 static void on_line(enum log_level level, const char *line, void *opaque)
 {
-	struct world *w = opaque;
+	struct child_test *w = opaque;
 
 	if (level != LOG_LEVEL_DEBUG)
 		g_string_append_printf(w->log, "%s\n", line);
@@ -41,7 +31,7 @@ static void on_line(enum log_level level, const char *line, void *opaque)
 
 static int setup(void **state)
 {
-	struct world *w = g_new0(struct world, 1);
+	struct child_test *w = g_new0(struct child_test, 1);
 
 	g_main_context_iteration(NULL, FALSE); /* its fds are not ours to count */
 	w->n_fds = count_fds();
@@ -57,7 +47,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	struct world *w = *state;
+	struct child_test *w = *state;
 
 	fd_close(&w->fd);
 	child_free(w->c);
@@ -76,7 +66,7 @@ static int teardown(void **state)
 }
 
 /* Starts a shell script as a back-end with these options. */
-static void start(struct world *w, const char *text, const char *const *options)
+static void start(struct child_test *w, const char *text, const char *const *options)
 {
 	static const char *const none[] = { NULL };
 	g_autofree char *all = g_strdup_printf("#!/bin/sh\n%s\n", text);
@@ -89,7 +79,7 @@ static void start(struct world *w, const char *text, const char *const *options)
 }
 
 /* What it writes to its socket, until it closes that. */
-static char *said(struct world *w)
+static char *said(struct child_test *w)
 {
 	GString *text = g_string_new(NULL);
 	struct pollfd pfd = { .fd = w->fd, .events = POLLIN };
@@ -105,41 +95,27 @@ static char *said(struct world *w)
 	return g_string_free(text, FALSE);
 }
 
-static void run_loop_until(struct world *w, const char *logged)
+static void run_loop_until(struct child_test *w, const char *logged)
 {
-	int64_t end = g_get_monotonic_time() + WAIT_MS * G_TIME_SPAN_MILLISECOND;
-
-	while (!strstr(w->log->str, logged)) {
-		if (g_get_monotonic_time() > end)
-			fail_msg("not logged: %s; but: %s", logged, w->log->str);
-		g_main_context_iteration(NULL, FALSE);
-		g_usleep(1000);
-	}
+	WAIT_IN_LOOP(strstr(w->log->str, logged));
 }
 
 static void on_end(void *opaque)
 {
-	struct world *w = opaque;
+	struct child_test *w = opaque;
 
 	w->n_ends++;
 	g_clear_pointer(&w->c, child_free);
 }
 
-static void run_loop_until_end(struct world *w)
+static void run_loop_until_end(struct child_test *w)
 {
-	int64_t end = g_get_monotonic_time() + WAIT_MS * G_TIME_SPAN_MILLISECOND;
-
-	while (w->n_ends == 0) {
-		if (g_get_monotonic_time() > end)
-			fail_msg("not told of its end; log: %s", w->log->str);
-		g_main_context_iteration(NULL, FALSE);
-		g_usleep(1000);
-	}
+	WAIT_IN_LOOP(w->n_ends > 0);
 }
 
 static void test_what_it_gets(void **state)
 {
-	struct world *w = *state;
+	struct child_test *w = *state;
 	const char *options[] = { "--path=a b", "--flag", NULL };
 	autofd other = dup(0); /* not CLOEXEC */
 	g_autofree char *text = NULL;
@@ -163,7 +139,7 @@ static void test_what_it_gets(void **state)
 /* No shell here: it would set its own. */
 static void test_signal_mask(void **state)
 {
-	struct world *w = *state;
+	struct child_test *w = *state;
 	const char *options[] = { "grep", "-h", "SigBlk", "/proc/self/status", "--", NULL };
 	sigset_t term, before;
 
@@ -178,7 +154,7 @@ static void test_signal_mask(void **state)
 
 static void test_lines(void **state)
 {
-	struct world *w = *state;
+	struct child_test *w = *state;
 
 	start(w,
 		"echo one >&2; echo 'back-end: error: two'; printf 'thr' >&2; printf 'ee\\n\\n' "
@@ -195,7 +171,7 @@ static void test_lines(void **state)
 
 static void test_long_line_and_controls(void **state)
 {
-	struct world *w = *state;
+	struct child_test *w = *state;
 
 	start(w, "head -c 3000 /dev/zero | tr '\\0' x >&2; printf '\\033[2J\\n' >&2; exit 3", NULL);
 	assert_true(child_failed(w->c, WAIT_MS, &w->error));
@@ -205,7 +181,7 @@ static void test_long_line_and_controls(void **state)
 
 static void test_failure_names_all(void **state)
 {
-	struct world *w = *state;
+	struct child_test *w = *state;
 
 	start(w, "for i in 1 2 3 4 5 6; do echo line $i >&2; done; exit 7", NULL);
 	assert_true(child_failed(w->c, WAIT_MS, &w->error));
@@ -220,7 +196,7 @@ static void test_failure_names_all(void **state)
 
 static void test_death_is_logged(void **state)
 {
-	struct world *w = *state;
+	struct child_test *w = *state;
 
 	start(w, "kill -9 $$", NULL);
 	run_loop_until(w, "test: warning: back-end: was ended by signal 9");
@@ -231,15 +207,13 @@ static void test_death_is_logged(void **state)
 /* It dies long after the end of its output. */
 static void test_death_after_output(void **state)
 {
-	struct world *w = *state;
+	struct child_test *w = *state;
 
-	start(w, "echo last; exec 1>&- 2>&-; read x <&3; kill -9 $$", NULL);
+	start(w, "echo last; exec 1>&- 2>&-; echo >&3; read x <&3; kill -9 $$", NULL);
 	run_loop_until(w, "last");
-	/* Its output is at its end now, or within these. */
-	for (unsigned i = 0; i < 100; i++) {
-		g_main_context_iteration(NULL, FALSE);
-		g_usleep(1000);
-	}
+	/* Its output is closed once it has written this. */
+	assert_int_equal(read(w->fd, &(char){ 0 }, 1), 1);
+	test_run_loop();
 	assert_string_equal(w->log->str, "test: back-end: last\n");
 	assert_int_equal(write(w->fd, "\n", 1), 1);
 	run_loop_until(w, "was ended by signal 9");
@@ -248,7 +222,7 @@ static void test_death_after_output(void **state)
 /* It dies, and its output does not end. */
 static void test_death_before_end_of_output(void **state)
 {
-	struct world *w = *state;
+	struct child_test *w = *state;
 
 	start(w,
 		"(read x <&3; echo still here; read x <&3) & echo one; printf 'no end'; kill -9 "
@@ -267,7 +241,7 @@ static void test_death_before_end_of_output(void **state)
 
 static void test_told_of_the_end(void **state)
 {
-	struct world *w = *state;
+	struct child_test *w = *state;
 
 	start(w, "read x <&3; echo last; exit 3", NULL);
 	child_on_end(w->c, on_end, w);
@@ -286,7 +260,7 @@ static void test_told_of_the_end(void **state)
 /* Whoever asked first and had the answer: no second message, but the call. */
 static void test_told_after_the_error(void **state)
 {
-	struct world *w = *state;
+	struct child_test *w = *state;
 
 	start(w, "echo last; exit 3", NULL);
 	child_on_end(w->c, on_end, w);
@@ -298,7 +272,7 @@ static void test_told_after_the_error(void **state)
 
 static void test_told_after_stop(void **state)
 {
-	struct world *w = *state;
+	struct child_test *w = *state;
 
 	start(w, "echo ready; while :; do read x <&3; done", NULL);
 	child_on_end(w->c, on_end, w);
@@ -310,7 +284,7 @@ static void test_told_after_stop(void **state)
 
 static void test_no_such_program(void **state)
 {
-	struct world *w = *state;
+	struct child_test *w = *state;
 	const char *options[] = { NULL };
 
 	assert_null(child_start(w->script, options, &w->fd, &w->error));
@@ -326,7 +300,7 @@ static void test_no_such_program(void **state)
 
 static void test_sigterm_ends_it(void **state)
 {
-	struct world *w = *state;
+	struct child_test *w = *state;
 
 	start(w, "trap 'echo bye >&2; exit 0' TERM; echo ready >&2; while :; do sleep 0.01; done",
 		NULL);
@@ -338,7 +312,7 @@ static void test_sigterm_ends_it(void **state)
 
 static void test_sigkill_follows(void **state)
 {
-	struct world *w = *state;
+	struct child_test *w = *state;
 	int64_t begin;
 
 	start(w, "trap '' TERM; echo ready >&2; while :; do sleep 0.05; done", NULL);
@@ -353,7 +327,7 @@ static void test_sigkill_follows(void **state)
 /* A front-end that dies without a word takes it along. */
 static void test_ends_with_us(void **state)
 {
-	struct world *w = *state;
+	struct child_test *w = *state;
 	g_autofree char *mark = g_build_filename(w->dir, "mark", NULL);
 	g_autofree char *text = g_strdup_printf("trap 'echo >%s; exit 0' TERM; echo ready >&3; "
 						"for i in $(seq 1000); do sleep 0.01; done",
@@ -367,12 +341,9 @@ static void test_ends_with_us(void **state)
 		_exit(1);
 	}
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
-	for (unsigned i = 0; i < WAIT_MS && !g_file_test(mark, G_FILE_TEST_EXISTS); i++)
-		g_usleep(1000);
+	WAIT_UNTIL(g_file_test(mark, G_FILE_TEST_EXISTS));
 	assert_int_equal(g_unlink(mark), 0);
 }
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {

@@ -1,24 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Discovery files: order, hiding, and files that nobody should have written. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "tests/lib/test.h"
 
-#include <cmocka.h>
-#include <glib/gstdio.h>
-#include <stdbool.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "launch/discovery.h"
-#include "tests/lib/leak.h"
 
 enum { USER, SYSTEM, DISTRO, N_FOLDERS };
 
-struct world {
+struct discovery_test {
 	char *dir, *folder[N_FOLDERS + 1];
 	GPtrArray *made; /* files, to be removed */
 	GString *log; /* warnings and worse */
@@ -29,7 +20,7 @@ struct world {
 
 static void on_line(enum log_level level, const char *line, void *opaque)
 {
-	struct world *w = opaque;
+	struct discovery_test *w = opaque;
 
 	g_string_append_printf(level == LOG_LEVEL_DEBUG ? w->debug : w->log, "%s\n", line);
 }
@@ -37,7 +28,7 @@ static void on_line(enum log_level level, const char *line, void *opaque)
 static int setup(void **state)
 {
 	static const char *const names[] = { "user", "system", "distro" };
-	struct world *w = g_new0(struct world, 1);
+	struct discovery_test *w = g_new0(struct discovery_test, 1);
 
 	w->n_fds = count_fds();
 	w->dir = g_dir_make_tmp("virtiod-discovery-XXXXXX", NULL);
@@ -56,7 +47,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	struct world *w = *state;
+	struct discovery_test *w = *state;
 
 	log_set_sink(NULL, NULL);
 	for (unsigned i = 0; i < w->made->len; i++)
@@ -76,7 +67,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-static char *new_path(struct world *w, unsigned folder, const char *name)
+static char *new_path(struct discovery_test *w, unsigned folder, const char *name)
 {
 	char *path = g_build_filename(w->folder[folder], name, NULL);
 
@@ -85,26 +76,26 @@ static char *new_path(struct world *w, unsigned folder, const char *name)
 }
 
 static void add_bytes(
-	struct world *w, unsigned folder, const char *name, const char *bytes, gssize len)
+	struct discovery_test *w, unsigned folder, const char *name, const char *bytes, gssize len)
 {
 	assert_true(g_file_set_contents(new_path(w, folder, name), bytes, len, NULL));
 }
 
-static void add_text(struct world *w, unsigned folder, const char *name, const char *text)
+static void add_text(struct discovery_test *w, unsigned folder, const char *name, const char *text)
 {
 	add_bytes(w, folder, name, text, -1);
 }
 
 /* A program of this name. */
-static char *add_binary(struct world *w, unsigned folder, const char *name)
+static char *add_binary(struct discovery_test *w, unsigned folder, const char *name)
 {
 	add_text(w, folder, name, "#!/bin/sh\n");
 	g_chmod(w->made->pdata[w->made->len - 1], 0700);
 	return w->made->pdata[w->made->len - 1];
 }
 
-static void add_json(
-	struct world *w, unsigned folder, const char *name, const char *type, const char *binary)
+static void add_json(struct discovery_test *w, unsigned folder, const char *name, const char *type,
+	const char *binary)
 {
 	g_autofree char *text = g_strdup_printf(
 		"{\"description\": \"x\", \"type\": \"%s\", \"binary\": \"%s\", \"tags\": [\"a\"]}",
@@ -113,13 +104,13 @@ static void add_json(
 	add_text(w, folder, name, text);
 }
 
-static char *find(struct world *w, const char *type)
+static char *find(struct discovery_test *w, const char *type)
 {
 	g_clear_error(&w->error);
 	return discovery_find(type, (const char *const *)w->folder, &w->error);
 }
 
-static void assert_found(struct world *w, const char *type, const char *binary)
+static void assert_found(struct discovery_test *w, const char *type, const char *binary)
 {
 	g_autofree char *found = find(w, type);
 
@@ -128,7 +119,7 @@ static void assert_found(struct world *w, const char *type, const char *binary)
 	assert_string_equal(found, binary);
 }
 
-static void assert_not_found(struct world *w, const char *type)
+static void assert_not_found(struct discovery_test *w, const char *type)
 {
 	assert_null(find(w, type));
 	assert_true(g_error_matches(w->error, G_FILE_ERROR, G_FILE_ERROR_NOENT));
@@ -139,7 +130,7 @@ static void assert_not_found(struct world *w, const char *type)
 
 static void test_first_of_the_type_by_base_name(void **state)
 {
-	struct world *w = *state;
+	struct discovery_test *w = *state;
 	const char *a = add_binary(w, DISTRO, "a"), *b = add_binary(w, DISTRO, "b");
 
 	add_json(w, DISTRO, "10-other.json", "other", b);
@@ -155,7 +146,7 @@ static void test_first_of_the_type_by_base_name(void **state)
 
 static void test_more_specific_overrides(void **state)
 {
-	struct world *w = *state;
+	struct discovery_test *w = *state;
 	const char *a = add_binary(w, DISTRO, "a"), *b = add_binary(w, DISTRO, "b"),
 		   *c = add_binary(w, DISTRO, "c");
 
@@ -175,7 +166,7 @@ static void test_more_specific_overrides(void **state)
 
 static void test_empty_hides(void **state)
 {
-	struct world *w = *state;
+	struct discovery_test *w = *state;
 	const char *a = add_binary(w, DISTRO, "a"), *b = add_binary(w, DISTRO, "b");
 
 	add_json(w, DISTRO, "50-a.json", "foo", a);
@@ -192,7 +183,7 @@ static void test_empty_hides(void **state)
 
 static void test_other_files_are_no_matter(void **state)
 {
-	struct world *w = *state;
+	struct discovery_test *w = *state;
 	const char *a = add_binary(w, DISTRO, "a"), *b = add_binary(w, DISTRO, "b");
 
 	add_json(w, DISTRO, "10-foo.json~", "foo", b);
@@ -205,7 +196,7 @@ static void test_other_files_are_no_matter(void **state)
 }
 
 /* Each is skipped with a warning that has its name and this; the one after it is found. */
-static void assert_skipped(struct world *w, const char *text, gssize len, const char *why)
+static void assert_skipped(struct discovery_test *w, const char *text, gssize len, const char *why)
 {
 	g_string_truncate(w->log, 0);
 	if (w->made->len == 2) {
@@ -220,7 +211,7 @@ static void assert_skipped(struct world *w, const char *text, gssize len, const 
 
 static void test_hostile_texts(void **state)
 {
-	struct world *w = *state;
+	struct discovery_test *w = *state;
 	const char *a = add_binary(w, DISTRO, "a");
 	g_autofree char *deep = g_strnfill(60000, '[');
 	g_autofree char *longest = g_strnfill(65536, ' ');
@@ -248,7 +239,7 @@ static void test_hostile_texts(void **state)
 
 static void test_binaries(void **state)
 {
-	struct world *w = *state;
+	struct discovery_test *w = *state;
 	const char *a = add_binary(w, DISTRO, "a");
 	g_autofree char *json_of_dir = NULL, *json_of_text = NULL;
 
@@ -266,7 +257,7 @@ static void test_binaries(void **state)
 
 static void test_files_that_are_none(void **state)
 {
-	struct world *w = *state;
+	struct discovery_test *w = *state;
 	const char *a = add_binary(w, DISTRO, "a");
 
 	add_json(w, DISTRO, "50-foo.json", "foo", a);
@@ -284,7 +275,7 @@ static void test_files_that_are_none(void **state)
 
 static void test_conventional_folders(void **state)
 {
-	struct world *w = *state;
+	struct discovery_test *w = *state;
 	const char *a = add_binary(w, USER, "a");
 	g_autofree char *qemu = g_build_filename(w->folder[USER], "qemu", NULL);
 	g_autofree char *folder = g_build_filename(qemu, "vhost-user", NULL);
@@ -306,8 +297,6 @@ static void test_conventional_folders(void **state)
 		"/etc/qemu/vhost-user, /usr/share/qemu/vhost-user, " VIRTIOD_SYSCONFDIR
 		"/virtiod/vhost-user, " VIRTIOD_DATADIR "/virtiod/vhost-user"));
 }
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {

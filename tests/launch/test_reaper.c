@@ -3,33 +3,22 @@
  * Processes, and how they end. All of it twice: as the system has it, and with a kernel that knows
  * no pidfd (under valgrind that is the first already).
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "tests/lib/test.h"
 
-#include <cmocka.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <glib.h>
 #include <limits.h>
-#include <poll.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/util.h"
 #include "launch/reaper.h"
 #include "tests/lib/deny.h"
-#include "tests/lib/leak.h"
 
 /* For events: whoever is slow is not wrong. */
 #define WAIT_MS 60000
 
-struct world {
+struct reaper_test {
 	struct reaper r;
 	pid_t pid;
 	int order; /* a byte to the process: its exit status; it ends with us, too */
@@ -45,7 +34,7 @@ static bool has_pidfd(void)
 
 static int setup(void **state)
 {
-	struct world *w = g_new0(struct world, 1);
+	struct reaper_test *w = g_new0(struct reaper_test, 1);
 	int ends[2];
 
 	w->n_fds = count_fds();
@@ -67,7 +56,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	struct world *w = *state;
+	struct reaper_test *w = *state;
 
 	fd_close(&w->order);
 	reaper_close(&w->r);
@@ -81,7 +70,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void end_with(struct world *w, unsigned char status)
+static void end_with(struct reaper_test *w, unsigned char status)
 {
 	assert_int_equal(write(w->order, &status, 1), 1);
 }
@@ -93,7 +82,7 @@ static bool is_readable(int fd, int timeout_ms)
 	return poll(&pfd, 1, timeout_ms) == 1 && pfd.revents == POLLIN;
 }
 
-static void assert_described(const struct world *w, const char *how)
+static void assert_described(const struct reaper_test *w, const char *how)
 {
 	g_autofree char *text = reaper_describe(&w->r);
 
@@ -103,7 +92,7 @@ static void assert_described(const struct world *w, const char *how)
 
 static void test_fd(void **state)
 {
-	struct world *w = *state;
+	struct reaper_test *w = *state;
 	g_autofree char *path = NULL, *link = NULL;
 
 	assert_true(reaper_init(&w->r, w->pid));
@@ -121,7 +110,7 @@ static void test_fd(void **state)
 
 static void test_end_is_seen(void **state)
 {
-	struct world *w = *state;
+	struct reaper_test *w = *state;
 
 	assert_true(reaper_init(&w->r, w->pid));
 	assert_false(reaper_look(&w->r));
@@ -139,7 +128,7 @@ static void test_end_is_seen(void **state)
 /* While it lives: nothing, or now and then. Not always: somebody would spin. */
 static void test_no_end(void **state)
 {
-	struct world *w = *state;
+	struct reaper_test *w = *state;
 	int64_t begin = g_get_monotonic_time();
 
 	assert_true(reaper_init(&w->r, w->pid));
@@ -154,7 +143,7 @@ static void test_no_end(void **state)
 /* It was faster than we. */
 static void test_ended_before(void **state)
 {
-	struct world *w = *state;
+	struct reaper_test *w = *state;
 	siginfo_t info;
 
 	end_with(w, 0);
@@ -168,7 +157,7 @@ static void test_ended_before(void **state)
 
 static void test_signals(void **state)
 {
-	struct world *w = *state;
+	struct reaper_test *w = *state;
 
 	assert_true(reaper_init(&w->r, w->pid));
 	reaper_kill(&w->r, SIGTERM);
@@ -185,7 +174,7 @@ static void test_wait_interrupted(void **state)
 {
 	const struct sigaction interrupt = { .sa_handler = on_signal }; /* no SA_RESTART */
 	struct sigaction before;
-	struct world *w = *state;
+	struct reaper_test *w = *state;
 	pid_t self = getpid(), pid;
 
 	sigaction(SIGUSR1, &interrupt, &before);
@@ -193,7 +182,7 @@ static void test_wait_interrupted(void **state)
 	if (pid == 0) {
 		for (unsigned i = 0; i < 30; i++) {
 			kill(self, SIGUSR1);
-			usleep(1000);
+			poll(NULL, 0, 1); /* the parent is in its wait by now */
 		}
 		_exit(5);
 	}
@@ -206,7 +195,7 @@ static void test_wait_interrupted(void **state)
 /* Its pid may be another's by now: here it is. */
 static void test_ended_is_left_alone(void **state)
 {
-	struct world *w = *state;
+	struct reaper_test *w = *state;
 	struct reaper ended;
 
 	assert_true(reaper_init(&w->r, w->pid));
@@ -223,7 +212,7 @@ static void test_ended_is_left_alone(void **state)
 
 static void test_others_are_left_alone(void **state)
 {
-	struct world *w = *state;
+	struct reaper_test *w = *state;
 	siginfo_t info;
 	pid_t pid = fork();
 
@@ -238,7 +227,7 @@ static void test_others_are_left_alone(void **state)
 /* There cannot be one of that pid: it is told at once, or when we look. */
 static void test_no_process(void **state)
 {
-	struct world *w = *state;
+	struct reaper_test *w = *state;
 
 	assert_int_equal(reaper_init(&w->r, INT_MAX), !has_pidfd());
 	if (has_pidfd())
@@ -263,7 +252,7 @@ static void test_none(void **state)
 /* No fd is to be had: it can be signalled and waited for all the same. */
 static void test_unwatched(void **state)
 {
-	struct world *w = *state;
+	struct reaper_test *w = *state;
 	struct rlimit before, none;
 	bool watched;
 	int err;
@@ -283,8 +272,6 @@ static void test_unwatched(void **state)
 	reaper_wait(&w->r);
 	assert_described(w, "was ended by signal 9 (Killed)");
 }
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {

@@ -1,12 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The histogram of latencies: its error is bounded, its percentiles are in order. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <glib.h>
+#include "tests/lib/test.h"
 
 #include "tools/bench/bench_hist.h"
 

@@ -1,13 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a process uses: this one's CPU time grows, its memory is not nothing; others may be unknown. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <glib.h>
-#include <unistd.h>
+/* What a process uses: this one's CPU time grows, it has memory; others may be unknown. */
+#include "tests/lib/test.h"
 
 #include "tools/bench/bench_usage.h"
 

@@ -1,12 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Data that tells whether it is right: every kind of wrong is found, and named. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <glib.h>
+#include "tests/lib/test.h"
 
 #include "tools/bench/bench_verify.h"
 
@@ -172,8 +166,6 @@ static void test_known_and_next(void **state)
 	assert_int_equal(block, 7);
 	assert_false(bench_verify_next(&x->v, &block));
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {

@@ -1,14 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The block device's configuration space, decoded. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "tests/lib/test.h"
 
-#include <cmocka.h>
-#include <glib.h>
 #include <linux/virtio_blk.h>
-#include <string.h>
 
 #include "base/util.h"
 #include "tools/block/blk_config.h"
