@@ -12,7 +12,7 @@
 bool number_parse(const char *text, uint64_t min, uint64_t max, uint64_t *value);
 /*
  * Parses a number of bytes: "4096", "0x1000", "4K", "10MiB", but not "1.5M": a whole number with an
- * optional K, M, G or T (of either case, times 1024 each), optionally followed by "B" or "iB". A number without
- * a suffix counts units of 2^shift bytes.
+ * optional K, M, G or T (of either case, times 1024 each), optionally followed by "B" or "iB". A
+ * number without a suffix counts units of 2^shift bytes.
  */
 bool number_parse_bytes(const char *text, unsigned shift, uint64_t *bytes);

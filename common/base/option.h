@@ -39,7 +39,7 @@ struct option_entry {
 	uint64_t *bytes; /* "4096", "64K", "2G" */
 	double *real; /* not negative */
 	mode_t *mode; /* octal, up to 0777 */
-	/* Anything else: sets what it likes. False, with the error "what would be right", refuses. */
+	/* Anything else: sets what it likes; or returns false, with the error "what is right". */
 	bool (*parse)(const char *text, GError **error);
 
 	const char *const *words; /* of word; NULL-terminated */
@@ -80,8 +80,8 @@ struct option_syntax {
 bool option_parse(const struct option_syntax *s, char ***argv, GError **error);
 
 /*
- * Sets the target of one option from text, as if given on the command line. The error is "what would
- * be right", without name and value.
+ * Sets the target of one option from text, as if given on the command line. The error is "what is
+ * right", without name and value.
  */
 bool option_set(const struct option_entry *o, const char *text, GError **error);
 /* Frees the strings of a table and clears their targets. */

@@ -145,7 +145,7 @@ static void set_up_process(void *opaque)
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	/* A ^C at the terminal is ours to deal with: the back-end must serve until the guest is done. */
+	/* ^C at the terminal is for the front-end: the back-end serves until the guest is done. */
 	setpgid(0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	/* It may have died before that. */

@@ -9,10 +9,10 @@ struct child;
 typedef struct child child; /* for g_autoptr */
 
 /*
- * Starts binary with options and --fd=N. *fd receives our end, the caller's. What it writes is
- * passed on line by line by the main loop, under its name, and the last lines are kept; so is the way
- * it ended, as a warning, unless child_stop() came first. It is told to end if the calling thread
- * ends without child_free().
+ * Starts binary with options and --fd=N. *fd receives our end of that socket, which the caller owns.
+ * The main loop logs the child's output line by line under its name, keeps the last lines, and logs
+ * how the child ended as a warning, unless child_stop() came first. The child gets SIGTERM when the
+ * calling thread ends without child_free().
  */
 struct child *child_start(const char *binary, const char *const *options, int *fd, GError **error);
 /*

@@ -272,7 +272,7 @@ static bool start_queue(struct bench_session *s, unsigned i, GError **error)
 		vu_front_enable_ring(s->f, i, true, error);
 }
 
-/* What every front-end does that means to outlive its back-end, and what the back-end then pays for. */
+/* Has the back-end record requests in flight, as front-ends do that can replace a back-end. */
 static bool set_up_inflight(struct bench_session *s, GError **error)
 {
 	const struct bench_options *o = s->options;

@@ -29,5 +29,5 @@ bool blk_device_read(
  */
 bool blk_device_fit(const struct blk_device *d, unsigned queue_size, uint32_t wanted,
 	uint32_t *segment_size, uint32_t *request_size, GError **error);
-/* Status and features up to FEATURES_OK (virtio 1.2 §3.1.1); *status is what DRIVER_OK goes with. */
+/* Sets status and features up to FEATURES_OK (virtio 1.2 §3.1.1); DRIVER_OK is added to *status. */
 bool blk_device_negotiate(struct vu_front *f, uint64_t features, uint8_t *status, GError **error);

@@ -15,14 +15,14 @@ const struct blkio_info *blkio_info(const struct blkio *b)
 	return &b->info;
 }
 
-struct blk_request *blkio_request(struct blkio *b, unsigned i)
+struct blkio_request *blkio_request(struct blkio *b, unsigned i)
 {
 	return &b->slots[i].request;
 }
 
-bool blkio_submit(struct blkio *b, struct blk_request *r, GError **error)
+bool blkio_submit(struct blkio *b, struct blkio_request *r, GError **error)
 {
-	struct slot *s = container_of(r, struct slot, request);
+	struct blkio_slot *s = container_of(r, struct blkio_slot, request);
 	uint32_t len = r->type == VIRTIO_BLK_T_FLUSH ? 0 : r->len;
 	struct driver_buf buf[DRIVER_RING_TABLE_LEN];
 	unsigned n = 0, n_out;
@@ -36,7 +36,7 @@ bool blkio_submit(struct blkio *b, struct blk_request *r, GError **error)
 	buf[n++] = (struct driver_buf){ s->wire_addr, sizeof(s->wire->header) };
 	for (uint32_t at = 0; at < len; at += b->segment_size)
 		buf[n++] = (struct driver_buf){ s->data_addr + at, MIN(b->segment_size, len - at) };
-	buf[n++] = (struct driver_buf){ s->wire_addr + offsetof(struct wire, status), 1 };
+	buf[n++] = (struct driver_buf){ s->wire_addr + offsetof(struct blkio_wire, status), 1 };
 	n_out = r->type == VIRTIO_BLK_T_OUT ? n - 1 : 1;
 	rc = driver_ring_add(b->ring, buf, n_out, n - n_out, s);
 	if (rc < 0) {
@@ -54,9 +54,9 @@ void blkio_publish(struct blkio *b)
 		eventfd_write(b->kick, 1); /* EAGAIN: a counter full of kicks needs no more */
 }
 
-struct blk_request *blkio_reap(struct blkio *b, GError **error)
+struct blkio_request *blkio_reap(struct blkio *b, GError **error)
 {
-	struct slot *s;
+	struct blkio_slot *s;
 	uint32_t len;
 	void *token;
 	int rc = driver_ring_reap(b->ring, &token, &len);
@@ -132,13 +132,13 @@ static bool wait_for_call(struct blkio *b, int64_t end_us, GError **error)
 	return !fds[3].revents || serve_channel(b, error);
 }
 
-struct blk_request *blkio_wait(struct blkio *b, GError **error)
+struct blkio_request *blkio_wait(struct blkio *b, GError **error)
 {
 	int64_t end_us = g_get_monotonic_time() + (int64_t)b->options.timeout_ms * 1000;
 
 	for (;;) {
 		g_autoptr(GError) broken = NULL;
-		struct blk_request *r = blkio_reap(b, &broken);
+		struct blkio_request *r = blkio_reap(b, &broken);
 
 		if (r)
 			return r;
@@ -154,7 +154,7 @@ struct blk_request *blkio_wait(struct blkio *b, GError **error)
 	}
 }
 
-bool blkio_check(const struct blk_request *r, GError **error)
+bool blkio_check(const struct blkio_request *r, GError **error)
 {
 	const char *verb = r->type == VIRTIO_BLK_T_IN ? "read"
 		: r->type == VIRTIO_BLK_T_OUT	      ? "write"

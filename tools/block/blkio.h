@@ -32,7 +32,7 @@ struct blkio_info {
 	bool read_only, flush;
 };
 
-struct blk_request {
+struct blkio_request {
 	void *data; /* request_size bytes; the driver's while busy */
 	uint32_t type; /* VIRTIO_BLK_T_IN, _OUT, _FLUSH */
 	uint32_t len; /* whole blocks */
@@ -51,14 +51,14 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(blkio, blkio_free)
 
 const struct blkio_info *blkio_info(const struct blkio *b);
 /* Request i of info.depth. */
-struct blk_request *blkio_request(struct blkio *b, unsigned i);
+struct blkio_request *blkio_request(struct blkio *b, unsigned i);
 /* The device sees it with the next blkio_publish(). */
-bool blkio_submit(struct blkio *b, struct blk_request *r, GError **error);
+bool blkio_submit(struct blkio *b, struct blkio_request *r, GError **error);
 /* Publishes, and kicks if the device wants it. */
 void blkio_publish(struct blkio *b);
 /* The next request that is done; NULL, without an error: none is. */
-struct blk_request *blkio_reap(struct blkio *b, GError **error);
+struct blkio_request *blkio_reap(struct blkio *b, GError **error);
 /* Likewise, but sleeps until there is one. NULL: error says why there will be none. */
-struct blk_request *blkio_wait(struct blkio *b, GError **error);
+struct blkio_request *blkio_wait(struct blkio *b, GError **error);
 /* Did it succeed? The error names the request. */
-bool blkio_check(const struct blk_request *r, GError **error);
+bool blkio_check(const struct blkio_request *r, GError **error);

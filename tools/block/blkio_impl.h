@@ -8,14 +8,14 @@
 #include "driver/driver_ring.h"
 
 /* What the device reads and writes besides the data; one slot of each per request. */
-struct wire {
+struct blkio_wire {
 	struct virtio_blk_outhdr header;
 	uint8_t status;
 };
 
-struct slot {
-	struct blk_request request; /* what the caller sees */
-	struct wire *wire;
+struct blkio_slot {
+	struct blkio_request request; /* what the caller sees */
+	struct blkio_wire *wire;
 	uint64_t wire_addr, data_addr;
 };
 
@@ -26,7 +26,7 @@ struct blkio {
 	uint32_t segment_size;
 	struct driver_mem *mem;
 	struct driver_ring *ring;
-	struct slot *slots;
+	struct blkio_slot *slots;
 	int kick, call;
 	bool started;
 };

@@ -54,9 +54,9 @@ static void fit_depth(struct blkio *b)
 
 static bool make_slots(struct blkio *b, GError **error)
 {
-	b->slots = g_new0(struct slot, b->info.depth);
+	b->slots = g_new0(struct blkio_slot, b->info.depth);
 	for (unsigned i = 0; i < b->info.depth; i++) {
-		struct slot *s = &b->slots[i];
+		struct blkio_slot *s = &b->slots[i];
 
 		s->wire_addr = driver_mem_alloc(b->mem, sizeof(*s->wire), 64);
 		s->data_addr = driver_mem_alloc(b->mem, b->info.request_size, SEGMENT_ALIGN);

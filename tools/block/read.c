@@ -38,7 +38,7 @@ static bool ask(
 	const struct blkio_info *info = blkio_info(t->io);
 
 	while (*asked < t->length && *next - oldest < info->depth) {
-		struct blk_request *r = blkio_request(t->io, *next % info->depth);
+		struct blkio_request *r = blkio_request(t->io, *next % info->depth);
 		uint32_t len = (uint32_t)MIN(info->request_size, t->length - *asked);
 
 		r->type = VIRTIO_BLK_T_IN;
@@ -59,7 +59,7 @@ static bool read_all(struct transfer *t, GError **error)
 	uint64_t asked = 0, next = 0;
 
 	for (uint64_t oldest = 0; t->done < t->length; oldest++) {
-		struct blk_request *r = blkio_request(t->io, oldest % info->depth);
+		struct blkio_request *r = blkio_request(t->io, oldest % info->depth);
 		uint32_t len;
 
 		if (!ask(t, &asked, &next, oldest, error) || !transfer_wait(t, r, error))

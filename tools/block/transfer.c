@@ -167,7 +167,7 @@ int transfer_main(char **argv, struct transfer *t, const char *summary,
 	return status;
 }
 
-bool transfer_wait(struct transfer *t, struct blk_request *r, GError **error)
+bool transfer_wait(struct transfer *t, struct blkio_request *r, GError **error)
 {
 	bool ok = true;
 

@@ -33,7 +33,7 @@ int transfer_main(char **argv, struct transfer *t, const char *summary,
 	bool (*run)(struct transfer *t, GError **error));
 
 /* Waits until r is done, and for its success. */
-bool transfer_wait(struct transfer *t, struct blk_request *r, GError **error);
+bool transfer_wait(struct transfer *t, struct blkio_request *r, GError **error);
 /* Bytes of the device from t->offset on. */
 uint64_t transfer_room(const struct transfer *t);
 /* len rounded up to whole blocks, but not beyond the device's end; position is on the device. */

@@ -75,7 +75,7 @@ static bool check_source(struct transfer *t, GError **error)
 	return true;
 }
 
-static bool submit(struct transfer *t, struct blk_request *r, uint32_t type, GError **error)
+static bool submit(struct transfer *t, struct blkio_request *r, uint32_t type, GError **error)
 {
 	r->type = type;
 	if (!blkio_submit(t->io, r, error))
@@ -85,7 +85,7 @@ static bool submit(struct transfer *t, struct blk_request *r, uint32_t type, GEr
 }
 
 /* The request's last block is filled only up to len: the rest is read from the device. */
-static bool merge_tail(struct transfer *t, struct blk_request *r, uint32_t len, GError **error)
+static bool merge_tail(struct transfer *t, struct blkio_request *r, uint32_t len, GError **error)
 {
 	g_autofree void *saved = g_memdup2(r->data, len);
 
@@ -95,7 +95,7 @@ static bool merge_tail(struct transfer *t, struct blk_request *r, uint32_t len, 
 	return true;
 }
 
-static bool write_part(struct transfer *t, struct blk_request *r, uint32_t len, GError **error)
+static bool write_part(struct transfer *t, struct blkio_request *r, uint32_t len, GError **error)
 {
 	if (len > transfer_room(t) - t->done) {
 		g_set_error(error, CTL_ERROR, CTL_ERROR_FAILED,
@@ -113,7 +113,7 @@ static bool write_part(struct transfer *t, struct blk_request *r, uint32_t len, 
 static bool finish(struct transfer *t, GError **error)
 {
 	const struct blkio_info *info = blkio_info(t->io);
-	struct blk_request *r = blkio_request(t->io, 0);
+	struct blkio_request *r = blkio_request(t->io, 0);
 
 	for (unsigned i = 0; i < info->depth; i++) {
 		if (!transfer_wait(t, blkio_request(t->io, i), error))
@@ -131,7 +131,7 @@ static bool write_all(struct transfer *t, bool bounded, GError **error)
 	const struct blkio_info *info = blkio_info(t->io);
 
 	for (uint64_t next = 0; !bounded || t->done < t->length; next++) {
-		struct blk_request *r = blkio_request(t->io, next % info->depth);
+		struct blkio_request *r = blkio_request(t->io, next % info->depth);
 		uint64_t left = bounded ? t->length - t->done : info->request_size;
 		uint32_t want = (uint32_t)MIN(info->request_size, left), got;
 

@@ -4,10 +4,10 @@
 #include <stdio.h>
 
 #include "tools/connect.h"
-#include "tools/probe/facts.h"
+#include "tools/probe/properties.h"
 #include "tools/virtioctl.h"
 
-static bool gather(const char *path, struct vu_front *front, struct facts *f, GError **error)
+static bool gather(const char *path, struct vu_front *front, struct properties *f, GError **error)
 {
 	f->socket = path;
 	f->vu = vu_front_facts(front);
@@ -40,7 +40,7 @@ int probe_run(int argc, char **argv)
 	g_autoptr(GError) error = NULL;
 	g_autoptr(vu_front) front = NULL;
 	g_autoptr(GString) out = NULL;
-	struct facts facts;
+	struct properties properties;
 	int status = CTL_OK;
 
 	args = connect_parse(argv, syntax, &options, &error);
@@ -49,9 +49,9 @@ int probe_run(int argc, char **argv)
 	front = connect_socket(args[1], &options, &status);
 	if (!front)
 		return status;
-	if (!gather(args[1], front, &facts, &error))
+	if (!gather(args[1], front, &properties, &error))
 		return ctl_report(error);
-	out = json ? facts_json(&facts) : facts_text(&facts);
+	out = json ? properties_json(&properties) : properties_text(&properties);
 	if (fputs(out->str, stdout) == EOF || fflush(stdout) == EOF) {
 		fprintf(stderr, "virtioctl: standard output: %s\n", g_strerror(errno));
 		return CTL_FAILED;

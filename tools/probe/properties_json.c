@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See facts.h: the JSON. */
-#include "tools/probe/facts.h"
+/* See properties.h: the JSON. */
+#include "tools/probe/properties.h"
 
 #include <linux/virtio_ids.h>
 
@@ -36,13 +36,13 @@ static void number(struct json *j, const char *key, uint32_t value, enum vu_sour
 	json_close_object(j);
 }
 
-static const char *virtio_name(const struct facts *f, unsigned bit)
+static const char *virtio_name(const struct properties *f, unsigned bit)
 {
 	return names_feature(f->vu->probe.device_id, bit);
 }
 
-static void bits(struct json *j, const char *key, const struct facts *f, uint64_t set,
-	const char *(*name)(const struct facts *f, unsigned bit))
+static void bits(struct json *j, const char *key, const struct properties *f, uint64_t set,
+	const char *(*name)(const struct properties *f, unsigned bit))
 {
 	json_open_object(j, key);
 	json_hex64(j, "value", set);
@@ -59,7 +59,7 @@ static void bits(struct json *j, const char *key, const struct facts *f, uint64_
 	json_close_object(j);
 }
 
-static void block_config(struct json *j, const struct facts *f)
+static void block_config(struct json *j, const struct properties *f)
 {
 	json_open_object(j, "block");
 	for (size_t i = 0; i < blk_n_fields; i++) {
@@ -72,7 +72,7 @@ static void block_config(struct json *j, const struct facts *f)
 	json_close_object(j);
 }
 
-static void config(struct json *j, const struct facts *f)
+static void config(struct json *j, const struct properties *f)
 {
 	g_autoptr(GString) hex = g_string_new(NULL);
 
@@ -83,15 +83,15 @@ static void config(struct json *j, const struct facts *f)
 		block_config(j, f);
 }
 
-GString *facts_json(const struct facts *f)
+GString *properties_json(const struct properties *f)
 {
 	const struct vu_facts *vu = f->vu;
 	struct json j = { .out = g_string_new(NULL) };
 
 	json_open_object(&j, NULL);
 	json_string(&j, "socket", f->socket);
-	json_bool(&j, "probe", facts_by_probe(f));
-	json_bool(&j, "standalone", facts_standalone(f));
+	json_bool(&j, "probe", properties_by_probe(f));
+	json_bool(&j, "standalone", properties_standalone(f));
 	number(&j, "device_id", vu->probe.device_id, vu->device_id);
 	json_string(&j, "device", names_device(vu->probe.device_id));
 	number(&j, "max_queues", vu->probe.max_queues, vu->max_queues);
@@ -99,7 +99,7 @@ GString *facts_json(const struct facts *f)
 	number(&j, "config_size", vu->probe.config_size, vu->config_size);
 	json_uint(&j, "max_mem_slots", vu->max_mem_slots);
 	bits(&j, "features", f, vu->features, virtio_name);
-	bits(&j, "protocol_features", f, vu->protocol_features, facts_protocol_name);
+	bits(&j, "protocol_features", f, vu->protocol_features, properties_protocol_name);
 	json_hex64(&j, "protocol_acked", vu->protocol_acked);
 	config(&j, f);
 	json_close_object(&j);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See facts.h: what both forms share, and the text. */
-#include "tools/probe/facts.h"
+/* See properties.h: what both forms share, and the text. */
+#include "tools/probe/properties.h"
 
 #include <inttypes.h>
 #include <linux/virtio_ids.h>
@@ -14,23 +14,23 @@
 #define VALUE_WIDTH 24
 #define COLUMNS 96
 
-bool facts_by_probe(const struct facts *f)
+bool properties_by_probe(const struct properties *f)
 {
 	return f->vu->device_id == VU_SOURCE_PROBE;
 }
 
-bool facts_standalone(const struct facts *f)
+bool properties_standalone(const struct properties *f)
 {
 	uint64_t needed = VU_BIT(VU_F_STATUS);
 
 	if (f->vu->probe.config_size > 0)
 		needed |= VU_BIT(VU_F_CONFIG);
-	return facts_by_probe(f) && (f->vu->protocol_features & needed) == needed;
+	return properties_by_probe(f) && (f->vu->protocol_features & needed) == needed;
 }
 
-const char *facts_protocol_name(const struct facts *f, unsigned bit)
+const char *properties_protocol_name(const struct properties *f, unsigned bit)
 {
-	if (bit == VU_F_PROBE && facts_by_probe(f))
+	if (bit == VU_F_PROBE && properties_by_probe(f))
 		return "PROBE";
 	return vu_protocol_feature_name(bit);
 }
@@ -54,8 +54,8 @@ static void fact(GString *out, const char *label, const char *source, const char
 }
 
 /* Appends "NAME(bit)" for every bit, wrapped and indented. */
-static void bits(GString *out, const char *label, const struct facts *f, uint64_t set,
-	const char *(*name)(const struct facts *f, unsigned bit))
+static void bits(GString *out, const char *label, const struct properties *f, uint64_t set,
+	const char *(*name)(const struct properties *f, unsigned bit))
 {
 	size_t column = LABEL_WIDTH;
 
@@ -78,12 +78,12 @@ static void bits(GString *out, const char *label, const struct facts *f, uint64_
 	g_string_append(out, set ? "\n" : "none\n");
 }
 
-static const char *virtio_name(const struct facts *f, unsigned bit)
+static const char *virtio_name(const struct properties *f, unsigned bit)
 {
 	return names_feature(f->vu->probe.device_id, bit);
 }
 
-static void block_config(GString *out, const struct facts *f)
+static void block_config(GString *out, const struct properties *f)
 {
 	const struct virtio_probe *probe = &f->vu->probe;
 
@@ -100,7 +100,7 @@ static void block_config(GString *out, const struct facts *f)
 	}
 }
 
-static void hex_config(GString *out, const struct facts *f)
+static void hex_config(GString *out, const struct properties *f)
 {
 	for (uint32_t i = 0; i < f->vu->probe.config_size; i++) {
 		if (i % 16 == 0)
@@ -111,12 +111,13 @@ static void hex_config(GString *out, const struct facts *f)
 		g_string_append_c(out, '\n');
 }
 
-static const char *standalone_text(const struct facts *f)
+static const char *standalone_text(const struct properties *f)
 {
-	if (facts_standalone(f))
+	if (properties_standalone(f))
 		return f->vu->probe.config_size ? "yes (PROBE, STATUS, CONFIG)"
 						: "yes (PROBE, STATUS)";
-	return facts_by_probe(f) ? "no (PROBE without STATUS or CONFIG)" : "no (PROBE not used)";
+	return properties_by_probe(f) ? "no (PROBE without STATUS or CONFIG)"
+				      : "no (PROBE not used)";
 }
 
 /* message is the ordinary one that tells it. */
@@ -125,7 +126,7 @@ static const char *source_text(enum vu_source source, const char *message)
 	return source == VU_SOURCE_MESSAGE ? message : vu_source_name(source);
 }
 
-GString *facts_text(const struct facts *f)
+GString *properties_text(const struct properties *f)
 {
 	const struct vu_facts *vu = f->vu;
 	const char *name = names_device(vu->probe.device_id);
@@ -146,7 +147,7 @@ GString *facts_text(const struct facts *f)
 	fact(out, "memory slots", NULL, "%" PRIu64, vu->max_mem_slots);
 	fact(out, "standalone", NULL, "%s", standalone_text(f));
 	bits(out, "features", f, vu->features, virtio_name);
-	bits(out, "protocol features", f, vu->protocol_features, facts_protocol_name);
+	bits(out, "protocol features", f, vu->protocol_features, properties_protocol_name);
 	if (vu->probe.config_size > 0)
 		g_string_append(out, "configuration space\n");
 	if (vu->probe.device_id == VIRTIO_ID_BLOCK)
