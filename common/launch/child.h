@@ -9,7 +9,7 @@ struct child;
 typedef struct child child; /* for g_autoptr */
 
 /*
- * Starts binary with options and --fd=N. *fd receives our end of that socket, which the caller owns.
+ * Starts binary with options and --fd=N. *fd receives our end of that socket; the caller owns it.
  * The main loop logs the child's output line by line under its name, keeps the last lines, and logs
  * how the child ended as a warning, unless child_stop() came first. The child gets SIGTERM when the
  * calling thread ends without child_free().
