@@ -10,7 +10,7 @@ enum ctl_status {
 	CTL_FAILED = 1,
 	CTL_USAGE = 2,
 	CTL_BUSY = 3, /* the back-end serves another front-end */
-	CTL_ABSENT = 4, /* nobody listens on the socket */
+	CTL_ABSENT = 4, /* no back-end listens on the socket */
 	CTL_SIGNALLED = 128, /* plus the signal's number: interrupted */
 };
 

@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* Segments that nobody can have written to; the others hold what the dynamic linker put there. */
+/* Drops read-only segments; the others hold what the dynamic linker wrote. */
 static int drop_read_only(struct dl_phdr_info *info, size_t size, void *opaque)
 {
 	uintptr_t page = sysconf(_SC_PAGESIZE);

@@ -3,8 +3,8 @@
 #pragma once
 
 /*
- * Gives back what starting took: freed heap, and the mapped pages of the program's and its
- * libraries' code, of which those that are still needed come back by themselves, from the page
- * cache (a debugger's breakpoints do not). A wish: nothing tells whether it was granted.
+ * Gives memory that start-up took back to the host: freed heap, and the mapped pages of code of
+ * the program and its libraries. Pages that are still needed return from the page cache (a
+ * debugger's breakpoints do not). Best effort: failures are not reported.
  */
 void footprint_trim(void);

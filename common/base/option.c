@@ -355,9 +355,3 @@ bool option_word(const char *text, const char *const *words, unsigned *which, GE
 	return option_set(
 		&(const struct option_entry){ .word = which, .words = words }, text, error);
 }
-
-bool option_log_level(const char *text, enum log_level *level, GError **error)
-{
-	return !text || log_parse_level(text, level) ||
-		option_bad(error, "invalid --log-level=%s: error, warning, info or debug", text);
-}

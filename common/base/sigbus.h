@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Work on a mapped file that may lose pages at any time: whoever truncates it, or a file system
+ * Guards work on a mapped file that may lose pages at any time: a truncation, or a file system
  * without space for a page, makes an access raise SIGBUS.
  */
 #pragma once
@@ -9,8 +9,8 @@
 #include <stddef.h>
 
 /*
- * Runs f(arg). False if it touched a page of [base, base + size) that could not be had: f was
- * abandoned right there, so it may hold nothing that must be released. Not nested.
+ * Runs f(arg). Returns false if it touched a page of [base, base + size) that is not available: f
+ * was abandoned at that point, so it must hold nothing that needs release. Guards do not nest.
  */
 bool sigbus_guard(const void *base, size_t size, void (*f)(void *arg), void *arg);
 

@@ -65,7 +65,7 @@ static int lock_directory(const char *path)
 	return fd_steal(&fd);
 }
 
-/* Makes path free for bind(): removes a socket that nobody listens on, refuses anything else. */
+/* Makes path free for bind(): removes a socket without a listener, refuses anything else. */
 static bool clear_path(const struct sockaddr_un *address, GError **error)
 {
 	const char *path = address->sun_path;
@@ -102,7 +102,7 @@ static bool clear_path(const struct sockaddr_un *address, GError **error)
 	return true;
 }
 
-/* The file gets its mode from bind(), by the umask; nobody can connect before listen(). */
+/* The file gets its mode from bind(), by the umask; no client can connect before listen(). */
 static bool bind_and_listen(
 	int fd, const struct sockaddr_un *address, mode_t mode, gid_t group, GError **error)
 {
@@ -168,8 +168,8 @@ static int dial(const char *path, unsigned timeout_s, GError **error)
 	} while (ret < 0 && errno == EINTR);
 	if (ret < 0 && errno == EAGAIN) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN,
-			"cannot connect to '%s': its server has accepted nobody for %u s", path,
-			timeout_s);
+			"cannot connect to '%s': its server has accepted no connection for %u s",
+			path, timeout_s);
 		return -1;
 	}
 	if (ret < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof(none)) < 0 ||

@@ -12,16 +12,16 @@
 
 /*
  * A listening, non-blocking socket at path, with this mode from the first moment on, and this
- * group ((gid_t)-1: as created). A socket file that nobody listens on is replaced; one that
+ * group ((gid_t)-1: as created). A socket file without a listener is replaced; one that
  * somebody serves, or any other kind of file, is an error that names it. -1 on error.
  */
 int sock_listen(const char *path, mode_t mode, gid_t group, GError **error);
 /*
  * A connected socket, blocking; -1 on error (G_FILE_ERROR, e.g. NOENT; refused:
- * G_FILE_ERROR_FAILED; a server that accepts nobody for 3 s: G_FILE_ERROR_AGAIN).
+ * G_FILE_ERROR_FAILED; a server that accepts nothing for 3 s: G_FILE_ERROR_AGAIN).
  */
 int sock_connect(const char *path, GError **error);
-/* Likewise, without waiting: G_FILE_ERROR_AGAIN at once while the server accepts nobody. */
+/* Likewise, without waiting: G_FILE_ERROR_AGAIN at once while the server accepts nothing. */
 int sock_connect_now(const char *path, GError **error);
 /* The next connection, non-blocking; -1 with errno as accept4(). */
 int sock_accept(int fd);

@@ -10,7 +10,7 @@
 
 struct reaper {
 	pid_t pid;
-	int fd; /* readable: look; -1: nobody watches */
+	int fd; /* readable: look; -1: not watched */
 	bool ended; /* and waited for: no process has this pid any more */
 	int status; /* then: waitpid()'s */
 };

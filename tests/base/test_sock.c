@@ -293,9 +293,9 @@ static void test_connect_to_wedged_server(void **state)
 
 	assert_true(server >= 0 && first >= 0);
 	assert_int_equal(sock_connect_now(w->path, &w->error), -1);
-	assert_error(w, G_FILE_ERROR_AGAIN, "accepted nobody");
+	assert_error(w, G_FILE_ERROR_AGAIN, "accepted no connection");
 	assert_int_equal(sock_connect(w->path, &w->error), -1);
-	assert_error(w, G_FILE_ERROR_AGAIN, "accepted nobody for 3 s");
+	assert_error(w, G_FILE_ERROR_AGAIN, "accepted no connection for 3 s");
 	assert_in_range(g_get_monotonic_time() - start, 2 * G_USEC_PER_SEC, 60 * G_USEC_PER_SEC);
 }
 

@@ -30,7 +30,7 @@ struct bench_slot {
 	uint32_t type;
 };
 
-/* What a thread counts; of one that is not measuring it goes to one that nobody reads. */
+/* Counters of a thread; while it does not measure, they go to a copy that is not read. */
 struct bench_counts {
 	uint64_t requests; /* completed, without flushes */
 	uint64_t errors; /* among them, or flushes */

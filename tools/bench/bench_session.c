@@ -127,7 +127,7 @@ static bool make_memory(struct bench_session *s, GError **error)
 	return s->mem;
 }
 
-/* Random numbers, so that nobody takes the data for holes; this also makes the pages be there. */
+/* Fills with random numbers, so that data is not taken for holes; also populates the pages. */
 static void fill(void *data, uint32_t len, uint64_t seed)
 {
 	uint64_t *word = data;

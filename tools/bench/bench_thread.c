@@ -69,7 +69,7 @@ static void tell_main(struct bench_thread *t)
 	eventfd_write(t->control->done, 1);
 }
 
-/* Whatever is reaped from now on goes here. Calls that nobody read are of the time before. */
+/* Counts what is reaped from now on. Calls that were not read yet belong to the time before. */
 static void count_to(struct bench_thread *t, struct bench_counts *counts)
 {
 	if (calls_are_there(t, &(struct timespec){ 0 }))

@@ -18,7 +18,7 @@ struct blk_device {
 	bool read_only, flush;
 };
 
-/* An error for what is no block device; what nobody says is taken to be one, with a warning. */
+/* Refuses what is no block device; an unknown type is taken for one, with a warning. */
 bool blk_device_check(const struct vu_front *f, const char *name, GError **error);
 /* Reads the configuration. ring_features: what the driver can do beside reading and writing. */
 bool blk_device_read(

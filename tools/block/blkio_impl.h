@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What blkio.c and blkio_setup.c share; nobody else includes this. */
+/* Shared by blkio.c and blkio_setup.c alone. */
 #pragma once
 
 #include <linux/virtio_blk.h>
