@@ -44,7 +44,7 @@ struct virtio_config_range {
 /* A shared memory region that the device offers to the driver (virtio 1.2 §2.10). */
 struct virtio_shm_region {
 	uint8_t id;
-	uint64_t size; /* bytes, a multiple of the page size; 0 ends the list */
+	uint64_t size; /* bytes: whole pages, at most 1 TiB; 0 ends the list */
 };
 
 struct virtio_device;
@@ -104,9 +104,9 @@ struct virtio_device_ops {
 	/* The first common_queues queues (control, events) share the thread of queue 0. */
 	unsigned common_queues;
 	/*
-	 * Requests wait for events of the host, and not for each other (an interrupt line each). False:
-	 * without an in-flight area a split vring publishes them in the order they came, so that what
-	 * was in flight when a back-end died can be told from its used index.
+	 * Requests wait for events of the host, and not for each other (an interrupt line each).
+	 * False: without an in-flight area a split vring publishes them in the order they came, so
+	 * that what was in flight when a back-end died can be told from its used index.
 	 */
 	bool any_order;
 	unsigned stack; /* bytes of stack that a verb may need (a shader compiler); 0: 256 KiB */
@@ -234,28 +234,47 @@ void virtio_wakeup_signal(struct virtio_wakeup *w);
 void virtio_config_set(struct virtio_device *d, uint32_t offset, const void *from, uint32_t size);
 
 /*
- * Guest memory that a request's payload names (the backing of a GPU resource, a balloon's pages). A
- * hold lasts until it is released and is re-established by the core, between two verbs, when guest
- * memory changes. What no longer exists reads as zeroes and discards writes.
+ * Guest memory that a request's payload names (the backing of a GPU resource, a balloon's pages),
+ * for reading and writing. A hold belongs to the thread of the queue that it was made for, and
+ * lasts until it is released, also while the queue is stopped. When guest memory changes, between
+ * two verbs, its ranges are looked up again: one that no longer exists reads as zeroes and discards
+ * writes. The number of holds is for the device to limit.
  */
 struct virtio_pages;
 struct virtio_pages_range {
-	uint64_t addr, len; /* guest address and bytes, in host byte order */
+	uint64_t addr, len; /* guest address and bytes, in host byte order; 0 bytes: skipped */
 };
-/* 0 or -errno: -EFAULT, -E2BIG, -EOPNOTSUPP (memory that cannot be held). */
-int virtio_pages_hold(struct vq *q, const struct virtio_pages_range *r, unsigned n, bool write,
-	struct virtio_pages **pages);
-/* Valid until the callback returns. */
-const struct iovec *virtio_pages_iov(const struct virtio_pages *p, unsigned *n);
+/*
+ * Holds n ranges, which may overlap. Returns 0, or -errno and *pages is NULL: -EFAULT (a range is
+ * not all in guest memory), -E2BIG (more than 16384 ranges, or than 4 GiB), -EOPNOTSUPP (memory
+ * that cannot be held), -ENOMEM. Allocates memory.
+ */
+int virtio_pages_hold(
+	struct vq *q, const struct virtio_pages_range *r, unsigned n, struct virtio_pages **pages);
+/* Returns where the ranges are, in their order. Valid until the callback returns. */
+const struct iovec *virtio_pages_iov(struct virtio_pages *p, unsigned *n);
 /* NULL is allowed. */
 void virtio_pages_release(struct virtio_pages *p);
-/* Returns the memory behind the ranges to the host; their contents are lost. Never fails. */
+/*
+ * Returns the whole pages in the ranges to the host; their contents are lost. Never fails: where
+ * that is impossible nothing happens. A system call or two each.
+ */
 void virtio_pages_discard(struct vq *q, const struct virtio_pages_range *r, unsigned n);
 
 /*
- * Maps len bytes of fd at offset `at` of a shared memory region; fd -1 unmaps. done() runs on q's
- * owner with 0 or -errno: -EOPNOTSUPP where the front-end has no such region, -ECANCELED when the
- * queue stops before the answer (nothing is mapped then). A reset unmaps everything.
+ * Maps len bytes of fd, from fd_offset on, at offset `at` of a shared memory region; fd -1 unmaps
+ * what was mapped there, by the same `at` and len. The struct is the core's, and fd stays open,
+ * until done() runs, on q's owner, with the result:
+ *	0		done
+ *	-EINVAL		not whole pages inside the region, on top of another mapping, or nothing to
+ *			unmap
+ *	-EOPNOTSUPP	the front-end has no shared memory
+ *	-ECANCELED	the queue stopped before the answer; nothing is mapped then
+ *	-ECONNRESET	the front-end closed its channel before the answer
+ *	-EBUSY		too many requests await an answer
+ *	another -errno	of the front-end
+ * Requests are carried out in their order, and may be made before earlier ones are done. A reset
+ * unmaps everything. q runs; if it does not, done() runs at once, with -ECANCELED.
  */
 struct virtio_shm_map {
 	uint8_t id;
@@ -264,8 +283,7 @@ struct virtio_shm_map {
 	uint64_t at, len, fd_offset;
 	void (*done)(struct virtio_device *d, struct vq *q, struct virtio_shm_map *m, int result);
 	struct virtio_shm_map_core {
-		void *owner;
-		struct vq *q;
+		struct virtio_wakeup wakeup; /* of the owner, when it is done */
 		struct virtio_shm_map *next;
 		int result;
 	} core;
