@@ -27,10 +27,16 @@ static void on_config_changed(void *opaque)
 	config_change(opaque);
 }
 
+static void on_shm_map(void *opaque, unsigned queue, struct virtio_shm_map *m)
+{
+	shm_map(opaque, queue, m);
+}
+
 static const struct pool_callbacks callbacks = {
 	.broke = on_broke,
 	.drained = on_drained,
 	.config_changed = on_config_changed,
+	.shm_map = on_shm_map,
 };
 
 static void run_reset(struct virtio_device *d, void *opaque)
@@ -51,6 +57,7 @@ static void close_device(struct backend *b)
 		b->device.ops->close(&b->device);
 	pool_free(b->pool);
 	guest_mem_free(b->mem);
+	shm_free(b);
 	g_free(b);
 }
 
@@ -92,6 +99,7 @@ struct backend *backend_new(
 	b->reset = (struct pool_verb){ .run = run_reset, .done = backend_resume, .opaque = b };
 	b->reload = (struct pool_verb){ .run = run_reload };
 	dispatch_init(b);
+	shm_init(b);
 	if (ops->open && !ops->open(d, error)) {
 		close_device(b);
 		return NULL;
@@ -139,6 +147,7 @@ static void forget_connection(struct backend *b)
 	guest_mem_set(b->mem, NULL, NULL, 0, NULL);
 	inflight_drop(b);
 	channel_close(b);
+	shm_forget(b);
 	vu_msg_clear(&b->request.in);
 	g_clear_error(&b->request.error);
 	b->reader = (struct vu_reader){ 0 };
@@ -168,7 +177,7 @@ void backend_disconnect(struct backend *b)
 	backend_pause(b);
 	fd_close(&b->fd);
 	for (unsigned i = 0; i < b->device.num_queues; i++)
-		pool_queue_drain(b->pool, i);
+		vring_drain(&b->vrings[i]);
 	close_if_idle(b);
 }
 
@@ -234,6 +243,7 @@ void backend_reset_device(struct backend *b)
 {
 	for (unsigned i = 0; i < b->device.num_queues; i++)
 		b->vrings[i].moved = false;
+	shm_forget(b);
 	if (b->device.ops->reset)
 		pool_run(b->pool, &b->reset);
 }

@@ -57,6 +57,14 @@ struct inflight_area {
 	unsigned queues;
 };
 
+/* What was asked of the front-end about shared memory regions (shm.c). */
+struct shm_state {
+	GQueue requests; /* of struct shm_request: those sent come first, in their order */
+	unsigned n_sent; /* of these: answers that are awaited */
+	GArray *mapped; /* of struct shm_range: mapped, or about to be */
+	uint64_t serial; /* of the last request */
+};
+
 struct backend {
 	struct virtio_device device;
 	struct backend_options options;
@@ -88,6 +96,9 @@ struct backend {
 	int channel;
 	struct loop_watch *channel_watch;
 	bool channel_full; /* the watch waits for room */
+	struct vu_reader channel_reader;
+	struct vu_msg channel_msg; /* that is being read */
+	struct shm_state shm;
 	bool config_change_told; /* to this front-end, which may not have read it yet */
 	bool config_change_due; /* to be sent when a queue runs and the channel has room */
 };
@@ -138,26 +149,48 @@ void dispatch(struct backend *b);
 /* Goes on with a request that waits, if there is one and what it waits for has come. */
 void dispatch_resume(struct backend *b);
 
-/* msg_*.c: the handlers. */
+/* msg_*.c, and so on: the handlers. */
 handle_fn on_nothing, on_get_features, on_set_features, on_get_protocol_features,
 	on_set_protocol_features, on_get_queue_num, on_probe, on_get_shared_object, on_set_status,
 	on_get_status, on_reset_device, on_set_mem_table, on_add_mem_reg, on_rem_mem_reg,
 	on_get_max_mem_slots, on_vring_num, on_vring_addr, on_vring_base, on_get_vring_base,
 	on_vring_kick, on_vring_call, on_vring_err, on_vring_enable, on_get_config, on_set_config,
-	on_backend_req_fd, on_get_inflight_fd, on_set_inflight_fd;
+	on_backend_req_fd, on_get_inflight_fd, on_set_inflight_fd, on_get_shmem_config;
 verb_fn verb_set_config;
 must_stop_fn changes_features, clears_status, disables_vring;
 
 /* msg_negotiate.c: what is offered. */
 uint64_t backend_protocol_features(const struct backend *b);
 
-/* msg_config.c */
-
-/* The driver is to read the configuration space and the status again. */
+/* msg_config.c: the driver is to read the configuration space and the status again. */
 void config_change(struct backend *b);
-/* Sends what is due, if it can be sent now. */
-void config_change_flush(struct backend *b);
+
+/* channel.c: requests to the front-end. */
+
 void channel_close(struct backend *b);
+/* Sends what is due, if it can be sent now. */
+void channel_flush(struct backend *b);
+
+/* shm.c */
+
+void shm_init(struct backend *b);
+void shm_free(struct backend *b);
+/* The pool: the device wants something mapped. */
+void shm_map(struct backend *b, unsigned queue, struct virtio_shm_map *m);
+/* The queue stops: its requests end, and nothing that they asked for is mapped. */
+void shm_cancel(struct backend *b, unsigned queue);
+/* Returns the message to be sent next, or false. Its fd, if it has one, remains the device's. */
+bool shm_next(struct backend *b, struct vu_msg *msg);
+/* The message that shm_next() returned was sent. */
+void shm_sent(struct backend *b);
+/* Returns whether answers are awaited. */
+bool shm_awaits(const struct backend *b);
+/* Takes a message from the channel; false, and an error: it is not the answer that is awaited. */
+bool shm_answered(struct backend *b, const struct vu_msg *msg, GError **error);
+/* The channel is closed: what was sent is not answered any more. */
+void shm_lost(struct backend *b);
+/* The device is reset: nothing is mapped any more. */
+void shm_forget(struct backend *b);
 
 /* msg_inflight.c */
 
@@ -172,6 +205,8 @@ void vrings_new(struct backend *b);
 const char *vring_name(const struct backend_vring *v);
 /* Starts the vring if it is complete and stopped. False: it is, and cannot be started. */
 bool vring_start(struct backend_vring *v, GError **error);
+/* Begins to stop a vring that runs; nothing in any other state. */
+void vring_drain(struct backend_vring *v);
 /* The pool: the vring has stopped. */
 void vring_stopped(struct backend_vring *v, uint32_t base);
 /* The pool: the driver broke the rules. */

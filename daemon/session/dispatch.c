@@ -58,6 +58,7 @@ static const struct handler handlers[VU_REQUEST_END] = {
 	[VU_REM_MEM_REG] = { SCOPE_ALL, .handle = on_rem_mem_reg, .lenient = true },
 	[VU_SET_STATUS] = { SCOPE_ALL, clears_status, on_set_status },
 	[VU_GET_STATUS] = { .handle = on_get_status },
+	[VU_GET_SHMEM_CONFIG] = { .handle = on_get_shmem_config },
 	[VU_GET_SHARED_OBJECT] = { .handle = on_get_shared_object },
 };
 
@@ -288,7 +289,7 @@ void dispatch(struct backend *b)
 	}
 	for (unsigned i = 0; must_stop(b, rq) && i < b->device.num_queues; i++) {
 		if (concerns(rq, &b->vrings[i]))
-			pool_queue_drain(b->pool, i);
+			vring_drain(&b->vrings[i]);
 	}
 	rq->open = true;
 	rq->step = 0;

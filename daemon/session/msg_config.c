@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The configuration space, and the channel on which the front-end is told that it changed. */
-#include <poll.h>
-
-#include "base/sock.h"
+/* The configuration space. */
 #include "base/util.h"
 #include "daemon/session/backend_impl.h"
 
@@ -90,95 +87,8 @@ bool verb_set_config(struct virtio_device *d, struct request *rq, GError **error
 	return true;
 }
 
-void channel_close(struct backend *b)
-{
-	g_clear_pointer(&b->channel_watch, loop_watch_free);
-	fd_close(&b->channel);
-}
-
-static void on_channel(void *opaque, uint32_t revents);
-
-static void channel_watch(struct backend *b, bool full)
-{
-	if (b->channel_watch && b->channel_full == full)
-		return;
-	loop_watch_free(b->channel_watch);
-	b->channel_full = full;
-	b->channel_watch =
-		loop_watch_fd(b->channel, EPOLLIN | (full ? EPOLLOUT : 0), on_channel, b);
-}
-
-/*
- * We ask for no reply on the channel: a front-end may have to ask GET_CONFIG on the main socket
- * before it can answer here. What comes in all the same is dropped.
- */
-static void on_channel(void *opaque, uint32_t revents)
-{
-	struct backend *b = opaque;
-	int fds[SOCK_MAX_FDS];
-	unsigned n_fds = 0;
-	bool truncated = false;
-	uint8_t dropped[256];
-	ssize_t n;
-
-	n = sock_recv(b->channel, dropped, sizeof(dropped), fds, SOCK_MAX_FDS, &n_fds, &truncated);
-	while (n_fds)
-		close(fds[--n_fds]);
-	if (n == 0 || (n < 0 && n != -EAGAIN)) {
-		log_debug("front-end", "the back-end channel is closed");
-		channel_close(b);
-		return;
-	}
-	if (revents & EPOLLOUT) {
-		channel_watch(b, false);
-		config_change_flush(b);
-	}
-}
-
-bool on_backend_req_fd(struct backend *b, struct request *rq, GError **error)
-{
-	channel_close(b);
-	b->channel = vu_msg_take_fd(&rq->in, 0);
-	channel_watch(b, false);
-	/* What was told on another channel may have been lost with it. */
-	b->config_change_due |= b->config_change_told;
-	b->config_change_told = false;
-	config_change_flush(b);
-	return true;
-}
-
-/* Is the message legal? Without a configuration space it tells of the status alone. */
-static bool may_tell(const struct backend *b)
-{
-	return b->channel >= 0 &&
-		(!b->device.config_size || b->protocol_features & VU_BIT(VU_F_CONFIG));
-}
-
-void config_change_flush(struct backend *b)
-{
-	struct pollfd pfd = { .fd = b->channel, .events = POLLOUT };
-	g_autoptr(GError) error = NULL;
-	struct vu_msg msg;
-
-	/* With all vrings stopped the back-end is suspended, and sends nothing. */
-	if (!b->config_change_due || !may_tell(b) || !pool_is_active(b->pool))
-		return;
-	if (poll(&pfd, 1, 0) == 0) {
-		channel_watch(b, true);
-		return;
-	}
-	b->config_change_due = false;
-	b->config_change_told = true;
-	vu_msg_init(&msg, VU_BACKEND_CONFIG_CHANGE_MSG);
-	if (!vu_msg_write(b->channel, &msg, 0, &error)) {
-		log_limited(&b->refusals, LOG_LEVEL_WARNING, "front-end", "back-end channel: %s",
-			error->message);
-		channel_close(b);
-	}
-}
-
 void config_change(struct backend *b)
 {
 	b->config_change_due = true;
-	config_change_flush(b);
+	channel_flush(b);
 }

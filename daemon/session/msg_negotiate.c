@@ -27,6 +27,8 @@ uint64_t backend_protocol_features(const struct backend *b)
 		features |= VU_BIT(VU_F_XEN_MMAP);
 	if (b->options.probe)
 		features |= VU_BIT(VU_F_PROBE);
+	if (b->device.ops->shm)
+		features |= VU_BIT(VU_F_BACKEND_SEND_FD) | VU_BIT(VU_F_SHMEM);
 	return features;
 }
 

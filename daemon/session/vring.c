@@ -89,8 +89,18 @@ bool vring_start(struct backend_vring *v, GError **error)
 	}
 	log_debug(vring_name(v), "runs: %u descriptors, from index %u", v->size, v->base);
 	pool_queue_run(b->pool, v->index, v->kick);
-	config_change_flush(b);
+	channel_flush(b);
 	return true;
+}
+
+void vring_drain(struct backend_vring *v)
+{
+	struct backend *b = v->backend;
+
+	if (pool_queue_state(b->pool, v->index) != QUEUE_RUNNING)
+		return;
+	pool_queue_drain(b->pool, v->index);
+	shm_cancel(b, v->index);
 }
 
 void vring_stopped(struct backend_vring *v, uint32_t base)

@@ -130,6 +130,7 @@ static void on_wakeup(void *opaque, uint32_t revents)
 		take_events(&pool->queues[i]);
 	if (__atomic_exchange_n(&pool->config_changed, false, __ATOMIC_ACQUIRE))
 		pool->setup.callbacks->config_changed(pool->setup.opaque);
+	shm_take(pool);
 	verbs_continue(pool);
 	pool_update_interrupt(pool);
 }

@@ -61,6 +61,11 @@ struct pool_callbacks {
 	void (*drained)(void *opaque, unsigned queue, uint32_t base);
 	/* The configuration space has changed: the driver is to read it again. */
 	void (*config_changed)(void *opaque);
+	/*
+	 * The device wants something mapped, or unmapped, on behalf of the queue. pool_shm_done()
+	 * follows, and until then the queue does not stop.
+	 */
+	void (*shm_map)(void *opaque, unsigned queue, struct virtio_shm_map *m);
 };
 
 struct pool_setup {
@@ -115,6 +120,9 @@ bool pool_is_active(const struct pool *pool);
 void pool_queue_set_call(struct pool *pool, unsigned i, int fd);
 /* The queue, for its name, its statistics, and vq_is_fresh() while the control thread owns it. */
 const struct vq *pool_queue_vq(const struct pool *pool, unsigned i);
+
+/* Ends what callbacks.shm_map() began, with 0 or -errno. m is the device's again. */
+void pool_shm_done(struct virtio_shm_map *m, int result);
 
 /* Work on the device as a whole. Zeroed at first but for its first three members. */
 struct pool_verb {

@@ -5,8 +5,8 @@
  * Whatever makes the device do something (a kick, one of its fds, start and stop) runs between
  * group_begin() and group_end(), because a callback on behalf of one queue may pop from and push to
  * all queues of its group. group_end() publishes, notes where a burst was cut short, and notices
- * that a draining queue has no request in flight any more: from then on the queue is the control
- * thread's.
+ * that a draining queue has no request in flight any more, nor one to map shared memory: from then
+ * on the queue is the control thread's.
  */
 #include <errno.h>
 #include <sys/uio.h>
@@ -76,7 +76,7 @@ void group_end(const struct queue *of)
 			settle(q);
 	}
 	for (struct queue *q = first; q < end; q++) {
-		if (q->run.state == QUEUE_DRAINING && !vq_in_flight(q->vq))
+		if (q->run.state == QUEUE_DRAINING && !vq_in_flight(q->vq) && !q->run.n_shm)
 			finish(q);
 	}
 }

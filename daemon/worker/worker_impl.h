@@ -11,7 +11,7 @@
  *	call.c		how the driver is called: the one fd that changes while a queue runs
  *	poll.c		a worker that has nothing to do
  *	sources.c	what a thread waits for: the set of its watches, timers and wake-ups
- *	watch.c timer.c wakeup.c services.c	what device.h declares
+ *	watch.c timer.c wakeup.c shm.c pages.c services.c	what device.h declares
  */
 #pragma once
 
@@ -93,6 +93,7 @@ struct queue {
 		enum queue_state state;
 		bool ready; /* a burst is due */
 		bool call_due; /* the driver is to be called when the pause is over */
+		unsigned n_shm; /* virtio_shm_map's that are not done: the queue does not stop */
 		struct virtio_watch kick;
 	} run __attribute__((aligned(CACHE_LINE)));
 };
@@ -144,6 +145,7 @@ struct pool {
 	unsigned paused; /* atomic: workers that pause */
 	struct pool_verb *posted, *finished; /* atomic: for worker 0, by it; the last one first */
 	bool config_changed; /* atomic */
+	struct virtio_shm_map *shm_maps; /* atomic: for the control thread; the last one first */
 	pthread_mutex_t config_lock; /* for bytes of device->config */
 };
 
@@ -258,6 +260,9 @@ void timer_drop(struct sources *s, const struct queue *of);
 void wakeup_deliver(struct sources *s);
 /* The queue has started: delivers what was signalled before. */
 void wakeup_resume(struct sources *s, struct vq *q);
+
+/* shm.c: the control thread takes pool.shm_maps. */
+void shm_take(struct pool *pool);
 
 /* poll.c */
 

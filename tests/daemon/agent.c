@@ -45,6 +45,12 @@ static void agent_queue_start(struct virtio_device *d, struct vq *q)
 	agent.in_verb--;
 }
 
+static void agent_queue_stop(struct virtio_device *d, struct vq *q)
+{
+	if (agent.on_stop)
+		agent.on_stop(d, q);
+}
+
 static void agent_kick(struct virtio_device *d, struct vq *q)
 {
 	agent_fn *todo = agent.todo;
@@ -79,11 +85,14 @@ void agent_make(struct peer *p, const struct agent_mode *mode)
 		.threads = mode->threads,
 		.common_queues = mode->common,
 		.config_writable = writable,
+		.shm = agent.shm,
+		.wire = agent.wire,
 		.open = agent_open,
 		.reset = agent_reset,
 		.reload = agent_reload,
 		.config_written = agent_config_written,
 		.queue_start = agent_queue_start,
+		.queue_stop = agent_queue_stop,
 		.kick = agent_kick,
 	};
 	peer_disconnect(p);

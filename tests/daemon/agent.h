@@ -14,8 +14,10 @@ typedef void agent_fn(struct virtio_device *d, struct vq *q);
 
 struct agent {
 	struct virtio_device *device;
+	const struct virtio_shm_region *shm; /* of the agents to come */
+	const struct virtio_device_wire *wire;
 	agent_fn *_Atomic todo; /* runs once in the next kick */
-	agent_fn *_Atomic on_start; /* in each queue_start */
+	agent_fn *_Atomic on_start, *_Atomic on_stop; /* in each queue_start, queue_stop */
 	void (*on_open)(struct virtio_device *d);
 	_Atomic int thread[AGENT_QUEUES]; /* of the last queue_start */
 	_Atomic int in_verb; /* queue verbs that run now */

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The back-end channel: what the back-end asks of the front-end.
+ *
+ * No request is waited for: before a front-end answers here it may have to ask GET_CONFIG on the
+ * main socket. CONFIG_CHANGE is sent without need_reply. Mappings of shared memory are answered, in
+ * their order; while no answer is awaited, whatever comes in is dropped.
+ */
+#include <poll.h>
+
+#include "base/sock.h"
+#include "base/util.h"
+#include "daemon/session/backend_impl.h"
+
+void channel_close(struct backend *b)
+{
+	g_clear_pointer(&b->channel_watch, loop_watch_free);
+	fd_close(&b->channel);
+	vu_msg_clear(&b->channel_msg);
+	b->channel_reader = (struct vu_reader){ 0 };
+	shm_lost(b);
+}
+
+static void on_channel(void *opaque, uint32_t revents);
+
+static void channel_watch(struct backend *b, bool full)
+{
+	if (b->channel_watch && b->channel_full == full)
+		return;
+	loop_watch_free(b->channel_watch);
+	b->channel_full = full;
+	b->channel_watch =
+		loop_watch_fd(b->channel, EPOLLIN | (full ? EPOLLOUT : 0), on_channel, b);
+}
+
+static void fail(struct backend *b, const GError *error)
+{
+	log_limited(&b->refusals, LOG_LEVEL_WARNING, "front-end", "back-end channel: %s",
+		error->message);
+	channel_close(b);
+}
+
+static bool drop_input(struct backend *b)
+{
+	int fds[SOCK_MAX_FDS];
+	unsigned n_fds = 0;
+	bool truncated = false;
+	uint8_t dropped[256];
+	ssize_t n;
+
+	n = sock_recv(b->channel, dropped, sizeof(dropped), fds, SOCK_MAX_FDS, &n_fds, &truncated);
+	while (n_fds)
+		close(fds[--n_fds]);
+	return n > 0 || n == -EAGAIN;
+}
+
+/* Returns false if the channel has ended. */
+static bool read_answer(struct backend *b)
+{
+	struct vu_msg *msg = &b->channel_msg;
+	g_autoptr(GError) error = NULL;
+
+	switch (vu_msg_read(&b->channel_reader, b->channel, msg, &error)) {
+	case VU_READ_AGAIN:
+		return true;
+	case VU_READ_DONE:
+		if (!shm_answered(b, msg, &error))
+			break;
+		vu_msg_clear(msg);
+		return true;
+	case VU_READ_CLOSED:
+		return false;
+	case VU_READ_ERROR:
+		break;
+	}
+	fail(b, error);
+	return true;
+}
+
+static void on_channel(void *opaque, uint32_t revents)
+{
+	struct backend *b = opaque;
+
+	/* A message that has begun is read to its end. */
+	if (!(shm_awaits(b) || b->channel_reader.have ? read_answer(b) : drop_input(b))) {
+		log_debug("front-end", "the back-end channel is closed");
+		channel_close(b);
+	}
+	if (b->channel < 0)
+		return;
+	if (revents & EPOLLOUT)
+		channel_watch(b, false);
+	channel_flush(b);
+}
+
+bool on_backend_req_fd(struct backend *b, struct request *rq, GError **error)
+{
+	channel_close(b);
+	b->channel = vu_msg_take_fd(&rq->in, 0);
+	channel_watch(b, false);
+	/* What was told on another channel may have been lost with it. */
+	b->config_change_due |= b->config_change_told;
+	b->config_change_told = false;
+	channel_flush(b);
+	return true;
+}
+
+/* Is CONFIG_CHANGE legal? Without a configuration space it tells of the status alone. */
+static bool may_tell(const struct backend *b)
+{
+	return !b->device.config_size || b->protocol_features & VU_BIT(VU_F_CONFIG);
+}
+
+/* Fills in the message to be sent next; false: there is none. */
+static bool next_message(struct backend *b, struct vu_msg *msg)
+{
+	if (!b->config_change_due || !may_tell(b))
+		return shm_next(b, msg);
+	vu_msg_init(msg, VU_BACKEND_CONFIG_CHANGE_MSG);
+	return true;
+}
+
+static void message_sent(struct backend *b, const struct vu_msg *msg)
+{
+	if (msg->header.request != VU_BACKEND_CONFIG_CHANGE_MSG) {
+		shm_sent(b);
+		return;
+	}
+	b->config_change_due = false;
+	b->config_change_told = true;
+}
+
+void channel_flush(struct backend *b)
+{
+	struct pollfd pfd = { .events = POLLOUT };
+	g_autoptr(GError) error = NULL;
+	struct vu_msg msg;
+
+	/* With all vrings stopped the back-end is suspended, and sends nothing. */
+	while (b->channel >= 0 && pool_is_active(b->pool) && next_message(b, &msg)) {
+		pfd.fd = b->channel;
+		if (poll(&pfd, 1, 0) == 0) {
+			channel_watch(b, true);
+			return;
+		}
+		if (!vu_msg_write(b->channel, &msg, 0, &error)) {
+			fail(b, error);
+			return;
+		}
+		message_sent(b, &msg);
+	}
+}
