@@ -137,7 +137,7 @@ static bool start_slot(
 		.front = spec->front,
 		.base = virtio_addr(s->index),
 		.window = VIRTIO_STRIDE,
-		.queue_size_max = spec->queue_size,
+		.queue_size_max = spec->keys.queue_size,
 	};
 
 	if (!spec->socket) {

@@ -5,116 +5,20 @@
 #include <string.h>
 
 #include "base/option.h"
-#include "virtio/ring_layout.h"
+#include "launch/backend_keys.h"
 
-static bool set_number(uint32_t *to, const char *key, const char *value, uint32_t min, uint32_t max,
-	GError **error)
-{
-	guint64 number;
+/* Keys that are virtiod-kvm's: where the back-end is. */
+static const char *const place_keys[] = { "socket", "type", NULL };
+/* Options of the back-end programs' conventions, which virtiod-kvm itself passes to them. */
+static const char *const reserved_keys[] = { "fd", "socket-path", "print-capabilities", NULL };
 
-	if (!g_ascii_string_to_unsigned(value, 10, min, max, &number, NULL))
-		return option_bad(error, "%s=%s: not a number from %u to %u", key, value, min, max);
-	*to = number;
-	return true;
-}
-
-static bool set_string(char **to, const char *key, const char *value, GError **error)
+static bool set_place(char **to, const char *key, const char *value, GError **error)
 {
 	if (!*value)
 		return option_bad(error, "%s= needs a value", key);
 	*to = g_strdup(value);
 	return true;
 }
-
-static bool set_socket(struct dev_spec *s, const char *key, const char *value, GError **error)
-{
-	return set_string(&s->socket, key, value, error);
-}
-
-static bool set_type(struct dev_spec *s, const char *key, const char *value, GError **error)
-{
-	return set_string(&s->type, key, value, error);
-}
-
-static bool set_id(struct dev_spec *s, const char *key, const char *value, GError **error)
-{
-	return set_number(&s->front.device_id, key, value, 1, 63, error);
-}
-
-static bool set_config_size(struct dev_spec *s, const char *key, const char *value, GError **error)
-{
-	uint32_t size = 0;
-
-	if (!set_number(&size, key, value, 0, VIRTIO_MAX_CONFIG, error))
-		return false;
-	s->front.config_size = (int32_t)size;
-	return true;
-}
-
-static bool set_queues(struct dev_spec *s, const char *key, const char *value, GError **error)
-{
-	return set_number(&s->front.queues, key, value, 1, VIRTIO_MAX_QUEUES, error);
-}
-
-static bool set_queue_size(struct dev_spec *s, const char *key, const char *value, GError **error)
-{
-	if (!set_number(&s->queue_size, key, value, 1, VIRTIO_MAX_QUEUE_SIZE, error))
-		return false;
-	if (s->queue_size & (s->queue_size - 1))
-		return option_bad(error, "%s=%s: not a power of two", key, value);
-	return true;
-}
-
-static bool set_word(
-	unsigned *to, const char *key, const char *value, const char *const *words, GError **error)
-{
-	if (option_word(value, words, to, error))
-		return true;
-	g_prefix_error(error, "%s=%s: ", key, value);
-	return false;
-}
-
-static bool set_probe(struct dev_spec *s, const char *key, const char *value, GError **error)
-{
-	unsigned mode = s->front.probe;
-	bool ok = set_word(&mode, key, value, vu_probe_words, error);
-
-	s->front.probe = mode;
-	return ok;
-}
-
-static bool set_packed(struct dev_spec *s, const char *key, const char *value, GError **error)
-{
-	unsigned mode = s->front.packed;
-	bool ok = set_word(&mode, key, value, choice_words, error);
-
-	s->front.packed = mode;
-	return ok;
-}
-
-static bool set_nothing(struct dev_spec *s, const char *key, const char *value, GError **error)
-{
-	return option_bad(
-		error, "%s= is not for you to say: the back-end gets a socket from us", key);
-}
-
-static const struct own_key {
-	const char *name;
-	bool (*set)(struct dev_spec *s, const char *key, const char *value, GError **error);
-} own_keys[] = {
-	{ "socket", set_socket },
-	{ "type", set_type },
-	{ "fallback-type", set_id },
-	{ "config-size", set_config_size },
-	{ "queues", set_queues },
-	{ "queue-size", set_queue_size },
-	{ "probe", set_probe },
-	{ "packed", set_packed },
-	/* Of the back-end programs' conventions. */
-	{ "fd", set_nothing },
-	{ "socket-path", set_nothing },
-	{ "print-capabilities", set_nothing },
-};
 
 /* Returns the next "key" or "key=value" of *text, unescaped, and advances *text past it. */
 static char *next_item(const char **text)
@@ -139,8 +43,22 @@ static bool is_key(const char *key)
 	return key[strspn(key, "-_." G_CSET_a_2_z G_CSET_A_2_Z G_CSET_DIGITS)] == '\0';
 }
 
-/* seen: a bit for each of own_keys. */
-static bool add_item(struct dev_spec *s, char *item, unsigned *seen, GError **error)
+static bool is_own(const char *key)
+{
+	return g_strv_contains(place_keys, key) || backend_keys_has(key);
+}
+
+static bool set_own(struct dev_spec *s, const char *key, const char *value, GError **error)
+{
+	if (strcmp(key, "socket") == 0)
+		return set_place(&s->socket, key, value, error);
+	if (strcmp(key, "type") == 0)
+		return set_place(&s->type, key, value, error);
+	return backend_keys_set(&s->keys, key, value, error);
+}
+
+/* seen: the keys before this one. */
+static bool add_item(struct dev_spec *s, char *item, GHashTable *seen, GError **error)
 {
 	char *value = strchr(item, '=');
 
@@ -148,32 +66,45 @@ static bool add_item(struct dev_spec *s, char *item, unsigned *seen, GError **er
 		*value++ = '\0';
 	if (!is_key(item))
 		return option_bad(error, "\"%s\" is not a key", item);
-	for (unsigned i = 0; i < G_N_ELEMENTS(own_keys); i++) {
-		if (strcmp(item, own_keys[i].name) != 0)
-			continue;
-		if (*seen & 1u << i)
-			return option_bad(error, "%s= is there twice", item);
-		*seen |= 1u << i;
-		return own_keys[i].set(s, item, value ? value : "", error);
+	if (g_strv_contains(reserved_keys, item))
+		return option_bad(
+			error, "%s= is reserved: virtiod-kvm gives the back-end its socket", item);
+	if (is_own(item)) {
+		if (!g_hash_table_add(seen, g_strdup(item)))
+			return option_bad(error, "%s= is given twice", item);
+		return set_own(s, item, value ? value : "", error);
 	}
 	g_ptr_array_add(s->options,
 		value ? g_strdup_printf("--%s=%s", item, value) : g_strdup_printf("--%s", item));
 	return true;
 }
 
+/* Passes the keys on to the front-end. */
+static void set_front(struct dev_spec *s)
+{
+	s->front.device_id = s->keys.device_id;
+	s->front.config_size = s->keys.config_size == BACKEND_CONFIG_SIZE_UNSAID
+		? -1
+		: (int32_t)s->keys.config_size;
+	s->front.queues = s->keys.queues;
+	s->front.probe = s->keys.probe;
+	s->front.packed = s->keys.packed;
+}
+
 static bool parse(struct dev_spec *s, const char *text, GError **error)
 {
-	unsigned seen = 0;
+	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 
 	while (text) {
 		g_autofree char *item = next_item(&text);
 
-		if (!add_item(s, item, &seen, error))
+		if (!add_item(s, item, seen, error))
 			return false;
 	}
 	if (!s->socket == !s->type)
 		return option_bad(
 			error, "it needs socket=PATH or type=NAME%s", s->type ? ", not both" : "");
+	set_front(s);
 	if (s->socket && s->options->len)
 		return option_bad(error, "unknown key %s (with socket= no key is handed on)",
 			(const char *)s->options->pdata[0] + strlen("--"));
@@ -186,7 +117,7 @@ struct dev_spec *dev_spec_parse(const char *text, GError **error)
 
 	s->text = g_strdup(text);
 	s->options = g_ptr_array_new_with_free_func(g_free);
-	s->front.config_size = -1;
+	s->keys = (struct backend_keys)BACKEND_KEYS_INIT;
 	if (!parse(s, text, error)) {
 		g_prefix_error(error, "device \"%s\": ", text);
 		return NULL;

@@ -5,6 +5,7 @@
 #include <glib.h>
 #include <stdint.h>
 
+#include "launch/backend_keys.h"
 #include "vhost-user/front/vu_front.h"
 
 typedef struct dev_spec dev_spec; /* for g_autoptr */
@@ -13,9 +14,8 @@ struct dev_spec {
 	char *socket; /* connect to this; or NULL and: */
 	char *type; /* find the back-end by its discovery file, start it */
 	GPtrArray *options; /* "--key=value" for that back-end, owned strings */
-	/* fallback-type=, config-size=, queues=, probe=auto|force|off, packed=auto|on|off */
-	struct vu_front_options front;
-	uint32_t queue_size; /* queue-size=; 0: default */
+	struct backend_keys keys;
+	struct vu_front_options front; /* what the keys mean for the front-end */
 };
 
 /* Returns NULL, with an error that names key and value, if the text is wrong. ",," is a comma. */
