@@ -102,7 +102,8 @@ void vq_retry_stop(struct vq *q, uint32_t base)
 		}
 	}
 	release(q, batch, n);
-	qsort(list->data, list->len, sizeof(struct vq_retry), vq_retry_by_order);
+	if (list->len > 0) /* the data of an empty array is NULL, which qsort() must not get */
+		qsort(list->data, list->len, sizeof(struct vq_retry), vq_retry_by_order);
 	/* What was not fetched yet is behind what was. */
 	for (unsigned i = q->next_retry; saved && q->retry && i < q->n_retry; i++)
 		if (q->retry[i].saved) {
