@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shared memory regions (virtio 1.2 §2.10), whatever the device: what is there, and after a reset. */
+/*
+ * Shared memory regions (virtio 1.2 §2.10), whatever the device: what is there, and after a reset.
+ */
 #include "arch.h"
 #include "guest.h"
 

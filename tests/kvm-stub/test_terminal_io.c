@@ -156,7 +156,8 @@ static void test_reader_that_stops(void **state)
 	terminal_output(w->t, "back", 4);
 	assert_int_equal(read(reader, got, 100000), 4);
 	assert_memory_equal(got, "back", 4);
-	message = g_strdup_printf("%d bytes of the guest's output were dropped: the reader had stopped",
+	message = g_strdup_printf(
+		"%d bytes of the guest's output were dropped: the reader had stopped",
 		(int)(100000 - all + 20));
 	assert_true(test_logged(message));
 }

@@ -196,7 +196,9 @@ static void test_widths(void **state)
 	assert_int_equal(o->calls, 0);
 }
 
-/* Any access at all: no crash, no value wider than asked, ready queues only as the rules have it. */
+/*
+ * Any access at all: no crash, no value wider than asked, ready queues only as the rules have it.
+ */
 static void test_random(void **state)
 {
 	struct owner *o = *state;
