@@ -171,7 +171,8 @@ struct vq *virtio_device_queue(struct virtio_device *d, unsigned i);
  * The fd may be closed before its watch is removed: another watch of a new fd with the same number
  * gets that one's events. For the new fd to have the same struct, remove the watch in between.
  *
- * A watch whose queue has broken, with no request in flight, is turned into an edge-triggered one.
+ * While its queue is broken, with no request in flight, or stopped, it is an edge-triggered one:
+ * there is nothing that ready() could do about an fd that stays ready.
  */
 struct virtio_watch {
 	int fd;
@@ -184,7 +185,7 @@ struct virtio_watch {
 		uint32_t events;
 		int fd; /* as registered; -1: it was closed, and another watch has its number */
 		bool internal; /* the core's own */
-		bool broken; /* edge-triggered because the queue has broken */
+		bool edge; /* edge-triggered for now */
 	} core;
 };
 /*

@@ -38,7 +38,7 @@ struct backend_vring {
 };
 
 /* The message that is being read or served. */
-struct request {
+struct backend_request {
 	struct vu_msg in;
 	struct vu_msg out; /* its reply: empty, ready to be filled */
 	const struct vu_shape *shape;
@@ -83,7 +83,7 @@ struct backend {
 	void *opaque;
 	struct vu_reader reader;
 	bool heard; /* a message, or what was to be one */
-	struct request request;
+	struct backend_request request;
 
 	/* What was negotiated. */
 	uint64_t protocol_features;
@@ -123,12 +123,12 @@ enum scope {
 };
 
 /* False: refused; the error does not name the message. */
-typedef bool handle_fn(struct backend *b, struct request *rq, GError **error);
+typedef bool handle_fn(struct backend *b, struct backend_request *rq, GError **error);
 /*
  * The same as a device verb, which may run on another thread: it knows the device and the message.
  */
-typedef bool verb_fn(struct virtio_device *d, struct request *rq, GError **error);
-typedef bool must_stop_fn(const struct backend *b, const struct request *rq);
+typedef bool verb_fn(struct virtio_device *d, struct backend_request *rq, GError **error);
+typedef bool must_stop_fn(const struct backend *b, const struct backend_request *rq);
 
 /* What serves a message, in this order. */
 struct handler {

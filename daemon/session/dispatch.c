@@ -87,7 +87,7 @@ static bool is_offered(const struct backend *b, const struct vu_shape *shape, GE
 }
 
 /* Finds the handler, and checks the message; the error names the message. */
-static bool classify(struct backend *b, struct request *rq, GError **error)
+static bool classify(struct backend *b, struct backend_request *rq, GError **error)
 {
 	uint32_t number = rq->in.header.request;
 	unsigned index;
@@ -117,7 +117,7 @@ static bool classify(struct backend *b, struct request *rq, GError **error)
 }
 
 /* Returns whether the front-end awaits an acknowledgement of this message. */
-static bool wants_ack(const struct backend *b, const struct request *rq)
+static bool wants_ack(const struct backend *b, const struct backend_request *rq)
 {
 	bool acks = b->protocol_features & VU_BIT(VU_F_REPLY_ACK);
 
@@ -139,7 +139,7 @@ static uint64_t ack_value(const GError *refused)
 /* refused: NULL if the request was served. */
 static void send_answer(struct backend *b, const GError *refused)
 {
-	struct request *rq = &b->request;
+	struct backend_request *rq = &b->request;
 	bool has_reply = rq->shape && rq->shape->reply == VU_REPLY_ALWAYS;
 	g_autoptr(GError) error = NULL;
 
@@ -162,7 +162,7 @@ static void send_answer(struct backend *b, const GError *refused)
 	}
 }
 
-static bool concerns(const struct request *rq, const struct backend_vring *v)
+static bool concerns(const struct backend_request *rq, const struct backend_vring *v)
 {
 	switch (rq->handler->scope) {
 	case SCOPE_NONE:
@@ -183,27 +183,27 @@ static void end_request(struct backend *b, const GError *refused)
 }
 
 /* The steps. One that returns false waits, and is asked again whenever something has happened. */
-typedef bool step_fn(struct backend *b, struct request *rq);
+typedef bool step_fn(struct backend *b, struct backend_request *rq);
 
-static bool wait_for_drain(struct backend *b, struct request *rq)
+static bool wait_for_drain(struct backend *b, struct backend_request *rq)
 {
 	return !pool_any(b->pool, QUEUE_DRAINING);
 }
 
-static bool handle(struct backend *b, struct request *rq)
+static bool handle(struct backend *b, struct backend_request *rq)
 {
 	if (rq->handler->handle(b, rq, &rq->error) && rq->handler->verb)
 		pool_run(b->pool, &b->verb);
 	return true;
 }
 
-static bool wait_for_device(struct backend *b, struct request *rq)
+static bool wait_for_device(struct backend *b, struct backend_request *rq)
 {
 	return !b->verb.pending && !b->reset.pending;
 }
 
 /* Starts what the message made complete, or had stopped. The first error is the message's. */
-static bool start_vrings(struct backend *b, struct request *rq)
+static bool start_vrings(struct backend *b, struct backend_request *rq)
 {
 	bool blame = !rq->error && !rq->handler->lenient;
 
@@ -222,7 +222,7 @@ static bool start_vrings(struct backend *b, struct request *rq)
 	return true;
 }
 
-static bool answer(struct backend *b, struct request *rq)
+static bool answer(struct backend *b, struct backend_request *rq)
 {
 	g_autoptr(GError) refused = g_steal_pointer(&rq->error);
 
@@ -244,7 +244,7 @@ static step_fn *const steps[] = {
 
 void dispatch_resume(struct backend *b)
 {
-	struct request *rq = &b->request;
+	struct backend_request *rq = &b->request;
 
 	while (rq->open) {
 		if (!steps[rq->step](b, rq)) {
@@ -261,7 +261,7 @@ void dispatch_resume(struct backend *b)
 static void run_verb(struct virtio_device *d, void *opaque)
 {
 	struct backend *b = opaque;
-	struct request *rq = &b->request;
+	struct backend_request *rq = &b->request;
 
 	rq->handler->verb(d, rq, &rq->error);
 }
@@ -271,7 +271,7 @@ void dispatch_init(struct backend *b)
 	b->verb = (struct pool_verb){ .run = run_verb, .done = backend_resume, .opaque = b };
 }
 
-static bool must_stop(const struct backend *b, const struct request *rq)
+static bool must_stop(const struct backend *b, const struct backend_request *rq)
 {
 	return rq->handler->scope != SCOPE_NONE &&
 		(!rq->handler->must_stop || rq->handler->must_stop(b, rq));
@@ -279,7 +279,7 @@ static bool must_stop(const struct backend *b, const struct request *rq)
 
 void dispatch(struct backend *b)
 {
-	struct request *rq = &b->request;
+	struct backend_request *rq = &b->request;
 	g_autoptr(GError) error = NULL;
 
 	vu_msg_init(&rq->out, rq->in.header.request);

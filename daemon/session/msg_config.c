@@ -3,7 +3,7 @@
 #include "base/util.h"
 #include "daemon/session/backend_impl.h"
 
-bool on_get_config(struct backend *b, struct request *rq, GError **error)
+bool on_get_config(struct backend *b, struct backend_request *rq, GError **error)
 {
 	const struct virtio_device *d = &b->device;
 	const struct vu_config *want = &rq->in.payload.config;
@@ -42,7 +42,7 @@ static void reset_for_new_driver(struct backend *b)
  * the driver may not write are ignored: some front-ends write the whole space back, stale bytes
  * included.
  */
-static bool writable_part(const struct request *rq, const struct virtio_config_range *w,
+static bool writable_part(const struct backend_request *rq, const struct virtio_config_range *w,
 	uint32_t *first, uint32_t *end)
 {
 	const struct vu_config *c = &rq->in.payload.config;
@@ -53,7 +53,7 @@ static bool writable_part(const struct request *rq, const struct virtio_config_r
 	return *first < *end;
 }
 
-bool on_set_config(struct backend *b, struct request *rq, GError **error)
+bool on_set_config(struct backend *b, struct backend_request *rq, GError **error)
 {
 	const struct virtio_device *d = &b->device;
 	const struct virtio_config_range *w = d->ops->config_writable;
@@ -71,7 +71,7 @@ bool on_set_config(struct backend *b, struct request *rq, GError **error)
 	return true;
 }
 
-bool verb_set_config(struct virtio_device *d, struct request *rq, GError **error)
+bool verb_set_config(struct virtio_device *d, struct backend_request *rq, GError **error)
 {
 	const struct virtio_config_range *w = d->ops->config_writable;
 	const uint8_t *data = rq->in.payload.bytes + sizeof(rq->in.payload.config);

@@ -42,7 +42,7 @@ static int make_area(uint64_t size)
 	return fd_steal(&fd);
 }
 
-bool on_get_inflight_fd(struct backend *b, struct request *rq, GError **error)
+bool on_get_inflight_fd(struct backend *b, struct backend_request *rq, GError **error)
 {
 	bool counted = rq->in.header.size;
 	struct vu_inflight area = { 0 };
@@ -109,7 +109,7 @@ static bool map_area(struct inflight_area *i, const struct vu_inflight *area, in
 	return true;
 }
 
-bool on_set_inflight_fd(struct backend *b, struct request *rq, GError **error)
+bool on_set_inflight_fd(struct backend *b, struct backend_request *rq, GError **error)
 {
 	struct vu_inflight area = { 0 };
 	struct inflight_area fresh = { 0 };

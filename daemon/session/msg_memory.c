@@ -18,7 +18,7 @@ static bool check_xen(
 	return true;
 }
 
-bool on_set_mem_table(struct backend *b, struct request *rq, GError **error)
+bool on_set_mem_table(struct backend *b, struct backend_request *rq, GError **error)
 {
 	struct mem_region_desc desc[VU_MAX_REGIONS];
 	unsigned n = vu_msg_regions(&rq->in, desc);
@@ -26,7 +26,7 @@ bool on_set_mem_table(struct backend *b, struct request *rq, GError **error)
 	return check_xen(b, desc, n, error) && guest_mem_set(b->mem, desc, rq->in.fds, n, error);
 }
 
-bool on_add_mem_reg(struct backend *b, struct request *rq, GError **error)
+bool on_add_mem_reg(struct backend *b, struct backend_request *rq, GError **error)
 {
 	struct mem_region_desc desc;
 
@@ -34,7 +34,7 @@ bool on_add_mem_reg(struct backend *b, struct request *rq, GError **error)
 	return check_xen(b, &desc, 1, error) && guest_mem_add(b->mem, &desc, rq->in.fds[0], error);
 }
 
-bool on_rem_mem_reg(struct backend *b, struct request *rq, GError **error)
+bool on_rem_mem_reg(struct backend *b, struct backend_request *rq, GError **error)
 {
 	struct mem_region_desc desc;
 
@@ -42,7 +42,7 @@ bool on_rem_mem_reg(struct backend *b, struct request *rq, GError **error)
 	return guest_mem_remove(b->mem, &desc, error);
 }
 
-bool on_get_max_mem_slots(struct backend *b, struct request *rq, GError **error)
+bool on_get_max_mem_slots(struct backend *b, struct backend_request *rq, GError **error)
 {
 	vu_msg_set_u64(&rq->out, GUEST_MEM_MAX_REGIONS);
 	return true;

@@ -32,18 +32,18 @@ uint64_t backend_protocol_features(const struct backend *b)
 	return features;
 }
 
-bool on_get_features(struct backend *b, struct request *rq, GError **error)
+bool on_get_features(struct backend *b, struct backend_request *rq, GError **error)
 {
 	vu_msg_set_u64(&rq->out, backend_features(b));
 	return true;
 }
 
-bool changes_features(const struct backend *b, const struct request *rq)
+bool changes_features(const struct backend *b, const struct backend_request *rq)
 {
 	return rq->in.payload.u64 != b->features;
 }
 
-bool on_set_features(struct backend *b, struct request *rq, GError **error)
+bool on_set_features(struct backend *b, struct backend_request *rq, GError **error)
 {
 	uint64_t features = rq->in.payload.u64;
 	uint64_t unknown = features & ~backend_features(b);
@@ -58,18 +58,18 @@ bool on_set_features(struct backend *b, struct request *rq, GError **error)
 	return true;
 }
 
-bool on_nothing(struct backend *b, struct request *rq, GError **error)
+bool on_nothing(struct backend *b, struct backend_request *rq, GError **error)
 {
 	return true;
 }
 
-bool on_get_protocol_features(struct backend *b, struct request *rq, GError **error)
+bool on_get_protocol_features(struct backend *b, struct backend_request *rq, GError **error)
 {
 	vu_msg_set_u64(&rq->out, backend_protocol_features(b));
 	return true;
 }
 
-bool on_set_protocol_features(struct backend *b, struct request *rq, GError **error)
+bool on_set_protocol_features(struct backend *b, struct backend_request *rq, GError **error)
 {
 	uint64_t unknown = rq->in.payload.u64 & ~backend_protocol_features(b);
 
@@ -79,13 +79,13 @@ bool on_set_protocol_features(struct backend *b, struct request *rq, GError **er
 	return true;
 }
 
-bool on_get_queue_num(struct backend *b, struct request *rq, GError **error)
+bool on_get_queue_num(struct backend *b, struct backend_request *rq, GError **error)
 {
 	vu_msg_set_u64(&rq->out, b->device.num_queues);
 	return true;
 }
 
-bool on_probe(struct backend *b, struct request *rq, GError **error)
+bool on_probe(struct backend *b, struct backend_request *rq, GError **error)
 {
 	const struct virtio_probe *probe = &b->device.ops->probe;
 
@@ -105,7 +105,7 @@ bool on_probe(struct backend *b, struct request *rq, GError **error)
 }
 
 /* A front-end that takes bit 18 for SHARED_OBJECT: a reply without fd means "no such object". */
-bool on_get_shared_object(struct backend *b, struct request *rq, GError **error)
+bool on_get_shared_object(struct backend *b, struct backend_request *rq, GError **error)
 {
 	memcpy(rq->out.payload.bytes, rq->in.payload.bytes, rq->in.header.size);
 	rq->out.header.size = rq->in.header.size;
@@ -123,7 +123,7 @@ static void reset_vrings(struct backend *b)
 	b->needs_reset = false;
 }
 
-bool clears_status(const struct backend *b, const struct request *rq)
+bool clears_status(const struct backend *b, const struct backend_request *rq)
 {
 	return (rq->in.payload.u64 & 0xff) == 0;
 }
@@ -132,7 +132,7 @@ bool clears_status(const struct backend *b, const struct request *rq)
  * In QEMU's order FEATURES_OK comes first and on its own, and 0 also means that the machine is
  * paused: no order is demanded, and 0 leaves the device's state alone.
  */
-bool on_set_status(struct backend *b, struct request *rq, GError **error)
+bool on_set_status(struct backend *b, struct backend_request *rq, GError **error)
 {
 	if (clears_status(b, rq)) {
 		reset_vrings(b);
@@ -143,13 +143,13 @@ bool on_set_status(struct backend *b, struct request *rq, GError **error)
 	return true;
 }
 
-bool on_get_status(struct backend *b, struct request *rq, GError **error)
+bool on_get_status(struct backend *b, struct backend_request *rq, GError **error)
 {
 	vu_msg_set_u64(&rq->out, b->status | (b->needs_reset ? VIRTIO_CONFIG_S_NEEDS_RESET : 0));
 	return true;
 }
 
-bool on_reset_device(struct backend *b, struct request *rq, GError **error)
+bool on_reset_device(struct backend *b, struct backend_request *rq, GError **error)
 {
 	reset_vrings(b);
 	/* It tells of vrings that no longer exist; a front-end that has one asks for another. */

@@ -5,7 +5,7 @@
 #include "base/util.h"
 #include "daemon/session/backend_impl.h"
 
-bool on_vring_num(struct backend *b, struct request *rq, GError **error)
+bool on_vring_num(struct backend *b, struct backend_request *rq, GError **error)
 {
 	struct backend_vring *v = rq->vring;
 	uint32_t n = rq->in.payload.state.num;
@@ -21,7 +21,7 @@ bool on_vring_num(struct backend *b, struct request *rq, GError **error)
 	return true;
 }
 
-bool on_vring_addr(struct backend *b, struct request *rq, GError **error)
+bool on_vring_addr(struct backend *b, struct backend_request *rq, GError **error)
 {
 	struct backend_vring *v = rq->vring;
 	const struct vu_vring_addr *addr = &rq->in.payload.addr;
@@ -35,7 +35,7 @@ bool on_vring_addr(struct backend *b, struct request *rq, GError **error)
 	return true;
 }
 
-bool on_vring_base(struct backend *b, struct request *rq, GError **error)
+bool on_vring_base(struct backend *b, struct backend_request *rq, GError **error)
 {
 	struct backend_vring *v = rq->vring;
 	uint32_t base = rq->in.payload.state.num;
@@ -47,7 +47,7 @@ bool on_vring_base(struct backend *b, struct request *rq, GError **error)
 	return true;
 }
 
-bool on_get_vring_base(struct backend *b, struct request *rq, GError **error)
+bool on_get_vring_base(struct backend *b, struct backend_request *rq, GError **error)
 {
 	struct backend_vring *v = rq->vring;
 
@@ -64,7 +64,7 @@ static void replace_fd(int *fd, struct vu_msg *msg)
 	*fd = vu_msg_take_fd(msg, 0);
 }
 
-bool on_vring_kick(struct backend *b, struct request *rq, GError **error)
+bool on_vring_kick(struct backend *b, struct backend_request *rq, GError **error)
 {
 	struct backend_vring *v = rq->vring;
 
@@ -73,13 +73,13 @@ bool on_vring_kick(struct backend *b, struct request *rq, GError **error)
 	return true;
 }
 
-bool on_vring_call(struct backend *b, struct request *rq, GError **error)
+bool on_vring_call(struct backend *b, struct backend_request *rq, GError **error)
 {
 	pool_queue_set_call(b->pool, rq->vring->index, vu_msg_take_fd(&rq->in, 0));
 	return true;
 }
 
-bool on_vring_err(struct backend *b, struct request *rq, GError **error)
+bool on_vring_err(struct backend *b, struct backend_request *rq, GError **error)
 {
 	struct backend_vring *v = rq->vring;
 
@@ -87,7 +87,7 @@ bool on_vring_err(struct backend *b, struct request *rq, GError **error)
 	return true;
 }
 
-bool on_vring_enable(struct backend *b, struct request *rq, GError **error)
+bool on_vring_enable(struct backend *b, struct backend_request *rq, GError **error)
 {
 	struct backend_vring *v = rq->vring;
 	uint32_t enable = rq->in.payload.state.num;
@@ -98,7 +98,7 @@ bool on_vring_enable(struct backend *b, struct request *rq, GError **error)
 	return true;
 }
 
-bool disables_vring(const struct backend *b, const struct request *rq)
+bool disables_vring(const struct backend *b, const struct backend_request *rq)
 {
 	return rq->in.payload.state.num == 0;
 }

@@ -169,7 +169,7 @@ static void start(struct queue *q)
 		ops_of(q)->queue_start(q->pool->device, q->vq);
 		group_end(q);
 	}
-	watch_mend(&w->sources, q->vq);
+	watch_restore(&w->sources, q->vq);
 	wakeup_resume(&w->sources, q->vq);
 	/* A kick may have been delivered, and read, before the queue was set up. */
 	make_ready(q);

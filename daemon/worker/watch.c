@@ -34,7 +34,7 @@ bool watch_add(struct sources *s, struct virtio_watch *w, uint32_t events)
 		return false;
 	w->core.owner = s;
 	w->core.events = events;
-	w->core.broken = false;
+	w->core.edge = false;
 	w->core.prev = NULL;
 	w->core.next = s->watches;
 	if (w->core.next)
@@ -77,9 +77,9 @@ void watch_renew(struct sources *s)
 		return;
 	}
 	for (struct virtio_watch *w = s->watches; w; w = w->core.next) {
-		uint32_t edge = w->core.broken ? EPOLLET : 0;
+		uint32_t events = w->core.events | (w->core.edge ? EPOLLET : 0);
 
-		if (w->core.fd >= 0 && !control(s, EPOLL_CTL_ADD, w, w->core.events | edge))
+		if (w->core.fd >= 0 && !control(s, EPOLL_CTL_ADD, w, events))
 			w->core.fd = -1;
 	}
 	s->stale = false;
@@ -120,9 +120,9 @@ void watch_deliver(struct sources *s, struct virtio_watch *w, uint32_t revents)
 	}
 	if (s != &s->pool->own_sources)
 		worker_woken(container_of(s, struct worker_thread, sources));
-	if (!(w->core.events & EPOLLET) && !w->core.broken && is_idle_for_good(w)) {
+	if (!(w->core.events & EPOLLET) && !w->core.edge && is_idle_for_good(w)) {
 		control(s, EPOLL_CTL_MOD, w, w->core.events | EPOLLET);
-		w->core.broken = true;
+		w->core.edge = true;
 	}
 	q = w->core.q;
 	if (!sources_begin(s, &q))
@@ -140,13 +140,13 @@ void watch_drop(struct sources *s, const struct queue *of)
 	}
 }
 
-void watch_mend(struct sources *s, struct vq *q)
+void watch_restore(struct sources *s, struct vq *q)
 {
 	for (struct virtio_watch *w = s->watches; w; w = w->core.next) {
-		if (w->core.q != q || !w->core.broken)
+		if (w->core.q != q || !w->core.edge)
 			continue;
 		control(s, EPOLL_CTL_MOD, w, w->core.events);
-		w->core.broken = false;
+		w->core.edge = false;
 	}
 }
 
@@ -163,7 +163,7 @@ void virtio_watch(struct virtio_device *d, struct vq *q, struct virtio_watch *w,
 		return;
 	if (w->core.owner && control(s, EPOLL_CTL_MOD, w, events)) {
 		w->core.events = events;
-		w->core.broken = false;
+		w->core.edge = false;
 		return;
 	}
 	watch_remove(w);

@@ -246,7 +246,7 @@ void watch_renew(struct sources *s);
 void watch_deliver(struct sources *s, struct virtio_watch *w, uint32_t revents);
 void watch_drop(struct sources *s, const struct queue *of);
 /* The queue has started: its watches are as the device set them. */
-void watch_mend(struct sources *s, struct vq *q);
+void watch_restore(struct sources *s, struct vq *q);
 
 /* timer.c */
 

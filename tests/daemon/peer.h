@@ -47,6 +47,8 @@ struct toy {
 };
 extern struct toy toy;
 extern const struct virtio_device_ops toy_ops;
+/* The configuration space changes, to what it was. */
+void toy_config_change(void);
 
 /* A front-end. */
 

@@ -154,12 +154,12 @@ static void test_change(void **state)
 {
 	struct peer *p = *state;
 
-	virtio_device_config_changed(toy.device); /* nobody is there yet */
+	toy_config_change(); /* nobody is there yet */
 	peer_negotiate(p);
 	open_channel(p);
 	/* A suspended back-end says nothing, and then what is due, once. */
-	virtio_device_config_changed(toy.device);
-	virtio_device_config_changed(toy.device);
+	toy_config_change();
+	toy_config_change();
 	assert_false(told(p));
 	peer_share_memory(p);
 	peer_setup_ring(p, 0, 0);
@@ -171,7 +171,7 @@ static void test_change(void **state)
 	assert_int_equal(toy.reloads, 1);
 	assert_true(told(p));
 	peer_get_base(p, 0);
-	virtio_device_config_changed(toy.device);
+	toy_config_change();
 	assert_false(told(p));
 	/* What the front-end sends on the channel is dropped, its fds too. */
 	assert_int_equal(sock_send(p->channel, "acknowledged", 12, &p->memfd, 1, 0), 0);
@@ -182,15 +182,15 @@ static void test_change(void **state)
 	fd_close(&p->channel);
 	peer_run();
 	assert_logged("the back-end channel is closed");
-	virtio_device_config_changed(toy.device);
+	toy_config_change();
 	driver_round_trip(p, 0);
 	open_channel(p);
 	assert_true(told(p));
 	/* The next front-end hears of nothing that was before it. */
 	peer_get_base(p, 0);
-	virtio_device_config_changed(toy.device);
+	toy_config_change();
 	peer_disconnect(p);
-	virtio_device_config_changed(toy.device);
+	toy_config_change();
 	peer_run();
 	peer_connect(p);
 	driver_reset(p, 0);
@@ -206,7 +206,7 @@ static void test_change_unwanted(void **state)
 	peer_start(p);
 	open_channel(p);
 	assert_int_equal(peer_ack_u64(p, VU_SET_PROTOCOL_FEATURES, VU_BIT(VU_F_REPLY_ACK)), 0);
-	virtio_device_config_changed(toy.device);
+	toy_config_change();
 	assert_false(told(p));
 }
 
@@ -220,7 +220,7 @@ static void test_channel_full(void **state)
 	peer_start(p);
 	open_channel(p);
 	for (int i = 0; i < 5000; i++) {
-		virtio_device_config_changed(toy.device);
+		toy_config_change();
 		peer_run_loop();
 	}
 	driver_round_trip(p, 0);

@@ -3,7 +3,7 @@
 #include "tests/daemon/peer.h"
 
 static struct vq_chain *waiting;
-static int wake = -1;
+static struct virtio_watch wake = { .fd = -1 };
 
 /* Queue 0 holds buffers; a request on queue 1, or the fd, fills one. */
 static void fill(struct virtio_device *d)
@@ -17,9 +17,9 @@ static void fill(struct virtio_device *d)
 	vq_push(g_steal_pointer(&waiting));
 }
 
-static void on_wake(struct virtio_device *d, struct vq *q, uint32_t revents)
+static void on_wake(struct virtio_device *d, struct vq *q, struct virtio_watch *w, uint32_t revents)
 {
-	eventfd_take(wake);
+	eventfd_take(w->fd);
 	fill(d);
 }
 
@@ -27,8 +27,8 @@ static void relay_start(struct virtio_device *d, struct vq *q)
 {
 	if (vq_index(q) != 1)
 		return;
-	virtio_queue_watch(q, wake, EPOLLIN | EPOLLOUT, on_wake);
-	virtio_queue_watch(q, wake, EPOLLIN, on_wake);
+	virtio_watch(d, q, &wake, EPOLLIN | EPOLLOUT);
+	virtio_watch(d, q, &wake, EPOLLIN);
 }
 
 static void relay_stop(struct virtio_device *d, struct vq *q)
@@ -70,7 +70,8 @@ static int relay_setup(void **state)
 	peer_disconnect(p);
 	peer_make_backend(p, &relay_ops);
 	peer_connect(p);
-	wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	wake = (struct virtio_watch){ .ready = on_wake };
+	wake.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return 0;
 }
 
@@ -79,7 +80,7 @@ static int relay_teardown(void **state)
 	struct peer *p = *state;
 
 	peer_disconnect(p);
-	fd_close(&wake);
+	fd_close(&wake.fd);
 	return peer_teardown(state);
 }
 
@@ -115,7 +116,7 @@ static void test_publishes_both(void **state)
 	assert_int_equal(driver_used(p, 1), 1);
 	assert_int_equal(driver_used(p, 0), 1);
 	assert_int_equal(eventfd_take(p->call[0]), 1);
-	eventfd_write(wake, 1);
+	eventfd_write(wake.fd, 1);
 	peer_run();
 	assert_int_equal(driver_used(p, 0), 2);
 	assert_int_equal(eventfd_take(p->call[0]), 1);
@@ -132,7 +133,7 @@ static void test_stops_one(void **state)
 	peer_run();
 	assert_int_equal(peer_get_base(p, 0), 1);
 	assert_int_equal(driver_used(p, 0), 1);
-	eventfd_write(wake, 1);
+	eventfd_write(wake.fd, 1);
 	driver_submit(p, 1);
 	driver_kick(p, 1);
 	peer_run();
@@ -140,9 +141,9 @@ static void test_stops_one(void **state)
 	assert_int_equal(driver_used(p, 0), 1);
 	/* Its watch ends with queue 1. */
 	assert_int_equal(peer_get_base(p, 1), 1);
-	eventfd_write(wake, 1);
+	eventfd_write(wake.fd, 1);
 	peer_run();
-	assert_int_equal(eventfd_take(wake), 1);
+	assert_int_equal(eventfd_take(wake.fd), 1);
 }
 
 /* Without a configuration space there is none to read, and the status is told of all the same. */

@@ -7,6 +7,24 @@
 struct toy toy;
 
 static GPtrArray *held[TOY_QUEUES];
+static struct virtio_watch release[TOY_QUEUES];
+
+static void on_release(
+	struct virtio_device *d, struct vq *q, struct virtio_watch *w, uint32_t revents)
+{
+	GPtrArray *mine = held[w - release];
+
+	g_assert_true(revents & EPOLLIN);
+	toy.held -= mine->len;
+	while (mine->len)
+		vq_push(g_ptr_array_steal_index(mine, 0));
+	virtio_watch(d, q, w, 0);
+}
+
+void toy_config_change(void)
+{
+	virtio_config_set(toy.device, 0, &toy.device->config[0], 1);
+}
 
 static bool toy_open(struct virtio_device *d, GError **error)
 {
@@ -16,6 +34,7 @@ static bool toy_open(struct virtio_device *d, GError **error)
 		d->config[i] = i;
 	for (unsigned i = 0; i < TOY_QUEUES; i++) {
 		toy.release[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		release[i] = (struct virtio_watch){ .fd = toy.release[i], .ready = on_release };
 		held[i] = g_ptr_array_new();
 	}
 	if (toy.fail_open)
@@ -49,18 +68,7 @@ static void toy_config_written(struct virtio_device *d, uint32_t offset, uint32_
 static void toy_reload(struct virtio_device *d)
 {
 	toy.reloads++;
-	virtio_device_config_changed(d);
-}
-
-static void on_release(struct virtio_device *d, struct vq *q, uint32_t revents)
-{
-	GPtrArray *mine = held[vq_index(q)];
-
-	g_assert_true(revents & EPOLLIN);
-	toy.held -= mine->len;
-	while (mine->len)
-		vq_push(g_ptr_array_steal_index(mine, 0));
-	virtio_queue_watch(q, toy.release[vq_index(q)], 0, NULL);
+	toy_config_change();
 }
 
 static void toy_queue_start(struct virtio_device *d, struct vq *q)
@@ -109,7 +117,7 @@ static void toy_kick(struct virtio_device *d, struct vq *q)
 		}
 		toy.held++;
 		g_ptr_array_add(held[vq_index(q)], c);
-		virtio_queue_watch(q, toy.release[vq_index(q)], EPOLLIN, on_release);
+		virtio_watch(d, q, &release[vq_index(q)], EPOLLIN);
 	}
 	if (toy.mode == TOY_EAGAIN)
 		errno = EAGAIN;
