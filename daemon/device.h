@@ -290,13 +290,3 @@ struct virtio_shm_map {
 	} core;
 };
 void virtio_shm_map(struct vq *q, struct virtio_shm_map *m);
-
-/*
- * On the queue's owner, calls cb whenever fd has one of events (EPOLLIN …); events 0 ends it. An
- * fd is watched for one queue at a time, the one named last. Everything that cb completes is
- * published when it returns. Ends by itself when the queue has stopped. The fd stays the device's.
- */
-void virtio_queue_watch(struct vq *q, int fd, uint32_t events,
-	void (*cb)(struct virtio_device *d, struct vq *q, uint32_t revents));
-/* d->config has changed: tells the driver. From the control thread. */
-void virtio_device_config_changed(struct virtio_device *d);

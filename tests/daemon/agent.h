@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A device that runs functions of the test in its verbs: what a test registers there it registers on
- * the right thread. It has four queues, and echoes requests.
+ * A device that runs functions of the test in its verbs: what a test registers there it registers
+ * on the right thread. It has four queues, and echoes requests.
  */
 #pragma once
 

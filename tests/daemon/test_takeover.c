@@ -95,7 +95,7 @@ static void test_lost_change(void **state)
 	peer_start(p);
 	p->channel = new_channel(p);
 	for (unsigned i = 0; i < 2; i++) {
-		virtio_device_config_changed(toy.device);
+		toy_config_change();
 		peer_run();
 		/* The new channel comes before the old one's end is seen, or after. */
 		if (i == 0) {

@@ -189,7 +189,7 @@ static struct usage usage_at_rest(int thread)
 
 	do {
 		before = after;
-		g_usleep(50000);
+		test_pause(50000);
 		after = usage_of(thread);
 	} while (after.sleeps != before.sleeps);
 	return after;
@@ -204,7 +204,7 @@ static void test_idle(void **state)
 	for (unsigned i = 0; i < 100; i++)
 		driver_round_trip(p, i % 2);
 	before = usage_at_rest(toy.thread[0]);
-	g_usleep(300000);
+	test_pause(300000);
 	after = usage_of(toy.thread[0]);
 	assert_int_equal(after.sleeps, before.sleeps);
 	assert_in_range(after.ticks - before.ticks, 0, 1);
@@ -226,7 +226,7 @@ static void test_broken_polled(void **state)
 	peer_run();
 	assert_logged("queue 0: broken");
 	before = usage_at_rest(toy.thread[0]);
-	g_usleep(200000);
+	test_pause(200000);
 	after = usage_of(toy.thread[0]);
 	assert_int_equal(after.sleeps, before.sleeps);
 	toy.mode = TOY_ECHO;
@@ -241,10 +241,10 @@ static bool is_served_unkicked(struct peer *p)
 	driver_submit(p, 0);
 	driver_kick(p, 0);
 	WAIT_IN_LOOP(driver_used(p, 0) == (uint16_t)(used + 1));
-	g_usleep(100);
+	test_pause(100);
 	driver_submit(p, 0);
 	for (unsigned n = 0; n < 20 && driver_used(p, 0) == (uint16_t)(used + 1); n++)
-		g_usleep(100);
+		test_pause(100);
 	served = driver_used(p, 0) == (uint16_t)(used + 2);
 	driver_kick(p, 0);
 	WAIT_IN_LOOP(driver_used(p, 0) == (uint16_t)(used + 2));
