@@ -49,12 +49,33 @@ def check_man_page():
         assert not warnings, warnings
 
 
+COMPLETE = r'''
+_filedir() { COMPREPLY=(a file); }
+_parse_help() { :; }
+. "$1"
+for option in "${@:3}"; do
+	COMPREPLY=()
+	_init_completion() { cur= prev=$option split=false; }
+	_%s "$2"
+	echo "$option ${COMPREPLY[*]}"
+done
+''' % name.replace('-', '_')
+
+
 def check_completion():
-    run('bash', '-n', os.path.join(folder, name))
+    """What values can be is taken from --help."""
+    completed = run('bash', '-c', COMPLETE, 'bash', os.path.join(folder, name), program, '--xen',
+                    '--socket-path', '--poll-us', '--workers')
+    assert completed.splitlines() == ['--xen auto on off', '--socket-path a file',
+                                      '--poll-us auto', '--workers '], completed
+
+
+def check_units():
     for unit in ('socket', 'service'):
-        assert f'{name}' in contents(f'{name}@.{unit}')
+        assert f'man:{name}(1)' in contents(f'{name}@.{unit}')
 
 
 check_discovery()
 check_man_page()
 check_completion()
+check_units()
