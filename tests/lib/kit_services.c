@@ -274,38 +274,21 @@ void virtio_config_set(struct virtio_device *d, uint32_t offset, const void *fro
 
 /* Guest memory. */
 
-struct virtio_pages {
-	struct guest_pages *pages;
-};
-
 int virtio_pages_hold(struct vq *q, const struct virtio_pages_range *r, unsigned n, bool write,
 	struct virtio_pages **pages)
 {
-	g_autofree struct guest_pages_range *range = g_new(struct guest_pages_range, n);
-	struct guest_pages *held;
-	int result;
-
-	for (unsigned i = 0; i < n; i++)
-		range[i] = (struct guest_pages_range){ r[i].addr, r[i].len };
-	result = guest_pages_hold(core_of_queue(q)->guest, range, n, &held);
-	*pages = NULL;
-	if (result == 0) {
-		*pages = g_new(struct virtio_pages, 1);
-		(*pages)->pages = held;
-	}
-	return result;
+	return guest_pages_hold(core_of_queue(q)->guest, (const struct guest_pages_range *)r, n,
+		(struct guest_pages **)pages);
 }
 
 const struct iovec *virtio_pages_iov(const struct virtio_pages *p, unsigned *n)
 {
-	return guest_pages_iov(p->pages, n);
+	return guest_pages_iov((struct guest_pages *)p, n);
 }
 
 void virtio_pages_release(struct virtio_pages *p)
 {
-	if (p)
-		guest_pages_release(p->pages);
-	g_free(p);
+	guest_pages_release((struct guest_pages *)p);
 }
 
 void virtio_pages_discard(struct vq *q, const struct virtio_pages_range *r, unsigned n)

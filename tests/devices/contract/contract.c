@@ -58,7 +58,9 @@ static int do_frame(struct contract *t, struct vq_chain *c, const struct contrac
 	struct iov_cursor head = {};
 	unsigned n = 0;
 
-	while (q && n < MIN(r->n, BUFFERS_MAX) && (buffer[n] = vq_pop(q))) {
+	if (!q)
+		return CONTRACT_NOT_YET;
+	while (n < MIN(r->n, BUFFERS_MAX) && (buffer[n] = vq_pop(q))) {
 		struct iov_cursor *in = &buffer[n]->in;
 
 		if (n == 0) {
@@ -196,6 +198,10 @@ static bool serve(struct contract *t, struct vq *q)
 		return false;
 	}
 	result = verbs[r.verb](t, c, &r);
+	if (result == CONTRACT_NOT_YET) {
+		vq_unpop(c);
+		return false;
+	}
 	if (result == CONTRACT_LATER)
 		return true;
 	if (iov_done(&c->in)) {
@@ -209,10 +215,15 @@ static bool serve(struct contract *t, struct vq *q)
 	return true;
 }
 
-/* Buffers stay in queue 1 until a frame needs them. */
+/*
+ * Buffers stay in queue 1 until a frame needs them; a request may have waited for that queue's start,
+ * so a kick of either queue serves queue 0.
+ */
 static void contract_kick(struct virtio_device *d, struct vq *q)
 {
-	while (vq_index(q) != CONTRACT_BUFFERS && serve(d->data, q))
+	if (vq_index(q) == CONTRACT_BUFFERS)
+		q = virtio_device_queue(d, CONTRACT_REQUESTS);
+	while (q && serve(d->data, q))
 		;
 }
 

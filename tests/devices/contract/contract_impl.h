@@ -12,6 +12,8 @@ enum { CONTRACT_REQUESTS, CONTRACT_BUFFERS, CONTRACT_OTHER, CONTRACT_QUEUES };
 #define CONTRACT_HELD 32
 /* No result yet: the request is held. */
 #define CONTRACT_LATER INT32_MIN
+/* A queue that is needed does not run yet. */
+#define CONTRACT_NOT_YET (INT32_MIN + 1)
 
 struct contract {
 	struct virtio_device *d;
