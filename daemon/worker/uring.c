@@ -20,19 +20,19 @@
 #include "base/util.h"
 
 /*
- * Operations are told to the kernel by the few: a disk then works on the first ones while the next
- * are prepared. All of a burst in one call take less CPU time, but 32 reads of a virtual disk 15 %
+ * Operations are submitted in small batches: the disk works on the first ones while the next are
+ * prepared. All of a burst in one call take less CPU time, but 32 reads of a virtual disk 15 %
  * longer; each in a call of its own is no faster than this, and takes more.
  */
 #define SUBMIT_EVERY 4u
-/* For lists that the kernel has not taken over yet: it has when it was told of the operation. */
+/* Lists of iovecs, until the kernel has copied them, which it does at submission. */
 #define IOVECS (SUBMIT_EVERY * VIRTIO_URING_MAX_IOV)
 
 struct virtio_uring {
 	struct io_uring uring;
 	int event; /* an eventfd */
 	bool made;
-	bool deferred; /* events are to be fetched */
+	bool deferred; /* events wait to be fetched */
 	bool dead; /* the kernel takes nothing any more */
 	struct iovec iov[IOVECS];
 	unsigned n_iov;
@@ -42,7 +42,7 @@ struct virtio_uring {
 	unsigned n_refused;
 };
 
-/* What a kernel knows, from the best to what all have that can restrict rings (5.10). */
+/* From the best to what every kernel has that can restrict rings (5.10). */
 static const unsigned setup_flags[] = {
 	IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
 	0,
@@ -233,7 +233,7 @@ void virtio_uring_sendmsg(
 	finish(u, sqe, tag);
 }
 
-/* Never seen, but for a filter that forbids io_uring_enter(), or a kernel without memory. */
+/* Happens only if a filter forbids io_uring_enter(), or the kernel is out of memory. */
 static void give_up(struct virtio_uring *u, unsigned from, int result)
 {
 	log_warning(NULL, "io_uring is not used any more: %s", g_strerror(-result));

@@ -11,7 +11,7 @@ extern char *image_arg; /* the option that names the image */
 
 /*
  * From the command line of a test: an engine, or "direct-" and an engine; NULL: auto. False: this
- * machine has none of that, so the test is to be skipped (77).
+ * machine has none of that, and the test skips itself (77).
  */
 bool image_set_engine(const char *name);
 bool image_engine_is(const char *name);

@@ -109,7 +109,7 @@ static void test_no_pinning(void **state)
 	assert_int_equal(bq->bounce.taken, 0);
 }
 
-/* As a disk of larger blocks wants it: parts of them go through the page cache. */
+/* As on a disk of larger blocks: parts of them go through the page cache. */
 static void test_part_of_a_block(void **state)
 {
 	struct kit_core *c = *state;

@@ -72,7 +72,7 @@ static void test_truncated_and_back(void **state)
 		memset(data, 0xff, 65536);
 		assert_int_equal(
 			blk_request(c, VIRTIO_BLK_T_IN, 1024 + i, data, 65536), VIRTIO_BLK_S_IOERR);
-		/* What was not read is nobody's old data. */
+		/* What was not read is no old data. */
 		for (unsigned k = 0; k < 65536; k++)
 			assert_int_equal(data[k], 0);
 	}
@@ -86,7 +86,9 @@ static void test_truncated_and_back(void **state)
 	assert_int_equal(data[65535], 0x5a);
 }
 
-/* A host that will not take more: the guest and the log hear of it; what fits is written. */
+/*
+ * A host that will not take more: the guest gets an error, which is logged; what fits is written.
+ */
 static void test_full(void **state)
 {
 	const struct rlimit limit = { IMAGE_SIZE / 2, RLIM_INFINITY };

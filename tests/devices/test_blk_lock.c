@@ -6,7 +6,7 @@
 
 #include "blk_image.h"
 
-/* What another process that serves the image in this mode is told; "" if it may. */
+/* Returns the error of another process that opens the image in this mode; "": none. */
 static char *try_elsewhere(struct kit_core *here, const char *option)
 {
 	char answer[512] = "";

@@ -143,7 +143,7 @@ static void blk_queue_start(struct virtio_device *d, struct vq *q)
 {
 	struct blk_queue *bq = blk_queue_of(d, q);
 
-	/* §5.2.5.2: CONFIG_WCE without FLUSH means writethrough, and wce says so. */
+	/* §5.2.5.2: CONFIG_WCE without FLUSH means writethrough, which wce shows. */
 	if ((vq_features(q) & (F(CONFIG_WCE) | F(FLUSH))) == F(CONFIG_WCE))
 		blk_set_wce(d, false);
 	bq->q = q;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Bounce buffers of a queue: for direct I/O of guest memory that the kernel cannot pin, or whose
- * alignment the disk cannot bear.
+ * alignment the disk does not accept.
  */
 #pragma once
 
@@ -18,6 +18,6 @@ struct blk_bounce {
 
 /* -EAGAIN: all are taken. -ENOMEM: there is no memory for any. */
 int blk_bounce_get(struct blk_bounce *b, void **buf);
-/* NULL is nothing. */
+/* NULL is allowed. */
 void blk_bounce_put(struct blk_bounce *b, void *buf);
 void blk_bounce_close(struct blk_bounce *b);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which engine, and the queues.
+ * Selects the engine and opens the queues.
  *
- * Chosen by looking at the file: what does not wait in tmpfs is a plain read or write. What other
- * file systems have in their page cache is had at once by RWF_NOWAIT, where they know that, and all
- * else may take as long as a disk does: io_uring.
+ * The file decides. In tmpfs plain reads and writes never wait. On other file systems RWF_NOWAIT
+ * transfers what is in the page cache, if they support it; everything else takes as long as the disk
+ * and goes through io_uring.
  */
 #include "daemon/devices/blk/blk_engine.h"
 

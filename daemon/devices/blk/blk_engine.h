@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * virtiod-blk inside: a disk, its queues, their requests, and between requests (blk_request.c) and
- * file the engines: how reading, writing and the like are done. What several queues touch is
- * constant while they run, or atomic.
+ * What the files of virtiod-blk share: the disk, its queues, their requests, and the engines, which
+ * do the input and output of requests (blk_request.c). Members that several queues use are constant
+ * while queues run, or atomic.
  */
 #pragma once
 
@@ -20,13 +20,13 @@
 /* Limits for one request, as the configuration space shows them. */
 #define BLK_MAX_DISCARD_SECTORS (1u << 21)
 #define BLK_MAX_DISCARD_SEGMENTS 32
-/* Less, because it may come to real writing, during which the queue's owner does nothing else. */
+/* Less: zeroes may have to be written, which blocks the thread of the queue. */
 #define BLK_MAX_ZERO_SECTORS (1u << 17)
 #define BLK_MAX_ZERO_SEGMENTS 1
 
 /* Requests that a queue works on at a time. More stay in the ring. */
 #define BLK_MAX_REQUESTS 256u
-/* No request is begun with so many operations in flight; one may be several. */
+/* With this many operations in flight no request is begun; a request may be several. */
 #define BLK_MAX_OPS 256u
 
 /* Other results than 0 and -errno. */
@@ -62,7 +62,7 @@ struct blk_requests {
 	unsigned n;
 };
 
-/* A thread's own while its queue runs. */
+/* Used by one thread while its queue runs. */
 struct blk_queue {
 	struct blk *blk;
 	struct vq *q;
@@ -125,7 +125,7 @@ struct blk_engine {
 	/* Makes all writes stable that have ended. */
 	int (*sync)(struct blk_queue *bq);
 
-	/* NULL in engines that never say BLK_PENDING. */
+	/* NULL in engines that never return BLK_PENDING. */
 	/* Gives to the kernel what is pending; true if something ended. */
 	bool (*flush)(struct blk_queue *bq);
 	/* Fetches what has ended in the kernel; true if there was any. */

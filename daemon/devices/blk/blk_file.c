@@ -1,23 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The disk image of virtiod-blk: opening, locking, what the host says of it.
+ * The disk image of virtiod-blk: opening, locking, its size and limits.
  *
- * Locks. QEMU (block/file-posix.c) tells others what a user of an image does, and what it cannot
- * bear others to do, by shared locks on single bytes, two for each permission: 100 + p says "I do
- * p", 200 + p says "nobody else may do p". A user takes its bytes, then tests, as a writer would,
- * whether anybody holds a byte that forbids what it does or does what it forbids. No byte is ever
- * locked exclusively. We take what QEMU takes for a guest's disk: reading, writing unless
- * read-only, and no writing by others. So a second writer is refused, whoever came first, and
- * read-only users coexist.
+ * Locks. QEMU (block/file-posix.c) announces how an image is used by shared locks on single bytes,
+ * two for each permission p: 100 + p for using p, 200 + p for denying p to others. A user takes its
+ * bytes, then tests with a write lock whether another process denies what it uses or uses what it
+ * denies. No byte is locked exclusively. This program takes what QEMU takes for a guest's disk: it
+ * reads, writes unless read-only, and denies writing to others. A second writer is therefore
+ * refused, in whichever order they start; read-only users coexist.
  *
- * The locks have an open file description of their own. They live as long as that does, and an
- * io_uring keeps those registered with it a while after its process has died: whoever is started
- * in its place would be refused.
+ * The locks have an open file description of their own. Locks last as long as their description,
+ * and an io_uring holds the files registered with it for a while after its process has died: a
+ * program started as a replacement would be refused.
  *
- * Each queue opens the file for itself, too. Threads that share a file description contend for its
- * reference count; and the kernel tells each description once that data could not be written back,
- * whoever asks first, so that of two queues that sync at the same time one would hear that all is
- * well.
+ * Each queue opens the file separately. Threads that share a file description contend for its
+ * reference count, and the kernel reports a failed write-back once for each description: of two
+ * queues that sync one description at the same time, one would see success.
  */
 #include "daemon/devices/blk/blk_file.h"
 
@@ -43,7 +41,7 @@ static bool lock_byte(int fd, off_t byte)
 	return fcntl(fd, F_OFD_SETLK, &lock) == 0;
 }
 
-/* By anybody else: an open file description does not conflict with itself. */
+/* Tests for other users: an open file description does not conflict with itself. */
 static bool is_locked(int fd, off_t byte)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_start = byte, .l_len = 1 };
@@ -51,7 +49,7 @@ static bool is_locked(int fd, off_t byte)
 	return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
-/* NULL, or in which way somebody else uses the image. */
+/* Returns NULL, or in which way another process uses the image. */
 static const char *lock_image(const struct blk_file *f)
 {
 	if (!lock_byte(f->lock, LOCK_DOES(PERM_READ)) ||
@@ -59,7 +57,7 @@ static const char *lock_image(const struct blk_file *f)
 		(!f->read_only && !lock_byte(f->lock, LOCK_DOES(PERM_WRITE)))) {
 		if (errno == EAGAIN || errno == EACCES)
 			return "locked";
-		/* A file system without locks: nobody can be in conflict there. */
+		/* A file system without locks has no conflicts. */
 		log_warning(f->path, "cannot be locked: %s", g_strerror(errno));
 		return NULL;
 	}
@@ -128,7 +126,7 @@ static void query_limits(struct blk_file *f, const struct stat *st)
 	f->opt_io = opt_io;
 }
 
-/* What the kernel says of direct I/O to this file (Linux 6.1); false: nothing. */
+/* Takes the alignment of direct I/O from statx() (Linux 6.1); false: not known there. */
 static bool ask_alignment(struct blk_file *f)
 {
 #ifdef STATX_DIOALIGN
@@ -145,7 +143,7 @@ static bool ask_alignment(struct blk_file *f)
 	return false;
 }
 
-/* The least of 512, 1024 ... that a read of so many bytes, to an address of that kind, accepts. */
+/* Returns the least of 512, 1024 ... that works as length and address alignment of a read. */
 static uint32_t try_alignment(int fd, char *buf, bool memory)
 {
 	for (uint32_t align = 512; align < DIRECT_ALIGN_MAX; align *= 2) {

@@ -11,7 +11,7 @@
 #include <sys/types.h>
 
 struct blk_file {
-	int fd; /* through the page cache, whatever `direct` says */
+	int fd; /* through the page cache, also with `direct` */
 	int lock; /* holds the locks */
 	char *path;
 	bool read_only;
@@ -20,18 +20,18 @@ struct blk_file {
 	dev_t device; /* which file it is */
 	ino_t inode;
 	uint64_t size; /* in bytes */
-	/* What the host says of it, in bytes; a plain file's logical block is 512. */
+	/* As the host reports them, in bytes; a plain file's logical block is 512. */
 	uint32_t logical_block, physical_block, min_io, opt_io;
-	/* direct: what addresses, and offsets and lengths, are to be multiples of. */
+	/* direct: the alignment of addresses, and of offsets and lengths. */
 	uint32_t mem_align, offset_align;
 };
 
-/* False: closed as before, and the error names the file. */
+/* Opens and locks it. False: it remains closed, and the error names the file. */
 bool blk_file_open(
 	struct blk_file *f, const char *path, bool read_only, bool direct, GError **error);
-/* Releases the locks, too. A file that is not open (all zeroes but fd, lock: -1) is nothing. */
+/* Releases the locks, too. Does nothing if it is not open (zeroes; fd and lock -1). */
 void blk_file_close(struct blk_file *f);
-/* An fd of its own for a queue, O_DIRECT if f->direct; -1: error is set. */
+/* Returns an fd for one queue, O_DIRECT if f->direct; -1 with an error. */
 int blk_file_open_queue(const struct blk_file *f, GError **error);
-/* Takes the size anew. */
+/* Reads the size again. */
 bool blk_file_update_size(struct blk_file *f, GError **error);

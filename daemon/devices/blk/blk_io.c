@@ -18,7 +18,7 @@
 
 #include "base/util.h"
 
-/* Nobody writes there, so that it takes no memory but the one page of zeroes. */
+/* Never written: it takes no memory but the kernel's page of zeroes. */
 static uint8_t zero_pages[65536] __attribute__((aligned(4096)));
 
 /* All that is left of it, so that the first step decides for all. */

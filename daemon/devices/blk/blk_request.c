@@ -62,7 +62,7 @@ static void complete(struct blk_queue *bq, struct blk_req *r, int result)
 	vq_push(c);
 }
 
-/* The driver asked for what it must not: an answer for it, a line for the operator. */
+/* Answers a request that a driver must not make, and logs it. */
 static int refuse(struct blk_queue *bq, const struct blk_req *r, const char *why)
 {
 	log_limited(&bq->limit, LOG_LEVEL_WARNING, vq_name(bq->q),
@@ -84,7 +84,7 @@ static const char *verb_of(const struct blk_req *r)
 	return "write zeroes to";
 }
 
-/* What the host would not do. */
+/* Logs what the host refused to do. */
 static void report(struct blk_queue *bq, const struct blk_req *r, int result)
 {
 	if (result < 0 && result != -EOPNOTSUPP)
@@ -287,7 +287,7 @@ void blk_done(struct blk_queue *bq, struct blk_req *r, int result)
 	finish(bq, r, result);
 }
 
-/* Takes the request apart; false: it broke the queue. */
+/* Parses the request; false: it broke the queue. */
 static bool parse(struct blk_req *r)
 {
 	struct vq_chain *c = r->c;
@@ -309,7 +309,7 @@ static bool parse(struct blk_req *r)
 	return true;
 }
 
-/* False: no more for now. */
+/* Begins one request; false: no more for now. */
 static bool take(struct blk_queue *bq)
 {
 	struct vq_chain *c = vq_pop(bq->q);

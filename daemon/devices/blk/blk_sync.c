@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The engine that has each request done when it is begun. Nothing beats it where the page cache is
- * all there is (tmpfs); elsewhere the queue's owner waits for the disk.
+ * The engine of blocking system calls: a request is done when it is begun. The fastest where the
+ * page cache is the storage (tmpfs); elsewhere the queue's thread waits for the disk.
  */
 #include <sys/syscall.h>
 #include <unistd.h>

@@ -3,8 +3,8 @@
  * The engines on io_uring: everything by it (direct I/O, block devices), or only what the page
  * cache cannot give at once (RWF_NOWAIT).
  *
- * An operation that the kernel ends with EAGAIN or EINTR, or does not take, is done by the blocking
- * calls instead: rare, and always an end.
+ * An operation that the kernel ends with EAGAIN or EINTR, or does not accept, is done by blocking
+ * calls instead, which is rare and always completes it.
  */
 #include <errno.h>
 #include <linux/falloc.h>
@@ -20,7 +20,7 @@ enum { FILE_OWN, FILE_CACHED };
 /* Every request in flight is one operation but for one that discards, and there is the sync. */
 #define MAX_IN_FLIGHT (BLK_MAX_OPS + BLK_MAX_DISCARD_SEGMENTS + 1)
 
-/* How zeroes come to be: from the best to what always works. */
+/* How zeroes are written: from the best to what always works. */
 enum { ZERO_BY_HOLE, ZERO_BY_RANGE, ZERO_BY_WRITING };
 
 static bool uring_queue_open(struct blk_queue *bq, GError **error)
@@ -45,7 +45,7 @@ static void uring_queue_close(struct blk_queue *bq)
 	virtio_uring_free(g_steal_pointer(&bq->engine_data));
 }
 
-/* To fetch an event signals the fd again: were it read first, it would wake us for nothing. */
+/* Fetching an event signals the fd again: reading it first would cause a useless wake-up. */
 static void on_events(
 	struct virtio_device *d, struct vq *q, struct virtio_watch *w, uint32_t revents)
 {

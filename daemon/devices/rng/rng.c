@@ -3,12 +3,12 @@
  * virtio-rng (virtio 1.2 §5.4): random bytes from getrandom(), or from a file, a character device
  * or a FIFO of the host.
  *
- * A request must get one byte at least (§5.4.6.2; Linux waits for ever after an empty answer), so
- * one that cannot be served now goes back to the ring, where it does not hinder the queue's stop,
- * and the ring is looked at again when
+ * A request must get at least one byte (§5.4.6.2; Linux waits forever after an empty answer). One
+ * that cannot be served now is put back into the queue, where it does not delay the queue's stop,
+ * and the queue is served again when
  *	- the FIFO has bytes,
- *	- a new period of the rate limit has begun,
- *	- some time has gone by, for sources that cannot say when they have bytes, or that fail.
+ *	- a new period of the rate limit begins,
+ *	- some time has passed, for sources that cannot be watched, or that fail.
  */
 #include "daemon/device.h"
 
@@ -21,7 +21,7 @@
 
 #include "base/option.h"
 
-/* A request may be answered in part: a huge one is not to keep its thread busy. */
+/* A request may be answered in part, so that a huge one does not occupy the thread. */
 #define MAX_REQUEST 65536
 #define MAX_PERIOD_MS 65536
 #define RETRY_EMPTY_MS 20
@@ -45,7 +45,7 @@ static struct {
 	unsigned period_ms;
 } options = { .max_bytes = INT64_MAX };
 
-/* -errno; 0: the file has ended */
+/* Returns -errno; 0 at the end of the file. */
 static ssize_t rng_read(const struct rng *r, void *buf, size_t len)
 {
 	ssize_t n;
@@ -56,7 +56,7 @@ static ssize_t rng_read(const struct rng *r, void *buf, size_t len)
 	return n < 0 ? -errno : n;
 }
 
-/* Straight into the guest's buffers. 0, once there is something in them, or -errno. */
+/* Reads straight into the guest's buffers. Returns 0 if there are any bytes in them, or -errno. */
 static int rng_fill(const struct rng *r, struct iov_cursor *in, size_t max)
 {
 	struct iovec iov;
@@ -75,7 +75,7 @@ static int rng_fill(const struct rng *r, struct iov_cursor *in, size_t max)
 	return got ? (int)got : -ENODATA;
 }
 
-/* How long until there is quota; 0: there is. */
+/* Returns the time until there is quota; 0: now. */
 static int64_t rng_wait_us(struct rng *r)
 {
 	int64_t period = (int64_t)options.period_ms * 1000;
@@ -88,13 +88,13 @@ static int64_t rng_wait_us(struct rng *r)
 	return r->quota ? 0 : r->period_start + period - now;
 }
 
-/* Looks at the queue again after so long. */
+/* Serves the queue again after this time. */
 static void rng_retry_after(struct rng *r, struct vq *q, int64_t us)
 {
 	virtio_timer(r->d, q, &r->retry, g_get_monotonic_time() + us);
 }
 
-/* The source gave nothing: when to look again. */
+/* Decides when to try a source again that gave nothing. */
 static void rng_wait_for_source(struct rng *r, struct vq *q, int why)
 {
 	if (why == -EAGAIN && r->is_fifo) {
@@ -112,7 +112,7 @@ static void rng_wait_for_source(struct rng *r, struct vq *q, int why)
 	}
 }
 
-/* False: nothing more can be done now. */
+/* Serves one request; returns false if nothing more can be done now. */
 static bool rng_serve(struct rng *r, struct vq *q)
 {
 	g_autoptr(vq_chain) c = vq_pop(q);

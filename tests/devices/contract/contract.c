@@ -216,8 +216,8 @@ static bool serve(struct contract *t, struct vq *q)
 }
 
 /*
- * Buffers stay in queue 1 until a frame needs them; a request may have waited for that queue's start,
- * so a kick of either queue serves queue 0.
+ * Buffers stay in queue 1 until a frame needs them; a request may have waited for that queue's
+ * start, so a kick of either queue serves queue 0.
  */
 static void contract_kick(struct virtio_device *d, struct vq *q)
 {

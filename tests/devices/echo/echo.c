@@ -58,7 +58,7 @@ static const struct option_entry echo_options[] = {
 
 const struct virtio_device_ops virtio_device_ops = {
 	.name = "echo",
-	.summary = "virtio device that answers with what it is told",
+	.summary = "virtio device that echoes its requests",
 	.probe = {
 		.device_id = ECHO_ID,
 		.config_size = sizeof(struct echo_config),
