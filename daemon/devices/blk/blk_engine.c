@@ -3,8 +3,8 @@
  * Selects the engine and opens the queues.
  *
  * The file decides. In tmpfs plain reads and writes never wait. On other file systems RWF_NOWAIT
- * transfers what is in the page cache, if they support it; everything else takes as long as the disk
- * and goes through io_uring.
+ * transfers what is in the page cache, if they support it; everything else takes as long as the
+ * disk and goes through io_uring.
  */
 #include "daemon/devices/blk/blk_engine.h"
 
