@@ -50,31 +50,42 @@ struct virtio_shm_region {
 struct virtio_device;
 
 /*
- * Device-specific vhost-user messages. A verb that is present offers the protocol feature that its
- * message needs. These are device verbs. A verb that returns false refuses the message, with an
- * error.
+ * Device-specific vhost-user messages. These are device verbs. A verb that is present offers the
+ * protocol feature that its message needs; sessions and the state need both of their verbs. A verb
+ * that returns false refuses the message, with an error: the front-end gets it as acknowledgement,
+ * or, where the message has a reply of its own, is disconnected.
  */
 struct virtio_device_wire {
 	/* SEND_RARP: announces the MAC address of a guest that has moved to this host. */
 	bool (*announce)(struct virtio_device *d, const uint8_t mac[6], GError **error);
-	/* NET_SET_MTU. */
+	/* NET_SET_MTU: at most 65535. */
 	bool (*mtu)(struct virtio_device *d, unsigned mtu, GError **error);
 	/* GPU_SET_SOCKET (vhost-user-gpu.rst): the device owns fd from now on, also on error. */
 	bool (*display)(struct virtio_device *d, int fd, GError **error);
-	/* CREATE_CRYPTO_SESSION, answered in place. */
+	/*
+	 * CREATE_CRYPTO_SESSION, answered in place: a session that cannot be opened is told there.
+	 * The layout of the payload is the front-end's; size is at least 16.
+	 */
 	bool (*session_open)(struct virtio_device *d, void *payload, size_t size, GError **error);
 	/* CLOSE_CRYPTO_SESSION. */
 	void (*session_close)(struct virtio_device *d, uint64_t id);
-	/* GET_SHARED_OBJECT: returns an fd that the caller owns, or -1. */
+	/* GET_SHARED_OBJECT: returns an fd that the caller owns, or -1: there is no such object. */
 	int (*object)(struct virtio_device *d, const uint8_t uuid[16]);
 	/*
-	 * SET_DEVICE_STATE_FD: appends all state that the driver relies on, with a version number
-	 * of the device's own.
+	 * SET_DEVICE_STATE_FD, while all queues are stopped: appends all state that the driver
+	 * relies on, with a version number of the device's own; at most 64 MiB. An error is the
+	 * answer to CHECK_DEVICE_STATE.
 	 */
 	bool (*save)(struct virtio_device *d, GByteArray *to, GError **error);
-	/* Replaces the state by what save() wrote, perhaps in another version; hostile bytes. */
+	/*
+	 * Likewise: replaces the state by what save() wrote, perhaps in another version. It is
+	 * complete and of this type of device, and hostile all the same.
+	 */
 	bool (*load)(struct virtio_device *d, const void *from, size_t size, GError **error);
-	/* The front-end has disconnected (not merely paused): peers on the host may be told. */
+	/*
+	 * The front-end has disconnected (not merely paused), and all queues are stopped: peers on
+	 * the host may be told. Not for a connection on which nothing came.
+	 */
 	void (*left)(struct virtio_device *d);
 };
 

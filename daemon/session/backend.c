@@ -98,6 +98,8 @@ struct backend *backend_new(
 	}
 	b->reset = (struct pool_verb){ .run = run_reset, .done = backend_resume, .opaque = b };
 	b->reload = (struct pool_verb){ .run = run_reload };
+	b->left = (struct pool_verb){ .run = wire_left, .done = backend_resume, .opaque = b };
+	transfer_init(b);
 	dispatch_init(b);
 	shm_init(b);
 	if (ops->open && !ops->open(d, error)) {
@@ -148,7 +150,9 @@ static void forget_connection(struct backend *b)
 	inflight_drop(b);
 	channel_close(b);
 	shm_forget(b);
+	transfer_drop(b);
 	vu_msg_clear(&b->request.in);
+	vu_msg_clear(&b->request.out);
 	g_clear_error(&b->request.error);
 	b->reader = (struct vu_reader){ 0 };
 	b->protocol_features = 0;
@@ -158,10 +162,28 @@ static void forget_connection(struct backend *b)
 	b->needs_reset = false;
 }
 
+static bool is_pending(const struct backend *b)
+{
+	return pool_is_active(b->pool) || b->verb.pending || b->reset.pending || b->left.pending ||
+		b->transfer.verb.pending;
+}
+
+/* The front-end has left, and no vring runs: tells the device, if there was more than a visit. */
+static void tell_left(struct backend *b)
+{
+	const struct virtio_device_wire *wire = b->device.ops->wire;
+
+	if (!b->left_told && b->heard && wire && wire->left)
+		pool_run(b->pool, &b->left);
+	b->left_told = true;
+}
+
 static void close_if_idle(struct backend *b)
 {
-	if (b->state != BACKEND_CLOSING || pool_is_active(b->pool) || b->verb.pending ||
-		b->reset.pending)
+	if (b->state != BACKEND_CLOSING || is_pending(b))
+		return;
+	tell_left(b);
+	if (is_pending(b))
 		return;
 	forget_connection(b);
 	b->state = BACKEND_IDLE;
@@ -175,6 +197,7 @@ void backend_disconnect(struct backend *b)
 	b->state = BACKEND_CLOSING;
 	b->request.open = false;
 	backend_pause(b);
+	transfer_drop(b);
 	fd_close(&b->fd);
 	for (unsigned i = 0; i < b->device.num_queues; i++)
 		vring_drain(&b->vrings[i]);
@@ -232,6 +255,7 @@ void backend_serve(
 	b->state = BACKEND_SERVING;
 	b->fd = fd;
 	b->heard = false;
+	b->left_told = false;
 	b->closed = closed;
 	b->opaque = opaque;
 	b->config_change_told = false;

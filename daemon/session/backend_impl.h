@@ -65,6 +65,19 @@ struct shm_state {
 	uint64_t serial; /* of the last request */
 };
 
+/* The device's state on its way (device_state.c). */
+struct state_transfer {
+	bool load; /* else save */
+	bool busy; /* goes on; else it has ended, or there is none */
+	bool awaits_check; /* CHECK_DEVICE_STATE is still to come */
+	int fd; /* the pipe; -1 */
+	struct loop_watch *watch, *left; /* the pipe; the front-end, while it waits */
+	GByteArray *bytes;
+	size_t done; /* of these, written */
+	struct pool_verb verb;
+	GError *error; /* why it failed */
+};
+
 struct backend {
 	struct virtio_device device;
 	struct backend_options options;
@@ -72,7 +85,8 @@ struct backend {
 	struct pool *pool;
 	struct backend_vring *vrings; /* device.num_queues of them */
 	struct inflight_area inflight; /* changes while all queues are stopped */
-	struct pool_verb reset, reload, verb; /* the last: of the request */
+	struct pool_verb reset, reload, left;
+	struct pool_verb verb; /* of the request */
 	struct log_limit refusals, visits;
 
 	/* The connection. */
@@ -83,6 +97,7 @@ struct backend {
 	void *opaque;
 	struct vu_reader reader;
 	bool heard; /* a message, or what was to be one */
+	bool left_told; /* the device has been told that the front-end has left */
 	struct backend_request request;
 
 	/* What was negotiated. */
@@ -98,9 +113,11 @@ struct backend {
 	bool channel_full; /* the watch waits for room */
 	struct vu_reader channel_reader;
 	struct vu_msg channel_msg; /* that is being read */
-	struct shm_state shm;
 	bool config_change_told; /* to this front-end, which may not have read it yet */
 	bool config_change_due; /* to be sent when a queue runs and the channel has room */
+	struct shm_state shm;
+
+	struct state_transfer transfer;
 };
 
 /* backend.c */
@@ -129,6 +146,7 @@ typedef bool handle_fn(struct backend *b, struct backend_request *rq, GError **e
  */
 typedef bool verb_fn(struct virtio_device *d, struct backend_request *rq, GError **error);
 typedef bool must_stop_fn(const struct backend *b, const struct backend_request *rq);
+typedef bool ready_fn(struct backend *b);
 
 /* What serves a message, in this order. */
 struct handler {
@@ -136,6 +154,7 @@ struct handler {
 	enum scope scope;
 	/* NULL: always; else vrings may go on running if this returns false. */
 	must_stop_fn *must_stop;
+	ready_fn *ready; /* the request waits until this returns true; NULL: it does not wait */
 	handle_fn *handle;
 	/* After handle has taken the message; NULL: nothing. */
 	verb_fn *verb;
@@ -151,16 +170,32 @@ void dispatch_resume(struct backend *b);
 
 /* msg_*.c, and so on: the handlers. */
 handle_fn on_nothing, on_get_features, on_set_features, on_get_protocol_features,
-	on_set_protocol_features, on_get_queue_num, on_probe, on_get_shared_object, on_set_status,
-	on_get_status, on_reset_device, on_set_mem_table, on_add_mem_reg, on_rem_mem_reg,
-	on_get_max_mem_slots, on_vring_num, on_vring_addr, on_vring_base, on_get_vring_base,
-	on_vring_kick, on_vring_call, on_vring_err, on_vring_enable, on_get_config, on_set_config,
-	on_backend_req_fd, on_get_inflight_fd, on_set_inflight_fd, on_get_shmem_config;
-verb_fn verb_set_config;
+	on_set_protocol_features, on_get_queue_num, on_probe, on_set_status, on_get_status,
+	on_reset_device, on_set_mem_table, on_add_mem_reg, on_rem_mem_reg, on_get_max_mem_slots,
+	on_vring_num, on_vring_addr, on_vring_base, on_get_vring_base, on_vring_kick, on_vring_call,
+	on_vring_err, on_vring_enable, on_get_config, on_set_config, on_backend_req_fd,
+	on_get_inflight_fd, on_set_inflight_fd, on_get_shmem_config, on_net_set_mtu,
+	on_gpu_set_socket, on_answered_in_place, on_set_device_state_fd, on_check_device_state;
+verb_fn verb_set_config, verb_send_rarp, verb_net_set_mtu, verb_gpu_set_socket,
+	verb_create_crypto_session, verb_close_crypto_session, verb_get_shared_object;
 must_stop_fn changes_features, clears_status, disables_vring;
 
 /* msg_negotiate.c: what is offered. */
 uint64_t backend_protocol_features(const struct backend *b);
+
+/* msg_device.c */
+
+/* Returns what is offered for the device's own messages; wire may be NULL. */
+uint64_t wire_protocol_features(const struct virtio_device_wire *wire);
+/* A pool_verb's run(). */
+void wire_left(struct virtio_device *d, void *opaque);
+
+/* device_state.c */
+
+void transfer_init(struct backend *b);
+/* Gives up a transfer, if there is one; one whose verb is pending ends after that. */
+void transfer_drop(struct backend *b);
+ready_fn transfer_has_ended;
 
 /* msg_config.c: the driver is to read the configuration space and the status again. */
 void config_change(struct backend *b);

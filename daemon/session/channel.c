@@ -93,7 +93,7 @@ static void on_channel(void *opaque, uint32_t revents)
 	channel_flush(b);
 }
 
-bool on_backend_req_fd(struct backend *b, struct request *rq, GError **error)
+bool on_backend_req_fd(struct backend *b, struct backend_request *rq, GError **error)
 {
 	channel_close(b);
 	b->channel = vu_msg_take_fd(&rq->in, 0);

@@ -4,7 +4,7 @@
  * the same steps:
  *
  *	classify	is it known, well-formed, offered? which vring does it name?
- *	drain		the vrings that it concerns stop
+ *	drain		the vrings that it concerns stop, and what it waits for ends
  *	handle		the row's handler takes what the message sets
  *	verb		the row's part of the device, if there is one
  *	start		vrings that are complete run, again or for the first time
@@ -31,7 +31,7 @@
 
 static const struct handler handlers[VU_REQUEST_END] = {
 	[VU_GET_FEATURES] = { .handle = on_get_features },
-	[VU_SET_FEATURES] = { SCOPE_ALL, changes_features, on_set_features },
+	[VU_SET_FEATURES] = { SCOPE_ALL, changes_features, .handle = on_set_features },
 	[VU_SET_OWNER] = { .handle = on_nothing },
 	[VU_RESET_OWNER] = { .handle = on_nothing }, /* deprecated: "should be ignored" */
 	[VU_SET_MEM_TABLE] = { SCOPE_ALL, .handle = on_set_mem_table },
@@ -45,7 +45,7 @@ static const struct handler handlers[VU_REQUEST_END] = {
 	[VU_GET_PROTOCOL_FEATURES] = { .handle = on_get_protocol_features },
 	[VU_SET_PROTOCOL_FEATURES] = { .handle = on_set_protocol_features },
 	[VU_GET_QUEUE_NUM] = { .handle = on_get_queue_num },
-	[VU_SET_VRING_ENABLE] = { SCOPE_VRING, disables_vring, on_vring_enable },
+	[VU_SET_VRING_ENABLE] = { SCOPE_VRING, disables_vring, .handle = on_vring_enable },
 	[VU_SET_BACKEND_REQ_FD] = { .handle = on_backend_req_fd },
 	[VU_GET_CONFIG] = { .handle = on_get_config },
 	[VU_SET_CONFIG] = { .handle = on_set_config, .verb = verb_set_config },
@@ -56,10 +56,18 @@ static const struct handler handlers[VU_REQUEST_END] = {
 	/* A table that is built region by region need not hold every vring yet. */
 	[VU_ADD_MEM_REG] = { SCOPE_ALL, .handle = on_add_mem_reg, .lenient = true },
 	[VU_REM_MEM_REG] = { SCOPE_ALL, .handle = on_rem_mem_reg, .lenient = true },
-	[VU_SET_STATUS] = { SCOPE_ALL, clears_status, on_set_status },
+	[VU_SET_STATUS] = { SCOPE_ALL, clears_status, .handle = on_set_status },
 	[VU_GET_STATUS] = { .handle = on_get_status },
 	[VU_GET_SHMEM_CONFIG] = { .handle = on_get_shmem_config },
-	[VU_GET_SHARED_OBJECT] = { .handle = on_get_shared_object },
+	[VU_SEND_RARP] = { .handle = on_nothing, .verb = verb_send_rarp },
+	[VU_NET_SET_MTU] = { .handle = on_net_set_mtu, .verb = verb_net_set_mtu },
+	[VU_GPU_SET_SOCKET] = { .handle = on_gpu_set_socket, .verb = verb_gpu_set_socket },
+	[VU_CREATE_CRYPTO_SESSION] = { .handle = on_answered_in_place,
+		.verb = verb_create_crypto_session },
+	[VU_CLOSE_CRYPTO_SESSION] = { .handle = on_nothing, .verb = verb_close_crypto_session },
+	[VU_GET_SHARED_OBJECT] = { .handle = on_answered_in_place, .verb = verb_get_shared_object },
+	[VU_SET_DEVICE_STATE_FD] = { .handle = on_set_device_state_fd },
+	[VU_CHECK_DEVICE_STATE] = { .ready = transfer_has_ended, .handle = on_check_device_state },
 };
 
 static const struct handler probe_handler = { .handle = on_probe };
@@ -94,8 +102,8 @@ static bool classify(struct backend *b, struct backend_request *rq, GError **err
 
 	rq->vring = NULL;
 	rq->handler = &probe_handler;
-	rq->shape = vu_probe_shape(
-		number, rq->in.header.size, rq->in.n_fds, b->protocol_features, false);
+	rq->shape = vu_probe_shape(number, rq->in.header.size, rq->in.n_fds, b->protocol_features,
+		b->transfer.awaits_check);
 	if (!rq->shape) {
 		rq->shape = vu_shape(number);
 		rq->handler = &handlers[rq->shape ? number : 0];
@@ -187,7 +195,7 @@ typedef bool step_fn(struct backend *b, struct backend_request *rq);
 
 static bool wait_for_drain(struct backend *b, struct backend_request *rq)
 {
-	return !pool_any(b->pool, QUEUE_DRAINING);
+	return !pool_any(b->pool, QUEUE_DRAINING) && (!rq->handler->ready || rq->handler->ready(b));
 }
 
 static bool handle(struct backend *b, struct backend_request *rq)
@@ -263,7 +271,8 @@ static void run_verb(struct virtio_device *d, void *opaque)
 	struct backend *b = opaque;
 	struct backend_request *rq = &b->request;
 
-	rq->handler->verb(d, rq, &rq->error);
+	if (!rq->handler->verb(d, rq, &rq->error) && !rq->error)
+		refuse(&rq->error, EIO, "the device refuses");
 }
 
 void dispatch_init(struct backend *b)

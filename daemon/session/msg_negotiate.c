@@ -29,7 +29,7 @@ uint64_t backend_protocol_features(const struct backend *b)
 		features |= VU_BIT(VU_F_PROBE);
 	if (b->device.ops->shm)
 		features |= VU_BIT(VU_F_BACKEND_SEND_FD) | VU_BIT(VU_F_SHMEM);
-	return features;
+	return features | wire_protocol_features(b->device.ops->wire);
 }
 
 bool on_get_features(struct backend *b, struct backend_request *rq, GError **error)
@@ -89,6 +89,9 @@ bool on_probe(struct backend *b, struct backend_request *rq, GError **error)
 {
 	const struct virtio_probe *probe = &b->device.ops->probe;
 
+	/* The bit may be offered for SHARED_OBJECT alone. */
+	if (!b->options.probe)
+		return refuse(error, EOPNOTSUPP, "PROBE is not offered");
 	switch (rq->in.header.request) {
 	case VU_GET_DEVICE_ID:
 		rq->out.payload.u32 = probe->device_id;
@@ -101,14 +104,6 @@ bool on_probe(struct backend *b, struct backend_request *rq, GError **error)
 		break;
 	}
 	rq->out.header.size = sizeof(rq->out.payload.u32);
-	return true;
-}
-
-/* A front-end that takes bit 18 for SHARED_OBJECT: a reply without fd means "no such object". */
-bool on_get_shared_object(struct backend *b, struct backend_request *rq, GError **error)
-{
-	memcpy(rq->out.payload.bytes, rq->in.payload.bytes, rq->in.header.size);
-	rq->out.header.size = rq->in.header.size;
 	return true;
 }
 

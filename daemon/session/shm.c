@@ -61,7 +61,7 @@ void shm_free(struct backend *b)
 	g_array_free(b->shm.mapped, TRUE);
 }
 
-bool on_get_shmem_config(struct backend *b, struct request *rq, GError **error)
+bool on_get_shmem_config(struct backend *b, struct backend_request *rq, GError **error)
 {
 	struct vu_shmem_config *c = &rq->out.payload.shmem_config;
 
