@@ -274,14 +274,14 @@ void virtio_config_set(struct virtio_device *d, uint32_t offset, const void *fro
 
 /* Guest memory. */
 
-int virtio_pages_hold(struct vq *q, const struct virtio_pages_range *r, unsigned n, bool write,
-	struct virtio_pages **pages)
+int virtio_pages_hold(
+	struct vq *q, const struct virtio_pages_range *r, unsigned n, struct virtio_pages **pages)
 {
 	return guest_pages_hold(core_of_queue(q)->guest, (const struct guest_pages_range *)r, n,
 		(struct guest_pages **)pages);
 }
 
-const struct iovec *virtio_pages_iov(const struct virtio_pages *p, unsigned *n)
+const struct iovec *virtio_pages_iov(struct virtio_pages *p, unsigned *n)
 {
 	return guest_pages_iov((struct guest_pages *)p, n);
 }

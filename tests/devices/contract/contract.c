@@ -102,7 +102,7 @@ static int do_config(struct contract *t, struct vq_chain *c, const struct contra
 	return 0;
 }
 
-static int answer_pages(struct vq_chain *c, const struct virtio_pages *pages)
+static int answer_pages(struct vq_chain *c, struct virtio_pages *pages)
 {
 	struct contract_answer place = { 0 };
 	const struct iovec *iov;
@@ -120,7 +120,7 @@ static int do_pages(struct contract *t, struct vq_chain *c, const struct contrac
 {
 	const struct virtio_pages_range range = { r->address, r->n };
 	struct virtio_pages *pages;
-	int result = virtio_pages_hold(c->q, &range, 1, false, &pages);
+	int result = virtio_pages_hold(c->q, &range, 1, &pages);
 
 	if (result < 0)
 		return result;
