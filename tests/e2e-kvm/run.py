@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A stock Linux guest under virtiod-kvm, on nested KVM: QEMU plays the machine that has KVM.
 
-Usage: run.py MACHINE VIRTIOD_KVM VIRTIOD_BLK VIRTIOD_RNG SHM_BACKEND; MACHINE: x86_64 or aarch64,
+Usage: run.py MACHINE VIRTIOD_KVM VIRTIOD_BLK VIRTIOD_RNG VIRTIOD_SHM; MACHINE: x86_64 or aarch64,
 which the programs are built for. Exits 77 (skipped) where QEMU or the kernel is missing.
 """
 

@@ -18,7 +18,7 @@ from harness import (BLK, MIB, PATIENCE, RNG, Daemon, LoopTest, main, pattern, s
                      sha256_file, wait_until)
 
 KVM = os.environ["VIRTIOD_KVM"]
-SHM_BACKEND = os.environ["SHM_BACKEND"]
+SHM = os.environ["VIRTIOD_SHM"]
 
 # Exit statuses.
 OK, FAILED, USAGE, NO_KVM, NO_BACK_END, CRASHED, GUEST_FAILED = range(7)
@@ -107,12 +107,12 @@ class ToItsEnd(KvmTest):
 
     def test_shared_memory(self):
         sock = self.file("shared.sock")
-        back_end = Daemon(self, [SHM_BACKEND, sock], sock)
+        back_end = Daemon(self, [SHM, f"--socket-path={sock}"], sock)
         back_end.wait_ready()
         out = self.selftest(f"socket={sock}")
         self.assertRegex(out, "shared memory 1: 128 KiB at 0x[0-9a-f]+, "
                               "16384 words are not zero, sum 0x8002000")
-        back_end.stop(signal.SIGKILL)
+        self.stop(back_end)
 
     def test_console_file(self):
         out, _ = self.run_to_end("--guest=selftest", f"--console={self.file('log')}",
