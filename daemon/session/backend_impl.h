@@ -205,6 +205,8 @@ void config_change(struct backend *b);
 void channel_close(struct backend *b);
 /* Sends what is due, if it can be sent now. */
 void channel_flush(struct backend *b);
+/* Takes the answers that have arrived. */
+void channel_read(struct backend *b);
 
 /* shm.c */
 

@@ -54,16 +54,18 @@ static bool drop_input(struct backend *b)
 	return n > 0 || n == -EAGAIN;
 }
 
-/* Returns false if the channel has ended. */
-static bool read_answer(struct backend *b)
+/* Returns false if the channel has ended. *more: there may be another message. */
+static bool read_answer(struct backend *b, bool *more)
 {
 	struct vu_msg *msg = &b->channel_msg;
 	g_autoptr(GError) error = NULL;
 
+	*more = false;
 	switch (vu_msg_read(&b->channel_reader, b->channel, msg, &error)) {
 	case VU_READ_AGAIN:
 		return true;
 	case VU_READ_DONE:
+		*more = true;
 		if (!shm_answered(b, msg, &error))
 			break;
 		vu_msg_clear(msg);
@@ -77,12 +79,21 @@ static bool read_answer(struct backend *b)
 	return true;
 }
 
+void channel_read(struct backend *b)
+{
+	bool more = true;
+
+	while (more && b->channel >= 0 && shm_awaits(b) && read_answer(b, &more))
+		;
+}
+
 static void on_channel(void *opaque, uint32_t revents)
 {
 	struct backend *b = opaque;
+	bool more;
 
 	/* A message that has begun is read to its end. */
-	if (!(shm_awaits(b) || b->channel_reader.have ? read_answer(b) : drop_input(b))) {
+	if (!(shm_awaits(b) || b->channel_reader.have ? read_answer(b, &more) : drop_input(b))) {
 		log_debug("front-end", "the back-end channel is closed");
 		channel_close(b);
 	}

@@ -99,6 +99,8 @@ void vring_drain(struct backend_vring *v)
 
 	if (pool_queue_state(b->pool, v->index) != QUEUE_RUNNING)
 		return;
+	/* QEMU answers a request to map, and then sends the table of memory that it changes. */
+	channel_read(b);
 	pool_queue_drain(b->pool, v->index);
 	shm_cancel(b, v->index);
 }

@@ -61,6 +61,29 @@ static void test_last_queue(void **state)
 	shm_in_modes(state, last_queue);
 }
 
+/* The answer has arrived before the message that stops the queue. */
+static void answered_before(struct peer *p)
+{
+	struct vu_vring_state ring = { 0, 0 };
+	struct vu_msg reply;
+
+	assert_int_equal(shm_ask(p, 0, PAGE, shm_file), PENDING);
+	shm_expect(p, VU_BACKEND_SHMEM_MAP, 0, PAGE);
+	vu_msg_init(&reply, VU_BACKEND_SHMEM_MAP);
+	reply.header.flags |= VU_FLAG_REPLY;
+	vu_msg_set_u64(&reply, 0);
+	assert_true(vu_msg_write(p->channel, &reply, 0, NULL));
+	peer_send(p, VU_GET_VRING_BASE, 0, &ring, sizeof(ring), NULL, 0);
+	assert_true(peer_receive(p));
+	assert_int_equal(shm_jobs[0].result, 0);
+	assert_int_equal(shm_hear(p), 0);
+}
+
+static void test_answered_before(void **state)
+{
+	shm_in_modes(state, answered_before);
+}
+
 /* Requests of other queues are not concerned. */
 static void other_queue(struct peer *p)
 {
@@ -213,6 +236,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST_WITH(peer, test_canceled),
 		TEST_WITH(peer, test_last_queue),
+		TEST_WITH(peer, test_answered_before),
 		TEST_WITH(peer, test_other_queue),
 		TEST_WITH(peer, test_in_stop),
 		TEST_WITH(peer, test_of_stopped_queue),
