@@ -19,6 +19,16 @@ static bool is_offered(const struct option_entry *row, const struct option_entry
 	return true;
 }
 
+/* Unlike the other programs, virtioctl also takes the values that stand for "not given". */
+static struct option_entry with_unset(struct option_entry row)
+{
+	if (g_str_equal(row.name, "queues"))
+		row.unset = "0";
+	else if (g_str_equal(row.name, "config-size"))
+		row.unset = "-1";
+	return row;
+}
+
 char **connect_parse(
 	char **argv, struct option_syntax syntax, struct connect_options *o, GError **error)
 {
@@ -29,7 +39,7 @@ char **connect_parse(
 	backend_keys_table(&o->keys, names_device_id, all);
 	for (const struct option_entry *row = all; row->name; row++) {
 		if (is_offered(row, syntax.tables[0]))
-			offered[n++] = *row;
+			offered[n++] = with_unset(*row);
 	}
 	offered[n] = (struct option_entry){ NULL };
 	syntax.tables[OPTION_TABLES - 1] = offered;

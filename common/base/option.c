@@ -3,6 +3,7 @@
 #include "base/option.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -98,8 +99,13 @@ static bool parse_number(
 
 static bool set_fd(const struct option_entry *o, const char *text, GError **error)
 {
+	gint64 none;
 	uint64_t n;
 
+	if (g_ascii_string_to_signed(text, 10, G_MININT, -1, &none, NULL)) {
+		*o->fd = -1;
+		return true;
+	}
 	if (!parse_number(o, text, G_MAXINT, &n, error))
 		return false;
 	*o->fd = (int)n;
@@ -110,6 +116,10 @@ static bool set_number(const struct option_entry *o, const char *text, GError **
 {
 	uint64_t n;
 
+	if (o->unset && strcmp(text, o->unset) == 0) {
+		*o->number = (unsigned)atoi(text);
+		return true;
+	}
 	if (o->name_of && o->name_of(text, o->number))
 		return true;
 	if (parse_number(o, text, o->max ? o->max : G_MAXUINT, &n, error)) {

@@ -33,7 +33,7 @@ struct option_entry {
 	char **string;
 	char **path; /* in the file system's encoding */
 	char ***paths; /* NULL-terminated; each time the option is given appends one */
-	int *fd; /* a number of an open file, not checked */
+	int *fd; /* a number of an open file, not checked; negative: none */
 	unsigned *number; /* from min to max */
 	uint64_t *number64;
 	uint64_t *bytes; /* "4096", "64K", "2G" */
@@ -45,6 +45,7 @@ struct option_entry {
 	const char *const *words; /* of word; NULL-terminated */
 	uint64_t min, max; /* of number, number64 and bytes; max 0: what the target holds */
 	bool power_of_two; /* number: only those; 0 is one if min is 0 */
+	const char *unset; /* number: "0" or "-1": outside of min and max, means "not given" */
 	bool (*name_of)(
 		const char *text, unsigned *n); /* number: also read from names; NULL: none */
 	unsigned shift; /* bytes: without a suffix, units of 2^shift bytes */

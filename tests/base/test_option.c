@@ -6,7 +6,7 @@
 
 static struct {
 	bool flag, on_off;
-	unsigned word, number, size;
+	unsigned word, number, size, block, config;
 	enum log_level level;
 	char *string, *path, **paths;
 	int fd;
@@ -40,6 +40,9 @@ static const struct option_entry kinds[] = {
 	{ NULL },
 };
 static const struct option_entry more[] = {
+	{ "block", .number = &v.block, .min = 512, .max = 4096, .power_of_two = true,
+		.unset = "0" },
+	{ "config", .number = &v.config, .max = 64, .unset = "-1" },
 	{ "bytes", .bytes = &v.bytes, .min = 512, .max = 16 << 20, .help = "Bytes" },
 	{ "memory", .letter = 'm', .bytes = &v.mib, .shift = 20, .help = "MiB" },
 	{ "real", .real = &v.real, .help = "Real" },
@@ -131,6 +134,16 @@ static void test_more_kinds(void **state)
 	assert_int_equal(v.number, 0);
 }
 
+/* Values that mean the same as not giving the option. */
+static void test_unset(void **state)
+{
+	good("--block=512 --config=5 --fd=3");
+	good("--block=0 --config=-1 --fd=-2");
+	assert_int_equal(v.block, 0);
+	assert_int_equal(v.config, UINT_MAX);
+	assert_int_equal(v.fd, -1);
+}
+
 /* The last one counts, and the first is freed. */
 static void test_twice(void **state)
 {
@@ -161,7 +174,11 @@ static void test_refused(void **state)
 	} bad[] = {
 		{ "--on-off=yes", "invalid --on-off=yes: on or off" },
 		{ "--word=", "invalid --word=: auto, on or off" },
-		{ "--fd=-1", "invalid --fd=-1: a number from 0 to 2147483647" },
+		{ "--fd=x", "invalid --fd=x: a number from 0 to 2147483647" },
+		{ "--fd=-", "invalid --fd=-: a number from 0 to 2147483647" },
+		{ "--number=-1", "invalid --number=-1: a number from 1 to 64" },
+		{ "--block=1", "invalid --block=1: a power of two from 512 to 4096" },
+		{ "--block=-1", "invalid --block=-1: a power of two from 512 to 4096" },
 		{ "--number=0", "invalid --number=0: a number from 1 to 64" },
 		{ "--number=65", "invalid --number=65: a number from 1 to 64" },
 		{ "--number=8x", "invalid --number=8x: a number from 1 to 64" },
@@ -217,7 +234,7 @@ static void test_target(void **state)
 	assert_int_equal(size, sizeof(bool));
 	assert_ptr_equal(option_target(&kinds[10], &size), &v.number64);
 	assert_int_equal(size, sizeof(uint64_t));
-	assert_null(option_target(&more[4], &size));
+	assert_null(option_target(&more[6], &size));
 }
 
 static void test_bad(void **state)
@@ -236,6 +253,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_initial, clear, clear),
 		cmocka_unit_test_setup_teardown(test_kinds, clear, clear),
 		cmocka_unit_test_setup_teardown(test_more_kinds, clear, clear),
+		cmocka_unit_test_setup_teardown(test_unset, clear, clear),
 		cmocka_unit_test_setup_teardown(test_twice, clear, clear),
 		cmocka_unit_test_setup_teardown(test_arguments, clear, clear),
 		cmocka_unit_test_setup_teardown(test_refused, clear, clear),

@@ -55,6 +55,16 @@ static void test_block_size(void **state)
 	assert_int_equal(blk_request(c, VIRTIO_BLK_T_IN, 1, data, 512), VIRTIO_BLK_S_OK);
 }
 
+/* 0 is the same as not giving the option. */
+static void test_zero_is_default(void **state)
+{
+	struct kit_core *c = *state;
+
+	assert_true(kit_core_open(c, NULL, image_arg, "--block-size=0", "--num-queues=0", NULL));
+	assert_int_equal(le32toh(image_config(c)->blk_size), 512);
+	assert_int_equal(c->device.num_queues, KIT_WORKERS);
+}
+
 /* A disk all the same: the file may grow. */
 static void test_empty(void **state)
 {
@@ -284,6 +294,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(
 			test_default_queues, image_setup, kit_core_teardown),
 		cmocka_unit_test_setup_teardown(test_block_size, image_setup, kit_core_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_zero_is_default, image_setup, kit_core_teardown),
 		cmocka_unit_test_setup_teardown(test_empty, image_setup, kit_core_teardown),
 		cmocka_unit_test_setup_teardown(test_bad_options, image_setup, kit_core_teardown),
 		cmocka_unit_test_setup_teardown(test_read_write, image_setup, kit_core_teardown),

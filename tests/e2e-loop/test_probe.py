@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """virtioctl probe: what it says of each daemon, and how it fails."""
+import json
 import os
 import socket
 import subprocess
@@ -94,6 +95,15 @@ class Probe(LoopTest):
             self.assertEqual(facts["device_id"], {"value": 2, "source": "user"})
             self.assertEqual(facts["config_size"], {"value": 60, "source": "user"})
             self.assertEqual(facts["block"]["capacity"], MIB // 512)
+        self.stop(d)
+
+    def test_values_for_not_given(self):
+        d = self.blk(self.file("img", size=MIB), "--fd=-1", "--block-size=0", "--num-queues=0")
+        plain = self.probe(d.path)
+        self.assertEqual(plain["block"]["blk_size"], 512)
+        self.assertEqual(plain, self.probe(d.path, "--queues=0", "--config-size=-1"))
+        out, _ = self.ctl("bench", "--json", "--warmup=-1", "--seed=-5", "--requests=10", d.path)
+        self.assertEqual(json.loads(out)["requests"], 10)
         self.stop(d)
 
     def test_fallback_when_not_offered(self):

@@ -2,6 +2,7 @@
 /* The command line of virtioctl bench. */
 #include <inttypes.h>
 
+#include "base/number.h"
 #include "virtio/probe.h"
 #include "tools/bench/bench.h"
 #include "tools/virtioctl.h"
@@ -42,6 +43,30 @@ bool bench_writes(const struct bench_options *o)
 	return o->rw != BENCH_RANDREAD && o->rw != BENCH_READ;
 }
 
+/* A negative value means the default. */
+static bool parse_warmup(const char *text, GError **error)
+{
+	char *end;
+	double value = g_ascii_strtod(text, &end);
+
+	if (end == text || *end || !(value <= MAX_SECONDS))
+		return option_bad(error, "from 0 to %g seconds", MAX_SECONDS);
+	parsed.warmup = value < 0 ? WARMUP_DEFAULT : value;
+	return true;
+}
+
+/* Any number of 64 bits, with a sign or without. */
+static bool parse_seed(const char *text, GError **error)
+{
+	gint64 negative;
+
+	if (g_ascii_string_to_signed(text, 10, G_MININT64, -1, &negative, NULL))
+		parsed.seed = (uint64_t)negative;
+	else if (!number_parse(text, 0, UINT64_MAX, &parsed.seed))
+		return option_bad(error, "a number of 64 bits");
+	return true;
+}
+
 static const struct option_entry load_options[] = {
 	{ "rw", "HOW", .word = &raw.rw, .words = rw_names,
 		.help = "randread, randwrite, read, write, mixed (default: randread; with --verify "
@@ -59,7 +84,7 @@ static const struct option_entry load_options[] = {
 	{ "queue-size", .number = &parsed.queue_size, .max = MAX_QUEUE_SIZE, .power_of_two = true,
 		.help = "Size of each queue (default: 128, or what --depth needs)" },
 	{ "seconds", "S", .real = &parsed.seconds, .initial = "5", .help = "How long to measure" },
-	{ "warmup", "S", .real = &parsed.warmup,
+	{ "warmup", "S", .parse = parse_warmup,
 		.help = "How long to run before that (default: 1; with --requests 0)" },
 	{ "requests", .number64 = &parsed.requests, .max = MAX_REQUESTS,
 		.help = "Measure so many requests, no time" },
@@ -81,7 +106,7 @@ static const struct option_entry feature_options[] = {
 		.help = "Track requests in flight, likewise" },
 	{ "offset", .bytes = &parsed.offset, .initial = "0", .help = "Where on the device" },
 	{ "length", .bytes = &parsed.length, .help = "How much of it (default: up to its end)" },
-	{ "seed", .number64 = &parsed.seed, .initial = "1", .help = "Of the random numbers" },
+	{ "seed", "N", .parse = parse_seed, .initial = "1", .help = "Of the random numbers" },
 	{ "flush-every", .number = &parsed.flush_every, .max = G_MAXINT,
 		.help = "Flush after so many writes of a queue (default: never)" },
 	{ "verify", .flag = &parsed.verify,
@@ -109,9 +134,6 @@ static bool check(const struct bench_options *o, bool has_length, GError **error
 	if (o->seconds < 0.001 || o->seconds > MAX_SECONDS)
 		return option_bad(
 			error, "invalid --seconds=%g: from 0.001 to %g", o->seconds, MAX_SECONDS);
-	if (o->warmup > MAX_SECONDS)
-		return option_bad(
-			error, "invalid --warmup=%g: from 0 to %g", o->warmup, MAX_SECONDS);
 	return true;
 }
 
