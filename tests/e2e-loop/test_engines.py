@@ -6,11 +6,15 @@ import os
 import shutil
 import tempfile
 
-from harness import BLK, FAILED, MIB, LoopTest, main, pattern, sha256, sha256_file, wait_until
+from harness import (BLK, FAILED, LONG, MIB, LoopTest, main, pattern, sha256, sha256_file,
+                     wait_until)
 
 ENGINES = (("--engine=auto",), ("--engine=sync",), ("--engine=uring",), ("--engine=mmap",))
 DIRECT = (("--direct",), ("--direct", "--engine=sync"))
-VERIFY = ("--verify", "--timeout=60", "--block-size=4K")
+UNIT = MIB if LONG else MIB // 4
+SIZE = 8 * UNIT
+VERIFY = ("--verify", "--timeout=60", "--block-size=4K",
+          f"--requests={4000 if LONG else 1000}")
 
 
 def has_direct_io(folder):
@@ -32,10 +36,10 @@ def has_io_uring():
 
 
 def each_kind(check):
-    """Each engine on a file of 8 MiB of each kind."""
+    """Each engine on a file of SIZE bytes of each kind."""
     @functools.wraps(check)
     def test(self):
-        contents = pattern(8 * MIB)
+        contents = pattern(SIZE)
         for folder in self.folders:
             for options in ENGINES + (DIRECT if has_direct_io(folder) else ()):
                 if "--engine=uring" in options and not has_io_uring():
@@ -66,8 +70,8 @@ class Engines(LoopTest):
         self.assertEqual(sha256(got), sha256(contents[5120:5120 + 1000003]))
         expected = bytearray(contents)
         for n, (offset, size, request) in enumerate((
-                (512, 513, "4K"), (65536, 4 * MIB, "1M"), (6 * MIB + 512, 777777, "12345"),
-                (8 * MIB - 1024, 1024, "512"))):
+                (512, 513, "4K"), (65536, 4 * UNIT, str(UNIT)),
+                (6 * UNIT + 512, UNIT + 54321, "12345"), (SIZE - 1024, 1024, "512"))):
             data = pattern(size, seed=n)
             self.ctl("write", f"--offset={offset}", f"--request-size={request}", d.path,
                      self.file("source", data))
@@ -81,8 +85,7 @@ class Engines(LoopTest):
         """Reads and writes at the same time, in several queues, on several threads."""
         d = self.blk(path, "--workers=2", "--num-queues=4", *options)
         for depth, queues in ((1, 1), (32, 2), (200, 4)):
-            self.ctl("bench", *VERIFY, f"--depth={depth}", f"--queues={queues}",
-                     "--requests=4000", d.path)
+            self.ctl("bench", *VERIFY, f"--depth={depth}", f"--queues={queues}", d.path)
         self.stop(d)
 
     @each_kind
@@ -98,35 +101,37 @@ class Engines(LoopTest):
     def test_shrunk_behind(self, options, path, contents):
         """Errors for what is gone, and a daemon that serves what is there."""
         d = self.blk(path, *options)
-        os.truncate(path, MIB)
-        self.ctl("read", "--offset=4M", d.path, "/dev/null", expect=FAILED)
-        got = self.ctl("read", "--length=1M", d.path)[0]
-        self.assertEqual(sha256(got), sha256(contents[:MIB]))
+        os.truncate(path, UNIT)
+        self.ctl("read", f"--offset={4 * UNIT}", d.path, "/dev/null", expect=FAILED)
+        got = self.ctl("read", f"--length={UNIT}", d.path)[0]
+        self.assertEqual(sha256(got), sha256(contents[:UNIT]))
         self.stop(d)
 
     @each_kind
     def test_host_takes_no_more(self, options, path, contents):
         """A limit of the host is an error for the guest and a line in the log, no more."""
         d = self.daemon(BLK, f"--blk-file={path}", *options,
-                        wrapper=("prlimit", f"--fsize={MIB}", "--"))
-        data = pattern(MIB, seed=9)
+                        wrapper=("prlimit", f"--fsize={UNIT}", "--"))
+        data = pattern(UNIT, seed=9)
         self.ctl("write", d.path, self.file("source", data))
         if "--engine=mmap" not in options:
-            self.ctl("write", "--offset=4M", d.path, self.file("source", data), expect=FAILED)
+            self.ctl("write", f"--offset={4 * UNIT}", d.path, self.file("source", data),
+                     expect=FAILED)
             self.assertIn("File too large", d.log())
             self.assertIn("at offset", d.log())
-        self.assertEqual(self.ctl("read", "--length=1M", d.path)[0], data)
+        self.assertEqual(self.ctl("read", f"--length={UNIT}", d.path)[0], data)
         self.stop(d)
 
     @each_kind
     def test_grown(self, options, path, _):
         d = self.blk(path, *options)
-        os.truncate(path, 16 * MIB)
+        os.truncate(path, 2 * SIZE)
         os.kill(d.pid, 1)
-        wait_until(lambda: "has 32768 sectors now" in d.log(), "the new size")
-        data = pattern(MIB, seed=5)
-        self.ctl("write", "--offset=15M", d.path, self.file("source", data))
-        self.assertEqual(self.ctl("read", "--offset=15M", d.path)[0], data)
+        wait_until(lambda: f"has {2 * SIZE // 512} sectors now" in d.log(), "the new size")
+        data = pattern(UNIT, seed=5)
+        offset = f"--offset={2 * SIZE - UNIT}"
+        self.ctl("write", offset, d.path, self.file("source", data))
+        self.assertEqual(self.ctl("read", offset, d.path)[0], data)
         self.stop(d)
 
     def test_bad_options(self):

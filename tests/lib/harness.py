@@ -27,6 +27,8 @@ OK, FAILED, USAGE, BUSY, ABSENT = range(5)  # exit statuses of virtioctl
 MIB = 1 << 20
 # Longer than anything takes on a slow machine; only a failing test waits for it.
 PATIENCE = 60
+# With the argument "long": larger images and more requests, for minutes.
+LONG = "long" in sys.argv[1:]
 
 
 def pattern(size, seed=1):
@@ -198,4 +200,4 @@ def need_program(name, package):
 
 
 def main():
-    unittest.main(verbosity=2)
+    unittest.main(argv=[arg for arg in sys.argv if arg != "long"], verbosity=2)
