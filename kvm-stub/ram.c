@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/memfd.h"
 #include "kvm-stub/layout.h"
 
 static bool fail(const char *what, uint64_t size, GError **error)
@@ -33,14 +34,8 @@ static void add_region(struct ram *r, uint64_t guest_addr, uint64_t offset, uint
 /* Back-ends get the fd: without the seals they could truncate it. */
 static bool make_file(struct ram *r, GError **error)
 {
-	r->fd = memfd_create("virtiod-kvm-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (r->fd < 0)
-		return fail("memfd_create", r->size, error);
-	if (ftruncate(r->fd, r->size) < 0)
-		return fail("ftruncate", r->size, error);
-	if (fcntl(r->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
-		return fail("sealing its memfd", r->size, error);
-	return true;
+	r->fd = memfd_sealed("virtiod-kvm-ram", r->size);
+	return r->fd >= 0 || fail("memfd", r->size, error);
 }
 
 static bool map_file(struct ram *r, GError **error)

@@ -359,9 +359,3 @@ bool option_parse(const struct option_syntax *s, char ***argv, GError **error)
 	}
 	return g_option_context_parse_strv(context, argv, error) && check_arguments(s, argv, error);
 }
-
-bool option_word(const char *text, const char *const *words, unsigned *which, GError **error)
-{
-	return option_set(
-		&(const struct option_entry){ .word = which, .words = words }, text, error);
-}

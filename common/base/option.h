@@ -92,6 +92,3 @@ void *option_target(const struct option_entry *o, size_t *size);
 
 /* Sets error (G_OPTION_ERROR_BAD_VALUE) and returns false. */
 bool option_bad(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
-
-/* Sets *which to the index of text in words; the error lists them. */
-bool option_word(const char *text, const char *const *words, unsigned *which, GError **error);

@@ -23,6 +23,7 @@
  */
 #include <stdarg.h>
 
+#include "base/error.h"
 #include "base/util.h"
 #include "daemon/session/backend_impl.h"
 
@@ -79,7 +80,7 @@ bool refuse(GError **error, int err, const char *format, ...)
 	va_list ap;
 
 	va_start(ap, format);
-	g_propagate_error(error, g_error_new_valist(BACKEND_ERROR, err, format, ap));
+	error_setv(error, BACKEND_ERROR, err, NULL, format, ap);
 	va_end(ap);
 	return false;
 }

@@ -9,10 +9,9 @@
  * others made, and so parts may be larger than the front-end asked for and knows, which helps where
  * it then sets up larger rings than it asked for (QEMU does for some devices).
  */
-#include <fcntl.h>
 #include <linux/virtio_config.h>
-#include <sys/mman.h>
 
+#include "base/memfd.h"
 #include "base/util.h"
 #include "daemon/session/backend_impl.h"
 #include "virtio/inflight.h"
@@ -29,17 +28,6 @@ static bool is_packed(const struct backend *b)
 static size_t part_size(const struct backend *b, uint16_t queue_size)
 {
 	return virtio_inflight_bytes(queue_size, is_packed(b) || !b->has_features);
-}
-
-/* Returns a memfd that cannot be truncated under a later back-end; -1 and errno. */
-static int make_area(uint64_t size)
-{
-	autofd fd = memfd_create("in-flight", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-	if (fd < 0 || ftruncate(fd, size) < 0 ||
-		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
-		return -1;
-	return fd_steal(&fd);
 }
 
 bool on_get_inflight_fd(struct backend *b, struct backend_request *rq, GError **error)
@@ -63,7 +51,7 @@ bool on_get_inflight_fd(struct backend *b, struct backend_request *rq, GError **
 	area.mmap_size = area.num_queues * (uint64_t)part_size(b, area.queue_size);
 	area.mmap_offset = 0;
 	area.padding = 0;
-	fd = make_area(area.mmap_size);
+	fd = memfd_sealed("in-flight", area.mmap_size);
 	if (fd < 0) {
 		/* Size 0: there is none, and the device works without. */
 		log_limited(&b->refusals, LOG_LEVEL_WARNING, NULL,

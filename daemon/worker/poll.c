@@ -1,31 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A worker that has nothing to do: looks, asks for kicks, sleeps (poll_window.h: when which). */
 #include <sched.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "daemon/worker/worker_impl.h"
 
 /* Turns of looking between two looks at the clock: a driver that polls answers within them. */
 #define TURNS 64
-
-static int64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-static inline void cpu_relax(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-	__builtin_ia32_pause();
-#elif defined(__aarch64__) || defined(__arm__)
-	__asm__ volatile("yield" : : : "memory");
-#else
-	__asm__ volatile("" : : : "memory");
-#endif
-}
 
 bool worker_look(struct worker_thread *w)
 {
@@ -87,7 +68,7 @@ static bool look_at_fds(struct worker_thread *w)
 
 bool worker_poll(struct worker_thread *w)
 {
-	int64_t window, start;
+	uint64_t window, start;
 
 	w->idle_since = 0;
 	if (!w->n_active || is_busy(w))
@@ -97,12 +78,12 @@ bool worker_poll(struct worker_thread *w)
 		poll_window_hit(&w->window, 0);
 		return true;
 	}
-	start = now_ns();
-	while (window && now_ns() - start < window) {
+	start = clock_now_ns();
+	while (window && clock_now_ns() - start < window) {
 		/* The driver may be waiting for this very CPU. */
 		sched_yield();
 		if (look_for_a_while(w) || look_at_fds(w)) {
-			poll_window_hit(&w->window, now_ns() - start);
+			poll_window_hit(&w->window, clock_now_ns() - start);
 			return true;
 		}
 	}
@@ -124,6 +105,6 @@ bool worker_arm(struct worker_thread *w)
 void worker_woken(struct worker_thread *w)
 {
 	if (w->idle_since)
-		poll_window_slept(&w->window, now_ns() - w->idle_since);
+		poll_window_slept(&w->window, clock_now_ns() - w->idle_since);
 	w->idle_since = 0;
 }

@@ -114,7 +114,7 @@ struct worker_thread {
 	struct queue **active; /* not stopped */
 	unsigned n_active;
 	struct poll_window window;
-	int64_t idle_since; /* asleep since then for want of requests; 0: not */
+	uint64_t idle_since; /* asleep since then for want of requests; 0: not */
 };
 
 struct pool {

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/error.h"
 #include "base/util.h"
 #include "kvm-stub/layout.h"
 
@@ -16,13 +17,11 @@ extern const uint8_t selftest_image[], selftest_image_end[];
 
 bool boot_refuse(const struct boot_file *f, GError **error, const char *format, ...)
 {
-	g_autofree char *text = NULL;
 	va_list args;
 
 	va_start(args, format);
-	text = g_strdup_vprintf(format, args);
+	error_setv(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, f->path, format, args);
 	va_end(args);
-	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s: %s", f->path, text);
 	return false;
 }
 
