@@ -141,10 +141,8 @@ void vq_break(struct vq *q, const char *format, ...)
 		vq_break_now(q, reason);
 }
 
-bool vq_break_if_poisoned(struct vq *q)
+bool vq_break_poisoned(struct vq *q)
 {
-	if (G_LIKELY(!__atomic_load_n(q->poison, __ATOMIC_RELAXED)))
-		return false;
 	if (!q->broken)
 		vq_break_now(q, "the front-end has truncated guest memory");
 	return true;

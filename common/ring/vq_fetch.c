@@ -181,14 +181,19 @@ static bool map_data(struct vq *q, struct vq_req *const *batch, unsigned n)
 	for (unsigned i = 0; i < n; i++) {
 		struct vq_req *r = batch[i];
 		struct mem_mapping *mapping = &r->mapping;
+		const struct mem_range *range = r->range, *end = range + r->sum.n;
+		struct iovec *iov;
 
 		if (r->sum.n > mapping->max_iov)
 			vq_req_grow_iov(q, r, r->max_range);
-		for (unsigned k = 0; k < r->sum.n; k++) {
-			mapping->iov[k].iov_base = mapped(q, &r->range[k]);
-			mapping->iov[k].iov_len = r->range[k].len;
-			if (!mapping->iov[k].iov_base)
+		iov = mapping->iov;
+		for (; range < end; range++, iov++) {
+			void *host = mapped(q, range);
+
+			if (!host)
 				return false;
+			iov->iov_base = host;
+			iov->iov_len = range->len;
 		}
 		mapping->n_range = 0;
 		mapping->n_iov = r->sum.n;

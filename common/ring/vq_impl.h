@@ -276,8 +276,14 @@ void vq_retry_leave(struct vq *q, struct vq_req *r);
 
 /* Nothing more is taken or published. */
 void vq_break_now(struct vq *q, const char *reason);
-/* True if the queue is broken because memory went away under it. */
-bool vq_break_if_poisoned(struct vq *q);
+/* Breaks the queue because memory went away under it; returns true. */
+bool vq_break_poisoned(struct vq *q);
+
+/* Returns true if the queue is broken because memory went away under it. */
+static inline bool vq_break_if_poisoned(struct vq *q)
+{
+	return G_UNLIKELY(__atomic_load_n(q->poison, __ATOMIC_RELAXED)) && vq_break_poisoned(q);
+}
 
 /* vq_fetch.c */
 
