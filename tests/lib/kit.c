@@ -131,6 +131,35 @@ void kit_wait_config(struct kit *k, unsigned n)
 	WAIT_FOR(k, k->world->config_changes(k) >= n);
 }
 
+uint8_t *kit_wait_mapped(struct kit *k, uint8_t id, uint64_t at)
+{
+	const struct kit_shm_mapping *m;
+
+	WAIT_FOR(k, kit_shm_find(k->world->shm(k), id, at, 1));
+	m = kit_shm_find(k->world->shm(k), id, at, 1);
+	return m->host + (at - m->at);
+}
+
+void kit_wait_unmapped(struct kit *k, uint8_t id, uint64_t at)
+{
+	WAIT_FOR(k, !kit_shm_find(k->world->shm(k), id, at, 1));
+}
+
+void kit_fail_mappings(struct kit *k, int error)
+{
+	k->world->shm(k)->error = error;
+}
+
+void kit_without_shm(struct kit *k)
+{
+	k->world->shm(k)->absent = true;
+}
+
+void kit_without_inflight(struct kit *k)
+{
+	k->no_area = true;
+}
+
 void kit_start(struct kit *k, ...)
 {
 	va_list ap;
@@ -159,6 +188,16 @@ void kit_reset(struct kit *k)
 	k->world->reset(k);
 }
 
+void kit_restart(struct kit *k)
+{
+	k->world->kill(k);
+}
+
+void kit_leave(struct kit *k)
+{
+	k->world->leave(k);
+}
+
 void kit_config_read(struct kit *k, uint32_t offset, void *to, uint32_t size)
 {
 	k->world->config_read(k, offset, to, size);
@@ -180,6 +219,11 @@ const char *kit_path(struct kit *k, const char *name)
 bool kit_has_pauses(const struct kit *k)
 {
 	return k->trouble == KIT_PAUSES;
+}
+
+bool kit_is_packed(const struct kit *k)
+{
+	return k->features & 1ull << VIRTIO_F_RING_PACKED;
 }
 
 struct kit_core *kit_core(struct kit *k)

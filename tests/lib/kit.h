@@ -66,6 +66,10 @@ void kit_start(struct kit *k, ...) G_GNUC_NULL_TERMINATED;
 /* Fails the test unless the device refuses to start, with an error that contains text. */
 void kit_start_fails(struct kit *k, const char *text, ...) G_GNUC_NULL_TERMINATED;
 
+/* Before kit_start(): the front-end has no shared memory, or the queues no in-flight area. */
+void kit_without_shm(struct kit *k);
+void kit_without_inflight(struct kit *k);
+
 /* Sends a request: out_size bytes for the device to read, and room for in_size bytes. */
 struct kit_request *kit_send(
 	struct kit *k, unsigned queue, const void *out, size_t out_size, size_t in_size);
@@ -87,14 +91,40 @@ void kit_pause(struct kit *k);
 /* The driver resets the device and starts afresh; earlier requests are forgotten. */
 void kit_reset(struct kit *k);
 
+/* Another device takes the place of this one, which was killed in the runs with a process. */
+void kit_restart(struct kit *k);
+/* The front-end disconnects, and another one connects, with the same rings. */
+void kit_leave(struct kit *k);
+
 void kit_config_read(struct kit *k, uint32_t offset, void *to, uint32_t size);
 void kit_config_write(struct kit *k, uint32_t offset, const void *from, uint32_t size);
 /* Waits until the device has notified the driver of at least n changes of its configuration. */
 void kit_wait_config(struct kit *k, unsigned n);
 
+/* Device-specific messages (struct virtio_device_wire). They return false if they are refused. */
+bool kit_announce(struct kit *k, const uint8_t mac[6]);
+bool kit_mtu(struct kit *k, uint64_t mtu);
+/* fd stays the caller's. */
+bool kit_display(struct kit *k, int fd);
+/* The payload becomes the answer's; the test fails if there is none. */
+void kit_session_open(struct kit *k, void *payload, size_t size);
+void kit_session_close(struct kit *k, uint64_t id);
+/* Returns an fd that the caller owns, or -1. */
+int kit_object(struct kit *k, const uint8_t uuid[16]);
+/* Stops the queues, saves or loads the device's state, and starts them again. */
+GByteArray *kit_save(struct kit *k);
+bool kit_load(struct kit *k, GByteArray *state);
+
+/* Waits until something is mapped there in a shared memory region, and returns where it is. */
+uint8_t *kit_wait_mapped(struct kit *k, uint8_t id, uint64_t at);
+void kit_wait_unmapped(struct kit *k, uint8_t id, uint64_t at);
+/* From now on the front-end refuses to map anything, with this errno; 0: it does not. */
+void kit_fail_mappings(struct kit *k, int error);
+
 /* A path in a folder of the test's own, which is removed with all in it; valid for the test. */
 const char *kit_path(struct kit *k, const char *name);
 /* Returns true if the queues are stopped and resumed after each request. */
 bool kit_has_pauses(const struct kit *k);
+bool kit_is_packed(const struct kit *k);
 /* The core of a run in this process; NULL in the others. */
 struct kit_core *kit_core(struct kit *k);

@@ -27,21 +27,36 @@ int kit_core_setup(void **state)
 	return 0;
 }
 
+static bool open_device(struct kit_core *c, GError **error)
+{
+	c->device = (struct virtio_device){
+		.ops = &virtio_device_ops,
+		.features = virtio_device_ops.probe.features,
+		.num_queues = virtio_device_ops.probe.max_queues,
+		.config_size = virtio_device_ops.probe.config_size,
+		.driver_features = c->device.driver_features,
+		.workers = KIT_WORKERS,
+	};
+	c->is_open = true;
+	return !virtio_device_ops.open || virtio_device_ops.open(&c->device, error);
+}
+
+static void close_device(struct kit_core *c)
+{
+	if (virtio_device_ops.close)
+		virtio_device_ops.close(&c->device);
+	assert_null(c->device.data);
+	c->is_open = false;
+	c->wakeups = NULL; /* they lived until now */
+}
+
 bool kit_core_openv(struct kit_core *c, va_list ap, GError **error)
 {
 	/* As main() does; cmocka takes the signal over for each test, and for its setup. */
 	guest_mem_catch_sigbus();
 	if (!kit_options_parse(c, ap, error))
 		return false;
-	c->device = (struct virtio_device){
-		.ops = &virtio_device_ops,
-		.features = virtio_device_ops.probe.features,
-		.num_queues = virtio_device_ops.probe.max_queues,
-		.config_size = virtio_device_ops.probe.config_size,
-		.workers = KIT_WORKERS,
-	};
-	c->is_open = true;
-	if (!virtio_device_ops.open || virtio_device_ops.open(&c->device, error))
+	if (open_device(c, error))
 		return true;
 	kit_core_close(c);
 	return false;
@@ -79,10 +94,7 @@ void kit_core_open_fails(struct kit_core *c, const char *text, ...)
 
 void kit_core_close(struct kit_core *c)
 {
-	if (virtio_device_ops.close)
-		virtio_device_ops.close(&c->device);
-	assert_null(c->device.data);
-	c->is_open = false;
+	close_device(c);
 	kit_options_restore(c);
 }
 
@@ -229,8 +241,9 @@ void kit_core_resume(struct kit_core *c)
 			.size = driver_ring_size(kq->ring),
 			.features = c->device.driver_features,
 			.base = kq->base,
-			.inflight = kq->inflight,
-			.inflight_len = inflight_size(kq),
+			.inflight = c->no_area ? NULL : kq->inflight,
+			.inflight_len = c->no_area ? 0 : inflight_size(kq),
+			.any_order = virtio_device_ops.any_order,
 		};
 		g_autoptr(GError) error = NULL;
 
@@ -267,6 +280,8 @@ void kit_core_stop(struct kit_core *c)
 		if (is_running(c, i))
 			drain(c, i);
 	}
+	while (kit_core_shm_answer(c))
+		;
 	while (kit_core_in_flight(c))
 		assert_true(kit_core_step(c, KIT_PATIENCE_MS));
 	for (unsigned i = 0; i < KIT_MAX_QUEUES; i++) {
@@ -278,11 +293,24 @@ void kit_core_stop(struct kit_core *c)
 	c->stopping = false;
 }
 
+void kit_core_restart(struct kit_core *c)
+{
+	g_autoptr(GError) error = NULL;
+
+	kit_core_stop(c);
+	close_device(c);
+	kit_shm_drop(&c->shm);
+	if (!open_device(c, &error))
+		fail_msg("%s", error->message);
+	kit_core_resume(c);
+}
+
 void kit_core_reset(struct kit_core *c)
 {
 	kit_core_stop(c);
 	if (virtio_device_ops.reset)
 		virtio_device_ops.reset(&c->device);
+	kit_shm_drop(&c->shm);
 	free_driver(c);
 	g_clear_pointer(&c->broken, g_free);
 	make_driver(c);
@@ -344,6 +372,7 @@ int kit_core_teardown(void **state)
 	for (unsigned i = 0; i < KIT_MAX_QUEUES; i++)
 		g_clear_pointer(&c->queue[i].q, vq_free);
 	g_clear_pointer(&c->guest, guest_mem_free);
+	kit_shm_drop(&c->shm);
 	free_driver(c);
 	kit_services_close(c);
 	log_set_sink(NULL, NULL);

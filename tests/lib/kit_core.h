@@ -15,6 +15,7 @@
 #include "driver/driver_ring.h"
 #include "memory/guest_mem.h"
 #include "ring/vq_engine.h"
+#include "tests/lib/kit_shm.h"
 
 #define KIT_WORKERS 2
 #define KIT_MEMORY (16u << 20)
@@ -42,6 +43,8 @@ struct kit_core {
 	struct kit_queue queue[KIT_MAX_QUEUES];
 	unsigned n_queues; /* that the driver uses; 0: as many as the device has */
 	unsigned ring_size; /* 0: 128 */
+	bool no_area; /* the queues have no in-flight area */
+	struct kit_shm shm;
 	unsigned config_changes;
 	char *broken; /* why the first queue broke; NULL: none has */
 	char *log; /* every line logged since the test began, or since the test cleared it */
@@ -51,7 +54,7 @@ struct kit_core {
 	bool is_open, stopping;
 	struct virtio_watch *watches;
 	struct virtio_wakeup *wakeups;
-	struct virtio_shm_map *shm_maps;
+	struct virtio_shm_map *shm_maps; /* that await an answer */
 	GPtrArray *timers;
 	GArray *saved_options;
 	unsigned fds; /* open before the test */
@@ -76,6 +79,8 @@ void kit_core_start(struct kit_core *c, uint64_t driver_features);
 void kit_core_stop(struct kit_core *c);
 /* Starts them again, where they were. */
 void kit_core_resume(struct kit_core *c);
+/* Another device takes the place of this one, with the same options and rings. */
+void kit_core_restart(struct kit_core *c);
 /* The driver starts afresh: the queues are stopped, the device is reset, new rings are started. */
 void kit_core_reset(struct kit_core *c);
 
@@ -95,7 +100,7 @@ unsigned kit_core_in_flight(const struct kit_core *c);
 uint64_t kit_core_alloc(struct kit_core *c, uint64_t len, uint8_t fill);
 void *kit_core_host(struct kit_core *c, uint64_t addr);
 
-/* Between kit_core.c and kit_services.c. */
+/* Between kit_core.c, kit_core_shm.c and kit_services.c. */
 
 /*
  * Runs what a callback does for the group of q (all queues, if q is NULL), and what follows from
@@ -108,6 +113,8 @@ unsigned kit_core_thread(const struct kit_core *c, unsigned i);
 /* Removes the sources of a thread of which no queue runs. */
 void kit_services_stopped(struct kit_core *c, unsigned thread);
 bool kit_services_step(struct kit_core *c, int timeout_ms);
+/* Ends one request to map shared memory; false: there is none. */
+bool kit_core_shm_answer(struct kit_core *c);
 void kit_services_open(struct kit_core *c);
 void kit_services_close(struct kit_core *c);
 /* kit_options.c: parses as main() does; afterwards the variables get their defaults again. */

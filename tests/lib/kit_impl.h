@@ -4,6 +4,7 @@
 
 #include "tests/lib/kit.h"
 #include "tests/lib/kit_core.h"
+#include "vhost-user/wire/vu_msg.h"
 
 /* Where the device runs. Failures fail the test. */
 struct kit_world {
@@ -20,8 +21,18 @@ struct kit_world {
 	void (*pause)(struct kit *k);
 	/* Sets k->mem and k->ring anew. */
 	void (*reset)(struct kit *k);
-	/* Kills the device's process and starts another in its place. */
+	/*
+	 * Kills the device's process and starts another in its place; in this process, closes the
+	 * device and opens another one.
+	 */
 	void (*kill)(struct kit *k);
+	/* The front-end disconnects, and another one connects. */
+	void (*leave)(struct kit *k);
+	/* As kit_core_message() and kit_core_state(). */
+	bool (*message)(struct kit *k, struct vu_msg *msg);
+	bool (*state)(struct kit *k, GByteArray *state, bool load);
+	/* The front-end's shared memory. */
+	struct kit_shm *(*shm)(struct kit *k);
 	void (*config_read)(struct kit *k, uint32_t offset, void *to, uint32_t size);
 	void (*config_write)(struct kit *k, uint32_t offset, const void *from, uint32_t size);
 	unsigned (*config_changes)(struct kit *k);
@@ -38,6 +49,7 @@ struct kit {
 	uint64_t features; /* of ring and device */
 	bool in_pieces;
 	enum kit_trouble trouble;
+	bool no_area; /* the queues have no in-flight area */
 	const char *program;
 
 	struct driver_mem *mem;

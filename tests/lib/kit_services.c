@@ -225,7 +225,7 @@ static bool run_due(struct kit_core *c, int timeout_ms)
 		else
 			eventfd_read(c->wake, &count);
 	}
-	while (run_timer(c) || run_wakeup(c))
+	while (run_timer(c) || run_wakeup(c) || kit_core_shm_answer(c))
 		any = true;
 	return any;
 }

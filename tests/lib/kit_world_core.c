@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A run of a test with the device in the test's process. */
 #include "tests/lib/kit_impl.h"
+#include "tests/lib/kit_wire.h"
 
 static void world_setup(struct kit *k)
 {
@@ -27,6 +28,7 @@ static void world_start(struct kit *k, va_list options)
 	g_autoptr(GError) error = NULL;
 	struct kit_core *c = k->data;
 
+	c->no_area = k->no_area;
 	if (!kit_core_openv(c, options, &error))
 		fail_msg("%s", error->message);
 	kit_core_start(c, k->features & (c->device.features | KIT_RING_FEATURES));
@@ -58,6 +60,36 @@ static void world_reset(struct kit *k)
 {
 	kit_core_reset(k->data);
 	take_rings(k);
+}
+
+static void world_restart(struct kit *k)
+{
+	kit_core_restart(k->data);
+}
+
+static void world_leave(struct kit *k)
+{
+	struct kit_core *c = k->data;
+
+	kit_core_stop(c);
+	virtio_device_ops.wire->left(&c->device);
+	kit_shm_drop(&c->shm);
+	kit_core_resume(c);
+}
+
+static bool world_message(struct kit *k, struct vu_msg *msg)
+{
+	return kit_core_message(k->data, msg);
+}
+
+static bool world_state(struct kit *k, GByteArray *state, bool load)
+{
+	return kit_core_state(k->data, state, load);
+}
+
+static struct kit_shm *world_shm(struct kit *k)
+{
+	return &((struct kit_core *)k->data)->shm;
 }
 
 static void world_config_read(struct kit *k, uint32_t offset, void *to, uint32_t size)
@@ -102,6 +134,11 @@ const struct kit_world kit_world_core = {
 	.step = world_step,
 	.pause = world_pause,
 	.reset = world_reset,
+	.kill = world_restart,
+	.leave = world_leave,
+	.message = world_message,
+	.state = world_state,
+	.shm = world_shm,
 	.config_read = world_config_read,
 	.config_write = world_config_write,
 	.config_changes = world_config_changes,

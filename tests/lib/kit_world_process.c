@@ -8,29 +8,12 @@
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 
-#include "tests/lib/kit_impl.h"
-#include "vhost-user/front/vu_front.h"
+#include "tests/lib/kit_process.h"
+#include "tests/lib/kit_wire.h"
 
 #define DRIVER (VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK)
-
-struct kit_process {
-	unsigned fds; /* open before the test */
-	char **argv; /* without the socket */
-	pid_t pid; /* 0: none */
-	int log;
-	char *log_text;
-	struct vu_front *front;
-	uint64_t features;
-	struct vu_front_inflight area;
-	int kick[KIT_MAX_QUEUES], call[KIT_MAX_QUEUES], err[KIT_MAX_QUEUES];
-	uint32_t base[KIT_MAX_QUEUES];
-	unsigned config_changes;
-	bool is_broken;
-};
 
 static void check(bool ok, GError *error)
 {
@@ -55,70 +38,39 @@ static void process_setup(struct kit *k)
 		p->kick[i] = p->call[i] = p->err[i] = -1;
 }
 
-/* The child: it ends with the test. */
-static void become_program(struct kit_process *p, int fd)
+/* What vu_front does not use: the features of device-specific messages. */
+static void ack_messages(struct kit_process *p)
 {
-	g_autofree char *fd_arg = g_strdup_printf("--fd=%d", fd);
-	unsigned n = g_strv_length(p->argv);
-	char **argv = g_renew(char *, p->argv, n + 2);
+	const struct vu_facts *facts = vu_front_facts(p->front);
+	uint64_t features = facts->protocol_features &
+		(VU_BIT(VU_F_RARP) | VU_BIT(VU_F_MTU) | VU_BIT(VU_F_CRYPTO_SESSION) |
+			VU_BIT(VU_F_DEVICE_STATE));
+	struct vu_msg msg;
 
-	argv[n] = fd_arg;
-	argv[n + 1] = NULL;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	dup2(p->log, STDERR_FILENO);
-	fcntl(fd, F_SETFD, 0);
-	execv(argv[0], argv);
-	_exit(127);
-}
-
-/* Returns our end of the program's socket. */
-static int spawn(struct kit_process *p)
-{
-	int pair[2];
-
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	p->pid = fork();
-	assert_true(p->pid >= 0);
-	if (p->pid == 0)
-		become_program(p, pair[1]);
-	close(pair[1]);
-	return pair[0];
-}
-
-static int reap_process(struct kit_process *p)
-{
-	int status = 0;
-
-	assert_int_equal(waitpid(p->pid, &status, 0), p->pid);
-	p->pid = 0;
-	return status;
-}
-
-static void take_options(struct kit *k, va_list options)
-{
-	g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
-	struct kit_process *p = k->data;
-	const char *arg;
-
-	g_strv_builder_add(builder, k->program);
-	while ((arg = va_arg(options, const char *)))
-		g_strv_builder_add(builder, arg);
-	p->argv = g_strv_builder_end(builder);
+	if (!features)
+		return;
+	vu_msg_init(&msg, VU_SET_PROTOCOL_FEATURES);
+	vu_msg_set_u64(&msg, facts->protocol_acked | features);
+	assert_true(kit_socket_message(vu_front_fd(p->front), &msg));
 }
 
 static void connect_front(struct kit *k)
 {
+	static const struct vu_front_shm_ops shm = { kit_shm_map, kit_shm_unmap };
 	struct kit_process *p = k->data;
 	struct vu_front_options options = {
 		.packed = k->features & 1ull << VIRTIO_F_RING_PACKED ? CHOICE_ON : CHOICE_OFF,
 		.deadline_ms = KIT_PATIENCE_MS,
 		.config_size = -1,
-		.inflight = true,
+		.inflight = !k->no_area,
+		.shm = p->shm.absent ? NULL : &shm,
+		.shm_opaque = &p->shm,
 	};
 	g_autoptr(GError) error = NULL;
 
-	p->front = vu_front_new(spawn(p), "the device", &options, &error);
+	p->front = vu_front_new(kit_process_spawn(p), "the device", &options, &error);
 	check(p->front, error);
+	ack_messages(p);
 	CALL(vu_front_set_status, p->front, DRIVER & ~VIRTIO_CONFIG_S_FEATURES_OK);
 }
 
@@ -138,6 +90,17 @@ static void start_ring(struct kit *k, unsigned i)
 	CALL(vu_front_enable_ring, p->front, i, true);
 }
 
+static void set_area(struct kit *k)
+{
+	struct kit_process *p = k->data;
+
+	if (p->area.fd < 0)
+		CALL(vu_front_get_inflight, p->front, k->n_queues, driver_ring_size(k->ring[0]),
+			&p->area);
+	assert_true(p->area.fd >= 0);
+	CALL(vu_front_set_inflight, p->front, &p->area);
+}
+
 /* Features, memory, in-flight area and rings, as they are now; on each connection. */
 static void start_device(struct kit *k)
 {
@@ -149,11 +112,8 @@ static void start_device(struct kit *k)
 	CALL(vu_front_set_status, p->front, DRIVER);
 	driver_mem_describe(k->mem, &desc, &fd);
 	CALL(vu_front_set_memory, p->front, &desc, &fd, 1);
-	if (p->area.fd < 0)
-		CALL(vu_front_get_inflight, p->front, k->n_queues, driver_ring_size(k->ring[0]),
-			&p->area);
-	assert_true(p->area.fd >= 0);
-	CALL(vu_front_set_inflight, p->front, &p->area);
+	if (!k->no_area)
+		set_area(k);
 	for (unsigned i = 0; i < k->n_queues; i++)
 		start_ring(k, i);
 	CALL(vu_front_set_status, p->front, DRIVER | VIRTIO_CONFIG_S_DRIVER_OK);
@@ -194,21 +154,10 @@ static void free_rings(struct kit *k)
 
 static void process_start(struct kit *k, va_list options)
 {
-	take_options(k, options);
+	kit_process_options(k, options);
 	connect_front(k);
 	make_rings(k);
 	start_device(k);
-}
-
-static const char *process_log(struct kit *k)
-{
-	struct kit_process *p = k->data;
-	off_t size = lseek(p->log, 0, SEEK_END);
-
-	g_free(p->log_text);
-	p->log_text = g_malloc0(size + 1);
-	assert_int_equal(pread(p->log, p->log_text, size, 0), size);
-	return p->log_text;
 }
 
 static void process_start_fails(struct kit *k, const char *text, va_list options)
@@ -216,14 +165,14 @@ static void process_start_fails(struct kit *k, const char *text, va_list options
 	struct kit_process *p = k->data;
 	int fd, status;
 
-	take_options(k, options);
-	fd = spawn(p);
-	status = reap_process(p);
+	kit_process_options(k, options);
+	fd = kit_process_spawn(p);
+	status = kit_process_reap(p);
 	close(fd);
 	g_clear_pointer(&p->argv, g_strfreev);
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 1);
-	if (!strstr(process_log(k), text))
+	if (!strstr(kit_process_log(k), text))
 		fail_msg("'%s' does not contain '%s'", p->log_text, text);
 }
 
@@ -265,7 +214,7 @@ static bool process_step(struct kit *k, int timeout_ms)
 	if (poll(fds, n, timeout_ms) <= 0)
 		return false;
 	if (fds[n - 1].revents)
-		fail_msg("the device's process has ended\n%s", process_log(k));
+		fail_msg("the device's process has ended\n%s", kit_process_log(k));
 	for (unsigned i = 0; i < k->n_queues; i++) {
 		take(p->call[i]);
 		p->is_broken |= take(p->err[i]);
@@ -307,10 +256,42 @@ static void process_kill(struct kit *k)
 	struct kit_process *p = k->data;
 
 	kill(p->pid, SIGKILL);
-	reap_process(p);
+	kit_process_reap(p);
 	g_clear_pointer(&p->front, vu_front_free);
 	connect_front(k);
 	start_device(k);
+}
+
+static void process_leave(struct kit *k)
+{
+	struct kit_process *p = k->data;
+
+	g_clear_pointer(&p->front, vu_front_free);
+	assert_int_equal(kit_process_reap(p), 0);
+	connect_front(k);
+	start_device(k);
+}
+
+static bool process_message(struct kit *k, struct vu_msg *msg)
+{
+	return kit_socket_message(vu_front_fd(((struct kit_process *)k->data)->front), msg);
+}
+
+static bool process_state(struct kit *k, GByteArray *state, bool load)
+{
+	struct kit_process *p = k->data;
+	bool ok;
+
+	stop_rings(k);
+	ok = kit_socket_state(vu_front_fd(p->front), state, load);
+	for (unsigned i = 0; i < k->n_queues; i++)
+		start_ring(k, i);
+	return ok;
+}
+
+static struct kit_shm *process_shm(struct kit *k)
+{
+	return &((struct kit_process *)k->data)->shm;
 }
 
 static void process_config_read(struct kit *k, uint32_t offset, void *to, uint32_t size)
@@ -346,10 +327,11 @@ static int process_teardown(struct kit *k)
 
 	if (p->pid) {
 		kill(p->pid, SIGTERM);
-		status = reap_process(p);
+		status = kit_process_reap(p);
 	}
 	g_clear_pointer(&p->front, vu_front_free);
 	free_rings(k);
+	kit_shm_drop(&p->shm);
 	fd_close(&p->log);
 	g_free(p->log_text);
 	g_strfreev(p->argv);
@@ -367,9 +349,13 @@ const struct kit_world kit_world_process = {
 	.pause = process_pause,
 	.reset = process_reset,
 	.kill = process_kill,
+	.leave = process_leave,
+	.message = process_message,
+	.state = process_state,
+	.shm = process_shm,
 	.config_read = process_config_read,
 	.config_write = process_config_write,
 	.config_changes = process_config_changes,
 	.is_broken = process_is_broken,
-	.log = process_log,
+	.log = kit_process_log,
 };
