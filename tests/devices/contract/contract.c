@@ -96,9 +96,9 @@ static int do_release(struct contract *t, struct vq_chain *c, const struct contr
 
 static int do_config(struct contract *t, struct vq_chain *c, const struct contract_request *r)
 {
-	const struct contract_config config = { { r->n, r->n } };
+	const uint32_t words[2] = { r->n, r->n };
 
-	virtio_config_set(t->d, 0, &config, sizeof(config));
+	virtio_config_set(t->d, 0, words, sizeof(words));
 	return 0;
 }
 
@@ -158,6 +158,20 @@ static int do_resumed(struct contract *t, struct vq_chain *c, const struct contr
 	return vq_is_resumed(c->q);
 }
 
+/* More than a thread has without virtio_device_ops.stack. */
+static int do_stack(struct contract *t, struct vq_chain *c, const struct contract_request *r)
+{
+	volatile uint8_t deep[CONTRACT_STACK_MAX];
+	unsigned n = MIN(r->n, sizeof(deep));
+	int sum = 0;
+
+	for (unsigned i = 0; i < n; i += 1024)
+		deep[i] = 1;
+	for (unsigned i = 0; i < n; i += 1024)
+		sum += deep[i];
+	return sum;
+}
+
 /*
  * Return CONTRACT_LATER if they hold the request, or the result; room for it may be made already.
  */
@@ -180,6 +194,9 @@ static int (*const verbs[CONTRACT_VERBS])(
 	[CONTRACT_DISCARD] = do_discard,
 	[CONTRACT_DISCARD_IN] = do_discard_in,
 	[CONTRACT_RESUMED] = do_resumed,
+	[CONTRACT_MAP] = contract_do_map,
+	[CONTRACT_UNMAP] = contract_do_map,
+	[CONTRACT_STACK] = do_stack,
 };
 
 static bool serve(struct contract *t, struct vq *q)
@@ -259,7 +276,10 @@ static bool contract_open(struct virtio_device *d, GError **error)
 
 	t->d = d;
 	contract_sources_open(t);
-	return true;
+	if (contract_shm_open(t))
+		return true;
+	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "no file: %s", g_strerror(errno));
+	return false;
 }
 
 static void contract_close(struct virtio_device *d)
@@ -268,6 +288,7 @@ static void contract_close(struct virtio_device *d)
 
 	virtio_pages_release(t->pages);
 	contract_sources_close(t);
+	fd_close(&t->file);
 	g_free(t);
 }
 
@@ -282,6 +303,10 @@ const struct virtio_device_ops virtio_device_ops = {
 	},
 	.threads = VIRTIO_DEVICE_PER_QUEUE,
 	.common_queues = 2,
+	.any_order = CONTRACT_ANY_ORDER,
+	.stack = 2 * CONTRACT_STACK_MAX,
+	.shm = contract_regions,
+	.wire = &contract_wire,
 	.open = contract_open,
 	.close = contract_close,
 	.reset = contract_reset,

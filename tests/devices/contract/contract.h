@@ -28,6 +28,9 @@ enum contract_verb {
 	CONTRACT_DISCARD, /* discards n bytes of memory at address */
 	CONTRACT_DISCARD_IN, /* discards its own buffers */
 	CONTRACT_RESUMED, /* answers vq_is_resumed() */
+	CONTRACT_MAP, /* maps page n of a file at address of the region; answers done()'s result */
+	CONTRACT_UNMAP, /* unmaps the page at address of the region; likewise */
+	CONTRACT_STACK, /* uses n bytes of stack */
 	CONTRACT_VERBS,
 };
 
@@ -47,7 +50,19 @@ struct contract_answer {
 /* The configuration space: the driver must see both words equal. */
 struct contract_config {
 	uint32_t word[2];
+	uint32_t mtu; /* by NET_SET_MTU */
+	uint32_t sessions; /* that are open */
+	uint8_t mac[6]; /* by SEND_RARP */
+	uint8_t pad[2];
 };
+
+/* The region, and the file that is mapped into it and is the shared object: 'a's, 'b's ... */
+#define CONTRACT_REGION 3
+#define CONTRACT_REGION_PAGES 16
+#define CONTRACT_PAGES_OF_FILE 8
+#define CONTRACT_GREETING "hello" /* what a display gets */
+#define CONTRACT_SESSION 1000 /* a session's id, in the second u64: this, plus the first */
+#define CONTRACT_STACK_MAX (1u << 20)
 
 /* In front of the first buffer of a frame. */
 struct contract_frame {

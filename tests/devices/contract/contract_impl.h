@@ -10,10 +10,16 @@
 enum { CONTRACT_REQUESTS, CONTRACT_BUFFERS, CONTRACT_OTHER, CONTRACT_QUEUES };
 
 #define CONTRACT_HELD 32
+#define CONTRACT_MAPS 16
 /* No result yet: the request is held. */
 #define CONTRACT_LATER INT32_MIN
 /* A queue that is needed does not run yet. */
 #define CONTRACT_NOT_YET (INT32_MIN + 1)
+
+struct contract_map {
+	struct virtio_shm_map map;
+	struct vq_chain *c; /* the request; NULL: none */
+};
 
 struct contract {
 	struct virtio_device *d;
@@ -34,6 +40,10 @@ struct contract {
 	pthread_t thread;
 	bool has_thread;
 	unsigned signals, wakes;
+
+	/* contract_shm.c */
+	struct contract_map maps[CONTRACT_MAPS];
+	int file;
 };
 
 /* Writes the answer, in front of which nothing was written. */
@@ -52,3 +62,9 @@ void contract_sources_start(struct contract *t, struct vq *q);
 /* The requests that wait for sources are kept. */
 void contract_sources_stop(struct contract *t, struct vq *q);
 void contract_sources_close(struct contract *t);
+
+int contract_do_map(struct contract *t, struct vq_chain *c, const struct contract_request *r);
+bool contract_shm_open(struct contract *t);
+extern const struct virtio_shm_region contract_regions[];
+
+extern const struct virtio_device_wire contract_wire;

@@ -1,37 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every item of daemon/device.h and ring/vq.h, over the whole matrix of the kit. */
-#include "tests/lib/kit.h"
-
-#include "contract.h"
-
-#define ROOM sizeof(struct contract_answer)
-
-static struct kit_request *ask_at(
-	struct kit *k, enum contract_verb verb, uint32_t n, uint64_t address, size_t room)
-{
-	const struct contract_request request = { verb, n, address };
-
-	return kit_send(k, 0, &request, sizeof(request), room);
-}
-
-static struct kit_request *ask(struct kit *k, enum contract_verb verb, uint32_t n)
-{
-	return ask_at(k, verb, n, 0, ROOM);
-}
-
-static struct contract_answer answer(struct kit *k, struct kit_request *r)
-{
-	struct contract_answer a;
-
-	assert_true(kit_wait(k, r) >= sizeof(a));
-	memcpy(&a, r->in, sizeof(a));
-	return a;
-}
-
-static int result(struct kit *k, struct kit_request *r)
-{
-	return answer(k, r).result;
-}
+#include "ask.h"
 
 /* Sends n buffers of `size` bytes to queue 1. */
 static void give_buffers(struct kit *k, struct kit_request **buffer, unsigned n, size_t size)
@@ -251,6 +220,14 @@ static void test_queues(struct kit *k)
 	assert_int_equal(result(k, ask(k, CONTRACT_ECHO, 0)), 0);
 }
 
+/* More than a thread has without virtio_device_ops.stack. */
+static void test_stack(struct kit *k)
+{
+	kit_start(k, NULL);
+	assert_int_equal(
+		result(k, ask(k, CONTRACT_STACK, CONTRACT_STACK_MAX)), CONTRACT_STACK_MAX / 1024);
+}
+
 static const struct kit_test tests[] = {
 	{ "frame", test_frame },
 	{ "many frames", test_many_frames },
@@ -267,6 +244,7 @@ static const struct kit_test tests[] = {
 	{ "discard buffers", test_discard_in },
 	{ "resumed", test_resumed, .skip = KIT_NO_KILL },
 	{ "queues", test_queues },
+	{ "stack", test_stack },
 };
 
 int main(int argc, char **argv)
