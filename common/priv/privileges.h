@@ -32,16 +32,16 @@ struct privileges {
 };
 
 /*
- * Looks up the names and opens the directory, while both can be seen, and sets no_new_privs, so that
- * no executed program regains privileges. To be called before any thread is made: threads inherit
- * that.
+ * Looks up the names and opens the directory, while both can be seen, and sets no_new_privs, so
+ * that no executed program regains privileges. To be called before any thread is made: threads
+ * inherit that.
  */
 bool privileges_prepare(struct privileges *p, GError **error);
 /*
  * From now on the process, all its threads, is that user in that group and no other, sees nothing
- * outside the new root, cannot be traced, dumps no core if limits say so, and is bound by the limits
- * and (this thread and its children) the filter. On error the process is in an undefined state and
- * must exit.
+ * outside the new root, cannot be traced, dumps no core if limits say so, and is bound by the
+ * limits and (this thread and its children) the filter. On error the process is in an undefined
+ * state and must exit.
  */
 bool privileges_drop(struct privileges *p, GError **error);
 void privileges_clear(struct privileges *p);

@@ -20,7 +20,7 @@ struct syscall_filter {
 };
 
 /*
- * Filters the calling thread and those that it makes, for good; no new privileges must be set. Built
- * without libseccomp, it only logs a warning.
+ * Filters the calling thread and those that it makes, for good; no new privileges must be set.
+ * Built without libseccomp, it only logs a warning.
  */
 bool syscall_filter_load(const struct syscall_filter *filter, GError **error);

@@ -2,8 +2,8 @@
 /*
  * One pass: brings the back-end to the desired state (struct vmm_desired). Each step compares it
  * with what this connection has been sent, so a pass on a new connection does everything and one
- * without a change does nothing. The order: reset, rings that go, configuration, memory, features, rings
- * that come, status, first kick.
+ * without a change does nothing. The order: reset, rings that go, configuration, memory, features,
+ * rings that come, status, first kick.
  *
  * A step fails only with the connection. What the back-end refuses is logged, and if the guest
  * cannot go on without it, Status gets NEEDS_RESET.

@@ -63,8 +63,9 @@ struct vmm_ops {
 	 */
 	int (*eventfd)(void *opaque, struct vmm_dev *d, unsigned queue, enum vmm_eventfd which);
 	/*
-	 * Keeps a file, the in-flight area, for our successor, in the place of what was kept before;
-	 * with -1: gives back what was kept, the caller's, or -1. NULL: there is no successor.
+	 * Keeps a file, the in-flight area, for our successor, in the place of what was kept
+	 * before; with -1: gives back what was kept, the caller's, or -1. NULL: there is no
+	 * successor.
 	 */
 	int (*keep)(void *opaque, struct vmm_dev *d, int fd);
 	/*

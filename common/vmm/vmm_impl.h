@@ -128,7 +128,9 @@ struct vmm_state {
 	struct vmm_queue_state queue[VIRTIO_MAX_QUEUES];
 };
 
-/* A successor that finds in the state what is stored after this also finds what was stored before. */
+/*
+ * A successor that finds in the state what is stored after this also finds what was stored before.
+ */
 static inline void vmm_order(void)
 {
 	atomic_signal_fence(memory_order_seq_cst);

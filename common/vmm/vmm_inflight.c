@@ -4,8 +4,8 @@
  * handed to every later one until the next reset, which thus learns which requests the lost one had
  * taken and not completed, in whatever order it worked.
  *
- * Areas are numbered. A ring that ran with one has its number in the state, and goes on after a loss
- * only where the back-end has been handed that very one: what another knows is not enough, and
+ * Areas are numbered. A ring that ran with one has its number in the state, and goes on after a
+ * loss only where the back-end has been handed that very one: what another knows is not enough, and
  * without any a back-end that worked out of order would be followed by one that guesses. The file
  * outlives us by ops->keep(); what it is, is said in the state while area_number is not 0.
  */

@@ -57,7 +57,10 @@ static void take_over(struct vmm_dev *d)
 	make_rings(d);
 	d->settling = true;
 	d->kept = s->has_front;
-	/* QueueReady falls before the epoch moves: a predecessor that died in between left that to us. */
+	/*
+	 * QueueReady falls before the epoch moves: a predecessor that died in between left that to
+	 * us.
+	 */
 	for (unsigned i = 0; i < d->facts.probe.max_queues; i++)
 		if (!s->mmio.reg.queue[i].ready && s->queue[i].ran == s->queue[i].epoch)
 			s->queue[i].epoch++;

@@ -7,10 +7,11 @@
  *
  * A ring that starts for the first time since the queue became ready starts at 0. One that a lost
  * back-end has left goes on from the used index in guest memory: what was available but not used
- * is done again. Of a back-end that works out of order that index does not say enough, a packed ring
- * does not show it, and one that the guest granted we cannot see: there the in-flight area says what
- * is to be done (vmm_inflight.c), and the base matters only where nothing was begun. One that a predecessor of ours has left
- * in the back-end is stopped and goes on where the back-end says that it was.
+ * is done again. Of a back-end that works out of order that index does not say enough, a packed
+ * ring does not show it, and one that the guest granted we cannot see: there the in-flight area
+ * says what is to be done (vmm_inflight.c), and the base matters only where nothing was begun. One
+ * that a predecessor of ours has left in the back-end is stopped and goes on where the back-end
+ * says that it was.
  */
 #include "vmm/vmm_impl.h"
 

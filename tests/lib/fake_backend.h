@@ -113,7 +113,9 @@ void fake_refuse_features(struct fake_backend *b, bool refuse);
 
 /* What came since the last call; to be freed. */
 char *fake_trace(struct fake_backend *b);
-/* How many requests have arrived, also while it waits for the lock before it serves or reads one. */
+/*
+ * How many requests have arrived, also while it waits for the lock before it serves or reads one.
+ */
 unsigned fake_received(const struct fake_backend *b);
 /* How many of these requests it saw, and the first of them (NULL: none). */
 unsigned fake_count(const struct fake_backend *b, uint32_t request);

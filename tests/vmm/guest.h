@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A guest with one device: memory, an interrupt line, a driver's register accesses; and its back-end. */
+/*
+ * A guest with one device: memory, an interrupt line, a driver's register accesses; and its
+ * back-end.
+ */
 #pragma once
 
 #include "tests/lib/test.h"

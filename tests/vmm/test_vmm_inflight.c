@@ -252,7 +252,10 @@ static void test_record_lost(void **state)
 	back_again(g);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL | NEEDS_RESET);
 	assert_false(fake_ring(g->backend, 0).enabled);
-	/* A driver that starts anew is fine, and so is one after the next loss: nothing is recorded. */
+	/*
+	 * A driver that starts anew is fine, and so is one after the next loss: nothing is
+	 * recorded.
+	 */
 	guest_driver_ok(g);
 	fake_down(g->backend);
 	offer(g, true);

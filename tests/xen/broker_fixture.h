@@ -25,7 +25,9 @@ struct broker *broker_test_make(GError **error);
 /* Adds a device of id 4, with a back-end, a wait and a queue size. */
 bool broker_test_add(
 	struct broker_test *w, uint64_t base, uint32_t irq, bool grants, GError **error);
-/* Returns the reply's err, whose files are in fds; -1: the request was refused. file: -1 or sent. */
+/*
+ * Returns the reply's err, whose files are in fds; -1: the request was refused. file: -1 or sent.
+ */
 int broker_test_ask_with(struct broker_test *w, struct ipc_request request, int file);
 int broker_test_ask(struct broker_test *w, struct ipc_request request);
 /* Closes the files of the last reply. */

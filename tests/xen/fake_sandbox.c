@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* In place of xen/worker/worker_sandbox.c, which the sanitizers' own system calls do not get through. */
+/*
+ * In place of xen/worker/worker_sandbox.c, which the sanitizers' own system calls do not get
+ * through.
+ */
 #include <sys/prctl.h>
 
 #include "xen/worker/worker_sandbox.h"

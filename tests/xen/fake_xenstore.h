@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A xenstore in memory, in place of xen/supervisor/xenstore.c. Absolute paths below /local/domain/0 and relative
- * ones are the same; whoever watches hears of changes from the main loop. A domain is there if it
- * has a folder.
+ * A xenstore in memory, in place of xen/supervisor/xenstore.c. Absolute paths below /local/domain/0
+ * and relative ones are the same; whoever watches hears of changes from the main loop. A domain is
+ * there if it has a folder.
  */
 #pragma once
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which slots are taken and which are left: the kernel's, those of devices to come, a predecessor's. */
+/*
+ * Which slots are taken and which are left: the kernel's, those of devices to come, a
+ * predecessor's.
+ */
 #include "ioreq_fixture.h"
 
 #include <linux/virtio_mmio.h>

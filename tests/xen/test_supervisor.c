@@ -156,7 +156,9 @@ static void test_refused(void **state)
 	WAIT_IN_LOOP(world_state_is(3, 0, "6"));
 }
 
-/* A guest whose every device is refused; one whose name is wrong; more devices than there can be. */
+/*
+ * A guest whose every device is refused; one whose name is wrong; more devices than there can be.
+ */
 static void test_all_refused(void **state)
 {
 	struct supervisor_test *w = *state;

@@ -26,7 +26,9 @@ static void end(struct supervisor_test *w)
 	assert_true(fake_xen_is_empty());
 }
 
-/* The successor gets what the dead one had: connections, eventfds, what the kernel knows of them. */
+/*
+ * The successor gets what the dead one had: connections, eventfds, what the kernel knows of them.
+ */
 static void test_killed(void **state)
 {
 	struct supervisor_test *w = *state;

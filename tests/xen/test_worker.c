@@ -224,7 +224,9 @@ static void test_takeover(void **state)
 	g_rand_free(rand);
 }
 
-/* What a predecessor did not read of events is not left for later: the file has room for one each. */
+/*
+ * What a predecessor did not read of events is not left for later: the file has room for one each.
+ */
 static void test_stale_events(void **state)
 {
 	const unsigned ports = IPC_MAX_SERVERS * VCPUS;

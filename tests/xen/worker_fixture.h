@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A worker in a process of its own, between a supervisor, a guest and its back-ends, which are all in
- * the test. Failures fail the calling test.
+ * A worker in a process of its own, between a supervisor, a guest and its back-ends, which are all
+ * in the test. Failures fail the calling test.
  */
 #pragma once
 

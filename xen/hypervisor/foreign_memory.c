@@ -16,8 +16,8 @@
 /* Xen's MAX_NR_IOREQ_SERVERS. */
 #define MAX_SERVERS 8
 /*
- * 1 GiB that neither programs and their heaps nor the kernel use by default, even in an address space
- * of 39 bits: each page of it belongs to one server of one domain.
+ * 1 GiB that neither programs and their heaps nor the kernel use by default, even in an address
+ * space of 39 bits: each page of it belongs to one server of one domain.
  */
 #define IOREQ_PAGES UINT64_C(0x2000000000)
 
@@ -125,7 +125,10 @@ static unsigned look(struct foreign_memory *f, uint64_t addr, uint64_t step, uns
 	return n;
 }
 
-/* Returns the size of the RAM from addr on, at most max bytes: it ends at the first GiB without any. */
+/*
+ * Returns the size of the RAM from addr on, at most max bytes: it ends at the first GiB without
+ * any.
+ */
 static uint64_t bank_size(struct foreign_memory *f, uint64_t addr, uint64_t max)
 {
 	uint64_t last = 0; /* where the last step with RAM begins, + STEP */

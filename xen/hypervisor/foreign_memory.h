@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pages of a guest in this process: the ioreq page, and probing for RAM. The only file that includes
- * <xenforeignmemory.h>.
+ * Pages of a guest in this process: the ioreq page, and probing for RAM. The only file that
+ * includes <xenforeignmemory.h>.
  */
 #pragma once
 
@@ -32,8 +32,8 @@ struct foreign_memory_bank {
 };
 #define FOREIGN_MEMORY_MAX_BANKS 2
 /*
- * Finds the banks of a guest with at most max_bytes; 0: unknown, probe by mapping pages. Holes (pages
- * ballooned out) are part of a bank. Returns the number of banks, 0 if there are none.
+ * Finds the banks of a guest with at most max_bytes; 0: unknown, probe by mapping pages. Holes
+ * (pages ballooned out) are part of a bank. Returns the number of banks, 0 if there are none.
  */
 unsigned foreign_memory_banks(struct foreign_memory *f, uint64_t max_bytes,
 	struct foreign_memory_bank bank[FOREIGN_MEMORY_MAX_BANKS]);

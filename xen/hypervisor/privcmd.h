@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Kernel interfaces that no library covers (linux/xen/privcmd.h, gntdev.h): the files for back-ends,
- * and ioeventfd and irqfd (Linux 6.7 and later, if built with XEN_PRIVCMD_EVENTFD, which Debian's
- * kernels are not).
+ * Kernel interfaces that no library covers (linux/xen/privcmd.h, gntdev.h): the files for
+ * back-ends, and ioeventfd and irqfd (Linux 6.7 and later, if built with XEN_PRIVCMD_EVENTFD, which
+ * Debian's kernels are not).
  */
 #pragma once
 
@@ -11,8 +11,8 @@
 #include <stdint.h>
 
 /*
- * Opens /dev/xen/privcmd, restricted for good to this domain: it can map that domain's memory and do
- * device model operations on it, nothing else. Returns -1 with an error.
+ * Opens /dev/xen/privcmd, restricted for good to this domain: it can map that domain's memory and
+ * do device model operations on it, nothing else. Returns -1 with an error.
  */
 int privcmd_open_restricted(unsigned domid, GError **error);
 /*
@@ -22,8 +22,9 @@ int privcmd_open_restricted(unsigned domid, GError **error);
 int privcmd_open_gntdev(GError **error);
 
 /*
- * Pulses an edge-triggered interrupt. Any thread. Returns false with errno. (Not by libxendevicemodel:
- * the second file that it opens, for hypercalls, cannot be restricted; a worker must not have it.)
+ * Pulses an edge-triggered interrupt. Any thread. Returns false with errno. (Not by
+ * libxendevicemodel: the second file that it opens, for hypercalls, cannot be restricted; a worker
+ * must not have it.)
  */
 bool privcmd_pulse_irq(int privcmd, unsigned domid, uint32_t irq);
 /* Injects the guest's interrupt whenever fd is signalled, or stops that. False with errno. */

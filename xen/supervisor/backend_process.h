@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One device's back-end: a socket to connect to, or a program that is started when needed, restarted
- * after its death (at most once a second), and ended with the device. Main loop only; never waits.
+ * One device's back-end: a socket to connect to, or a program that is started when needed,
+ * restarted after its death (at most once a second), and ended with the device. Main loop only;
+ * never waits.
  */
 #pragma once
 
@@ -15,8 +16,8 @@ struct backend_process;
 typedef struct backend_process backend_process; /* for g_autoptr */
 
 /*
- * Searches the rules at each attempt, as a socket may appear later. name: for messages. Copies n and
- * name, keeps r.
+ * Searches the rules at each attempt, as a socket may appear later. name: for messages. Copies n
+ * and name, keeps r.
  */
 struct backend_process *backend_process_new(
 	const struct backend_rules *r, const struct device_node *n, const char *name);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reads rule files and finds the rule of a device. The toolstack's strings (a domain's name, params)
- * replace placeholders after the values were split into arguments, and are not interpreted: whatever
- * they contain, an argument remains one argument, and begins as in the rule.
+ * Reads rule files and finds the rule of a device. The toolstack's strings (a domain's name,
+ * params) replace placeholders after the values were split into arguments, and are not interpreted:
+ * whatever they contain, an argument remains one argument, and begins as in the rule.
  */
 #include "xen/supervisor/backend_rules.h"
 

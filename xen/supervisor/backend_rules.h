@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which back-end serves a device: that of the first matching group of /etc/virtiod/xen.conf, else the
- * socket /run/virtiod/<domain>/<devid>.sock if it exists, else that of the first matching group of
- * <datadir>/virtiod/xen.conf (where virtio_disk nodes find their program: the code knows no device).
- * Format (GKeyFile):
+ * Which back-end serves a device: that of the first matching group of /etc/virtiod/xen.conf, else
+ * the socket /run/virtiod/<domain>/<devid>.sock if it exists, else that of the first matching group
+ * of <datadir>/virtiod/xen.conf (where virtio_disk nodes find their program: the code knows no
+ * device). Format (GKeyFile):
  *
  *	[any name]
  *	domain=web*		glob of the domain's name; default: all
@@ -18,9 +18,9 @@
  *	probe=, packed=, device-id=, config-size=, queues=, queue-size=
  *	wait=10			seconds
  *
- * %n is the domain's name, %d its id, %u its user id (unique to the domain, not root's), %i the device's
- * id, %p params, %r the folder /run/virtiod, %% a percent sign. A group that uses %p matches only nodes
- * with params.
+ * %n is the domain's name, %d its id, %u its user id (unique to the domain, not root's), %i the
+ * device's id, %p params, %r the folder /run/virtiod, %% a percent sign. A group that uses %p
+ * matches only nodes with params.
  */
 #pragma once
 
@@ -49,8 +49,8 @@ typedef struct backend_rules backend_rules; /* for g_autoptr */
 
 /*
  * Reads and checks both files, so that mistakes show at the start: errors name file, group, key and
- * value. A missing file counts as empty. run: the folder instead of /run/virtiod. uid_base: a domain's
- * user id is uid_base + domid; 0: that of "nobody" for all.
+ * value. A missing file counts as empty. run: the folder instead of /run/virtiod. uid_base: a
+ * domain's user id is uid_base + domid; 0: that of "nobody" for all.
  */
 struct backend_rules *backend_rules_read(const char *config, const char *defaults, const char *run,
 	unsigned uid_base, GError **error);

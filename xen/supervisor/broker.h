@@ -2,10 +2,10 @@
 /*
  * A guest's broker, in the supervisor: it owns what must live as long as the guest while workers
  * come and go, and hands it out to them: the ioreq servers, the event channels, a mapping of the
- * ioreq pages, the eventfds and their assignments in the kernel, each device's state and connection.
- * (When the owner of assigned ioeventfds dies, the kernel keeps the event channel bound to a freed
- * page; so the owner must not be the process that handles guest input.) Parses nothing that a guest
- * wrote. Main loop only.
+ * ioreq pages, the eventfds and their assignments in the kernel, each device's state and
+ * connection. (When the owner of assigned ioeventfds dies, the kernel keeps the event channel bound
+ * to a freed page; so the owner must not be the process that handles guest input.) Parses nothing
+ * that a guest wrote. Main loop only.
  */
 #pragma once
 
@@ -44,15 +44,15 @@ struct broker_device_config {
 };
 
 /*
- * Maps the device's range: from now on guest accesses wait for a worker. Takes over backend, also on
- * error. Fails for a range or an interrupt that another device of the guest has, and for too many
- * devices.
+ * Maps the device's range: from now on guest accesses wait for a worker. Takes over backend, also
+ * on error. Fails for a range or an interrupt that another device of the guest has, and for too
+ * many devices.
  */
 bool broker_add(struct broker *b, const struct broker_device_config *config,
 	struct backend_process *backend, unsigned *device, GError **error);
 /*
- * Maps the range of a device that was refused. Workers, which do not know it, answer accesses as to an
- * empty slot; an access without an answer would crash the guest.
+ * Maps the range of a device that was refused. Workers, which do not know it, answer accesses as to
+ * an empty slot; an access without an answer would crash the guest.
  */
 bool broker_add_empty(struct broker *b, uint64_t base, unsigned *device, GError **error);
 /* Undoes everything in the kernel and in Xen, closes back-end and eventfds. */

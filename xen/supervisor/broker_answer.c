@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Answers workers' requests. A worker may be controlled by its guest: numbers are checked, and it gets
- * only its own guest's files and eventfds, as many as its devices can have queues.
+ * Answers workers' requests. A worker may be controlled by its guest: numbers are checked, and it
+ * gets only its own guest's files and eventfds, as many as its devices can have queues.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -68,8 +68,8 @@ static void on_ended(void *opaque)
 }
 
 /*
- * Returns the domain of that id. *new: it was created here and has no device yet; settle() completes
- * or frees it.
+ * Returns the domain of that id. *new: it was created here and has no device yet; settle()
+ * completes or frees it.
  */
 static struct domain *get_domain(
 	struct supervisor *s, const char *name, unsigned domid, bool *new, GError **error)

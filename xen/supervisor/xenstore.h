@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * xenstore, on the main loop's thread. The only file that includes <xenstore.h>. Others write what is
- * read: values are checked to be bounded text (no NUL, no control characters).
+ * xenstore, on the main loop's thread. The only file that includes <xenstore.h>. Others write what
+ * is read: values are checked to be bounded text (no NUL, no control characters).
  */
 #pragma once
 

@@ -2,16 +2,18 @@
 /*
  * Takes requests from the slots of the ioreq page, and answers them.
  *
- * Three parties write a slot's state: Xen (NONE -> READY, RESP_READY -> NONE), the kernel's ioeventfd
- * code, and the worker. Xen crashes the guest if a state goes back, or if a slot is not NONE at the
- * next request. So each request is answered exactly once, and a taken one is never put back.
+ * Three parties write a slot's state: Xen (NONE -> READY, RESP_READY -> NONE), the kernel's
+ * ioeventfd code, and the worker. Xen crashes the guest if a state goes back, or if a slot is not
+ * NONE at the next request. So each request is answered exactly once, and a taken one is never put
+ * back.
  *
- * The kernel examines every write in the interrupt that also wakes the worker: READY -> INPROCESS, then
- * RESP_READY if it has an eventfd for it, else READY again; without compare-and-swap. It does so only
- * while the port is unmasked, and the port is masked from the interrupt until the worker unmasks it.
- * So the worker looks first and unmasks afterwards; both can meet only if the worker runs before the
- * interrupt that woke it has returned. A write to QueueNotify of a queue that the kernel serves is
- * left to it, unless it stays for KERNEL_US: then it came before the kernel knew of the queue.
+ * The kernel examines every write in the interrupt that also wakes the worker: READY -> INPROCESS,
+ * then RESP_READY if it has an eventfd for it, else READY again; without compare-and-swap. It does
+ * so only while the port is unmasked, and the port is masked from the interrupt until the worker
+ * unmasks it. So the worker looks first and unmasks afterwards; both can meet only if the worker
+ * runs before the interrupt that woke it has returned. A write to QueueNotify of a queue that the
+ * kernel serves is left to it, unless it stays for KERNEL_US: then it came before the kernel knew
+ * of the queue.
  *
  * The worker can be killed at any instruction. Its successor finds, per vCPU:
  *

@@ -5,8 +5,9 @@
  *	READY -> INPROCESS -> (device, perhaps LATER) -> RESP_READY, notify the vCPU's port
  *
  * The kernel's ioeventfd code briefly takes every write to a server that has an ioeventfd (READY ->
- * INPROCESS -> READY): a slot that is INPROCESS by others is looked at again. The journal records which
- * ones the worker took; a successor repeats the accesses that its predecessor left unfinished.
+ * INPROCESS -> READY): a slot that is INPROCESS by others is looked at again. The journal records
+ * which ones the worker took; a successor repeats the accesses that its predecessor left
+ * unfinished.
  */
 #pragma once
 
@@ -54,9 +55,9 @@ void ioreq_free(struct ioreq *q);
 /* Handles an event of the vCPU's port, which is still masked. */
 void ioreq_event(struct ioreq *q, unsigned vcpu);
 /*
- * To be called at the start, before all ports are unmasked. Handles requests that wait, repeats those
- * that a predecessor had begun (registers tolerate the same write twice), and notifies of those that
- * it answered without notifying.
+ * To be called at the start, before all ports are unmasked. Handles requests that wait, repeats
+ * those that a predecessor had begun (registers tolerate the same write twice), and notifies of
+ * those that it answered without notifying.
  */
 void ioreq_resume(struct ioreq *q);
 /*

@@ -13,8 +13,9 @@
 #define GRANTS_END (XEN_GRANT_BIT + (UINT64_C(1) << 44))
 
 /*
- * The largest part of a ring, which may begin anywhere in a page. The virtiod back-ends treat larger
- * regions as memory that stays granted, and map them: adjacent parts are not merged beyond this size.
+ * The largest part of a ring, which may begin anywhere in a page. The virtiod back-ends treat
+ * larger regions as memory that stays granted, and map them: adjacent parts are not merged beyond
+ * this size.
  */
 #define MERGED_MAX (129 * PAGE)
 

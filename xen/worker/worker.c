@@ -39,8 +39,8 @@ static enum virtio_mmio_result access_device(void *opaque, void *device, uint64_
 }
 
 /*
- * Back-ends that map on demand may hold pages of foreign memory; the guest itself revokes grants. Xen
- * informs all servers, and the vCPU waits for all; handling it once is enough.
+ * Back-ends that map on demand may hold pages of foreign memory; the guest itself revokes grants.
+ * Xen informs all servers, and the vCPU waits for all; handling it once is enough.
  */
 static unsigned invalidate(void *opaque, void *token)
 {
@@ -156,8 +156,8 @@ static bool on_guest(
 		return false;
 	}
 	/*
-	 * Events that a predecessor did not read: their ports are unmasked below and may fire again,
-	 * but the file has room for one event per port only.
+	 * Events that a predecessor did not read: their ports are unmasked below and may fire
+	 * again, but the file has room for one event per port only.
 	 */
 	while (evtchn_pending(w->evtchn, &stale))
 		continue;
@@ -244,7 +244,9 @@ static bool execute(struct xen_worker *w, const struct ipc_command *command, int
 	return false;
 }
 
-/* Executes all commands that wait. Returns 1; 0: no more will come; -1: one was invalid or failed. */
+/*
+ * Executes all commands that wait. Returns 1; 0: no more will come; -1: one was invalid or failed.
+ */
 static int read_commands(struct xen_worker *w)
 {
 	struct ipc_command command;

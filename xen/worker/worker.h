@@ -7,7 +7,7 @@
 #pragma once
 
 /*
- * Serves the guest that is described over these two sockets (ipc.h) until QUIT or their end. Returns
- * the exit status.
+ * Serves the guest that is described over these two sockets (ipc.h) until QUIT or their end.
+ * Returns the exit status.
  */
 int worker_run(int commands, int requests);

@@ -201,8 +201,9 @@ static bool map_state(struct worker_device *d, int fd, GError **error)
 }
 
 /*
- * Returns ring features that are not offered. With grants an indirect table costs a third call to Xen
- * per request, as it must be fetched first. (With a small ring drivers may need them for large requests.)
+ * Returns ring features that are not offered. With grants an indirect table costs a third call to
+ * Xen per request, as it must be fetched first. (With a small ring drivers may need them for large
+ * requests.)
  */
 static uint64_t withheld(const struct ipc_device *info)
 {

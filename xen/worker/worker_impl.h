@@ -6,8 +6,8 @@
  *	worker_device.c	one device: implements vmm_ops
  *
  * The loop's thread owns all of this; devices' control threads enter by vmm_ops and ioreq_done(). A
- * device is removed in a thread of its own, as its back-end may be slow, and vCPUs and other devices
- * must not wait for it.
+ * device is removed in a thread of its own, as its back-end may be slow, and vCPUs and other
+ * devices must not wait for it.
  */
 #pragma once
 

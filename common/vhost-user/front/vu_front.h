@@ -81,13 +81,13 @@ struct vu_front_options {
 	 */
 	bool xen_memory;
 	/*
-	 * Acks INFLIGHT_SHMFD, which binds the caller: some back-ends start no ring then before they
-	 * were given an area. See vu_front_get_inflight().
+	 * Acks INFLIGHT_SHMFD, which binds the caller: some back-ends start no ring then before
+	 * they were given an area. See vu_front_get_inflight().
 	 */
 	bool inflight;
 	/*
-	 * Acks SHMEM, if the back-end offers all that it needs. NULL: the device has no shared memory.
-	 * Not together with state: mappings end with the process that made them.
+	 * Acks SHMEM, if the back-end offers all that it needs. NULL: the device has no shared
+	 * memory. Not together with state: mappings end with the process that made them.
 	 */
 	const struct vu_front_shm_ops *shm;
 	void *shm_opaque;
@@ -99,7 +99,8 @@ struct vu_front_options {
 enum vu_source {
 	VU_SOURCE_NONE, /* not known */
 	VU_SOURCE_PROBE, /* PROBE's message */
-	VU_SOURCE_MESSAGE, /* an ordinary message: GET_QUEUE_NUM; no config as CONFIG is not offered */
+	/* an ordinary message: GET_QUEUE_NUM; no config as CONFIG is not offered */
+	VU_SOURCE_MESSAGE,
 	VU_SOURCE_USER, /* the caller's options */
 	VU_SOURCE_ASSUMED, /* one queue; the largest config that GET_CONFIG answers */
 };
@@ -126,7 +127,9 @@ struct vu_front_state {
 	 * like dying. Never if the back-end has no protocol features.
 	 */
 	uint32_t adoptable;
-	/* A request of the back-end that was read from the channel and waits for an answer; or 0. */
+	/*
+	 * A request of the back-end that was read from the channel and waits for an answer; or 0.
+	 */
 	uint32_t owed;
 	uint32_t fences; /* attempts to adopt since the last that succeeded */
 	struct vu_facts facts;
@@ -153,7 +156,9 @@ struct vu_front *vu_front_new(
 /* Dials path first. */
 struct vu_front *vu_front_connect(
 	const char *path, const struct vu_front_options *options, GError **error);
-/* As vu_front_new(); takes over all fds, also on error. A channel of one's own must have its peer. */
+/*
+ * As vu_front_new(); takes over all fds, also on error. A channel of one's own must have its peer.
+ */
 struct vu_front *vu_front_new_on(const struct vu_front_sockets *sockets, const char *name,
 	const struct vu_front_options *options, GError **error);
 /*
@@ -173,7 +178,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(vu_front, vu_front_free)
 const struct vu_facts *vu_front_facts(const struct vu_front *f);
 /* False once the connection is closed. */
 bool vu_front_is_alive(const struct vu_front *f);
-/* For poll(): POLLIN or POLLHUP here while no call is under way means that the back-end has closed. */
+/*
+ * For poll(): POLLIN or POLLHUP here while no call is under way means that the back-end has closed.
+ */
 int vu_front_fd(const struct vu_front *f);
 
 /* Bytes of this shared memory region, whole pages; 0: there is none. */

@@ -50,7 +50,9 @@ bool vu_front_get_inflight(struct vu_front *f, uint16_t queues, uint16_t queue_s
 	inflight_request(f, VU_GET_INFLIGHT_FD, &got);
 	if (!vu_front_call(f, error))
 		return false;
-	/* Its counts are ours, or more than we need: what we say of the area stays what we asked. */
+	/*
+	 * Its counts are ours, or more than we need: what we say of the area stays what we asked.
+	 */
 	got.size = f->msg.payload.inflight.mmap_size;
 	got.offset = f->msg.payload.inflight.mmap_offset;
 	got.fd = fd = vu_msg_take_fd(&f->msg, 0);

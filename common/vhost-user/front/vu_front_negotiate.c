@@ -5,9 +5,9 @@
  * A back-end with PROBE tells them all. Bit 18 means something else upstream (SHARED_OBJECT), and
  * what such a peer does with PROBE's messages ranges from a reply of the wrong size to closing the
  * connection. So it is probed only if it offers STATUS, too, which PROBE demands; GET_DEVICE_ID
- * goes first and alone; and a peer that answers anything implausible is asked no more. Many back-ends
- * exit when their front-end leaves: all of that happens on the real connection, which is given up
- * for a new one only when it is spoilt.
+ * goes first and alone; and a peer that answers anything implausible is asked no more. Many
+ * back-ends exit when their front-end leaves: all of that happens on the real connection, which is
+ * given up for a new one only when it is spoilt.
  *
  * Without PROBE the user says what the device is, and the size of its configuration space is the
  * largest that GET_CONFIG answers. Some refuse a size that is too large, some hang up.

@@ -17,7 +17,9 @@ enum vu_msg_error {
 	VU_MSG_ERROR_GONE, /* the peer closed (in the middle of a message), or does not read */
 };
 
-/* Owned by the function that declares it; the fds in it are closed by vu_msg_clear() unless taken. */
+/*
+ * Owned by the function that declares it; the fds in it are closed by vu_msg_clear() unless taken.
+ */
 struct vu_msg {
 	struct vu_header header;
 	unsigned n_fds;
@@ -70,8 +72,8 @@ enum vu_read {
 enum vu_read vu_msg_read(struct vu_reader *r, int fd, struct vu_msg *msg, GError **error);
 
 /*
- * The other way to read, where another process may have to go on with the stream at any instruction:
- * nothing is taken before all of a message is there, and then all of it at once.
+ * The other way to read, where another process may have to go on with the stream at any
+ * instruction: nothing is taken before all of a message is there, and then all of it at once.
  */
 /*
  * DONE: a whole message, with this header, is at the head of the stream, and stays there. (With fds

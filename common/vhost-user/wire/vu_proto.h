@@ -175,7 +175,9 @@ struct vu_inflight {
 	uint32_t padding; /* on the wire; peers that leave it out exist */
 };
 #define VU_INFLIGHT_UNPADDED 20
-/* SET_DEVICE_STATE_FD. Its reply: bits 0 to 7 not 0: an error; NO_FD: the front-end's fd is used. */
+/*
+ * SET_DEVICE_STATE_FD. Its reply: bits 0 to 7 not 0: an error; NO_FD: the front-end's fd is used.
+ */
 struct vu_device_state {
 	uint32_t direction, phase;
 };
