@@ -326,6 +326,15 @@ class CheckLayers(unittest.TestCase):
                 self.assertEqual(out.count('\n'), 1, out)
                 self.assertIn(f' {tag} is another one in ', out)
                 self.write('tools/text.h', TOP)
+        self.write('tests/x/b.c', TOP)
+        fake = TOP + 'struct one { int fake; };\n'
+        self.write('tests/x/fake_a.c', fake)
+        self.assert_only('tests/x/fake_a.c:2: ', 'struct one')
+        self.write('tests/x/a.h', TOP + 'struct one;\n')
+        self.assert_clean()
+        self.write('tests/x/fake_a.c', TOP)
+        self.write('tests/x/test_a.c', fake)
+        self.assert_only('tests/x/test_a.c:2: ', 'struct one')
 
     def test_sleep(self):
         for call in ('g_usleep(1)', 'usleep (1)', 'sleep(1)', 'nanosleep(&t, 0)'):
