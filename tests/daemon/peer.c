@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "base/sock.h"
 #include "daemon/session/backend_impl.h"
-#include "tests/lib/leak.h"
+#include "tests/lib/test.h"
 
 static GString *log_lines;
 static GMutex log_lock; /* workers log, too */

@@ -46,9 +46,11 @@ while read -r number line; do
 done
 """
 # What a failed test shows.
-DIAGNOSIS = """for file in /tmp/*.log /var/log/xen/console/*; do echo "-- $file"; tail -n 80 "$file"; done;
+DIAGNOSIS = """for file in /tmp/*.log /var/log/xen/console/*; do echo "-- $file"; tail -n 80 "$file"
+	done;
 	echo "-- xl list"; xl list; echo "-- xenstore"; xenstore-ls /local/domain/0/backend;
-	echo "-- ps"; ps; echo "-- dmesg"; dmesg | tail -n 40; echo "-- xl dmesg"; xl dmesg | tail -n 30"""
+	echo "-- ps"; ps; echo "-- dmesg"; dmesg | tail -n 40;
+	echo "-- xl dmesg"; xl dmesg | tail -n 30"""
 
 
 def guest_image(folder, load, stock):
@@ -70,7 +72,7 @@ def guest_image(folder, load, stock):
 
 
 class Dom0:
-    """Boots with what meson installs; stock: Debian's own kernel, in guests, too, if that is "all"."""
+    """Boots with what meson installs; stock: Debian's own kernel (in guests, too: "all")."""
 
     def __init__(self, folder, build, tools, stock=None):
         self.commands = 0
@@ -233,8 +235,8 @@ class Guest:
     def rebooted(self, old):
         """After a reboot, when the domain with this id is no more."""
         self.wait("ended")
-        self.dom0.sh(f"""wait_for 2000 sh -c '[ "$(xl domid {self.name} 2>/dev/null || echo {old})" !=
-            {old} ]'""")
+        now = f"$(xl domid {self.name} 2>/dev/null || echo {old})"
+        self.dom0.sh(f"""wait_for 2000 sh -c '[ "{now}" != {old} ]'""")
         self.follow()
         self.wait("up")
 

@@ -5,8 +5,7 @@
  * Keeps DEPTH requests of 4 KiB in flight (io_submit, O_DIRECT) on blocks of the disk's first
  * AREA-MIB (8), in turns writing a block's next generation and reading one back, until REQUESTS are
  * done or SIGTERM comes. Every word of a block follows from its offset and generation, so that a
- * lost, torn, stale or misplaced write shows. At the end every block is read and verified. Prints a
- * line
+ * lost, torn, stale or misplaced write shows. At the end every block is read and verified. Prints
  *
  *	@ loaded REQUESTS errors ERRORS longest MILLISECONDS
  *

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Guests of a real Xen, in the lab, on virtiod-xen and our back-ends.
 
-Usage: run.py [--stock=KERNELS] BUILD TOOLS SCENARIO [ARGUMENT...]: what meson installs from the folder BUILD,
-the folder TOOLS with load, probe_fd and take_fd, and a function below, with "foreign" or "grants" as
-its first argument. KERNELS: "dom0" has Debian's own kernel, or "all" have. Exits 77 (skipped) where
-the lab is missing.
+Usage: run.py [--stock=KERNELS] BUILD TOOLS SCENARIO [ARGUMENT...]: what meson installs from the
+folder BUILD, the folder TOOLS with load, probe_fd and take_fd, and a function below, with "foreign"
+or "grants" as its first argument. KERNELS: "dom0" has Debian's own kernel, or "all" have. Exits 77
+(skipped) where the lab is missing.
 """
 
 import re
@@ -47,7 +47,8 @@ def back_end(dom0, guest, devid, program, options=""):
 def blk(dom0, guest, devid, mib=32, options=""):
     image = f"/tmp/{guest}{devid}.img"
     dom0.sh(f"test -e {image} || truncate -s {mib}M {image}")
-    return back_end(dom0, guest, devid, "virtiod-blk", f"--blk-file={image} --num-queues=2 {options}")
+    return back_end(dom0, guest, devid, "virtiod-blk",
+                    f"--blk-file={image} --num-queues=2 {options}")
 
 
 def start_xen(dom0, options=""):
@@ -90,7 +91,8 @@ def data(dom0, memory):
     back_ends = [blk(dom0, "a", 0, 128), back_end(dom0, "a", 1, "virtiod-rng")]
     print("ok: virtiod-blk is " + dom0.sh("sha256sum $(which virtiod-blk)"), flush=True)
     dom0.sh("truncate -s 32M /tmp/second.img")
-    a = Guest(dom0, "a", [device(memory), device(memory)], [disk(memory, "/tmp/second.img")]).create()
+    disks = [disk(memory, "/tmp/second.img")]
+    a = Guest(dom0, "a", [device(memory), device(memory)], disks).create()
     a.wait("up")
     check(a.sh("grep -c ^processor /proc/cpuinfo") == "2", "two vCPUs")
     check(a.sh("packed") == "1 1", "both disks have packed rings")
@@ -127,7 +129,8 @@ def data(dom0, memory):
 
 def pair(dom0, memory):
     """Two guests at a time: paused, destroyed under load; a back-end that dies; two formats."""
-    dom0.sh(r"printf '[b]\ndomain=b\nsocket=/run/virtiod/%%n/%%i.sock\npacked=off\n' >/tmp/xen.conf")
+    rule = r"[b]\ndomain=b\nsocket=/run/virtiod/%%n/%%i.sock\npacked=off\n"
+    dom0.sh(f"printf '{rule}' >/tmp/xen.conf")
     xen = start_xen(dom0, "--config=/tmp/xen.conf")
     memories = {"a": memory, "b": other(memory)}
     back_ends = {name: blk(dom0, name, 0) for name in memories}
@@ -227,8 +230,8 @@ def counters(dom0, memory):
         calls, (reads, acks, kicks, rest), interrupts = cost(dom0, a, path, depth, disks[0], xen)
         check(calls <= most or memory == "foreign",
               f"depth {depth}: {calls:.3f} system calls a request for memory")
-        print(f"depth {depth}: {interrupts} interrupts; {reads} InterruptStatus reads, {acks} ACKs, "
-              f"{kicks} notify traps, {rest} others", flush=True)
+        print(f"depth {depth}: {interrupts} interrupts; {reads} InterruptStatus reads, "
+              f"{acks} ACKs, {kicks} notify traps, {rest} others", flush=True)
         check(kicks == 0 and rest == 0, f"depth {depth}: no traps but for interrupts")
         check(reads == acks <= interrupts, "one InterruptStatus read and one ACK per interrupt")
     for depth in (1, 32) if memory == "grants" else ():
@@ -274,10 +277,12 @@ def absent(dom0, memory):
     back_ends = [blk(dom0, "a", 0), back_end(dom0, "a", 2, "virtiod-rng")]
     a = Guest(dom0, "a", [device(memory), device(memory), device(memory, "device2")]).create()
     a.wait("up")
-    check(a.sh("ls /sys/bus/virtio/devices") == "virtio0", "the guest boots with the device that works")
+    check(a.sh("ls /sys/bus/virtio/devices") == "virtio0",
+          "the guest boots with the device that works")
     a.sh("load $(disk 32) 8 500")
     for devid in 1, 2:
-        print("ok: " + dom0.sh(f"grep 'domain a .*device {devid}: given up' /tmp/xen.log"), flush=True)
+        line = dom0.sh(f"grep 'domain a .*device {devid}: given up' /tmp/xen.log")
+        print("ok: " + line, flush=True)
     a.send("poweroff -f")
     a.gone()
     end_all(dom0, xen, back_ends)

@@ -40,7 +40,7 @@ static void run_and_kill(void)
 	assert_true(pid >= 0);
 	if (pid == 0)
 		work();
-	g_usleep(g_random_int_range(0, LONGEST_US));
+	test_pause(g_random_int_range(0, LONGEST_US));
 	assert_int_equal(kill(pid, SIGKILL), 0);
 	assert_int_equal(waitpid(pid, &how, 0), pid);
 	if (!WIFSIGNALED(how))

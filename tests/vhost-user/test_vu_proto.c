@@ -6,7 +6,7 @@
 
 typedef const struct vu_shape *(*shape_of)(uint32_t request);
 
-static const struct table {
+static const struct message_table {
 	shape_of of;
 	uint32_t end;
 } tables[] = { { vu_shape, VU_REQUEST_END }, { vu_backend_shape, VU_BACKEND_REQUEST_END } };

@@ -211,61 +211,62 @@ static void test_map_and_unmap(void **state)
 }
 
 /* Of a region of 16 pages, with two mapped from page 4 on; the file has 4. */
+enum { FILE_FD, NO_FD, SOCKET, EVENT };
+static const struct {
+	uint8_t id;
+	uint64_t at, len, fd_offset, flags;
+	int fd, map, unmap; /* errors expected; -1: not tried */
+} hostile[] = {
+	{ 1, 0, 0, 0, 0, FILE_FD, EINVAL, EINVAL },
+	{ 1, 0, 1, 0, 0, FILE_FD, EINVAL, EINVAL },
+	{ 1, 1, PAGE, 0, 0, FILE_FD, EINVAL, EINVAL },
+	{ 1, PAGE, PAGE - 1, 0, 0, FILE_FD, EINVAL, EINVAL },
+	{ 1, SIZE, PAGE, 0, 0, FILE_FD, ERANGE, ERANGE },
+	{ 1, SIZE - PAGE, 2 * PAGE, 0, 0, FILE_FD, ERANGE, ERANGE },
+	{ 1, PAGE, -PAGE, 0, 0, FILE_FD, ERANGE, ERANGE },
+	{ 1, -PAGE, PAGE, 0, 0, FILE_FD, ERANGE, ERANGE },
+	{ 1, -PAGE, 2 * PAGE, 0, 0, FILE_FD, ERANGE, ERANGE },
+	{ 0, 0, PAGE, 0, 0, FILE_FD, ENXIO, ENXIO },
+	{ 2, 0, PAGE, 0, 0, FILE_FD, ENXIO, ENXIO },
+	{ 255, PAGE, PAGE, 0, 0, FILE_FD, ERANGE, ERANGE },
+	{ 1, 0, PAGE, 1, 0, FILE_FD, EINVAL, -1 },
+	{ 1, 0, PAGE, 4 * PAGE, 0, FILE_FD, EOVERFLOW, -1 },
+	{ 1, 0, 4 * PAGE, PAGE, 0, FILE_FD, EOVERFLOW, -1 },
+	{ 1, 0, PAGE, -PAGE, 0, FILE_FD, EINVAL, -1 },
+	{ 1, 0, PAGE, INT64_MAX - PAGE + 1, 0, FILE_FD, EINVAL, -1 },
+	{ 1, 0, PAGE, 0, 2, FILE_FD, EINVAL, -1 },
+	{ 1, 0, PAGE, 0, UINT64_MAX, FILE_FD, EINVAL, -1 },
+	{ 1, 0, PAGE, 0, 0, NO_FD, EINVAL, -1 },
+	{ 1, 0, PAGE, 0, 0, SOCKET, ENODEV, -1 },
+	{ 1, 4 * PAGE, 2 * PAGE, 0, 0, FILE_FD, EEXIST, -1 },
+	{ 1, 3 * PAGE, 2 * PAGE, 0, 0, FILE_FD, EEXIST, EINVAL },
+	{ 1, 5 * PAGE, 2 * PAGE, 0, 0, FILE_FD, EEXIST, EINVAL },
+	{ 1, 4 * PAGE, PAGE, 0, 0, FILE_FD, EEXIST, EINVAL },
+	{ 1, 3 * PAGE, 4 * PAGE, 0, 0, FILE_FD, EEXIST, -1 },
+};
+
 static void test_hostile_requests(void **state)
 {
-	enum { FILE_FD, NONE, SOCKET, EVENT };
-	static const struct {
-		uint8_t id;
-		uint64_t at, len, fd_offset, flags;
-		int fd, map, unmap; /* errors expected; -1: not tried */
-	} rows[] = {
-		{ 1, 0, 0, 0, 0, FILE_FD, EINVAL, EINVAL },
-		{ 1, 0, 1, 0, 0, FILE_FD, EINVAL, EINVAL },
-		{ 1, 1, PAGE, 0, 0, FILE_FD, EINVAL, EINVAL },
-		{ 1, PAGE, PAGE - 1, 0, 0, FILE_FD, EINVAL, EINVAL },
-		{ 1, SIZE, PAGE, 0, 0, FILE_FD, ERANGE, ERANGE },
-		{ 1, SIZE - PAGE, 2 * PAGE, 0, 0, FILE_FD, ERANGE, ERANGE },
-		{ 1, PAGE, -PAGE, 0, 0, FILE_FD, ERANGE, ERANGE },
-		{ 1, -PAGE, PAGE, 0, 0, FILE_FD, ERANGE, ERANGE },
-		{ 1, -PAGE, 2 * PAGE, 0, 0, FILE_FD, ERANGE, ERANGE },
-		{ 0, 0, PAGE, 0, 0, FILE_FD, ENXIO, ENXIO },
-		{ 2, 0, PAGE, 0, 0, FILE_FD, ENXIO, ENXIO },
-		{ 255, PAGE, PAGE, 0, 0, FILE_FD, ERANGE, ERANGE },
-		{ 1, 0, PAGE, 1, 0, FILE_FD, EINVAL, -1 },
-		{ 1, 0, PAGE, 4 * PAGE, 0, FILE_FD, EOVERFLOW, -1 },
-		{ 1, 0, 4 * PAGE, PAGE, 0, FILE_FD, EOVERFLOW, -1 },
-		{ 1, 0, PAGE, -PAGE, 0, FILE_FD, EINVAL, -1 },
-		{ 1, 0, PAGE, INT64_MAX - PAGE + 1, 0, FILE_FD, EINVAL, -1 },
-		{ 1, 0, PAGE, 0, 2, FILE_FD, EINVAL, -1 },
-		{ 1, 0, PAGE, 0, UINT64_MAX, FILE_FD, EINVAL, -1 },
-		{ 1, 0, PAGE, 0, 0, NONE, EINVAL, -1 },
-		{ 1, 0, PAGE, 0, 0, SOCKET, ENODEV, -1 },
-		{ 1, 4 * PAGE, 2 * PAGE, 0, 0, FILE_FD, EEXIST, -1 },
-		{ 1, 3 * PAGE, 2 * PAGE, 0, 0, FILE_FD, EEXIST, EINVAL },
-		{ 1, 5 * PAGE, 2 * PAGE, 0, 0, FILE_FD, EEXIST, EINVAL },
-		{ 1, 4 * PAGE, PAGE, 0, 0, FILE_FD, EEXIST, EINVAL },
-		{ 1, 3 * PAGE, 4 * PAGE, 0, 0, FILE_FD, EEXIST, -1 },
-	};
 	autofd file = make_file(4 * PAGE), event = eventfd(0, EFD_CLOEXEC);
 
 	connect_pair();
 	assert_int_equal(map(4 * PAGE, 2 * PAGE, file), 0);
-	for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
-		const struct vu_shmem_map m = { .id = rows[i].id,
-			.shm_offset = rows[i].at,
-			.len = rows[i].len,
-			.fd_offset = rows[i].fd_offset,
-			.flags = rows[i].flags };
+	for (unsigned i = 0; i < G_N_ELEMENTS(hostile); i++) {
+		const struct vu_shmem_map m = { .id = hostile[i].id,
+			.shm_offset = hostile[i].at,
+			.len = hostile[i].len,
+			.fd_offset = hostile[i].fd_offset,
+			.flags = hostile[i].flags };
 		int fds[] = { file, -1, b->channel, event };
-		int64_t got = ask(VU_BACKEND_SHMEM_MAP, VU_FLAG_NEED_REPLY, &m, fds[rows[i].fd]);
+		int64_t got = ask(VU_BACKEND_SHMEM_MAP, VU_FLAG_NEED_REPLY, &m, fds[hostile[i].fd]);
 
-		if (got != rows[i].map)
-			fail_msg("row %u: %d instead of %d", i, (int)got, rows[i].map);
-		if (rows[i].unmap < 0)
+		if (got != hostile[i].map)
+			fail_msg("row %u: %d instead of %d", i, (int)got, hostile[i].map);
+		if (hostile[i].unmap < 0)
 			continue;
 		got = ask(VU_BACKEND_SHMEM_UNMAP, VU_FLAG_NEED_REPLY, &m, -1);
-		if (got != rows[i].unmap)
-			fail_msg("row %u: %d instead of %d", i, (int)got, rows[i].unmap);
+		if (got != hostile[i].unmap)
+			fail_msg("row %u: %d instead of %d", i, (int)got, hostile[i].unmap);
 	}
 	/* A surplus fd. */
 	assert_int_equal(ask(VU_BACKEND_SHMEM_UNMAP, VU_FLAG_NEED_REPLY,

@@ -14,7 +14,7 @@
 #define DATA 0x60000
 
 /* The back-end's side; under its lock. */
-struct device {
+struct killed_device {
 	uint8_t *memory;
 	uint64_t served[FAKE_QUEUES]; /* the last request of each ring: they are numbered */
 	unsigned wrong;
@@ -26,9 +26,9 @@ struct driver_queue {
 	uint64_t last; /* request */
 };
 
-struct driver {
+struct ring_driver {
 	struct worker *w;
-	struct device device;
+	struct killed_device device;
 	struct driver_queue queue[3];
 	uint8_t config[FAKE_CONFIG];
 	unsigned requests;
@@ -37,16 +37,16 @@ struct driver {
 	int64_t next_kill; /* monotonic µs; 0: not yet known */
 };
 
-static struct driver *driver;
+static struct ring_driver *driver;
 
-static void *at(const struct device *d, uint64_t addr)
+static void *at(const struct killed_device *d, uint64_t addr)
 {
 	return d->memory + (addr - USER);
 }
 
 static void serve_ring(struct fake_backend *p, struct fake_ring *r)
 {
-	struct device *d = p->opaque;
+	struct killed_device *d = p->opaque;
 	struct vring_desc *desc = at(d, r->addr.desc);
 	struct vring_avail *avail = at(d, r->addr.avail);
 	struct vring_used *used = at(d, r->addr.used);
@@ -69,7 +69,7 @@ static void serve_ring(struct fake_backend *p, struct fake_ring *r)
 		eventfd_write(r->call, 1);
 }
 
-static void schedule(struct driver *d)
+static void schedule(struct ring_driver *d)
 {
 	d->next_kill =
 		g_get_monotonic_time() + g_random_int_range(0, 2 << g_random_int_range(0, 13));
@@ -77,7 +77,7 @@ static void schedule(struct driver *d)
 
 static int killer(struct worker *w)
 {
-	struct driver *d = driver;
+	struct ring_driver *d = driver;
 	int64_t left;
 
 	if (d->answers != w->answers) {
@@ -92,7 +92,7 @@ static int killer(struct worker *w)
 	if (left > 1000)
 		return left / 1000;
 	if (left > 0)
-		g_usleep(left);
+		test_pause(left);
 	worker_kill(w);
 	d->kills++;
 	d->in_a_row++;
@@ -101,13 +101,13 @@ static int killer(struct worker *w)
 	return 0;
 }
 
-static void *host(struct driver *d, uint64_t addr)
+static void *host(struct ring_driver *d, uint64_t addr)
 {
 	return d->device.memory + (addr - MEMORY);
 }
 
 /* The back-end is through with what was there. */
-static void clear_rings(struct driver *d, unsigned queue)
+static void clear_rings(struct ring_driver *d, unsigned queue)
 {
 	struct fake_backend *p = d->w->g->backend;
 
@@ -116,7 +116,7 @@ static void clear_rings(struct driver *d, unsigned queue)
 	pthread_mutex_unlock(&p->lock);
 }
 
-static void set_up(struct driver *d, unsigned queue, uint32_t size)
+static void set_up(struct ring_driver *d, unsigned queue, uint32_t size)
 {
 	struct driver_queue *q = &d->queue[queue];
 
@@ -125,7 +125,7 @@ static void set_up(struct driver *d, unsigned queue, uint32_t size)
 	worker_queue(d->w, queue, size);
 }
 
-static void start_driver(struct driver *d)
+static void start_driver(struct ring_driver *d)
 {
 	worker_wr(d->w, VIRTIO_MMIO_STATUS, 4, 0);
 	clear_rings(d, 0);
@@ -135,7 +135,7 @@ static void start_driver(struct driver *d)
 	worker_driver_ok(d->w, FEATURES);
 }
 
-static void restart_queue(struct driver *d, unsigned queue)
+static void restart_queue(struct ring_driver *d, unsigned queue)
 {
 	bool ready = g_random_int_range(0, 2);
 
@@ -145,7 +145,7 @@ static void restart_queue(struct driver *d, unsigned queue)
 	set_up(d, queue, 8 << g_random_int_range(0, 4));
 }
 
-static void add(struct driver *d, unsigned queue)
+static void add(struct ring_driver *d, unsigned queue)
 {
 	struct driver_queue *q = &d->queue[queue];
 	struct vring_desc *desc = host(d, desc_of(queue));
@@ -162,7 +162,7 @@ static void add(struct driver *d, unsigned queue)
 }
 
 /* As a driver's interrupt handler does. */
-static void interrupt(struct driver *d, unsigned queue)
+static void interrupt(struct ring_driver *d, unsigned queue)
 {
 	struct worker *w = d->w;
 	uint32_t why;
@@ -175,7 +175,7 @@ static void interrupt(struct driver *d, unsigned queue)
 		worker_wr(w, VIRTIO_MMIO_INTERRUPT_ACK, 4, why);
 }
 
-static void request(struct driver *d, unsigned queue)
+static void request(struct ring_driver *d, unsigned queue)
 {
 	struct driver_queue *q = &d->queue[queue];
 	struct vring_used *used = host(d, device_of(queue));
@@ -194,7 +194,7 @@ static void request(struct driver *d, unsigned queue)
 	assert_int_equal(worker_wait(d->w, 1), d->config[other]);
 }
 
-static void configure(struct driver *d)
+static void configure(struct ring_driver *d)
 {
 	unsigned i = g_random_int_range(0, FAKE_CONFIG);
 
@@ -207,7 +207,7 @@ static void configure(struct driver *d)
 	assert_int_equal(worker_rd(d->w, 0x101, 1), d->config[1]);
 }
 
-static void work(struct driver *d)
+static void work(struct ring_driver *d)
 {
 	unsigned what = g_random_int_range(0, 32);
 
@@ -222,7 +222,7 @@ static void work(struct driver *d)
 	assert_int_equal(worker_rd(d->w, VIRTIO_MMIO_STATUS, 4), S_ALL);
 }
 
-static void check(struct driver *d)
+static void check(struct ring_driver *d)
 {
 	struct fake_backend *p = d->w->g->backend;
 
@@ -243,7 +243,7 @@ static void check(struct driver *d)
 
 static void kill_often(struct worker *w, bool kernel)
 {
-	struct driver d = { .w = w, .device.memory = w->g->memory };
+	struct ring_driver d = { .w = w, .device.memory = w->g->memory };
 	struct fake_backend *p = w->g->backend;
 
 	w->shared->kernel = kernel;

@@ -316,7 +316,7 @@ static void test_fd(void **state)
 }
 
 /* Two vCPUs, at random, while the back-end comes and goes: each access completes exactly once. */
-struct vcpu {
+struct random_vcpu {
 	struct guest *g;
 	uint32_t seed;
 	struct token tokens[3000];
@@ -330,7 +330,7 @@ static void *vcpu_main(void *opaque)
 		VIRTIO_MMIO_INTERRUPT_ACK, VIRTIO_MMIO_QUEUE_RESET, VIRTIO_MMIO_QUEUE_DESC_LOW,
 		0x100, 0x104, 0x10e };
 	static const uint32_t values[] = { 0, 0, 1, 2, 3, 0xb, 0xf, 0xf, 16, MEMORY };
-	struct vcpu *v = opaque;
+	struct random_vcpu *v = opaque;
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(v->tokens); i++) {
 		uint32_t r = v->seed = v->seed * 1664525 + 1013904223;
@@ -346,7 +346,7 @@ static void *vcpu_main(void *opaque)
 static void test_random(void **state)
 {
 	struct guest *g = *state;
-	g_autofree struct vcpu *v = g_new0(struct vcpu, 2);
+	g_autofree struct random_vcpu *v = g_new0(struct random_vcpu, 2);
 	pthread_t thread[2];
 
 	guest_start(g);
@@ -356,9 +356,9 @@ static void test_random(void **state)
 		pthread_create(&thread[i], NULL, vcpu_main, &v[i]);
 	}
 	for (unsigned i = 0; i < 5; i++) {
-		g_usleep(3000);
+		test_pause(3000);
 		fake_down(g->backend);
-		g_usleep(2000);
+		test_pause(2000);
 		fake_up(g->backend);
 	}
 	for (unsigned i = 0; i < 2; i++)

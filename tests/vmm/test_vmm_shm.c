@@ -191,10 +191,7 @@ static void test_comes_back_with_another_region(void **state)
 	fake_down(g->backend);
 	g->backend->shm.size[1] = 2 * LEN;
 	fake_up(g->backend);
-	for (unsigned i = 0;
-		i < WAIT_MS && !(rd32(g, VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET); i++)
-		g_usleep(1000);
-	assert_true(rd32(g, VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET);
+	WAIT_UNTIL(rd32(g, VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET);
 }
 
 static int teardown(void **state)

@@ -5,8 +5,6 @@
 #include <sys/eventfd.h>
 #include <linux/virtio_mmio.h>
 
-#include "elapse.h"
-
 static bool wait_for(int fd)
 {
 	eventfd_t n;
@@ -49,7 +47,7 @@ static void interrupt(struct race_test *w, unsigned vcpu)
 		return;
 	}
 	if (data % 9 == 0)
-		elapse(data % 7 * 50);
+		test_pause(data % 7 * 50);
 	set_state(s, IOREQ_READY);
 }
 

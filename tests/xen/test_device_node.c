@@ -152,72 +152,74 @@ static void assert_refused(struct device_node_test *w, const char *kind, unsigne
 		fail_msg("%s = %s: %s", key, value, error->message);
 }
 
+/* Values of the device's nodes that are refused. */
+static const struct {
+	const char *key, *value;
+} hostile[] = {
+	{ "base", "" },
+	{ "base", "0" },
+	{ "base", "0x0" },
+	{ "base", "0x" },
+	{ "base", "0x 2000000" },
+	{ "base", "0x+2000000" },
+	{ "base", "0X2000000" },
+	{ "base", "+33554432" },
+	{ "base", "-33554432" },
+	{ "base", " 33554432" },
+	{ "base", "33554432 " },
+	{ "base", "010" },
+	{ "base", "033554432" },
+	{ "base", "2000000h" },
+	{ "base", "0x2000100" },
+	{ "base", "0x2000001" },
+	{ "base", "0x1fffe00" },
+	{ "base", "0x20fff00" },
+	{ "base", "0x2100000" },
+	{ "base", "0x10002000000" },
+	{ "base", "0xfffffffffffffe00" },
+	{ "base", "0x10000000002000000" },
+	{ "irq", "" },
+	{ "irq", "0" },
+	{ "irq", "32" },
+	{ "irq", "44" },
+	{ "irq", "+33" },
+	{ "irq", "-33" },
+	{ "irq", "033" },
+	{ "irq", "33x" },
+	{ "irq", "0x21" },
+	{ "irq", "4294967329" },
+	{ "irq", "18446744073709551649" },
+	{ "type", "" },
+	{ "type", "virtio" },
+	{ "type", "Virtio,device" },
+	{ "type", "virtio,device " },
+	{ "type", "virtio,device1A" },
+	{ "type", "virtio,device0" },
+	{ "type", "virtio,device0x1" },
+	{ "type", "virtio,device-1" },
+	{ "type", "virtio,deviceg" },
+	{ "type", "virtio,device100000001" },
+	{ "type", "virtio,device1/../../2" },
+	{ "transport", "" },
+	{ "transport", "pci" },
+	{ "transport", "mmio " },
+	{ "grant_usage", "" },
+	{ "grant_usage", "2" },
+	{ "grant_usage", "yes" },
+	{ "mode", "rw" },
+	{ "params", "" },
+};
+
 static void test_hostile(void **state)
 {
-	static const struct {
-		const char *key, *value;
-	} bad[] = {
-		{ "base", "" },
-		{ "base", "0" },
-		{ "base", "0x0" },
-		{ "base", "0x" },
-		{ "base", "0x 2000000" },
-		{ "base", "0x+2000000" },
-		{ "base", "0X2000000" },
-		{ "base", "+33554432" },
-		{ "base", "-33554432" },
-		{ "base", " 33554432" },
-		{ "base", "33554432 " },
-		{ "base", "010" },
-		{ "base", "033554432" },
-		{ "base", "2000000h" },
-		{ "base", "0x2000100" },
-		{ "base", "0x2000001" },
-		{ "base", "0x1fffe00" },
-		{ "base", "0x20fff00" },
-		{ "base", "0x2100000" },
-		{ "base", "0x10002000000" },
-		{ "base", "0xfffffffffffffe00" },
-		{ "base", "0x10000000002000000" },
-		{ "irq", "" },
-		{ "irq", "0" },
-		{ "irq", "32" },
-		{ "irq", "44" },
-		{ "irq", "+33" },
-		{ "irq", "-33" },
-		{ "irq", "033" },
-		{ "irq", "33x" },
-		{ "irq", "0x21" },
-		{ "irq", "4294967329" },
-		{ "irq", "18446744073709551649" },
-		{ "type", "" },
-		{ "type", "virtio" },
-		{ "type", "Virtio,device" },
-		{ "type", "virtio,device " },
-		{ "type", "virtio,device1A" },
-		{ "type", "virtio,device0" },
-		{ "type", "virtio,device0x1" },
-		{ "type", "virtio,device-1" },
-		{ "type", "virtio,deviceg" },
-		{ "type", "virtio,device100000001" },
-		{ "type", "virtio,device1/../../2" },
-		{ "transport", "" },
-		{ "transport", "pci" },
-		{ "transport", "mmio " },
-		{ "grant_usage", "" },
-		{ "grant_usage", "2" },
-		{ "grant_usage", "yes" },
-		{ "mode", "rw" },
-		{ "params", "" },
-	};
 	struct device_node_test *w = *state;
 
-	for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
-		g_autofree char *path = g_strdup_printf(PATH "/%s", bad[i].key);
+	for (unsigned i = 0; i < G_N_ELEMENTS(hostile); i++) {
+		g_autofree char *path = g_strdup_printf(PATH "/%s", hostile[i].key);
 		g_autofree char *saved = g_strdup(fake_xenstore_get(path));
-		g_autofree char *quoted = g_strdup_printf("\"%s\"", bad[i].value);
+		g_autofree char *quoted = g_strdup_printf("\"%s\"", hostile[i].value);
 
-		fake_xenstore_set(path, bad[i].value);
+		fake_xenstore_set(path, hostile[i].value);
 		assert_refused(w, "virtio", 0, path, quoted);
 		if (saved)
 			fake_xenstore_set(path, saved);

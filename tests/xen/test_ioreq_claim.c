@@ -7,8 +7,6 @@
 
 #include <linux/virtio_mmio.h>
 
-#include "elapse.h"
-
 static void test_kernel(void **state)
 {
 	struct ioreq_test *w = *state;
@@ -52,7 +50,7 @@ static void test_flip(void **state)
 	slot_set_state(w, 0, IOREQ_INPROCESS);
 	ioreq_event(w->q, 0);
 	assert_true(ioreq_again(w->q) > 0);
-	elapse(5000);
+	test_pause(5000);
 	assert_true(ioreq_again(w->q) > 0);
 	slot_assert_waits(w, 0, IOREQ_INPROCESS);
 	assert_int_equal(w->journal.taken[0], 0);
@@ -109,7 +107,7 @@ static void test_successor(void **state)
 	w->there = false;
 	ioreq_succeed(w);
 	ioreq_resume(w->q);
-	elapse(10000);
+	test_pause(10000);
 	assert_true(ioreq_again(w->q) > 0);
 	slot_assert_waits(w, 3, IOREQ_INPROCESS);
 	assert_int_equal(w->journal.taken[3], 1);
@@ -135,7 +133,7 @@ static void test_successor_and_kernel(void **state)
 	slot_post(w, 0, true, BASE + 0x70, 4, 1);
 	slot_set_state(w, 0, IOREQ_INPROCESS);
 	ioreq_event(w->q, 0);
-	elapse(5000);
+	test_pause(5000);
 	assert_true(ioreq_again(w->q) > 0);
 	assert_int_equal(w->accesses, 1);
 }

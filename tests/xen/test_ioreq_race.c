@@ -12,7 +12,6 @@
 #include <linux/virtio_mmio.h>
 
 #include "base/util.h"
-#include "elapse.h"
 
 static int device;
 
@@ -273,7 +272,7 @@ static void test_kill(void **state)
 	race_start_guest(w, cpu, guest);
 	pid = start_server(w);
 	for (unsigned i = 0; i < KILLS; i++) {
-		elapse(g_rand_int_range(rand, 2000, 15000));
+		test_pause(g_rand_int_range(rand, 2000, 15000));
 		kill(pid, SIGKILL);
 		assert_int_equal(waitpid(pid, &status, 0), pid);
 		killed += WIFSIGNALED(status);

@@ -7,8 +7,6 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
 
-#include "elapse.h"
-
 static bool is_confined(pid_t pid)
 {
 	g_autofree char *path = g_strdup_printf("/proc/%d/status", pid);
@@ -203,7 +201,7 @@ static void test_takeover(void **state)
 	for (unsigned i = 0; i < 15; i++) {
 		guest_post(w, 0, BASE + VIRTIO_MMIO_QUEUE_DESC_LOW, 4, true, i);
 		guest_post(w, 1, BASE + 0x104, 1, false, 0);
-		elapse(g_rand_int_range(rand, 0, 3000));
+		test_pause(g_rand_int_range(rand, 0, 3000));
 		worker_kill(w);
 		worker_start(w);
 		worker_add(w, 0, false, 0, 0);

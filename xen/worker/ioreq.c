@@ -21,7 +21,7 @@
  *	0        READY		before		the request is taken like any other
  *	1        READY		before claim	the same
  *	1        INPROCESS	after claim	the access is repeated
- *	1        RESP_READY	after answer	Xen may not know: notify (once too often is harmless)
+ *	1        RESP_READY	after answer	Xen may not know: notify (twice is harmless)
  *	0        RESP_READY	before notify	the same
  *	1        NONE or later	after answer	Xen saw the answer: there is a new request, or none
  *
