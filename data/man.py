@@ -15,7 +15,7 @@ def sections(text):
     return dict(zip(parts[1::2], parts[2::2]))
 
 
-def main(template, part, *facts):
+def main(template, part, *definitions):
     with open(template) as f:
         page = f.read()
     with open(part) as f:
@@ -25,7 +25,7 @@ def main(template, part, *facts):
         if title not in places:
             sys.exit(f'{part}: there is no section {title} (one of: {", ".join(places)})')
     page = re.sub(r'^@([A-Z ]+)@\n', lambda m: own.get(m.group(1), ''), page, flags=re.M)
-    for key, value in (fact.split('=', 1) for fact in facts):
+    for key, value in (definition.split('=', 1) for definition in definitions):
         value = value.replace('-', r'\-')
         page = page.replace(f'@{key}@', value).replace(f'@{key.upper()}@', value.upper())
     sys.stdout.write(page)

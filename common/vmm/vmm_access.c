@@ -22,10 +22,10 @@ static void forget_driver(struct vmm_dev *d)
 
 	s->resets++;
 	/* No queue is ready. */
-	for (unsigned i = 0; i < d->facts.probe.max_queues; i++)
+	for (unsigned i = 0; i < d->properties.probe.max_queues; i++)
 		s->queue[i].epoch++;
 	g_clear_pointer(&d->config_writes, g_array_unref);
-	memset(s->config_written, 0, d->facts.probe.config_size);
+	memset(s->config_written, 0, d->properties.probe.config_size);
 	d->config_drops++;
 }
 

@@ -25,7 +25,7 @@ void vmm_snapshot(struct vmm_dev *d)
 	d->config_event = false;
 	g_clear_pointer(&w->config_writes, g_array_unref);
 	w->config_writes = g_steal_pointer(&d->config_writes);
-	for (unsigned i = 0; i < d->facts.probe.max_queues; i++) {
+	for (unsigned i = 0; i < d->properties.probe.max_queues; i++) {
 		const struct virtio_mmio_queue *q = virtio_mmio_queue(d->mmio, i);
 
 		/* None in a slot that was just given up. */
@@ -59,7 +59,7 @@ void vmm_hang_up(struct vmm_dev *d)
 	if (vu_front_is_alive(d->front))
 		shutdown(vu_front_fd(d->front), SHUT_RDWR);
 	g_clear_pointer(&d->front, vu_front_free);
-	for (unsigned i = 0; i < d->facts.probe.max_queues; i++)
+	for (unsigned i = 0; i < d->properties.probe.max_queues; i++)
 		d->vring[i].state = VMM_VRING_STOPPED;
 	d->memory_sent = 0;
 	d->table_told = false;
@@ -141,7 +141,7 @@ static void wait_for_events(struct vmm_dev *d, int timeout_ms)
 {
 	static const struct vu_front_events events = { .config_changed = config_changed };
 	struct pollfd pfd[POLL_CALLS + VIRTIO_MAX_QUEUES];
-	unsigned queues = d->facts.probe.max_queues;
+	unsigned queues = d->properties.probe.max_queues;
 	eventfd_t n;
 
 	pfd[POLL_WAKE] = (struct pollfd){ .fd = d->wake, .events = POLLIN };

@@ -74,12 +74,12 @@ static void refuse_features(struct vmm_dev *d)
 
 static bool set_features(struct vmm_dev *d, GError **error)
 {
-	const struct vu_facts *facts = vu_front_facts(d->front);
+	const struct vu_properties *properties = vu_front_properties(d->front);
 	uint8_t status = d->desired.status & ~VIRTIO_CONFIG_S_DRIVER_OK;
 
 	if (d->state->features_sent || !vmm_status_has(d, VIRTIO_CONFIG_S_FEATURES_OK))
 		return true;
-	if (d->desired.features & ~facts->probe.features) {
+	if (d->desired.features & ~properties->probe.features) {
 		refuse_features(d);
 		return true;
 	}
@@ -91,7 +91,7 @@ static bool set_features(struct vmm_dev *d, GError **error)
 		return true;
 	}
 	d->state->status_sent = status;
-	if (facts->protocol_acked & VU_BIT(VU_F_STATUS)) {
+	if (properties->protocol_acked & VU_BIT(VU_F_STATUS)) {
 		if (!vu_front_get_status(d->front, &status, error))
 			return vmm_survived(d, error);
 		if (!(status & VIRTIO_CONFIG_S_FEATURES_OK)) {
@@ -144,7 +144,7 @@ static void update_config(struct vmm_dev *d, const uint8_t *now, uint32_t size, 
 
 static bool read_config(struct vmm_dev *d, GError **error)
 {
-	uint32_t size = d->facts.probe.config_size;
+	uint32_t size = d->properties.probe.config_size;
 	g_autofree uint8_t *now = g_malloc0(MAX(size, 1)); /* not NULL */
 	bool event = d->desired.config_event;
 	uint8_t status = 0;

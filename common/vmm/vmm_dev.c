@@ -30,7 +30,7 @@
 /* Frees what vmm_dev_new() made; the thread, if any, has ended. */
 static void destroy(struct vmm_dev *d)
 {
-	for (unsigned i = 0; d->vring && i < d->facts.probe.max_queues; i++) {
+	for (unsigned i = 0; d->vring && i < d->properties.probe.max_queues; i++) {
 		struct vmm_vring *r = &d->vring[i];
 
 		if (r->irqfd)
@@ -188,9 +188,9 @@ const char *vmm_dev_name(const struct vmm_dev *d)
 	return d->name;
 }
 
-const struct vu_facts *vmm_dev_facts(const struct vmm_dev *d)
+const struct vu_properties *vmm_dev_properties(const struct vmm_dev *d)
 {
-	return &d->facts;
+	return &d->properties;
 }
 
 uint64_t vmm_dev_window(const struct vmm_dev *d)

@@ -162,8 +162,8 @@ bool vmm_dev_wait(struct vmm_dev *d, unsigned timeout_ms, GError **error);
 void vmm_dev_give_up(struct vmm_dev *d);
 
 const char *vmm_dev_name(const struct vmm_dev *d);
-/* The probed facts; valid once vmm_dev_wait() returned true. */
-const struct vu_facts *vmm_dev_facts(const struct vmm_dev *d);
+/* The probed properties; valid once vmm_dev_wait() returned true. */
+const struct vu_properties *vmm_dev_properties(const struct vmm_dev *d);
 /* Bytes of the window. */
 uint64_t vmm_dev_window(const struct vmm_dev *d);
 

@@ -18,10 +18,10 @@ bool vmm_can_dial_again(const struct vmm_dev *d)
 }
 
 /* The first back-end: the slot becomes what it is. False: given up meanwhile. */
-static bool fill_slot(struct vmm_dev *d, const struct vu_facts *facts)
+static bool fill_slot(struct vmm_dev *d, const struct vu_properties *properties)
 {
 	uint32_t room = MIN(d->window - VIRTIO_MMIO_CONFIG_SPACE, VIRTIO_MAX_CONFIG);
-	struct virtio_probe probe = facts->probe;
+	struct virtio_probe probe = properties->probe;
 	GArray *done = vmm_done_new();
 	bool given_up;
 
@@ -36,7 +36,7 @@ static bool fill_slot(struct vmm_dev *d, const struct vu_facts *facts)
 		probe.features |= VU_BIT(VIRTIO_F_ACCESS_PLATFORM);
 
 	pthread_mutex_lock(&d->lock);
-	vmm_state_set_facts(d, facts);
+	vmm_state_set_properties(d, properties);
 	given_up = d->state->slot != VMM_SLOT_PROBING;
 	if (!given_up) {
 		virtio_mmio_set_device(d->mmio, &probe, d->queue_size_max);
@@ -59,7 +59,7 @@ static bool fill_slot(struct vmm_dev *d, const struct vu_facts *facts)
 /* Queues the guest's writes to the configuration once more; under the lock. */
 static void rewrite_config(struct vmm_dev *d)
 {
-	uint32_t size = d->facts.probe.config_size;
+	uint32_t size = d->properties.probe.config_size;
 
 	g_clear_pointer(&d->config_writes, g_array_unref);
 	for (uint32_t i = 0; i < size; i++) {
@@ -81,8 +81,8 @@ static void rewrite_config(struct vmm_dev *d)
 /* A back-end that came back: is it the same for the guest? */
 static bool fits(struct vmm_dev *d, const struct vu_front *f, GError **error)
 {
-	const struct virtio_probe *now = &vu_front_facts(f)->probe;
-	const struct virtio_probe *was = &d->facts.probe;
+	const struct virtio_probe *now = &vu_front_properties(f)->probe;
+	const struct virtio_probe *was = &d->properties.probe;
 	uint64_t features = was->features;
 
 	pthread_mutex_lock(&d->lock);
@@ -90,18 +90,18 @@ static bool fits(struct vmm_dev *d, const struct vu_front *f, GError **error)
 		features = virtio_mmio_driver_features(d->mmio) & ~VU_BIT(VIRTIO_F_ACCESS_PLATFORM);
 	pthread_mutex_unlock(&d->lock);
 	if (now->device_id != was->device_id)
-		g_set_error(error, VU_FRONT_ERROR, VU_FRONT_ERROR_FACTS,
+		g_set_error(error, VU_FRONT_ERROR, VU_FRONT_ERROR_PROPERTIES,
 			"device id %" PRIu32 " instead of %" PRIu32, now->device_id,
 			was->device_id);
 	else if (now->config_size != was->config_size)
-		g_set_error(error, VU_FRONT_ERROR, VU_FRONT_ERROR_FACTS,
+		g_set_error(error, VU_FRONT_ERROR, VU_FRONT_ERROR_PROPERTIES,
 			"%" PRIu32 " bytes of configuration instead of %" PRIu32, now->config_size,
 			was->config_size);
 	else if (now->max_queues < was->max_queues)
-		g_set_error(error, VU_FRONT_ERROR, VU_FRONT_ERROR_FACTS,
+		g_set_error(error, VU_FRONT_ERROR, VU_FRONT_ERROR_PROPERTIES,
 			"%" PRIu32 " queues instead of %" PRIu32, now->max_queues, was->max_queues);
 	else if (features & ~now->features)
-		g_set_error(error, VU_FRONT_ERROR, VU_FRONT_ERROR_FACTS,
+		g_set_error(error, VU_FRONT_ERROR, VU_FRONT_ERROR_PROPERTIES,
 			"features 0x%" PRIx64 " are missing", features & ~now->features);
 	else if (vmm_shm_fits(d, f, error))
 		return true;
@@ -190,7 +190,7 @@ static void dial_failed(struct vmm_dev *d, const GError *error)
 {
 	bool final = !d->vring &&
 		(!vmm_can_dial_again(d) ||
-			g_error_matches(error, VU_FRONT_ERROR, VU_FRONT_ERROR_FACTS));
+			g_error_matches(error, VU_FRONT_ERROR, VU_FRONT_ERROR_PROPERTIES));
 	const char *why = error->message;
 	GArray *done = vmm_done_new();
 
@@ -258,6 +258,6 @@ void vmm_dial(struct vmm_dev *d)
 	d->front = g_steal_pointer(&f);
 	if (!first)
 		take_back(d);
-	else if (!fill_slot(d, vu_front_facts(d->front)))
+	else if (!fill_slot(d, vu_front_properties(d->front)))
 		vmm_hang_up(d);
 }

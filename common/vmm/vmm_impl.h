@@ -109,7 +109,7 @@ struct vmm_state {
 	uint32_t magic; /* 0: a new device */
 	uint32_t size;
 	uint32_t slot; /* enum vmm_slot */
-	struct vu_facts facts; /* of the first probe */
+	struct vu_properties properties; /* of the first probe */
 	struct virtio_mmio_state mmio;
 	uint32_t resets; /* how often the guest has reset the device */
 	/* The in-flight area, but for its fd: vmm_inflight.c. */
@@ -165,12 +165,12 @@ struct vmm_dev {
 	GArray *pending; /* struct vmm_pending */
 	unsigned config_read_at; /* the copy is good if this is config_drops */
 	struct vmm_dev_counters counters;
-	struct vu_facts facts; /* of the first probe; constant from then on */
+	struct vu_properties properties; /* of the first probe; constant from then on */
 
 	/* The control thread's alone. */
 	struct vu_front *front; /* NULL: away */
 	struct vmm_desired desired;
-	struct vmm_vring *vring; /* facts.probe.max_queues */
+	struct vmm_vring *vring; /* properties.probe.max_queues */
 	int64_t retry_at; /* monotonic µs */
 	bool kept; /* the predecessor's connection is still to be asked for */
 	bool compare; /* the configuration may have changed unnoticed: compare it */
@@ -219,8 +219,8 @@ extern const struct virtio_mmio_ops vmm_mmio_ops;
 bool vmm_state_open(struct vmm_dev *d, void *memory, GError **error);
 /* Makes the memory a new device's again. */
 void vmm_state_close(struct vmm_dev *d);
-/* Stores the facts of the first probe. */
-void vmm_state_set_facts(struct vmm_dev *d, const struct vu_facts *facts);
+/* Stores the properties of the first probe. */
+void vmm_state_set_properties(struct vmm_dev *d, const struct vu_properties *properties);
 /* Drops what is about the connection: there is none, or a new one. */
 void vmm_state_forget_front(struct vmm_dev *d);
 

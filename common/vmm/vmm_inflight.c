@@ -31,7 +31,7 @@ static bool ask_for_area(struct vmm_dev *d, GError **error)
 	struct vu_front_inflight area;
 
 	if (!vu_front_get_inflight(
-		    d->front, d->facts.probe.max_queues, d->queue_size_max, &area, error))
+		    d->front, d->properties.probe.max_queues, d->queue_size_max, &area, error))
 		return vmm_survived(d, error);
 	if (area.fd < 0)
 		return true;
@@ -53,7 +53,7 @@ bool vmm_hand_over_area(struct vmm_dev *d, GError **error)
 	if (d->area_settled || !vmm_status_has(d, VIRTIO_CONFIG_S_DRIVER_OK))
 		return true;
 	d->area_settled = true;
-	if (!(vu_front_facts(d->front)->protocol_acked & VU_BIT(VU_F_INFLIGHT_SHMFD)))
+	if (!(vu_front_properties(d->front)->protocol_acked & VU_BIT(VU_F_INFLIGHT_SHMFD)))
 		return true;
 	if (s->area_number && d->area_fd < 0 && d->ops->keep)
 		d->area_fd = d->ops->keep(d->opaque, d, -1);

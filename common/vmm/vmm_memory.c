@@ -18,7 +18,7 @@ static unsigned ready_queues(const struct vmm_dev *d, struct virtio_mmio_queue *
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < d->facts.probe.max_queues; i++)
+	for (unsigned i = 0; i < d->properties.probe.max_queues; i++)
 		if (vmm_status_has(d, VIRTIO_CONFIG_S_DRIVER_OK) && d->desired.queue[i].q.ready)
 			ready[n++] = d->desired.queue[i].q;
 	return n;

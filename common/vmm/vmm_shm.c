@@ -47,7 +47,7 @@ bool vmm_shm_fits(const struct vmm_dev *d, const struct vu_front *f, GError **er
 
 		if (now == region->len)
 			continue;
-		g_set_error(error, VU_FRONT_ERROR, VU_FRONT_ERROR_FACTS,
+		g_set_error(error, VU_FRONT_ERROR, VU_FRONT_ERROR_PROPERTIES,
 			"%" PRIu64 " bytes of shared memory region %u instead of %" PRIu64, now,
 			region->id, region->len);
 		return false;

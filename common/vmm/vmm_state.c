@@ -14,7 +14,7 @@ size_t vmm_dev_state_size(void)
 
 static void make_rings(struct vmm_dev *d)
 {
-	unsigned n = d->facts.probe.max_queues;
+	unsigned n = d->properties.probe.max_queues;
 
 	d->vring = g_new0(struct vmm_vring, n);
 	for (unsigned i = 0; i < n; i++)
@@ -37,10 +37,10 @@ static bool check(const struct vmm_dev *d, GError **error)
 	const struct vmm_state *s = d->state;
 
 	if (s->magic == MAGIC && s->size == sizeof(*s) && s->slot <= VMM_SLOT_EMPTY &&
-		s->facts.probe.config_size <= VU_MAX_CONFIG &&
-		s->facts.probe.max_queues <= VIRTIO_MAX_QUEUES &&
-		s->mmio.probe.config_size <= s->facts.probe.config_size &&
-		s->mmio.probe.max_queues <= s->facts.probe.max_queues)
+		s->properties.probe.config_size <= VU_MAX_CONFIG &&
+		s->properties.probe.max_queues <= VIRTIO_MAX_QUEUES &&
+		s->mmio.probe.config_size <= s->properties.probe.config_size &&
+		s->mmio.probe.max_queues <= s->properties.probe.max_queues)
 		return true;
 	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
 		"%s: the state is not one that this program left (0x%" PRIx32 ", %" PRIu32
@@ -53,7 +53,7 @@ static void take_over(struct vmm_dev *d)
 {
 	struct vmm_state *s = d->state;
 
-	d->facts = s->facts;
+	d->properties = s->properties;
 	make_rings(d);
 	d->settling = true;
 	d->kept = s->has_front;
@@ -61,7 +61,7 @@ static void take_over(struct vmm_dev *d)
 	 * QueueReady falls before the epoch moves: a predecessor that died in between left that to
 	 * us.
 	 */
-	for (unsigned i = 0; i < d->facts.probe.max_queues; i++)
+	for (unsigned i = 0; i < d->properties.probe.max_queues; i++)
 		if (!s->mmio.reg.queue[i].ready && s->queue[i].ran == s->queue[i].epoch)
 			s->queue[i].epoch++;
 }
@@ -88,9 +88,9 @@ void vmm_state_close(struct vmm_dev *d)
 	vmm_order();
 }
 
-void vmm_state_set_facts(struct vmm_dev *d, const struct vu_facts *facts)
+void vmm_state_set_properties(struct vmm_dev *d, const struct vu_properties *properties)
 {
-	d->state->facts = d->facts = *facts;
+	d->state->properties = d->properties = *properties;
 	make_rings(d);
 }
 
@@ -104,7 +104,7 @@ void vmm_state_forget_front(struct vmm_dev *d)
 	s->settled = 0;
 	s->features_sent = 0;
 	s->status_sent = 0;
-	for (unsigned i = 0; i < d->facts.probe.max_queues; i++) {
+	for (unsigned i = 0; i < d->properties.probe.max_queues; i++) {
 		s->queue[i].phase = VMM_PHASE_NONE;
 		d->vring[i].resume = false;
 	}

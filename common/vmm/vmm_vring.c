@@ -41,7 +41,7 @@ static bool stop_ring(struct vmm_dev *d, unsigned i, GError **error)
 
 bool vmm_stop_rings(struct vmm_dev *d, GError **error)
 {
-	for (unsigned i = 0; i < d->facts.probe.max_queues; i++)
+	for (unsigned i = 0; i < d->properties.probe.max_queues; i++)
 		if (!stop_ring(d, i, error))
 			return false;
 	return true;
@@ -49,7 +49,7 @@ bool vmm_stop_rings(struct vmm_dev *d, GError **error)
 
 bool vmm_stop_unwanted_rings(struct vmm_dev *d, GError **error)
 {
-	for (unsigned i = 0; i < d->facts.probe.max_queues; i++)
+	for (unsigned i = 0; i < d->properties.probe.max_queues; i++)
 		if ((!d->desired.queue[i].q.ready ||
 			    d->state->queue[i].tried != d->desired.queue[i].epoch) &&
 			!stop_ring(d, i, error))
@@ -235,11 +235,11 @@ bool vmm_start_rings(struct vmm_dev *d, GError **error)
 {
 	if (!(d->desired.status & VIRTIO_CONFIG_S_DRIVER_OK))
 		return true;
-	for (unsigned i = 0; i < d->facts.probe.max_queues; i++)
+	for (unsigned i = 0; i < d->properties.probe.max_queues; i++)
 		if (d->desired.queue[i].q.ready && d->vring[i].state == VMM_VRING_STOPPED &&
 			!set_up_ring(d, i, error))
 			return false;
-	for (unsigned i = 0; i < d->facts.probe.max_queues; i++)
+	for (unsigned i = 0; i < d->properties.probe.max_queues; i++)
 		if (d->vring[i].state == VMM_VRING_SET_UP && !enable_ring(d, i, error))
 			return false;
 	return true;
@@ -247,7 +247,7 @@ bool vmm_start_rings(struct vmm_dev *d, GError **error)
 
 void vmm_first_kicks(struct vmm_dev *d)
 {
-	for (unsigned i = 0; i < d->facts.probe.max_queues; i++) {
+	for (unsigned i = 0; i < d->properties.probe.max_queues; i++) {
 		struct vmm_vring *r = &d->vring[i];
 
 		if (r->state != VMM_VRING_SET_UP)
@@ -259,7 +259,7 @@ void vmm_first_kicks(struct vmm_dev *d)
 
 bool vmm_take_rings(struct vmm_dev *d, GError **error)
 {
-	for (unsigned i = 0; i < d->facts.probe.max_queues; i++) {
+	for (unsigned i = 0; i < d->properties.probe.max_queues; i++) {
 		struct vmm_queue_state *s = &d->state->queue[i];
 		uint32_t base;
 

@@ -73,14 +73,14 @@ class AddDevice(unittest.TestCase):
                               stderr=subprocess.PIPE) as daemon:
             try:
                 self.assertIn(b'listening', daemon.stderr.readline())
-                facts = json.loads(run(self.path('build/tools/virtioctl'), 'probe', '--json',
+                properties = json.loads(run(self.path('build/tools/virtioctl'), 'probe', '--json',
                                        socket))
             finally:
                 daemon.send_signal(signal.SIGTERM)
             self.assertEqual(daemon.wait(PATIENCE), 0)
-        self.assertEqual(facts['device'], 'echo')
-        self.assertEqual(facts['device_id']['value'], 60)
-        self.assertEqual(facts['config'], '00100000')
+        self.assertEqual(properties['device'], 'echo')
+        self.assertEqual(properties['device_id']['value'], 60)
+        self.assertEqual(properties['config'], '00100000')
 
     def test_layers(self):
         self.assertEqual(run(os.path.join(ROOT, 'tests/layers/check_layers.py'), self.tree), '')

@@ -138,7 +138,7 @@ static void set_u32(struct vu_msg *m, uint32_t value)
 }
 
 /* Of requests without a payload; false: it is none of them. */
-static bool get_fact(const struct fake_backend *b, struct vu_msg *m)
+static bool get_property(const struct fake_backend *b, struct vu_msg *m)
 {
 	switch (m->header.request) {
 	case VU_GET_FEATURES:
@@ -303,7 +303,7 @@ static bool carry_out(struct fake_backend *b, enum fake_quirk quirk, const struc
 	/* Of the request are what fds are left then, but not those of a reply. */
 	if (m->header.request == VU_GET_INFLIGHT_FD)
 		vu_msg_clear(m);
-	if (obeys && !get_fact(b, m))
+	if (obeys && !get_property(b, m))
 		obey(b, m);
 	if (m->header.request != VU_GET_INFLIGHT_FD)
 		vu_msg_clear(m);

@@ -147,8 +147,8 @@ class LoopTest(unittest.TestCase):
     def probe(self, path, *options):
         return json.loads(self.ctl("probe", "--json", *options, path)[0])
 
-    def names(self, facts, key):
-        return {bit["name"] for bit in facts[key]["bits"]}
+    def names(self, properties, key):
+        return {bit["name"] for bit in properties[key]["bits"]}
 
 
 class Client:

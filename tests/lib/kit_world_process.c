@@ -122,10 +122,10 @@ static void start_device(struct kit *k)
 static void make_rings(struct kit *k)
 {
 	struct kit_process *p = k->data;
-	const struct vu_facts *facts = vu_front_facts(p->front);
+	const struct vu_properties *properties = vu_front_properties(p->front);
 
-	p->features = facts->features & (k->features | 1ull << VIRTIO_F_VERSION_1);
-	k->n_queues = MIN(facts->probe.max_queues, KIT_MAX_QUEUES);
+	p->features = properties->features & (k->features | 1ull << VIRTIO_F_VERSION_1);
+	k->n_queues = MIN(properties->probe.max_queues, KIT_MAX_QUEUES);
 	k->mem = driver_mem_new(KIT_MEMORY, NULL);
 	for (unsigned i = 0; i < k->n_queues; i++) {
 		k->ring[i] = driver_ring_new(k->mem, 128, p->features, NULL);

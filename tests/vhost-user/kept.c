@@ -74,13 +74,13 @@ void kept_adopt(void)
 
 void kept_check(void)
 {
-	const struct vu_facts *facts = vu_front_facts(f);
+	const struct vu_properties *properties = vu_front_properties(f);
 	uint8_t config[60];
 
 	assert_true(vu_front_is_alive(f));
-	assert_int_equal(facts->probe.device_id, b->device_id);
-	assert_true(facts->features == b->features);
-	assert_true(facts->protocol_acked == b->acked);
+	assert_int_equal(properties->probe.device_id, b->device_id);
+	assert_true(properties->features == b->features);
+	assert_true(properties->protocol_acked == b->acked);
 	assert_true(vu_front_get_config(f, 0, config, sizeof(config), NULL));
 	assert_memory_equal(config, b->config, sizeof(config));
 	changes = 0;

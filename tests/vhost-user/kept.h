@@ -20,6 +20,6 @@ void kept_start(void);
 void kept_connect(void);
 /* A new f goes on. */
 void kept_adopt(void);
-/* That f works: facts, configuration, and a change of that is told once. */
+/* That f works: properties, configuration, and a change of that is told once. */
 void kept_check(void);
 void kept_finish(void);

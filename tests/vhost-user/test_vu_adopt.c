@@ -240,7 +240,7 @@ static void test_without_protocol_features(void **state)
 static void test_state_is_damaged(void **state)
 {
 	kept_connect();
-	kept.state->facts.probe.config_size = VU_MAX_CONFIG + 1;
+	kept.state->properties.probe.config_size = VU_MAX_CONFIG + 1;
 	expect_no_adoption(VU_FRONT_ERROR_PROTOCOL, "damaged");
 	kept_finish();
 }

@@ -191,11 +191,13 @@ static void test_xen_table_has_as_many_as_fds(void **state)
 static void test_xen_memory_is_not_offered(void **state)
 {
 	options.xen_memory = true;
-	expect_failure(VU_FRONT_ERROR_FACTS, "does not support memory of Xen guests (XEN_MMAP;");
+	expect_failure(
+		VU_FRONT_ERROR_PROPERTIES, "does not support memory of Xen guests (XEN_MMAP;");
 	assert_int_equal(fake_count(b, VU_SET_PROTOCOL_FEATURES), 0);
 	b->features &= ~VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES);
 	b->protocol |= VU_BIT(VU_F_XEN_MMAP);
-	expect_failure(VU_FRONT_ERROR_FACTS, "does not support memory of Xen guests (XEN_MMAP;");
+	expect_failure(
+		VU_FRONT_ERROR_PROPERTIES, "does not support memory of Xen guests (XEN_MMAP;");
 }
 
 static void test_xen_memory_is_not_wanted(void **state)

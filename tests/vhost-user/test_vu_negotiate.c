@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Negotiation, and the facts of a back-end without PROBE. */
+/* Negotiation, and the properties of a back-end without PROBE. */
 #include "front_fixture.h"
 
 #include <linux/virtio_config.h>
@@ -10,22 +10,22 @@ static void test_everything(void **state)
 	const uint32_t order[] = { VU_GET_FEATURES, VU_GET_PROTOCOL_FEATURES,
 		VU_SET_PROTOCOL_FEATURES, VU_GET_DEVICE_ID, VU_GET_CONFIG_SIZE, VU_GET_MIN_VQ,
 		VU_GET_QUEUE_NUM, VU_GET_MAX_MEM_SLOTS, VU_SET_OWNER, VU_SET_BACKEND_REQ_FD };
-	const struct vu_facts *facts;
+	const struct vu_properties *properties;
 
 	b->protocol |= VU_BIT(VU_F_XEN_MMAP) | VU_BIT(VU_F_PAGEFAULT) | VU_BIT(63);
 	connect_pair();
-	facts = vu_front_facts(f);
-	assert_int_equal(facts->probe.device_id, 42);
-	assert_int_equal(facts->probe.config_size, 60);
-	assert_int_equal(facts->probe.min_queues, 2);
-	assert_int_equal(facts->probe.max_queues, 4);
-	assert_int_equal(facts->device_id, VU_SOURCE_PROBE);
-	assert_int_equal(facts->config_size, VU_SOURCE_PROBE);
-	assert_int_equal(facts->min_queues, VU_SOURCE_PROBE);
-	assert_int_equal(facts->max_queues, VU_SOURCE_MESSAGE);
-	assert_true(facts->features == b->features);
-	assert_true(facts->protocol_features == b->protocol);
-	assert_int_equal(facts->max_mem_slots, 32);
+	properties = vu_front_properties(f);
+	assert_int_equal(properties->probe.device_id, 42);
+	assert_int_equal(properties->probe.config_size, 60);
+	assert_int_equal(properties->probe.min_queues, 2);
+	assert_int_equal(properties->probe.max_queues, 4);
+	assert_int_equal(properties->device_id, VU_SOURCE_PROBE);
+	assert_int_equal(properties->config_size, VU_SOURCE_PROBE);
+	assert_int_equal(properties->min_queues, VU_SOURCE_PROBE);
+	assert_int_equal(properties->max_queues, VU_SOURCE_MESSAGE);
+	assert_true(properties->features == b->features);
+	assert_true(properties->protocol_features == b->protocol);
+	assert_int_equal(properties->max_mem_slots, 32);
 	assert_true(vu_front_is_alive(f));
 	assert_true(vu_front_fd(f) >= 0);
 	assert_true(vu_front_backend_fd(f) >= 0);
@@ -48,8 +48,8 @@ static void test_guest_features(void **state)
 	b->features = UINT64_MAX;
 	connect_pair();
 	/* Device bits, and the harmless ones of the others; never 26 and 30. */
-	assert_true(vu_front_facts(f)->features == UINT64_MAX);
-	assert_true(vu_front_facts(f)->probe.features ==
+	assert_true(vu_front_properties(f)->features == UINT64_MAX);
+	assert_true(vu_front_properties(f)->probe.features ==
 		(0xfffc000000ffffff | VU_BIT(VIRTIO_RING_F_INDIRECT_DESC) |
 			VU_BIT(VIRTIO_RING_F_EVENT_IDX) | VU_BIT(VIRTIO_F_VERSION_1) |
 			VU_BIT(VIRTIO_F_RING_PACKED) | VU_BIT(VIRTIO_F_IN_ORDER)));
@@ -61,7 +61,7 @@ static void test_guest_features_of_the_caller(void **state)
 	b->features = UINT64_MAX;
 	options.transport_features = VU_BIT(VIRTIO_F_VERSION_1) | VU_BIT(40) | VU_BIT(30);
 	connect_pair();
-	assert_true(vu_front_facts(f)->probe.features ==
+	assert_true(vu_front_properties(f)->probe.features ==
 		(0xfffc000000ffffff | VU_BIT(VIRTIO_F_VERSION_1) | VU_BIT(40)));
 	finish();
 }
@@ -74,7 +74,7 @@ static bool is_packed(enum choice mode, bool inflight)
 	options.packed = mode;
 	options.inflight = inflight;
 	connect_pair();
-	packed = vu_front_facts(f)->probe.features & VU_BIT(VIRTIO_F_RING_PACKED);
+	packed = vu_front_properties(f)->probe.features & VU_BIT(VIRTIO_F_RING_PACKED);
 	finish();
 	return packed;
 }
@@ -100,23 +100,23 @@ static void test_not_packed(void **state)
 {
 	assert_false(is_packed(CHOICE_AUTO, false));
 	options.packed = CHOICE_ON;
-	expect_failure(VU_FRONT_ERROR_FACTS, "does not offer packed rings");
+	expect_failure(VU_FRONT_ERROR_PROPERTIES, "does not offer packed rings");
 }
 
 static void test_no_protocol_features(void **state)
 {
 	const uint32_t order[] = { VU_GET_FEATURES, VU_SET_OWNER };
-	const struct vu_facts *facts;
+	const struct vu_properties *properties;
 
 	b->features &= ~VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES);
 	connect_pair();
-	facts = vu_front_facts(f);
-	assert_int_equal(facts->protocol_features, 0);
-	assert_int_equal(facts->protocol_acked, 0);
-	assert_int_equal(facts->max_mem_slots, 8);
-	assert_int_equal(facts->probe.max_queues, 1);
-	assert_int_equal(facts->max_queues, VU_SOURCE_ASSUMED);
-	assert_int_equal(facts->probe.config_size, 0);
+	properties = vu_front_properties(f);
+	assert_int_equal(properties->protocol_features, 0);
+	assert_int_equal(properties->protocol_acked, 0);
+	assert_int_equal(properties->max_mem_slots, 8);
+	assert_int_equal(properties->probe.max_queues, 1);
+	assert_int_equal(properties->max_queues, VU_SOURCE_ASSUMED);
+	assert_int_equal(properties->probe.config_size, 0);
 	assert_int_equal(vu_front_backend_fd(f), -1);
 	finish();
 	assert_int_equal(b->n_notes, G_N_ELEMENTS(order));
@@ -127,12 +127,12 @@ static void test_queues_of_the_user(void **state)
 {
 	options.queues = 6;
 	connect_pair();
-	assert_int_equal(vu_front_facts(f)->probe.max_queues, 4);
+	assert_int_equal(vu_front_properties(f)->probe.max_queues, 4);
 	finish();
 	b->protocol &= ~VU_BIT(VU_F_PROBE);
 	connect_pair();
-	assert_int_equal(vu_front_facts(f)->probe.max_queues, 6);
-	assert_int_equal(vu_front_facts(f)->max_queues, VU_SOURCE_USER);
+	assert_int_equal(vu_front_properties(f)->probe.max_queues, 6);
+	assert_int_equal(vu_front_properties(f)->max_queues, VU_SOURCE_USER);
 	finish();
 }
 
@@ -203,8 +203,8 @@ static void test_config_size_guessed(void **state)
 		b->config_size = sizes[i];
 		b->n_notes = 0;
 		connect_pair();
-		assert_int_equal(vu_front_facts(f)->probe.config_size, MIN(sizes[i], 256));
-		assert_int_equal(vu_front_facts(f)->config_size, VU_SOURCE_ASSUMED);
+		assert_int_equal(vu_front_properties(f)->probe.config_size, MIN(sizes[i], 256));
+		assert_int_equal(vu_front_properties(f)->config_size, VU_SOURCE_ASSUMED);
 		finish();
 		assert_in_range(fake_count(b, VU_GET_CONFIG), 1, 9);
 	}
@@ -215,7 +215,7 @@ static void test_config_size_guessed_by_dialling(void **state)
 	b->protocol &= ~VU_BIT(VU_F_PROBE);
 	b->quirk[VU_GET_CONFIG] = FAKE_CLOSE;
 	connect_path();
-	assert_int_equal(vu_front_facts(f)->probe.config_size, 60);
+	assert_int_equal(vu_front_properties(f)->probe.config_size, 60);
 	assert_true(vu_front_is_alive(f));
 	finish();
 	assert_in_range(b->connections, 2, 10);
@@ -225,14 +225,14 @@ static void test_config_size_not_guessed_without_path(void **state)
 {
 	b->protocol &= ~VU_BIT(VU_F_PROBE);
 	b->quirk[VU_GET_CONFIG] = FAKE_CLOSE;
-	expect_failure(VU_FRONT_ERROR_FACTS, "must be told");
+	expect_failure(VU_FRONT_ERROR_PROPERTIES, "must be told");
 }
 
 static void test_config_size_of_the_user_is_too_large(void **state)
 {
 	b->protocol &= ~VU_BIT(VU_F_PROBE);
 	options.config_size = VU_MAX_CONFIG + 1;
-	expect_failure(VU_FRONT_ERROR_FACTS, "4097 bytes is larger than 4096");
+	expect_failure(VU_FRONT_ERROR_PROPERTIES, "4097 bytes is larger than 4096");
 }
 
 static void test_config_size_of_the_user(void **state)
@@ -240,8 +240,8 @@ static void test_config_size_of_the_user(void **state)
 	b->protocol &= ~VU_BIT(VU_F_PROBE);
 	options.config_size = 36;
 	connect_pair();
-	assert_int_equal(vu_front_facts(f)->probe.config_size, 36);
-	assert_int_equal(vu_front_facts(f)->config_size, VU_SOURCE_USER);
+	assert_int_equal(vu_front_properties(f)->probe.config_size, 36);
+	assert_int_equal(vu_front_properties(f)->config_size, VU_SOURCE_USER);
 	finish();
 	assert_int_equal(fake_count(b, VU_GET_CONFIG), 0);
 }

@@ -6,8 +6,8 @@ static void test_probe_is_asked_of_standalone_ones_only(void **state)
 {
 	b->protocol &= ~VU_BIT(VU_F_STATUS);
 	connect_pair();
-	assert_int_equal(vu_front_facts(f)->device_id, VU_SOURCE_NONE);
-	assert_int_equal(vu_front_facts(f)->probe.device_id, 0);
+	assert_int_equal(vu_front_properties(f)->device_id, VU_SOURCE_NONE);
+	assert_int_equal(vu_front_properties(f)->probe.device_id, 0);
 	finish();
 	assert_int_equal(fake_count(b, VU_GET_DEVICE_ID), 0);
 	assert_false(b->acked & VU_BIT(VU_F_PROBE));
@@ -18,7 +18,7 @@ static void test_probe_by_force(void **state)
 	b->protocol &= ~VU_BIT(VU_F_STATUS);
 	options.probe = VU_PROBE_FORCE;
 	connect_pair();
-	assert_int_equal(vu_front_facts(f)->probe.device_id, 42);
+	assert_int_equal(vu_front_properties(f)->probe.device_id, 42);
 	finish();
 }
 
@@ -27,8 +27,8 @@ static void test_probe_off(void **state)
 	options.probe = VU_PROBE_OFF;
 	options.device_id = 7;
 	connect_pair();
-	assert_int_equal(vu_front_facts(f)->probe.device_id, 7);
-	assert_int_equal(vu_front_facts(f)->device_id, VU_SOURCE_USER);
+	assert_int_equal(vu_front_properties(f)->probe.device_id, 7);
+	assert_int_equal(vu_front_properties(f)->device_id, VU_SOURCE_USER);
 	finish();
 	assert_int_equal(fake_count(b, VU_GET_DEVICE_ID), 0);
 	assert_false(b->acked & VU_BIT(VU_F_PROBE));
@@ -38,26 +38,26 @@ static void test_probe_replies_of_64_bits(void **state)
 {
 	b->quirk[VU_GET_DEVICE_ID] = b->quirk[VU_GET_CONFIG_SIZE] = FAKE_U64;
 	connect_pair();
-	assert_int_equal(vu_front_facts(f)->probe.device_id, 42);
-	assert_int_equal(vu_front_facts(f)->probe.config_size, 60);
+	assert_int_equal(vu_front_properties(f)->probe.device_id, 42);
+	assert_int_equal(vu_front_properties(f)->probe.config_size, 60);
 	finish();
 }
 
 static void test_not_what_the_user_said(void **state)
 {
 	options.device_id = 41;
-	expect_failure(VU_FRONT_ERROR_FACTS, "device 42, not 41");
+	expect_failure(VU_FRONT_ERROR_PROPERTIES, "device 42, not 41");
 }
 
-/* The fallback's facts, after a probe that went wrong. */
+/* The fallback's properties, after a probe that went wrong. */
 static void expect_no_probe(unsigned connections)
 {
-	const struct vu_facts *facts = vu_front_facts(f);
+	const struct vu_properties *properties = vu_front_properties(f);
 
-	assert_int_equal(facts->device_id, VU_SOURCE_NONE);
-	assert_int_equal(facts->min_queues, VU_SOURCE_ASSUMED);
-	assert_int_equal(facts->probe.min_queues, 1);
-	assert_int_equal(facts->config_size, VU_SOURCE_ASSUMED);
+	assert_int_equal(properties->device_id, VU_SOURCE_NONE);
+	assert_int_equal(properties->min_queues, VU_SOURCE_ASSUMED);
+	assert_int_equal(properties->probe.min_queues, 1);
+	assert_int_equal(properties->config_size, VU_SOURCE_ASSUMED);
 	finish();
 	assert_int_equal(b->connections, connections);
 	assert_int_equal(fake_count(b, VU_GET_DEVICE_ID), 1);
@@ -135,8 +135,8 @@ static void test_config_size_zero_is_plausible(void **state)
 	b->config_size = 0;
 	b->protocol &= ~VU_BIT(VU_F_CONFIG);
 	connect_pair();
-	assert_int_equal(vu_front_facts(f)->config_size, VU_SOURCE_PROBE);
-	assert_int_equal(vu_front_facts(f)->probe.config_size, 0);
+	assert_int_equal(vu_front_properties(f)->config_size, VU_SOURCE_PROBE);
+	assert_int_equal(vu_front_properties(f)->probe.config_size, 0);
 	finish();
 }
 

@@ -9,15 +9,15 @@ static void assert_trace(struct guest *g, const char *want)
 	assert_string_equal(trace, want);
 }
 
-static void test_facts(void **state)
+static void test_properties(void **state)
 {
 	struct guest *g = *state;
 	uint64_t features;
 
 	guest_start(g);
 	assert_string_equal(vmm_dev_name(g->d), "dev0");
-	assert_int_equal(vmm_dev_facts(g->d)->probe.device_id, 42);
-	assert_int_equal(vmm_dev_facts(g->d)->device_id, VU_SOURCE_PROBE);
+	assert_int_equal(vmm_dev_properties(g->d)->probe.device_id, 42);
+	assert_int_equal(vmm_dev_properties(g->d)->device_id, VU_SOURCE_PROBE);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_MAGIC_VALUE), 0x74726976);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_VERSION), 2);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_DEVICE_ID), 42);
@@ -319,7 +319,7 @@ static void test_overtaken(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST_WITH(guest, test_facts),
+		TEST_WITH(guest, test_properties),
 		TEST_WITH(guest, test_start),
 		TEST_WITH(guest, test_notify),
 		TEST_WITH(guest, test_call),

@@ -130,7 +130,7 @@ static void test_dial(void **state)
 	guest_access(g, &t, VIRTIO_MMIO_DEVICE_ID, 4, false, 0);
 	h->fails = false;
 	assert_int_equal(guest_wait(g, &t), 42);
-	assert_int_equal(vmm_dev_facts(g->d)->device_id, VU_SOURCE_PROBE);
+	assert_int_equal(vmm_dev_properties(g->d)->device_id, VU_SOURCE_PROBE);
 	guest_driver_ok(g);
 	/* Dialled again after a loss. */
 	fake_down(g->backend);
@@ -144,7 +144,7 @@ static void test_dial(void **state)
 }
 
 /* What the user says may come with the connection; a contradiction is final. */
-static void test_dial_facts(void **state)
+static void test_dial_properties(void **state)
 {
 	struct guest *g = *state;
 	g_autoptr(GError) error = NULL;
@@ -291,7 +291,7 @@ static void test_platform(void **state)
 	g_clear_pointer(&g->d, vmm_dev_free);
 	g->config.access_platform = true;
 	guest_start(g);
-	assert_false(vmm_dev_facts(g->d)->probe.features & platform);
+	assert_false(vmm_dev_properties(g->d)->probe.features & platform);
 	wr32(g, VIRTIO_MMIO_DEVICE_FEATURES_SEL, 1);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_DEVICE_FEATURES) & 2, 2);
 	/* A driver that does not know of it would give addresses that mean nothing. */
@@ -317,7 +317,7 @@ static void test_withheld(void **state)
 
 	g->backend->features |= indirect;
 	guest_start(g);
-	features = vmm_dev_facts(g->d)->probe.features;
+	features = vmm_dev_properties(g->d)->probe.features;
 	assert_true(features & indirect);
 	g_clear_pointer(&g->d, vmm_dev_free);
 	g->config.withheld = indirect;
@@ -351,7 +351,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(test_dial),
-		TEST(test_dial_facts),
+		TEST(test_dial_properties),
 		TEST(test_eventfd),
 		TEST(test_memory),
 		TEST(test_same_memory),

@@ -206,7 +206,7 @@ static void test_hostile(void **state)
 	}
 }
 
-static void test_facts(void **state)
+static void test_properties(void **state)
 {
 	struct backend_rules_test *w = *state;
 	g_autoptr(backend_rule) said = NULL, not_said = NULL;
@@ -340,7 +340,7 @@ int main(void)
 		TEST(test_placeholders),
 		TEST(test_program),
 		TEST(test_hostile),
-		TEST(test_facts),
+		TEST(test_properties),
 		TEST(test_mistakes),
 		TEST(test_unreadable),
 		TEST(test_installed),

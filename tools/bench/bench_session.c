@@ -96,7 +96,7 @@ static bool fit_region(struct bench_session *s, GError **error)
 static bool read_device(struct bench_session *s, GError **error)
 {
 	const struct bench_options *o = s->options;
-	uint32_t queues = vu_front_facts(s->f)->probe.max_queues;
+	uint32_t queues = vu_front_properties(s->f)->probe.max_queues;
 
 	if (!blk_device_check(s->f, o->socket, error) ||
 		!blk_device_read(s->f, RING_FEATURES, &s->device, error))

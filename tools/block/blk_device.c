@@ -23,17 +23,17 @@
 
 bool blk_device_check(const struct vu_front *f, const char *name, GError **error)
 {
-	const struct vu_facts *facts = vu_front_facts(f);
+	const struct vu_properties *properties = vu_front_properties(f);
 
-	if (facts->device_id == VU_SOURCE_NONE) {
+	if (properties->device_id == VU_SOURCE_NONE) {
 		fprintf(stderr,
 			"virtioctl: %s does not say what device it is: taken for a block device\n",
 			name);
-	} else if (facts->probe.device_id != VIRTIO_ID_BLOCK) {
+	} else if (properties->probe.device_id != VIRTIO_ID_BLOCK) {
 		g_set_error(error, CTL_ERROR, CTL_ERROR_FAILED,
 			"%s is no block device, but %s (%u)", name,
-			names_device(facts->probe.device_id) ?: "something else",
-			facts->probe.device_id);
+			names_device(properties->probe.device_id) ?: "something else",
+			properties->probe.device_id);
 		return false;
 	}
 	return true;
@@ -53,7 +53,7 @@ static uint64_t config_value(const char *key, const uint8_t *config, size_t size
 bool blk_device_read(
 	struct vu_front *f, uint64_t ring_features, struct blk_device *d, GError **error)
 {
-	const struct virtio_probe *probe = &vu_front_facts(f)->probe;
+	const struct virtio_probe *probe = &vu_front_properties(f)->probe;
 	uint64_t features = probe->features & (ring_features | BLK_FEATURES);
 	uint8_t config[sizeof(struct virtio_blk_config)] = { 0 };
 	uint32_t size = MIN(probe->config_size, sizeof(config));
@@ -119,7 +119,7 @@ bool blk_device_fit(const struct blk_device *d, unsigned queue_size, uint32_t wa
 /* FEATURES_OK must stay set where the back-end keeps a status. */
 bool blk_device_negotiate(struct vu_front *f, uint64_t features, uint8_t *status, GError **error)
 {
-	bool has_status = vu_front_facts(f)->protocol_acked & VU_BIT(VU_F_STATUS);
+	bool has_status = vu_front_properties(f)->protocol_acked & VU_BIT(VU_F_STATUS);
 	uint8_t now = 0;
 
 	if (!(features & FEATURE(VIRTIO_F_VERSION_1))) {

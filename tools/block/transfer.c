@@ -76,7 +76,7 @@ static bool parse(char **argv, struct transfer *t, struct connect_options *conne
 static bool check_device(
 	const struct vu_front *f, const struct transfer *t, unsigned queue, GError **error)
 {
-	uint32_t queues = vu_front_facts(f)->probe.max_queues;
+	uint32_t queues = vu_front_properties(f)->probe.max_queues;
 
 	if (!blk_device_check(f, t->socket, error))
 		return false;

@@ -10,7 +10,7 @@
 static bool gather(const char *path, struct vu_front *front, struct properties *f, GError **error)
 {
 	f->socket = path;
-	f->vu = vu_front_facts(front);
+	f->vu = vu_front_properties(front);
 	if (f->vu->probe.config_size == 0)
 		return true;
 	if (f->vu->probe.config_size > sizeof(f->config)) {

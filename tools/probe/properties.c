@@ -36,9 +36,9 @@ const char *properties_protocol_name(const struct properties *f, unsigned bit)
 }
 
 /* A labelled value and, in brackets, where it comes from (NULL: goes without saying). */
-static void fact(GString *out, const char *label, const char *source, const char *format, ...)
+static void property(GString *out, const char *label, const char *source, const char *format, ...)
 	G_GNUC_PRINTF(4, 5);
-static void fact(GString *out, const char *label, const char *source, const char *format, ...)
+static void property(GString *out, const char *label, const char *source, const char *format, ...)
 {
 	g_autofree char *value = NULL;
 	va_list args;
@@ -128,24 +128,24 @@ static const char *source_text(enum vu_source source, const char *message)
 
 GString *properties_text(const struct properties *f)
 {
-	const struct vu_facts *vu = f->vu;
+	const struct vu_properties *vu = f->vu;
 	const char *name = names_device(vu->probe.device_id);
 	GString *out = g_string_new(NULL);
 
-	fact(out, "back-end", NULL, "%s", f->socket);
+	property(out, "back-end", NULL, "%s", f->socket);
 	if (vu->device_id == VU_SOURCE_NONE)
-		fact(out, "device", NULL, "unknown (--device-id=TYPE tells it)");
+		property(out, "device", NULL, "unknown (--device-id=TYPE tells it)");
 	else
-		fact(out, "device", source_text(vu->device_id, "message"), "%s (%u)",
+		property(out, "device", source_text(vu->device_id, "message"), "%s (%u)",
 			name ? name : "without a name", vu->probe.device_id);
-	fact(out, "virtqueues", source_text(vu->max_queues, "GET_QUEUE_NUM"), "%u",
+	property(out, "virtqueues", source_text(vu->max_queues, "GET_QUEUE_NUM"), "%u",
 		vu->probe.max_queues);
-	fact(out, "driver needs", source_text(vu->min_queues, "GET_QUEUE_NUM"), "%u",
+	property(out, "driver needs", source_text(vu->min_queues, "GET_QUEUE_NUM"), "%u",
 		vu->probe.min_queues);
-	fact(out, "configuration", source_text(vu->config_size, "no CONFIG"), "%u bytes",
+	property(out, "configuration", source_text(vu->config_size, "no CONFIG"), "%u bytes",
 		vu->probe.config_size);
-	fact(out, "memory slots", NULL, "%" PRIu64, vu->max_mem_slots);
-	fact(out, "standalone", NULL, "%s", standalone_text(f));
+	property(out, "memory slots", NULL, "%" PRIu64, vu->max_mem_slots);
+	property(out, "standalone", NULL, "%s", standalone_text(f));
 	bits(out, "features", f, vu->features, virtio_name);
 	bits(out, "protocol features", f, vu->protocol_features, properties_protocol_name);
 	if (vu->probe.config_size > 0)

@@ -10,7 +10,7 @@
 
 struct properties {
 	const char *socket;
-	const struct vu_facts *vu;
+	const struct vu_properties *vu;
 	uint8_t config[VIRTIO_MAX_CONFIG]; /* the first probe.config_size bytes */
 };
 

@@ -85,7 +85,7 @@ static void config(struct json *j, const struct properties *f)
 
 GString *properties_json(const struct properties *f)
 {
-	const struct vu_facts *vu = f->vu;
+	const struct vu_properties *vu = f->vu;
 	struct json j = { .out = g_string_new(NULL) };
 
 	json_open_object(&j, NULL);

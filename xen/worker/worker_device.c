@@ -289,10 +289,10 @@ int worker_device_check(struct worker_device *d)
 	if (d->decided || d->leaving)
 		return -1;
 	if (vmm_dev_wait(d->vmm, 0, &error)) {
-		const struct vu_facts *facts = vmm_dev_facts(d->vmm);
+		const struct vu_properties *properties = vmm_dev_properties(d->vmm);
 
 		log_info(d->info.name, "device %" PRIu32 ", %" PRIu32 " queues, by %s",
-			facts->probe.device_id, facts->probe.max_queues,
+			properties->probe.device_id, properties->probe.max_queues,
 			d->info.grants ? "grants" : "foreign memory");
 		d->decided = true;
 		return -1;

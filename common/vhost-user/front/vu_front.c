@@ -33,7 +33,7 @@ bool vu_front_fail(
 	va_end(args);
 	switch (code) {
 	case VU_FRONT_ERROR_REFUSED:
-	case VU_FRONT_ERROR_FACTS:
+	case VU_FRONT_ERROR_PROPERTIES:
 		break;
 	case VU_FRONT_ERROR_BUSY:
 	case VU_FRONT_ERROR_GONE:
@@ -307,9 +307,9 @@ void vu_front_free(struct vu_front *f)
 	g_free(f);
 }
 
-const struct vu_facts *vu_front_facts(const struct vu_front *f)
+const struct vu_properties *vu_front_properties(const struct vu_front *f)
 {
-	return &f->facts;
+	return &f->properties;
 }
 
 bool vu_front_is_alive(const struct vu_front *f)

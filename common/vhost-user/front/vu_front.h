@@ -23,7 +23,7 @@ enum vu_front_error {
 	VU_FRONT_ERROR_GONE, /* connection closed, reset, or the deadline was missed */
 	VU_FRONT_ERROR_REFUSED, /* the back-end answered with an error; the connection lives */
 	VU_FRONT_ERROR_PROTOCOL, /* an answer that cannot be: closed */
-	VU_FRONT_ERROR_FACTS, /* the user told none, or another fact than the back-end */
+	VU_FRONT_ERROR_PROPERTIES, /* the user told none, or another property than the back-end */
 };
 
 enum vu_probe_mode {
@@ -95,7 +95,7 @@ struct vu_front_options {
 	struct vu_front_state *state;
 };
 
-/* Where a fact came from. */
+/* Where a property came from. */
 enum vu_source {
 	VU_SOURCE_NONE, /* not known */
 	VU_SOURCE_PROBE, /* PROBE's message */
@@ -107,7 +107,7 @@ enum vu_source {
 /* "PROBE", "negotiation", "the user" …: for messages to the user. */
 const char *vu_source_name(enum vu_source source);
 
-struct vu_facts {
+struct vu_properties {
 	struct virtio_probe probe;
 	enum vu_source device_id, config_size, min_queues, max_queues;
 	uint64_t features; /* raw GET_FEATURES: also bits 26 and 30 */
@@ -132,7 +132,7 @@ struct vu_front_state {
 	 */
 	uint32_t owed;
 	uint32_t fences; /* attempts to adopt since the last that succeeded */
-	struct vu_facts facts;
+	struct vu_properties properties;
 };
 
 /* A connection that the caller dialled, or kept. */
@@ -175,7 +175,7 @@ struct vu_front *vu_front_adopt(const struct vu_front_sockets *sockets, const ch
 void vu_front_free(struct vu_front *f);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(vu_front, vu_front_free)
 
-const struct vu_facts *vu_front_facts(const struct vu_front *f);
+const struct vu_properties *vu_front_properties(const struct vu_front *f);
 /* False once the connection is closed. */
 bool vu_front_is_alive(const struct vu_front *f);
 /*

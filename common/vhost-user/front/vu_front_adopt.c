@@ -29,9 +29,9 @@ void vu_front_publish(struct vu_front *f)
 	struct vu_front_state *state = f->options.state;
 
 	/* Without protocol features there is no fence. */
-	if (!state || !(f->facts.features & VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES)))
+	if (!state || !(f->properties.features & VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES)))
 		return;
-	state->facts = f->facts;
+	state->properties = f->properties;
 	/* After all else: a process can be killed between any two stores. */
 	__atomic_store_n(&state->adoptable, 1, __ATOMIC_RELEASE);
 }
@@ -43,9 +43,9 @@ static bool check_state(struct vu_front *f, GError **error)
 	if (!__atomic_load_n(&state->adoptable, __ATOMIC_ACQUIRE))
 		return vu_front_fail(
 			f, error, VU_FRONT_ERROR_GONE, "there is no connection to go on with");
-	f->facts = state->facts;
+	f->properties = state->properties;
 	/* The one that sizes something: the predecessor may have damaged it. */
-	if (f->facts.probe.config_size > VU_MAX_CONFIG)
+	if (f->properties.probe.config_size > VU_MAX_CONFIG)
 		return vu_front_fail(
 			f, error, VU_FRONT_ERROR_PROTOCOL, "the connection's state is damaged");
 	return true;

@@ -19,7 +19,7 @@ struct vu_front {
 	char *name; /* for messages */
 	char *path; /* to dial again; NULL: unknown */
 	struct vu_front_options options;
-	struct vu_facts facts;
+	struct vu_properties properties;
 
 	/* The connection. */
 	int fd; /* -1: closed */
@@ -53,14 +53,14 @@ struct vu_front {
 
 static inline bool vu_front_acked(const struct vu_front *f, enum vu_protocol_feature feature)
 {
-	return f->facts.protocol_acked & VU_BIT(feature);
+	return f->properties.protocol_acked & VU_BIT(feature);
 }
 
 /* vu_front.c */
 
 /*
  * Sets an error that begins with the back-end's name; unless code leaves the connection alive
- * (REFUSED, FACTS), closes it. Returns false.
+ * (REFUSED, PROPERTIES), closes it. Returns false.
  */
 bool vu_front_fail(struct vu_front *f, GError **error, enum vu_front_error code, const char *format,
 	...) __attribute__((format(printf, 4, 5)));
@@ -108,7 +108,7 @@ bool vu_front_barrier(struct vu_front *f, GError **error);
 /* Leaves the first len bytes of configuration in f->msg.payload. */
 bool vu_front_ask_config(struct vu_front *f, uint32_t len, GError **error);
 
-/* vu_front_negotiate.c: from a connected socket to all facts, dialling again where it helps. */
+/* vu_front_negotiate.c: queries all properties of a connected back-end, dials again if needed. */
 bool vu_front_negotiate(struct vu_front *f, GError **error);
 
 /* vu_front_channel.c */

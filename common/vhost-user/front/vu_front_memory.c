@@ -110,7 +110,7 @@ bool vu_front_set_memory(struct vu_front *f, const struct mem_region_desc *desc,
 {
 	g_autoptr(GArray) wanted = g_array_new(FALSE, TRUE, sizeof(struct vu_front_region));
 	bool table = f->options.xen_memory || n <= TABLE_REGIONS;
-	uint64_t max = f->options.xen_memory ? VU_MAX_REGIONS : f->facts.max_mem_slots;
+	uint64_t max = f->options.xen_memory ? VU_MAX_REGIONS : f->properties.max_mem_slots;
 
 	for (unsigned i = 0; i < n; i++) {
 		struct vu_front_region r = { .desc = desc[i] };

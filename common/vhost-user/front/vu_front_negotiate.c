@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From a connected socket to the facts about a device.
+ * From a connected socket to the properties about a device.
  *
  * A back-end with PROBE tells them all. Bit 18 means something else upstream (SHARED_OBJECT), and
  * what such a peer does with PROBE's messages ranges from a reply of the wrong size to closing the
@@ -65,11 +65,12 @@ static bool choose_guest_features(struct vu_front *f, GError **error)
 		transport = HARMLESS_FEATURES;
 	if (!may_be_packed(f))
 		withheld |= VU_BIT(VIRTIO_F_RING_PACKED);
-	f->facts.probe.features = f->facts.features & ~withheld & (transport | ~TRANSPORT_FEATURES);
+	f->properties.probe.features =
+		f->properties.features & ~withheld & (transport | ~TRANSPORT_FEATURES);
 	return f->options.packed != CHOICE_ON ||
-		(f->facts.probe.features & VU_BIT(VIRTIO_F_RING_PACKED)) ||
-		vu_front_fail(
-			f, error, VU_FRONT_ERROR_FACTS, "the back-end does not offer packed rings");
+		(f->properties.probe.features & VU_BIT(VIRTIO_F_RING_PACKED)) ||
+		vu_front_fail(f, error, VU_FRONT_ERROR_PROPERTIES,
+			"the back-end does not offer packed rings");
 }
 
 static bool wants_probe(const struct vu_front *f, uint64_t offered)
@@ -82,40 +83,42 @@ static bool wants_probe(const struct vu_front *f, uint64_t offered)
 /* XEN_MMAP is acked only on demand: memory regions look different with it. */
 static bool can_do_memory(struct vu_front *f, GError **error)
 {
-	return !f->options.xen_memory || (f->facts.protocol_features & VU_BIT(VU_F_XEN_MMAP)) ||
-		vu_front_fail(f, error, VU_FRONT_ERROR_FACTS,
+	return !f->options.xen_memory ||
+		(f->properties.protocol_features & VU_BIT(VU_F_XEN_MMAP)) ||
+		vu_front_fail(f, error, VU_FRONT_ERROR_PROPERTIES,
 			"the back-end does not support memory of Xen guests (XEN_MMAP; "
 			"virtiod: --xen=on)");
 }
 
 static bool exchange_features(struct vu_front *f, GError **error)
 {
-	struct vu_facts *facts = &f->facts;
+	struct vu_properties *properties = &f->properties;
 	uint64_t acked;
 
-	if (!vu_front_get_u64(f, VU_GET_FEATURES, &facts->features, error))
+	if (!vu_front_get_u64(f, VU_GET_FEATURES, &properties->features, error))
 		return false;
-	if (!(facts->features & VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES)))
+	if (!(properties->features & VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES)))
 		return can_do_memory(f, error);
-	if (!vu_front_get_u64(f, VU_GET_PROTOCOL_FEATURES, &facts->protocol_features, error) ||
+	if (!vu_front_get_u64(f, VU_GET_PROTOCOL_FEATURES, &properties->protocol_features, error) ||
 		!can_do_memory(f, error))
 		return false;
-	acked = facts->protocol_features & IMPLEMENTED;
-	if (wants_probe(f, facts->protocol_features))
+	acked = properties->protocol_features & IMPLEMENTED;
+	if (wants_probe(f, properties->protocol_features))
 		acked |= VU_BIT(VU_F_PROBE);
 	if (f->options.inflight)
-		acked |= facts->protocol_features & VU_BIT(VU_F_INFLIGHT_SHMFD);
+		acked |= properties->protocol_features & VU_BIT(VU_F_INFLIGHT_SHMFD);
 	if (f->options.xen_memory)
 		acked |= VU_BIT(VU_F_XEN_MMAP);
-	if (f->options.shm && !f->options.state && !(SHARED_MEMORY & ~facts->protocol_features))
+	if (f->options.shm && !f->options.state &&
+		!(SHARED_MEMORY & ~properties->protocol_features))
 		acked |= SHARED_MEMORY;
-	facts->protocol_acked = acked;
+	properties->protocol_acked = acked;
 	vu_msg_set_u64(vu_front_request(f, VU_SET_PROTOCOL_FEATURES), acked);
 	return vu_front_send(f, error);
 }
 
-/* Asks one fact by PROBE. A reply that is none leaves the connection alive. */
-static bool probe_fact(struct vu_front *f, uint32_t request, uint32_t *value, GError **error)
+/* Asks one property by PROBE. A reply that is none leaves the connection alive. */
+static bool probe_property(struct vu_front *f, uint32_t request, uint32_t *value, GError **error)
 {
 	struct vu_shape shape = *vu_probe_shape(request, 0, 0, 0, false);
 	g_autoptr(GError) why = NULL;
@@ -151,25 +154,25 @@ static bool check_plausible(struct vu_front *f, const char *what, uint32_t value
 			what, value);
 }
 
-static bool probe_facts(struct vu_front *f, GError **error)
+static bool probe_properties(struct vu_front *f, GError **error)
 {
-	struct vu_facts *facts = &f->facts;
-	struct virtio_probe *p = &facts->probe;
+	struct vu_properties *properties = &f->properties;
+	struct virtio_probe *p = &properties->probe;
 	uint32_t max_config = vu_front_acked(f, VU_F_CONFIG) ? VIRTIO_MAX_CONFIG : 0;
 
-	if (!probe_fact(f, VU_GET_DEVICE_ID, &p->device_id, error) ||
+	if (!probe_property(f, VU_GET_DEVICE_ID, &p->device_id, error) ||
 		!check_plausible(f, "device id", p->device_id, 1, PROBE_MAX_DEVICE_ID, error) ||
-		!probe_fact(f, VU_GET_CONFIG_SIZE, &p->config_size, error) ||
+		!probe_property(f, VU_GET_CONFIG_SIZE, &p->config_size, error) ||
 		!check_plausible(f, "config size", p->config_size, 0, max_config, error) ||
-		!probe_fact(f, VU_GET_MIN_VQ, &p->min_queues, error))
+		!probe_property(f, VU_GET_MIN_VQ, &p->min_queues, error))
 		return false;
-	facts->device_id = facts->config_size = facts->min_queues = VU_SOURCE_PROBE;
+	properties->device_id = properties->config_size = properties->min_queues = VU_SOURCE_PROBE;
 	return true;
 }
 
 static bool learn_queues(struct vu_front *f, GError **error)
 {
-	struct vu_facts *facts = &f->facts;
+	struct vu_properties *properties = &f->properties;
 	uint64_t n = 0;
 
 	if (!vu_front_acked(f, VU_F_MQ))
@@ -179,30 +182,30 @@ static bool learn_queues(struct vu_front *f, GError **error)
 	if (n == 0)
 		return vu_front_fail(f, error, VU_FRONT_ERROR_PROTOCOL,
 			"GET_QUEUE_NUM says that there are none");
-	facts->probe.max_queues = MIN(n, VIRTIO_MAX_QUEUES);
-	facts->max_queues = VU_SOURCE_MESSAGE;
+	properties->probe.max_queues = MIN(n, VIRTIO_MAX_QUEUES);
+	properties->max_queues = VU_SOURCE_MESSAGE;
 	return true;
 }
 
 /* Both ways to learn of queues, and whether they agree. */
 static bool probe(struct vu_front *f, GError **error)
 {
-	struct vu_facts *facts = &f->facts;
-	const struct virtio_probe *p = &facts->probe;
+	struct vu_properties *properties = &f->properties;
+	const struct virtio_probe *p = &properties->probe;
 	g_autoptr(GError) why = NULL;
-	bool probed = !vu_front_acked(f, VU_F_PROBE) || probe_facts(f, &why);
+	bool probed = !vu_front_acked(f, VU_F_PROBE) || probe_properties(f, &why);
 
 	if (f->fd >= 0 && !learn_queues(f, error))
 		return false;
-	if (probed && facts->min_queues == VU_SOURCE_PROBE)
+	if (probed && properties->min_queues == VU_SOURCE_PROBE)
 		probed = check_plausible(f, "least number of queues", p->min_queues, 1,
-			facts->max_queues ? p->max_queues : VIRTIO_MAX_QUEUES, &why);
+			properties->max_queues ? p->max_queues : VIRTIO_MAX_QUEUES, &why);
 	if (probed)
 		return true;
 	log_warning(f->name, "offers PROBE but does not speak it: %s", reason(f, why));
 	f->probing = false;
-	facts->device_id = facts->config_size = facts->min_queues = VU_SOURCE_NONE;
-	facts->probe.device_id = 0;
+	properties->device_id = properties->config_size = properties->min_queues = VU_SOURCE_NONE;
+	properties->probe.device_id = 0;
 	if (f->fd >= 0 && !f->path)
 		return true;
 	f->redial = true;
@@ -213,46 +216,46 @@ static bool probe(struct vu_front *f, GError **error)
 /* What PROBE and GET_QUEUE_NUM left open. */
 static void assume_queues(struct vu_front *f)
 {
-	struct vu_facts *facts = &f->facts;
+	struct vu_properties *properties = &f->properties;
 
-	if (facts->min_queues == VU_SOURCE_NONE) {
-		facts->probe.min_queues = 1;
-		facts->min_queues = VU_SOURCE_ASSUMED;
+	if (properties->min_queues == VU_SOURCE_NONE) {
+		properties->probe.min_queues = 1;
+		properties->min_queues = VU_SOURCE_ASSUMED;
 		/* For some types some peers count pairs: the user knows better. */
 		if (f->options.queues) {
-			facts->probe.max_queues = MIN(f->options.queues, VIRTIO_MAX_QUEUES);
-			facts->max_queues = VU_SOURCE_USER;
+			properties->probe.max_queues = MIN(f->options.queues, VIRTIO_MAX_QUEUES);
+			properties->max_queues = VU_SOURCE_USER;
 		}
 	}
-	if (facts->max_queues == VU_SOURCE_NONE) {
-		facts->probe.max_queues = facts->probe.min_queues;
-		facts->max_queues = VU_SOURCE_ASSUMED;
+	if (properties->max_queues == VU_SOURCE_NONE) {
+		properties->probe.max_queues = properties->probe.min_queues;
+		properties->max_queues = VU_SOURCE_ASSUMED;
 	}
 }
 
-static bool take_user_facts(struct vu_front *f, GError **error)
+static bool take_user_properties(struct vu_front *f, GError **error)
 {
-	struct vu_facts *facts = &f->facts;
+	struct vu_properties *properties = &f->properties;
 	const struct vu_front_options *o = &f->options;
 
-	if (facts->device_id == VU_SOURCE_PROBE) {
-		if (o->device_id && o->device_id != facts->probe.device_id)
-			return vu_front_fail(f, error, VU_FRONT_ERROR_FACTS,
+	if (properties->device_id == VU_SOURCE_PROBE) {
+		if (o->device_id && o->device_id != properties->probe.device_id)
+			return vu_front_fail(f, error, VU_FRONT_ERROR_PROPERTIES,
 				"the back-end is virtio device %" PRIu32 ", not %" PRIu32,
-				facts->probe.device_id, o->device_id);
+				properties->probe.device_id, o->device_id);
 		return true;
 	}
 	if (o->device_id) {
-		facts->probe.device_id = o->device_id;
-		facts->device_id = VU_SOURCE_USER;
+		properties->probe.device_id = o->device_id;
+		properties->device_id = VU_SOURCE_USER;
 	}
 	if (o->config_size > VU_MAX_CONFIG)
-		return vu_front_fail(f, error, VU_FRONT_ERROR_FACTS,
+		return vu_front_fail(f, error, VU_FRONT_ERROR_PROPERTIES,
 			"a configuration space of %" PRId32 " bytes is larger than %u",
 			o->config_size, VU_MAX_CONFIG);
 	if (o->config_size >= 0) {
-		facts->probe.config_size = o->config_size;
-		facts->config_size = VU_SOURCE_USER;
+		properties->probe.config_size = o->config_size;
+		properties->config_size = VU_SOURCE_USER;
 	}
 	return true;
 }
@@ -274,22 +277,22 @@ static bool guess_config_size(struct vu_front *f, GError **error)
 		if (f->fd >= 0)
 			continue;
 		f->redial = true;
-		return vu_front_fail(f, error, VU_FRONT_ERROR_FACTS,
+		return vu_front_fail(f, error, VU_FRONT_ERROR_PROPERTIES,
 			"%s; the size of the configuration space must be told", reason(f, why));
 	}
-	f->facts.probe.config_size = f->config_answered;
-	f->facts.config_size = VU_SOURCE_ASSUMED;
+	f->properties.probe.config_size = f->config_answered;
+	f->properties.config_size = VU_SOURCE_ASSUMED;
 	return true;
 }
 
 static bool learn_config_size(struct vu_front *f, GError **error)
 {
-	if (f->facts.config_size != VU_SOURCE_NONE)
+	if (f->properties.config_size != VU_SOURCE_NONE)
 		return true;
 	if (vu_front_acked(f, VU_F_CONFIG))
 		return guess_config_size(f, error);
-	f->facts.probe.config_size = 0;
-	f->facts.config_size = VU_SOURCE_MESSAGE;
+	f->properties.probe.config_size = 0;
+	f->properties.config_size = VU_SOURCE_MESSAGE;
 	return true;
 }
 
@@ -321,15 +324,15 @@ static bool open_channel(struct vu_front *f, GError **error)
 /* One connection's worth. */
 static bool negotiate_once(struct vu_front *f, GError **error)
 {
-	f->facts = (struct vu_facts){ .max_mem_slots = BASELINE_MEM_SLOTS };
+	f->properties = (struct vu_properties){ .max_mem_slots = BASELINE_MEM_SLOTS };
 	if (!exchange_features(f, error) || !choose_guest_features(f, error) || !probe(f, error))
 		return false;
 	assume_queues(f);
 	if (vu_front_acked(f, VU_F_CONFIGURE_MEM_SLOTS) &&
-		!vu_front_get_u64(f, VU_GET_MAX_MEM_SLOTS, &f->facts.max_mem_slots, error))
+		!vu_front_get_u64(f, VU_GET_MAX_MEM_SLOTS, &f->properties.max_mem_slots, error))
 		return false;
 	return vu_front_shm_learn(f, error) && become_owner(f, error) && open_channel(f, error) &&
-		take_user_facts(f, error) && learn_config_size(f, error);
+		take_user_properties(f, error) && learn_config_size(f, error);
 }
 
 /* After an attempt that failed: would another be better? Waits a moment if need be. */

@@ -16,7 +16,7 @@ bool vu_front_barrier(struct vu_front *f, GError **error)
 
 bool vu_front_set_features(struct vu_front *f, uint64_t features, GError **error)
 {
-	features |= f->facts.features & VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES);
+	features |= f->properties.features & VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES);
 	return vu_front_set_u64(f, VU_SET_FEATURES, features, error);
 }
 
@@ -70,7 +70,7 @@ bool vu_front_setup_ring(
 bool vu_front_enable_ring(struct vu_front *f, unsigned index, bool enable, GError **error)
 {
 	/* Without protocol features rings are enabled from SET_FEATURES on. */
-	if (!(f->facts.features & VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES)))
+	if (!(f->properties.features & VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES)))
 		return true;
 	return set_vring_state(f, VU_SET_VRING_ENABLE, index, enable, error) &&
 		vu_front_barrier(f, error);
@@ -165,7 +165,7 @@ bool vu_front_get_config(
 	 * All of it from the start, as QEMU asks: libvhost-user ignores the offset, and
 	 * qemu-storage-daemon with it.
 	 */
-	uint32_t whole = f->facts.probe.config_size;
+	uint32_t whole = f->properties.probe.config_size;
 
 	if (!check_config_range(f, offset, len, error))
 		return false;
