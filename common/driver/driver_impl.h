@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the two formats of a driver's ring share, and what sets them apart. Not for users. */
+/* What the two formats of a driver's vring share, and what sets them apart. Not for users. */
 #pragma once
 
 #include "driver/driver_ring.h"
@@ -10,12 +10,12 @@
 struct driver_slot {
 	void *token;
 	uint64_t writable; /* bytes */
-	uint64_t since; /* the ring's publications before it was added */
-	uint16_t n_desc; /* of the ring, that is 1 if indirect; 0: free */
+	uint64_t since; /* the vring's publications before it was added */
+	uint16_t n_desc; /* of the vring, that is 1 if indirect; 0: free */
 	uint16_t position; /* split: the avail index it was added at */
 };
 
-/* Where the areas are, from the start of the ring's memory. */
+/* Where the areas are, from the start of the vring's memory. */
 struct driver_areas {
 	uint64_t avail, used, end;
 };
@@ -51,19 +51,19 @@ struct driver_ring {
 	uint64_t desc_addr, avail_addr, used_addr;
 };
 
-/* Is the request in the device's hands? Not while it is only added. */
+/* Returns true if the device has the request: not while it is only added. */
 static inline bool driver_slot_is_out(const struct driver_ring *r, const struct driver_slot *slot)
 {
 	return slot->n_desc > 0 && slot->since != r->publications;
 }
 
-/* Does a request of n buffers go into an indirect table? */
+/* Returns true if a request of n buffers goes into an indirect table. */
 static inline bool driver_ring_wants_table(const struct driver_ring *r, unsigned n)
 {
 	return n > 1 && n <= r->table_len;
 }
 
-/* Where the indirect table of a slot is: its entries are descriptors. */
+/* Returns where the indirect table of a slot is: its entries are descriptors. */
 static inline uint64_t driver_ring_table_offset(const struct driver_ring *r, unsigned slot)
 {
 	return (uint64_t)slot * r->table_len * VIRTIO_DESC_BYTES;

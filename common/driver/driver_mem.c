@@ -73,7 +73,7 @@ void driver_mem_describe(const struct driver_mem *m, struct mem_region_desc *des
 
 uint64_t driver_mem_alloc(struct driver_mem *m, uint64_t len, uint64_t align)
 {
-	/* Alignment counts from GUEST_BASE, which is aligned to more than anyone asks for. */
+	/* Alignment counts from GUEST_BASE, which is aligned to more than any caller asks for. */
 	uint64_t start = align_up(m->allocated, align);
 
 	if (start > m->size || len > m->size - start)

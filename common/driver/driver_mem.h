@@ -18,9 +18,9 @@ struct driver_mem *driver_mem_new(uint64_t size, GError **error);
 void driver_mem_free(struct driver_mem *m);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(driver_mem, driver_mem_free)
 
-/* What SET_MEM_TABLE wants; the fd stays the memory's. */
+/* Describes the memory for SET_MEM_TABLE; the fd stays the memory's. */
 void driver_mem_describe(const struct driver_mem *m, struct mem_region_desc *desc, int *fd);
-/* len bytes aligned to a power of two, never taken back; 0 if there is no room. */
+/* Allocates len bytes aligned to a power of two, never taken back; 0 if there is no room. */
 uint64_t driver_mem_alloc(struct driver_mem *m, uint64_t len, uint64_t align);
-/* The mapping of a guest address range; NULL if it is not all inside. */
+/* Returns the mapping of a guest address range; NULL if it is not all inside. */
 void *driver_mem_host(const struct driver_mem *m, uint64_t addr, uint64_t len);

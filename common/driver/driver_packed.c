@@ -9,8 +9,8 @@
  *	 --------+------- hands ----+-- published ---+--------	(and round)
  *
  * Whose a descriptor is say two bits of its flags, AVAIL and USED, whose meaning changes at every
- * pass of the ring: in the first one "available" is AVAIL alone and "used" is both; in the next one
- * "available" is USED alone and "used" is neither; and so on by turns (2.8.1).
+ * pass of the vring: in the first one "available" is AVAIL alone and "used" is both; in the next
+ * one "available" is USED alone and "used" is neither; and so on by turns (2.8.1).
  *
  * The device reads no further than the first descriptor that is not available. So of a batch only
  * that one's flags wait for publication; what is behind it may be complete at once.
@@ -21,8 +21,8 @@
  * names the last request of it, is at the place of the first, and those before the last have been
  * used completely.
  *
- * As with a split ring, all that decides anything is in private memory: of the shared one only used
- * descriptors and the device's wish for kicks are read, each value once.
+ * As with a split vring, all that decides anything is in private memory: of the shared one only
+ * used descriptors and the device's wish for kicks are read, each value once.
  */
 #include <errno.h>
 #include <linux/virtio_ring.h>
@@ -93,7 +93,7 @@ static void packed_fini(struct driver_ring *r)
 	g_free(packed_of(r)->free_id);
 }
 
-/* The next descriptor of the ring. */
+/* The next descriptor of the vring. */
 static void put(struct packed *p, uint64_t addr, uint32_t len, uint16_t id, uint16_t flags)
 {
 	struct vring_packed_desc *desc = &p->desc[p->next_avail];

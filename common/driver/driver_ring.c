@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A driver's ring of either format: its memory, and the way to the format. */
+/* A driver's vring of either format: its memory, and the way to the format. */
 #include "driver/driver_ring.h"
 
 #include <errno.h>

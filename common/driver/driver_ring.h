@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The driver's side of a virtqueue (virtio 1.2 §2.7): lays the ring out in a driver_mem, makes
+ * The driver's side of a virtqueue (virtio 1.2 §2.7): lays the vring out in a driver_mem, makes
  * requests available and reaps them. Used by virtioctl and the tests. It trusts the device as
  * little as a device trusts a driver: an id or a length that cannot be is an error, not a crash.
  */
@@ -16,27 +16,27 @@ struct driver_buf {
 	uint32_t len;
 };
 
-/* The most buffers in an indirect table; a longer request takes descriptors of the ring. */
+/* The most buffers in an indirect table; a longer request takes descriptors of the vring. */
 #define DRIVER_RING_TABLE_LEN 66u
 
 /*
- * A ring of size descriptors (a power of two, unless packed). features: VIRTIO_F_RING_PACKED,
- * VIRTIO_RING_F_INDIRECT_DESC (requests of more than one buffer go into an indirect table, of which
- * each descriptor has one), VIRTIO_RING_F_EVENT_IDX and VIRTIO_F_IN_ORDER are read. Calls are wanted
- * at first.
+ * Makes a vring of size descriptors (a power of two, unless packed). features:
+ * VIRTIO_F_RING_PACKED, VIRTIO_RING_F_INDIRECT_DESC (requests of more than one buffer go into an
+ * indirect table, of which each descriptor has one), VIRTIO_RING_F_EVENT_IDX and VIRTIO_F_IN_ORDER
+ * are read. Calls are wanted at first.
  */
 struct driver_ring *driver_ring_new(
 	struct driver_mem *mem, unsigned size, uint64_t features, GError **error);
 void driver_ring_free(struct driver_ring *r);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(driver_ring, driver_ring_free)
 
-/* What such a ring takes of the memory, up to alignment to 64 bytes. */
+/* Returns the bytes that such a vring takes of the memory, up to alignment to 64 bytes. */
 uint64_t driver_ring_footprint(unsigned size, uint64_t features);
 
-/* Guest addresses (= user addresses) of the three areas, for SET_VRING_ADDR. */
+/* Returns the guest addresses (= user addresses) of the three areas, for SET_VRING_ADDR. */
 void driver_ring_addresses(
 	const struct driver_ring *r, uint64_t *desc, uint64_t *avail, uint64_t *used);
-/* What a ring that nobody has used yet begins at, for SET_VRING_BASE. */
+/* Returns the base of a vring that has not been used yet, for SET_VRING_BASE. */
 uint32_t driver_ring_initial_base(const struct driver_ring *r);
 unsigned driver_ring_size(const struct driver_ring *r);
 
@@ -50,7 +50,7 @@ int driver_ring_add(struct driver_ring *r, const struct driver_buf *buf, unsigne
 /* Publishes what was added; true if the device wants a kick for it. */
 bool driver_ring_publish(struct driver_ring *r);
 /*
- * The next completed request: 1, with its token and used length; 0: none; -EPROTO: the device
+ * Takes the next completed request: 1, with its token and used length; 0: none; -EPROTO: the device
  * returned more than was out, an id that is not out, or a length larger than the request's
  * writable part; nothing more can come then.
  */
@@ -60,7 +60,7 @@ int driver_ring_reap(struct driver_ring *r, void **token, uint32_t *len);
  * waiting.
  */
 bool driver_ring_arm(struct driver_ring *r);
-/* No calls wanted, while polling. */
+/* Asks for no calls, while polling. */
 void driver_ring_disarm(struct driver_ring *r);
-/* Requests available or in the device's hands. */
+/* Returns how many requests are available or in the device's hands. */
 unsigned driver_ring_outstanding(const struct driver_ring *r);

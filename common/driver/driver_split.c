@@ -2,7 +2,7 @@
 /*
  * The driver's side of a split virtqueue (virtio 1.2, 2.7).
  *
- * All that decides anything is kept here, in private memory: the free list, who is out, in which
+ * All that decides anything is kept here, in private memory: the free list, what is out, in which
  * order. The shared memory is written for the device, and of it only the used ring (and the
  * device's wish for kicks) is read, each value once.
  *
@@ -30,7 +30,7 @@ struct split {
 
 	uint16_t *next; /* the chains, and the free list: in ring order at first */
 	uint16_t *order; /* heads as in the avail ring */
-	uint16_t mask; /* an index to its place in a ring */
+	uint16_t mask; /* an index to its place in a vring */
 	uint16_t free_head;
 	uint16_t n_free;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The virtqueue engine: what is the same for every ring format. vq_impl.h has the picture.
+ * The virtqueue engine: what is the same for every vring format. vq_impl.h has the picture.
  */
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
@@ -51,7 +51,7 @@ static bool start(struct vq *q, const struct vq_setup *setup, GError **error)
 {
 	if (!setup->size || setup->size > VQ_MAX_SIZE) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
-			"ring size %u is not between 1 and %u", setup->size, VQ_MAX_SIZE);
+			"vring size %u is not between 1 and %u", setup->size, VQ_MAX_SIZE);
 		return false;
 	}
 	vq_retry_start(q, setup);
@@ -161,7 +161,7 @@ static bool refill(struct vq *q)
 		}
 		return true;
 	}
-	/* Zero pages make odd rings, or empty ones: name the cause. */
+	/* Zero pages make odd vrings, or empty ones: name the cause. */
 	if (vq_break_if_poisoned(q))
 		return false;
 	if (n == 0)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A virtqueue as a device sees it: requests ("chains") to take and to complete. The device knows
- * neither the ring's format (split, packed) nor guest addresses nor threads; the owner of the ring
- * (vq_engine.h) publishes what was completed, and notifies the driver, when the callback returns,
- * and in between every few completions.
+ * neither the vring's format (split, packed) nor guest addresses nor threads; the owner of the
+ * vring (vq_engine.h) publishes what was completed, and notifies the driver, when the callback
+ * returns, and in between every few completions.
  *
  *	for (;;) {
  *		g_autoptr(vq_chain) c = vq_pop(q);	// end of scope: vq_push()
@@ -45,19 +45,19 @@ typedef struct vq_chain {
 } vq_chain;
 
 /*
- * The next request, its memory borrowed; NULL: none, the queue is broken or stopping, or this
- * burst was long enough (the core then calls kick again by itself). Batches are fetched behind
+ * Returns the next request, its memory borrowed; NULL: none, the queue is broken or stopping, or
+ * this burst was long enough (the core then calls kick again by itself). Batches are fetched behind
  * this call. A chain that is malformed breaks the queue.
  */
 struct vq_chain *vq_pop(struct vq *q);
 /*
- * Puts a request back in front: vq_pop() returns it again, from its beginning. For "cannot serve it
- * now"; several are put back in the reverse of the order in which they were popped.
+ * Puts a request back to the front: vq_pop() returns it again, from its beginning. For "cannot
+ * serve it now"; several are put back in the reverse of the order in which they were popped.
  */
 void vq_unpop(struct vq_chain *c);
 /*
- * Completes a request; c is gone. On a queue that has broken, only its memory is given back. NULL
- * is nothing.
+ * Completes a request; c becomes invalid. On a queue that has broken, only its memory is given
+ * back. NULL is nothing.
  */
 void vq_push(struct vq_chain *c);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(vq_chain, vq_push)
@@ -87,25 +87,25 @@ bool vq_is_resumed(const struct vq *q);
 void vq_discard(struct vq_chain *c);
 
 /*
- * The guest broke the rules ("request header is 3 bytes long"): what is completed is published,
- * then nothing more is taken from the queue or published to it until the driver resets it; the
- * reason is logged (rate-limited), the err fd is signalled and the device status gets NEEDS_RESET.
- * Sticky; the first reason counts.
+ * Breaks the queue because the driver violates the specification ("request header is 3 bytes
+ * long"): what is completed is published, then nothing more is taken from the queue or published to
+ * it until the driver resets it; the reason is logged (rate-limited), the err fd is signalled and
+ * the device status gets NEEDS_RESET. Sticky; the first reason counts.
  */
 void vq_break(struct vq *q, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 unsigned vq_index(const struct vq *q);
-/* "queue 0", for log lines. */
+/* Returns "queue 0", for log lines. */
 const char *vq_name(const struct vq *q);
 /*
- * May the memory of this queue's requests be pinned (O_DIRECT, registered buffers)? False: use a
- * buffer of one's own. Constant while the queue runs.
+ * Returns true if the memory of this queue's requests may be pinned (O_DIRECT, registered
+ * buffers); false: use a buffer of one's own. Constant while the queue runs.
  */
 bool vq_can_pin(const struct vq *q);
-/* The negotiated virtio features. */
+/* Returns the negotiated virtio features. */
 uint64_t vq_features(const struct vq *q);
-/* Requests popped and not pushed yet. */
+/* Returns how many requests are popped and not pushed yet. */
 unsigned vq_in_flight(const struct vq *q);
-/* A pointer of the device's own, per queue; NULL at first, kept over stop and start. */
+/* Stores a pointer of the device's own, per queue; NULL at first, kept over stop and start. */
 void vq_set_data(struct vq *q, void *data);
 void *vq_data(const struct vq *q);

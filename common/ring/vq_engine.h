@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A virtqueue as its owner runs it: start, stop, bursts, publication. One thread at a time. The
- * ring formats lie under it (vq_impl.h); chains go out by vq.h.
+ * vring formats lie under it (vq_impl.h); chains go out by vq.h.
  *
  * A burst, after a kick or anything else that gave the device something to do:
  *
@@ -10,7 +10,7 @@
  *		device's kick(q)		// vq_pop(), vq_push() ...
  *	} while (vq_burst_end(q) == VQ_MORE);	// publishes; VQ_IDLE: a kick will come
  *
- * An owner that would rather look by itself for a while than be kicked pauses, and ends the burst
+ * An owner that polls for a while instead of being kicked pauses, and ends the burst
  * when it goes to sleep:
  *
  *	do {
@@ -31,13 +31,13 @@
 
 /* What the engine asks of its owner. Called on the owning thread. */
 struct vq_hooks {
-	/* Used buffers were published and the driver wants to hear of it: signal the call fd. */
+	/* Used buffers were published and the driver asked for a call: signal the call fd. */
 	void (*call)(void *opaque);
 	/* The queue has just broken, for this reason (already logged). */
 	void (*broken)(void *opaque, const char *reason);
 };
 
-/* A ring as SET_VRING_NUM, _ADDR and _BASE and SET_FEATURES describe it. */
+/* A vring as SET_VRING_NUM, _ADDR and _BASE and SET_FEATURES describe it. */
 struct vq_setup {
 	uint32_t size; /* descriptors: 1 to VQ_MAX_SIZE, split: a power of two */
 	uint64_t
@@ -55,26 +55,27 @@ struct vq_setup {
 	 */
 	bool any_order;
 	/*
-	 * This queue's part of the in-flight area (vq_inflight.h): all zeroes, or as a previous owner
-	 * left it, and as hostile as the ring. Accessible until vq_stop(). Where to go on is then in
-	 * it, and base counts only at the first start. NULL: requests in flight are not recorded.
+	 * This queue's part of the in-flight area (virtio/inflight.h): all zeroes, or as a previous
+	 * owner left it, and as hostile as the vring. Accessible until vq_stop(). Where to go on is
+	 * then in it, and base counts only at the first start. NULL: requests in flight are not
+	 * recorded.
 	 */
 	void *inflight;
 	size_t inflight_len;
 };
 
-/* A stopped queue; hooks and opaque must outlive it. */
+/* Returns a stopped queue; hooks and opaque must outlive it. */
 struct vq *vq_new(
 	unsigned index, struct guest_mem *mem, const struct vq_hooks *hooks, void *opaque);
-/* What vq_new() was given. */
+/* Returns the opaque that vq_new() was given. */
 void *vq_opaque(const struct vq *q);
-/* Stopped, or never started. NULL is nothing. */
+/* Frees a queue that is stopped, or was never started. NULL is ignored. */
 void vq_free(struct vq *q);
 typedef struct vq vq; /* for g_autoptr */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(vq, vq_free)
 
 /*
- * Maps the rings and begins at setup->base. False, and nothing mapped, if the size, an address or
+ * Maps the vrings and begins at setup->base. False, and nothing mapped, if the size, an address or
  * the base is wrong; the error names it. A burst must follow, kick or no kick: what came before is
  * not announced again, and only a burst asks for kicks. If the start is not fresh, it calls: a
  * previous owner may not have lived to do so.
@@ -82,17 +83,17 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(vq, vq_free)
 bool vq_start(struct vq *q, const struct vq_setup *setup, GError **error);
 bool vq_is_started(const struct vq *q);
 /*
- * True if this start was that of a freshly initialised driver: base and used index both at their
- * beginning.
+ * Returns true if this start was that of a freshly initialised driver: base and used index both at
+ * their beginning.
  */
 bool vq_is_fresh(const struct vq *q);
 /*
- * From here on vq_pop() returns NULL; what was fetched but not popped goes back to the ring.
+ * Ends the intake: vq_pop() returns NULL; what was fetched but not popped goes back to the vring.
  * Then, once vq_in_flight() is 0, vq_stop().
  */
 void vq_drain(struct vq *q);
 /*
- * Publishes what is completed, unmaps the rings, and returns the base to go on from. No chain may
+ * Publishes what is completed, unmaps the vrings, and returns the base to go on from. No chain may
  * be in flight.
  */
 uint32_t vq_stop(struct vq *q);
@@ -100,8 +101,8 @@ bool vq_is_broken(const struct vq *q);
 
 void vq_burst_begin(struct vq *q);
 /*
- * The device's kick(q) comes next: requests that it leaves are left to it, and are no reason for
- * another burst.
+ * Announces the device's kick(q), which comes next: requests that it leaves are left to it, and
+ * are no reason for another burst.
  */
 void vq_announce(struct vq *q);
 enum vq_more {
@@ -110,9 +111,9 @@ enum vq_more {
 	VQ_MORE, /* more is available: another burst, now or after others had their turn */
 };
 enum vq_more vq_burst_end(struct vq *q);
-/* As vq_burst_end(), but asks for no kick: vq_burst_end() is still to come. */
+/* Ends a burst as vq_burst_end(), but asks for no kick: vq_burst_end() must follow. */
 enum vq_more vq_burst_pause(struct vq *q);
-/* After a pause: is there something new for the device? Cheap: a load of shared memory. */
+/* Returns true if there is something new after a pause. Cheap: a load of shared memory. */
 bool vq_has_more(const struct vq *q);
 /*
  * Gives memory back in one call, publishes all that is completed by one index store, calls at

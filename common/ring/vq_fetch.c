@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests by the batch: fetched from the ring, their indirect tables read, their memory borrowed;
+ * Requests by the batch: fetched from the vring, their indirect tables read, their memory borrowed;
  * one borrow and one give back for the tables of a batch, one borrow for its data.
  */
 #include <errno.h>
@@ -9,8 +9,8 @@
 #include "ring/vq_req_impl.h"
 
 /*
- * Borrows mappings of requests; those that need more iovecs than they have get them, within reason: a
- * table of regions of one byte each would make thousands of iovecs out of every buffer.
+ * Borrows mappings of requests; those that need more iovecs than they have get them, within reason:
+ * a table of regions of one byte each would make thousands of iovecs out of every buffer.
  */
 static void borrow(struct vq *q, struct mem_mapping **mappings, unsigned n)
 {
@@ -33,7 +33,7 @@ static void borrow(struct vq *q, struct mem_mapping **mappings, unsigned n)
 	}
 }
 
-/* Too much is out: the request is not bad, but has to wait. */
+/* Makes a request wait that is not bad: too much is out. */
 static void want_memory(struct vq *q)
 {
 	q->stalled = true;
@@ -77,7 +77,7 @@ void vq_unfetch_one(struct vq *q, struct vq_req *r)
 	vq_req_free(q, r);
 }
 
-/* The last one fetched first, so that the ring goes back by the way it came. */
+/* The last one fetched first, so that the vring goes back by the way it came. */
 static struct vq_req *reversed(struct vq_req *list)
 {
 	struct vq_req *back = NULL;
@@ -149,7 +149,9 @@ static int bad_memory(struct vq *q, struct vq_req *r)
 	return bad_range(q, &r->range[i], status, r->head, "the chain from there has a buffer at");
 }
 
-/* Where memory that needs no borrowing is; NULL: it does, or is not all in one region, or in none. */
+/*
+ * Where memory that needs no borrowing is; NULL: it does, or is not all in one region, or in none.
+ */
 static inline void *mapped(struct vq *q, const struct mem_range *range)
 {
 	void *host = mem_window_host(&q->window, range->addr, range->len);
@@ -159,7 +161,7 @@ static inline void *mapped(struct vq *q, const struct mem_range *range)
 	return mem_window_host(&q->window, range->addr, range->len);
 }
 
-/* All tables, or all data, of a batch; false: they are to be borrowed. */
+/* All tables, or all data, of a batch; false: they must be borrowed. */
 
 static bool map_tables(struct vq *q, struct vq_req *const *batch, unsigned n)
 {
@@ -233,10 +235,10 @@ static unsigned fetch_rings_part(struct vq *q, struct vq_req **batch, int *found
 static unsigned fetch_tables(struct vq *q, struct vq_req *const *batch, unsigned n)
 {
 	struct mem_mapping *mappings[VQ_BATCH];
-	bool lent = !map_tables(q, batch, n);
+	bool borrowed = !map_tables(q, batch, n);
 	unsigned good, n_mappings = 0;
 
-	for (unsigned i = 0; lent && i < n; i++) {
+	for (unsigned i = 0; borrowed && i < n; i++) {
 		struct mem_mapping *mapping = &batch[i]->mapping;
 
 		if (!batch[i]->table.len)
@@ -266,7 +268,7 @@ static unsigned fetch_tables(struct vq *q, struct vq_req *const *batch, unsigned
 			break;
 	}
 	n_mappings = 0;
-	for (unsigned i = 0; lent && i < n; i++)
+	for (unsigned i = 0; borrowed && i < n; i++)
 		if (batch[i]->table.len && batch[i]->mapping.status == 0)
 			mappings[n_mappings++] = &batch[i]->mapping;
 	if (n_mappings)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Between the engine (vq.c, vq_burst.c, vq_fetch.c, vq_publish.c, vq_req.c), a ring format
- * (vq_split.c, vq_packed.c) and the in-flight area (vq_inflight*.c). Nobody else includes this.
+ * Between the engine (vq.c, vq_burst.c, vq_fetch.c, vq_publish.c, vq_req.c), a vring format
+ * (vq_split.c, vq_packed.c) and the in-flight area (vq_inflight*.c). No other file includes this.
  *
  * A request's way:
  *
@@ -26,11 +26,11 @@
 /*
  * Publishing at burst end only is best when driver and device share a CPU, after each request when
  * they do not; every 8, or about 10 µs of work, comes near the better of the two in both cases.
- * Work is told by the bytes moved, which needs no clock: a 128k read from the page cache takes 19 µs.
+ * The bytes moved measure the work without a clock: a 128k read from the page cache takes 19 µs.
  */
 #define VQ_PUBLISH_REQS 8
 #define VQ_PUBLISH_BYTES 65536
-/* Where giving memory back takes a call to the hypervisor, that is what there are to be few of. */
+/* Where giving memory back takes a call to the hypervisor, batches are larger. */
 #define VQ_PUBLISH_MAPPED 16
 /*
  * One burst: pops, and, as a driver decides how long a request takes, time. Other queues of the
@@ -47,7 +47,7 @@
 /* The most iovecs of one request: four for each of the most buffers. */
 #define VQ_MAX_IOV (4 * VQ_MAX_SIZE)
 
-/* A descriptor, copied. Packed rings have no next; it is the id then. */
+/* A descriptor, copied. Packed vrings have no next; it is the id then. */
 struct vq_desc {
 	uint64_t addr;
 	uint32_t len;
@@ -72,7 +72,7 @@ struct vq_req {
 	uint64_t order; /* of the pop */
 	uint16_t id; /* what the driver knows it by; split: head */
 	uint16_t head; /* index of the first descriptor */
-	uint16_t n_desc; /* descriptors of the ring itself that it takes up */
+	uint16_t n_desc; /* descriptors of the vring itself that it takes up */
 	uint16_t entry, last; /* of the in-flight area; packed: the list's first and last */
 	bool retry; /* it was in flight, or kept, before the queue started */
 	bool detached; /* put back after a later one was popped: the vring has moved on */
@@ -98,12 +98,12 @@ struct vq_split {
 	uint16_t mask;
 	uint16_t last_avail; /* the next entry of the available ring to fetch */
 	uint16_t avail_idx; /* the driver's index as last read: not behind last_avail */
-	uint16_t used_idx; /* the next used entry; the ring's own index lags until publication */
+	uint16_t used_idx; /* the next used entry; the vring's own index lags until publication */
 	uint16_t decided; /* used_idx when it was last decided whether to call */
 	bool decided_valid; /* false: never since the start */
 };
 
-/* Positions as in the ring's event areas: an index, and in bit 15 the wrap counter. */
+/* Positions as in the vring's event areas: an index, and in bit 15 the wrap counter. */
 struct vq_packed {
 	struct mem_ring_map desc, driver, device;
 	uint16_t avail; /* the next descriptor to fetch */
@@ -151,7 +151,7 @@ struct vq {
 	bool event_idx, indirect, in_order;
 	bool started, fresh, broken;
 	bool taking; /* started, not broken, not draining: vq_pop() may give something */
-	bool drained; /* the last look of vq_pop() found the ring empty */
+	bool drained; /* the last look of vq_pop() found the vring empty */
 	bool stalled; /* VQ_POOL_MAX, or GUEST_MEM_MAPPED_MAX, was reached with requests left */
 	bool wants_memory; /* the latter: until some is given back */
 	bool owes_call; /* a previous owner may have died between publishing and calling */
@@ -170,8 +170,8 @@ struct vq {
 	uint64_t counter; /* of the next request taken */
 
 	/*
-	 * Run before all others, in this order. NULL with n_retry > 0: these are the next ones of the
-	 * vring. From stop to start the list holds what was saved, for a start at stop_base.
+	 * Run before all others, in this order. NULL with n_retry > 0: these are the next ones of
+	 * the vring. From stop to start the list holds what was saved, for a start at stop_base.
 	 */
 	struct vq_retry *retry;
 	unsigned n_retry, next_retry;
@@ -179,9 +179,9 @@ struct vq {
 	uint32_t stop_base;
 
 	struct vq_req *free;
-	struct vq_req *ready, **ready_end; /* in the order of the ring */
+	struct vq_req *ready, **ready_end; /* in the order of the vring */
 	struct vq_req_list flight; /* all of them with in_order; else those left for the next run */
-	struct vq_req **done; /* size of them: no more can be out */
+	struct vq_req **done; /* room for the size of the vring: the most that can be out */
 	unsigned n_done;
 	size_t done_bytes;
 	unsigned reqs_used; /* not on the free list */
@@ -195,21 +195,26 @@ struct vq {
 	};
 };
 
-/* A ring format. All but start and read_table are called on started queues only. */
+/* A vring format. All but start and read_table are called on started queues only. */
 struct vq_ops {
-	/* Checks size, maps the areas, begins at setup->base; sets fresh. Nothing mapped on error. */
+	/*
+	 * Checks size, maps the areas, begins at setup->base; sets fresh. Nothing mapped on error.
+	 */
 	bool (*start)(struct vq *q, const struct vq_setup *setup, GError **error);
 	void (*stop)(struct vq *q);
 	uint32_t (*base)(const struct vq *q);
 	/*
-	 * Copies and checks the ring's descriptors of the next request: 1, r is filled; 0, there is
-	 * none; -1, it is bad, q->bad says why, and the position is as before. Unless it is to look,
-	 * what has become available since it last did may be left for the next time.
+	 * Copies and checks the vring's descriptors of the next request: 1, r is filled; 0, there
+	 * is none; -1, it is bad, q->bad says why, and the position is as before. Unless it is to
+	 * look, what has become available since it last did may be left for the next time.
 	 */
 	int (*fetch)(struct vq *q, struct vq_req *r, bool look);
 	/* Takes back the fetch of r, the last one fetched. */
 	void (*unfetch)(struct vq *q, const struct vq_req *r);
-	/* Copies and checks the entries of r->table, which r->mapping has borrowed: 0, or -1 as fetch. */
+	/*
+	 * Copies and checks the entries of r->table, which r->mapping has borrowed: 0, or -1 as
+	 * fetch.
+	 */
 	int (*read_table)(struct vq *q, struct vq_req *r);
 	/* Writes the used entries of n requests; the driver does not see them before publish. */
 	void (*put_used)(struct vq *q, struct vq_req *const *reqs, unsigned n);
@@ -247,9 +252,9 @@ void vq_track_start(struct vq *q, const struct vq_setup *setup);
 void vq_track_stop(struct vq *q);
 
 /*
- * What the area says of a previous owner: how many requests (packed: descriptors) are in flight, all
- * of them before the next available one; or -1: nothing, and it has been made ready to be used from
- * used_idx on. They become q->retry.
+ * What the area says of a previous owner: how many requests (packed: descriptors) are in flight,
+ * all of them before the next available one; or -1: nothing, and it has been made ready to be used
+ * from used_idx on. They become q->retry.
  */
 int vq_track_recover_split(struct vq *q, uint16_t used_idx, uint16_t avail_idx);
 /* used: receives the used position, unless -1 is returned. */

@@ -7,9 +7,9 @@
  * what counts is the order of instructions, not what other CPUs see in between: compiler barriers
  * (vq_area_order()) keep it. Both layouts record a request before the device sees it, and forget it
  * after the driver does; a batch that is being published is told apart by an index that the area
- * and the ring (or the area, twice) hold.
+ * and the vring (or the area, twice) hold.
  *
- * The area is as hostile as the ring: what it says is copied, and bounded, before it is used. What
+ * The area is as hostile as the vring: what it says is copied, and bounded, before it is used. What
  * cannot be is dropped, with a warning.
  */
 #include <inttypes.h>
@@ -65,7 +65,7 @@ void vq_track_drop(struct vq *q, const char *why)
 void vq_track_unfit(struct vq *q, const char *why)
 {
 	log_limited(&q->log_limit, LOG_LEVEL_WARNING, q->name,
-		"the in-flight area does not go with the ring (%s): what it says is left alone",
+		"the in-flight area does not go with the vring (%s): its contents are ignored",
 		why);
 }
 
@@ -73,7 +73,7 @@ void vq_track_stop(struct vq *q)
 {
 	struct virtio_inflight_split *a = q->area;
 
-	/* Until the driver resets it, nobody can go on with a broken queue: it ends here. */
+	/* Until the driver resets it, a broken queue cannot go on: it ends here. */
 	if (q->track && q->broken)
 		vq_area_store(a->version, 0);
 	q->track = NULL;

@@ -30,9 +30,9 @@ static inline void vq_area_order(void)
 	VQ_AREA_WRITTEN();
 }
 
-/* The area makes no sense: nothing is recorded any more. */
+/* Stops recording, with a warning: the area makes no sense. */
 void vq_track_drop(struct vq *q, const char *why);
-/* What a previous owner left makes no sense: a warning; to be followed by a new beginning. */
+/* Warns that what a previous owner left makes no sense; the caller begins anew. */
 void vq_track_unfit(struct vq *q, const char *why);
 /* Sorts the list of what is in flight and makes it q->retry, which owns it. */
 void vq_track_retry(struct vq *q, struct vq_retry *list, unsigned n);
@@ -42,9 +42,9 @@ void vq_track_retry(struct vq *q, struct vq_retry *list, unsigned n);
 /* Fills r from its head on; 0 or -1. */
 int vq_split_walk(struct vq *q, struct vq_req *r);
 
-/* A copy of a descriptor of the ring; its id is next. */
+/* A copy of a descriptor of the vring; its id is next. */
 struct vq_desc vq_packed_desc_at(const struct vq *q, unsigned i);
-/* Has nobody completed what was available at this position? */
+/* Returns true if what was available at this position is not completed yet. */
 bool vq_packed_is_available(uint16_t flags, uint16_t position);
 /* Adds descriptor number n of a list, which is i: 1, another follows; 0, it was the last; -1. */
 int vq_packed_add(

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The in-flight area of a packed ring. Used descriptors overwrite those of other requests, so what
+ * The in-flight area of a packed vring. Used descriptors overwrite those of other requests, so what
  * is in flight is copied here: a request is a list of entries, and the others are on a free list,
  * which ends with an index that is none.
  *
  *	take		counter, inflight = 1, copies, last, num of the entries at free_head
  *			free_head = what follows; old_free_head = free_head
  *	publish		each of the batch goes before free_head; the used position
- *			the ring's flags
+ *			the vring's flags
  *			inflight = 0 for each; old_free_head, old used position = the new ones
  *
  * So if the used positions differ, a batch was about to be published, and whether it was says the
- * ring at the old one: then what is new holds, otherwise what is old. An entry at the head of the
+ * vring at the old one: then what is new holds, otherwise what is old. An entry at the head of the
  * free list that is marked as in flight was not taken entirely.
  */
 #include "ring/vq_inflight_impl.h"
@@ -48,7 +48,7 @@ static struct virtio_inflight_packed_entry *entries(const struct vq *q)
 	return ((struct virtio_inflight_packed *)q->area)->entry;
 }
 
-/* Copies the request's descriptors from the ring into the entries from the first free one on. */
+/* Copies the request's descriptors from the vring into the entries from the first free one on. */
 static bool record(struct vq *q, struct vq_req *r)
 {
 	struct virtio_inflight_packed_entry *e = entries(q);
@@ -209,9 +209,9 @@ static const char *settle(struct vq *q, uint16_t *used)
 
 	if (vq_area_load(a->version) != VIRTIO_INFLIGHT_VERSION ||
 		vq_area_load(a->desc_num) != q->size)
-		return "it is not of this ring";
+		return "it is not of this vring";
 	if ((old & ~VIRTIO_PACKED_WRAP) >= q->size || (new & ~VIRTIO_PACKED_WRAP) >= q->size)
-		return "its used index is outside the ring";
+		return "its used index is outside the vring";
 	if (new != old &&
 		!vq_packed_is_available(
 			vq_packed_desc_at(q, old & ~VIRTIO_PACKED_WRAP).flags, old)) {
@@ -254,7 +254,7 @@ int vq_track_recover_packed(struct vq *q, uint16_t base_used, uint16_t *used)
 		};
 		taken += num;
 		if (!num || taken > q->size)
-			wrong = "more is in flight than the ring holds";
+			wrong = "more is in flight than the vring holds";
 	}
 	if (wrong) {
 		vq_track_unfit(q, wrong);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The in-flight area of a split ring: an entry for each descriptor, used by requests that begin
+ * The in-flight area of a split vring: an entry for each descriptor, used by requests that begin
  * with it.
  *
  *	take		counter; inflight = 1
  *	publish		next = last_batch_head, last_batch_head = this, for each of the batch
- *			the ring's used index
- *			inflight = 0 for each; used_idx = the ring's
+ *			the vring's used index
+ *			inflight = 0 for each; used_idx = the vring's
  *
- * So if used_idx is not the ring's, the batch that the two differ by was published, and is found
+ * So if used_idx is not the vring's, the batch that the two differ by was published, and is found
  * along next.
  */
 #include "ring/vq_inflight_impl.h"
@@ -84,10 +84,10 @@ static const char *finish_batch(struct vq *q, unsigned entries, uint16_t used_id
 	uint16_t n = used_idx - vq_area_load(a->used_idx), head = vq_area_load(a->last_batch_head);
 
 	if (n > entries)
-		return "it is not of this ring";
+		return "it is not of this vring";
 	for (; n; n--) {
 		if (head >= entries)
-			return "it names a descriptor outside the ring";
+			return "it names a descriptor outside the vring";
 		vq_area_store(a->entry[head].inflight, 0);
 		head = vq_area_load(a->entry[head].next);
 	}

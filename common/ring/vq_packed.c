@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The packed ring (virtio 1.2 §2.8), device side.
+ * The packed vring (virtio 1.2 §2.8), device side.
  *
  *	descriptor ring		size x { addr, len, id, flags }		both write
  *	driver area		{ position, flags }: calls wanted	driver writes
@@ -18,7 +18,7 @@
  * two is a difference modulo twice the size.
  *
  * Each side writes all of a batch first, the flags of its first descriptor last (release), and the
- * other reads those first (acquire). Going to sleep is as with the split ring (vq_split.c): the
+ * other reads those first (acquire). Going to sleep is as with the split vring (vq_split.c): the
  * wish, a full barrier, another look; publish, a full barrier, the wish.
  */
 #include <linux/virtio_config.h>
@@ -99,8 +99,8 @@ static bool packed_map(struct vq *q, const struct vq_setup *setup, GError **erro
 
 /*
  * Makes n descriptors from a position on available again. A previous owner may have died between
- * writing used ones and publishing the first of them; the driver would take the rest for used as soon
- * as that one is published again, alone. What they described is in the in-flight area.
+ * writing used ones and publishing the first of them; the driver would take the rest for used as
+ * soon as that one is published again, alone. What they described is in the in-flight area.
  */
 static void take_back_used(struct vq *q, uint16_t position, unsigned n)
 {
@@ -114,7 +114,7 @@ static void take_back_used(struct vq *q, uint16_t position, unsigned n)
 
 /*
  * What was taken before and never completed: as the in-flight area has it, which then knows both
- * positions better than a front-end can. Nothing in the ring says which requests these are.
+ * positions better than a front-end can. Nothing in the vring says which requests these are.
  */
 static bool packed_set_base(struct vq *q, const struct vq_setup *setup, GError **error)
 {
@@ -131,7 +131,7 @@ static bool packed_set_base(struct vq *q, const struct vq_setup *setup, GError *
 	open = distance(q, p->used, p->avail);
 	if (index_of(p->avail) >= q->size || index_of(p->used) >= q->size || open > q->size) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
-			"base 0x%x is no pair of positions in a ring of %u", setup->base, q->size);
+			"base 0x%x is no pair of positions in a vring of %u", setup->base, q->size);
 		return false;
 	}
 	if (open && recovered < 0 && !q->retry)
@@ -161,7 +161,7 @@ static uint32_t packed_base(const struct vq *q)
 	return virtio_packed_base(q->packed.avail, q->packed.used);
 }
 
-/* The id is where a split ring's descriptor has its flags, and the flags where that has next. */
+/* The id is where a split vring's descriptor has its flags, and the flags where that has next. */
 static struct vq_desc packed_desc(struct vq_desc d)
 {
 	return (struct vq_desc){ .addr = d.addr, .len = d.len, .flags = d.next, .next = d.flags };
@@ -178,8 +178,8 @@ bool vq_packed_is_available(uint16_t flags, uint16_t position)
 }
 
 /*
- * The descriptors of a list follow each other in the ring; the id is in the last one; a list with an
- * indirect table is that one descriptor (§2.8.5 to §2.8.7).
+ * The descriptors of a list follow each other in the vring; the id is in the last one; a list with
+ * an indirect table is that one descriptor (§2.8.5 to §2.8.7).
  */
 static inline int add(
 	struct vq *q, struct vq_req *r, struct vq_sum *s, unsigned i, struct vq_desc d, unsigned n)
@@ -189,7 +189,7 @@ static inline int add(
 	/* What is in flight is the driver's again only when it is completed. */
 	if (n > q->size - q->desc_used)
 		return vq_bad(q,
-			"descriptor %u: its list is longer than the ring, or runs into other "
+			"descriptor %u: its list is longer than the vring, or runs into other "
 			"requests",
 			r->head);
 	if (indirect && n > 1)
@@ -334,7 +334,9 @@ static bool packed_wants_call(struct vq *q)
 		return false;
 	if (!q->event_idx || wish >> 16 != VRING_PACKED_EVENT_FLAG_DESC)
 		return true;
-	/* What a previous owner published may not have been called for: once without being asked. */
+	/*
+	 * What a previous owner published may not have been called for: once without being asked.
+	 */
 	return !known || distance(q, old, wish) < distance(q, old, p->used);
 }
 

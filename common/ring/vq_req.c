@@ -108,8 +108,8 @@ int vq_req_add_table(struct vq *q, struct vq_req *r, unsigned i, struct vq_desc 
 	if (!entries || d.len % sizeof(struct vring_desc))
 		return vq_bad(q, "descriptor %u: indirect table of %u bytes", i, d.len);
 	/*
-	 * §2.7.5.3.1 would have no more than the ring's size; Linux has, when the ring is small and
-	 * the requests large.
+	 * §2.7.5.3.1 would have no more than the vring's size; Linux has, when the vring is small
+	 * and the requests large.
 	 */
 	if (entries > VQ_MAX_SIZE)
 		return vq_bad(q, "descriptor %u: indirect table of %u entries", i, entries);

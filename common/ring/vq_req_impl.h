@@ -11,28 +11,28 @@
 
 /* Sets q->bad; returns -1. */
 int vq_bad(struct vq *q, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Says what is wrong with a descriptor, if it is not that it follows a writable one. */
+/* Sets q->bad to what is wrong with a descriptor; returns -1. */
 int vq_req_refuse(
 	struct vq *q, const struct vq_req *r, unsigned i, bool in_table, bool after_writable);
-/* Room for more ranges. */
+/* Makes room for more ranges. */
 void vq_req_grow_range(struct vq *q, struct vq_req *r);
 /* Notes the indirect table that descriptor i names. 0 or -1. */
 int vq_req_add_table(struct vq *q, struct vq_req *r, unsigned i, struct vq_desc d);
-/* A copy of entry i of the borrowed table, if that straddles regions. */
+/* Returns a copy of entry i of the borrowed table, if that straddles regions. */
 struct vq_desc vq_req_load_far(const struct vq_req *r, unsigned i);
 /* Puts a new one on the free list. */
 void vq_req_alloc(struct vq *q);
-/* No request may be in use. */
+/* Frees all requests, none of which may be in use. */
 void vq_pool_clear(struct vq *q);
-/* It is on no list: what vq_req_free() does beyond VQ_POOL_MAX. */
+/* Frees the memory of a request that is on no list: vq_req_free() beyond VQ_POOL_MAX. */
 void vq_req_destroy(struct vq *q, struct vq_req *r);
-/* Room for max iovecs; what was in it is lost. */
+/* Makes room for max iovecs; what was in it is lost. */
 void vq_req_grow_iov(struct vq *q, struct vq_req *r, unsigned max);
 
 /* One load, wherever it is: tables lie where the driver likes. */
 typedef uint64_t vq_word __attribute__((aligned(1), may_alias));
 
-/* A copy of a descriptor in shared memory, made once. */
+/* Returns a copy of a descriptor in shared memory, made once. */
 static inline struct vq_desc vq_desc_load(const void *p)
 {
 	const volatile vq_word *word = p;
@@ -51,7 +51,7 @@ static inline bool vq_pool_has_room(const struct vq *q)
 	return (q->pool_bytes < VQ_POOL_MAX && !q->wants_memory) || !q->reqs_used;
 }
 
-/* Empty, and still on the free list: taken from there by vq_req_use(). */
+/* Returns an empty request, still on the free list: vq_req_use() takes it from there. */
 static inline struct vq_req *vq_req_next(struct vq *q)
 {
 	struct vq_req *r;
@@ -72,7 +72,7 @@ static inline void vq_req_use(struct vq *q, struct vq_req *r)
 	q->desc_used += r->n_desc;
 }
 
-/* It holds no memory and is on no list. */
+/* Frees a request that holds no memory and is on no list. */
 static inline void vq_req_free(struct vq *q, struct vq_req *r)
 {
 	q->reqs_used--;
@@ -85,7 +85,7 @@ static inline void vq_req_free(struct vq *q, struct vq_req *r)
 	q->free = r;
 }
 
-/* Adds what descriptor i of the ring, or entry i of the indirect table, describes. 0 or -1. */
+/* Adds what descriptor i of the vring, or entry i of the indirect table, describes. 0 or -1. */
 static inline int vq_req_add(struct vq *q, struct vq_req *r, struct vq_sum *s, unsigned i,
 	struct vq_desc d, bool in_table)
 {
@@ -115,7 +115,7 @@ static inline int vq_req_add(struct vq *q, struct vq_req *r, struct vq_sum *s, u
 	return 0;
 }
 
-/* A copy of entry i of the borrowed table. */
+/* Returns a copy of entry i of the borrowed table. */
 static inline struct vq_desc vq_req_load_table(const struct vq_req *r, unsigned i)
 {
 	if (r->mapping.n_iov > 1)

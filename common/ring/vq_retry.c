@@ -5,8 +5,8 @@
  * What remembers them:
  *	in-flight area			their entries there stay marked
  *	none, split and in order	the vring itself: those from the used index to the base
- *	none, other			this process: copies of their ranges, valid for a start at the
- *					base that vq_stop() returned
+ *	none, other			this process: copies of their ranges, valid for a start
+ *					at the base that vq_stop() returned
  *
  * In order, requests that are completed but wait for one that is left are left with it.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The split ring (virtio 1.2 §2.7), device side.
+ * The split vring (virtio 1.2 §2.7), device side.
  *
  *	descriptor table	size x { addr, len, flags, next }	driver writes
  *	available ring		flags, idx, size x head, used_event	driver writes
@@ -27,13 +27,13 @@ static struct vring_used *used_ring(const struct vq *q)
 	return q->split.used.host;
 }
 
-/* Where the driver says which used entry is to be called for. */
+/* Returns where the driver stores which used entry it wants a call for. */
 static const void *used_event(const struct vq *q)
 {
 	return &avail_ring(q)->ring[q->size];
 }
 
-/* Where the device says which available entry is to be kicked for. */
+/* Returns where the device stores which available entry it wants a kick for. */
 static void *avail_event(const struct vq *q)
 {
 	return &used_ring(q)->ring[q->size];
@@ -69,9 +69,9 @@ static bool split_map(struct vq *q, const struct vq_setup *setup, GError **error
 
 /*
  * What was taken before and never completed: as the in-flight area has it. Without one, the base is
- * where the previous owner stopped fetching, and the used index in the ring says what was completed;
- * which requests are missing is known only if they were completed in order: those from the used
- * index on.
+ * where the previous owner stopped fetching, and the used index in the vring says what was
+ * completed; which requests are missing is known only if they were completed in order: those from
+ * the used index on.
  */
 static bool split_set_base(struct vq *q, const struct vq_setup *setup, GError **error)
 {
@@ -89,7 +89,7 @@ static bool split_set_base(struct vq *q, const struct vq_setup *setup, GError **
 	ahead = setup->base - s->used_idx;
 	if (ahead > q->size) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
-			"base %u does not go with the used index %u in a ring of %u", setup->base,
+			"base %u does not go with the used index %u in a vring of %u", setup->base,
 			s->used_idx, q->size);
 		return false;
 	}
@@ -115,7 +115,7 @@ static bool split_start(struct vq *q, const struct vq_setup *setup, GError **err
 	q->split = (struct vq_split){ .mask = q->size - 1 };
 	if (q->size & (q->size - 1)) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
-			"ring size %u is not a power of two", q->size);
+			"vring size %u is not a power of two", q->size);
 		return false;
 	}
 	if (setup->base > UINT16_MAX) {
@@ -145,7 +145,7 @@ static int split_look(struct vq *q)
 	uint16_t idx = shm_load16_acquire(&avail_ring(q)->idx);
 
 	if ((uint16_t)(idx - s->last_avail) > q->size)
-		return vq_bad(q, "available index jumped from %u to %u in a ring of %u",
+		return vq_bad(q, "available index jumped from %u to %u in a vring of %u",
 			s->last_avail, idx, q->size);
 	s->avail_idx = idx;
 	return idx != s->last_avail;
@@ -183,7 +183,7 @@ int vq_split_walk(struct vq *q, struct vq_req *r)
 		}
 		if (d.next >= q->size)
 			return vq_bad(q,
-				"descriptor %u: next descriptor %u is outside the ring of %u", i,
+				"descriptor %u: next descriptor %u is outside the vring of %u", i,
 				d.next, q->size);
 		i = d.next;
 	}
@@ -213,7 +213,7 @@ static int split_fetch(struct vq *q, struct vq_req *r, bool look)
 	}
 	r->id = r->head = shm_load16(&avail_ring(q)->ring[slot]);
 	if (r->id >= q->size)
-		return vq_bad(q, "available entry %u: descriptor %u is outside the ring of %u",
+		return vq_bad(q, "available entry %u: descriptor %u is outside the vring of %u",
 			slot, r->id, q->size);
 	prefetch(q, s->last_avail + 1);
 	if (vq_split_walk(q, r) < 0)
@@ -294,7 +294,9 @@ static bool split_wants_call(struct vq *q)
 		return !(shm_load16(&avail_ring(q)->flags) & VRING_AVAIL_F_NO_INTERRUPT);
 	s->decided = s->used_idx;
 	s->decided_valid = true;
-	/* What a previous owner published may not have been called for: once without being asked. */
+	/*
+	 * What a previous owner published may not have been called for: once without being asked.
+	 */
 	return !known || vring_need_event(shm_load16(used_event(q)), s->used_idx, old);
 }
 

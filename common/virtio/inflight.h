@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The in-flight area (vhost-user.rst, "Inflight I/O tracking"): memory that outlives a back-end and
- * tells which requests it had taken and not completed. The back-end makes it, the front-end keeps it
- * and hands it to the next back-end. Values are in the host's byte order.
+ * tells which requests it had taken and not completed. The back-end makes it, the front-end keeps
+ * it and hands it to the next back-end. Values are in the host's byte order.
  *
  * The area is divided into parts of one size, one for each virtqueue. The size follows from the
- * area's, not from the queues': parts may be larger than the front-end asked for, which helps where it
- * sets up larger virtqueues than it announced (QEMU does for some devices).
+ * area's, not from the queues': parts may be larger than the front-end asked for, which helps where
+ * it sets up larger virtqueues than it announced (QEMU does for some devices).
  */
 #pragma once
 

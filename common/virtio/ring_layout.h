@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Bytes of a virtqueue that both sides must agree on (virtio 1.2 §2.7, §2.8): sizes and alignments of
- * its three areas, and the base of a packed one as SET_VRING_BASE has it. Free-standing: a bare
+ * Bytes of a virtqueue that both sides must agree on (virtio 1.2 §2.7, §2.8): sizes and alignments
+ * of its three areas, and the base of a packed one as SET_VRING_BASE has it. Free-standing: a bare
  * guest includes it, too.
  *
  *			split			packed
@@ -67,8 +67,8 @@ static inline bool virtio_queue_size_is_valid(uint32_t size, bool packed)
 }
 
 /*
- * A position of a packed virtqueue: the index of a descriptor, and in bit 15 the wrap counter of that
- * turn, as in the event suppression areas.
+ * A position of a packed virtqueue: the index of a descriptor, and in bit 15 the wrap counter of
+ * that turn, as in the event suppression areas.
  */
 #define VIRTIO_PACKED_WRAP 0x8000u
 

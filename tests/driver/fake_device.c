@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The device's side of a split or packed ring, without checks. */
+/* The device's side of a split or packed vring, without checks. */
 #include "fake_device.h"
 
-static void find_split(struct fake *f, uint64_t desc, uint64_t avail, uint64_t used)
+static void find_split(struct fake_device *f, uint64_t desc, uint64_t avail, uint64_t used)
 {
 	assert_int_equal(desc % 16, 0);
 	assert_int_equal(avail % 2, 0);
@@ -15,7 +15,7 @@ static void find_split(struct fake *f, uint64_t desc, uint64_t avail, uint64_t u
 	assert_true(used >= avail + 6 + 2ull * f->size);
 }
 
-static void find_packed(struct fake *f, uint64_t desc, uint64_t driver, uint64_t device)
+static void find_packed(struct fake_device *f, uint64_t desc, uint64_t driver, uint64_t device)
 {
 	assert_int_equal(desc % 16, 0);
 	assert_int_equal(driver % 4, 0);
@@ -28,12 +28,12 @@ static void find_packed(struct fake *f, uint64_t desc, uint64_t driver, uint64_t
 	assert_true(device >= driver + 4);
 }
 
-void fake_up(struct fake *f, unsigned size, uint64_t features)
+void fake_up(struct fake_device *f, unsigned size, uint64_t features)
 {
 	GError *error = NULL;
 	uint64_t desc, avail, used;
 
-	*f = (struct fake){
+	*f = (struct fake_device){
 		.size = size,
 		.is_packed = features & F_PACKED,
 		.event_idx = features & F_EVENT_IDX,
@@ -52,46 +52,46 @@ void fake_up(struct fake *f, unsigned size, uint64_t features)
 		find_split(f, desc, avail, used);
 }
 
-void fake_down(struct fake *f)
+void fake_down(struct fake_device *f)
 {
 	driver_ring_free(f->ring);
 	driver_mem_free(f->mem);
 }
 
-uint16_t *fake_used_event(struct fake *f)
+uint16_t *fake_used_event(struct fake_device *f)
 {
 	return &f->avail->ring[f->size];
 }
 
-uint16_t *fake_avail_event(struct fake *f)
+uint16_t *fake_avail_event(struct fake_device *f)
 {
 	return (uint16_t *)&f->used->ring[f->size];
 }
 
 /* The wrap counter at a place: 1 in the first pass. */
-static bool wrap_at(const struct fake *f, unsigned at)
+static bool wrap_at(const struct fake_device *f, unsigned at)
 {
 	return at / f->size % 2 == 0;
 }
 
-uint16_t fake_avail_flags(const struct fake *f, unsigned at)
+uint16_t fake_avail_flags(const struct fake_device *f, unsigned at)
 {
 	return wrap_at(f, at) ? P_AVAIL : P_USED;
 }
 
-uint16_t fake_used_flags(const struct fake *f, unsigned at)
+uint16_t fake_used_flags(const struct fake_device *f, unsigned at)
 {
 	return wrap_at(f, at) ? P_AVAIL | P_USED : 0;
 }
 
-static bool packed_is_available(const struct fake *f)
+static bool packed_is_available(const struct fake_device *f)
 {
 	uint16_t flags = shm_load16_acquire(&f->packed[f->next_avail % f->size].flags);
 
 	return (flags & (P_AVAIL | P_USED)) == fake_avail_flags(f, f->next_avail);
 }
 
-static int packed_pop(struct fake *f)
+static int packed_pop(struct fake_device *f)
 {
 	unsigned n = 0;
 	const struct vring_packed_desc *d;
@@ -106,7 +106,7 @@ static int packed_pop(struct fake *f)
 	return shm_load16(&d->id);
 }
 
-int fake_pop(struct fake *f)
+int fake_pop(struct fake_device *f)
 {
 	if (f->is_packed)
 		return packed_pop(f);
@@ -115,7 +115,7 @@ int fake_pop(struct fake *f)
 	return shm_load16(&f->avail->ring[f->last_avail++ % f->size]);
 }
 
-static void packed_push(struct fake *f, uint32_t id, uint32_t len)
+static void packed_push(struct fake_device *f, uint32_t id, uint32_t len)
 {
 	struct vring_packed_desc *d = &f->packed[f->next_used % f->size];
 	uint16_t flags = fake_used_flags(f, f->next_used) | (len > 0 ? VRING_DESC_F_WRITE : 0);
@@ -129,7 +129,7 @@ static void packed_push(struct fake *f, uint32_t id, uint32_t len)
 	f->next_used += f->n_desc[id % 32768];
 }
 
-void fake_push(struct fake *f, uint32_t id, uint32_t len)
+void fake_push(struct fake_device *f, uint32_t id, uint32_t len)
 {
 	struct vring_used_elem *elem;
 
@@ -142,7 +142,7 @@ void fake_push(struct fake *f, uint32_t id, uint32_t len)
 	shm_store32(&elem->len, len);
 }
 
-void fake_push_batch(struct fake *f, const int *id, unsigned n, uint32_t len)
+void fake_push_batch(struct fake_device *f, const int *id, unsigned n, uint32_t len)
 {
 	fake_push(f, id[n - 1], len);
 	f->used_idx += n - 1;
@@ -150,7 +150,7 @@ void fake_push_batch(struct fake *f, const int *id, unsigned n, uint32_t len)
 		f->next_used += f->n_desc[id[n - 1]];
 }
 
-void fake_publish(struct fake *f)
+void fake_publish(struct fake_device *f)
 {
 	if (!f->is_packed) {
 		shm_store16_release(&f->used->idx, f->used_idx);
@@ -160,7 +160,7 @@ void fake_publish(struct fake *f)
 	}
 }
 
-static bool packed_wants_call(struct fake *f)
+static bool packed_wants_call(struct fake_device *f)
 {
 	uint16_t flags = shm_load16_acquire(&f->driver_event->flags);
 	uint16_t off_wrap = shm_load16(&f->driver_event->off_wrap);
@@ -175,7 +175,7 @@ static bool packed_wants_call(struct fake *f)
 	return old <= at && at < f->next_used;
 }
 
-bool fake_wants_call(struct fake *f)
+bool fake_wants_call(struct fake_device *f)
 {
 	uint16_t old = f->called_idx;
 
@@ -188,7 +188,7 @@ bool fake_wants_call(struct fake *f)
 	return !(shm_load16(&f->avail->flags) & VRING_AVAIL_F_NO_INTERRUPT);
 }
 
-void fake_ask_kick(struct fake *f, int ahead)
+void fake_ask_kick(struct fake_device *f, int ahead)
 {
 	unsigned at = f->next_avail + ahead;
 
@@ -200,7 +200,7 @@ void fake_ask_kick(struct fake *f, int ahead)
 	shm_store16_release(&f->device_event->flags, VRING_PACKED_EVENT_FLAG_DESC);
 }
 
-bool fake_arm(struct fake *f)
+bool fake_arm(struct fake_device *f)
 {
 	if (f->event_idx)
 		fake_ask_kick(f, 0);
@@ -214,7 +214,7 @@ bool fake_arm(struct fake *f)
 	return shm_load16(&f->avail->idx) != f->last_avail;
 }
 
-void fake_disarm(struct fake *f)
+void fake_disarm(struct fake_device *f)
 {
 	if (f->is_packed)
 		shm_store16(&f->device_event->flags, VRING_PACKED_EVENT_FLAG_DISABLE);
@@ -222,7 +222,7 @@ void fake_disarm(struct fake *f)
 		shm_store16(&f->used->flags, VRING_USED_F_NO_NOTIFY);
 }
 
-int fake_add(struct fake *f, unsigned n_out, unsigned n_in, uint32_t len, unsigned token)
+int fake_add(struct fake_device *f, unsigned n_out, unsigned n_in, uint32_t len, unsigned token)
 {
 	struct driver_buf buf[128];
 
@@ -231,7 +231,7 @@ int fake_add(struct fake *f, unsigned n_out, unsigned n_in, uint32_t len, unsign
 	return driver_ring_add(f->ring, buf, n_out, n_in, GUINT_TO_POINTER(token));
 }
 
-void assert_reaped(struct fake *f, unsigned token, uint32_t len)
+void assert_reaped(struct fake_device *f, unsigned token, uint32_t len)
 {
 	void *got;
 	uint32_t got_len;
@@ -241,7 +241,7 @@ void assert_reaped(struct fake *f, unsigned token, uint32_t len)
 	assert_int_equal(got_len, len);
 }
 
-void assert_reap_fails(struct fake *f, int err)
+void assert_reap_fails(struct fake_device *f, int err)
 {
 	void *got;
 	uint32_t got_len;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A ring and the device's side of it, of either format, driven step by step: no checks, it can
+ * A vring and the device's side of it, of either format, driven step by step: no checks, it can
  * cheat.
  */
 #pragma once
@@ -27,7 +27,7 @@
 #define P_AVAIL (1u << VRING_PACKED_DESC_F_AVAIL)
 #define P_USED (1u << VRING_PACKED_DESC_F_USED)
 
-struct fake {
+struct fake_device {
 	struct driver_mem *mem;
 	struct driver_ring *ring;
 	unsigned size;
@@ -45,35 +45,35 @@ struct fake {
 	uint16_t n_desc[32768]; /* by id */
 };
 
-void fake_up(struct fake *f, unsigned size, uint64_t features);
-void fake_down(struct fake *f);
+void fake_up(struct fake_device *f, unsigned size, uint64_t features);
+void fake_down(struct fake_device *f);
 
-uint16_t *fake_used_event(struct fake *f);
-uint16_t *fake_avail_event(struct fake *f);
+uint16_t *fake_used_event(struct fake_device *f);
+uint16_t *fake_avail_event(struct fake_device *f);
 
 /* The head, or id, of the next available request; -1: none. */
-int fake_pop(struct fake *f);
+int fake_pop(struct fake_device *f);
 /* Completes a request, to be published by fake_publish(). */
-void fake_push(struct fake *f, uint32_t id, uint32_t len);
+void fake_push(struct fake_device *f, uint32_t id, uint32_t len);
 /* Completes n by one entry: it names the last and is at the place of the first (IN_ORDER). */
-void fake_push_batch(struct fake *f, const int *id, unsigned n, uint32_t len);
+void fake_push_batch(struct fake_device *f, const int *id, unsigned n, uint32_t len);
 /* Packed: what flags a descriptor has that is available, and used, at this place. */
-uint16_t fake_avail_flags(const struct fake *f, unsigned at);
-uint16_t fake_used_flags(const struct fake *f, unsigned at);
-void fake_publish(struct fake *f);
+uint16_t fake_avail_flags(const struct fake_device *f, unsigned at);
+uint16_t fake_used_flags(const struct fake_device *f, unsigned at);
+void fake_publish(struct fake_device *f);
 /* Does the driver want a call for what was published since this was asked last? */
-bool fake_wants_call(struct fake *f);
+bool fake_wants_call(struct fake_device *f);
 /* Asks for a kick at the request, of one descriptor, so many behind the next; EVENT_IDX. */
-void fake_ask_kick(struct fake *f, int ahead);
+void fake_ask_kick(struct fake_device *f, int ahead);
 /* Asks for a kick at the next one; true if something is there already. */
-bool fake_arm(struct fake *f);
-void fake_disarm(struct fake *f);
+bool fake_arm(struct fake_device *f);
+void fake_disarm(struct fake_device *f);
 
 /* One request of n_out + n_in buffers of len bytes; the token is a number. */
-int fake_add(struct fake *f, unsigned n_out, unsigned n_in, uint32_t len, unsigned token);
+int fake_add(struct fake_device *f, unsigned n_out, unsigned n_in, uint32_t len, unsigned token);
 /* The next completion must be this one. */
-void assert_reaped(struct fake *f, unsigned token, uint32_t len);
-void assert_reap_fails(struct fake *f, int err);
+void assert_reaped(struct fake_device *f, unsigned token, uint32_t len);
+void assert_reap_fails(struct fake_device *f, int err);
 
 int fd_setup(void **state);
 int fd_teardown(void **state);

@@ -10,7 +10,7 @@ static void batch(unsigned size, uint64_t features, unsigned n_out)
 	unsigned token = 0, done = 0, at = 0, per_request = features & F_INDIRECT ? 1 : n_out + 1;
 	unsigned half = size / per_request / 2;
 	int head[16];
-	struct fake f;
+	struct fake_device f;
 
 	fake_up(&f, size, features | F_IN_ORDER);
 	while (done < 70000) {
@@ -45,7 +45,7 @@ static void test_batch(void **state)
 	batch(15, F_PACKED | F_INDIRECT, 3);
 }
 
-static void three_up(struct fake *f, uint64_t features, int head[3])
+static void three_up(struct fake_device *f, uint64_t features, int head[3])
 {
 	fake_up(f, 16, features | F_IN_ORDER);
 	for (unsigned i = 0; i < 3; i++)
@@ -58,7 +58,7 @@ static void three_up(struct fake *f, uint64_t features, int head[3])
 /* An index in the middle of the batch: its last one was not published. */
 static void test_cut(void **state)
 {
-	struct fake f;
+	struct fake_device f;
 	int head[3];
 
 	three_up(&f, 0, head);
@@ -72,7 +72,7 @@ static void test_cut(void **state)
 /* Half a batch reaped is still something to reap. */
 static void half(uint64_t features)
 {
-	struct fake f;
+	struct fake_device f;
 	int head[3];
 
 	three_up(&f, features, head);
@@ -94,10 +94,10 @@ static void test_half(void **state)
 	half(F_PACKED | F_EVENT_IDX);
 }
 
-/* Chains in ring order, over the ring's end: next is x + 1, and 0 behind the last (2.7.5.2). */
+/* Chains in ring order, over the vring's end: next is x + 1, and 0 behind the last (2.7.5.2). */
 static void test_ring_order(void **state)
 {
-	struct fake f;
+	struct fake_device f;
 
 	fake_up(&f, 8, F_IN_ORDER);
 	for (unsigned round = 0, at = 0; round < 20; round++) {

@@ -5,7 +5,7 @@
 #include <errno.h>
 
 /* Three requests of two buffers, 8 bytes writable each, available; a fourth only added. */
-static void three_up(struct fake *f, uint64_t features, int head[3])
+static void three_up(struct fake_device *f, uint64_t features, int head[3])
 {
 	fake_up(f, 16, features);
 	for (unsigned i = 0; i < 3; i++)
@@ -18,7 +18,7 @@ static void three_up(struct fake *f, uint64_t features, int head[3])
 
 static void assert_lie(uint64_t features, uint32_t id, uint32_t len)
 {
-	struct fake f;
+	struct fake_device f;
 	int head[3];
 
 	three_up(&f, features, head);
@@ -39,7 +39,7 @@ static void test_id(void **state)
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(features); i++) {
 		uint64_t feature = features[i];
-		/* Numbers count descriptors; those of packed rings requests, if in no order. */
+		/* Numbers count descriptors; those of packed vrings requests, if in no order. */
 		bool by_place = !(feature & F_PACKED) || feature & F_IN_ORDER;
 		unsigned step = by_place && !(feature & F_INDIRECT) ? 2 : 1;
 
@@ -61,7 +61,7 @@ static void test_index(void **state)
 {
 	static const uint64_t features[] = { 0, F_IN_ORDER };
 	static const uint16_t jumps[] = { 4, 5, 16, 17, 32768, 65535, 0 };
-	struct fake f;
+	struct fake_device f;
 	int head[3];
 
 	for (unsigned i = 0; i < 2 * G_N_ELEMENTS(jumps); i++) {
@@ -81,7 +81,7 @@ static void test_index(void **state)
 /* The shared descriptors may be scribbled over: nothing here depends on them. */
 static void scribble(uint64_t features)
 {
-	struct fake f;
+	struct fake_device f;
 	int head[3];
 
 	three_up(&f, features, head);
@@ -113,7 +113,7 @@ static void test_scribble(void **state)
 static void test_wrap(void **state)
 {
 	static const uint64_t features[] = { F_PACKED, F_PACKED | F_IN_ORDER };
-	struct fake f;
+	struct fake_device f;
 	int head[3];
 
 	for (unsigned i = 0; i < 2; i++) {
@@ -132,7 +132,7 @@ static void test_wrap(void **state)
 /* Packed: used, though nothing is out; what the last pass left is no such claim. */
 static void test_nothing_out(void **state)
 {
-	struct fake f;
+	struct fake_device f;
 
 	fake_up(&f, 3, F_PACKED);
 	for (unsigned i = 0; i < 20; i++) {

@@ -3,7 +3,7 @@
 #include "fake_device.h"
 
 /* Makes n requests available at once; true if that kicks. */
-static bool publish(struct fake *f, unsigned n)
+static bool publish(struct fake_device *f, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
 		assert_int_equal(fake_add(f, 0, 1, 8, i), 0);
@@ -11,7 +11,7 @@ static bool publish(struct fake *f, unsigned n)
 }
 
 /* The device completes all; true if the driver asked for a call for that. */
-static bool complete(struct fake *f)
+static bool complete(struct fake_device *f)
 {
 	for (int head; (head = fake_pop(f)) >= 0;)
 		fake_push(f, head, 8);
@@ -19,7 +19,7 @@ static bool complete(struct fake *f)
 	return fake_wants_call(f);
 }
 
-static unsigned reap_all(struct fake *f)
+static unsigned reap_all(struct fake_device *f)
 {
 	void *token;
 	uint32_t len;
@@ -32,7 +32,7 @@ static unsigned reap_all(struct fake *f)
 
 static void kick_flag(uint64_t features)
 {
-	struct fake f;
+	struct fake_device f;
 
 	fake_up(&f, 16, features);
 	assert_true(publish(&f, 1));
@@ -54,11 +54,11 @@ static void test_kick_flag(void **state)
 
 /*
  * A kick if, and only if, what is published passes the event: for every distance, all around the
- * 16-bit index, and the ring with its wrap counter.
+ * 16-bit index, and the vring with its wrap counter.
  */
 static void kick_event(unsigned size, uint64_t features)
 {
-	struct fake f;
+	struct fake_device f;
 
 	fake_up(&f, size, features | F_EVENT_IDX);
 	/* Only the event counts. */
@@ -86,10 +86,10 @@ static void test_kick_event(void **state)
 
 static void call(unsigned size, uint64_t features)
 {
-	struct fake f;
+	struct fake_device f;
 
 	fake_up(&f, size, features);
-	/* A new ring wants calls. */
+	/* A new vring wants calls. */
 	publish(&f, 1);
 	assert_true(complete(&f));
 	assert_int_equal(reap_all(&f), 1);
@@ -136,7 +136,7 @@ static void test_call_event(void **state)
 /* Armed after some of what is there was reaped: the rest is not forgotten. */
 static void arm_half_way(uint64_t features)
 {
-	struct fake f;
+	struct fake_device f;
 	void *token;
 	uint32_t len;
 

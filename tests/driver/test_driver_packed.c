@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests in a packed ring: how they look to the device. */
+/* Requests in a packed vring: how they look to the device. */
 #include "fake_device.h"
 
 #include <errno.h>
@@ -14,11 +14,11 @@ static void assert_desc(
 	assert_int_equal(le16toh(d->flags), flags);
 }
 
-/* A chain, over the end of the ring at every second pass: flags follow the wrap counter. */
+/* A chain, over the end of the vring at every second pass: flags follow the wrap counter. */
 static void test_chain(void **state)
 {
 	struct driver_buf buf[] = { { 0xabcdef0123456789, 16 }, { 4096, 512 }, { 7, 1 } };
-	struct fake f;
+	struct fake_device f;
 
 	fake_up(&f, 5, F_PACKED);
 	assert_int_equal(driver_ring_initial_base(f.ring), 0x80008000);
@@ -51,7 +51,7 @@ static void test_chain(void **state)
 /* Of a batch the first descriptor becomes available last, and only at publication. */
 static void test_first_is_last(void **state)
 {
-	struct fake f;
+	struct fake_device f;
 
 	fake_up(&f, 8, F_PACKED);
 	for (unsigned i = 0; i < 4; i++)
@@ -77,7 +77,7 @@ static void test_first_is_last(void **state)
 static void test_indirect(void **state)
 {
 	const struct vring_packed_desc *d, *table;
-	struct fake f;
+	struct fake_device f;
 
 	fake_up(&f, 3, F_PACKED | F_INDIRECT);
 	assert_int_equal(fake_add(&f, 1, 2, 512, 1), 0);
@@ -100,7 +100,7 @@ static void test_indirect(void **state)
 /* Tables are of different slots: none is written over while its request is out. */
 static void test_indirect_apart(void **state)
 {
-	struct fake f;
+	struct fake_device f;
 	unsigned last = 99;
 
 	fake_up(&f, 100, F_PACKED | F_INDIRECT);
@@ -130,7 +130,7 @@ static void test_indirect_apart(void **state)
 /* 2.8.6: a used length counts only with the flag. */
 static void test_no_write_flag(void **state)
 {
-	struct fake f;
+	struct fake_device f;
 
 	fake_up(&f, 4, F_PACKED);
 	assert_int_equal(fake_add(&f, 1, 0, 8, 5), 0);

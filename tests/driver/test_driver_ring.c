@@ -40,7 +40,7 @@ static void test_chain(void **state)
 {
 	struct driver_buf buf[] = { { 0xabcdef0123456789, 16 }, { 4096, 512 }, { 7, 1 } };
 	const struct vring_desc *d;
-	struct fake f;
+	struct fake_device f;
 	int head;
 
 	fake_up(&f, 4, 0);
@@ -66,7 +66,7 @@ static void test_chain(void **state)
 static void test_indirect(void **state)
 {
 	const struct vring_desc *d, *table;
-	struct fake f;
+	struct fake_device f;
 	int head[2];
 
 	fake_up(&f, 4, F_INDIRECT);
@@ -94,7 +94,7 @@ static void test_indirect(void **state)
 /* Tables are of different slots: none is written over while its request is out. */
 static void test_indirect_apart(void **state)
 {
-	struct fake f;
+	struct fake_device f;
 
 	fake_up(&f, 128, F_INDIRECT);
 	for (unsigned i = 0; i < 128; i++)
@@ -111,7 +111,7 @@ static void test_indirect_apart(void **state)
 	}
 	fake_down(&f);
 
-	/* Longer than a table: a chain in the ring. */
+	/* Longer than a table: a chain in the vring. */
 	fake_up(&f, 128, F_INDIRECT);
 	assert_int_equal(fake_add(&f, DRIVER_RING_TABLE_LEN, 1, 1, 0), 0);
 	driver_ring_publish(f.ring);
@@ -122,7 +122,7 @@ static void test_indirect_apart(void **state)
 
 static void full(uint64_t features)
 {
-	struct fake f;
+	struct fake_device f;
 
 	fake_up(&f, 8, features);
 	assert_int_equal(fake_add(&f, 0, 0, 1, 0), -EINVAL);
@@ -166,7 +166,7 @@ static void run_long(unsigned size, uint64_t features)
 	unsigned n_out = 0, added = 0, reaped = 0;
 	g_autoptr(GRand) rand = g_rand_new_with_seed(size);
 	g_autofree uint8_t *seen = g_new0(uint8_t, 140000);
-	struct fake f;
+	struct fake_device f;
 
 	fake_up(&f, size, features);
 	while (reaped < 140000) {
@@ -229,10 +229,10 @@ static void test_long_packed(void **state)
 	run_long(7, F_PACKED | F_IN_ORDER);
 }
 
-/* The largest ring, full: index differences reach 32768. */
+/* The largest vring, full: index differences reach 32768. */
 static void largest(uint64_t features)
 {
-	struct fake f;
+	struct fake_device f;
 
 	fake_up(&f, 32768, features | F_EVENT_IDX);
 	for (unsigned round = 0; round < 5; round++) {

@@ -10,7 +10,7 @@
 #define STUCK_MS 60000
 
 struct driver_threads_test {
-	struct fake f;
+	struct fake_device f;
 	int kick, call;
 	bool stuck; /* the device's side */
 };

@@ -18,81 +18,81 @@
 
 uint64_t fake_format;
 
-/* The fake that lends; one at a time. */
-static struct fake *lender;
+/* The fake whose memory is mapped by the request; one at a time. */
+static struct fake *current;
 
 /* A memory type that maps per borrow, and counts. */
 
-static bool lend_match(const struct mem_region_desc *desc)
+static bool counted_match(const struct mem_region_desc *desc)
 {
 	return true;
 }
 
-static bool lend_map(struct mem_region *r, int fd, GError **error)
+static bool counted_map(struct mem_region *r, int fd, GError **error)
 {
 	return true;
 }
 
-static void lend_unmap(struct mem_region *r)
+static void counted_unmap(struct mem_region *r)
 {
 }
 
-static void lend_borrow(struct mem_region *const *regions, struct mem_range *const *ranges,
+static void counted_borrow(struct mem_region *const *regions, struct mem_range *const *ranges,
 	struct mem_mapping *const *mappings, void **host, int *status, unsigned n)
 {
-	lender->borrows++;
-	lender->loans += n;
+	current->borrows++;
+	current->mapped += n;
 	for (unsigned i = 0; i < n; i++) {
-		void *memory = fake_host(lender, ranges[i]->addr);
+		void *memory = fake_host(current, ranges[i]->addr);
 
 		host[i] = memory;
-		if (lender->bounce)
+		if (current->bounce)
 			host[i] = g_memdup2(memory, ranges[i]->len);
 		ranges[i]->priv = host[i];
 		status[i] = 0;
 	}
 }
 
-static void lend_give_back(
+static void counted_give_back(
 	struct mem_range *const *ranges, const uint32_t *written, int *status, unsigned n)
 {
-	lender->give_backs++;
-	lender->loans -= n;
-	lender->written = written[n - 1];
+	current->give_backs++;
+	current->mapped -= n;
+	current->written = written[n - 1];
 	for (unsigned i = 0; i < n; i++) {
-		status[i] = lender->lost && ranges[i]->write ? -EIO : 0;
-		if (!lender->bounce)
+		status[i] = current->lost && ranges[i]->write ? -EIO : 0;
+		if (!current->bounce)
 			continue;
-		memcpy(fake_host(lender, ranges[i]->addr), ranges[i]->priv, written[i]);
+		memcpy(fake_host(current, ranges[i]->addr), ranges[i]->priv, written[i]);
 		g_free(ranges[i]->priv);
 	}
 }
 
-static bool lend_map_ring(
+static bool counted_map_ring(
 	struct mem_region *r, uint64_t offset, size_t len, struct mem_ring_map *map, GError **error)
 {
-	map->host = fake_host(lender, r->desc.guest_addr + offset);
+	map->host = fake_host(current, r->desc.guest_addr + offset);
 	map->priv = map->host;
-	lender->loans++;
+	current->mapped++;
 	return true;
 }
 
-static void lend_unmap_ring(struct mem_ring_map *map)
+static void counted_unmap_ring(struct mem_ring_map *map)
 {
-	lender->loans--;
+	current->mapped--;
 }
 
-static const struct mem_type lending_type = {
-	.name = "lending",
-	.match = lend_match,
-	.map = lend_map,
-	.unmap = lend_unmap,
-	.borrow = lend_borrow,
-	.give_back = lend_give_back,
-	.map_ring = lend_map_ring,
-	.unmap_ring = lend_unmap_ring,
+static const struct mem_type counted_type = {
+	.name = "counted",
+	.match = counted_match,
+	.map = counted_map,
+	.unmap = counted_unmap,
+	.borrow = counted_borrow,
+	.give_back = counted_give_back,
+	.map_ring = counted_map_ring,
+	.unmap_ring = counted_unmap_ring,
 };
-static const struct mem_type *const lending_types[] = { &lending_type, NULL };
+static const struct mem_type *const counted_types[] = { &counted_type, NULL };
 
 /* The owner of the queue. */
 
@@ -128,12 +128,12 @@ uint64_t fake_user(uint64_t guest_addr)
 	return guest_addr + USER_OFFSET;
 }
 
-void fake_open(struct fake *f, bool lend)
+void fake_open(struct fake *f, bool map)
 {
 	struct mem_region_desc desc[REGIONS];
 	int fds[REGIONS];
 
-	*f = (struct fake){ .lend = lend, .fds = count_fds() };
+	*f = (struct fake){ .map = map, .fds = count_fds() };
 	f->memfd = memfd_create("fake guest", MFD_CLOEXEC);
 	assert_int_equal(ftruncate(f->memfd, FILE_BYTES), 0);
 	f->host = mmap(NULL, FILE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, f->memfd, 0);
@@ -147,8 +147,8 @@ void fake_open(struct fake *f, bool lend)
 			.mmap_offset = (REGIONS - i) * REGION_BYTES,
 		};
 	}
-	lender = f;
-	f->mem = lend ? guest_mem_new_with_types(lending_types) : guest_mem_new();
+	current = f;
+	f->mem = map ? guest_mem_new_with_types(counted_types) : guest_mem_new();
 	assert_true(guest_mem_set(f->mem, desc, fds, REGIONS, NULL));
 	f->q = vq_new(3, f->mem, &hooks, f);
 	f->q->burst_us = INT64_MAX; /* however busy this machine is */
@@ -191,16 +191,16 @@ void fake_vq_start(struct fake *f)
 		fail_msg("vq_start: %s", error->message);
 }
 
-void fake_start(struct fake *f, bool lend, unsigned size, uint64_t features)
+void fake_start(struct fake *f, bool map, unsigned size, uint64_t features)
 {
-	fake_open(f, lend);
+	fake_open(f, map);
 	fake_layout(f, size, features);
 	fake_vq_start(f);
 }
 
 unsigned fake_mappings_out(const struct fake *f)
 {
-	return f->lend ? f->q->borrower.mappings_out : f->q->reqs_used;
+	return f->map ? f->q->borrower.mappings_out : f->q->reqs_used;
 }
 
 uint32_t fake_vq_stop(struct fake *f)
@@ -208,7 +208,7 @@ uint32_t fake_vq_stop(struct fake *f)
 	uint32_t base = vq_stop(f->q);
 
 	assert_int_equal(fake_mappings_out(f), 0);
-	assert_int_equal(f->loans, 0);
+	assert_int_equal(f->mapped, 0);
 	assert_int_equal(f->q->pool_bytes, 0);
 	assert_int_equal(f->q->desc_used, 0);
 	return base;

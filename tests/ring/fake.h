@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A driver without manners: it writes rings byte by byte, honest or not, into a memfd that a vq
- * serves; packed ones if the features say so, and by functions that serve both where it can. Guest addresses, user addresses and the mapping here all differ.
+ * A driver without manners: it writes vrings byte by byte, honest or not, into a memfd that a vq
+ * serves; packed ones if the features say so, and by functions that serve both where it can. Guest
+ * addresses, user addresses and the mapping here all differ.
  *
- * Memory is two regions that follow each other for the guest and not for the host. With lend, each
+ * Memory is two regions that follow each other for the guest and not for the host. With map, each
  * borrow maps (as grants do) and is counted.
  */
 #pragma once
@@ -39,7 +40,7 @@ struct fake {
 	unsigned fds;
 	int memfd;
 	uint8_t *host;
-	bool lend;
+	bool map;
 	struct guest_mem *mem;
 	struct vq *q;
 	struct vq_setup setup;
@@ -49,40 +50,40 @@ struct fake {
 	struct vring_avail *avail;
 	struct vring_used *used;
 	uint16_t seen; /* used entries reaped */
-	struct vring_packed_desc *list; /* packed: the ring, and the two event areas */
+	struct vring_packed_desc *list; /* packed: the vring, and the two event areas */
 	struct vring_packed_desc_event *driver, *device;
 	uint16_t at, used_at; /* packed: where the next goes, comes from; bit 15: wrap counter */
 
 	/* A test's: the driver's interrupt handler. */
 	void (*on_call)(struct fake *f);
-	bool bounce; /* with lend, memory is copied when borrowed and given back */
+	bool bounce; /* with map, memory is copied when borrowed and given back */
 
 	/* What happened. */
 	unsigned calls, breaks;
 	char reason[256];
-	unsigned borrows, give_backs; /* calls to the memory type, with lend */
-	int loans; /* ranges out, with lend */
-	uint32_t written; /* what the last give back said was written, with lend */
-	bool lost; /* with lend, what the device wrote does not get to the guest */
+	unsigned borrows, give_backs; /* calls to the memory type, with map */
+	int mapped; /* ranges that are mapped now, with map */
+	uint32_t written; /* what the last give back said was written, with map */
+	bool lost; /* with map, what the device wrote does not get to the guest */
 };
 
 /* Added to the features by fake_layout(): PACKED, or not. */
 extern uint64_t fake_format;
 
 /* Makes memory and a stopped queue. */
-void fake_open(struct fake *f, bool lend);
-/* As fake_open(), with zeroed rings in default places, started. */
-void fake_start(struct fake *f, bool lend, unsigned size, uint64_t features);
-/* Stops it if need be; checks that no loan and no fd leaked. */
+void fake_open(struct fake *f, bool map);
+/* As fake_open(), with zeroed vrings in default places, started. */
+void fake_start(struct fake *f, bool map, unsigned size, uint64_t features);
+/* Stops it if need be; checks that no mapping and no fd leaked. */
 void fake_close(struct fake *f);
 
-/* Default places for a ring of this size and these features: into f->setup, zeroed. */
+/* Default places for a vring of this size and these features: into f->setup, zeroed. */
 void fake_layout(struct fake *f, unsigned size, uint64_t features);
-/* The driver's view of a ring at f->setup. */
+/* The driver's view of a vring at f->setup. */
 void fake_places(struct fake *f);
 /* vq_start() of f->setup, which must work. */
 void fake_vq_start(struct fake *f);
-/* vq_stop(), then no loan may be out. */
+/* vq_stop(), then nothing may be mapped. */
 uint32_t fake_vq_stop(struct fake *f);
 /* The host address of a guest address. */
 void *fake_host(struct fake *f, uint64_t guest_addr);
@@ -123,18 +124,18 @@ bool fake_reap(struct fake *f, uint32_t *id, uint32_t *len);
 unsigned fake_reap_all(struct fake *f);
 /* Asks for a call at the next one; true if there is one already. */
 bool fake_arm(struct fake *f);
-/* SET_VRING_BASE of a ring in which n descriptors have come and gone. */
+/* SET_VRING_BASE of a vring in which n descriptors have come and gone. */
 uint32_t fake_base(const struct fake *f, unsigned n);
 
 /* A device that writes one byte to every request, in one burst after the other; how many. */
 unsigned fake_serve(struct fake *f);
 /* The next request has so many bytes each way; it is completed. */
 void fake_answer(struct fake *f, size_t out, size_t in);
-/* Loans of the queue that are out; or requests, where memory is not lent. */
+/* Returns how many mappings of the queue are out; or requests, where memory stays mapped. */
 unsigned fake_mappings_out(const struct fake *f);
 /* It has broken once, and this is in the reason. */
 void fake_expect_broken(const struct fake *f, const char *reason);
-/* Runs them with split rings, then with packed ones. */
+/* Runs them with split vrings, then with packed ones. */
 #define fake_run_both(tests)                                                           \
 	({                                                                             \
 		int failed_ = cmocka_run_group_tests_name("split", tests, NULL, NULL); \

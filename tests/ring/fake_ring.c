@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the driver without manners writes into rings of both formats, and reads from them. */
+/* What the driver without manners writes into vrings of both formats, and reads from them. */
 #include "base/util.h"
 #include "fake.h"
 
@@ -7,7 +7,7 @@
 #define AVAIL (1u << VRING_PACKED_DESC_F_AVAIL)
 #define USED (1u << VRING_PACKED_DESC_F_USED)
 
-/* How many descriptors each id took, for want of memory of its own in a packed ring. */
+/* How many descriptors each id took, for want of memory of its own in a packed vring. */
 static uint16_t taken[UINT16_MAX + 1];
 
 static bool is_packed(const struct fake *f)

@@ -23,7 +23,7 @@ static void test_index_jump(void **state)
 	fake_start(&f, false, RING, 0);
 	shm_store16(&f.avail->idx, RING + 1);
 	assert_int_equal(fake_serve(&f), 0);
-	fake_expect_broken(&f, "available index jumped from 0 to 9 in a ring of 8");
+	fake_expect_broken(&f, "available index jumped from 0 to 9 in a vring of 8");
 	assert_int_equal(fake_vq_stop(&f), 0);
 
 	fake_layout(&f, RING, 0);
@@ -33,11 +33,11 @@ static void test_index_jump(void **state)
 	assert_int_equal(fake_serve(&f), 1);
 	shm_store16(&f.avail->idx, 0);
 	assert_int_equal(fake_serve(&f), 0);
-	fake_expect_broken(&f, "available index jumped from 1 to 0 in a ring of 8");
+	fake_expect_broken(&f, "available index jumped from 1 to 0 in a vring of 8");
 	fake_close(&f);
 }
 
-/* The used index is ours: it is never read back while the ring runs. */
+/* The used index is ours: it is never read back while the vring runs. */
 static void test_used_index_jump(void **state)
 {
 	struct fake f;
@@ -198,7 +198,7 @@ static void test_broken_request_gives_nothing(void **state)
 	fake_close(&f);
 }
 
-/* The file shrinks while a request is served: noticed when it is to be published. */
+/* The file shrinks while a request is served: noticed at its publication. */
 static void test_poisoned_at_publish(void **state)
 {
 	struct vq_chain *c;
@@ -239,7 +239,7 @@ static void test_poisoned_at_pop(void **state)
 	fake_close(&f);
 }
 
-/* The file shrinks under the ring: it then reads as zeroes, which is not the reason given. */
+/* The file shrinks under the vring: it then reads as zeroes, which is not the reason given. */
 static void test_poisoned_ring(void **state)
 {
 	struct fake f;

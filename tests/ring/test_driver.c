@@ -26,7 +26,7 @@
 #define TOTAL 6000
 
 /* The first buffer names the slot; each byte is derived from it. */
-struct request {
+struct trip_request {
 	bool out;
 	unsigned n_out, n_in;
 	size_t answer;
@@ -39,7 +39,7 @@ struct trip {
 	struct vq *q;
 	GRand *rand;
 	uint64_t data;
-	struct request request[SLOTS];
+	struct trip_request request[SLOTS];
 	struct vq_chain *held[SLOTS];
 	unsigned n_held, added, reaped;
 	bool kicked, called;
@@ -70,7 +70,7 @@ static void add(struct trip *t)
 {
 	struct driver_buf buf[BUFFERS];
 	unsigned slot = 0, n;
-	struct request *r;
+	struct trip_request *r;
 
 	while (t->request[slot].out)
 		slot++;
@@ -98,7 +98,7 @@ static void drive(struct trip *t)
 
 	do {
 		while ((got = driver_ring_reap(t->ring, &token, &len)) == 1) {
-			struct request *r = token;
+			struct trip_request *r = token;
 			unsigned slot = r - t->request;
 
 			assert_true(r->out);
@@ -126,7 +126,7 @@ static void drive(struct trip *t)
 static void answer(struct trip *t, struct vq_chain *c)
 {
 	uint8_t byte, fill[BUFFERS * BUFFER_BYTES];
-	struct request *r;
+	struct trip_request *r;
 	uint32_t slot;
 
 	assert_int_equal(iov_pull(&c->out, &slot, sizeof(slot)), sizeof(slot));

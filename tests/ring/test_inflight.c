@@ -273,7 +273,7 @@ static void test_unfit(void **state)
 		assert_int_equal(lines, 1);
 		assert_non_null(strstr(line,
 			i < 2 ? "are not recorded: the vring of 8 needs"
-			      : "does not go with the ring"));
+			      : "does not go with the vring"));
 		fake_request(&f, 0);
 		assert_int_equal(fake_serve(&f), 1);
 		assert_int_equal(area.split.version, i >= 2);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests left over stop and start: who remembers them, in which order they come, who drops them. */
+/*
+ * Requests left over stop and start: who remembers them, in which order they come, who drops them.
+ */
 #include "fake.h"
 
 #include <string.h>
@@ -143,7 +145,9 @@ static void test_keep(const struct mode *m)
 	fake_close(&f);
 }
 
-/* Any one can be put back, and keeps its place; once the vring is past it, it is kept at the stop. */
+/*
+ * Any one can be put back, and keeps its place; once the vring is past it, it is kept at the stop.
+ */
 static void test_unpop(const struct mode *m)
 {
 	struct vq_chain *c[3];
@@ -172,7 +176,7 @@ static void test_unpop(const struct mode *m)
 	fake_close(&f);
 }
 
-/* The driver begins anew: with a base that says so, whatever the area has. */
+/* The driver begins anew: its base counts, not the area. */
 static void test_reset(const struct mode *m)
 {
 	struct vq_chain *c;
@@ -196,7 +200,7 @@ static void test_reset(const struct mode *m)
 	fake_close(&f);
 }
 
-/* It breaks after a request was handed back: nobody gets that one any more. */
+/* It breaks after a request was handed back: that one is not returned any more. */
 static void test_broken(const struct mode *m)
 {
 	struct vq_chain *c[2];

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The packed format: positions, wrap counters, lists, tables, events, and what is wrong with them. */
+/*
+ * The packed format: positions, wrap counters, lists, tables, events, and what is wrong with them.
+ */
 #include "fake.h"
 
 #include <stdio.h>
@@ -12,8 +14,6 @@
 #define WRITE VRING_DESC_F_WRITE
 #define IND VRING_DESC_F_INDIRECT
 #define TABLE (DATA_ADDR + 0x100000)
-#define DISABLE VRING_PACKED_EVENT_FLAG_DISABLE
-#define DESC VRING_PACKED_EVENT_FLAG_DESC
 
 static void refused(struct fake *f, const char *message)
 {
@@ -22,21 +22,21 @@ static void refused(struct fake *f, const char *message)
 	assert_false(vq_start(f->q, &f->setup, &error));
 	if (!strstr(error->message, message))
 		fail_msg("the error is \"%s\", not \"%s\"", error->message, message);
-	assert_int_equal(f->loans, 0);
+	assert_int_equal(f->mapped, 0);
 }
 
 static void test_refused(void **state)
 {
-	/* Outside the ring, or more than a turn apart. */
+	/* Outside the vring, or more than a turn apart. */
 	static const uint32_t bases[] = { 0x80088000, 0x80008008, 0x80028001, 0x80000001 };
 	struct fake f;
 
 	fake_open(&f, true);
 	fake_layout(&f, 8, 0);
 	f.setup.size = 0;
-	refused(&f, "ring size 0 is not between 1 and 32768");
+	refused(&f, "vring size 0 is not between 1 and 32768");
 	fake_layout(&f, 32769, 0);
-	refused(&f, "ring size 32769 is not between 1 and 32768");
+	refused(&f, "vring size 32769 is not between 1 and 32768");
 	fake_layout(&f, 8, 0);
 	f.setup.desc += 8;
 	refused(&f, "descriptor ring");
@@ -52,7 +52,7 @@ static void test_refused(void **state)
 		fake_layout(&f, 8, 0);
 		f.setup.base = bases[i];
 		snprintf(message, sizeof(message),
-			"base 0x%x is no pair of positions in a ring of 8", bases[i]);
+			"base 0x%x is no pair of positions in a vring of 8", bases[i]);
 		refused(&f, message);
 	}
 	f.setup.base = 0x80000000;
@@ -60,7 +60,7 @@ static void test_refused(void **state)
 	fake_close(&f);
 }
 
-/* More than twice around, the whole ring at a time and part of it; the base says where. */
+/* More than twice around, the whole vring at a time and part of it; the base says where. */
 static void test_sizes(void **state)
 {
 	static const unsigned sizes[] = { 1, 2, 3, 100, 255, 256, 257, 32767, 32768 };
@@ -95,7 +95,9 @@ static void test_sizes(void **state)
 	}
 }
 
-/* Nothing is there that a used descriptor, one of the next turn or an old one could be taken for. */
+/*
+ * Nothing is there that a used descriptor, one of the next turn or an old one could be taken for.
+ */
 static void test_not_available(void **state)
 {
 	struct fake f;
@@ -122,7 +124,7 @@ static void test_not_available(void **state)
 	}
 }
 
-/* Lists of one to four buffers go round a ring of seven; completed last one first. */
+/* Lists of one to four buffers go round a vring of seven; completed last one first. */
 static void test_lists_wrap(void **state)
 {
 	struct fake_buf buf[4];
@@ -181,7 +183,7 @@ static void test_odd_but_legal(void **state)
 	fake_table(&f, TABLE, 1, DATA_ADDR, 3, WRITE | NEXT, 0);
 	fake_table(&f, TABLE, 2, DATA_ADDR, 4, WRITE | NEXT, 0);
 	fake_list(&f, 4, &table, 1);
-	/* Larger than the ring. */
+	/* Larger than the vring. */
 	for (unsigned i = 0; i < 130; i++)
 		fake_table(&f, TABLE + 0x1000, i, DATA_ADDR, 1, i ? WRITE : 0, 0);
 	fake_list(&f, 5, &long_table, 1);
@@ -261,141 +263,6 @@ static void test_open_base(void **state)
 	fake_close(&f);
 }
 
-/* Kicks: asked for when idle, at the position; taken back before the driver meets it again. */
-static void test_kicks(void **state)
-{
-	struct fake f;
-
-	fake_start(&f, false, 8, EVENT_IDX);
-	assert_int_equal(fake_serve(&f), 0);
-	assert_int_equal(f.device->flags, DESC);
-	assert_int_equal(f.device->off_wrap, 0x8000);
-	assert_true(fake_publish(&f, 0, 2));
-	vq_burst_begin(f.q);
-	vq_push(vq_pop(f.q));
-	vq_burst_end(f.q);
-	/* Still that one, which has passed. */
-	assert_int_equal(f.device->off_wrap, 0x8000);
-	assert_false(fake_publish(&f, 2, 6));
-	/* Busy all the time, for three turns. */
-	for (unsigned i = 0; i < 3 * 8; i++) {
-		vq_burst_begin(f.q);
-		for (unsigned n = 0; n < 2; n++)
-			vq_push(vq_pop(f.q));
-		vq_burst_end(f.q);
-		assert_int_equal(fake_reap_all(&f), i ? 2 : 3);
-		assert_false(fake_publish(&f, 8 + 2 * i, i ? 2 : 3));
-	}
-	assert_int_equal(f.device->flags, DISABLE);
-	assert_int_equal(fake_serve(&f), 8);
-	assert_int_equal(f.device->flags, DESC);
-	assert_int_equal(f.device->off_wrap, f.at);
-	assert_true(fake_publish(&f, 0, 1));
-	fake_close(&f);
-}
-
-static void test_kicks_without_event_idx(void **state)
-{
-	struct fake f;
-
-	fake_start(&f, false, 8, 0);
-	f.device->flags = DISABLE; /* a previous owner died busy */
-	for (unsigned i = 0; i < 20; i++) {
-		assert_int_equal(fake_serve(&f), 0);
-		assert_int_equal(f.device->flags, VRING_PACKED_EVENT_FLAG_ENABLE);
-		assert_true(fake_publish(&f, i, 2));
-		vq_burst_begin(f.q);
-		vq_push(vq_pop(f.q));
-		assert_int_equal(f.device->flags, DISABLE);
-		assert_int_equal(vq_burst_end(f.q), VQ_IDLE);
-		assert_false(fake_publish(&f, i + 2, 1));
-		assert_int_equal(fake_serve(&f), 2);
-		assert_int_equal(fake_reap_all(&f), 3);
-	}
-	fake_close(&f);
-}
-
-/* A call is due when the descriptor at the position wished for is among those just used. */
-static void test_calls(void **state)
-{
-	static const struct {
-		int event; /* relative to the used position before */
-		unsigned n;
-		bool call;
-	} cases[] = {
-		{ 0, 1, true },
-		{ 1, 1, false },
-		{ -1, 1, false },
-		{ 0, 7, true },
-		{ 6, 7, true },
-		{ 7, 7, false },
-		{ -1, 7, false },
-		{ -7, 7, false },
-	};
-
-	for (unsigned start = 0; start < 2 * 7; start++) {
-		struct fake f;
-
-		fake_open(&f, false);
-		fake_layout(&f, 7, EVENT_IDX);
-		f.at = f.used_at = f.setup.base = fake_base(&f, start) & 0xffff;
-		f.setup.base *= 0x10001u;
-		for (unsigned i = 0; i < 7; i++)
-			f.list[i].flags = (i < start % 7) == (start < 7) ? 0x8080 : 0;
-		fake_vq_start(&f);
-		/* The first one after a start calls, whatever is wished for. */
-		f.driver->flags = DESC;
-		f.driver->off_wrap = fake_packed_move(&f, f.used_at, -2);
-		fake_request(&f, 0);
-		assert_int_equal(fake_serve(&f), 1);
-		assert_int_equal(f.calls, 1);
-		assert_int_equal(fake_reap_all(&f), 1);
-		for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
-			f.driver->off_wrap = fake_packed_move(&f, f.used_at, cases[i].event);
-			for (unsigned n = 0; n < cases[i].n; n++)
-				fake_request(&f, n);
-			f.calls = 0;
-			assert_int_equal(fake_serve(&f), cases[i].n);
-			assert_int_equal(f.calls, cases[i].call);
-			assert_int_equal(fake_reap_all(&f), cases[i].n);
-		}
-		/* In the middle of a list; wishes that are none. */
-		for (unsigned i = 0; i < 3; i++) {
-			const struct fake_buf buf[3] = { { DATA_ADDR, 1 }, { DATA_ADDR, 1 },
-				{ DATA_ADDR, 1 } };
-
-			f.driver->off_wrap = fake_packed_move(&f, f.used_at, 2);
-			f.driver->flags = i == 2 ? 3 : i == 1 ? DISABLE : DESC;
-			fake_list(&f, 9, buf, 3);
-			f.calls = 0;
-			assert_int_equal(fake_serve(&f), 1);
-			assert_int_equal(f.calls, i != 1);
-			assert_int_equal(fake_reap_all(&f), 1);
-		}
-		/* Of a ring much larger than it is. */
-		f.driver->flags = DESC;
-		f.driver->off_wrap = 0x7fff;
-		fake_request(&f, 0);
-		assert_int_equal(fake_serve(&f), 1);
-		fake_close(&f);
-	}
-}
-
-static void test_calls_without_event_idx(void **state)
-{
-	struct fake f;
-
-	fake_start(&f, false, 8, 0);
-	for (unsigned i = 0; i < 4; i++) {
-		f.driver->flags = i;
-		f.calls = 0;
-		fake_request(&f, 0);
-		assert_int_equal(fake_serve(&f), 1);
-		assert_int_equal(f.calls, i != DISABLE);
-	}
-	fake_close(&f);
-}
-
 static void drop_line(enum log_level level, const char *line, void *opaque)
 {
 }
@@ -410,10 +277,6 @@ int main(void)
 		cmocka_unit_test(test_odd_but_legal),
 		cmocka_unit_test(test_straddling),
 		cmocka_unit_test(test_open_base),
-		cmocka_unit_test(test_kicks),
-		cmocka_unit_test(test_kicks_without_event_idx),
-		cmocka_unit_test(test_calls),
-		cmocka_unit_test(test_calls_without_event_idx),
 	};
 
 	log_set_sink(drop_line, NULL);

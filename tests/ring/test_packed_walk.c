@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A long random walk around packed rings of odd sizes: lists of any length, completed in any order,
- * put back, cut short by stops; with both sides asleep whenever they may be. What is lost, twice
- * there or out of order shows, and so does a kick or a call that never came.
+ * A long random walk around packed vrings of odd sizes: lists of any length, completed in any
+ * order, put back, cut short by stops; with both sides asleep whenever they may be. What is lost,
+ * twice there or out of order shows, and so does a kick or a call that never came.
  */
 #include "fake.h"
 

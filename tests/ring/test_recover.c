@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An owner dies and another one goes on: every request is run, every one is completed once, and none
- * is run again whose completion the driver has seen.
+ * An owner dies and another one goes on: every request is run, every one is completed once, and
+ * none is run again whose completion the driver has seen.
  *
- * After each of its writes to the in-flight area, ring and area are copied as they are; the driver
- * reaps and refills its ring as it would, and a second queue recovers from the copy. This one dies
+ * After each of its writes to the in-flight area, vring and area are copied as they are; the driver
+ * reaps and refills its vring as it would, and a second queue recovers from the copy. This one dies
  * at its writes, too, and a third recovers: at one of STRIDE, which is another one at each death of
  * the first, so that all come about.
  *
@@ -30,7 +30,7 @@
 struct life {
 	struct fake f;
 	unsigned added;
-	unsigned request[RING]; /* which is known to the ring by this id */
+	unsigned request[RING]; /* which is known to the vring by this id */
 	bool out[RING];
 	unsigned ran[IDS], completed[IDS];
 	unsigned taken_last; /* the request popped last */
@@ -39,7 +39,7 @@ struct life {
 };
 
 static struct life lives[LIVES];
-/* Whose writes are looked at; LIVES: nobody's. */
+/* Whose writes are looked at; LIVES: of none. */
 static unsigned now = LIVES;
 static unsigned deaths, second_writes;
 static unsigned stride = STRIDE;
@@ -49,7 +49,7 @@ static uint32_t area_len(const struct fake *f)
 	return virtio_inflight_bytes(RING, f->setup.features & PACKED);
 }
 
-/* Of ids 0, 2, 4, ...: those of a split ring are descriptors, and it may take two. */
+/* Of ids 0, 2, 4, ...: those of a split vring are descriptors, and it may take two. */
 static unsigned taken(unsigned id)
 {
 	return 1 + id / 2 % 2;
@@ -201,7 +201,7 @@ static void check_life(struct life *l)
 		assert_int_equal(l->ran[i], ran[i] + !completed[i]);
 		assert_true(l->ran[i] > 0);
 	}
-	/* All of the ring can be used again. */
+	/* All of the vring can be used again. */
 	for (unsigned i = 0; i < 2; i++) {
 		reap(l);
 		for (unsigned k = 0; k < l->added; k++)
@@ -229,7 +229,7 @@ void area_written(void)
 	now = life;
 }
 
-/* From a place in the ring on, at which it wraps soon; with an area as it is at first, or not. */
+/* From a place in the vring on, at which it wraps soon; with an area as it is at first, or not. */
 static void run(unsigned place, uint64_t features, bool fresh)
 {
 	struct life *l = &lives[0];

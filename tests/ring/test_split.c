@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The split format: where rings may lie, where they begin, and odd but legal chains. */
+/* The split format: where vrings may lie, where they begin, and odd but legal chains. */
 #include "fake.h"
 
 #include <string.h>
@@ -21,7 +21,7 @@ static void refused(struct fake *f, const char *message)
 		fail_msg("the error is \"%s\", not \"%s\"", error->message, message);
 	assert_true(g_str_has_prefix(error->message, "queue 3: "));
 	assert_false(vq_is_started(f->q));
-	assert_int_equal(f->loans, 0);
+	assert_int_equal(f->mapped, 0);
 }
 
 static void test_refused_size(void **state)
@@ -30,11 +30,11 @@ static void test_refused_size(void **state)
 		uint32_t size;
 		const char *message;
 	} cases[] = {
-		{ 0, "ring size 0 is not between 1 and 32768" },
-		{ 3, "ring size 3 is not a power of two" },
-		{ 32767, "ring size 32767 is not a power of two" },
-		{ 65536, "ring size 65536 is not between 1 and 32768" },
-		{ UINT32_MAX, "ring size 4294967295 is not between 1 and 32768" },
+		{ 0, "vring size 0 is not between 1 and 32768" },
+		{ 3, "vring size 3 is not a power of two" },
+		{ 32767, "vring size 32767 is not a power of two" },
+		{ 65536, "vring size 65536 is not between 1 and 32768" },
+		{ UINT32_MAX, "vring size 4294967295 is not between 1 and 32768" },
 	};
 	struct fake f;
 
@@ -69,7 +69,7 @@ static void test_refused_address(void **state)
 	fake_close(&f);
 }
 
-/* The event index is the last thing in a ring: there only if it was negotiated. */
+/* The event index is the last thing in a vring: there only if it was negotiated. */
 static void test_region_edge(void **state)
 {
 	const unsigned size = 256;
@@ -102,7 +102,7 @@ static void test_region_edge(void **state)
 	fake_close(&f);
 }
 
-/* More than once around, and the whole ring at a time. */
+/* More than once around, and the whole vring at a time. */
 static void test_sizes(void **state)
 {
 	static const unsigned sizes[] = { 1, 2, 256, 32768 };
@@ -147,10 +147,11 @@ static void test_base(void **state)
 		{ 1, 65534, false, false, 7 },
 		{ 8, 0, false, false, 12 },
 		{ 9, 0, false, false, 0,
-			"base 9 does not go with the used index 0 in a ring of 8" },
-		{ 9, 0, true, false, 0, "base 9 does not go with the used index 0 in a ring of 8" },
+			"base 9 does not go with the used index 0 in a vring of 8" },
+		{ 9, 0, true, false, 0,
+			"base 9 does not go with the used index 0 in a vring of 8" },
 		{ 0, 1, false, false, 0,
-			"base 0 does not go with the used index 1 in a ring of 8" },
+			"base 0 does not go with the used index 1 in a vring of 8" },
 		{ 65536, 0, false, false, 0, "base 65536 is not an available index" },
 	};
 	struct fake f;
@@ -195,7 +196,7 @@ static void count_line(enum log_level level, const char *line, void *opaque)
 	lines++;
 }
 
-/* A front-end can start a ring as often as it likes, and a driver writes its used index. */
+/* A front-end can start a vring as often as it likes, and a driver writes its used index. */
 static void test_base_does_not_flood_the_log(void **state)
 {
 	struct fake f;
@@ -235,13 +236,13 @@ static void test_odd_but_legal(void **state)
 	fake_table(&f, TABLE, 2, DATA_ADDR, 3, WRITE | NEXT, 1);
 	fake_table(&f, TABLE, 1, DATA_ADDR, 4, WRITE, 0);
 	fake_avail(&f, 4);
-	/* Larger than the ring. */
+	/* Larger than the vring. */
 	for (unsigned i = 0; i < 130; i++)
 		fake_table(&f, TABLE + 0x1000, i, DATA_ADDR, 1,
 			(i ? WRITE : 0) | (i < 129 ? NEXT : 0), i + 1);
 	fake_desc(&f, 6, TABLE + 0x1000, 130 * 16, IND, 0);
 	fake_avail(&f, 6);
-	/* A chain as long as the ring allows with what the others take. */
+	/* A chain as long as the vring allows with what the others take. */
 	for (unsigned i = 7; i < 16; i++)
 		fake_desc(&f, i, DATA_ADDR, 1, i < 15 ? NEXT : 0, i + 1);
 	fake_avail(&f, 7);

@@ -44,7 +44,7 @@ static void ring_bell(struct bell *b)
 		__atomic_add_fetch(&b->count, 1, __ATOMIC_RELEASE);
 }
 
-/* Waits until it is rung; false: nobody did. */
+/* Waits until it is rung; false: it was not in time. */
 static bool wait_for(struct bell *b)
 {
 	gint64 end = g_get_monotonic_time() + TIMEOUT_MS * 1000;

@@ -98,14 +98,14 @@ static void test_few_calls(void **state)
 	const unsigned n = 2 * VQ_PUBLISH_MAPPED;
 	struct fake f;
 
-	for (unsigned lend = 0; lend < 2; lend++) {
-		fake_start(&f, lend, 2 * n, 0);
+	for (unsigned map = 0; map < 2; map++) {
+		fake_start(&f, map, 2 * n, 0);
 		for (unsigned i = 0; i < n; i++)
 			fake_request(&f, i);
 		assert_int_equal(fake_serve(&f), n);
-		assert_int_equal(f.borrows, lend);
-		assert_int_equal(f.give_backs, 2 * lend);
-		assert_int_equal(vq_stats(f.q)->publications, lend ? 2 : n / VQ_PUBLISH_REQS);
+		assert_int_equal(f.borrows, map);
+		assert_int_equal(f.give_backs, 2 * map);
+		assert_int_equal(vq_stats(f.q)->publications, map ? 2 : n / VQ_PUBLISH_REQS);
 		assert_int_equal(fake_reap_all(&f), n);
 		fake_close(&f);
 	}
