@@ -12,7 +12,6 @@
 
 #include "base/clock.h"
 #include "base/util.h"
-#include "tools/block/blk_device.h"
 
 /* splitmix64 */
 static uint64_t random_next(struct bench_queue *q)
@@ -56,9 +55,7 @@ static void add(struct bench_queue *q, struct bench_slot *s)
 	struct driver_buf flush[2];
 	const struct driver_buf *bufs = s->bufs;
 
-	s->wire->header.type = htole32(s->type);
-	s->wire->header.sector = htole64(s->offset / BLK_SECTOR);
-	s->wire->status = 0xff; /* none of the statuses: shows one that was not written */
+	blk_wire_set(s->wire, s->type, s->offset);
 	if (n == 0) {
 		flush[0] = bufs[0];
 		flush[1] = bufs[q->plan.n_segments + 1];
@@ -128,18 +125,12 @@ static void issue(struct bench_queue *q, uint64_t now)
 
 static void note_error(struct bench_queue *q, const struct bench_slot *s, uint8_t status)
 {
-	const char *verb = s->type == VIRTIO_BLK_T_IN ? "read"
-		: s->type == VIRTIO_BLK_T_OUT	      ? "write"
-						      : "flush";
+	const char *why = blk_status_name(status);
 
 	q->counts->errors++;
 	if (!q->first_error)
-		q->first_error =
-			g_strdup_printf("%s at %" PRIu64 ": %s (status %u)", verb, s->offset,
-				status == VIRTIO_BLK_S_IOERR		? "I/O error"
-					: status == VIRTIO_BLK_S_UNSUPP ? "unsupported"
-									: "no such status",
-				status);
+		q->first_error = g_strdup_printf("%s at %" PRIu64 ": %s (status %u)",
+			blk_type_name(s->type), s->offset, why ? why : "no such status", status);
 }
 
 static void verify(struct bench_queue *q, const struct bench_slot *s, bool ok)

@@ -7,22 +7,15 @@
 #pragma once
 
 #include <glib.h>
-#include <linux/virtio_blk.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "tools/bench/bench.h"
 #include "tools/bench/bench_verify.h"
-#include "driver/driver_ring.h"
-
-/* What the device reads and writes besides the data: a cache line for each request. */
-struct bench_wire {
-	struct virtio_blk_outhdr header;
-	uint8_t status;
-};
+#include "tools/block/blk_driver.h"
 
 struct bench_slot {
-	struct bench_wire *wire;
+	struct blk_wire *wire;
 	const struct driver_buf *bufs; /* header, n_segments of data, status */
 	void *data;
 	uint64_t block, offset; /* of the queue's blocks; on the device */

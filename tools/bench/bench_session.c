@@ -14,24 +14,11 @@
 #include "virtio/ring_layout.h"
 
 #define MIN_QUEUE_SIZE 128u
-#define DATA_ALIGN 4096u
-#define WIRE_ALIGN 64u
 
 #define FEATURE(bit) (UINT64_C(1) << (bit))
 #define RING_FEATURES                                                         \
 	(FEATURE(VIRTIO_F_VERSION_1) | FEATURE(VIRTIO_RING_F_INDIRECT_DESC) | \
 		FEATURE(VIRTIO_RING_F_EVENT_IDX) | FEATURE(VIRTIO_F_RING_PACKED))
-
-static bool choose_feature(struct bench_session *s, const char *option, enum choice choice,
-	unsigned bit, GError **error)
-{
-	if (choice == CHOICE_ON && !(s->features & FEATURE(bit)))
-		return error_set(error, CTL_ERROR, CTL_ERROR_FAILED,
-			"%s=on: the back-end does not offer that", option);
-	if (choice == CHOICE_OFF)
-		s->features &= ~FEATURE(bit);
-	return true;
-}
 
 /* The largest power of two that is not too large, or what holds n descriptors. */
 static unsigned fitting_size(unsigned n)
@@ -97,6 +84,7 @@ static bool read_device(struct bench_session *s, GError **error)
 {
 	const struct bench_options *o = s->options;
 	uint32_t queues = vu_front_properties(s->f)->probe.max_queues;
+	uint64_t *offered = &s->features;
 
 	if (!blk_device_check(s->f, o->socket, error) ||
 		!blk_device_read(s->f, RING_FEATURES, &s->device, error))
@@ -110,18 +98,20 @@ static bool read_device(struct bench_session *s, GError **error)
 		return error_set(error, CTL_ERROR, CTL_ERROR_FAILED,
 			"--flush-every: the back-end does not offer FLUSH");
 	s->features = s->device.features;
-	return choose_feature(s, "--packed", o->packed, VIRTIO_F_RING_PACKED, error) &&
-		choose_feature(s, "--indirect", o->indirect, VIRTIO_RING_F_INDIRECT_DESC, error) &&
-		choose_feature(s, "--event-idx", o->event_idx, VIRTIO_RING_F_EVENT_IDX, error) &&
+	return blk_choose_feature(offered, VIRTIO_F_RING_PACKED, o->packed, "--packed", error) &&
+		blk_choose_feature(
+			offered, VIRTIO_RING_F_INDIRECT_DESC, o->indirect, "--indirect", error) &&
+		blk_choose_feature(
+			offered, VIRTIO_RING_F_EVENT_IDX, o->event_idx, "--event-idx", error) &&
 		fit_queues(s, error) && fit_region(s, error);
 }
 
 static bool make_memory(struct bench_session *s, GError **error)
 {
 	const struct bench_options *o = s->options;
-	uint64_t slot = align_up(o->block_size, DATA_ALIGN) + WIRE_ALIGN;
+	uint64_t slot = align_up(o->block_size, BLK_DATA_ALIGN) + BLK_WIRE_ALIGN;
 	uint64_t queue = driver_ring_footprint(s->queue_size, s->features) + o->depth * slot +
-		2 * DATA_ALIGN; /* alignment */
+		2 * BLK_DATA_ALIGN; /* alignment */
 
 	s->mem = driver_mem_new(o->queues * queue, error);
 	return s->mem;
@@ -140,25 +130,22 @@ static void make_slot(struct bench_session *s, struct bench_slot *slot, struct d
 	uint64_t wire, uint64_t data)
 {
 	uint32_t len = s->options->block_size;
-	unsigned n = 0;
 
 	slot->bufs = bufs;
 	slot->wire = driver_mem_host(s->mem, wire, sizeof(*slot->wire));
 	slot->data = driver_mem_host(s->mem, data, len);
 	fill(slot->data, len, data + s->options->seed);
-	bufs[n++] = (struct driver_buf){ wire, sizeof(slot->wire->header) };
-	for (uint32_t at = 0; at < len; at += s->segment_size)
-		bufs[n++] = (struct driver_buf){ data + at, MIN(s->segment_size, len - at) };
-	bufs[n] = (struct driver_buf){ wire + offsetof(struct bench_wire, status), 1 };
+	blk_wire_buffers(wire, data, len, s->segment_size, bufs);
 }
 
 static bool make_slots(struct bench_session *s, struct bench_queue *q, GError **error)
 {
 	const struct bench_options *o = s->options;
-	uint64_t data_size = align_up(o->block_size, DATA_ALIGN);
+	uint64_t data_size = align_up(o->block_size, BLK_DATA_ALIGN);
 	unsigned n_bufs = s->n_segments + 2;
-	uint64_t wire = driver_mem_alloc(s->mem, (uint64_t)o->depth * WIRE_ALIGN, WIRE_ALIGN);
-	uint64_t data = driver_mem_alloc(s->mem, o->depth * data_size, DATA_ALIGN);
+	uint64_t wire =
+		driver_mem_alloc(s->mem, (uint64_t)o->depth * BLK_WIRE_ALIGN, BLK_WIRE_ALIGN);
+	uint64_t data = driver_mem_alloc(s->mem, o->depth * data_size, BLK_DATA_ALIGN);
 
 	if (!wire || !data)
 		return error_set(error, CTL_ERROR, CTL_ERROR_FAILED,
@@ -168,7 +155,7 @@ static bool make_slots(struct bench_session *s, struct bench_queue *q, GError **
 	q->bufs = g_new0(struct driver_buf, (size_t)o->depth * n_bufs);
 	for (unsigned i = 0; i < o->depth; i++) {
 		make_slot(s, &q->slots[i], &q->bufs[(size_t)i * n_bufs],
-			wire + i * (uint64_t)WIRE_ALIGN, data + i * data_size);
+			wire + i * (uint64_t)BLK_WIRE_ALIGN, data + i * data_size);
 		q->free[q->n_free++] = &q->slots[i];
 	}
 	return true;
@@ -255,23 +242,6 @@ static bool make_threads(struct bench_session *s, GError **error)
 	return true;
 }
 
-static bool start_queue(struct bench_session *s, unsigned i, GError **error)
-{
-	const struct bench_queue *q = &s->queues[i];
-	struct vu_ring_setup setup = {
-		.size = s->queue_size,
-		.base = driver_ring_initial_base(q->ring),
-		.kick = q->kick,
-		.call = s->threads[i % s->options->threads].call,
-		.err = -1,
-	};
-
-	driver_ring_addresses(q->ring, &setup.desc, &setup.avail, &setup.used);
-	s->n_started++;
-	return vu_front_setup_ring(s->f, i, &setup, error) &&
-		vu_front_enable_ring(s->f, i, true, error);
-}
-
 /* Has the back-end record requests in flight, as front-ends do that can replace a back-end. */
 static bool set_up_inflight(struct bench_session *s, GError **error)
 {
@@ -291,19 +261,18 @@ static bool set_up_inflight(struct bench_session *s, GError **error)
 
 static bool start(struct bench_session *s, GError **error)
 {
-	struct mem_region_desc desc;
+	const struct bench_options *o = s->options;
 	uint8_t status;
-	int fd;
 
-	if (!blk_device_negotiate(s->f, s->features, &status, error))
+	if (!blk_driver_begin(s->f, s->features, s->mem, &status, error) ||
+		!set_up_inflight(s, error))
 		return false;
-	driver_mem_describe(s->mem, &desc, &fd);
-	if (!vu_front_set_memory(s->f, &desc, &fd, 1, error))
-		return false;
-	if (!set_up_inflight(s, error))
-		return false;
-	for (unsigned i = 0; i < s->options->queues; i++) {
-		if (!start_queue(s, i, error))
+	for (unsigned i = 0; i < o->queues; i++) {
+		const struct bench_queue *q = &s->queues[i];
+
+		s->n_started++;
+		if (!blk_driver_start_queue(s->f, i, q->ring, s->queue_size, q->kick,
+			    s->threads[i % o->threads].call, error))
 			return false;
 	}
 	return vu_front_set_status(s->f, status | VIRTIO_CONFIG_S_DRIVER_OK, error);
@@ -336,24 +305,11 @@ struct bench_session *bench_session_new(
 	return g_steal_pointer(&s);
 }
 
-static void stop(struct bench_session *s)
-{
-	bool stopped = s->n_started > 0 && vu_front_is_alive(s->f);
-
-	for (unsigned i = 0; stopped && i < s->n_started; i++) {
-		uint32_t base;
-
-		stopped = vu_front_stop_ring(s->f, i, &base, NULL);
-	}
-	if (stopped)
-		vu_front_reset(s->f, NULL);
-}
-
 void bench_session_free(struct bench_session *s)
 {
 	if (!s)
 		return;
-	stop(s);
+	blk_driver_end(s->f, 0, s->n_started);
 	for (unsigned i = 0; i < s->options->queues; i++) {
 		struct bench_queue *q = &s->queues[i];
 

@@ -6,7 +6,6 @@
 #include <sys/eventfd.h>
 
 #include "base/util.h"
-#include "tools/block/blk_device.h"
 #include "tools/block/blkio_impl.h"
 #include "tools/virtioctl.h"
 
@@ -25,18 +24,11 @@ bool blkio_submit(struct blkio *b, struct blkio_request *r, GError **error)
 	struct blkio_slot *s = container_of(r, struct blkio_slot, request);
 	uint32_t len = r->type == VIRTIO_BLK_T_FLUSH ? 0 : r->len;
 	struct driver_buf buf[DRIVER_RING_TABLE_LEN];
-	unsigned n = 0, n_out;
+	unsigned n, n_out;
 	int rc;
 
-	s->wire->header = (struct virtio_blk_outhdr){
-		.type = htole32(r->type),
-		.sector = htole64(r->offset / BLK_SECTOR),
-	};
-	s->wire->status = 0xff; /* none of the statuses: shows one that was not written */
-	buf[n++] = (struct driver_buf){ s->wire_addr, sizeof(s->wire->header) };
-	for (uint32_t at = 0; at < len; at += b->segment_size)
-		buf[n++] = (struct driver_buf){ s->data_addr + at, MIN(b->segment_size, len - at) };
-	buf[n++] = (struct driver_buf){ s->wire_addr + offsetof(struct blkio_wire, status), 1 };
+	blk_wire_set(s->wire, r->type, r->offset);
+	n = blk_wire_buffers(s->wire_addr, s->data_addr, len, b->segment_size, buf);
 	n_out = r->type == VIRTIO_BLK_T_OUT ? n - 1 : 1;
 	rc = driver_ring_add(b->ring, buf, n_out, n - n_out, s);
 	if (rc < 0) {
@@ -156,19 +148,13 @@ struct blkio_request *blkio_wait(struct blkio *b, GError **error)
 
 bool blkio_check(const struct blkio_request *r, GError **error)
 {
-	const char *verb = r->type == VIRTIO_BLK_T_IN ? "read"
-		: r->type == VIRTIO_BLK_T_OUT	      ? "write"
-						      : "flush";
+	const char *why = blk_status_name(r->status);
 	g_autofree char *odd = NULL;
-	const char *why;
 
 	if (r->status == VIRTIO_BLK_S_OK)
 		return true;
 	odd = g_strdup_printf("status %u", r->status);
-	why = r->status == VIRTIO_BLK_S_IOERR	   ? "I/O error"
-		: r->status == VIRTIO_BLK_S_UNSUPP ? "unsupported"
-						   : odd;
-	g_set_error(error, CTL_ERROR, CTL_ERROR_FAILED, "%s of %u bytes at %" PRIu64 ": %s", verb,
-		r->len, r->offset, why);
+	g_set_error(error, CTL_ERROR, CTL_ERROR_FAILED, "%s of %u bytes at %" PRIu64 ": %s",
+		blk_type_name(r->type), r->len, r->offset, why ? why : odd);
 	return false;
 }

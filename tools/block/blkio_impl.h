@@ -2,20 +2,12 @@
 /* Shared by blkio.c and blkio_setup.c alone. */
 #pragma once
 
-#include <linux/virtio_blk.h>
-
+#include "tools/block/blk_driver.h"
 #include "tools/block/blkio.h"
-#include "driver/driver_ring.h"
-
-/* What the device reads and writes besides the data; one slot of each per request. */
-struct blkio_wire {
-	struct virtio_blk_outhdr header;
-	uint8_t status;
-};
 
 struct blkio_slot {
 	struct blkio_request request; /* what the caller sees */
-	struct blkio_wire *wire;
+	struct blk_wire *wire;
 	uint64_t wire_addr, data_addr;
 };
 

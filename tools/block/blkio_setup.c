@@ -6,31 +6,22 @@
 #include <sys/eventfd.h>
 
 #include "base/util.h"
-#include "tools/block/blk_device.h"
 #include "tools/block/blkio_impl.h"
 #include "tools/virtioctl.h"
-
-#define SEGMENT_ALIGN 4096u
 
 #define FEATURE(bit) (UINT64_C(1) << (bit))
 #define WANTED                                                                \
 	(FEATURE(VIRTIO_F_VERSION_1) | FEATURE(VIRTIO_RING_F_INDIRECT_DESC) | \
-		FEATURE(VIRTIO_RING_F_EVENT_IDX) | PACKED)
-#define PACKED FEATURE(VIRTIO_F_RING_PACKED)
+		FEATURE(VIRTIO_RING_F_EVENT_IDX) | FEATURE(VIRTIO_F_RING_PACKED))
 
 static bool read_config(struct blkio *b, GError **error)
 {
-	enum choice packed = b->options.packed;
 	struct blk_device device;
 
-	if (!blk_device_read(
-		    b->f, packed == CHOICE_OFF ? WANTED & ~PACKED : WANTED, &device, error))
+	if (!blk_device_read(b->f, WANTED, &device, error) ||
+		!blk_choose_feature(&device.features, VIRTIO_F_RING_PACKED, b->options.packed,
+			"--packed", error))
 		return false;
-	if (packed == CHOICE_ON && !(device.features & PACKED)) {
-		g_set_error(error, CTL_ERROR, CTL_ERROR_FAILED,
-			"the back-end does not offer packed rings");
-		return false;
-	}
 	if (!blk_device_fit(&device, b->options.queue_size, b->options.request_size,
 		    &b->segment_size, &b->info.request_size, error))
 		return false;
@@ -58,8 +49,8 @@ static bool make_slots(struct blkio *b, GError **error)
 	for (unsigned i = 0; i < b->info.depth; i++) {
 		struct blkio_slot *s = &b->slots[i];
 
-		s->wire_addr = driver_mem_alloc(b->mem, sizeof(*s->wire), 64);
-		s->data_addr = driver_mem_alloc(b->mem, b->info.request_size, SEGMENT_ALIGN);
+		s->wire_addr = driver_mem_alloc(b->mem, sizeof(*s->wire), BLK_WIRE_ALIGN);
+		s->data_addr = driver_mem_alloc(b->mem, b->info.request_size, BLK_DATA_ALIGN);
 		if (!s->wire_addr || !s->data_addr) {
 			g_set_error(error, CTL_ERROR, CTL_ERROR_FAILED,
 				"no room in the shared memory for %u requests", b->info.depth);
@@ -73,10 +64,10 @@ static bool make_slots(struct blkio *b, GError **error)
 
 static bool make_memory(struct blkio *b, GError **error)
 {
-	uint64_t one = align_up(b->info.request_size, SEGMENT_ALIGN) + 2 * SEGMENT_ALIGN;
+	uint64_t one = align_up(b->info.request_size, BLK_DATA_ALIGN) + 2 * BLK_DATA_ALIGN;
 	uint64_t ring = driver_ring_footprint(b->options.queue_size, b->info.features);
 
-	b->mem = driver_mem_new(b->info.depth * one + ring + SEGMENT_ALIGN, error);
+	b->mem = driver_mem_new(b->info.depth * one + ring + BLK_DATA_ALIGN, error);
 	if (!b->mem)
 		return false;
 	b->ring = driver_ring_new(b->mem, b->options.queue_size, b->info.features, error);
@@ -93,26 +84,13 @@ static bool make_memory(struct blkio *b, GError **error)
 
 static bool start(struct blkio *b, GError **error)
 {
-	struct vu_ring_setup setup = {
-		.size = b->options.queue_size,
-		.base = driver_ring_initial_base(b->ring),
-		.kick = b->kick,
-		.call = b->call,
-		.err = -1,
-	};
-	struct mem_region_desc desc;
 	uint8_t status;
-	int fd;
 
-	if (!blk_device_negotiate(b->f, b->info.features, &status, error))
+	if (!blk_driver_begin(b->f, b->info.features, b->mem, &status, error))
 		return false;
-	driver_mem_describe(b->mem, &desc, &fd);
-	if (!vu_front_set_memory(b->f, &desc, &fd, 1, error))
-		return false;
-	driver_ring_addresses(b->ring, &setup.desc, &setup.avail, &setup.used);
 	b->started = true;
-	return vu_front_setup_ring(b->f, b->options.queue, &setup, error) &&
-		vu_front_enable_ring(b->f, b->options.queue, true, error) &&
+	return blk_driver_start_queue(b->f, b->options.queue, b->ring, b->options.queue_size,
+		       b->kick, b->call, error) &&
 		vu_front_set_status(b->f, status | VIRTIO_CONFIG_S_DRIVER_OK, error);
 }
 
@@ -135,12 +113,7 @@ void blkio_free(struct blkio *b)
 {
 	if (!b)
 		return;
-	if (b->started && vu_front_is_alive(b->f)) {
-		uint32_t base;
-
-		if (vu_front_stop_ring(b->f, b->options.queue, &base, NULL))
-			vu_front_reset(b->f, NULL);
-	}
+	blk_driver_end(b->f, b->options.queue, b->started);
 	g_clear_pointer(&b->ring, driver_ring_free);
 	g_clear_pointer(&b->mem, driver_mem_free);
 	fd_close(&b->kick);
