@@ -63,8 +63,8 @@ struct virtio_device_wire {
 	/* GPU_SET_SOCKET (vhost-user-gpu.rst): the device owns fd from now on, also on error. */
 	bool (*display)(struct virtio_device *d, int fd, GError **error);
 	/*
-	 * CREATE_CRYPTO_SESSION, answered in place: a session that cannot be opened is told there.
-	 * The layout of the payload is the front-end's; size is at least 16.
+	 * CREATE_CRYPTO_SESSION, answered in place: a session that cannot be opened is reported
+	 * there. The layout of the payload is the front-end's; size is at least 16.
 	 */
 	bool (*session_open)(struct virtio_device *d, void *payload, size_t size, GError **error);
 	/* CLOSE_CRYPTO_SESSION. */
@@ -117,7 +117,7 @@ struct virtio_device_ops {
 	/*
 	 * Requests wait for events of the host, and not for each other (an interrupt line each).
 	 * False: without an in-flight area a split vring publishes them in the order they came, so
-	 * that what was in flight when a back-end died can be told from its used index.
+	 * that what was in flight when a back-end died can be derived from its used index.
 	 */
 	bool any_order;
 	unsigned stack; /* bytes of stack that a verb may need (a shader compiler); 0: 256 KiB */

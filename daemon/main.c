@@ -135,7 +135,7 @@ static bool run(struct options *o, GError **error)
 #endif
 	guest_mem_catch_sigbus();
 	signal(SIGPIPE, SIG_IGN);
-	/* A write beyond the file size limit fails, and the guest is told so. */
+	/* A write beyond the file size limit fails, and the guest gets an I/O error. */
 	signal(SIGXFSZ, SIG_IGN);
 	mem_grant_set_copy_max(o->xen_copy);
 	b = backend_new(&virtio_device_ops,

@@ -22,7 +22,7 @@
 /* Inputs of the IOAPIC that nothing else of this machine uses: one for each slot. */
 #define VIRTIO_FIRST_IRQ 5u
 #define MAX_SLOTS 19u
-/* Local APICs have 8-bit ids, and 255 is everybody. */
+/* Local APICs have 8-bit ids; 255 is the broadcast id. */
 #define MAX_CPUS 254u
 /* Windows of devices' shared memory: the first that fit below 4 GiB, others above it and RAM. */
 #define SHM_LOW_START UINT64_C(0xe0000000)

@@ -160,7 +160,7 @@ static enum virtio_mmio_result write_interrupt_ack(const struct access *a, uint3
 	m->s->reg.interrupt_status &= ~value;
 	/*
 	 * An event that came between the driver's read and its ACK is still there. On an edge-
-	 * triggered line it has to be said again: the driver was told of its own bits only.
+	 * triggered line needs another pulse: the driver has seen its own bits only.
 	 */
 	m->ops->interrupt(m->opaque, m->s->reg.interrupt_status != 0);
 	return VIRTIO_MMIO_DONE;

@@ -157,7 +157,7 @@ void virtio_mmio_needs_reset(struct virtio_mmio *m)
 	if (m->s->reg.status & VIRTIO_CONFIG_S_NEEDS_RESET)
 		return;
 	m->s->reg.status |= VIRTIO_CONFIG_S_NEEDS_RESET;
-	/* §2.1.2: then the driver must be told. */
+	/* §2.1.2: then the driver must be notified. */
 	if (m->s->reg.status & VIRTIO_CONFIG_S_DRIVER_OK)
 		raise_interrupt(m, VIRTIO_MMIO_INT_CONFIG);
 }

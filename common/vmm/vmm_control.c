@@ -37,18 +37,18 @@ void vmm_snapshot(struct vmm_dev *d)
 
 bool vmm_note_problem(struct vmm_dev *d, const char *problem, bool final)
 {
-	bool news;
+	bool is_new;
 
 	pthread_mutex_lock(&d->lock);
-	news = g_strcmp0(d->problem, problem) != 0;
-	if (news) {
+	is_new = g_strcmp0(d->problem, problem) != 0;
+	if (is_new) {
 		g_free(d->problem);
 		d->problem = g_strdup(problem);
 	}
 	d->failed = final;
 	pthread_cond_broadcast(&d->cond);
 	pthread_mutex_unlock(&d->lock);
-	return news;
+	return is_new;
 }
 
 void vmm_hang_up(struct vmm_dev *d)
@@ -187,11 +187,11 @@ void *vmm_control_main(void *opaque)
 	bool quit = false;
 
 	while (!quit) {
-		bool news, wanted;
+		bool changed, wanted;
 
 		pthread_mutex_lock(&d->lock);
 		quit = d->quit;
-		news = d->seq != d->done;
+		changed = d->seq != d->done;
 		wanted = !quit && d->state->slot != VMM_SLOT_EMPTY && !d->failed;
 		pthread_mutex_unlock(&d->lock);
 		if (d->front && !wanted) {
@@ -201,7 +201,7 @@ void *vmm_control_main(void *opaque)
 		}
 		if (next_dial(d, wanted) == 0)
 			vmm_dial(d);
-		else if (d->front && news)
+		else if (d->front && changed)
 			pass(d);
 		if (!quit)
 			wait_for_events(d, next_dial(d, wanted));

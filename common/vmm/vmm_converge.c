@@ -125,7 +125,7 @@ static void update_config(struct vmm_dev *d, const uint8_t *now, uint32_t size, 
 	struct vmm_state *s = d->state;
 
 	d->config_read_at = d->desired.config;
-	/* Before the copy: a successor that finds another one there tells the driver again. */
+	/* Before the copy: a successor that finds another one there notifies the driver again. */
 	virtio_mmio_config_touched(d->mmio);
 	if (event) {
 		d->counters.config_interrupts++;

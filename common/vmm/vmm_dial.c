@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * From no back-end to one. The first makes the slot what it is; one that comes back after a loss
- * must fit, and is told everything again; the one that a predecessor was connected to is stopped
- * where it is, and then told what may have changed.
+ * must fit, and gets the whole state again; the one that a predecessor was connected to is stopped
+ * where it is, and then gets what may have changed.
  */
 #include "vmm/vmm_impl.h"
 
@@ -238,7 +238,7 @@ void vmm_dial(struct vmm_dev *d)
 	g_autoptr(vu_front) f = NULL;
 	bool kept = false, first = !d->vring;
 
-	/* A guest that resets from here on is not told of what is found here. */
+	/* A guest that resets from here on is not notified of what is found here. */
 	vmm_snapshot(d);
 	if (!d->kept)
 		f = connect_front(d, &kept, &error);

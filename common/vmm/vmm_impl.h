@@ -123,7 +123,7 @@ struct vmm_state {
 	struct vu_front_state front;
 	uint32_t has_front; /* all below is about a connection, and front is its state */
 	uint32_t settled; /* one pass on it was complete */
-	/* What the back-end has been told. */
+	/* What was sent to the back-end. */
 	uint32_t resets_done, features_sent, status_sent;
 	struct vmm_queue_state queue[VIRTIO_MAX_QUEUES];
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The guest's memory, as the back-end is told of it. The hypervisor's table may depend on which
+ * The guest's memory, as it is sent to the back-end. The hypervisor's table may depend on which
  * queues run: where a guest grants its rings, a region comes and goes with each.
  */
 #include "vmm/vmm_impl.h"
@@ -63,7 +63,9 @@ bool vmm_set_memory(struct vmm_dev *d, GError **error)
 	unsigned n_ready = ready_queues(d, ready);
 	bool fresh = vmm_memory_is_set(d) && d->invalidates_sent == d->desired.invalidates;
 
-	/* Not before there is a driver; then whenever it changes. A predecessor told something. */
+	/*
+	 * Not before there is a driver; then whenever it changes. A predecessor has sent a table.
+	 */
 	if (!d->memory_sent && !d->compare && !vmm_status_has(d, VIRTIO_CONFIG_S_FEATURES_OK))
 		return true;
 	if (fresh && is_for(d, ready, n_ready))

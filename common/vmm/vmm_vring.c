@@ -9,7 +9,7 @@
  * back-end has left goes on from the used index in guest memory: what was available but not used
  * is done again. Of a back-end that works out of order that index does not say enough, a packed
  * ring does not show it, and one that the guest granted we cannot see: there the in-flight area
- * says what is to be done (vmm_inflight.c), and the base matters only where nothing was begun. One
+ * says what remains to do (vmm_inflight.c), and the base matters only where nothing was begun. One
  * that a predecessor of ours has left in the back-end is stopped and goes on where the back-end
  * says that it was.
  */

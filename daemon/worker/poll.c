@@ -19,7 +19,7 @@ bool worker_look(struct worker_thread *w)
 	return w->ready;
 }
 
-/* The device's completions that no fd tells of at once. */
+/* Completions of the device that no fd signals at once. */
 static bool poll_device(struct worker_thread *w)
 {
 	bool any = false;

@@ -14,7 +14,7 @@
  *	QUEUE_DRAINING	its worker	callbacks.drained(): the requests in flight have ended
  *
  * The state is the control thread's view. While any queue is not stopped, guest memory's table, the
- * negotiated features and the in-flight area do not change. A queue has the same worker for life,
+ * negotiated features and the in-flight area do not change. A queue keeps its worker,
  * and so have all queues of its group (device.h), so that no lock is taken on a request's way.
  *
  * What orders the threads. Commands go to a worker, and events come back, as bits of atomic words,

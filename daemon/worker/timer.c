@@ -8,7 +8,7 @@
 /* More than so many at a time would keep the thread from its queues. */
 #define MAX_EXPIRED 64
 
-/* Joins two heaps; neither is NULL. Whoever holds the result sets its link. */
+/* Joins two heaps; neither is NULL. The caller sets the link of the result. */
 static struct virtio_timer *meld(struct virtio_timer *a, struct virtio_timer *b)
 {
 	struct virtio_timer *root = a->core.at <= b->core.at ? a : b, *child = root == a ? b : a;

@@ -71,7 +71,7 @@ struct sources {
 };
 
 struct queue {
-	/* For life. */
+	/* Constant. */
 	struct pool *pool;
 	struct worker_thread *worker;
 	struct vq *vq;
@@ -92,7 +92,7 @@ struct queue {
 	struct {
 		enum queue_state state;
 		bool ready; /* a burst is due */
-		bool call_due; /* the driver is to be called when the pause is over */
+		bool call_due; /* call the driver after the pause */
 		unsigned n_shm; /* virtio_shm_map's that are not done: the queue does not stop */
 		struct virtio_watch kick;
 	} run __attribute__((aligned(CACHE_LINE)));
@@ -101,7 +101,7 @@ struct queue {
 struct worker_thread {
 	struct sources sources;
 
-	/* For life. */
+	/* Constant. */
 	struct pool *pool;
 	pthread_t thread;
 	sem_t go;
@@ -118,7 +118,7 @@ struct worker_thread {
 };
 
 struct pool {
-	/* For life; queues from pool_start() on. */
+	/* Constant; queues from pool_start() on. */
 	struct pool_setup setup;
 	struct virtio_device *device;
 	const struct virtio_device_ops *ops;

@@ -109,7 +109,7 @@ uint64_t arch_ticks(void)
 	return __builtin_ia32_rdtsc();
 }
 
-/* Nothing here tells the TSC's frequency: 7 to 30 seconds. */
+/* The TSC's frequency is unknown here: 7 to 30 seconds. */
 uint64_t arch_patience(void)
 {
 	return UINT64_C(30) << 30;

@@ -41,7 +41,7 @@ uint64_t device_config64(const struct device *d, unsigned offset);
 
 /* Adds a request; its pieces are in order, those the device reads first. The queue has room. */
 void queue_add(struct device *d, const struct piece *piece, unsigned n);
-/* Tells the device, waits for all that was added, and for its interrupt. */
+/* Kicks the device, waits until all that was added is used, and for the interrupt. */
 bool queue_run(struct device *d);
 /* What the device says that it has written, of the i-th request since queue_run() began. */
 uint32_t queue_written(unsigned i);

@@ -29,7 +29,7 @@ struct serial {
 };
 
 /* Callbacks to make once the lock is released. */
-struct news {
+struct serial_events {
 	bool sent, room;
 	uint8_t byte;
 };
@@ -68,13 +68,13 @@ static void put(struct serial *s, uint8_t byte)
 	s->fifo[(s->head + s->n++) % FIFO_SIZE] = byte;
 }
 
-static void clear_receiver(struct serial *s, struct news *news)
+static void clear_receiver(struct serial *s, struct serial_events *events)
 {
-	news->room |= s->n > 0;
+	events->room |= s->n > 0;
 	s->n = 0;
 }
 
-static uint8_t take(struct serial *s, struct news *news)
+static uint8_t take(struct serial *s, struct serial_events *events)
 {
 	uint8_t byte;
 
@@ -83,16 +83,16 @@ static uint8_t take(struct serial *s, struct news *news)
 	byte = s->fifo[s->head];
 	s->head = (s->head + 1) % FIFO_SIZE;
 	/* One call for a whole FIFO, not one for each byte. */
-	news->room = --s->n == 0;
+	events->room = --s->n == 0;
 	return byte;
 }
 
-static void transmit(struct serial *s, uint8_t byte, struct news *news)
+static void transmit(struct serial *s, uint8_t byte, struct serial_events *events)
 {
 	s->thr_pending = true;
 	if (!(s->mcr & UART_MCR_LOOP)) {
-		news->sent = true;
-		news->byte = byte;
+		events->sent = true;
+		events->byte = byte;
 	} else if (s->n < capacity(s)) {
 		put(s, byte);
 	} else {
@@ -100,17 +100,17 @@ static void transmit(struct serial *s, uint8_t byte, struct news *news)
 	}
 }
 
-static void set_fifos(struct serial *s, uint8_t fcr, struct news *news)
+static void set_fifos(struct serial *s, uint8_t fcr, struct serial_events *events)
 {
 	bool on = fcr & UART_FCR_ENABLE_FIFO;
 
 	if (on != s->fifos || (on && fcr & UART_FCR_CLEAR_RCVR))
-		clear_receiver(s, news);
+		clear_receiver(s, events);
 	s->fifos = on;
 }
 
 /* Returns MSR's lines: in loopback those of MCR, cross-connected. */
-static void set_mcr(struct serial *s, uint8_t mcr, struct news *news)
+static void set_mcr(struct serial *s, uint8_t mcr, struct serial_events *events)
 {
 	uint8_t lines = MSR_LINES, changed;
 
@@ -124,17 +124,17 @@ static void set_mcr(struct serial *s, uint8_t mcr, struct news *news)
 	changed = (s->msr ^ lines) & (MSR_LINES | (s->msr & UART_MSR_RI));
 	s->msr = lines | (s->msr & UART_MSR_ANY_DELTA) | changed >> 4;
 	/* Nothing is received from outside in loopback. */
-	news->room |= s->mcr & ~mcr & UART_MCR_LOOP;
+	events->room |= s->mcr & ~mcr & UART_MCR_LOOP;
 	s->mcr = mcr;
 }
 
-static uint8_t read_register(struct serial *s, uint64_t offset, struct news *news)
+static uint8_t read_register(struct serial *s, uint64_t offset, struct serial_events *events)
 {
 	uint8_t value = 0;
 
 	switch (offset) {
 	case UART_RX:
-		value = s->lcr & UART_LCR_DLAB ? s->dll : take(s, news);
+		value = s->lcr & UART_LCR_DLAB ? s->dll : take(s, events);
 		break;
 	case UART_IER:
 		value = s->lcr & UART_LCR_DLAB ? s->dlm : s->ier;
@@ -167,14 +167,15 @@ static uint8_t read_register(struct serial *s, uint64_t offset, struct news *new
 	return value;
 }
 
-static void write_register(struct serial *s, uint64_t offset, uint8_t value, struct news *news)
+static void write_register(
+	struct serial *s, uint64_t offset, uint8_t value, struct serial_events *events)
 {
 	switch (offset) {
 	case UART_TX:
 		if (s->lcr & UART_LCR_DLAB)
 			s->dll = value;
 		else
-			transmit(s, value, news);
+			transmit(s, value, events);
 		break;
 	case UART_IER:
 		if (s->lcr & UART_LCR_DLAB) {
@@ -185,13 +186,13 @@ static void write_register(struct serial *s, uint64_t offset, uint8_t value, str
 		s->ier = value & IER_BITS;
 		break;
 	case UART_FCR:
-		set_fifos(s, value, news);
+		set_fifos(s, value, events);
 		break;
 	case UART_LCR:
 		s->lcr = value;
 		break;
 	case UART_MCR:
-		set_mcr(s, value, news);
+		set_mcr(s, value, events);
 		break;
 	case UART_SCR:
 		s->scr = value;
@@ -203,19 +204,19 @@ bool serial_access(
 	void *opaque, uint64_t offset, unsigned size, bool write, uint64_t *value, void *token)
 {
 	struct serial *s = opaque;
-	struct news news = { 0 };
+	struct serial_events events = { 0 };
 
 	pthread_mutex_lock(&s->lock);
 	if (write)
-		write_register(s, offset, *value, &news);
+		write_register(s, offset, *value, &events);
 	else
-		*value = read_register(s, offset, &news);
+		*value = read_register(s, offset, &events);
 	update_line(s);
 	pthread_mutex_unlock(&s->lock);
 	/* Without the lock: a terminal may be slow. */
-	if (news.sent)
-		s->ops->output(s->opaque, &news.byte, 1);
-	if (news.room)
+	if (events.sent)
+		s->ops->output(s->opaque, &events.byte, 1);
+	if (events.room)
 		s->ops->receive_ready(s->opaque);
 	return true;
 }

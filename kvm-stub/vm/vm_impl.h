@@ -20,7 +20,7 @@ struct vcpu {
 enum vm_state {
 	VM_IDLE, /* no vCPU threads */
 	VM_RUNNING,
-	VM_ENDING, /* the reason is known, the threads have been told */
+	VM_ENDING, /* the reason is known, the threads have been notified */
 };
 
 struct vm {
@@ -51,11 +51,11 @@ bool vm_fail(const char *what, GError **error);
 bool vm_renew(struct vm *vm, GError **error);
 
 GArray *vm_windows_new(void);
-/* Tells a new KVM VM of RAM and windows. */
+/* Registers RAM and windows with a new KVM VM. */
 bool vm_set_memory(struct vm *vm, GError **error);
 
 GArray *vm_wires_new(void);
-/* Tells a new KVM VM of all wires. */
+/* Registers all wires with a new KVM VM. */
 bool vm_wire_all(struct vm *vm, GError **error);
 
 /* KVM_CREATE_VM's argument. */

@@ -7,7 +7,7 @@
 #define MAX_IOVS 9
 #define MAX_LEN 12 /* of one iovec: short, so that most operations cross several */
 #define MAX_TOTAL (MAX_IOVS * MAX_LEN)
-#define GAP 3 /* bytes between iovecs, which nobody may touch */
+#define GAP 3 /* bytes between iovecs, which must stay untouched */
 #define MEMORY_BYTES (MAX_IOVS * (MAX_LEN + GAP) + GAP)
 
 /* A random list over memory[]; at[i] is where byte i of it lies; expected[] is memory's model. */

@@ -53,7 +53,7 @@ static void test_fds_close(void **state)
 	assert_false(is_open(was[3]));
 }
 
-/* Between others, and again: whoever has the number now keeps it. */
+/* Between others, and again: the new owner of the number keeps it. */
 static void test_fds_close_none(void **state)
 {
 	int other = open_one(), fds[3] = { open_one(), -1, open_one() };

@@ -186,7 +186,7 @@ class Data(LoopTest):
         self.assertIn("back-end", err.decode())
 
     def test_backend_hangs(self):
-        """Nobody waits for ever for one that does nothing."""
+        """The wait for one that does nothing is limited."""
         d = self.blk(self.image)
         ctl = subprocess.Popen([VIRTIOCTL, "write", "--timeout=1", d.path, "-"],
                                stdin=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -99,7 +99,7 @@ class Engines(LoopTest):
 
     @each_kind
     def test_shrunk_behind(self, options, path, contents):
-        """Errors for what is gone, and a daemon that serves what is there."""
+        """Errors for the part that was cut off; the rest is still served."""
         d = self.blk(path, *options)
         os.truncate(path, UNIT)
         self.ctl("read", f"--offset={4 * UNIT}", d.path, "/dev/null", expect=FAILED)

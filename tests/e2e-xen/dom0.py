@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lab's dom0 and its guests: two shells, which run what a test tells them."""
+"""The lab's dom0 and its guests: two shells, which run the commands of a test."""
 
 import glob
 import os

@@ -28,7 +28,7 @@
 #define MAX_DEPTH 128
 #define MAX_BLOCKS 65536
 
-struct request {
+struct load_request {
 	struct iocb iocb;
 	uint64_t *data;
 	uint64_t started_ms;
@@ -37,7 +37,7 @@ struct request {
 	bool busy;
 };
 
-static struct request requests[MAX_DEPTH];
+static struct load_request requests[MAX_DEPTH];
 static uint32_t generations[MAX_BLOCKS]; /* on the disk; 0: as it was */
 static bool in_flight[MAX_BLOCKS];
 static unsigned n_blocks;
@@ -110,7 +110,7 @@ static uint32_t random_block(void)
 }
 
 /* Makes one ready, on this block. */
-static struct iocb *prepare(struct request *r, uint32_t block, bool write)
+static struct iocb *prepare(struct load_request *r, uint32_t block, bool write)
 {
 	struct iocb *iocb = &r->iocb;
 
@@ -141,7 +141,7 @@ static void submit(struct iocb **iocbs, unsigned n)
 	}
 }
 
-static void complete(struct request *r, int64_t result)
+static void complete(struct load_request *r, int64_t result)
 {
 	uint64_t took = now_ms() - r->started_ms;
 
@@ -167,11 +167,11 @@ static unsigned reap(void)
 	if (n < 0 && errno != EINTR)
 		die("io_getevents");
 	for (long i = 0; i < n; i++)
-		complete((struct request *)(uintptr_t)events[i].data, events[i].res);
+		complete((struct load_request *)(uintptr_t)events[i].data, events[i].res);
 	return n < 0 ? 0 : n;
 }
 
-static struct request *idle(unsigned depth)
+static struct load_request *idle(unsigned depth)
 {
 	for (unsigned i = 0; i < depth; i++)
 		if (!requests[i].busy)

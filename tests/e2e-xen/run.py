@@ -165,7 +165,7 @@ def pair(dom0, memory):
 
 
 def replaced(dom0, memory, eventfds):
-    """The guest's worker is killed again and again, and nobody notices."""
+    """The guest's worker is killed again and again, unnoticed by the guest."""
     xen = start_xen(dom0, "" if eventfds == "eventfds" else "--no-eventfds")
     name, pid = blk(dom0, "a", 0)
     a = Guest(dom0, "a", [device(memory)]).create()

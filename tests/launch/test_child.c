@@ -9,7 +9,7 @@
 #include "base/util.h"
 #include "launch/child.h"
 
-/* For events: whoever is slow is not wrong. */
+/* For events: being slow is no failure. */
 #define WAIT_MS 60000
 
 struct child_test {
@@ -257,7 +257,7 @@ static void test_told_of_the_end(void **state)
 	assert_int_equal(w->n_ends, 1);
 }
 
-/* Whoever asked first and had the answer: no second message, but the call. */
+/* The first to ask has had the answer: no second message, but the call. */
 static void test_told_after_the_error(void **state)
 {
 	struct child_test *w = *state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Discovery files: order, hiding, and files that nobody should have written. */
+/* Discovery files: order, hiding, and invalid files. */
 #include "tests/lib/test.h"
 
 #include <sys/stat.h>

@@ -15,7 +15,7 @@
 #include "launch/reaper.h"
 #include "tests/lib/deny.h"
 
-/* For events: whoever is slow is not wrong. */
+/* For events: being slow is no failure. */
 #define WAIT_MS 60000
 
 struct reaper_test {
@@ -60,7 +60,7 @@ static int teardown(void **state)
 
 	fd_close(&w->order);
 	reaper_close(&w->r);
-	/* Whoever is ended has been waited for. */
+	/* An ended child has been waited for. */
 	if (!w->r.ended || w->r.pid != w->pid)
 		waitpid(w->pid, NULL, 0);
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
@@ -224,7 +224,7 @@ static void test_others_are_left_alone(void **state)
 	assert_int_equal(waitpid(pid, NULL, WNOHANG), pid);
 }
 
-/* There cannot be one of that pid: it is told at once, or when we look. */
+/* There cannot be one of that pid: the end is reported at once, or at the next check. */
 static void test_no_process(void **state)
 {
 	struct reaper_test *w = *state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Data that tells whether it is right: every kind of wrong is found, and named. */
+/* Data that shows whether it is right: every kind of corruption is found and named. */
 #include "tests/lib/test.h"
 
 #include "tools/bench/bench_verify.h"
@@ -155,7 +155,7 @@ static void test_known_and_next(void **state)
 	write_block(x, 7);
 	write_block(x, 4);
 	assert_true(bench_verify_is_known(&x->v, 2));
-	/* After a failed write nobody knows. */
+	/* After a failed write the content is unknown. */
 	assert_true(bench_verify_take(&x->v, &block));
 	bench_verify_written(&x->v, 4, false);
 	assert_false(bench_verify_is_known(&x->v, 4));

@@ -119,7 +119,7 @@ static void test_away(void **state)
 	back_again(g);
 	WAIT_UNTIL_LOCKED(&g->backend->lock,
 		strstr(g->backend->trace->str, "GET_STATUS ") && g->backend->n_regions == 0);
-	/* To a new back-end an old reset is no news. */
+	/* An old reset does not concern a new back-end. */
 	trace = fake_trace(g->backend);
 	assert_null(strstr(trace, "RESET_DEVICE"));
 }
@@ -174,7 +174,7 @@ static void test_another(void **state)
 	back_again(g);
 	WAIT_UNTIL_LOCKED(&g->backend->lock, g->backend->status == 0xf);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL);
-	/* A driver that takes it now is told. */
+	/* A driver that initialises the device now is notified. */
 	guest_features(g, VU_BIT(VIRTIO_F_VERSION_1) | 1);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), 3);
 }

@@ -358,7 +358,7 @@ bool xs_transaction_end(struct xs_handle *h, xs_transaction_t t, bool abandon)
 	fake.live--;
 	if (abandon) {
 		fake.aborted++;
-		errno = EBADF; /* whatever: nobody is to look at it */
+		errno = EBADF; /* must not be used */
 		return true;
 	}
 	if (fake.conflicts) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A worker that does what it is told and no more, or, by its mode, something that no worker may. */
+/* A worker that executes its commands, or, by its mode, does something that no worker may. */
 #include "tests/lib/test.h"
 
 #include "base/util.h"
@@ -65,7 +65,7 @@ static void add(struct ipc_client *c, const struct ipc_device *d, unsigned n_fds
 		assigned[1].err);
 }
 
-/* What no worker may; each is to be its end. */
+/* What no worker may do; the supervisor must end it for each. */
 static void misbehave(int commands, int requests, const struct ipc_device *d)
 {
 	const struct ipc_request bad = { .type = 77, .device = d->device };

@@ -58,7 +58,7 @@ static void fake_notify(void *opaque, unsigned vcpu)
 {
 	struct ioreq_test *w = opaque;
 
-	/* Whoever is told finds the answer. */
+	/* The notified vCPU finds the answer. */
 	assert_int_equal(w->page[vcpu].bits & IOREQ_STATE_BITS, IOREQ_RESP_READY);
 	assert_int_equal(w->journal.taken[vcpu], 0);
 	w->notifies[vcpu]++;

@@ -317,7 +317,7 @@ static void test_state(void **state)
 	}
 	device_node_set_state(w->store, "virtio_disk", 3, 51712, XENBUS_CLOSED);
 	assert_string_equal(fake_xenstore_get(DISK "/state"), "6");
-	/* One that was removed stays so, and that is no news. */
+	/* One that was removed is not created again, and nothing is logged. */
 	fake_xenstore_remove(PATH);
 	device_node_set_state(w->store, "virtio", 3, 0, XENBUS_CLOSED);
 	assert_null(fake_xenstore_get(PATH "/state"));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Device model operations: what the library is told, and what becomes of its failures. */
+/* Device model operations: what is passed to the library, and how its failures are reported. */
 #include "libxen_test.h"
 
 #include "xen/hypervisor/devmodel.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Event channels: what the library is told, and what becomes of its failures. */
+/* Event channels: what is passed to the library, and how its failures are reported. */
 #include "libxen_test.h"
 
 #include <fcntl.h>

@@ -83,7 +83,7 @@ static void test_restricted(void **state)
 	assert_int_equal(world.flags, O_RDWR | O_CLOEXEC);
 	assert_int_equal(world.request, RESTRICT);
 	assert_int_equal(get(world.arg, 2), 0x1234);
-	/* One that cannot be restricted is given to nobody. */
+	/* One that cannot be restricted is not handed out. */
 	world.ioctl_errno = ENOTTY;
 	assert_int_equal(privcmd_open_restricted(7, &error), -1);
 	assert_non_null(strstr(error->message, "domain 7"));

@@ -46,7 +46,7 @@ static void test_life(void **state)
 
 	world_set(3, 1, "state", "5");
 	WAIT_IN_LOOP(world_state_is(3, 1, "6"));
-	/* Nothing is left when the toolstack hears of it. */
+	/* Nothing is left when the toolstack sees the state. */
 	assert_true(fake_xen_is_empty());
 	assert_int_equal(world_recorded(w, "QUIT"), 1);
 	assert_int_equal(g_hash_table_size(w->supervisor.devices), 0);

@@ -99,7 +99,7 @@ static void test_dies_at_quit(void **state)
 	begin(*state, "die QUIT");
 	WAIT_IN_LOOP(world_recorded(*state, "ADD ") == 2);
 	end(*state);
-	/* Nobody follows it. */
+	/* No other worker follows it. */
 	assert_int_equal(world_recorded(*state, "START "), 1);
 }
 
@@ -174,7 +174,7 @@ static void test_closed_socket(void **state)
 	assert_ended(*state, "close", "was ended by signal 9");
 }
 
-/* What has to be told does not fit any more. */
+/* The commands do not fit into the socket any more. */
 static void test_does_not_read(void **state)
 {
 	struct supervisor_test *w = *state;

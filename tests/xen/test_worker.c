@@ -48,7 +48,7 @@ static void test_life(void **state)
 	guest_post_type(w, 1, IOREQ_INVALIDATE, 0, 4, true, UINT64_MAX);
 	guest_wait(w, 1);
 	assert_int_equal(worker_tables(w, 0), tables + 1);
-	/* Xen tells all servers; once is enough. */
+	/* Xen informs all servers; once is enough. */
 	guest_post_type(w, VCPUS + 1, IOREQ_INVALIDATE, 0, 4, true, UINT64_MAX);
 	guest_wait(w, VCPUS + 1);
 	assert_int_equal(worker_tables(w, 0), tables + 1);

@@ -59,6 +59,6 @@ struct backend_rules *backend_rules_new_socket(const char *socket);
 void backend_rules_free(struct backend_rules *r);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(backend_rules, backend_rules_free)
 
-/* Returns the rule of a device; NULL with an error that tells where it searched. */
+/* Returns the rule of a device; NULL with an error that names the places searched. */
 struct backend_rule *backend_rules_find(
 	const struct backend_rules *r, const struct device_node *n, GError **error);

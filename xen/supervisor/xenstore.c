@@ -37,7 +37,7 @@ static bool fail(GError **error, int err, const char *what, const char *path)
 	return false;
 }
 
-/* Reads events until there is none: the fd tells that there are some, not how many. */
+/* Reads events until there is none: the fd shows that there are some, not how many. */
 static void on_readable(void *opaque, uint32_t revents)
 {
 	struct xenstore *s = opaque;

@@ -235,14 +235,14 @@ static void answer(struct ioreq *q, struct ioreq_vcpu *v)
 {
 	bool read = v->req.type != IOREQ_INVALIDATE && (v->req.bits & IOREQ_DIR_READ);
 	uint8_t bits;
-	bool told;
+	bool answered;
 
 	pthread_mutex_lock(&q->lock);
 	bits = load_bits(v);
 	/* READY: the kernel was still examining the request, and wrote its state back. */
-	told = (bits & IOREQ_STATE_BITS) == IOREQ_INPROCESS ||
+	answered = (bits & IOREQ_STATE_BITS) == IOREQ_INPROCESS ||
 		(bits & IOREQ_STATE_BITS) == IOREQ_READY;
-	if (told) {
+	if (answered) {
 		if (read)
 			__atomic_store_n(&v->slot->data, v->value, __ATOMIC_RELAXED);
 		bits = (bits & ~IOREQ_STATE_BITS) | IOREQ_RESP_READY;
@@ -253,7 +253,7 @@ static void answer(struct ioreq *q, struct ioreq_vcpu *v)
 	set_taken(v, 0);
 	v->busy = false;
 	pthread_mutex_unlock(&q->lock);
-	if (told)
+	if (answered)
 		q->ops->notify(q->opaque, v - q->vcpu);
 }
 

@@ -123,10 +123,10 @@ static bool assign(struct worker_device *d, unsigned queue, enum ipc_eventfd whi
 	struct ipc_reply reply;
 	int fds[IPC_MAX_FDS];
 	unsigned n_fds;
-	bool told = ask(d, &request, &reply, fds, &n_fds);
+	bool answered = ask(d, &request, &reply, fds, &n_fds);
 
-	fds_close(fds, told ? n_fds : 0);
-	return told && reply.err == 0;
+	fds_close(fds, answered ? n_fds : 0);
+	return answered && reply.err == 0;
 }
 
 static bool irqfd(void *opaque, struct vmm_dev *v, unsigned queue, int fd, bool on)
@@ -323,15 +323,15 @@ bool worker_device_kernel_has(const struct worker_device *d, uint32_t queue)
 void worker_device_log_counters(const struct worker_device *d)
 {
 	struct vmm_dev_counters c;
-	uint64_t told;
+	uint64_t known;
 
 	vmm_dev_counters(d->vmm, &c);
-	told = c.notifies + c.status_reads + c.acks + d->config_accesses;
+	known = c.notifies + c.status_reads + c.acks + d->config_accesses;
 	log_info(NULL,
 		"%s: accesses=%" PRIu64 " notifies=%" PRIu64 " status_reads=%" PRIu64
 		" acks=%" PRIu64 " config=%" PRIu64 " other=%" PRIu64 " interrupts=%" PRIu64
 		" config_interrupts=%" PRIu64 " later=%" PRIu64 " reconnects=%" PRIu64,
 		d->info.name, c.accesses, c.notifies, c.status_reads, c.acks, d->config_accesses,
-		c.accesses > told ? c.accesses - told : 0, c.interrupts, c.config_interrupts,
+		c.accesses > known ? c.accesses - known : 0, c.interrupts, c.config_interrupts,
 		c.later, c.reconnects);
 }

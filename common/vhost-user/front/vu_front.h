@@ -23,7 +23,7 @@ enum vu_front_error {
 	VU_FRONT_ERROR_GONE, /* connection closed, reset, or the deadline was missed */
 	VU_FRONT_ERROR_REFUSED, /* the back-end answered with an error; the connection lives */
 	VU_FRONT_ERROR_PROTOCOL, /* an answer that cannot be: closed */
-	VU_FRONT_ERROR_PROPERTIES, /* the user told none, or another property than the back-end */
+	VU_FRONT_ERROR_PROPERTIES, /* one is missing, or differs from what the user set */
 };
 
 enum vu_probe_mode {

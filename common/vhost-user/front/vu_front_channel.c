@@ -218,12 +218,12 @@ int vu_front_backend_fd(const struct vu_front *f)
 
 bool vu_front_backend_event(struct vu_front *f, const struct vu_front_events *events, void *opaque)
 {
-	struct epoll_event told[2];
+	struct epoll_event arrived[2];
 	bool alive, changed;
 	eventfd_t n;
 
 	/* What arrived up to here is dealt with; calls look at the socket before they wait. */
-	epoll_wait(f->arrivals, told, G_N_ELEMENTS(told), 0);
+	epoll_wait(f->arrivals, arrived, G_N_ELEMENTS(arrived), 0);
 	alive = f->channel >= 0 && vu_front_channel_serve(f);
 	changed = f->changed >= 0 && eventfd_read(f->changed, &n) == 0;
 

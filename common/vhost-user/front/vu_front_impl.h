@@ -30,7 +30,7 @@ struct vu_front {
 	/* The back-end channel: vu_front_channel.c. */
 	int channel; /* our end */
 	int channel_peer; /* not handed over yet, of a channel that was made elsewhere */
-	int changed; /* an eventfd: a CONFIG_CHANGE was read and is still to be told */
+	int changed; /* an eventfd: a CONFIG_CHANGE was read and is not yet reported */
 	int channel_poll; /* an epoll of changed and arrivals */
 	struct vu_msg channel_msg;
 	struct log_limit channel_log;
@@ -72,12 +72,15 @@ void vu_front_close(struct vu_front *f);
 /* Takes over a new connection; there is none. */
 bool vu_front_open(struct vu_front *f, int fd, GError **error);
 /*
- * Tells f->arrivals of fd (f->fd or f->channel), or makes it tell again what is there already.
- * Half a message stays in the socket, for which poll() would return for ever: so only what arrives
- * is told, and each reader takes all whole messages before it waits.
+ * Adds fd (f->fd or f->channel) to f->arrivals, or makes that report again what is there already.
+ * Half a message stays in the socket, for which poll() would always return at once: so the watch is
+ * edge-triggered, and each reader takes all whole messages before it waits.
  */
 bool vu_front_watch(struct vu_front *f, int fd);
-/* To be done before an fd is closed: it stays open in another process, and would be told of. */
+/*
+ * Removes fd. Call it before the fd is closed: another process may have it open, and events would
+ * still be reported.
+ */
 void vu_front_unwatch(struct vu_front *f, int fd);
 
 /* f->msg, empty, to be filled with payload and fds (which stay the caller's). */
