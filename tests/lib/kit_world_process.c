@@ -50,7 +50,7 @@ static void ack_messages(struct kit_process *p)
 	if (!features)
 		return;
 	vu_msg_init(&msg, VU_SET_PROTOCOL_FEATURES);
-	vu_msg_set_u64(&msg, facts->protocol_acked | features);
+	vu_msg_set_u64(&msg, properties->protocol_acked | features);
 	assert_true(kit_socket_message(vu_front_fd(p->front), &msg));
 }
 
