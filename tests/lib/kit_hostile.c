@@ -89,7 +89,8 @@ static struct kit_attack make(struct kit *k, const struct kit_sample *s)
 
 	assert_true(a.out.addr && a.in.addr);
 	a.bytes = driver_mem_host(k->mem, a.out.addr, s->out_size + 1);
-	memcpy(a.bytes, s->out, s->out_size);
+	if (s->out_size)
+		memcpy(a.bytes, s->out, s->out_size);
 	return a;
 }
 

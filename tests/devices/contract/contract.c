@@ -111,8 +111,12 @@ static int answer_pages(struct vq_chain *c, struct virtio_pages *pages)
 
 	iov = virtio_pages_iov(pages, &n);
 	iov_push(&c->in, &place, sizeof(place));
-	for (unsigned i = 0; i < n; i++)
-		done += iov_push(&c->in, iov[i].iov_base, iov[i].iov_len);
+	for (unsigned i = 0; i < n; i++) {
+		/* The answer's own memory may be named. */
+		g_autofree void *copy = g_memdup2(iov[i].iov_base, iov[i].iov_len);
+
+		done += iov_push(&c->in, copy, iov[i].iov_len);
+	}
 	return done;
 }
 
