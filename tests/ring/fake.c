@@ -60,7 +60,9 @@ static void counted_give_back(
 	current->mapped -= n;
 	current->written = written[n - 1];
 	for (unsigned i = 0; i < n; i++) {
-		status[i] = current->lost && ranges[i]->write ? -EIO : 0;
+		bool lost = current->lost && i >= current->lost_from;
+
+		status[i] = lost && ranges[i]->write ? -EIO : 0;
 		if (!current->bounce)
 			continue;
 		memcpy(fake_host(current, ranges[i]->addr), ranges[i]->priv, written[i]);

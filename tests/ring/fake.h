@@ -65,6 +65,7 @@ struct fake {
 	int mapped; /* ranges that are mapped now, with map */
 	uint32_t written; /* what the last give back said was written, with map */
 	bool lost; /* with map, what the device wrote does not get to the guest */
+	unsigned lost_from; /* with lost, only this range of each give back, and what follows */
 };
 
 /* Added to the features by fake_layout(): PACKED, or not. */

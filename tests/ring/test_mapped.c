@@ -92,6 +92,28 @@ static void test_lost(void **state)
 	fake_close(&f);
 }
 
+/* The end of a frame does not get there: its beginning is not completed, either. */
+static void test_lost_frame(void **state)
+{
+	struct vq_chain *c[4];
+	struct fake f;
+
+	fake_start(&f, true, RING, 0);
+	for (unsigned i = 0; i < 4; i++)
+		fake_request(&f, i);
+	for (unsigned i = 0; i < 4; i++)
+		c[i] = vq_pop(f.q);
+	f.lost = true;
+	f.lost_from = 3;
+	vq_push(c[0]);
+	vq_push_all(&c[1], 3);
+	assert_int_equal(vq_burst_end(f.q), VQ_IDLE);
+	fake_expect_broken(&f, "memory cannot be written");
+	f.lost = false;
+	assert_int_equal(fake_reap_all(&f), 1);
+	fake_close(&f);
+}
+
 /* Giving back is what costs: it is done for more requests at a time than elsewhere. */
 static void test_few_calls(void **state)
 {
@@ -121,6 +143,7 @@ int main(void)
 		cmocka_unit_test(test_wait),
 		cmocka_unit_test(test_never),
 		cmocka_unit_test(test_lost),
+		cmocka_unit_test(test_lost_frame),
 		cmocka_unit_test(test_few_calls),
 	};
 
