@@ -76,8 +76,6 @@ LIBRARIES = {
     'xenforeignmemory.h': 'xen/hypervisor/foreign_memory.c',
     'liburing.h': 'daemon/worker/uring.c',
 }
-# Rules that the tree does not keep yet: --all ROOT checks them, too.
-PENDING = {'budget', 'columns', 'sleep', 'tags'}
 LOOP = 'common/base/loop'
 SOCK = 'common/base/sock'
 
@@ -261,15 +259,12 @@ def check_text(path, text):
     """The rules for any file of text, code or not."""
     if needs_spdx(path) and SPDX not in '\n'.join(text.split('\n', 3)[:3]):
         yield 1, f'no "{SPDX}" line on top'
-    if 'columns' not in PENDING:
-        yield from style.check_columns(path, text)
+    yield from style.check_columns(path, text)
     if is_python(path, text):
         yield from style.check_python_budget(path, text)
     elif path.endswith(('.c', '.h')):
-        if not path.startswith('tests/') or 'budget' not in PENDING:
-            yield from style.check_budget(path, text)
-        if 'sleep' not in PENDING:
-            yield from style.check_sleep(path, text)
+        yield from style.check_budget(path, text)
+        yield from style.check_sleep(path, text)
 
 
 def check_tree(root):
@@ -286,7 +281,7 @@ def check_tree(root):
                 faults += check_code(root, path, text)
         for line, fault in sorted(faults):
             yield f'{path}:{line}: {fault}'
-    for path, line, fault in () if 'tags' in PENDING else style.check_tags(sources):
+    for path, line, fault in style.check_tags(sources):
         yield f'{path}:{line}: {fault}'
 
 
@@ -315,9 +310,6 @@ def check_format(root):
 def main(args):
     if args[:1] == ['--format'] and len(args) == 2:
         return check_format(args[1])
-    if args[:1] == ['--all'] and len(args) == 2:
-        PENDING.clear()
-        args = args[1:]
     if len(args) != 1:
         print(__doc__, file=sys.stderr)
         return 2

@@ -190,7 +190,7 @@ class CheckLayers(unittest.TestCase):
         """The same without starting Python again, which the many cases below would feel."""
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
-            status = check_layers.main(['--all', self.dir.name])
+            status = check_layers.main([self.dir.name])
         return status, out.getvalue()
 
     def assert_clean(self):
