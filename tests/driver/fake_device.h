@@ -17,7 +17,7 @@
 #include "base/util.h"
 #include "driver/driver_ring.h"
 #include "memory/shm.h"
-#include "tests/lib/leak.h"
+#include "tests/lib/test.h"
 
 #define F_INDIRECT (1ull << VIRTIO_RING_F_INDIRECT_DESC)
 #define F_EVENT_IDX (1ull << VIRTIO_RING_F_EVENT_IDX)

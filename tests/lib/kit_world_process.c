@@ -41,8 +41,8 @@ static void process_setup(struct kit *k)
 /* What vu_front does not use: the features of device-specific messages. */
 static void ack_messages(struct kit_process *p)
 {
-	const struct vu_properties *facts = vu_front_properties(p->front);
-	uint64_t features = facts->protocol_features &
+	const struct vu_properties *properties = vu_front_properties(p->front);
+	uint64_t features = properties->protocol_features &
 		(VU_BIT(VU_F_RARP) | VU_BIT(VU_F_MTU) | VU_BIT(VU_F_CRYPTO_SESSION) |
 			VU_BIT(VU_F_DEVICE_STATE));
 	struct vu_msg msg;

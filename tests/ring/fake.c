@@ -9,7 +9,7 @@
 
 #include "base/util.h"
 #include "ring/vq_impl.h"
-#include "tests/lib/leak.h"
+#include "tests/lib/test.h"
 
 #include "memory/mem_type.h"
 

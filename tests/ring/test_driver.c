@@ -17,7 +17,7 @@
 
 #include "driver/driver_ring.h"
 #include "ring/vq_engine.h"
-#include "tests/lib/leak.h"
+#include "tests/lib/test.h"
 
 #define FEATURE(bit) (UINT64_C(1) << (bit))
 #define SLOTS 512 /* the most requests out */
