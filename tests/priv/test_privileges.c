@@ -206,7 +206,7 @@ static void lower(const char *dir)
 	static const struct resource_limit limits[] = {
 		{ RLIMIT_NPROC, 7 },
 		{ RLIMIT_CORE, 0 },
-		{ RLIMIT_NOFILE, 33 },
+		{ RLIMIT_MSGQUEUE, 33 },
 	};
 	struct privileges p = { .root = -1, .limits = limits, .n_limits = G_N_ELEMENTS(limits) };
 	struct rlimit before[3], after[3];
@@ -233,9 +233,9 @@ static void lower_twice(const char *dir)
 {
 	struct rlimit after;
 
-	CHECK(resource_limit_lower(&(struct resource_limit){ RLIMIT_NOFILE, 33 }, NULL));
-	CHECK(resource_limit_lower(&(struct resource_limit){ RLIMIT_NOFILE, 44 }, NULL));
-	CHECK(getrlimit(RLIMIT_NOFILE, &after) == 0 && after.rlim_max == 33);
+	CHECK(resource_limit_lower(&(struct resource_limit){ RLIMIT_MSGQUEUE, 33 }, NULL));
+	CHECK(resource_limit_lower(&(struct resource_limit){ RLIMIT_MSGQUEUE, 44 }, NULL));
+	CHECK(getrlimit(RLIMIT_MSGQUEUE, &after) == 0 && after.rlim_max == 33);
 	CHECK(!resource_limit_lower(&(struct resource_limit){ RLIM_NLIMITS, 1 }, NULL));
 }
 
