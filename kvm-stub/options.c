@@ -4,7 +4,7 @@
 
 #include "base/option.h"
 #include "kvm-stub/layout.h"
-#include "kvm-stub/machine/spec.h"
+#include "kvm-stub/machine/device_spec.h"
 
 /* Indices of the words of --guest. */
 enum { GUEST_SELFTEST, GUEST_NONE };
@@ -18,7 +18,7 @@ struct kvm_texts {
 static bool parse_devices(GPtrArray *devices, char **texts, GError **error)
 {
 	for (char **text = texts; text && *text; text++) {
-		struct dev_spec *spec = dev_spec_parse(*text, error);
+		struct device_spec *spec = device_spec_parse(*text, error);
 
 		if (!spec)
 			return false;
@@ -85,7 +85,7 @@ bool kvm_options_parse(struct kvm_options *o, int argc, char **argv, GError **er
 	bool ok;
 
 	*o = (struct kvm_options){
-		.devices = g_ptr_array_new_with_free_func((GDestroyNotify)dev_spec_free),
+		.devices = g_ptr_array_new_with_free_func((GDestroyNotify)device_spec_free),
 	};
 	ok = parse(o, &texts, &args, error);
 	o->selftest = texts.guest == GUEST_SELFTEST;

@@ -14,7 +14,7 @@ struct kvm_options {
 	unsigned cpus;
 	char *kernel, *initrd, *append;
 	bool selftest; /* the built-in guest instead of a kernel */
-	GPtrArray *devices; /* of struct dev_spec *, owned */
+	GPtrArray *devices; /* of struct device_spec *, owned */
 	char **folders; /* of discovery files; NULL: the conventional ones */
 	char *terminal_file; /* NULL: standard input and output */
 	enum log_level log_level;

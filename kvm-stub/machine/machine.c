@@ -173,7 +173,7 @@ static enum exit_status build(struct machine *m, GError **error)
 static bool add_slots(struct machine *m, GError **error)
 {
 	const struct slots_config config = {
-		.specs = (struct dev_spec *const *)m->options->devices->pdata,
+		.specs = (struct device_spec *const *)m->options->devices->pdata,
 		.n_specs = m->options->devices->len,
 		.folders = (const char *const *)m->options->folders,
 		.wait_ms = BACK_END_MS,

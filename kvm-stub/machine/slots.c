@@ -112,7 +112,7 @@ static bool slot_access(
 
 /* *fd: our end of the socket to it. */
 static struct child *start_back_end(
-	const struct dev_spec *spec, const char *const *folders, int *fd, GError **error)
+	const struct device_spec *spec, const char *const *folders, int *fd, GError **error)
 {
 	g_autofree char *binary = discovery_find(spec->type, folders, error);
 	g_autoptr(GPtrArray) options = g_ptr_array_new();
@@ -126,7 +126,7 @@ static struct child *start_back_end(
 }
 
 static bool start_slot(
-	struct slot *s, const struct dev_spec *spec, const char *const *folders, GError **error)
+	struct slot *s, const struct device_spec *spec, const char *const *folders, GError **error)
 {
 	g_autofree char *name = g_strdup_printf("device %u (%s=%s)", s->index,
 		spec->socket ? "socket" : "type", spec->socket ? spec->socket : spec->type);

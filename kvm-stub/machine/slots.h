@@ -6,14 +6,14 @@
 
 #include "kvm-stub/bus.h"
 #include "kvm-stub/ram.h"
-#include "kvm-stub/machine/spec.h"
+#include "kvm-stub/machine/device_spec.h"
 #include "kvm-stub/vm/vm.h"
 
 struct slots;
 typedef struct slots slots; /* for g_autoptr */
 
 struct slots_config {
-	struct dev_spec *const *specs; /* one for each slot, from 0 on */
+	struct device_spec *const *specs; /* one for each slot, from 0 on */
 	unsigned n_specs;
 	const char *const *folders; /* as for discovery_find() */
 	unsigned wait_ms; /* for a back-end to be there and to answer its probe */

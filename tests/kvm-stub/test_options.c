@@ -4,7 +4,7 @@
 
 #include "kvm-stub/layout.h"
 #include "kvm-stub/options.h"
-#include "kvm-stub/machine/spec.h"
+#include "kvm-stub/machine/device_spec.h"
 
 /* line: the arguments, with spaces between them. */
 static bool parse(struct kvm_options *o, const char *line, GError **error)
@@ -46,8 +46,8 @@ static void test_all(void **state)
 	assert_string_equal(o.initrd, "/i");
 	assert_string_equal(o.append, "root=/dev/vda");
 	assert_int_equal(o.devices->len, 2);
-	assert_string_equal(((struct dev_spec *)o.devices->pdata[0])->socket, "/one");
-	assert_string_equal(((struct dev_spec *)o.devices->pdata[1])->type, "any");
+	assert_string_equal(((struct device_spec *)o.devices->pdata[0])->socket, "/one");
+	assert_string_equal(((struct device_spec *)o.devices->pdata[1])->type, "any");
 	assert_string_equal(o.folders[1], "/e");
 	assert_null(o.folders[2]);
 	assert_string_equal(o.terminal_file, "/c");

@@ -165,7 +165,7 @@ static void start_machine(struct shm_test *w, struct slot_test *m)
 {
 	const char *sock = test_path(&w->test, "sock");
 	g_autofree char *text = g_strdup_printf("socket=%s", sock);
-	struct dev_spec *spec = dev_spec_parse(text, NULL);
+	struct device_spec *spec = device_spec_parse(text, NULL);
 	struct slots_config config = { .n_specs = 1,
 		.specs = &spec,
 		.wait_ms = TEST_WAIT_MS,
@@ -183,7 +183,7 @@ static void start_machine(struct shm_test *w, struct slot_test *m)
 	spec->front.deadline_ms = TEST_WAIT_MS;
 	m->slots = slots_new(&config, NULL);
 	assert_non_null(m->slots);
-	dev_spec_free(spec);
+	device_spec_free(spec);
 }
 
 static void end_machine(struct slot_test *m)

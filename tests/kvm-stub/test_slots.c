@@ -84,7 +84,7 @@ static bool until_asked_to_stop(void *opaque)
 /* The slots of these specs, in which SOCK stands for the fake's path; false: w->error. */
 static bool make(struct slots_test *w, const char *const *texts, unsigned wait_ms)
 {
-	struct dev_spec *specs[MAX_SLOTS + 1];
+	struct device_spec *specs[MAX_SLOTS + 1];
 	struct slots_config config = {
 		.specs = specs,
 		.folders = (const char *const[]){ w->test.dir, NULL },
@@ -100,14 +100,14 @@ static bool make(struct slots_test *w, const char *const *texts, unsigned wait_m
 		g_auto(GStrv) parts = g_strsplit(texts[config.n_specs], "SOCK", -1);
 		g_autofree char *text = g_strjoinv(w->sock, parts);
 
-		specs[config.n_specs] = dev_spec_parse(text, NULL);
+		specs[config.n_specs] = device_spec_parse(text, NULL);
 		assert_non_null(specs[config.n_specs]);
 		specs[config.n_specs]->front.deadline_ms = w->deadline_ms;
 	}
 	g_clear_error(&w->error);
 	w->slots = slots_new(&config, &w->error);
 	for (unsigned i = 0; i < config.n_specs; i++)
-		dev_spec_free(specs[i]);
+		device_spec_free(specs[i]);
 	return w->slots;
 }
 

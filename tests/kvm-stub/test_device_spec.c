@@ -2,12 +2,12 @@
 /* The keys of --device: those of virtiod-kvm, those passed to the back-end, and wrong ones. */
 #include "tests/lib/test.h"
 
-#include "kvm-stub/machine/spec.h"
+#include "kvm-stub/machine/device_spec.h"
 
-static struct dev_spec *good(const char *text)
+static struct device_spec *good(const char *text)
 {
 	g_autoptr(GError) error = NULL;
-	struct dev_spec *s = dev_spec_parse(text, &error);
+	struct device_spec *s = device_spec_parse(text, &error);
 
 	if (!s)
 		fail_msg("%s", error->message);
@@ -15,7 +15,7 @@ static struct dev_spec *good(const char *text)
 	return s;
 }
 
-static const char *option(const struct dev_spec *s, unsigned i)
+static const char *option(const struct device_spec *s, unsigned i)
 {
 	assert_true(i < s->options->len);
 	return s->options->pdata[i];
@@ -23,7 +23,7 @@ static const char *option(const struct dev_spec *s, unsigned i)
 
 static void test_socket_alone(void **state)
 {
-	g_autoptr(dev_spec) s = good("socket=/run/a b.sock");
+	g_autoptr(device_spec) s = good("socket=/run/a b.sock");
 
 	assert_string_equal(s->socket, "/run/a b.sock");
 	assert_null(s->type);
@@ -38,12 +38,12 @@ static void test_socket_alone(void **state)
 
 static void test_own_keys(void **state)
 {
-	g_autoptr(dev_spec) s =
+	g_autoptr(device_spec) s =
 		good("fallback-type=63,config-size=3840,queues=256,queue-size=32768,"
 		     "probe=off,packed=on,socket=x");
-	g_autoptr(dev_spec) least = good("socket=x,fallback-type=1,config-size=0,queues=1,queue-"
-					 "size=1,probe=force,packed=off");
-	g_autoptr(dev_spec) automatic = good("socket=x,probe=auto,packed=auto");
+	g_autoptr(device_spec) least = good("socket=x,fallback-type=1,config-size=0,queues=1,queue-"
+					    "size=1,probe=force,packed=off");
+	g_autoptr(device_spec) automatic = good("socket=x,probe=auto,packed=auto");
 
 	assert_string_equal(s->socket, "x");
 	assert_int_equal(s->front.device_id, 63);
@@ -64,7 +64,7 @@ static void test_own_keys(void **state)
 
 static void test_options_of_the_back_end(void **state)
 {
-	g_autoptr(dev_spec) s =
+	g_autoptr(device_spec) s =
 		good("path=/a=b,type=foo,read-only,queues=2,path=/c,empty=,Odd_key.9=x");
 
 	assert_string_equal(s->type, "foo");
@@ -80,8 +80,8 @@ static void test_options_of_the_back_end(void **state)
 
 static void test_commas(void **state)
 {
-	g_autoptr(dev_spec) s = good("type=foo,path=a,,b,,,,,next=,,");
-	g_autoptr(dev_spec) dial = good("socket=,,a,,");
+	g_autoptr(device_spec) s = good("type=foo,path=a,,b,,,,,next=,,");
+	g_autoptr(device_spec) dial = good("socket=,,a,,");
 
 	assert_int_equal(s->options->len, 2);
 	assert_string_equal(option(s, 0), "--path=a,b,,");
@@ -141,7 +141,7 @@ static void test_refused(void **state)
 	for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
 		g_autoptr(GError) error = NULL;
 
-		if (dev_spec_parse(bad[i].text, &error))
+		if (device_spec_parse(bad[i].text, &error))
 			fail_msg("%s is accepted", bad[i].text);
 		assert_true(g_error_matches(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE));
 		if (!strstr(error->message, bad[i].text) || !strstr(error->message, bad[i].words))
@@ -152,8 +152,8 @@ static void test_refused(void **state)
 /* The key has two spellings. */
 static void test_device_id(void **state)
 {
-	g_autoptr(dev_spec) s = good("socket=x,device-id=63");
-	g_autoptr(dev_spec) old = good("socket=x,fallback-type=63");
+	g_autoptr(device_spec) s = good("socket=x,device-id=63");
+	g_autoptr(device_spec) old = good("socket=x,fallback-type=63");
 
 	assert_int_equal(s->front.device_id, 63);
 	assert_int_equal(old->front.device_id, 63);

@@ -8,8 +8,8 @@
 #include "launch/backend_keys.h"
 #include "vhost-user/front/vu_front.h"
 
-typedef struct dev_spec dev_spec; /* for g_autoptr */
-struct dev_spec {
+typedef struct device_spec device_spec; /* for g_autoptr */
+struct device_spec {
 	char *text; /* as given, for messages */
 	char *socket; /* connect to this; or NULL and: */
 	char *type; /* find the back-end by its discovery file, start it */
@@ -19,6 +19,6 @@ struct dev_spec {
 };
 
 /* Returns NULL, with an error that names key and value, if the text is wrong. ",," is a comma. */
-struct dev_spec *dev_spec_parse(const char *text, GError **error);
-void dev_spec_free(struct dev_spec *s);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(dev_spec, dev_spec_free)
+struct device_spec *device_spec_parse(const char *text, GError **error);
+void device_spec_free(struct device_spec *s);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(device_spec, device_spec_free)

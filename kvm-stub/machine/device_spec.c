@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See spec.h. Keys that are unknown here become options of the back-end. */
-#include "kvm-stub/machine/spec.h"
+#include "kvm-stub/machine/device_spec.h"
 
 #include <string.h>
 
@@ -48,7 +48,7 @@ static bool is_own(const char *key)
 	return g_strv_contains(place_keys, key) || backend_keys_has(key);
 }
 
-static bool set_own(struct dev_spec *s, const char *key, const char *value, GError **error)
+static bool set_own(struct device_spec *s, const char *key, const char *value, GError **error)
 {
 	if (strcmp(key, "socket") == 0)
 		return set_place(&s->socket, key, value, error);
@@ -58,7 +58,7 @@ static bool set_own(struct dev_spec *s, const char *key, const char *value, GErr
 }
 
 /* seen: the keys before this one. */
-static bool add_item(struct dev_spec *s, char *item, GHashTable *seen, GError **error)
+static bool add_item(struct device_spec *s, char *item, GHashTable *seen, GError **error)
 {
 	char *value = strchr(item, '=');
 
@@ -80,7 +80,7 @@ static bool add_item(struct dev_spec *s, char *item, GHashTable *seen, GError **
 }
 
 /* Passes the keys on to the front-end. */
-static void set_front(struct dev_spec *s)
+static void set_front(struct device_spec *s)
 {
 	s->front.device_id = s->keys.device_id;
 	s->front.config_size = s->keys.config_size == BACKEND_CONFIG_SIZE_UNSAID
@@ -91,7 +91,7 @@ static void set_front(struct dev_spec *s)
 	s->front.packed = s->keys.packed;
 }
 
-static bool parse(struct dev_spec *s, const char *text, GError **error)
+static bool parse(struct device_spec *s, const char *text, GError **error)
 {
 	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 
@@ -111,9 +111,9 @@ static bool parse(struct dev_spec *s, const char *text, GError **error)
 	return true;
 }
 
-struct dev_spec *dev_spec_parse(const char *text, GError **error)
+struct device_spec *device_spec_parse(const char *text, GError **error)
 {
-	g_autoptr(dev_spec) s = g_new0(struct dev_spec, 1);
+	g_autoptr(device_spec) s = g_new0(struct device_spec, 1);
 
 	s->text = g_strdup(text);
 	s->options = g_ptr_array_new_with_free_func(g_free);
@@ -125,7 +125,7 @@ struct dev_spec *dev_spec_parse(const char *text, GError **error)
 	return g_steal_pointer(&s);
 }
 
-void dev_spec_free(struct dev_spec *s)
+void device_spec_free(struct device_spec *s)
 {
 	if (!s)
 		return;
