@@ -22,7 +22,7 @@
  * used completely.
  *
  * As with a split vring, all that decides anything is in private memory: of the shared one only
- * used descriptors and the device's wish for kicks are read, each value once.
+ * used descriptors and the device's event suppression are read, each value once.
  */
 #include <errno.h>
 #include <linux/virtio_ring.h>
@@ -53,7 +53,7 @@ struct packed {
 	uint16_t batch_end; /* the id there, */
 	uint32_t batch_len; /* and the used length */
 
-	uint32_t wish; /* what is in driver_event */
+	uint32_t suppression; /* what is in driver_event */
 };
 
 static struct packed *packed_of(struct driver_ring *r)
@@ -184,7 +184,7 @@ static bool packed_publish(struct driver_ring *r)
 	/* Pairs with the device's acquire of these flags: all else of the batch comes first. */
 	shm_store16_release(&p->desc[p->first].flags, p->first_flags);
 	/*
-	 * 2.8.21.3.1: the flags before the look at the device's wish. Pairs with the device's
+	 * 2.8.21.3.1: the flags before the read of the event suppression. Pairs with the device's
 	 * barrier between setting that and looking at the descriptor again.
 	 */
 	shm_full_barrier();
@@ -250,26 +250,26 @@ static int packed_reap(struct driver_ring *r, void **token, uint32_t *len)
 	return 1;
 }
 
-static void set_wish(struct packed *p, uint32_t wish)
+static void set_suppression(struct packed *p, uint32_t suppression)
 {
-	if (wish == p->wish)
+	if (suppression == p->suppression)
 		return;
-	p->wish = wish;
-	shm_store32(p->driver_event, wish);
+	p->suppression = suppression;
+	shm_store32(p->driver_event, suppression);
 }
 
 static bool packed_arm(struct driver_ring *r)
 {
 	struct packed *p = packed_of(r);
-	uint32_t wish = VRING_PACKED_EVENT_FLAG_ENABLE << 16;
+	uint32_t suppression = VRING_PACKED_EVENT_FLAG_ENABLE << 16;
 
 	if (r->event_idx)
-		wish = VRING_PACKED_EVENT_FLAG_DESC << 16 | (p->used_flags ? WRAP : 0) |
+		suppression = VRING_PACKED_EVENT_FLAG_DESC << 16 | (p->used_flags ? WRAP : 0) |
 			p->next_used;
-	set_wish(p, wish);
+	set_suppression(p, suppression);
 	/*
-	 * 2.8.21.4.1: the wish before another look. Pairs with the device's barrier between
-	 * publishing used descriptors and looking at the wish.
+	 * 2.8.21.4.1: the event suppression before another look. Pairs with the device's barrier
+	 * between publishing used descriptors and reading the event suppression.
 	 */
 	shm_full_barrier();
 	return p->in_batch ||
@@ -278,7 +278,7 @@ static bool packed_arm(struct driver_ring *r)
 
 static void packed_disarm(struct driver_ring *r)
 {
-	set_wish(packed_of(r), VRING_PACKED_EVENT_FLAG_DISABLE << 16);
+	set_suppression(packed_of(r), VRING_PACKED_EVENT_FLAG_DISABLE << 16);
 }
 
 const struct driver_format driver_packed = {

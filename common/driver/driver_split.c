@@ -4,7 +4,7 @@
  *
  * All that decides anything is kept here, in private memory: the free list, what is out, in which
  * order. The shared memory is written for the device, and of it only the used ring (and the
- * device's wish for kicks) is read, each value once.
+ * device's event suppression) is read, each value once.
  *
  *	last_used <= used idx <= published <= added <= last_used + size	(free-running, mod 2^16)
  *
@@ -165,7 +165,7 @@ static bool split_publish(struct driver_ring *r)
 	/* Pairs with the device's acquire of avail idx: entries and descriptors come first. */
 	shm_store16_release(&s->avail->idx, new);
 	/*
-	 * 2.7.13.4.1: the index before the look at the device's wish. Pairs with the device's
+	 * 2.7.13.4.1: the index before the read of the event suppression. Pairs with the device's
 	 * barrier between setting that and looking at the index again.
 	 */
 	shm_full_barrier();
@@ -282,8 +282,8 @@ static bool split_arm(struct driver_ring *r)
 	else
 		shm_store16(&s->avail->flags, 0);
 	/*
-	 * 2.7.7: the wish before another look. Pairs with the device's barrier between publishing
-	 * a used index and looking at the wish.
+	 * 2.7.7: the event suppression before another look. Pairs with the device's barrier
+	 * between publishing a used index and reading the event suppression.
 	 */
 	shm_full_barrier();
 	return shm_load16(&s->used->idx) != s->last_used;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The end of a process of ours. Nobody else waits for it, so its pid is its own until we have: it
+ * The end of a process of ours. No other code waits for it, so its pid is not reused before: it
  * may be signalled for as long as it has not ended here.
  */
 #pragma once

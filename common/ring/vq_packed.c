@@ -19,7 +19,7 @@
  *
  * Each side writes all of a batch first, the flags of its first descriptor last (release), and the
  * other reads those first (acquire). Going to sleep is as with the split vring (vq_split.c): the
- * wish, a full barrier, another look; publish, a full barrier, the wish.
+ * suppression, a full barrier, another look; publish, a full barrier, the suppression.
  */
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
@@ -322,22 +322,22 @@ static bool packed_wants_call(struct vq *q)
 	struct vq_packed *p = &q->packed;
 	uint16_t old = p->decided;
 	bool known = p->decided_valid;
-	uint32_t wish;
+	uint32_t suppression;
 
-	/* Pairs with the barrier between the driver's wish and its last look at its position. */
+	/* Pairs with the barrier between the driver's suppression and its last look at its ring. */
 	shm_full_barrier();
 	/* Position and flags at once, as they belong together. */
-	wish = shm_load32(p->driver.host);
+	suppression = shm_load32(p->driver.host);
 	p->decided = p->used;
 	p->decided_valid = true;
-	if (wish >> 16 == VRING_PACKED_EVENT_FLAG_DISABLE)
+	if (suppression >> 16 == VRING_PACKED_EVENT_FLAG_DISABLE)
 		return false;
-	if (!q->event_idx || wish >> 16 != VRING_PACKED_EVENT_FLAG_DESC)
+	if (!q->event_idx || suppression >> 16 != VRING_PACKED_EVENT_FLAG_DESC)
 		return true;
 	/*
 	 * What a previous owner published may not have been called for: once without being asked.
 	 */
-	return !known || distance(q, old, wish) < distance(q, old, p->used);
+	return !known || distance(q, old, suppression) < distance(q, old, p->used);
 }
 
 static bool packed_peek(const struct vq *q)
@@ -355,7 +355,7 @@ static bool packed_arm(struct vq *q)
 
 	shm_store32(p->device.host, flags << 16 | p->avail);
 	p->armed = q->event_idx;
-	/* Pairs with the barrier between the driver's flags and its look at our wish. */
+	/* Pairs with the barrier between the driver's flags and its look at our suppression. */
 	shm_full_barrier();
 	return packed_peek(q);
 }

@@ -2,7 +2,7 @@
 /*
  * The vCPUs run: one thread each, in KVM_RUN but for the accesses that the bus answers.
  *
- * The end, whoever asks for it, is vm_stop(). In every vCPU it sets immediate_exit, which ends the
+ * Every end begins with vm_stop(). In every vCPU it sets immediate_exit, which ends the
  * next KVM_RUN at once; then it breaks the thread's wait on the bus and signals it, which ends the
  * KVM_RUN it is in. That order leaves no gap. What KVM still keeps of an access that was under way
  * does not matter, as a vCPU that has run never runs again: a reboot makes a new VM, so that no

@@ -15,7 +15,7 @@
 static void on_sigbus(int sig, siginfo_t *info, void *context)
 {
 	sigbus_escape(info->si_addr);
-	_exit(99); /* it was nobody's */
+	_exit(99); /* no guard claimed it */
 }
 
 struct sigbus_test {

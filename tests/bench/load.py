@@ -129,7 +129,7 @@ class Comparison:
         """What fails once is not tried again."""
         failed = set()
         for n in range(rounds):
-            # Whoever comes second finds a warmer machine: turn about.
+            # The side that comes second finds a warmer machine: turn about.
             sides = self.sides[::-1] if n % 2 else self.sides
             for case, side in itertools.product(self.cases, sides):
                 at = case.key, side.name

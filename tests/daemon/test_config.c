@@ -154,7 +154,7 @@ static void test_change(void **state)
 {
 	struct peer *p = *state;
 
-	toy_config_change(); /* nobody is there yet */
+	toy_config_change(); /* no front-end is connected yet */
 	peer_negotiate(p);
 	open_channel(p);
 	/* A suspended back-end says nothing, and then what is due, once. */
@@ -178,7 +178,7 @@ static void test_change(void **state)
 	peer_run();
 	peer_setup_ring(p, 0, 0);
 	assert_true(told(p));
-	/* It closes its end: there is nobody to tell. */
+	/* It closes its end: no front-end is left to notify. */
 	fd_close(&p->channel);
 	peer_run();
 	assert_logged("the back-end channel is closed");

@@ -56,7 +56,7 @@ static void test_made(void **state)
 	assert_int_equal(got->mmap_size, 2 * virtio_inflight_bytes(2048, false));
 	assert_int_equal(fstat(fd, &st), 0);
 	assert_int_equal(st.st_size, got->mmap_size);
-	/* It is empty, and nobody can change its size, or allow it. */
+	/* It is empty, and its size and seals cannot be changed. */
 	assert_int_equal(pread(fd, &byte, 1, 0), 1);
 	assert_int_equal(byte, 0);
 	assert_int_equal(ftruncate(fd, 0), -1);
@@ -301,7 +301,7 @@ static void test_truncated(void **state)
 	assert_int_equal(ftruncate(fd, 0), 0);
 	driver_round_trip(p, 0);
 	driver_round_trip(p, 1);
-	/* Started again, nothing is recorded where nobody sees it. */
+	/* Started again, nothing is recorded in an area that is not shared. */
 	peer_share_memory(p);
 	assert_logged("queue 0: requests in flight are not recorded: the front-end has truncated");
 	driver_round_trip(p, 0);

@@ -149,7 +149,7 @@ static void test_xen(void **state)
 	}
 }
 
-/* Every so often, and with nobody connected. */
+/* Periodically, also without a front-end. */
 static void test_stats(void **state)
 {
 	struct running c = START(-1, NULL, path_option, "--stats=1");
@@ -193,7 +193,7 @@ static void test_socket_file(void **state)
 	close(c.err);
 	close(fd);
 	assert_int_equal(access(path, F_OK), 0);
-	/* Whoever looks whether it is there, as another daemon does, is not its one front-end. */
+	/* A connection that sends nothing (another daemon's check) is not the one front-end. */
 	c = START(-1, NULL, path_option, "--one-off");
 	for (int i = 0; i < 3; i++)
 		close(dial());

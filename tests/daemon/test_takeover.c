@@ -117,7 +117,7 @@ static void test_base_again(void **state)
 {
 	struct peer *p = *state;
 
-	/* Of rings that nobody has said anything about. */
+	/* Of vrings that no message has named. */
 	assert_int_equal(peer_get_base(p, 0), 0);
 	assert_int_equal(peer_get_base(p, 0), 0);
 	peer_start(p);

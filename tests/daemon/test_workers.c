@@ -232,7 +232,7 @@ static void test_broken_polled(void **state)
 	toy.mode = TOY_ECHO;
 }
 
-/* A request that nobody kicks for, a little after one that was: is it served all the same? */
+/* A request without a kick, soon after one with a kick, is served. */
 static bool is_served_unkicked(struct peer *p)
 {
 	uint16_t used = driver_used(p, 0);
@@ -329,7 +329,7 @@ static void test_hangs(void **state)
 	peer_send(p, VU_GET_VRING_BASE, 0, &ring[1], sizeof(ring[1]), NULL, 0);
 	wait_for_reply(p);
 	assert_int_equal(p->msg.payload.state.num, 1);
-	/* Whatever takes all workers waits, and holds nobody up. */
+	/* What needs all workers waits, and delays no other queue. */
 	backend_reload(p->backend);
 	peer_send(p, VU_GET_FEATURES, 0, NULL, 0, NULL, 0);
 	wait_for_reply(p);

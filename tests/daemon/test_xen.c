@@ -363,7 +363,7 @@ static void test_refused(void **state)
 	peer_check_served(p);
 }
 
-/* Without the feature nobody can mean it. */
+/* Without the feature it has no meaning. */
 static void test_not_negotiated(void **state)
 {
 	struct vu_region_xen good = xen_region(MEM_GPA, MEM_SIZE, 0, 0x1);

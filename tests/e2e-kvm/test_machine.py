@@ -46,7 +46,7 @@ def children(pid):
 
 
 def runs(pid):
-    """Not so one that has ended and waits for whoever inherited it."""
+    """One that has ended and waits for its new parent does not count."""
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii") as f:
             return f.read().rsplit(")", 1)[1].split()[0] not in "ZX"

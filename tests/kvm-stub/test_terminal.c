@@ -206,7 +206,7 @@ static void run_in_background(struct terminal_test *w, int how)
 		_exit(4);
 	}
 	waitpid(pid, &status, WUNTRACED);
-	/* Its end as the session's leader hangs the terminal up: nobody can look afterwards. */
+	/* Its end as the session's leader hangs the terminal up: no test can look afterwards. */
 	if (tcgetattr(STDIN_FILENO, &now) < 0 || !(now.c_lflag & ICANON))
 		_exit(96);
 	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);

@@ -294,7 +294,7 @@ static void test_nohup(void **state)
 	assert_true(signal(SIGHUP, SIG_DFL) == SIG_IGN);
 }
 
-/* The folder that workers are put into is nobody else's, and where it seems to be. */
+/* The folder that workers are put into belongs to no other user, and is no link. */
 static void test_root(void **state)
 {
 	struct supervisor_test *w = *state;
