@@ -16,7 +16,7 @@ unsigned test_patience(void)
 
 	if (patience)
 		return patience;
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#ifdef SANITIZED
 	n = 4;
 #endif
 	/* valgrind preloads libraries of its own. */

@@ -134,7 +134,7 @@ static bool is_valgrind(void)
 
 static void test_cases(void **state)
 {
-#if !defined(HAVE_SECCOMP) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if !defined(HAVE_SECCOMP) || defined(SANITIZED)
 	skip();
 #endif
 	if (is_valgrind())
