@@ -285,6 +285,27 @@ void fake_call(struct fake_backend *b, unsigned ring)
 	pthread_mutex_unlock(&b->lock);
 }
 
+int fake_channel_fd(struct fake_backend *b)
+{
+	int fd;
+
+	pthread_mutex_lock(&b->lock);
+	fd = b->channel;
+	pthread_mutex_unlock(&b->lock);
+	return fd;
+}
+
+int fake_channel_bytes(
+	struct fake_backend *b, const void *bytes, size_t len, const int *fds, unsigned n_fds)
+{
+	int result;
+
+	pthread_mutex_lock(&b->lock);
+	result = sock_send(b->channel, bytes, len, fds, n_fds, 0);
+	pthread_mutex_unlock(&b->lock);
+	return result;
+}
+
 static int64_t send_on_channel(struct fake_backend *b, struct vu_msg *msg, uint32_t flags)
 {
 	bool ok;
@@ -321,14 +342,15 @@ int64_t fake_channel_shm(struct fake_backend *b, uint32_t request, uint32_t flag
 int64_t fake_channel_ack(struct fake_backend *b)
 {
 	g_autofree struct vu_msg *msg = g_new0(struct vu_msg, 1);
-	struct pollfd pfd = { .fd = b->channel, .events = POLLIN };
+	struct pollfd pfd = { .fd = fake_channel_fd(b), .events = POLLIN };
 	enum vu_read got = VU_READ_AGAIN;
 	struct vu_reader reader = { 0 };
 	int64_t ack = -1;
 
 	vu_msg_init(msg, 0);
 	while (got == VU_READ_AGAIN && poll(&pfd, 1, FAKE_TIMEOUT_MS) == 1)
-		got = vu_msg_read(&reader, b->channel, msg, NULL);
+		got = vu_msg_read(&reader, pfd.fd, msg, NULL);
+	fake_channel_fd(b);
 	if (got == VU_READ_DONE && msg->header.size == sizeof(uint64_t) && msg->n_fds == 0 &&
 		(msg->header.flags & VU_FLAG_REPLY))
 		ack = (int64_t)msg->payload.u64;

@@ -130,6 +130,14 @@ int64_t fake_channel_send(struct fake_backend *b, uint32_t request, uint32_t fla
 /* Likewise VU_BACKEND_SHMEM_MAP, or VU_BACKEND_SHMEM_UNMAP with fd -1. */
 int64_t fake_channel_shm(struct fake_backend *b, uint32_t request, uint32_t flags,
 	const struct vu_shmem_map *map, int fd);
+/*
+ * Returns the channel, which the fake's own thread closes when the front-end leaves: whatever the
+ * test did with it before this call comes before that.
+ */
+int fake_channel_fd(struct fake_backend *b);
+/* Sends bytes on the channel, whole messages or parts, as sock_send() does. */
+int fake_channel_bytes(
+	struct fake_backend *b, const void *bytes, size_t len, const int *fds, unsigned n_fds);
 /* Waits for an acknowledgement and returns it; -1: none comes. */
 int64_t fake_channel_ack(struct fake_backend *b);
 /* All that in one. */

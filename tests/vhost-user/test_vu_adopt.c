@@ -33,9 +33,10 @@ static void wait_for_answer(void)
 /* No answer of ours waits for the back-end. */
 static void expect_no_more_answers(void)
 {
-	struct pollfd pfd = { .fd = b->channel, .events = POLLIN };
+	struct pollfd pfd = { .fd = fake_channel_fd(b), .events = POLLIN };
 
 	assert_int_equal(poll(&pfd, 1, 0), 0);
+	fake_channel_fd(b);
 }
 
 static void test_nothing_under_way(void **state)
@@ -166,7 +167,9 @@ static void test_channel_request_is_owed(void **state)
 static void test_channel_is_closed(void **state)
 {
 	kept_connect();
+	pthread_mutex_lock(&b->lock);
 	fd_close(&b->channel);
+	pthread_mutex_unlock(&b->lock);
 	kept_adopt();
 	assert_false(vu_front_backend_event(f, &kept_events, NULL));
 	assert_true(vu_front_is_alive(f));

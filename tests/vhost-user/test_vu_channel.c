@@ -97,7 +97,7 @@ static void test_surplus_fds_are_closed(void **state)
 
 	connect_silent();
 	n = count_fds();
-	assert_int_equal(sock_send(b->channel, &h, sizeof(h), fds, 2, 0), 0);
+	assert_int_equal(fake_channel_bytes(b, &h, sizeof(h), fds, 2), 0);
 	assert_true(vu_front_backend_event(f, &events, &changes));
 	assert_true(fake_channel_ack(b) > 0);
 	assert_int_equal(changes, 0);
@@ -144,7 +144,7 @@ static void test_channel_damaged(void **state)
 	const struct vu_header h = { VU_BACKEND_CONFIG_CHANGE_MSG, 3, 0 };
 
 	connect_silent();
-	assert_int_equal(sock_send(b->channel, &h, sizeof(h), NULL, 0, 0), 0);
+	assert_int_equal(fake_channel_bytes(b, &h, sizeof(h), NULL, 0), 0);
 	assert_true(has_event(60000));
 	assert_false(vu_front_backend_event(f, &events, &changes));
 	assert_int_equal(vu_front_backend_fd(f), -1);
@@ -162,7 +162,7 @@ static void test_answers_are_not_read(void **state)
 	before = g_get_monotonic_time();
 	/* Far more answers than a socket holds. */
 	for (unsigned i = 0; alive && i < 100000; i++) {
-		assert_int_equal(sock_send(b->channel, &h, sizeof(h), NULL, 0, 0), 0);
+		assert_int_equal(fake_channel_bytes(b, &h, sizeof(h), NULL, 0), 0);
 		alive = vu_front_backend_event(f, &events, &changes);
 	}
 	assert_false(alive);
@@ -213,13 +213,13 @@ static void test_half_a_message(void **state)
 	const struct vu_header h = { VU_BACKEND_CONFIG_CHANGE_MSG, VU_VERSION, 0 };
 
 	connect_silent();
-	assert_int_equal(sock_send(b->channel, &h, 5, NULL, 0, 0), 0);
+	assert_int_equal(fake_channel_bytes(b, &h, 5, NULL, 0), 0);
 	assert_true(has_event(0));
 	assert_true(vu_front_backend_event(f, &events, &changes));
 	assert_int_equal(changes, 0);
 	/* It stays in the socket, and wakes no poll() again. */
 	assert_false(has_event(0));
-	assert_int_equal(sock_send(b->channel, (const char *)&h + 5, 7, NULL, 0, 0), 0);
+	assert_int_equal(fake_channel_bytes(b, (const char *)&h + 5, 7, NULL, 0), 0);
 	assert_true(has_event(0));
 	assert_true(vu_front_backend_event(f, &events, &changes));
 	assert_int_equal(changes, 1);

@@ -257,7 +257,7 @@ static void test_hostile_requests(void **state)
 			.len = hostile[i].len,
 			.fd_offset = hostile[i].fd_offset,
 			.flags = hostile[i].flags };
-		int fds[] = { file, -1, b->channel, event };
+		int fds[] = { file, -1, fake_channel_fd(b), event };
 		int64_t got = ask(VU_BACKEND_SHMEM_MAP, VU_FLAG_NEED_REPLY, &m, fds[hostile[i].fd]);
 
 		if (got != hostile[i].map)
