@@ -251,7 +251,7 @@ static void test_inherited(void **state)
 /* SIGTERM may come at any time while the program ends by itself: the status is 0 all the same. */
 static void test_terminated_at_the_end(void **state)
 {
-	unsigned n = 100 / test_patience(); /* TSan waits for a second at each exit */
+	unsigned n = 100 / test_patience(); /* programs start and end slowly there */
 	int pair[2];
 
 	for (unsigned i = 0; i < n; i++) {

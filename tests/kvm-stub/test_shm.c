@@ -201,6 +201,12 @@ static uint64_t reg(struct slot_test *m, bool write, uint64_t offset, uint64_t v
 	return value;
 }
 
+/* The answer on the socket comes after the mapping, which TSan does not see. */
+__attribute__((no_sanitize_thread, noinline)) static uint8_t byte_at(const uint8_t *p)
+{
+	return *(const volatile uint8_t *)p;
+}
+
 static void test_end_to_end(void **state)
 {
 	struct shm_test *w = *state;
@@ -216,14 +222,14 @@ static void test_end_to_end(void **state)
 	assert_int_equal(w->vm.window[0].addr, SHM_LOW_START);
 	host = w->vm.window[0].host + 2 * PAGE;
 	assert_int_equal(fake_shm(m.backend, VU_BACKEND_SHMEM_MAP, &map, file), 0);
-	assert_int_equal(*host, 0x10);
+	assert_int_equal(byte_at(host), 0x10);
 	reg(&m, true, VIRTIO_MMIO_STATUS, 0);
-	assert_int_equal(*host, 0);
+	assert_int_equal(byte_at(host), 0);
 	/* So also at a reboot. */
 	assert_int_equal(fake_shm(m.backend, VU_BACKEND_SHMEM_MAP, &map, file), 0);
-	assert_int_equal(*host, 0x10);
+	assert_int_equal(byte_at(host), 0x10);
 	slots_reset(m.slots);
-	assert_int_equal(*host, 0);
+	assert_int_equal(byte_at(host), 0);
 	end_machine(&m);
 }
 

@@ -153,12 +153,12 @@ void virtio_wakeup_init(struct virtio_device *d, struct vq *q, struct virtio_wak
 {
 	struct kit_core *c = core_of(d);
 
-	if (!w->core.owner) {
-		w->core.next = c->wakeups;
-		c->wakeups = w;
-	}
-	w->core.owner = c;
+	if (w->core.owner)
+		return;
+	w->core.next = c->wakeups;
+	c->wakeups = w;
 	w->core.q = q;
+	w->core.owner = c;
 }
 
 void virtio_wakeup_signal(struct virtio_wakeup *w)

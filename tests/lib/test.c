@@ -14,14 +14,11 @@ __attribute__((constructor)) static void make_locks(void)
 	g_error_free(g_error_new_literal(G_FILE_ERROR, 0, ""));
 }
 
-unsigned test_patience(void)
+static unsigned find_patience(void)
 {
-	static unsigned patience;
 	const char *preload = g_getenv("LD_PRELOAD"), *more = g_getenv("VIRTIOD_TEST_PATIENCE");
 	unsigned n = 1;
 
-	if (patience)
-		return patience;
 #ifdef SANITIZED
 	n = 4;
 #endif
@@ -30,7 +27,19 @@ unsigned test_patience(void)
 		n = 10;
 	if (more && atoi(more) > 0)
 		n *= atoi(more);
-	return patience = n;
+	return n;
+}
+
+unsigned test_patience(void)
+{
+	static unsigned patience; /* any thread may be the first to ask */
+	unsigned n = __atomic_load_n(&patience, __ATOMIC_RELAXED);
+
+	if (!n) {
+		n = find_patience();
+		__atomic_store_n(&patience, n, __ATOMIC_RELAXED);
+	}
+	return n;
 }
 
 int64_t test_deadline(unsigned ms)
