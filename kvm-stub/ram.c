@@ -11,12 +11,19 @@
 #include "base/memfd.h"
 #include "kvm-stub/layout.h"
 
+static uint64_t host_mib(void)
+{
+	return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) >> 20;
+}
+
 static bool fail(const char *what, uint64_t size, GError **error)
 {
 	int err = errno;
 
 	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(err),
-		"guest RAM of %" PRIu64 " bytes: %s: %s", size, what, g_strerror(err));
+		"guest RAM of %" PRIu64 " bytes (%" PRIu64 " MiB): %s: %s; this host has %" PRIu64
+		" MiB",
+		size, size >> 20, what, g_strerror(err), host_mib());
 	return false;
 }
 
@@ -67,6 +74,15 @@ struct ram *ram_new(uint64_t size, GError **error)
 	if (size > below)
 		add_region(r, RAM_HOLE_END, below, size - below);
 	return g_steal_pointer(&r);
+}
+
+uint64_t ram_max_size(unsigned address_bits)
+{
+	uint64_t end = address_bits < 64 ? UINT64_C(1) << address_bits : UINT64_MAX;
+
+	if (end > RAM_HOLE_END)
+		return end - RAM_BASE - (RAM_HOLE_END - RAM_HOLE_START);
+	return MAX(MIN(end, RAM_HOLE_START), RAM_BASE) - RAM_BASE;
 }
 
 void ram_free(struct ram *r)

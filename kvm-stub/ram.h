@@ -22,6 +22,8 @@ struct ram {
 
 /* Allocates RAM of size bytes, a multiple of 4 KiB; host pages are allocated at first access. */
 struct ram *ram_new(uint64_t size, GError **error);
+/* Returns how much RAM a guest can have whose physical addresses have this many bits. */
+uint64_t ram_max_size(unsigned address_bits);
 void ram_free(struct ram *r);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ram, ram_free)
 

@@ -92,9 +92,17 @@ bool boot_file_load(const struct boot_file *f, uint64_t offset, uint64_t len, co
 	return boot_file_read(f, offset, to, len, error);
 }
 
-const char *boot_cmdline(const struct boot_config *config)
+const char *boot_cmdline(
+	const struct boot_config *config, const struct boot_file *f, uint64_t max, GError **error)
 {
-	return config->append ? config->append : "console=ttyS0";
+	const char *text = config->append ? config->append : "console=ttyS0";
+	size_t len = strlen(text);
+
+	if (len <= max)
+		return text;
+	boot_refuse(f, error, "the command line has %zu bytes, this kernel takes at most %" PRIu64,
+		len, max);
+	return NULL;
 }
 
 bool boot_load(const struct ram *r, const struct boot_config *config, struct vm_entry *entry,

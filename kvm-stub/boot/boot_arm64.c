@@ -27,12 +27,8 @@ static bool read_header(const struct boot_file *f, struct image_header *h, GErro
 {
 	if (!boot_file_read(f, 0, h, sizeof(*h), error))
 		return false;
-	if (GUINT32_FROM_LE(h->magic) != IMAGE_MAGIC) {
-		const uint8_t *b = (const uint8_t *)h;
-
-		return boot_refuse(f, error, "not an arm64 Image%s",
-			b[0] == 0x1f && b[1] == 0x8b ? ": unpack it with gunzip first" : "");
-	}
+	if (GUINT32_FROM_LE(h->magic) != IMAGE_MAGIC)
+		return boot_refuse_format(f, "an arm64 Image", error);
 	h->text_offset = GUINT64_FROM_LE(h->text_offset);
 	h->image_size = GUINT64_FROM_LE(h->image_size);
 	h->flags = GUINT64_FROM_LE(h->flags);
@@ -46,21 +42,27 @@ static bool read_header(const struct boot_file *f, struct image_header *h, GErro
 	return true;
 }
 
-/* Sets *end to the end of the memory that the kernel occupies. */
-static bool load_kernel(const struct ram *r, const char *path, struct vm_entry *entry,
-	uint64_t *end, GError **error)
+/*
+ * Sets *end to the end of the memory that the kernel occupies, and *cmdline to its command line,
+ * which Linux would cut.
+ */
+static bool load_kernel(const struct ram *r, const struct boot_config *config,
+	struct vm_entry *entry, uint64_t *end, const char **cmdline, GError **error)
 {
 	autobootfile f = BOOT_FILE_NONE;
 	struct image_header h;
 	uint64_t room;
 
-	if (!boot_file_open(&f, path, error) || !read_header(&f, &h, error))
+	if (!boot_file_open(&f, config->kernel, error) || !read_header(&f, &h, error))
+		return false;
+	*cmdline = boot_cmdline(config, &f, LINUX_CMDLINE_MAX, error);
+	if (!*cmdline)
 		return false;
 	entry->mode = VM_ENTRY_ARM64;
 	entry->pc = RAM_BASE + h.text_offset;
 	room = MAX(h.image_size, f.size);
 	if (!boot_ram_at(r, entry->pc, room, "kernel", error)) {
-		g_prefix_error(error, "%s: image_size %" PRIu64 ": ", path, h.image_size);
+		g_prefix_error(error, "%s: image_size %" PRIu64 ": ", f.path, h.image_size);
 		return false;
 	}
 	*end = entry->pc + room;
@@ -75,12 +77,11 @@ bool boot_arch_kernel(const struct ram *r, const struct boot_config *config, str
 		.n_slots = config->n_slots,
 		.gic_version = config->gic_version,
 		.ram_size = r->size,
-		.cmdline = boot_cmdline(config),
 	};
 	uint64_t end;
 	void *tree;
 
-	if (!load_kernel(r, config->kernel, entry, &end, error))
+	if (!load_kernel(r, config, entry, &end, &machine.cmdline, error))
 		return false;
 	entry->arg = align_up(end, ALIGNMENT);
 	if (config->initrd) {

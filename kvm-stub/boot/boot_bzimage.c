@@ -13,11 +13,13 @@
 #define PROTOCOL_MIN 0x20cu /* the first with xloadflags */
 #define ENTRY_64 0x200u /* startup_64, from the start of the protected-mode kernel */
 #define LOADER_UNDEFINED 0xffu
+#define PARAGRAPH 16u /* the unit of syssize */
+#define WANTED "a bzImage or an ELF file"
 
 static bool check_header(const struct boot_file *f, const struct setup_header *h, GError **error)
 {
 	if (h->boot_flag != BOOT_FLAG || h->header != HEADER_MAGIC)
-		return boot_refuse(f, error, "neither a bzImage nor an ELF file");
+		return boot_refuse_format(f, WANTED, error);
 	if (h->version < PROTOCOL_MIN)
 		return boot_refuse(f, error, "boot protocol %u.%02u is too old: 2.12 is wanted",
 			h->version >> 8, h->version & 0xff);
@@ -40,7 +42,7 @@ static bool read_header(const struct boot_file *f, struct setup_header *h, GErro
 
 	memset(h, 0, sizeof(*h));
 	if (f->size < 2 * SECTOR)
-		return boot_refuse(f, error, "neither a bzImage nor an ELF file");
+		return boot_refuse_format(f, WANTED, error);
 	if (!boot_file_read(f, at, h, sizeof(*h), error) || !check_header(f, h, error))
 		return false;
 	/* The header ends where its jump instruction leads. */
@@ -48,6 +50,14 @@ static bool read_header(const struct boot_file *f, struct setup_header *h, GErro
 	if (len < sizeof(*h))
 		memset((char *)h + len, 0, sizeof(*h) - len);
 	return true;
+}
+
+/* Returns how much of [start, start + len) to read: syssize is rounded up, the file need not be. */
+static uint64_t in_file(const struct boot_file *f, uint64_t start, uint64_t len)
+{
+	uint64_t missing = start + len > f->size ? start + len - f->size : 0;
+
+	return missing < PARAGRAPH ? len - missing : len;
 }
 
 bool bzimage_load(const struct boot_file *f, const struct ram *r, struct x86_kernel *k,
@@ -60,7 +70,7 @@ bool bzimage_load(const struct boot_file *f, const struct ram *r, struct x86_ker
 	if (!p || !read_header(f, &h, error))
 		return false;
 	start = (h.setup_sects ? h.setup_sects + 1u : 5u) * SECTOR;
-	len = (uint64_t)h.syssize * 16;
+	len = (uint64_t)h.syssize * PARAGRAPH;
 	if (len <= ENTRY_64)
 		return boot_refuse(f, error, "syssize %u: no kernel in it", h.syssize);
 	room = MAX(len, h.init_size);
@@ -70,7 +80,7 @@ bool bzimage_load(const struct boot_file *f, const struct ram *r, struct x86_ker
 			h.init_size, (uint64_t)h.pref_address);
 		return false;
 	}
-	if (!boot_file_load(f, start, len, r, h.pref_address, "kernel", error))
+	if (!boot_file_load(f, start, in_file(f, start, len), r, h.pref_address, "kernel", error))
 		return false;
 
 	h.type_of_loader = LOADER_UNDEFINED;

@@ -137,6 +137,8 @@ bool pvh_load(const struct boot_file *f, const struct ram *r, struct x86_kernel 
 	if (entry->pc < HIGH_RAM_START || entry->pc >= k->end)
 		return boot_refuse(
 			f, error, "PVH entry point 0x%" PRIx64 " is outside the kernel", entry->pc);
+	/* The ABI has no field for it, and Linux reads past a line that is longer. */
+	k->cmdline_max = LINUX_CMDLINE_MAX;
 	entry->mode = VM_ENTRY_X86_32;
 	return true;
 }

@@ -71,17 +71,14 @@ static bool put_reset_code(const struct ram *r, GError **error)
 static bool put_cmdline(const struct ram *r, const struct boot_config *config,
 	const struct boot_file *f, uint64_t max, GError **error)
 {
-	const char *text = boot_cmdline(config);
-	size_t len = strlen(text);
+	const char *text = boot_cmdline(config, f, MIN(max, CMDLINE_MAX - 1), error);
 	void *to;
 
-	max = MIN(max, CMDLINE_MAX - 1);
-	if (len > max)
-		return boot_refuse(f, error,
-			"the command line has %zu bytes, this kernel takes %" PRIu64, len, max);
-	to = boot_ram_at(r, CMDLINE_ADDR, len + 1, "command line", error);
+	if (!text)
+		return false;
+	to = boot_ram_at(r, CMDLINE_ADDR, strlen(text) + 1, "command line", error);
 	if (to)
-		memcpy(to, text, len + 1);
+		memcpy(to, text, strlen(text) + 1);
 	return to;
 }
 

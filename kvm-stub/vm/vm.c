@@ -58,6 +58,8 @@ static bool open_kvm(struct vm *vm, GError **error)
 			vm->config.cpus, max);
 		return false;
 	}
+	if (!vm_check_memory(vm, error))
+		return false;
 	vm->can_irqfd = ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_IRQFD) > 0;
 	vm->can_ioeventfd = ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_IOEVENTFD) > 0;
 	return true;

@@ -13,12 +13,19 @@
 
 G_STATIC_ASSERT(FIRST_SPI + VIRTIO_FIRST_IRQ + MAX_SLOTS <= GIC_INTERRUPTS);
 
-/* 0 is 40 bits of guest addresses, which not every CPU has. */
-unsigned long vm_arch_type(int kvm_fd)
+/* Not every CPU has as many as a VM has by default. */
+unsigned vm_arch_address_bits(int kvm_fd)
 {
 	int bits = ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_ARM_VM_IPA_SIZE);
 
-	return bits > 0 && bits < DEFAULT_IPA_BITS ? KVM_VM_TYPE_ARM_IPA_SIZE(bits) : 0;
+	return bits > 0 && bits < DEFAULT_IPA_BITS ? (unsigned)bits : DEFAULT_IPA_BITS;
+}
+
+unsigned long vm_arch_type(int kvm_fd)
+{
+	unsigned bits = vm_arch_address_bits(kvm_fd);
+
+	return bits < DEFAULT_IPA_BITS ? KVM_VM_TYPE_ARM_IPA_SIZE(bits) : 0;
 }
 
 /* A GIC is made once the vCPUs have been: vm_arch_finish(). */

@@ -51,6 +51,8 @@ bool vm_fail(const char *what, GError **error);
 bool vm_renew(struct vm *vm, GError **error);
 
 GArray *vm_windows_new(void);
+/* Checks that a guest of this KVM can address all RAM. */
+bool vm_check_memory(const struct vm *vm, GError **error);
 /* Registers RAM and windows with a new KVM VM. */
 bool vm_set_memory(struct vm *vm, GError **error);
 
@@ -60,6 +62,8 @@ bool vm_wire_all(struct vm *vm, GError **error);
 
 /* KVM_CREATE_VM's argument. */
 unsigned long vm_arch_type(int kvm_fd);
+/* Returns how many bits a guest's physical addresses have. */
+unsigned vm_arch_address_bits(int kvm_fd);
 /* Interrupt controller and the like, before the vCPUs are made. */
 bool vm_arch_create(struct vm *vm, GError **error);
 /* What is left once all vCPUs have been made. */

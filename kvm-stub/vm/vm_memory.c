@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* KVM's memory slots: the RAM's, then one for each window that was added. */
 #include <errno.h>
+#include <inttypes.h>
 
 #include "kvm-stub/vm/vm_impl.h"
 
@@ -37,14 +38,36 @@ static bool set_window(struct vm *vm, unsigned i, GError **error)
 		vm, vm->config.ram->n_regions + i, w->addr, w->size, (uintptr_t)w->host, error);
 }
 
+bool vm_check_memory(const struct vm *vm, GError **error)
+{
+	unsigned bits = vm_arch_address_bits(vm->kvm_fd);
+	uint64_t size = vm->config.ram->size, max = ram_max_size(bits);
+
+	if (size <= max)
+		return true;
+	g_set_error(error, VM_ERROR, VM_ERROR_FAILED,
+		"guest RAM of %" PRIu64 " MiB is too large: the %u address bits of this KVM's "
+		"guests leave room for %" PRIu64 " MiB",
+		size >> 20, bits, max >> 20);
+	return false;
+}
+
+/* Names the size, as this machine may have a bound that KVM does not tell. */
+static bool set_ram(struct vm *vm, unsigned i, GError **error)
+{
+	const struct mem_region_desc *d = &vm->config.ram->region[i];
+
+	if (set_slot(vm, i, d->guest_addr, d->size, d->user_addr, error))
+		return true;
+	g_prefix_error(error, "guest RAM of %" PRIu64 " MiB: ", vm->config.ram->size >> 20);
+	return false;
+}
+
 bool vm_set_memory(struct vm *vm, GError **error)
 {
-	for (unsigned i = 0; i < vm->config.ram->n_regions; i++) {
-		const struct mem_region_desc *d = &vm->config.ram->region[i];
-
-		if (!set_slot(vm, i, d->guest_addr, d->size, d->user_addr, error))
+	for (unsigned i = 0; i < vm->config.ram->n_regions; i++)
+		if (!set_ram(vm, i, error))
 			return false;
-	}
 	for (unsigned i = 0; i < vm->windows->len; i++)
 		if (!set_window(vm, i, error))
 			return false;

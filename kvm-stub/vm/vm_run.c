@@ -139,7 +139,8 @@ static void *vcpu_main(void *opaque)
 		if (ioctl(c->fd, KVM_RUN, 0) == 0)
 			on_exit_reason(c);
 		else if (errno != EINTR && errno != EAGAIN) /* EAGAIN: woken by INIT or SIPI */
-			crash(c, "KVM_RUN: %s", g_strerror(errno));
+			crash(c, "KVM_RUN: %s%s", g_strerror(errno),
+				errno == EFAULT ? " (no page of host memory for guest RAM)" : "");
 	}
 	return NULL;
 }

@@ -27,6 +27,8 @@
 #define CPUID_1_ECX_TSC_DEADLINE (1u << 24)
 #define CPUID_1_ECX_HYPERVISOR (1u << 31)
 #define CPUID_1_EDX_HTT (1u << 28)
+#define CPUID_ADDRESS_SIZES 0x80000008u
+#define MIN_ADDRESS_BITS 36u /* of a CPU that does not report them */
 #define LEVEL_THREAD (1u << 8)
 #define LEVEL_CORE (2u << 8)
 
@@ -43,6 +45,17 @@ static struct kvm_cpuid2 *cpuid_new(void)
 unsigned long vm_arch_type(int kvm_fd)
 {
 	return 0;
+}
+
+unsigned vm_arch_address_bits(int kvm_fd)
+{
+	g_autofree struct kvm_cpuid2 *c = cpuid_new();
+
+	if (ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, c) == 0)
+		for (unsigned i = 0; i < c->nent; i++)
+			if (c->entries[i].function == CPUID_ADDRESS_SIZES)
+				return c->entries[i].eax & 0xff;
+	return MIN_ADDRESS_BITS;
 }
 
 /*

@@ -189,7 +189,7 @@ static void test_initrd_limit(void **state)
 	boot_refuses(boot.initrd, "6 bytes of initrd");
 }
 
-static void test_cmdline(void **state)
+static void test_loader_cmdline_limit(void **state)
 {
 	g_autofree char *text = g_strnfill(2047, 'x');
 
@@ -200,7 +200,23 @@ static void test_cmdline(void **state)
 	assert_string_equal(boot_at(CMDLINE_ADDR, 2048), text);
 	bz.h.cmdline_size = 2046;
 	bz_write();
-	boot_refuses(boot.kernel, "2047 bytes, this kernel takes 2046");
+	boot_refuses(boot.kernel, "2047 bytes, this kernel takes at most 2046");
+}
+
+/* syssize counts 16 bytes; memtest86+ does not fill the last of them. */
+static void test_loader_rounded_syssize(void **state)
+{
+	const uint8_t *kernel;
+
+	bz.len -= 15;
+	bz_write();
+	boot_loads();
+	kernel = boot_at(KERNEL_AT, KERNEL_LEN);
+	assert_int_equal(kernel[KERNEL_LEN - 16], (uint8_t)((KERNEL_LEN - 16) * 7));
+	assert_int_equal(kernel[KERNEL_LEN - 15], 0);
+	bz.len--;
+	bz_write();
+	boot_refuses(boot.kernel, "truncated");
 }
 
 /* One field of a good image replaced, and words of the message. */
@@ -219,8 +235,8 @@ static void test_bzimage_hostile(void **state)
 		WRONG(setup_sects, 255, "truncated"),
 		WRONG(setup_sects, SECTS + 1, "truncated"),
 		WRONG(setup_sects, 0, "truncated"), /* means 4 */
-		WRONG(boot_flag, 0, "neither"),
-		WRONG(header, 0, "neither"),
+		WRONG(boot_flag, 0, "not a bzImage"),
+		WRONG(header, 0, "not a bzImage"),
 		WRONG(version, 0x20b, "2.11"),
 		WRONG(xloadflags, 0, "xloadflags 0x0"),
 		WRONG(loadflags, 0, "loadflags 0x0"),
@@ -235,12 +251,12 @@ static void test_bzimage_hostile(void **state)
 		WRONG(pref_address, UINT64_MAX - 4096, "no RAM"),
 	};
 	const struct bz_image good = bz;
-	const size_t lens[] = { 1, 0x1f1, 0x202, 0x300, 1024, good.len - 1 };
+	const size_t lens[] = { 1, 0x1f1, 0x202, 0x300, 1024, good.len - 16 };
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(lens); i++) {
 		bz.len = lens[i];
 		bz_write();
-		boot_refuses(boot.kernel, lens[i] < 1024 ? "neither" : "truncated");
+		boot_refuses(boot.kernel, lens[i] < 1024 ? "not a bzImage" : "truncated");
 	}
 	for (unsigned i = 0; i < G_N_ELEMENTS(wrong); i++) {
 		bz = good;
@@ -305,7 +321,8 @@ int main(void)
 		TEST_WITH(bz, test_map),
 		TEST_WITH(bz, test_initrd),
 		TEST_WITH(bz, test_initrd_limit),
-		TEST_WITH(bz, test_cmdline),
+		TEST_WITH(bz, test_loader_cmdline_limit),
+		TEST_WITH(bz, test_loader_rounded_syssize),
 		TEST_WITH(bz, test_bzimage_hostile),
 		TEST_WITH(bz, test_above_4g),
 		TEST_WITH(bz, test_small_ram),

@@ -122,6 +122,20 @@ static void test_pvh(void **state)
 	assert_memory_equal(boot_at(32 * MIB - 4096, 6), "initrd", 6);
 }
 
+/* Linux copies COMMAND_LINE_SIZE bytes, and reads on if none of them is 0. */
+static void test_loader_cmdline_limit(void **state)
+{
+	g_autofree char *text = g_strnfill(2048, 'x');
+	const uint64_t *info;
+
+	boot.config.append = text;
+	boot_refuses(boot.kernel, "2048 bytes, this kernel takes at most 2047");
+	text[2047] = 0;
+	boot_loads();
+	info = boot_at(boot.entry.arg, 32);
+	assert_string_equal(boot_at(info[3], 2048), text);
+}
+
 /* One field of a good file replaced, and words of the message. */
 #define WRONG(field, value, words)                                                 \
 	{                                                                          \
@@ -235,6 +249,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST_WITH(elf, test_pvh),
+		TEST_WITH(elf, test_loader_cmdline_limit),
 		TEST_WITH(elf, test_pvh_hostile),
 		TEST_WITH(elf, test_debian),
 	};

@@ -147,7 +147,18 @@ static void test_bad_sizes(void **state)
 
 		assert_null(ram_new(sizes[i], &error));
 		assert_non_null(strstr(error->message, size));
+		assert_non_null(strstr(error->message, "this host has"));
 	}
+}
+
+/* What KVM refuses with "Bad address" or "Invalid argument" is known before. */
+static void test_loader_ram_limit(void **state)
+{
+	const uint64_t hole = RAM_HOLE_END - RAM_HOLE_START;
+
+	assert_int_equal(ram_max_size(20), RAM_BASE ? 0 : MIB);
+	assert_int_equal(ram_max_size(40), (UINT64_C(1) << 40) - RAM_BASE - hole);
+	assert_int_equal(ram_max_size(64), UINT64_MAX - RAM_BASE - hole);
 }
 
 int main(void)
@@ -162,6 +173,7 @@ int main(void)
 #endif
 		TEST(test_clear),
 		TEST(test_bad_sizes),
+		TEST(test_loader_ram_limit),
 	};
 
 	return cmocka_run_group_tests_name("ram", tests, NULL, NULL);

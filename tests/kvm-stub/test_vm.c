@@ -142,6 +142,18 @@ static void test_too_many(void **state)
 	assert_error_has(&error, "100000");
 }
 
+static void test_loader_ram_limit(void **state)
+{
+	struct vm_test *w = *state;
+	const struct ram huge = { .size = UINT64_C(1) << 62, .n_regions = 0 };
+	const struct vm_config config = { .cpus = 1, .ram = &huge, .bus = w->bus };
+	GError *error = NULL;
+
+	assert_null(vm_new(&config, &error));
+	assert_true(g_error_matches(error, VM_ERROR, VM_ERROR_FAILED));
+	assert_error_has(&error, "4398046511104 MiB is too large");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -154,6 +166,7 @@ int main(void)
 		TEST_WITH(one, test_signals),
 		TEST_WITH(one, test_reset),
 		TEST_WITH(one, test_too_many),
+		TEST_WITH(one, test_loader_ram_limit),
 	};
 
 	return VM_TEST_MAIN("vm", tests);
