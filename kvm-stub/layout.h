@@ -29,6 +29,7 @@
 #define SHM_LOW_END UINT64_C(0xfe000000)
 #define SHM_HIGH_START UINT64_C(0x100000000)
 #define SHM_HIGH_END (UINT64_C(1) << 39)
+#define I8042_PORT 0x64u
 #define SERIAL_PORT 0x3f8u
 #define SERIAL_IRQ 4u
 /* ACPI, hardware-reduced: SLEEP_CONTROL_REG, SLEEP_STATUS_REG and RESET_REG. */
@@ -39,6 +40,7 @@
 /* The fields of SLEEP_CONTROL_REG: SLP_EN, and the type that \_S5 names. */
 #define SLEEP_ENABLE 0x20u
 #define SLEEP_TYPE_S5 5u
+#define CHIPSET_RESET_PORT 0xcf9u
 /* The built-in guest writes RESULT_FAILED here before it powers off if anything was not right. */
 #define RESULT_PORT 0x604u
 /* The ACPI device QEMU0001 (one port): a guest's kernel says that it has panicked. */
@@ -67,8 +69,11 @@
 /* "qemu,pvpanic-mmio": a guest's kernel says that it has panicked. */
 #define PANIC_ADDR UINT64_C(0x09020000)
 #define PANIC_SIZE UINT64_C(0x1000)
+#define RTC_ADDR UINT64_C(0x09030000)
+#define RTC_SIZE UINT64_C(0x1000)
 /* Shared peripheral interrupts (SPI n is GIC interrupt 32 + n). */
 #define SERIAL_IRQ 1u
+#define RTC_IRQ 2u
 #define VIRTIO_BASE UINT64_C(0x0a000000)
 #define VIRTIO_FIRST_IRQ 16u
 #define MAX_SLOTS 32u

@@ -16,6 +16,7 @@ struct kvm_options {
 	bool selftest; /* the built-in guest instead of a kernel */
 	GPtrArray *devices; /* of struct device_spec *, owned */
 	char **folders; /* of discovery files; NULL: the conventional ones */
+	bool no_reboot; /* end when the guest restarts */
 	char *terminal_file; /* NULL: standard input and output */
 	enum log_level log_level;
 	bool version;

@@ -12,7 +12,7 @@
 
 #include "kvm-stub/layout.h"
 
-#define PHANDLE_GIC 1u
+enum { PHANDLE_GIC = 1, PHANDLE_CLOCK };
 
 /* The cells of the GIC's binding: shared or private interrupt, number, trigger. */
 enum { GIC_SPI = 0, GIC_PPI = 1 };
@@ -161,6 +161,25 @@ static void put_panic(struct writer *w)
 	end(w);
 }
 
+/* A PL031, on a bus whose binding asks for a clock. */
+static void put_clock(struct writer *w)
+{
+	begin(w, "apb-pclk");
+	put_string(w, "compatible", "fixed-clock");
+	put_cells(w, "#clock-cells", 0);
+	put_cells(w, "clock-frequency", 24000000);
+	put_cells(w, "phandle", PHANDLE_CLOCK);
+	end(w);
+
+	begin_at(w, "rtc", RTC_ADDR);
+	put_bytes(w, "compatible", "arm,pl031\0arm,primecell", 24);
+	put_cells(w, "reg", CELLS(RTC_ADDR), CELLS(RTC_SIZE));
+	put_cells(w, "interrupts", GIC_SPI, RTC_IRQ, LEVEL_HIGH);
+	put_cells(w, "clocks", PHANDLE_CLOCK);
+	put_string(w, "clock-names", "apb_pclk");
+	end(w);
+}
+
 static void put_slot(struct writer *w, unsigned slot)
 {
 	begin_at(w, "virtio_mmio", virtio_addr(slot));
@@ -211,6 +230,7 @@ size_t device_tree_build(void *to, size_t size, const struct device_tree_machine
 	put_timer(w, m);
 	put_serial(w);
 	put_panic(w);
+	put_clock(w);
 	for (unsigned i = 0; i < m->n_slots; i++)
 		put_slot(w, i);
 	end(w);

@@ -9,6 +9,7 @@
 #include "kvm-stub/boot/boot.h"
 #include "kvm-stub/layout.h"
 #include "kvm-stub/machine/power.h"
+#include "kvm-stub/machine/rtc.h"
 #include "kvm-stub/machine/serial.h"
 #include "kvm-stub/machine/slots.h"
 #include "kvm-stub/machine/terminal.h"
@@ -121,6 +122,10 @@ static void on_end(void *opaque, uint32_t revents)
 	case VM_END_RESET:
 		if (m->leave)
 			break;
+		if (m->options->no_reboot) {
+			log_info(NULL, "the guest restarts: the end, by --no-reboot");
+			break;
+		}
 		log_limited(&m->restarts, LOG_LEVEL_INFO, NULL, "the guest restarts");
 		if (reboot(m, &m->error))
 			return;
@@ -148,6 +153,13 @@ static void add_serial(struct machine *m)
 #endif
 }
 
+static void add_clock(struct machine *m)
+{
+#ifdef RTC_ADDR
+	bus_add(m->bus, BUS_MMIO, RTC_ADDR, RTC_SIZE, rtc_access, NULL);
+#endif
+}
+
 /* Builds everything that needs no back-end. */
 static enum exit_status build(struct machine *m, GError **error)
 {
@@ -167,6 +179,7 @@ static enum exit_status build(struct machine *m, GError **error)
 			: EXIT_STATUS_FAILED;
 	power_init(&m->power, m->bus, m->vm);
 	add_serial(m);
+	add_clock(m);
 	return EXIT_STATUS_OK;
 }
 

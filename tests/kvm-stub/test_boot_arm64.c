@@ -167,6 +167,35 @@ static void test_initrd(void **state)
 	boot_refuses(boot.initrd, "no RAM for the initrd");
 }
 
+/* Linux would cut it. */
+static void test_loader_cmdline_limit(void **state)
+{
+	g_autofree char *text = g_strnfill(2048, 'x');
+
+	boot.config.append = text;
+	boot_refuses(boot.kernel, "2048 bytes, this kernel takes at most 2047");
+	text[2047] = 0;
+	assert_string(load(), "/chosen", "bootargs", text);
+}
+
+/* A guest without it starts in 1970. */
+static void test_loader_guest_has_a_clock(void **state)
+{
+	const void *tree = load();
+	int rtc = fdt_path_offset(tree, "/rtc@9030000");
+	const fdt32_t *clock = fdt_getprop(tree, rtc, "clocks", NULL);
+
+	assert_int_equal(fdt_node_check_compatible(tree, rtc, "arm,pl031"), 0);
+	assert_int_equal(fdt_node_check_compatible(tree, rtc, "arm,primecell"), 0);
+	CELLS(tree, "/rtc@9030000", "reg", 0, RTC_ADDR, 0, RTC_SIZE);
+	assert_string(tree, "/rtc@9030000", "clock-names", "apb_pclk");
+	assert_non_null(clock);
+	assert_int_equal(
+		fdt_node_check_compatible(tree,
+			fdt_node_offset_by_phandle(tree, fdt32_to_cpu(*clock)), "fixed-clock"),
+		0);
+}
+
 /* One field of a good image replaced, and words of the message. */
 #define WRONG(field, value, words)                                                     \
 	{                                                                              \
@@ -256,6 +285,8 @@ int main(void)
 		TEST(test_gicv2),
 		TEST(test_many_cpus),
 		TEST(test_initrd),
+		TEST(test_loader_cmdline_limit),
+		TEST(test_loader_guest_has_a_clock),
 		TEST(test_hostile),
 		TEST(test_no_room),
 		TEST(test_dtc),

@@ -29,6 +29,7 @@ static void test_defaults(void **state)
 	assert_null(o.folders);
 	assert_null(o.terminal_file);
 	assert_false(o.selftest);
+	assert_false(o.no_reboot);
 	assert_int_equal(o.log_level, LOG_LEVEL_INFO);
 }
 
@@ -39,7 +40,7 @@ static void test_all(void **state)
 	assert_true(parse(&o,
 		"--memory 4G --cpus 3 --kernel /k --initrd /i --append root=/dev/vda "
 		"--device socket=/one --device type=any,key=value --console=/c "
-		"--discovery-dir=/d --discovery-dir=/e --log-level=debug",
+		"--discovery-dir=/d --discovery-dir=/e --log-level=debug --no-reboot",
 		NULL));
 	assert_true(o.memory == UINT64_C(4) << 30);
 	assert_int_equal(o.cpus, 3);
@@ -50,6 +51,7 @@ static void test_all(void **state)
 	assert_string_equal(((struct device_spec *)o.devices->pdata[1])->type, "any");
 	assert_string_equal(o.folders[1], "/e");
 	assert_null(o.folders[2]);
+	assert_true(o.no_reboot);
 	assert_string_equal(o.terminal_file, "/c");
 	assert_int_equal(o.log_level, LOG_LEVEL_DEBUG);
 }

@@ -87,6 +87,19 @@ static void test_acpi(void **state)
 	assert_int_equal(reads(w, 0x601), 0);
 	assert_int_equal(reads(w, 0x602), 0);
 }
+
+/* Linux's reboot=k, which waits until bit 1 is clear, and reboot=p. */
+static void test_loader_resets_of_a_pc(void **state)
+{
+	struct power_test *w = *state;
+
+	assert_int_equal(reads(w, 0x64), 0);
+	assert_int_equal(after_write(w, 0x64, 0xae), NOT_YET);
+	assert_int_equal(after_write(w, 0x64, 0xfe), VM_END_RESET);
+	assert_int_equal(reads(w, 0xcf9), 0);
+	assert_int_equal(after_write(w, 0xcf9, 0x02), NOT_YET);
+	assert_int_equal(after_write(w, 0xcf9, 0x06), VM_END_RESET);
+}
 #endif
 
 static void test_panic(void **state)
@@ -116,6 +129,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #if defined(__x86_64__)
 		TEST(test_acpi),
+		TEST(test_loader_resets_of_a_pc),
 #endif
 		TEST(test_panic),
 		TEST(test_result),
