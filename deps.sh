@@ -82,7 +82,7 @@ unpacked()
 }
 
 # Another suite's or architecture's packages by an apt of our own: the system's lists and packages
-# stay as they are. private_apt SUITE ARCHITECTURE, then private_packages.
+# stay as they are. private_apt SUITE ARCHITECTURE [SUITE], then private_packages.
 private_apt()
 {
 	deps_key=/usr/share/keyrings/debian-archive-keyring.gpg
@@ -91,7 +91,9 @@ private_apt()
 		head -1)
 	[ -n "$deps_mirror" ] || return 1
 	mkdir -p apt/none apt/state/lists/partial apt/cache/archives/partial
-	echo "deb [signed-by=$deps_key] $deps_mirror $1 main" >apt/sources.list
+	for deps_p in $1 ${3:-}; do
+		echo "deb [signed-by=$deps_key] $deps_mirror $deps_p main"
+	done >apt/sources.list
 	cat >apt/apt.conf <<-CONF
 		APT::Sandbox::User "root";
 		APT::Architecture "$2";
@@ -139,22 +141,74 @@ get_kernel()
 	unpack_kernel "$deps_name" || { deps_apt update && unpack_kernel "$deps_name"; }
 }
 
+# private_program PATH ARGUMENT...: bin/NAME, which runs it with the libraries of that release.
+private_program()
+{
+	deps_path=$1
+	shift
+	mkdir -p bin
+	cat >"bin/${deps_path##*/}" <<-WRAPPER
+		#!/bin/sh
+		root=\$(dirname "\$0")/..
+		exec "\$root/usr/lib64/ld-linux-x86-64.so.2" \\
+			--library-path "\$root/usr/lib/x86_64-linux-gnu" \\
+			"\$root/$deps_path" $* "\$@"
+	WRAPPER
+	chmod +x "bin/${deps_path##*/}"
+}
+
 get_newer_qemu()
 {
-	private_apt trixie amd64
-	private_packages libc6 qemu-system-x86 seabios
+	private_apt trixie-backports amd64 trixie
+	private_packages -t trixie-backports libc6 qemu-system-x86 seabios
 	rm -r apt
-	mkdir bin
-	cat >bin/qemu-system-x86_64 <<-'WRAPPER'
-		#!/bin/sh
-		root=$(dirname "$0")/..
-		exec "$root/usr/lib64/ld-linux-x86-64.so.2" \
-			--library-path "$root/usr/lib/x86_64-linux-gnu" \
-			"$root/usr/bin/qemu-system-x86_64" \
-			-L "$root/usr/share/qemu" -L "$root/usr/share/seabios" "$@"
-	WRAPPER
-	chmod +x bin/qemu-system-x86_64
+	private_program usr/bin/qemu-system-x86_64 \
+		-L '"$root/usr/share/qemu"' -L '"$root/usr/share/seabios"'
 	bin/qemu-system-x86_64 --version
+}
+
+# From trixie, as what this release has lacks what is needed, or is not there.
+get_others()
+{
+	private_apt trixie amd64
+	private_packages passt virtiofsd libblkio1 libblkio-dev
+	rm -r apt
+	ln -s usr/lib lib
+	ln -s usr/lib64 lib64
+	for deps_p in blkio-copy blkio-bench; do
+		gcc -O1 -w -I usr/include -o usr/bin/$deps_p \
+			usr/share/doc/libblkio-dev/examples/$deps_p.c \
+			usr/lib/x86_64-linux-gnu/libblkio.so.1 -Wl,--allow-shlib-undefined
+		private_program usr/bin/$deps_p
+		bin/$deps_p --help
+	done
+	rm -r usr/share
+}
+
+# QEMU's sample of a back-end, which its packages lack, by its own files and the headers that its
+# build would include.
+get_qemu_sample()
+{
+	private_apt trixie amd64
+	echo "deb-src [signed-by=$deps_key] $deps_mirror trixie main" >>apt/sources.list
+	apt-get -q update
+	apt-get -q source --download-only qemu
+	mkdir -p source/shim/qemu
+	tar -xf qemu_*.orig.tar.* -C source --strip-components 1 --wildcards \
+		'*/contrib/vhost-user-blk' '*/subprojects/libvhost-user' '*/include'
+	cd source
+	touch shim/qemu/osdep.h shim/qemu/bswap.h
+	gcc -O1 -w -D_GNU_SOURCE -Dle32_to_cpu=le32toh -Dle64_to_cpu=le64toh \
+		$(printf ' -include %s.h' assert errno fcntl glib inttypes stdio stdlib string \
+			sys/socket sys/stat sys/uio sys/un unistd qemu/compiler) \
+		-I shim -I subprojects/libvhost-user -I include \
+		$(pkg-config --cflags glib-2.0) -o ../vhost-user-blk \
+		contrib/vhost-user-blk/vhost-user-blk.c \
+		subprojects/libvhost-user/libvhost-user.c \
+		subprojects/libvhost-user/libvhost-user-glib.c $(pkg-config --libs glib-2.0)
+	cd ..
+	rm -r apt source qemu_*
+	./vhost-user-blk --help
 }
 
 # What virtiod is built from and tested with there.
@@ -199,10 +253,17 @@ debian_kernel()
 	unpacked linux-cloud-amd64 get_kernel
 }
 
-# The QEMU of Debian's next release: bin/qemu-system-x86_64, with the libraries it needs.
+# The QEMU of the backports to Debian 13: bin/qemu-system-x86_64, with the libraries it needs.
 newer_qemu()
 {
-	unpacked qemu-trixie get_newer_qemu
+	unpacked qemu-backports get_newer_qemu
+}
+
+# Debian 13's programs that speak vhost-user: usr/bin/passt, usr/libexec/virtiofsd; bin/blkio-copy
+# and bin/blkio-bench, libblkio's examples; with the libraries they need.
+others()
+{
+	unpacked others get_others
 }
 
 # Debian for arm64: boot/, lib/, usr/ with its cloud kernel, and what virtiod is built from and
@@ -210,6 +271,12 @@ newer_qemu()
 debian_arm64()
 {
 	unpacked arm64 get_arm64 "$deps_arm64"
+}
+
+# QEMU's own vhost-user-blk, from Debian 13's source.
+qemu_sample()
+{
+	unpacked qemu-sample get_qemu_sample
 }
 
 get_xen_lab()

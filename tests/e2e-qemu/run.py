@@ -3,7 +3,8 @@
 """A stock Linux guest under unmodified QEMU uses virtiod-blk and virtiod-rng.
 
 Usage: run.py VIRTIOD_BLK VIRTIOD_RNG split|packed [CACHED]: the disk's rings; with the QEMU in the
-folder CACHED of the cache.
+folder CACHED of the cache. That one has a generic device, which serves the random numbers and a
+second disk there.
 Exits 77 (skipped) where QEMU or the kernel is missing.
 """
 
@@ -31,9 +32,9 @@ SERIAL = "virtiod-e2e-0001"
 class Daemon:
     """A back-end, from start to a clean end."""
 
-    def __init__(self, folder, program, *options):
+    def __init__(self, folder, program, *options, socket_name=None):
         self.name = os.path.basename(program)
-        self.socket = os.path.join(folder, self.name + ".sock")
+        self.socket = os.path.join(folder, (socket_name or self.name) + ".sock")
         self.argv = [program, "--socket-path=" + self.socket, *options]
         self.start()
 
@@ -85,7 +86,18 @@ class Monitor:
                 raise AssertionError(f"QMP {command}: {answer['error']}")
 
 
-def start_guest(folder, qemu, reconnect, kernel, image, blk, rng, packed):
+def generic(virtio_id, name, back_end, options=""):
+    """QEMU's device that knows nothing of its type but what is said here."""
+    return ["-chardev", f"socket,id={name},path={back_end.socket}",
+            "-device", f"vhost-user-test-device-pci,chardev={name},virtio-id={virtio_id}{options}"]
+
+
+def start_guest(folder, qemu, reconnect, kernel, image, blk, rng, packed, second):
+    if second:
+        others = generic(4, "rng", rng) + generic(2, "second", second, ",config_size=60")
+    else:
+        others = ["-chardev", f"socket,id=rng,path={rng.socket}",
+                  "-device", "vhost-user-rng-pci,chardev=rng"]
     guest = Guest([
         qemu, "-accel", "tcg", "-machine", "q35,memory-backend=ram",
         "-object", "memory-backend-memfd,id=ram,size=512M,share=on", "-m", "512M", "-cpu", "max",
@@ -95,8 +107,7 @@ def start_guest(folder, qemu, reconnect, kernel, image, blk, rng, packed):
         "-append", "console=ttyS0 quiet panic=-1",
         "-chardev", f"socket,id=blk,path={blk.socket},{reconnect}",
         "-device", "vhost-user-blk-pci,chardev=blk,num-queues=2" + (",packed=on" if packed else ""),
-        "-chardev", f"socket,id=rng,path={rng.socket}", "-device", "vhost-user-rng-pci,chardev=rng",
-    ])
+        *others])
     guest.monitor_path = os.path.join(folder, "qmp")
     return guest
 
@@ -138,19 +149,24 @@ def kill_during_io(guest, blk):
     return kills
 
 
-def identify(guest, sectors, packed):
+def identify(guest, sectors, packed, second):
     check(guest.wait("serial") == SERIAL, "GET_ID gives the serial number")
     check(guest.wait("queues") == "2", "two queues")
     check(guest.wait("sectors") == str(sectors), f"capacity is {sectors} sectors")
-    check(guest.wait("packed") == str(int(packed)), "packed rings" if packed else "split rings")
+    check(guest.wait("packed").split()[0] == str(int(packed)),
+          "packed rings" if packed else "split rings")
     check(guest.wait("rng").startswith("virtio_rng"), "hw_random uses the virtio device")
     size, digest = guest.wait("random").split()
     check(size == "1024", "1024 bytes read from /dev/hwrng")
+    if second:
+        written, read = guest.wait("generic").split()
+        check(written == read == sha256(second),
+              "a second disk is written and read through QEMU's generic device")
     return digest
 
 
-def boot_and_work(guest, disk, blk, packed):
-    first_random = identify(guest, DISK // 512, packed)
+def boot_and_work(guest, disk, blk, packed, second):
+    first_random = identify(guest, DISK // 512, packed, second)
     written = guest.wait("writing")
     pauses = pause_during_io(guest)
     guest.wait("written")
@@ -174,7 +190,7 @@ def boot_and_work(guest, disk, blk, packed):
     check(guest.wait("sectors") == str(GROWN // 512),
           "the guest sees the larger disk without a reboot")
     guest.wait("rebooting")
-    check(identify(guest, GROWN // 512, packed) != first_random,
+    check(identify(guest, GROWN // 512, packed, second) != first_random,
           "other random bytes after the reboot")
     check(guest.wait("rebooted") == written, "the data is there after the reboot")
     guest.wait("uptime")
@@ -194,9 +210,10 @@ def main(blk_program, rng_program, rings, cached_qemu=None):
         content.add_modules(initrd.modules(kernel, ["virtio_pci", "virtio_blk", "virtio-rng"]))
         content.add_program("mke2fs")
         content.pack(image)
-        disk = os.path.join(folder, "disk.img")
-        with open(disk, "wb") as file:
-            file.truncate(DISK)
+        disk, second_disk = (os.path.join(folder, name) for name in ("disk.img", "second.img"))
+        for path, size in (disk, DISK), (second_disk, 4 * MIB):
+            with open(path, "wb") as file:
+                file.truncate(size)
         started = []
         try:
             blk = Daemon(folder, blk_program, "--blk-file=" + disk, "--serial=" + SERIAL,
@@ -204,12 +221,16 @@ def main(blk_program, rng_program, rings, cached_qemu=None):
             started.append(blk)
             rng = Daemon(folder, rng_program)
             started.append(rng)
+            second = cached_qemu and Daemon(
+                folder, blk_program, "--blk-file=" + second_disk, socket_name="second")
+            started += [second] if second else []
             guest = start_guest(folder, qemu, "reconnect-ms=100" if cached_qemu else "reconnect=1",
-                                kernel, image, blk, rng, packed)
+                                kernel, image, blk, rng, packed, second)
             started.append(guest)
-            written = boot_and_work(guest, disk, blk, packed)
-            blk.stop()
-            rng.stop()
+            written = boot_and_work(guest, disk, blk, packed, second and second_disk)
+            for back_end in blk, rng, second:
+                if back_end:
+                    back_end.stop()
         finally:
             for process in (one.process for one in started):
                 if process.poll() is None:

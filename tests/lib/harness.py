@@ -18,6 +18,8 @@ import tempfile
 import time
 import unittest
 
+import initrd
+
 VIRTIOCTL = os.environ["VIRTIOCTL"]
 BLK = os.environ["VIRTIOD_BLK"]
 RNG = os.environ["VIRTIOD_RNG"]
@@ -197,6 +199,15 @@ def need_program(name, package):
         print(f"SKIPPED: no {name} here (Debian package {package})", file=sys.stderr)
         sys.exit(77)
     return path
+
+
+def need_cached(folder, name):
+    """The same for a file in a folder of the cache that ./check fills."""
+    try:
+        return os.path.join(initrd.cached(folder), name)
+    except initrd.Missing as missing:
+        print(f"SKIPPED: {missing}", file=sys.stderr)
+        sys.exit(77)
 
 
 def main():
