@@ -259,7 +259,10 @@ void backend_serve(
 	b->closed = closed;
 	b->opaque = opaque;
 	b->config_change_told = false;
-	b->config_change_due = false; /* it reads the space anyhow */
+	/* A driver that starts reads the space anyhow. One that goes on: config_vring_starts(). */
+	b->config_change_due = false;
+	b->config_change_logged = false;
+	b->config_resumed = false;
 	backend_listen(b);
 }
 

@@ -35,6 +35,7 @@ struct backend_vring {
 	/* What became of it. */
 	bool dead; /* broke, and does not run again before a reset or GET_VRING_BASE */
 	bool moved; /* when it stopped last it had left the beginning, and no reset came since */
+	bool has_run; /* since the front-end connected */
 };
 
 /* The message that is being read or served. */
@@ -115,6 +116,8 @@ struct backend {
 	struct vu_msg channel_msg; /* that is being read */
 	bool config_change_told; /* to this front-end, which may not have read it yet */
 	bool config_change_due; /* to be sent when a queue runs and the channel has room */
+	bool config_change_logged; /* that what is due cannot be sent */
+	bool config_resumed; /* a vring began where another connection, or process, had stopped */
 	struct shm_state shm;
 
 	struct state_transfer transfer;
@@ -197,8 +200,15 @@ void transfer_init(struct backend *b);
 void transfer_drop(struct backend *b);
 ready_fn transfer_has_ended;
 
-/* msg_config.c: the driver is to read the configuration space and the status again. */
+/* msg_config.c */
+
+/* The configuration space or the status has changed: tells the driver to read them again. */
 void config_change(struct backend *b);
+/*
+ * A vring is about to run. Tells a driver that goes on, once for each connection, to read the
+ * configuration space again: it has read that of another process perhaps.
+ */
+void config_vring_starts(struct backend_vring *v);
 
 /* channel.c: requests to the front-end. */
 

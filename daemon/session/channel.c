@@ -141,12 +141,26 @@ static void message_sent(struct backend *b, const struct vu_msg *msg)
 	b->config_change_told = true;
 }
 
+/* Logs, once for each change, that the front-end has no way to hear of it. */
+static void log_untold(struct backend *b)
+{
+	if (!b->config_change_due || b->config_change_logged || !pool_is_active(b->pool) ||
+		(b->channel >= 0 && may_tell(b)))
+		return;
+	b->config_change_logged = true;
+	log_limited(&b->refusals, LOG_LEVEL_WARNING, "front-end",
+		"%s: the guest cannot be told to read the configuration space and the status again "
+		"(it does when its driver is loaded again, or when it reboots)",
+		b->channel < 0 ? "no back-end channel" : "CONFIG was not negotiated");
+}
+
 void channel_flush(struct backend *b)
 {
 	struct pollfd pfd = { .events = POLLOUT };
 	g_autoptr(GError) error = NULL;
 	struct vu_msg msg;
 
+	log_untold(b);
 	/* With all vrings stopped the back-end is suspended, and sends nothing. */
 	while (b->channel >= 0 && pool_is_active(b->pool) && next_message(b, &msg)) {
 		pfd.fd = b->channel;

@@ -35,7 +35,8 @@ static const struct handler handlers[VU_REQUEST_END] = {
 	[VU_SET_FEATURES] = { SCOPE_ALL, changes_features, .handle = on_set_features },
 	[VU_SET_OWNER] = { .handle = on_nothing },
 	[VU_RESET_OWNER] = { .handle = on_nothing }, /* deprecated: "should be ignored" */
-	[VU_SET_MEM_TABLE] = { SCOPE_ALL, .handle = on_set_mem_table },
+	/* The table is taken, or refused; a vring that it does not hold waits for its addresses. */
+	[VU_SET_MEM_TABLE] = { SCOPE_ALL, .handle = on_set_mem_table, .lenient = true },
 	[VU_SET_VRING_NUM] = { SCOPE_VRING, .handle = on_vring_num },
 	[VU_SET_VRING_ADDR] = { SCOPE_VRING, .handle = on_vring_addr },
 	[VU_SET_VRING_BASE] = { SCOPE_VRING, .handle = on_vring_base },

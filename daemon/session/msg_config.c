@@ -90,5 +90,18 @@ bool verb_set_config(struct virtio_device *d, struct backend_request *rq, GError
 void config_change(struct backend *b)
 {
 	b->config_change_due = true;
+	b->config_change_logged = false;
 	channel_flush(b);
+}
+
+void config_vring_starts(struct backend_vring *v)
+{
+	struct backend *b = v->backend;
+
+	if (b->device.config_size && !b->config_resumed && !v->has_run &&
+		!vq_is_fresh(pool_queue_vq(b->pool, v->index))) {
+		b->config_resumed = true;
+		b->config_change_due = true;
+	}
+	v->has_run = true;
 }

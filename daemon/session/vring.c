@@ -87,6 +87,7 @@ bool vring_start(struct backend_vring *v, GError **error)
 		log_debug(NULL, "the driver starts afresh: the device is reset");
 		backend_reset_device(b);
 	}
+	config_vring_starts(v);
 	log_debug(vring_name(v), "runs: %u descriptors, from index %u", v->size, v->base);
 	pool_queue_run(b->pool, v->index, v->kick);
 	channel_flush(b);
@@ -136,4 +137,5 @@ void vring_forget(struct backend_vring *v)
 	v->base = 0;
 	v->has_addr = false;
 	v->enabled = false;
+	v->has_run = false;
 }
