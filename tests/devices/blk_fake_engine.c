@@ -116,6 +116,10 @@ void blk_file_close(struct blk_file *f)
 	g_clear_pointer(&f->path, g_free);
 }
 
+void blk_file_check_name(const struct blk_file *f)
+{
+}
+
 bool blk_file_update_size(struct blk_file *f, GError **error)
 {
 	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_IO, "no size");

@@ -260,32 +260,6 @@ static void test_write_zeroes_by_writing(void **state)
 	assert_memory_equal(want, is, IMAGE_SIZE);
 }
 
-static void test_resize(void **state)
-{
-	struct kit_core *c = *state;
-	uint8_t data[512] = { 1 };
-
-	image_open(c, NULL);
-	virtio_device_ops.reload(&c->device);
-	assert_int_equal(c->config_changes, 0);
-
-	assert_int_equal(truncate(image_path, 2 * IMAGE_SIZE), 0);
-	assert_int_equal(
-		blk_request(c, VIRTIO_BLK_T_OUT, IMAGE_SIZE / 512, data, 512), VIRTIO_BLK_S_IOERR);
-	virtio_device_ops.reload(&c->device);
-	assert_int_equal(c->config_changes, 1);
-	assert_int_equal(le64toh(image_config(c)->capacity), 2 * IMAGE_SIZE / 512);
-	assert_int_equal(
-		blk_request(c, VIRTIO_BLK_T_OUT, IMAGE_SIZE / 512, data, 512), VIRTIO_BLK_S_OK);
-
-	assert_int_equal(truncate(image_path, 512), 0);
-	virtio_device_ops.reload(&c->device);
-	assert_int_equal(c->config_changes, 2);
-	assert_int_equal(le64toh(image_config(c)->capacity), 1);
-	assert_int_equal(blk_request(c, VIRTIO_BLK_T_IN, 1, data, 512), VIRTIO_BLK_S_IOERR);
-	assert_int_equal(blk_request(c, VIRTIO_BLK_T_IN, 0, data, 512), VIRTIO_BLK_S_OK);
-}
-
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -303,7 +277,6 @@ int main(int argc, char **argv)
 			test_write_zeroes_unmap, image_setup, kit_core_teardown),
 		cmocka_unit_test_setup_teardown(
 			test_write_zeroes_by_writing, image_setup, kit_core_teardown),
-		cmocka_unit_test_setup_teardown(test_resize, image_setup, kit_core_teardown),
 	};
 
 	if (!image_set_engine(argv[1]))

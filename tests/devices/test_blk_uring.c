@@ -10,7 +10,7 @@
 #include "blk_fake_uring.h"
 #include "daemon/devices/blk/blk_engine.h"
 #define HOLE (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
-#define RANGE (FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE)
+#define RANGE FALLOC_FL_ZERO_RANGE
 
 static struct blk_driver_request *start_read(struct kit_core *c, uint32_t len)
 {

@@ -199,11 +199,12 @@ static void blk_reload(struct virtio_device *d)
 		log_error(NULL, "%s", error->message);
 		return;
 	}
+	blk_file_check_name(&b->file);
 	blk_update_sectors(b);
-	if (b->sectors == before)
-		return;
-	log_info(NULL, "'%s' has %" PRIu64 " sectors now, not %" PRIu64, b->file.path, b->sectors,
-		before);
+	if (b->sectors != before)
+		log_info(NULL, "'%s' has %" PRIu64 " sectors now, not %" PRIu64, b->file.path,
+			b->sectors, before);
+	/* Also if nothing has changed: the guest may have missed it when that was told before. */
 	capacity = htole64(b->sectors);
 	virtio_config_set(
 		d, offsetof(struct virtio_blk_config, capacity), &capacity, sizeof(capacity));

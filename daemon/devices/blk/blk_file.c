@@ -181,16 +181,51 @@ static bool check_kind(struct blk_file *f, GError **error)
 {
 	struct stat st;
 
+	if (stat("/", &st) == 0) {
+		f->root_device = st.st_dev;
+		f->root_inode = st.st_ino;
+	}
 	if (stat(f->path, &st) < 0)
 		return errno_error(error, "cannot open", f->path);
 	f->is_device = S_ISBLK(st.st_mode);
 	f->device = st.st_dev;
 	f->inode = st.st_ino;
+	f->rdev = st.st_rdev;
 	if (f->is_device || S_ISREG(st.st_mode))
 		return true;
 	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
 		"'%s' is neither a regular file nor a block device", f->path);
 	return false;
+}
+
+/* Returns what has become of the file's name; NULL: it still leads to the file, or cannot. */
+static const char *lost_name(const struct blk_file *f)
+{
+	struct stat st, root;
+
+	if (fstat(f->fd, &st) == 0 && !st.st_nlink)
+		return "has been removed or replaced";
+	/* In another root directory (--chroot) no name leads anywhere. */
+	if (stat("/", &root) < 0 || root.st_dev != f->root_device || root.st_ino != f->root_inode)
+		return NULL;
+	if (stat(f->path, &st) < 0)
+		return errno == ENOENT || errno == ENOTDIR ? "has been renamed or removed" : NULL;
+	/* udev makes nodes of the same device again and again. */
+	if (f->is_device ? !S_ISBLK(st.st_mode) || st.st_rdev != f->rdev
+			 : st.st_dev != f->device || st.st_ino != f->inode)
+		return "is another file now";
+	return NULL;
+}
+
+void blk_file_check_name(const struct blk_file *f)
+{
+	const char *how = lost_name(f);
+
+	if (how)
+		log_warning(f->path,
+			"%s: the file that was opened at the start is served all the same "
+			"(restart virtiod-blk to serve another)",
+			how);
 }
 
 /* The same file each time, whatever becomes of its name. -1: error is set. */

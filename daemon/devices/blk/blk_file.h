@@ -17,8 +17,10 @@ struct blk_file {
 	bool read_only;
 	bool direct; /* past the page cache, where alignment allows */
 	bool is_device;
-	dev_t device; /* which file it is */
+	dev_t device, rdev; /* which file it is */
 	ino_t inode;
+	dev_t root_device; /* where its path begins */
+	ino_t root_inode;
 	uint64_t size; /* in bytes */
 	/* As the host reports them, in bytes; a plain file's logical block is 512. */
 	uint32_t logical_block, physical_block, min_io, opt_io;
@@ -33,5 +35,7 @@ bool blk_file_open(
 void blk_file_close(struct blk_file *f);
 /* Returns an fd for one queue, O_DIRECT if f->direct; -1 with an error. */
 int blk_file_open_queue(const struct blk_file *f, GError **error);
+/* Logs it if the path does not lead to the file any more. */
+void blk_file_check_name(const struct blk_file *f);
 /* Reads the size again. */
 bool blk_file_update_size(struct blk_file *f, GError **error);

@@ -11,9 +11,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/falloc.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/util.h"
@@ -113,7 +113,7 @@ int blk_io_unsupported(int result)
 
 static int allocate(int fd, int mode, const struct blk_range *range)
 {
-	while (fallocate(fd, mode | FALLOC_FL_KEEP_SIZE, range->offset, range->len) < 0) {
+	while (fallocate(fd, mode, range->offset, range->len) < 0) {
 		if (errno != EINTR)
 			return blk_io_unsupported(-errno);
 	}
@@ -144,9 +144,8 @@ int blk_io_discard(
 
 	/* Punching a hole in a device would insist on zeroes, which a discard need not leave. */
 	for (unsigned i = 0; i < n && result == 0; i++)
-		result = bq->blk->file.is_device
-			? discard_device(bq, &range[i])
-			: allocate(bq->fd, FALLOC_FL_PUNCH_HOLE, &range[i]);
+		result = bq->blk->file.is_device ? discard_device(bq, &range[i])
+						 : allocate(bq->fd, BLK_IO_HOLE, &range[i]);
 	return result;
 }
 
@@ -187,11 +186,21 @@ static int write_zeroes(const struct blk_queue *bq, struct blk_range range)
 	return 0;
 }
 
+bool blk_io_may_punch(const struct blk_queue *bq, const struct blk_range *range)
+{
+	struct stat st;
+
+	return range->unmap &&
+		(bq->blk->file.is_device ||
+			(fstat(bq->fd, &st) == 0 &&
+				range->offset + range->len <= (uint64_t)st.st_size));
+}
+
 int blk_io_write_zeroes(struct blk_queue *bq, struct blk_req *r, const struct blk_range *range)
 {
-	if (range->unmap && allocate(bq->fd, FALLOC_FL_PUNCH_HOLE, range) == 0)
+	if (blk_io_may_punch(bq, range) && allocate(bq->fd, BLK_IO_HOLE, range) == 0)
 		return 0;
-	if (allocate(bq->fd, FALLOC_FL_ZERO_RANGE, range) == 0)
+	if (allocate(bq->fd, BLK_IO_ZERO, range) == 0)
 		return 0;
 	return write_zeroes(bq, *range);
 }

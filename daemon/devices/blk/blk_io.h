@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <linux/falloc.h>
 #include <sys/uio.h>
 
 #include "daemon/devices/blk/blk_engine.h"
@@ -47,6 +48,14 @@ int blk_io_discard(
 int blk_io_write_zeroes(struct blk_queue *bq, struct blk_req *r, const struct blk_range *range);
 int blk_io_sync(struct blk_queue *bq);
 
+/* Modes of fallocate(). A hole leaves the file's size, where zeroes let it grow as a write does. */
+#define BLK_IO_HOLE (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
+#define BLK_IO_ZERO FALLOC_FL_ZERO_RANGE
+/*
+ * Returns whether a hole can be the range's zeroes: the driver allows it, and the file, which may
+ * have been truncated, does not end before.
+ */
+bool blk_io_may_punch(const struct blk_queue *bq, const struct blk_range *range);
 /* What the kernel, the file system or the disk cannot do is always -EOPNOTSUPP. */
 int blk_io_unsupported(int result);
 /*

@@ -7,7 +7,6 @@
  * calls instead, which is rare and always completes it.
  */
 #include <errno.h>
-#include <linux/falloc.h>
 
 #include "daemon/device.h"
 #include "daemon/devices/blk/blk_io.h"
@@ -110,9 +109,8 @@ static int uring_discard(
 	if (bq->blk->file.is_device)
 		return blk_io_discard(bq, r, range, n);
 	for (unsigned i = 0; i < n; i++)
-		virtio_uring_allocate(bq->engine_data, FILE_OWN,
-			FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, range[i].offset, range[i].len,
-			r);
+		virtio_uring_allocate(
+			bq->engine_data, FILE_OWN, BLK_IO_HOLE, range[i].offset, range[i].len, r);
 	r->ops = n;
 	r->result = 0;
 	bq->ops += n;
@@ -140,10 +138,8 @@ static int begin_zeroing(struct blk_queue *bq, struct blk_req *r)
 			iov, step.n, r->range.offset, r);
 	} else {
 		virtio_uring_allocate(bq->engine_data, FILE_OWN,
-			FALLOC_FL_KEEP_SIZE |
-				(r->stage == ZERO_BY_HOLE ? FALLOC_FL_PUNCH_HOLE
-							  : FALLOC_FL_ZERO_RANGE),
-			r->range.offset, r->range.len, r);
+			r->stage == ZERO_BY_HOLE ? BLK_IO_HOLE : BLK_IO_ZERO, r->range.offset,
+			r->range.len, r);
 	}
 	bq->ops++;
 	return BLK_PENDING;
@@ -153,7 +149,7 @@ static int uring_write_zeroes(
 	struct blk_queue *bq, struct blk_req *r, const struct blk_range *range)
 {
 	r->range = *range;
-	r->stage = range->unmap ? ZERO_BY_HOLE : ZERO_BY_RANGE;
+	r->stage = blk_io_may_punch(bq, range) ? ZERO_BY_HOLE : ZERO_BY_RANGE;
 	return begin_zeroing(bq, r);
 }
 
