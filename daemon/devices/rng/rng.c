@@ -15,9 +15,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/major.h>
 #include <linux/virtio_ids.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "base/option.h"
 
@@ -26,6 +28,9 @@
 #define MAX_PERIOD_MS 65536
 #define RETRY_EMPTY_MS 20
 #define RETRY_FAILED_MS 1000
+/* Of MEM_MAJOR (devices.txt of Linux). */
+#define MINOR_RANDOM 8
+#define MINOR_URANDOM 9
 
 struct rng {
 	struct virtio_device *d;
@@ -164,26 +169,40 @@ static void rng_retry(struct virtio_device *d, struct vq *q, struct virtio_timer
 	rng_kick(d, q);
 }
 
+/* Returns why a file of this kind is no source of random bytes; NULL: it may be one. */
+static const char *rng_problem(const struct stat *st)
+{
+	unsigned number = minor(st->st_rdev);
+
+	if (S_ISREG(st->st_mode) && st->st_size == 0)
+		return "the file is empty";
+	if (!S_ISREG(st->st_mode) && !S_ISCHR(st->st_mode) && !S_ISFIFO(st->st_mode))
+		return "neither a file nor a character device nor a FIFO";
+	/* null, zero, full, mem and the like */
+	if (S_ISCHR(st->st_mode) && major(st->st_rdev) == MEM_MAJOR && number != MINOR_RANDOM &&
+		number != MINOR_URANDOM)
+		return "what it gives is not random (/dev/hwrng is; without --filename the bytes "
+		       "are the kernel's)";
+	return NULL;
+}
+
 static bool rng_open_source(struct rng *r, const char *name, GError **error)
 {
-	const char *problem = NULL;
+	const char *problem;
 	struct stat st;
 
-	/*
-	 * A FIFO is opened for writing, too: otherwise it ends, and says so without a pause,
-	 * whenever no other writer has it open.
-	 */
-	if (stat(name, &st) == 0) {
+	problem = stat(name, &st) < 0 ? g_strerror(errno) : rng_problem(&st);
+	if (!problem) {
+		/*
+		 * A FIFO is opened for writing, too: otherwise it ends, and says so without a
+		 * pause, whenever no other writer has it open.
+		 */
 		r->is_fifo = S_ISFIFO(st.st_mode);
 		r->source.fd = open(
 			name, (r->is_fifo ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+		if (r->source.fd < 0)
+			problem = g_strerror(errno);
 	}
-	if (r->source.fd < 0)
-		problem = g_strerror(errno);
-	else if (S_ISREG(st.st_mode) && st.st_size == 0)
-		problem = "the file is empty";
-	else if (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode) && !r->is_fifo)
-		problem = "neither a file nor a character device nor a FIFO";
 	if (problem)
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
 			"cannot take random bytes from '%s': %s", name, problem);

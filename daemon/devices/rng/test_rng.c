@@ -66,6 +66,22 @@ static void test_no_room(struct kit *k)
 	kit_wait_broken(k, "no room");
 }
 
+/* They can be read for ever, and nothing of it is random. */
+static void test_unmeant_sources(struct kit *k)
+{
+	static const char *const names[] = { "/dev/null", "/dev/zero", "/dev/full" };
+	g_autofree char *link = g_strdup(kit_path(k, "link"));
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
+		kit_start_fails(k, names[i], option("filename", names[i]), NULL);
+		kit_start_fails(k, "not random", option("filename", names[i]), NULL);
+	}
+	assert_int_equal(symlink("/dev/zero", link), 0);
+	kit_start_fails(k, "not random", option("filename", link), NULL);
+	kit_start(k, "--filename=/dev/urandom", NULL);
+	assert_in_range(kit_wait(k, ask(k, 64)), 1, 64);
+}
+
 static void test_bad_options(struct kit *k)
 {
 	static const char *const bad[] = { "--max-bytes=0", "--max-bytes=-1", "--period=0",
@@ -179,6 +195,7 @@ static const struct kit_test tests[] = {
 	{ "getrandom", test_getrandom },
 	{ "huge request", test_huge },
 	{ "no room", test_no_room },
+	{ "unmeant sources", test_unmeant_sources },
 	{ "bad options", test_bad_options },
 	{ "file", test_file, .skip = KIT_NO_KILL },
 	{ "character device", test_device, .skip = KIT_NO_KILL },
