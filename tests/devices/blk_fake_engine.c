@@ -101,11 +101,10 @@ void blk_engine_close(struct blk *b)
 	}
 }
 
-bool blk_file_open(
-	struct blk_file *f, const char *path, bool read_only, bool direct, GError **error)
+bool blk_file_open(struct blk_file *f, const struct blk_file_setup *setup, GError **error)
 {
-	f->path = g_strdup(path);
-	f->read_only = read_only;
+	f->path = g_strdup(setup->path);
+	f->read_only = setup->read_only;
 	f->size = 16ull << 30;
 	f->logical_block = f->physical_block = f->min_io = 512;
 	return true;

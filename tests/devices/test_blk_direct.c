@@ -2,10 +2,32 @@
 /* virtiod-blk past the page cache: what goes straight to guest memory, and what cannot. */
 #include "tests/lib/test.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include "blk_image.h"
 #include "daemon/devices/blk/blk_engine.h"
 
 #define LEN 8192u
+
+#ifdef STATX_DIOALIGN
+/* What statx() tells of offsets; 0: what it does tell. */
+static unsigned dio_align;
+
+int statx(int dir, const char *path, int flags, unsigned mask, struct statx *to)
+{
+	int result = syscall(SYS_statx, dir, path, flags, mask, to);
+
+	if (result == 0 && mask & STATX_DIOALIGN && dio_align) {
+		to->stx_mask |= STATX_DIOALIGN;
+		to->stx_dio_offset_align = dio_align;
+		to->stx_dio_mem_align = 512;
+	}
+	return result;
+}
+#endif
 
 static struct blk_queue *open_direct(struct kit_core *c)
 {
@@ -169,13 +191,30 @@ static void test_stop(void **state)
 		assert_int_equal(blk_status_of(c, r[i]), VIRTIO_BLK_S_OK);
 }
 
-static void test_config(void **state)
+/* A disk that has 512-byte blocks without --direct has them with it, wherever the file is. */
+static void test_unmeant_block_size(void **state)
 {
 	struct kit_core *c = *state;
+	const struct virtio_blk_config *config = image_config(c);
 	const struct blk_file *f = &open_direct(c)->blk->file;
 
 	assert_true(f->offset_align >= 512 && f->mem_align >= 1);
-	assert_int_equal(le32toh(image_config(c)->blk_size), MAX(f->offset_align, 512));
+	assert_int_equal(le32toh(config->blk_size), 512);
+	assert_true(512u << config->physical_block_exp >= f->offset_align);
+	read_and_check(c, 17, 0, 4096);
+	write_and_check(c, 33, 0, 512);
+}
+
+/* As on a file system whose disk has blocks of 4096 bytes. */
+static void test_unmeant_large_blocks(void **state)
+{
+#ifdef STATX_DIOALIGN
+	dio_align = 4096;
+	test_unmeant_block_size(state);
+	dio_align = 0;
+#else
+	skip();
+#endif
 }
 
 int main(int argc, char **argv)
@@ -189,7 +228,10 @@ int main(int argc, char **argv)
 			test_part_of_a_block, image_setup, kit_core_teardown),
 		cmocka_unit_test_setup_teardown(test_many, image_setup, kit_core_teardown),
 		cmocka_unit_test_setup_teardown(test_stop, image_setup, kit_core_teardown),
-		cmocka_unit_test_setup_teardown(test_config, image_setup, kit_core_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_unmeant_block_size, image_setup, kit_core_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_unmeant_large_blocks, image_setup, kit_core_teardown),
 	};
 
 	if (!image_set_engine(argv[1]))

@@ -320,6 +320,7 @@ static void test_installed(void **state)
 		g_strv_contains((const char *const *)to_share->options, "--run-as=65534:65534"));
 	assert_true(
 		g_strv_contains((const char *const *)to_write->options, "--blk-file=/srv/a.img"));
+	assert_true(g_strv_contains((const char *const *)to_write->options, "--format=raw"));
 	assert_false(g_strv_contains((const char *const *)to_write->options, "--read-only"));
 	w->node.read_only = true;
 	to_read = backend_rules_find(r, &w->node, NULL);

@@ -17,12 +17,15 @@
 #define SEG_MAX 126
 #define SEG_SIZE_MAX (4u << 20)
 
+static const char *const format_words[] = { "auto", "raw", NULL };
+enum { FORMAT_AUTO, FORMAT_RAW };
+
 #define F(bit) (1ull << VIRTIO_BLK_F_##bit)
 
 static struct {
 	char *file, *serial, *engine;
-	bool read_only, direct;
-	unsigned num_queues, block_size;
+	bool read_only, direct, force;
+	unsigned num_queues, block_size, format;
 } options;
 
 static struct virtio_blk_config *blk_config(struct virtio_device *d)
@@ -83,8 +86,15 @@ static bool blk_check_options(GError **error)
 
 static bool blk_open_file(struct blk *b, GError **error)
 {
-	return blk_file_open(&b->file, options.file, options.read_only, options.direct, error) &&
-		blk_engine_open(b, options.engine, error);
+	const struct blk_file_setup setup = {
+		.path = options.file,
+		.read_only = options.read_only,
+		.direct = options.direct,
+		.raw = options.format == FORMAT_RAW,
+		.force = options.force,
+	};
+
+	return blk_file_open(&b->file, &setup, error) && blk_engine_open(b, options.engine, error);
 }
 
 static bool blk_open(struct virtio_device *d, GError **error)
@@ -109,6 +119,7 @@ static bool blk_open(struct virtio_device *d, GError **error)
 	else
 		d->features &= ~F(RO);
 	b->wce = true;
+	b->warns_of_format = options.format == FORMAT_AUTO;
 	blk_update_sectors(b);
 	blk_fill_config(d);
 	return true;
@@ -213,6 +224,10 @@ static void blk_reload(struct virtio_device *d)
 static const struct option_entry blk_options[] = {
 	{ "blk-file", "FILE", .path = &options.file,
 		.help = "Disk image (raw) or block device to serve" },
+	{ "format", "auto|raw", .word = &options.format, .words = format_words, .initial = "auto",
+		.help = "Serve an image of another format as if it were raw, or refuse it" },
+	{ "force", .flag = &options.force,
+		.help = "Let the guest write to a block device that is in use on the host" },
 	{ "engine", "auto|sync|uring|mmap", .string = &options.engine,
 		.help = "How to read and write (default: auto)" },
 	{ "direct", .flag = &options.direct, .help = "Bypass the host's page cache (O_DIRECT)" },

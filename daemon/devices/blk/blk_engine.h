@@ -93,6 +93,7 @@ struct blk {
 	uint64_t sectors; /* capacity */
 	uint32_t block_size;
 	bool wce; /* atomic */
+	bool warns_of_format; /* the next start may refuse what the guest writes */
 	int sync_error; /* atomic: the first failed sync's -errno; 0: none failed */
 	char serial[VIRTIO_BLK_ID_BYTES]; /* padded with NUL, which may be missing */
 	void *map; /* the mmap engine's; NULL: nothing is mapped */

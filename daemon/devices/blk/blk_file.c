@@ -27,6 +27,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "daemon/devices/blk/blk_guard.h"
 
 #define LOCK_DOES(permission) (100 + (permission))
 #define LOCK_FORBIDS(permission) (200 + (permission))
@@ -170,8 +171,8 @@ static bool query_alignment(struct blk_file *f, GError **error)
 		f->mem_align = try_alignment(fd, buf, true);
 		g_aligned_free(buf);
 	}
-	f->logical_block = MAX(f->logical_block, f->offset_align);
-	f->physical_block = MAX(f->physical_block, f->logical_block);
+	/* The guest's blocks stay as small: it may have been installed without direct I/O. */
+	f->physical_block = MAX(f->physical_block, f->offset_align);
 	f->min_io = MAX(f->min_io, f->physical_block);
 	return true;
 }
@@ -251,16 +252,19 @@ static int open_again(const struct blk_file *f, int flags, GError **error)
 	return fd_steal(&fd);
 }
 
-static bool open_locked(struct blk_file *f, GError **error)
+static bool open_file(struct blk_file *f, GError **error)
+{
+	if (!check_kind(f, error))
+		return false;
+	f->fd = open_again(f, 0, error);
+	return f->fd >= 0;
+}
+
+static bool lock_file(struct blk_file *f, GError **error)
 {
 	const char *conflict;
 	struct stat st;
 
-	if (!check_kind(f, error))
-		return false;
-	f->fd = open_again(f, 0, error);
-	if (f->fd < 0)
-		return false;
 	f->lock = open_again(f, 0, error);
 	if (f->lock < 0)
 		return false;
@@ -277,14 +281,22 @@ static bool open_locked(struct blk_file *f, GError **error)
 	return blk_file_update_size(f, error) && (!f->direct || query_alignment(f, error));
 }
 
-bool blk_file_open(
-	struct blk_file *f, const char *path, bool read_only, bool direct, GError **error)
+/* Before the locks: a file that is not meant is left alone. */
+static bool check_meaning(
+	const struct blk_file *f, const struct blk_file_setup *setup, GError **error)
 {
-	f->path = g_strdup(path);
-	f->read_only = read_only;
-	f->direct = direct;
+	if (f->is_device && !f->read_only && !setup->force && !blk_guard_check_use(f->path, error))
+		return false;
+	return setup->raw || blk_guard_check_format(f->fd, f->path, error);
+}
+
+bool blk_file_open(struct blk_file *f, const struct blk_file_setup *setup, GError **error)
+{
+	f->path = g_strdup(setup->path);
+	f->read_only = setup->read_only;
+	f->direct = setup->direct;
 	f->fd = f->lock = -1;
-	if (open_locked(f, error))
+	if (open_file(f, error) && check_meaning(f, setup, error) && lock_file(f, error))
 		return true;
 	blk_file_close(f);
 	return false;

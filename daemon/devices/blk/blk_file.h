@@ -28,9 +28,15 @@ struct blk_file {
 	uint32_t mem_align, offset_align;
 };
 
+struct blk_file_setup {
+	const char *path;
+	bool read_only, direct;
+	bool raw; /* whatever it begins with */
+	bool force; /* although this host uses it */
+};
+
 /* Opens and locks it. False: it remains closed, and the error names the file. */
-bool blk_file_open(
-	struct blk_file *f, const char *path, bool read_only, bool direct, GError **error);
+bool blk_file_open(struct blk_file *f, const struct blk_file_setup *setup, GError **error);
 /* Releases the locks, too. Does nothing if it is not open (zeroes; fd and lock -1). */
 void blk_file_close(struct blk_file *f);
 /* Returns an fd for one queue, O_DIRECT if f->direct; -1 with an error. */

@@ -13,6 +13,8 @@
  */
 #include "daemon/devices/blk/blk_request.h"
 
+#include "daemon/devices/blk/blk_guard.h"
+
 #include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -98,6 +100,20 @@ static bool in_range(const struct blk *b, uint64_t sector, uint64_t sectors)
 	return sector <= b->sectors && sectors <= b->sectors - sector;
 }
 
+/* Warns of a driver that gives its disk the beginning of another format: --format=auto. */
+static void check_format(struct blk_queue *bq, struct blk_req *r)
+{
+	struct iov_cursor ahead = *blk_data(r);
+	uint8_t head[BLK_GUARD_HEAD];
+	const char *format = blk_guard_format(head, iov_pull(&ahead, head, sizeof(head)));
+
+	if (format)
+		log_limited(&bq->limit, LOG_LEVEL_WARNING, vq_name(bq->q),
+			"the guest makes '%s' begin as %s does: it will be refused at the next "
+			"start unless --format=raw is given",
+			bq->blk->file.path, format);
+}
+
 static int transfer(struct blk_queue *bq, struct blk_req *r)
 {
 	size_t left = iov_left(blk_data(r));
@@ -113,6 +129,8 @@ static int transfer(struct blk_queue *bq, struct blk_req *r)
 	if (!left)
 		return 0;
 	r->start = r->offset = r->sector * BLK_SECTOR;
+	if (!r->sector && blk_is_write(r) && bq->blk->warns_of_format)
+		check_format(bq, r);
 	result = bq->engine->transfer(bq, r);
 	if (result < 0)
 		report(bq, r, result);
