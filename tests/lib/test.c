@@ -14,16 +14,23 @@ __attribute__((constructor)) static void make_locks(void)
 	g_error_free(g_error_new_literal(G_FILE_ERROR, 0, ""));
 }
 
+bool test_under_valgrind(void)
+{
+	const char *preload = g_getenv("LD_PRELOAD");
+
+	/* valgrind preloads libraries of its own. */
+	return preload && strstr(preload, "vgpreload");
+}
+
 static unsigned find_patience(void)
 {
-	const char *preload = g_getenv("LD_PRELOAD"), *more = g_getenv("VIRTIOD_TEST_PATIENCE");
+	const char *more = g_getenv("VIRTIOD_TEST_PATIENCE");
 	unsigned n = 1;
 
 #ifdef SANITIZED
 	n = 4;
 #endif
-	/* valgrind preloads libraries of its own. */
-	if (preload && strstr(preload, "vgpreload"))
+	if (test_under_valgrind())
 		n = 10;
 	if (more && atoi(more) > 0)
 		n *= atoi(more);

@@ -39,6 +39,8 @@
  * valgrind and the sanitizers, times the environment's VIRTIOD_TEST_PATIENCE (a number).
  */
 unsigned test_patience(void);
+/* Tells whether valgrind runs this process. It does not follow the programs that a test starts. */
+bool test_under_valgrind(void);
 /* The monotonic time in µs at which `ms` × patience have passed. */
 int64_t test_deadline(unsigned ms);
 /* How long any wait below lasts before it fails: nothing that works takes nearly as long. */
