@@ -81,6 +81,12 @@ unpacked()
 	echo "$deps_dir"
 }
 
+# previous NAME: the folder NAME of the cache, filled for whatever key.
+previous()
+{
+	[ -e "$deps_cache/$1/complete" ] && echo "$deps_cache/$1"
+}
+
 # Another suite's or architecture's packages by an apt of our own: the system's lists and packages
 # stay as they are. private_apt SUITE ARCHITECTURE [SUITE], then private_packages.
 private_apt()
@@ -288,11 +294,22 @@ get_xen_lab()
 	"$deps_top/tests/xen-lab/build"
 }
 
-# What tests/xen-lab/lab.py boots, from the archive $VIRTIOD_XEN_LAB_PREBUILT or built here.
+# What tests/xen-lab/lab.py boots, from the archive $VIRTIOD_XEN_LAB_PREBUILT or built here. If that
+# fails, the lab that an earlier run left is better than none; xen_lab_is_old tells.
 xen_lab()
 {
-	unpacked xen-lab get_xen_lab \
-		"$(cat "$deps_top"/tests/xen-lab/build "$deps_top"/tests/xen-lab/conf/* | cksum)"
+	unpacked xen-lab get_xen_lab "$(xen_lab_key)" || previous xen-lab
+}
+
+xen_lab_key()
+{
+	cat "$deps_top"/tests/xen-lab/build "$deps_top"/tests/xen-lab/conf/* | cksum
+}
+
+# xen_lab_is_old FOLDER: was it made by another version of tests/xen-lab?
+xen_lab_is_old()
+{
+	[ "$(cat "$1/complete")" != "$(xen_lab_key)" ]
 }
 
 get_xen_lab_stock()
