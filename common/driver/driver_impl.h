@@ -45,6 +45,8 @@ struct driver_ring {
 	uint32_t size;
 	uint32_t outstanding;
 	bool event_idx, in_order;
+	bool cuts_excess;
+	struct driver_excess excess;
 	unsigned table_len; /* buffers in the indirect table of a slot; 0: no tables */
 	void *table;
 	uint64_t table_addr;
@@ -68,6 +70,12 @@ static inline uint64_t driver_ring_table_offset(const struct driver_ring *r, uns
 {
 	return (uint64_t)slot * r->table_len * VIRTIO_DESC_BYTES;
 }
+
+/*
+ * The device reports a used length of *len for a request of which less is writable: cuts it and
+ * returns 0, or returns -EMSGSIZE.
+ */
+int driver_ring_exceed(struct driver_ring *r, const struct driver_slot *slot, uint32_t *len);
 
 /* Takes a slot for n buffers, of which all but the first n_out are writable. */
 static inline struct driver_slot *driver_slot_take(struct driver_ring *r, unsigned id,

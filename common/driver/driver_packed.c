@@ -193,7 +193,7 @@ static bool packed_publish(struct driver_ring *r)
 
 /*
  * Reads the used descriptor at next_used: 1, and batch_end and batch_len are set; 0: it is not
- * used; -EPROTO.
+ * used; an error of driver_ring_reap().
  */
 static int read_used(struct packed *p)
 {
@@ -201,6 +201,7 @@ static int read_used(struct packed *p)
 	/* Pairs with the device's release: id and length are there. */
 	uint16_t flags = shm_load16_acquire(&desc->flags);
 	const struct driver_slot *slot;
+	int err;
 
 	if ((flags & (AVAIL | USED)) != p->used_flags) {
 		bool out = p->ring.size - p->n_free != p->n_added;
@@ -214,7 +215,12 @@ static int read_used(struct packed *p)
 	if (p->batch_end >= p->ring.size)
 		return -EPROTO;
 	slot = &p->ring.slot[p->batch_end];
-	return driver_slot_is_out(&p->ring, slot) && p->batch_len <= slot->writable ? 1 : -EPROTO;
+	if (!driver_slot_is_out(&p->ring, slot))
+		return -EPROTO;
+	if (p->batch_len <= slot->writable)
+		return 1;
+	err = driver_ring_exceed(&p->ring, slot, &p->batch_len);
+	return err ? err : 1;
 }
 
 static void *complete(struct packed *p, unsigned id)

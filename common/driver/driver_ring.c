@@ -132,6 +132,28 @@ int driver_ring_reap(struct driver_ring *r, void **token, uint32_t *len)
 	return r->format->reap(r, token, len);
 }
 
+int driver_ring_exceed(struct driver_ring *r, const struct driver_slot *slot, uint32_t *len)
+{
+	if (!r->excess.times++) {
+		r->excess.len = *len;
+		r->excess.writable = slot->writable;
+	}
+	if (!r->cuts_excess)
+		return -EMSGSIZE;
+	*len = (uint32_t)slot->writable;
+	return 0;
+}
+
+const struct driver_excess *driver_ring_excess(const struct driver_ring *r)
+{
+	return &r->excess;
+}
+
+void driver_ring_cut_excess(struct driver_ring *r)
+{
+	r->cuts_excess = true;
+}
+
 bool driver_ring_arm(struct driver_ring *r)
 {
 	return r->format->arm(r);

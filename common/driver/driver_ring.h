@@ -51,10 +51,19 @@ int driver_ring_add(struct driver_ring *r, const struct driver_buf *buf, unsigne
 bool driver_ring_publish(struct driver_ring *r);
 /*
  * Takes the next completed request: 1, with its token and used length; 0: none; -EPROTO: the device
- * returned more than was out, an id that is not out, or a length larger than the request's
- * writable part; nothing more can come then.
+ * returned more than was out, or an id that is not out; -EMSGSIZE: a used length larger than the
+ * request's writable part. After an error nothing more can come.
  */
 int driver_ring_reap(struct driver_ring *r, void **token, uint32_t *len);
+/* Used lengths larger than the request's writable part; the numbers are the first one's. */
+struct driver_excess {
+	uint64_t times;
+	uint32_t len;
+	uint64_t writable;
+};
+const struct driver_excess *driver_ring_excess(const struct driver_ring *r);
+/* From now on driver_ring_reap() cuts such a length to the writable part. */
+void driver_ring_cut_excess(struct driver_ring *r);
 /*
  * Asks for a call at the next completion. True if one is there already: reap again before
  * waiting.

@@ -187,7 +187,7 @@ static int refresh_used(struct split *s)
 }
 
 /* The used entry at last_used: the head it names, and its length; checked but for the order. */
-static int read_used(const struct split *s, unsigned *head, uint32_t *len)
+static int read_used(struct split *s, unsigned *head, uint32_t *len)
 {
 	const struct vring_used_elem *elem = &s->used->ring[s->last_used & s->mask];
 	const struct driver_slot *slot;
@@ -197,7 +197,9 @@ static int read_used(const struct split *s, unsigned *head, uint32_t *len)
 	if (*head >= s->ring.size)
 		return -EPROTO;
 	slot = &s->ring.slot[*head];
-	return driver_slot_is_out(&s->ring, slot) && *len <= slot->writable ? 0 : -EPROTO;
+	if (!driver_slot_is_out(&s->ring, slot))
+		return -EPROTO;
+	return *len <= slot->writable ? 0 : driver_ring_exceed(&s->ring, slot, len);
 }
 
 static void *complete(struct split *s, unsigned head)

@@ -186,6 +186,26 @@ static bool go_on(struct vmm_dev *d, struct vu_front *f, GError **error)
 	return true;
 }
 
+/*
+ * The first back-end: without an identity there is nothing to show to the guest. Says which numbers
+ * are assumed.
+ */
+static bool has_identity(const struct vmm_dev *d, const struct vu_front *f, GError **error)
+{
+	const struct vu_properties *properties = vu_front_properties(f);
+	g_autofree char *assumed = vu_properties_assumed(properties, "");
+
+	if (properties->device_id == VU_SOURCE_NONE) {
+		g_set_error(error, VU_FRONT_ERROR, VU_FRONT_ERROR_PROPERTIES,
+			"the back-end does not tell what device it is (PROBE): device-id=TYPE must "
+			"say it, and queues=N and config-size=BYTES what else it does not tell");
+		return false;
+	}
+	if (assumed)
+		log_info(d->name, "assumed, as the back-end does not tell: %s", assumed);
+	return true;
+}
+
 static void dial_failed(struct vmm_dev *d, const GError *error)
 {
 	bool final = !d->vring &&
@@ -249,9 +269,10 @@ void vmm_dial(struct vmm_dev *d)
 		dial_failed(d, error);
 		return;
 	}
-	if (!first && !fits(d, f, &error)) {
+	if (first ? !has_identity(d, f, &error) : !fits(d, f, &error)) {
 		dial_failed(d, error);
-		vmm_set_needs_reset(d);
+		if (!first)
+			vmm_set_needs_reset(d);
 		return;
 	}
 	vmm_note_problem(d, NULL, false);

@@ -299,6 +299,7 @@ static void test_back_ends_that_fail(void **state)
 	ASSERT_FAILS_WITHIN(
 		w, 100, "socket=/none/sock", "device 0 (socket=/none/sock)", "No such file");
 	ASSERT_FAILS(w, "socket=SOCK,fallback-type=7", "device 0 (socket=", "42");
+	ASSERT_FAILS(w, "socket=SOCK,probe=off", "device 0 (socket=", "device-id=TYPE");
 	/* Reported once, by the error. */
 	assert_false(test_logged("warning: device 0 (type="));
 }

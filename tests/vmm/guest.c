@@ -2,11 +2,9 @@
 /* See guest.h. */
 #include "guest.h"
 
-#include <glib/gstdio.h>
 #include <unistd.h>
 #include <sys/mman.h>
 
-#include "base/log.h"
 #include "base/util.h"
 
 static unsigned on_memory(void *opaque, struct vmm_dev *d, const struct virtio_mmio_queue *ready,
@@ -100,21 +98,14 @@ static const struct vmm_ops guest_ops = {
 	.access_done = on_done,
 };
 
-static void drop_line(enum log_level level, const char *line, void *opaque)
-{
-}
-
 int guest_setup(void **state)
 {
 	struct guest *g = g_new0(struct guest, 1);
 
-	if (!g_getenv("VMM_TEST_LOG"))
-		log_set_sink(drop_line, NULL);
-	g->fds_before = count_fds();
+	test_begin(&g->test);
 	pthread_mutex_init(&g->lock, NULL);
 	pthread_cond_init(&g->cond, NULL);
-	g->dir = g_dir_make_tmp("vmm-XXXXXX", NULL);
-	g->path = g_build_filename(g->dir, "socket", NULL);
+	g->path = test_path(&g->test, "socket");
 	g->memfd = memfd_create("guest", MFD_CLOEXEC);
 	assert_int_equal(ftruncate(g->memfd, MEMORY_SIZE), 0);
 	g->memory = mmap(NULL, MEMORY_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, g->memfd, 0);
@@ -152,15 +143,10 @@ int guest_teardown(void **state)
 	fake_free(g->backend);
 	munmap(g->memory, MEMORY_SIZE);
 	close(g->memfd);
-	g_unlink(g->path);
-	g_rmdir(g->dir);
-	assert_int_equal(count_fds(), g->fds_before);
+	test_end(&g->test);
 	pthread_mutex_destroy(&g->lock);
 	pthread_cond_destroy(&g->cond);
-	g_free(g->path);
-	g_free(g->dir);
 	g_free(g);
-	log_set_sink(NULL, NULL);
 	return 0;
 }
 

@@ -40,8 +40,8 @@ struct guest {
 	struct vmm_dev *d;
 	struct vmm_dev_config config;
 	struct vmm_ops ops; /* for a test to change before there is a device */
-	char *dir, *path;
-	unsigned fds_before;
+	struct test test;
+	char *path;
 
 	pthread_mutex_t lock;
 	pthread_cond_t cond;

@@ -11,6 +11,8 @@ static int run(struct bench_session *s, GError **error)
 	bool ok = bench_session_run(s, r, error);
 	const char *first = bench_session_request_error(s);
 
+	if (!s->options->strict)
+		bench_session_warn(s);
 	if (r->requests)
 		bench_report(s->options, r);
 	if (ok && first) {

@@ -31,6 +31,7 @@ struct bench_options {
 	unsigned flush_every; /* so many writes of a queue; 0: never */
 	unsigned timeout_ms; /* without any completion */
 	bool verify; /* data is checked */
+	bool strict; /* a used length that is too large is an error */
 	bool json;
 };
 

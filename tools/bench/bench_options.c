@@ -113,6 +113,7 @@ static const struct option_entry feature_options[] = {
 		.help = "Check all data; without --rw: read and write it" },
 	{ "timeout", "SECONDS", .number = &raw.timeout_s, .min = 1, .max = 86400, .initial = "30",
 		.help = "Give up when nothing completes for so long" },
+	{ "strict", .flag = &parsed.strict, .help = "A used length that is too large is an error" },
 	{ "json", .flag = &parsed.json, .help = "Print JSON" },
 	{ NULL },
 };

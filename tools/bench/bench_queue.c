@@ -172,7 +172,7 @@ int bench_queue_turn(struct bench_queue *q)
 	while ((rc = driver_ring_reap(q->ring, &token, &len)) > 0)
 		q->free[q->n_free++] = token;
 	if (rc < 0) {
-		q->failure = g_strdup("the back-end returned a request that it did not have");
+		q->failure = blk_reap_error(q->ring, rc);
 		return -1;
 	}
 	n = q->n_free - before;

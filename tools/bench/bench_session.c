@@ -86,7 +86,8 @@ static bool read_device(struct bench_session *s, GError **error)
 	uint32_t queues = vu_front_properties(s->f)->probe.max_queues;
 	uint64_t *offered = &s->features;
 
-	if (!blk_device_check(s->f, o->socket, error) ||
+	/* --queues is how many to drive. */
+	if (!blk_device_check(s->f, o->socket, NULL, error) ||
 		!blk_device_read(s->f, RING_FEATURES, &s->device, error))
 		return false;
 	if (o->queues > queues)
@@ -211,6 +212,8 @@ static bool make_queue(struct bench_session *s, unsigned i, GError **error)
 	q->ring = driver_ring_new(s->mem, s->queue_size, s->features, error);
 	if (!q->ring || !make_slots(s, q, error))
 		return false;
+	if (!s->options->strict)
+		driver_ring_cut_excess(q->ring);
 	q->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (q->kick < 0)
 		return error_set(
@@ -303,6 +306,18 @@ struct bench_session *bench_session_new(
 	if (!start(s, error))
 		return NULL;
 	return g_steal_pointer(&s);
+}
+
+void bench_session_warn(const struct bench_session *s)
+{
+	for (unsigned i = 0; i < s->options->queues; i++) {
+		const struct driver_excess *excess = driver_ring_excess(s->queues[i].ring);
+
+		if (excess->times) {
+			blk_warn_excess(s->options->socket, excess);
+			return;
+		}
+	}
 }
 
 void bench_session_free(struct bench_session *s)

@@ -37,5 +37,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(bench_session, bench_session_free)
  * threads. A signal shortens that. What was measured is in r also on error.
  */
 bool bench_session_run(struct bench_session *s, struct bench_result *r, GError **error);
+/* Warns of used lengths that were cut, once for all queues. */
+void bench_session_warn(const struct bench_session *s);
 /* Of one request that failed; NULL: none did. */
 const char *bench_session_request_error(const struct bench_session *s);

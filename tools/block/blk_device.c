@@ -8,6 +8,7 @@
 #include <linux/virtio_ids.h>
 #include <stdio.h>
 
+#include "base/error.h"
 #include "tools/block/blk_config.h"
 #include "driver/driver_ring.h"
 #include "tools/names.h"
@@ -20,22 +21,52 @@
 	(FEATURE(VIRTIO_BLK_F_SIZE_MAX) | FEATURE(VIRTIO_BLK_F_SEG_MAX) |   \
 		FEATURE(VIRTIO_BLK_F_RO) | FEATURE(VIRTIO_BLK_F_BLK_SIZE) | \
 		FEATURE(VIRTIO_BLK_F_FLUSH) | FEATURE(VIRTIO_BLK_F_MQ))
+/* Bits 0 to 23 are the device's; those that block devices have, legacy ones too. */
+#define DEVICE_FEATURES (FEATURE(24) - 1)
+#define KNOWN_FEATURES                                                                   \
+	(BLK_FEATURES | FEATURE(VIRTIO_BLK_F_BARRIER) | FEATURE(VIRTIO_BLK_F_GEOMETRY) | \
+		FEATURE(VIRTIO_BLK_F_SCSI) | FEATURE(VIRTIO_BLK_F_TOPOLOGY) |            \
+		FEATURE(VIRTIO_BLK_F_CONFIG_WCE) | FEATURE(VIRTIO_BLK_F_DISCARD) |       \
+		FEATURE(VIRTIO_BLK_F_WRITE_ZEROES) | FEATURE(VIRTIO_BLK_F_SECURE_ERASE))
+/* The capacity. */
+#define MIN_CONFIG sizeof(uint64_t)
 
-bool blk_device_check(const struct vu_front *f, const char *name, GError **error)
+/* Without an identity: other devices offer other bits, or neither of the two. */
+static bool looks_like_disk(const struct virtio_probe *probe)
 {
-	const struct vu_properties *properties = vu_front_properties(f);
+	return !(probe->features & DEVICE_FEATURES & ~KNOWN_FEATURES) &&
+		(probe->features &
+			(FEATURE(VIRTIO_BLK_F_BLK_SIZE) | FEATURE(VIRTIO_BLK_F_FLUSH))) &&
+		probe->config_size >= MIN_CONFIG;
+}
 
-	if (properties->device_id == VU_SOURCE_NONE) {
-		fprintf(stderr,
-			"virtioctl: %s does not say what device it is: taken for a block device\n",
-			name);
-	} else if (properties->probe.device_id != VIRTIO_ID_BLOCK) {
-		g_set_error(error, CTL_ERROR, CTL_ERROR_FAILED,
+static void say_assumed(const struct vu_properties *p, const char *name, const char *dashes)
+{
+	g_autofree char *numbers = vu_properties_assumed(p, dashes);
+	bool type = p->device_id == VU_SOURCE_NONE;
+
+	if (type || numbers)
+		fprintf(stderr, "virtioctl: %s: assumed, as the back-end does not tell: %s%s%s\n",
+			name, type ? "a block device (by its features)" : "",
+			type && numbers ? ", " : "", numbers ? numbers : "");
+}
+
+bool blk_device_check(
+	const struct vu_front *f, const char *name, const char *dashes, GError **error)
+{
+	const struct vu_properties *p = vu_front_properties(f);
+
+	if (p->device_id != VU_SOURCE_NONE && p->probe.device_id != VIRTIO_ID_BLOCK)
+		return error_set(error, CTL_ERROR, CTL_ERROR_FAILED,
 			"%s is no block device, but %s (%u)", name,
-			names_device(properties->probe.device_id) ?: "something else",
-			properties->probe.device_id);
-		return false;
-	}
+			names_device(p->probe.device_id) ?: "something else", p->probe.device_id);
+	if (p->device_id == VU_SOURCE_NONE && !looks_like_disk(&p->probe))
+		return error_set(error, CTL_ERROR, CTL_ERROR_FAILED,
+			"%s does not tell what device it is, and does not look like a block device "
+			"(features 0x%" PRIx64 ", %" PRIu32
+			" bytes of configuration space): if it is one, --device-id=block",
+			name, p->probe.features, p->probe.config_size);
+	say_assumed(p, name, dashes);
 	return true;
 }
 
@@ -59,7 +90,7 @@ bool blk_device_read(
 	uint32_t size = MIN(probe->config_size, sizeof(config));
 	uint64_t sectors, block_size;
 
-	if (size < sizeof(uint64_t)) {
+	if (size < MIN_CONFIG) {
 		g_set_error(error, CTL_ERROR, CTL_ERROR_FAILED,
 			"a configuration space of %u bytes is no block device's", size);
 		return false;

@@ -18,8 +18,13 @@ struct blk_device {
 	bool read_only, flush;
 };
 
-/* Refuses what is no block device; an unknown type is taken for one, with a warning. */
-bool blk_device_check(const struct vu_front *f, const char *name, GError **error);
+/*
+ * Refuses what is no block device, and a back-end that does not tell its type unless features and
+ * configuration space look like a block device's. Says on stderr what is assumed: name and dashes
+ * are for that (vu_properties_assumed()).
+ */
+bool blk_device_check(
+	const struct vu_front *f, const char *name, const char *dashes, GError **error);
 /* Reads the configuration. ring_features: what the driver can do beside reading and writing. */
 bool blk_device_read(
 	struct vu_front *f, uint64_t ring_features, struct blk_device *d, GError **error);

@@ -2,6 +2,10 @@
 /* See blk_driver.h. */
 #include "tools/block/blk_driver.h"
 
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "base/error.h"
 #include "tools/virtioctl.h"
 
@@ -27,6 +31,27 @@ const char *blk_status_name(uint8_t status)
 	return status == VIRTIO_BLK_S_IOERR	? "I/O error"
 		: status == VIRTIO_BLK_S_UNSUPP ? "unsupported"
 						: NULL;
+}
+
+char *blk_reap_error(const struct driver_ring *r, int err)
+{
+	const struct driver_excess *excess = driver_ring_excess(r);
+
+	if (err != -EMSGSIZE)
+		return g_strdup("the back-end returned a request that it did not have");
+	return g_strdup_printf("the back-end reported a used length of %" PRIu32
+			       " for a request of which it may write %" PRIu64 " bytes",
+		excess->len, excess->writable);
+}
+
+void blk_warn_excess(const char *name, const struct driver_excess *excess)
+{
+	if (excess->times)
+		fprintf(stderr,
+			"virtioctl: %s: the back-end reports used lengths that are too large "
+			"(%" PRIu32 " where it may write %" PRIu64
+			" bytes): cut (--strict makes it an error)\n",
+			name, excess->len, excess->writable);
 }
 
 bool blk_choose_feature(

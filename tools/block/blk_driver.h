@@ -22,6 +22,11 @@ struct blk_wire {
 	uint8_t status;
 };
 
+/* Text for the error of driver_ring_reap(). To be freed. */
+char *blk_reap_error(const struct driver_ring *r, int err);
+/* Warns, once, of used lengths that were cut. name: the back-end's. */
+void blk_warn_excess(const char *name, const struct driver_excess *excess);
+
 /* Sets the header. offset: bytes on the device. */
 static inline void blk_wire_set(struct blk_wire *w, uint32_t type, uint64_t offset)
 {

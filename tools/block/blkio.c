@@ -14,6 +14,11 @@ const struct blkio_info *blkio_info(const struct blkio *b)
 	return &b->info;
 }
 
+const struct driver_excess *blkio_excess(const struct blkio *b)
+{
+	return driver_ring_excess(b->ring);
+}
+
 struct blkio_request *blkio_request(struct blkio *b, unsigned i)
 {
 	return &b->slots[i].request;
@@ -53,9 +58,11 @@ struct blkio_request *blkio_reap(struct blkio *b, GError **error)
 	void *token;
 	int rc = driver_ring_reap(b->ring, &token, &len);
 
-	if (rc < 0)
-		g_set_error(error, CTL_ERROR, CTL_ERROR_FAILED,
-			"the back-end returned a request that it did not have");
+	if (rc < 0) {
+		g_autofree char *why = blk_reap_error(b->ring, rc);
+
+		g_set_error_literal(error, CTL_ERROR, CTL_ERROR_FAILED, why);
+	}
 	if (rc <= 0)
 		return NULL;
 	s = token;

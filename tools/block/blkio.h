@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "driver/driver_ring.h"
 #include "vhost-user/front/vu_front.h"
 
 struct blkio_options {
@@ -19,6 +20,7 @@ struct blkio_options {
 	unsigned depth; /* requests at a time; fewer if they do not fit the queue */
 	uint32_t request_size; /* bytes of data; less if the device's limits say so */
 	unsigned timeout_ms; /* without any completion */
+	bool strict; /* a used length that is too large is an error */
 	int cancel_fd; /* readable: give up waiting; -1: none */
 };
 
@@ -50,6 +52,8 @@ void blkio_free(struct blkio *b);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(blkio, blkio_free)
 
 const struct blkio_info *blkio_info(const struct blkio *b);
+/* Used lengths that were too large so far. */
+const struct driver_excess *blkio_excess(const struct blkio *b);
 /* Request i of info.depth. */
 struct blkio_request *blkio_request(struct blkio *b, unsigned i);
 /* The device sees it with the next blkio_publish(). */

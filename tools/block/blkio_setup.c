@@ -73,6 +73,8 @@ static bool make_memory(struct blkio *b, GError **error)
 	b->ring = driver_ring_new(b->mem, b->options.queue_size, b->info.features, error);
 	if (!b->ring || !make_slots(b, error))
 		return false;
+	if (!b->options.strict)
+		driver_ring_cut_excess(b->ring);
 	b->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	b->call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (b->kick < 0 || b->call < 0) {

@@ -9,6 +9,7 @@
 
 #include "base/util.h"
 #include "tools/block/blk_device.h"
+#include "tools/block/blk_driver.h"
 #include "tools/block/cancel.h"
 #include "tools/connect.h"
 #include "tools/virtioctl.h"
@@ -40,6 +41,8 @@ static const struct option_entry transfer_options[] = {
 		.initial = "128K", .help = "Bytes of a request" },
 	{ "timeout", "SECONDS", .number = &parsed.timeout_s, .min = 1, .max = 86400,
 		.initial = "30", .help = "Give up when nothing completes for so long" },
+	{ "strict", .flag = &parsed.io.strict,
+		.help = "A used length that is too large is an error" },
 	{ "verbose", .letter = 'v', .flag = &parsed.verbose,
 		.help = "Print the speed, also when not on a terminal" },
 	{ NULL },
@@ -78,7 +81,7 @@ static bool check_device(
 {
 	uint32_t queues = vu_front_properties(f)->probe.max_queues;
 
-	if (!blk_device_check(f, t->socket, error))
+	if (!blk_device_check(f, t->socket, "--", error))
 		return false;
 	if (queue < queues)
 		return true;
@@ -129,6 +132,8 @@ static bool serve(struct transfer *t, struct vu_front *f, const struct blkio_opt
 	}
 	t->io = io;
 	ok = check_extent(t, error) && run(t, error);
+	if (!o->strict)
+		blk_warn_excess(t->socket, blkio_excess(io));
 	t->io = NULL;
 	return ok;
 }

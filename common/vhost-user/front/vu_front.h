@@ -115,6 +115,12 @@ struct vu_properties {
 	uint64_t protocol_acked;
 	uint64_t max_mem_slots; /* 8 without CONFIGURE_MEM_SLOTS */
 };
+/*
+ * Returns a list of the numbers that are VU_SOURCE_ASSUMED, each with the key that sets it ("1
+ * virtqueue (queues=N)"), for one message to the user; NULL: there are none. dashes: "--" where the
+ * keys are options, else ""; NULL: name no keys. To be freed.
+ */
+char *vu_properties_assumed(const struct vu_properties *p, const char *dashes);
 
 /*
  * All that another process must know to go on with the connection of this one. Plain
