@@ -41,5 +41,9 @@ struct row {
 /* By offset / 4; a register that there is not has neither function. */
 extern const struct row mmio_rows[VIRTIO_MMIO_CONFIG_SPACE / 4];
 
+/* Tells the owner of a mistake of the driver's. */
+void mmio_mistake(const struct virtio_mmio *m, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
 /* Registers back to their start; the interrupt line falls. */
 void mmio_reset(struct virtio_mmio *m);

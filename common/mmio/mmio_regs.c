@@ -2,6 +2,7 @@
 /* What each register of the virtio-mmio window does (virtio 1.2 §4.2.2): a table row for each. */
 #include "mmio/mmio_impl.h"
 
+#include <inttypes.h>
 #include <stddef.h>
 #include <string.h>
 #include <linux/virtio_config.h>
@@ -113,8 +114,15 @@ static enum virtio_mmio_result write_queue_ready(const struct access *a, uint32_
 	struct virtio_mmio *m = a->m;
 	bool ready = value & 1;
 
-	if (ready == a->q->ready || (ready && !size_is_good(m, a->q->size)))
+	if (ready == a->q->ready)
 		return VIRTIO_MMIO_DONE;
+	if (ready && !size_is_good(m, a->q->size)) {
+		mmio_mistake(m,
+			"queue %" PRIu32 " with QueueNum %" PRIu32 " (a power of two up to %" PRIu32
+			"): it stays unready",
+			m->s->reg.queue_sel, a->q->size, m->s->queue_size_max);
+		return VIRTIO_MMIO_DONE;
+	}
 	a->q->ready = ready;
 	return m->ops->queue_ready(m->opaque, m->s->reg.queue_sel, ready);
 }
@@ -171,6 +179,34 @@ static uint32_t read_status(const struct access *a)
 	return a->m->s->reg.status;
 }
 
+/* Returns the bits of a write to Status that have to stay 0. */
+static uint8_t refused_status(const struct virtio_mmio *m, uint8_t old, uint8_t value)
+{
+	const struct virtio_mmio_registers *reg = &m->s->reg;
+	uint64_t unknown = reg->driver_features & ~m->s->probe.features;
+	uint8_t refused = VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK;
+
+	if (value & ~old & VIRTIO_CONFIG_S_FEATURES_OK) {
+		if (unknown)
+			mmio_mistake(m,
+				"accepts features that are not offered: 0x%" PRIx64
+				": FEATURES_OK is refused",
+				unknown);
+		else if (!(reg->driver_features & BIT(VIRTIO_F_VERSION_1)))
+			mmio_mistake(m,
+				"does not accept VERSION_1 (a legacy driver?): FEATURES_OK is "
+				"refused");
+		else
+			return 0;
+		return refused;
+	}
+	if ((old | value) & VIRTIO_CONFIG_S_FEATURES_OK)
+		return 0;
+	if (value & VIRTIO_CONFIG_S_DRIVER_OK)
+		mmio_mistake(m, "sets DRIVER_OK without FEATURES_OK: ignored");
+	return refused;
+}
+
 static enum virtio_mmio_result write_status(const struct access *a, uint32_t value)
 {
 	struct virtio_mmio *m = a->m;
@@ -182,12 +218,9 @@ static enum virtio_mmio_result write_status(const struct access *a, uint32_t val
 	}
 	/* §2.1.1: the driver only adds bits, and NEEDS_RESET is the device's. */
 	new = old | (value & STATUS_MASK);
-	if ((new & ~old &VIRTIO_CONFIG_S_FEATURES_OK) &&
-		((m->s->reg.driver_features & ~m->s->probe.features) ||
-			!(m->s->reg.driver_features & BIT(VIRTIO_F_VERSION_1))))
-		new &= ~VIRTIO_CONFIG_S_FEATURES_OK;
-	if (!(new &VIRTIO_CONFIG_S_FEATURES_OK))
-		new &= ~VIRTIO_CONFIG_S_DRIVER_OK;
+	new &= ~refused_status(m, old, value);
+	if (new & ~old & VIRTIO_CONFIG_S_FAILED)
+		mmio_mistake(m, "has given up (status FAILED)");
 	if (new == old)
 		return VIRTIO_MMIO_DONE;
 	m->s->reg.status = new;

@@ -8,6 +8,7 @@
 #include "mmio/mmio_impl.h"
 
 #include <glib.h>
+#include <stdarg.h>
 #include <string.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
@@ -18,6 +19,17 @@ static void raise_interrupt(struct virtio_mmio *m, uint32_t bit)
 		return;
 	m->s->reg.interrupt_status |= bit;
 	m->ops->interrupt(m->opaque, true);
+}
+
+void mmio_mistake(const struct virtio_mmio *m, const char *format, ...)
+{
+	char what[128];
+	va_list args;
+
+	va_start(args, format);
+	g_vsnprintf(what, sizeof(what), format, args);
+	va_end(args);
+	m->ops->mistake(m->opaque, what);
 }
 
 void mmio_reset(struct virtio_mmio *m)

@@ -57,6 +57,12 @@ struct virtio_mmio_ops {
 	 * last one is gone (false). Pulse an edge-triggered line at every true.
 	 */
 	void (*interrupt)(void *opaque, bool level);
+	/*
+	 * The driver did what it must not, and the registers ignored or refused it; or it has given
+	 * up (FAILED). what: for a log, to be limited. Not after every access that is ignored: only
+	 * where the driver may wait for ever.
+	 */
+	void (*mistake)(void *opaque, const char *what);
 };
 
 /* A shared memory region (§4.2.2: SHMSel …). */

@@ -36,9 +36,14 @@ static enum virtio_mmio_result on_status(void *opaque, uint8_t old_status, uint8
 
 	if (new_status == 0)
 		forget_driver(d);
+	d->used |= new_status & VIRTIO_CONFIG_S_DRIVER_OK;
 	/* §6.2: a driver that does not ask the platform cannot work here. */
 	if ((fresh & VIRTIO_CONFIG_S_FEATURES_OK) && d->access_platform &&
 		!(virtio_mmio_driver_features(d->mmio) & VU_BIT(VIRTIO_F_ACCESS_PLATFORM))) {
+		log_limited(&d->mistakes, LOG_LEVEL_WARNING, d->name,
+			"the guest's driver does not accept ACCESS_PLATFORM: FEATURES_OK is "
+			"refused%s%s",
+			d->needs ? "; " : "", d->needs ? d->needs : "");
 		virtio_mmio_refuse_features(d->mmio);
 		return VIRTIO_MMIO_DONE;
 	}
@@ -122,6 +127,13 @@ static void on_interrupt(void *opaque, bool level)
 	d->ops->interrupt(d->opaque, d, level);
 }
 
+static void on_mistake(void *opaque, const char *what)
+{
+	struct vmm_dev *d = opaque;
+
+	log_limited(&d->mistakes, LOG_LEVEL_WARNING, d->name, "the guest's driver %s", what);
+}
+
 const struct virtio_mmio_ops vmm_mmio_ops = {
 	.status = on_status,
 	.queue_ready = on_queue_ready,
@@ -129,6 +141,7 @@ const struct virtio_mmio_ops vmm_mmio_ops = {
 	.queue_notify = on_queue_notify,
 	.config = on_config,
 	.interrupt = on_interrupt,
+	.mistake = on_mistake,
 };
 
 enum virtio_mmio_result vmm_dev_access(

@@ -169,6 +169,12 @@ static void wait_for_events(struct vmm_dev *d, int timeout_ms)
 		lose(d, "it closed the connection");
 }
 
+/* Of two timeouts, of which -1 is none. */
+static int sooner(int a, int b)
+{
+	return a < 0 ? b : b < 0 ? a : MIN(a, b);
+}
+
 /* Milliseconds until the next attempt; -1: there is nothing to attempt. */
 static int next_dial(const struct vmm_dev *d, bool wanted)
 {
@@ -199,12 +205,13 @@ void *vmm_control_main(void *opaque)
 			g_clear_error(&error);
 			vmm_hang_up(d);
 		}
+		vmm_check_idle(d);
 		if (next_dial(d, wanted) == 0)
 			vmm_dial(d);
 		else if (d->front && changed)
 			pass(d);
 		if (!quit)
-			wait_for_events(d, next_dial(d, wanted));
+			wait_for_events(d, sooner(next_dial(d, wanted), vmm_next_idle(d)));
 	}
 	pthread_mutex_lock(&d->lock);
 	vmm_state_close(d);

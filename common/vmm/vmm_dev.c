@@ -25,6 +25,7 @@
 
 #define DEFAULT_QUEUE_SIZE 256
 #define DEFAULT_RETRY_MS 200
+#define DEFAULT_IDLE_MS 60000
 #define DEFAULT_WINDOW 0x1000
 
 /* Frees what vmm_dev_new() made; the thread, if any, has ended. */
@@ -58,6 +59,7 @@ static void destroy(struct vmm_dev *d)
 	pthread_cond_destroy(&d->cond);
 	g_free(d->name);
 	g_free(d->socket_path);
+	g_free(d->needs);
 	g_free(d);
 }
 
@@ -73,6 +75,8 @@ static void set_config(struct vmm_dev *d, const struct vmm_dev_config *config)
 	d->window = config->window ? config->window : DEFAULT_WINDOW;
 	d->queue_size_max = config->queue_size_max ? config->queue_size_max : DEFAULT_QUEUE_SIZE;
 	d->retry_ms = config->retry_ms ? config->retry_ms : DEFAULT_RETRY_MS;
+	d->idle_ms = config->idle_ms ? config->idle_ms : DEFAULT_IDLE_MS;
+	d->needs = g_strdup(config->needs);
 	d->access_platform = config->access_platform;
 }
 

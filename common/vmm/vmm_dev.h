@@ -121,6 +121,13 @@ struct vmm_dev_config {
 	uint64_t window; /* its size, from 0x100; configuration beyond reads 0; 0: a page */
 	uint32_t queue_size_max; /* 0: 256 */
 	unsigned retry_ms; /* between two dials; 0: 200 */
+	/*
+	 * A guest whose driver has not set the device up so long after the first back-end was
+	 * there is named in the log, once; 0: a minute.
+	 */
+	unsigned idle_ms;
+	/* Added there: what the guest's kernel needs to use the device. Copied; or NULL. */
+	const char *needs;
 	uint64_t withheld; /* ring features that are not offered to the driver */
 	/*
 	 * Drivers must ask the platform where memory is (the guest grants it): ACCESS_PLATFORM is

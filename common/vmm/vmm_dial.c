@@ -47,6 +47,7 @@ static bool fill_slot(struct vmm_dev *d, const struct vu_properties *properties)
 		d->state->has_front = 1;
 		d->config_drops++;
 		d->connected = true;
+		d->idle_at = g_get_monotonic_time() + d->idle_ms * G_TIME_SPAN_MILLISECOND;
 		vmm_changed(d);
 		vmm_replay(d, done);
 		pthread_cond_broadcast(&d->cond);

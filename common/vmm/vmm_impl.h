@@ -6,6 +6,7 @@
  *	vmm_access.c	vCPU side: registers, desired state, accesses that wait
  *	vmm_control.c	the control thread: poll, passes
  *	vmm_dial.c	from no back-end to one
+ *	vmm_idle.c	a guest that does not use its device
  *	vmm_converge.c	one pass: brings the back-end to the desired state
  *	vmm_memory.c	its memory
  *	vmm_vring.c	its rings
@@ -137,12 +138,12 @@ static inline void vmm_order(void)
 }
 
 struct vmm_dev {
-	char *name, *socket_path;
+	char *name, *socket_path, *needs;
 	int fd; /* first and only connection without socket_path; -1: used up */
 	struct vu_front_options options;
 	uint64_t base, window;
 	uint32_t queue_size_max;
-	unsigned retry_ms;
+	unsigned retry_ms, idle_ms;
 	bool access_platform;
 	const struct vmm_ops *ops;
 	void *opaque;
@@ -164,7 +165,9 @@ struct vmm_dev {
 	GArray *config_writes; /* NULL: none */
 	GArray *pending; /* struct vmm_pending */
 	unsigned config_read_at; /* the copy is good if this is config_drops */
+	bool used; /* a driver has set DRIVER_OK */
 	struct vmm_dev_counters counters;
+	struct log_limit mistakes; /* of the driver */
 	struct vu_properties properties; /* of the first probe; constant from then on */
 
 	/* The control thread's alone. */
@@ -172,6 +175,7 @@ struct vmm_dev {
 	struct vmm_desired desired;
 	struct vmm_vring *vring; /* properties.probe.max_queues */
 	int64_t retry_at; /* monotonic µs */
+	int64_t idle_at; /* likewise: a device without a driver is named; 0: no more */
 	bool kept; /* the predecessor's connection is still to be asked for */
 	bool compare; /* the configuration may have changed unnoticed: compare it */
 	bool adopted; /* vu_front is about to say that it may have */
@@ -232,6 +236,13 @@ void vmm_snapshot(struct vmm_dev *d);
 void vmm_hang_up(struct vmm_dev *d);
 /* Stores why there is no back-end; true if that is new. final: there will never be one. */
 bool vmm_note_problem(struct vmm_dev *d, const char *problem, bool final);
+
+/* vmm_idle.c: the control thread's. */
+
+/* Says, once, that the guest has not set the device up, when it is time for that. */
+void vmm_check_idle(struct vmm_dev *d);
+/* Milliseconds until then; -1: never. */
+int vmm_next_idle(const struct vmm_dev *d);
 
 /* vmm_dial.c: the control thread's. */
 bool vmm_can_dial_again(const struct vmm_dev *d);

@@ -154,10 +154,13 @@ static bool describe_ring(
 	used = vmm_to_user(d, q->device, bytes.device, &setup->used);
 	if (!used || !vmm_to_user(d, q->desc, bytes.desc, &setup->desc) ||
 		!vmm_to_user(d, q->driver, bytes.driver, &setup->avail)) {
+		const char *needs = d->access_platform ? d->needs : NULL;
+
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAULT,
 			"not in guest memory (0x%" PRIx64 ", 0x%" PRIx64 ", 0x%" PRIx64 ", %" PRIu32
-			" descriptors)",
-			q->desc, q->driver, q->device, q->size);
+			" descriptors)%s%s",
+			q->desc, q->driver, q->device, q->size, needs ? "; " : "",
+			needs ? needs : "");
 		return false;
 	}
 	setup->size = q->size;

@@ -138,6 +138,7 @@ static bool start_slot(
 		.base = virtio_addr(s->index),
 		.window = VIRTIO_STRIDE,
 		.queue_size_max = spec->keys.queue_size,
+		.needs = "its kernel needs CONFIG_VIRTIO_MMIO",
 	};
 
 	if (!spec->socket) {

@@ -82,6 +82,14 @@ static void on_interrupt(void *opaque, bool level)
 	o->falls += !level;
 }
 
+static void on_mistake(void *opaque, const char *what)
+{
+	struct owner *o = opaque;
+
+	o->mistakes++;
+	g_strlcpy(o->mistake, what, sizeof(o->mistake));
+}
+
 const struct virtio_mmio_ops owner_ops = {
 	.status = on_status,
 	.queue_ready = on_ready,
@@ -89,6 +97,7 @@ const struct virtio_mmio_ops owner_ops = {
 	.queue_notify = on_notify,
 	.config = on_config,
 	.interrupt = on_interrupt,
+	.mistake = on_mistake,
 };
 
 int owner_setup(void **state)

@@ -30,7 +30,8 @@ struct owner {
 	struct virtio_mmio *m;
 	enum virtio_mmio_result answer;
 	unsigned calls, status_calls, ready_calls, reset_calls, notify_calls, config_calls;
-	unsigned rises, falls;
+	unsigned rises, falls, mistakes;
+	char mistake[128]; /* the last one */
 	uint8_t old_status, new_status;
 	unsigned queue;
 	bool ready, write;

@@ -111,6 +111,57 @@ static void test_status(void **state)
 	assert_int_equal(o->new_status, S_ALL | VIRTIO_CONFIG_S_FAILED);
 }
 
+static void assert_mistake(struct owner *o, const char *words)
+{
+	if (!words) {
+		assert_int_equal(o->mistakes, 0);
+		return;
+	}
+	assert_int_equal(o->mistakes, 1);
+	if (!strstr(o->mistake, words))
+		fail_msg("\"%s\" is not in \"%s\"", words, o->mistake);
+	o->mistakes = 0;
+}
+
+/* What is refused or ignored, and leaves a driver waiting, is said, once for each access. */
+static void test_mistakes_are_said(void **state)
+{
+	static const struct {
+		uint64_t features;
+		uint32_t status, queue_size;
+		const char *words;
+	} cases[] = {
+		{ VERSION_1 | 0x2, S_FEATURES, 0, "not offered: 0x2:" },
+		{ VERSION_1 | 0x2, S_ALL, 0, "not offered: 0x2:" },
+		{ 0x11, S_FEATURES, 0, "VERSION_1" },
+		{ VERSION_1, 3 | VIRTIO_CONFIG_S_DRIVER_OK, 0, "DRIVER_OK without FEATURES_OK" },
+		{ VERSION_1, 3 | VIRTIO_CONFIG_S_FAILED, 0, "FAILED" },
+		{ VERSION_1, S_ALL | VIRTIO_CONFIG_S_FAILED, 0, "FAILED" },
+		{ VERSION_1, S_FEATURES, 512,
+			"queue 1 with QueueNum 512 (a power of two up to 256" },
+		{ VERSION_1, S_FEATURES, 48, "QueueNum 48" },
+		{ VERSION_1, S_FEATURES, 0, "QueueNum 0" },
+		{ VERSION_1, S_ALL, 256, NULL },
+		{ VERSION_1 | PACKED, S_ALL, 48, NULL },
+	};
+	struct owner *o = *state;
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+		bool queue = cases[i].status == S_FEATURES || !cases[i].words;
+
+		wr(o, VIRTIO_MMIO_STATUS, 0);
+		wr(o, VIRTIO_MMIO_STATUS, 3);
+		write_features(o, cases[i].features);
+		wr(o, VIRTIO_MMIO_STATUS, cases[i].status);
+		if (queue && rd(o, VIRTIO_MMIO_STATUS) == cases[i].status)
+			setup_queue(o, 1, cases[i].queue_size);
+		assert_mistake(o, cases[i].words);
+		/* The same status again is no news. */
+		wr(o, VIRTIO_MMIO_STATUS, rd(o, VIRTIO_MMIO_STATUS));
+		assert_mistake(o, NULL);
+	}
+}
+
 static void test_reset(void **state)
 {
 	struct owner *o = *state;
@@ -299,6 +350,7 @@ int main(void)
 		TEST_WITH(owner, test_driver_features),
 		TEST_WITH(owner, test_features_refused),
 		TEST_WITH(owner, test_status),
+		TEST_WITH(owner, test_mistakes_are_said),
 		TEST_WITH(owner, test_reset),
 		TEST_WITH(owner, test_interrupt),
 		TEST_WITH(owner, test_used_always),

@@ -14,6 +14,7 @@
 
 #define CHECK_MS 20
 #define SMALL_RING 128
+#define NEEDS "its kernel needs CONFIG_VIRTIO_MMIO"
 
 /* Sends a request about the device. Returns false if the supervisor has gone. */
 static bool ask(const struct worker_device *d, struct ipc_request *request, struct ipc_reply *reply,
@@ -225,6 +226,9 @@ struct worker_device *worker_device_new(struct xen_worker *w, const struct ipc_d
 		.queue_size_max = info->queue_size,
 		.access_platform = info->grants,
 		.withheld = withheld(info),
+		.needs = info->grants ? NEEDS ", and CONFIG_XEN_VIRTIO to grant its memory "
+					      "(grant_usage=0 does without)"
+				      : NEEDS,
 	};
 
 	d->w = w;
