@@ -14,6 +14,13 @@ static void on_broke(void *opaque, unsigned queue)
 	vring_broke(&b->vrings[queue]);
 }
 
+static void on_kicked(void *opaque, unsigned queue)
+{
+	struct backend *b = opaque;
+
+	quiet_kicked(&b->vrings[queue]);
+}
+
 static void on_drained(void *opaque, unsigned queue, uint32_t base)
 {
 	struct backend *b = opaque;
@@ -34,6 +41,7 @@ static void on_shm_map(void *opaque, unsigned queue, struct virtio_shm_map *m)
 
 static const struct pool_callbacks callbacks = {
 	.broke = on_broke,
+	.kicked = on_kicked,
 	.drained = on_drained,
 	.config_changed = on_config_changed,
 	.shm_map = on_shm_map,
@@ -146,6 +154,7 @@ static void forget_connection(struct backend *b)
 {
 	for (unsigned i = 0; i < b->device.num_queues; i++)
 		vring_forget(&b->vrings[i]);
+	quiet_forget(b);
 	guest_mem_set(b->mem, NULL, NULL, 0, NULL);
 	inflight_drop(b);
 	channel_close(b);
@@ -212,6 +221,27 @@ void backend_resume(void *opaque)
 	close_if_idle(b);
 }
 
+/*
+ * QEMU leaves when it has learnt that there are fewer virtqueues than it wants, and tries again: it
+ * is told once why that may be.
+ */
+static void hint_at_queues(struct backend *b)
+{
+	g_autofree char *how_many = NULL;
+
+	if (b->queues_hinted || b->last != VU_GET_QUEUE_NUM ||
+		b->device.num_queues == b->device.ops->probe.max_queues)
+		return;
+	b->queues_hinted = true;
+	how_many = b->device.num_queues == 1
+		? g_strdup("is only 1 virtqueue")
+		: g_strdup_printf("are only %u virtqueues", b->device.num_queues);
+	log_info("front-end",
+		"left when it had learnt that there %s: if it needs more (QEMU: one for each vCPU, "
+		"unless it has num-queues=%u), use --num-queues=N",
+		how_many, b->device.num_queues);
+}
+
 static void on_message(void *opaque, uint32_t revents)
 {
 	struct backend *b = opaque;
@@ -222,10 +252,12 @@ static void on_message(void *opaque, uint32_t revents)
 		return;
 	case VU_READ_DONE:
 		b->heard = true;
+		b->last = b->request.in.header.request;
 		dispatch(b);
 		return;
 	case VU_READ_CLOSED:
 		log_limited(&b->visits, LOG_LEVEL_INFO, "front-end", "disconnected");
+		hint_at_queues(b);
 		break;
 	case VU_READ_ERROR:
 		b->heard = true;
@@ -255,6 +287,8 @@ void backend_serve(
 	b->state = BACKEND_SERVING;
 	b->fd = fd;
 	b->heard = false;
+	b->last = 0;
+	b->probed = false;
 	b->left_told = false;
 	b->closed = closed;
 	b->opaque = opaque;

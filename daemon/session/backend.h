@@ -19,6 +19,7 @@ struct backend_options {
 	const unsigned *cpus; /* worker i runs on cpus[i % n_cpus]; outlives the back-end */
 	unsigned n_cpus; /* 0: anywhere */
 	unsigned poll_us; /* the longest that workers poll before they sleep; 0: never */
+	unsigned quiet_ms; /* a vring kicked in vain for longer is named in the log; 0: 5000 */
 };
 
 /* Opens the device. */

@@ -36,6 +36,10 @@ struct backend_vring {
 	bool dead; /* broke, and does not run again before a reset or GET_VRING_BASE */
 	bool moved; /* when it stopped last it had left the beginning, and no reset came since */
 	bool has_run; /* since the front-end connected */
+
+	/* quiet.c */
+	unsigned quiet; /* rounds of the timer until it is looked at; 0: no more */
+	uint64_t popped; /* vq_stats, when it started */
 };
 
 /* The message that is being read or served. */
@@ -89,6 +93,7 @@ struct backend {
 	struct pool_verb reset, reload, left;
 	struct pool_verb verb; /* of the request */
 	struct log_limit refusals, visits;
+	bool queues_hinted;
 
 	/* The connection. */
 	enum backend_state state;
@@ -98,6 +103,10 @@ struct backend {
 	void *opaque;
 	struct vu_reader reader;
 	bool heard; /* a message, or what was to be one */
+	uint32_t last; /* message that came; 0: none did */
+	bool probed; /* a message of PROBE came */
+	struct loop_watch *quiet; /* a timer; NULL: nothing is expected of any vring */
+	bool quiet_told; /* why no request comes */
 	bool left_told; /* the device has been told that the front-end has left */
 	struct backend_request request;
 
@@ -244,6 +253,17 @@ void shm_forget(struct backend *b);
 void inflight_drop(struct backend *b);
 /* Names the vring's part of the area, if there is one, to the engine. */
 void inflight_find(struct backend_vring *v, struct vq_setup *setup);
+
+/* quiet.c: vrings that are kicked, and have no request. */
+
+/* The vring got a part of its description. */
+void quiet_described(struct backend_vring *v);
+/* The vring runs. */
+void quiet_started(struct backend_vring *v);
+/* One of the first kicks since then came. */
+void quiet_kicked(struct backend_vring *v);
+/* The front-end has left. */
+void quiet_forget(struct backend *b);
 
 /* vring.c */
 

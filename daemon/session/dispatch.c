@@ -221,7 +221,10 @@ static bool start_vrings(struct backend *b, struct backend_request *rq)
 		struct backend_vring *v = &b->vrings[i];
 		g_autoptr(GError) failed = NULL;
 
-		if (!concerns(rq, v) || vring_start(v, &failed))
+		if (!concerns(rq, v))
+			continue;
+		quiet_described(v);
+		if (vring_start(v, &failed))
 			continue;
 		if (blame && !rq->error)
 			g_propagate_error(&rq->error, g_steal_pointer(&failed));

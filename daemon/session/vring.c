@@ -89,6 +89,7 @@ bool vring_start(struct backend_vring *v, GError **error)
 	}
 	config_vring_starts(v);
 	log_debug(vring_name(v), "runs: %u descriptors, from index %u", v->size, v->base);
+	quiet_started(v);
 	pool_queue_run(b->pool, v->index, v->kick);
 	channel_flush(b);
 	return true;

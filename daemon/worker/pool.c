@@ -60,6 +60,7 @@ void pool_queue_run(struct pool *pool, unsigned i, int kick)
 
 	q->kick = kick;
 	q->published_at_start = vq_stats(q->vq)->published;
+	q->kicks = 0;
 	q->state = QUEUE_RUNNING;
 	pool->n_active++;
 	queue_command(q, QUEUE_COMMAND_RUN);
@@ -92,8 +93,15 @@ static void take_events(struct queue *q)
 
 	if (events & QUEUE_EVENT_BROKE)
 		q->pool->setup.callbacks->broke(q->pool->setup.opaque, q - q->pool->queues);
+	if (events & QUEUE_EVENT_KICKED)
+		q->pool->setup.callbacks->kicked(q->pool->setup.opaque, q - q->pool->queues);
 	if (events & QUEUE_EVENT_DRAINED)
 		on_drained(q);
+}
+
+unsigned pool_queue_kicks(const struct pool *pool, unsigned i)
+{
+	return __atomic_load_n(&pool->queues[i].kicks, __ATOMIC_RELAXED);
 }
 
 enum queue_state pool_queue_state(const struct pool *pool, unsigned i)

@@ -34,7 +34,7 @@
  * commands after it has served what had been kicked before they were given.
  *
  * Two things cross without this: the call fd (pool_queue_set_call(); call.c), and statistics
- * (vq_stats and vq_in_flight(), relaxed loads).
+ * (vq_stats, vq_in_flight() and pool_queue_kicks(), relaxed loads).
  */
 #pragma once
 
@@ -57,6 +57,11 @@ struct pool_callbacks {
 	 * The driver broke the rules; the queue goes on RUNNING (or DRAINING), but serves nothing.
 	 */
 	void (*broke)(void *opaque, unsigned queue);
+	/*
+	 * A kick came, of the first two since the queue was run: pool_queue_kicks(). It may have
+	 * stopped since.
+	 */
+	void (*kicked)(void *opaque, unsigned queue);
 	/* The queue has stopped; base: where to go on (struct vq_setup). */
 	void (*drained)(void *opaque, unsigned queue, uint32_t base);
 	/* The configuration space has changed: the driver is to read it again. */
@@ -107,6 +112,8 @@ bool pool_queue_map(struct pool *pool, unsigned i, const struct vq_setup *setup,
 void pool_queue_run(struct pool *pool, unsigned i, int kick);
 /* Begins to stop a queue that runs; drained() follows. Nothing in any other state. */
 void pool_queue_drain(struct pool *pool, unsigned i);
+/* Returns how many kicks have come since the queue was run, up to two. */
+unsigned pool_queue_kicks(const struct pool *pool, unsigned i);
 enum queue_state pool_queue_state(const struct pool *pool, unsigned i);
 /* Returns whether any queue is in this state. */
 bool pool_any(const struct pool *pool, enum queue_state state);

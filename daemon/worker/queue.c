@@ -118,11 +118,22 @@ bool queue_poll_device(struct queue *q)
 	return any;
 }
 
-static void no_kicks(struct queue *q)
+/* Without kicks the driver would wait for ever: the queue breaks, which it is told. */
+static void no_kicks(struct queue *q, const char *why)
 {
-	log_limited(&q->worker->sources.log_limit, LOG_LEVEL_WARNING, vq_name(q->vq),
-		"the kick fd is no eventfd, or broken: kicks are not seen any more");
-	watch_remove(&q->run.kick);
+	group_begin(q);
+	vq_break(q->vq, "the kick fd %s", why);
+	group_end(q);
+}
+
+static void count_kick(struct queue *q)
+{
+	unsigned kicks = __atomic_load_n(&q->kicks, __ATOMIC_RELAXED);
+
+	if (kicks == MAX_KICKS)
+		return;
+	__atomic_store_n(&q->kicks, kicks + 1, __ATOMIC_RELAXED);
+	pool_report(q, QUEUE_EVENT_KICKED);
 }
 
 static void on_kick(
@@ -133,17 +144,19 @@ static void on_kick(
 	ssize_t n = 1;
 
 	worker_woken(q->worker);
+	count_kick(q);
 	make_ready(q);
 	/* Shared with the front-end, which could empty it between poll and read: hence NOWAIT. */
 	if (revents & EPOLLIN && !(w->core.events & EPOLLET))
 		n = preadv2(w->fd, &iov, 1, -1, RWF_NOWAIT);
 	if (!(revents & EPOLLIN) || n == 0 || (n < 0 && errno != EAGAIN))
-		no_kicks(q);
+		no_kicks(q, "is no eventfd, or broken");
 }
 
 static void watch_kick(struct queue *q)
 {
 	uint32_t edge = eventfd_is(q->kick) ? EPOLLET : 0;
+	char why[100];
 
 	if (q->kick < 0)
 		return;
@@ -152,8 +165,10 @@ static void watch_kick(struct queue *q)
 		.ready = on_kick,
 		.core.internal = true,
 	};
-	if (!watch_add(&q->worker->sources, &q->run.kick, EPOLLIN | edge))
-		no_kicks(q);
+	if (!watch_add(&q->worker->sources, &q->run.kick, EPOLLIN | edge)) {
+		g_snprintf(why, sizeof(why), "cannot be waited for: %s", g_strerror(errno));
+		no_kicks(q, why);
+	}
 }
 
 static void start(struct queue *q)

@@ -15,11 +15,16 @@
 #include "base/util.h"
 #include "daemon/worker/worker_impl.h"
 
-static bool control(struct sources *s, int op, struct virtio_watch *w, uint32_t events)
+static bool control_set(int epoll, int op, struct virtio_watch *w, uint32_t events)
 {
 	struct epoll_event event = { .events = events, .data.ptr = w };
 
-	return epoll_ctl(s->epoll, op, w->core.fd, &event) == 0;
+	return epoll_ctl(epoll, op, w->core.fd, &event) == 0;
+}
+
+static bool control(struct sources *s, int op, struct virtio_watch *w, uint32_t events)
+{
+	return control_set(s->epoll, op, w, events);
 }
 
 bool watch_add(struct sources *s, struct virtio_watch *w, uint32_t events)
@@ -66,21 +71,33 @@ void watch_remove(struct virtio_watch *w)
 	}
 }
 
-/* Keeps the number, by which the main loop may know the set. */
+/* Adds all watches to an empty set; false: there is no room, and the rest would be deaf. */
+static bool fill(const struct sources *s, int epoll)
+{
+	for (struct virtio_watch *w = s->watches; w; w = w->core.next) {
+		uint32_t events = w->core.events | (w->core.edge ? EPOLLET : 0);
+
+		if (w->core.fd < 0 || control_set(epoll, EPOLL_CTL_ADD, w, events))
+			continue;
+		if (errno == ENOSPC || errno == ENOMEM)
+			return false;
+		w->core.fd = -1;
+	}
+	return true;
+}
+
+/*
+ * Keeps the number, by which the main loop may know the set. If that fails, the old set goes on,
+ * and it is tried again.
+ */
 void watch_renew(struct sources *s)
 {
 	autofd fresh = epoll_create1(EPOLL_CLOEXEC);
 
-	if (fresh < 0 || dup3(fresh, s->epoll, O_CLOEXEC) < 0) {
+	if (fresh < 0 || !fill(s, fresh) || dup3(fresh, s->epoll, O_CLOEXEC) < 0) {
 		log_limited(&s->log_limit, LOG_LEVEL_ERROR, NULL, "cannot make an epoll set: %s",
 			g_strerror(errno));
 		return;
-	}
-	for (struct virtio_watch *w = s->watches; w; w = w->core.next) {
-		uint32_t events = w->core.events | (w->core.edge ? EPOLLET : 0);
-
-		if (w->core.fd >= 0 && !control(s, EPOLL_CTL_ADD, w, events))
-			w->core.fd = -1;
 	}
 	s->stale = false;
 }
@@ -167,7 +184,12 @@ void virtio_watch(struct virtio_device *d, struct vq *q, struct virtio_watch *w,
 		return;
 	}
 	watch_remove(w);
-	if (!watch_add(s, w, events))
-		log_limited(&s->log_limit, LOG_LEVEL_ERROR, q ? vq_name(q) : NULL,
-			"cannot wait for fd %d: %s", w->fd, g_strerror(errno));
+	if (watch_add(s, w, events))
+		return;
+	/* What the device waits for does not come: its requests would wait for ever. */
+	if (q)
+		vq_break(q, "cannot wait for fd %d: %s", w->fd, g_strerror(errno));
+	else
+		log_limited(&s->log_limit, LOG_LEVEL_ERROR, NULL, "cannot wait for fd %d: %s",
+			w->fd, g_strerror(errno));
 }

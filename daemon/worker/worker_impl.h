@@ -33,7 +33,12 @@ enum queue_command {
 	QUEUE_COMMAND_CALL = 1 << 1, /* call the driver, whether there is a reason or not */
 	QUEUE_COMMAND_DRAIN = 1 << 2,
 };
-enum queue_event { QUEUE_EVENT_BROKE = 1 << 0, QUEUE_EVENT_DRAINED = 1 << 1 };
+#define MAX_KICKS 2
+enum queue_event {
+	QUEUE_EVENT_BROKE = 1 << 0,
+	QUEUE_EVENT_KICKED = 1 << 1, /* queue.kicks */
+	QUEUE_EVENT_DRAINED = 1 << 2,
+};
 enum worker_command {
 	WORKER_COMMAND_VERBS = 1 << 0, /* run pool.posted */
 	WORKER_COMMAND_QUEUES = 1 << 1, /* queues have commands */
@@ -87,6 +92,7 @@ struct queue {
 	bool call_may_block; /* it is no eventfd, or one that a front-end has filled */
 	unsigned commands; /* enum queue_command */
 	unsigned events; /* enum queue_event */
+	unsigned kicks; /* since the queue was run, up to MAX_KICKS */
 
 	/* The worker's, except in a pause. */
 	struct {

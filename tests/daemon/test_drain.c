@@ -282,7 +282,7 @@ static void test_odd_kick(void **state)
 	close(fds[0]);
 	close(fds[1]);
 	peer_run();
-	assert_logged("queue 1: the kick fd is no eventfd, or broken");
+	assert_logged("queue 1: broken: the kick fd is no eventfd, or broken");
 	peer_check_served(p);
 }
 
@@ -299,7 +299,7 @@ static void test_kick_that_ended(void **state)
 	assert_int_equal(peer_ack_fd(p, VU_SET_VRING_KICK, 0, pair[1]), 0);
 	peer_run();
 	toy.mode = TOY_ECHO;
-	assert_logged("queue 0: the kick fd is no eventfd, or broken");
+	assert_logged("queue 0: broken: the kick fd is no eventfd, or broken");
 	close(pair[0]);
 	close(pair[1]);
 	peer_check_served(p);
@@ -322,7 +322,7 @@ static void test_kick_that_could_block(void **state)
 	assert_int_equal(write(ours, "x\n", 2), 2);
 	assert_int_equal(poll(&readable, 1, 60000), 1);
 	peer_run();
-	assert_logged("queue 0: the kick fd is no eventfd, or broken");
+	assert_logged("queue 0: broken: the kick fd is no eventfd, or broken");
 	peer_check_served(p);
 }
 

@@ -153,7 +153,7 @@ class Data(LoopTest):
         out, err = self.ctl("read", d.path)
         self.assertEqual(sha256(out), sha256(self.original))
         self.assertIn("block device", err)
-        out, err = self.ctl("read", "--type=block", d.path)
+        out, err = self.ctl("read", "--type=block", "--config-size=60", d.path)
         self.assertEqual((sha256(out), err), (sha256(self.original), ""))
         self.stop(d)
 
