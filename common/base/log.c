@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Each line is put together on the stack and written at once, so that threads do not mix theirs. */
+/*
+ * Each line is put together on the stack and written at once, so that threads do not mix theirs. A
+ * pipe or terminal that is not read stops no thread: its lines are dropped and counted.
+ */
 #include "base/log.h"
 
 #include <errno.h>
 #include <glib.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/types.h>
 #include <unistd.h>
 
 #include "base/choice.h"
+#include "base/output.h"
 
 #define LINE_MAX_BYTES 1024
 #define LIMIT_WINDOW (5 * G_USEC_PER_SEC)
@@ -26,6 +31,14 @@ static const char *program = "virtiod";
 static int max_level = LOG_LEVEL_INFO; /* atomic: other threads log, too */
 static void (*line_sink)(enum log_level level, const char *line, void *opaque);
 static void *line_sink_opaque;
+
+/* Standard error. */
+static struct {
+	GMutex lock;
+	struct output output;
+	unsigned dropped; /* lines, not yet reported */
+	bool cut; /* the last line has no end */
+} err = { .output = { .fd = STDERR_FILENO, .own = -1 } };
 
 void log_set_program(const char *name)
 {
@@ -72,6 +85,34 @@ static void blot_controls(char *line)
 	}
 }
 
+/* Returns whether all of it was written. Under the lock. */
+static bool put(const char *text, size_t len)
+{
+	ssize_t n;
+
+	if (err.cut && output_write(&err.output, "\n", 1) != 1)
+		return false;
+	n = output_write(&err.output, text, len);
+	err.cut = n > 0 && (size_t)n < len;
+	return n == (ssize_t)len;
+}
+
+/* Returns whether no dropped lines are left to be reported. Under the lock. */
+static bool report_dropped(void)
+{
+	char line[128];
+
+	if (!err.dropped)
+		return true;
+	g_snprintf(line, sizeof(line),
+		"%s: warning: %u log lines were dropped: standard error was not read\n", program,
+		err.dropped);
+	if (!put(line, strlen(line)))
+		return false;
+	err.dropped = 0;
+	return true;
+}
+
 /* GLib would recode for the locale with malloc and its print handlers; this is one write(). */
 static void emit(enum log_level level, char *line, size_t len)
 {
@@ -80,8 +121,23 @@ static void emit(enum log_level level, char *line, size_t len)
 		return;
 	}
 	line[len++] = '\n';
-	while (write(STDERR_FILENO, line, len) < 0 && errno == EINTR)
-		;
+	g_mutex_lock(&err.lock);
+	if (!report_dropped() || !put(line, len))
+		err.dropped++;
+	g_mutex_unlock(&err.lock);
+}
+
+void log_open(void)
+{
+	output_close(&err.output);
+	output_open(&err.output, STDERR_FILENO);
+}
+
+void log_flush(void)
+{
+	g_mutex_lock(&err.lock);
+	report_dropped();
+	g_mutex_unlock(&err.lock);
 }
 
 static void log_va(

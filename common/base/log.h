@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Log lines on stderr: "virtiod-blk: queue 0: descriptor 7 is outside the ring". */
+/*
+ * Log lines on stderr: "virtiod-blk: queue 0: descriptor 7 is outside the ring". A line does not
+ * wait for a reader: it is dropped if there is no room. The number of those dropped comes before
+ * the next one.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -39,6 +43,14 @@ struct log_limit {
 
 void log_limited(struct log_limit *limit, enum log_level level, const char *who, const char *format,
 	...) __attribute__((format(printf, 4, 5)));
+
+/*
+ * Opens standard error once more, without blocking. Before, there is a gap between the check for
+ * room and the write, in which another process can take the room.
+ */
+void log_open(void);
+/* Reports lines dropped since the last one written, if there is room now: for the program's end. */
+void log_flush(void);
 
 /* Tests read lines instead of stderr: sink(level, line without newline). NULL: stderr again. */
 void log_set_sink(void (*sink)(enum log_level level, const char *line, void *opaque), void *opaque);

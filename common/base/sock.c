@@ -298,6 +298,14 @@ int sock_send(int fd, const void *buf, size_t len, const int *fds, unsigned n_fd
 	return 0;
 }
 
+ssize_t sock_send_some(int fd, const void *buf, size_t len)
+{
+	struct iovec iov = { .iov_base = (void *)buf, .iov_len = len };
+	const struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	return sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 /* Keeps the fds of one control message as far as they fit; false: some did not and are closed. */
 static bool take_fds(struct cmsghdr *cmsg, int *fds, unsigned max_fds, unsigned *n_fds)
 {

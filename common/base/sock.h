@@ -43,6 +43,8 @@ int sock_connect_datagram(const char *path);
  * SIGPIPE; -ETIMEDOUT).
  */
 int sock_send(int fd, const void *buf, size_t len, const int *fds, unsigned n_fds, int timeout_ms);
+/* Sends as much as there is room for, without waiting: bytes, or -1 with errno (no SIGPIPE). */
+ssize_t sock_send_some(int fd, const void *buf, size_t len);
 /*
  * One recvmsg() of up to len bytes, without waiting. Returns the bytes read, 0 at the end of the
  * stream, or -errno (-EAGAIN: nothing there). fds arriving are stored from fds[*n_fds] on and
