@@ -14,12 +14,16 @@
 
 /* How long SIGTERM waits for requests that the host has not finished. */
 #define STOP_TIMEOUT_S 3
+/* How long no connection is accepted after fds or memory were short. */
+#define ACCEPT_PAUSE_MS 500
 
 struct server {
 	struct backend *backend;
 	GMainLoop *loop;
 	int fd; /* listens; -1: the one front-end was connected from the start */
 	struct loop_watch *listen_watch; /* NULL while the last connection is being closed */
+	struct loop_watch *accept_pause; /* instead of listen_watch */
+	bool accept_failed; /* and was logged */
 	struct loop_watch *terminate, *interrupt, *hangup, *usr1, *timeout;
 	struct loop_watch *periodic; /* NULL: no statistics without being asked */
 	int timer; /* bounds the wait at the end; -1: not running */
@@ -29,6 +33,31 @@ struct server {
 
 static void on_front_end(void *opaque, uint32_t revents);
 
+static void listen_again(struct server *s)
+{
+	if (!s->listen_watch && !s->accept_pause)
+		s->listen_watch = loop_watch_fd(s->fd, EPOLLIN, on_front_end, s);
+}
+
+static void on_accept_pause(void *opaque)
+{
+	struct server *s = opaque;
+
+	g_clear_pointer(&s->accept_pause, loop_watch_free);
+	listen_again(s);
+}
+
+/* The connection stays in the backlog: without a pause, the watch would call again at once. */
+static void accept_later(struct server *s, int err)
+{
+	if (!s->accept_failed)
+		log_error(NULL, "accept: %s: trying again every %d ms", g_strerror(err),
+			ACCEPT_PAUSE_MS);
+	s->accept_failed = true;
+	g_clear_pointer(&s->listen_watch, loop_watch_free);
+	s->accept_pause = loop_watch_timer(ACCEPT_PAUSE_MS, on_accept_pause, s);
+}
+
 static void on_closed(void *opaque, bool heard)
 {
 	struct server *s = opaque;
@@ -36,8 +65,8 @@ static void on_closed(void *opaque, bool heard)
 	/* Another daemon that checks whether this one is alive connects, and sends nothing. */
 	if (s->stopping || s->fd < 0 || (s->one_off && heard))
 		g_main_loop_quit(s->loop);
-	else if (!s->listen_watch)
-		s->listen_watch = loop_watch_fd(s->fd, EPOLLIN, on_front_end, s);
+	else
+		listen_again(s);
 }
 
 static void on_front_end(void *opaque, uint32_t revents)
@@ -54,10 +83,10 @@ static void on_front_end(void *opaque, uint32_t revents)
 	fd = sock_accept(s->fd);
 	if (fd < 0) {
 		if (errno != EAGAIN && errno != ECONNABORTED)
-			log_limited(&s->log_limit, LOG_LEVEL_ERROR, NULL, "accept: %s",
-				g_strerror(errno));
+			accept_later(s, errno);
 		return;
 	}
+	s->accept_failed = false;
 	if (state == BACKEND_SERVING) {
 		log_limited(&s->log_limit, LOG_LEVEL_WARNING, NULL,
 			"busy: another front-end was turned away");
@@ -86,6 +115,7 @@ static void on_stop(void *opaque)
 	}
 	s->stopping = true;
 	g_clear_pointer(&s->listen_watch, loop_watch_free);
+	g_clear_pointer(&s->accept_pause, loop_watch_free);
 	s->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
 	if (s->timer < 0 || timerfd_settime(s->timer, 0, &wait, NULL) < 0) {
 		g_main_loop_quit(s->loop);
@@ -151,6 +181,7 @@ bool server_run(struct server *s)
 void server_free(struct server *s)
 {
 	loop_watch_free(s->listen_watch);
+	loop_watch_free(s->accept_pause);
 	loop_watch_free(s->terminate);
 	loop_watch_free(s->interrupt);
 	loop_watch_free(s->hangup);

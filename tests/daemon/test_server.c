@@ -3,9 +3,11 @@
 #include "tests/daemon/peer.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "base/loop.h"
+#include "base/sock.h"
 #include "daemon/session/server.h"
 
 /* A server with a connected socket, whose ring 0 has a request in flight, or in its way. */
@@ -94,6 +96,46 @@ static void test_gives_up_verb(void **state)
 	server_free(s);
 }
 
+/* Returns the lowest fd that is free, which is the limit that lets no more be opened. */
+static rlim_t lowest_free_fd(void)
+{
+	autofd fd = fcntl(0, F_DUPFD_CLOEXEC, 0);
+
+	return fd;
+}
+
+/* A connection that cannot be accepted is waited for, without spinning, and told of once. */
+static void test_ends_of_fds_at_accept(void **state)
+{
+	struct peer *p = *state;
+	struct server *s = server_new(p->backend, false);
+	g_autofree char *path = g_strdup_printf("/tmp/virtiod-accept-%d", (int)getpid());
+	int listener = sock_listen(path, 0600, (gid_t)-1, NULL);
+	autofd front_end = sock_connect(path, NULL);
+	struct rlimit before, none;
+
+	peer_disconnect(p);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = lowest_free_fd();
+	server_start(s, listener);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	WAIT_IN_LOOP(log_has("accept: Too many open files"));
+	log_clear();
+	for (int i = 0; i < 3; i++) {
+		assert_false(g_main_context_pending(NULL));
+		g_main_context_iteration(NULL, TRUE); /* until the next try */
+		test_run_loop();
+	}
+	assert_string_equal(log_text(), "");
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	WAIT_IN_LOOP(backend_state(p->backend) == BACKEND_SERVING);
+	fd_close(&front_end);
+	WAIT_IN_LOOP(backend_state(p->backend) == BACKEND_IDLE);
+	unlink(path);
+	server_free(s);
+}
+
 static void on_signal(void *opaque)
 {
 }
@@ -112,6 +154,7 @@ int main(void)
 		TEST_WITH(peer, test_front_end_leaves),
 		TEST_WITH(peer, test_gives_up),
 		TEST_WITH(peer, test_gives_up_verb),
+		TEST_WITH(peer, test_ends_of_fds_at_accept),
 	};
 
 	return cmocka_run_group_tests_name("server", tests, group_setup, NULL);
