@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "base/start.h"
 #include "kvm-stub/machine/machine.h"
 
 int main(int argc, char **argv)
@@ -12,8 +13,7 @@ int main(int argc, char **argv)
 	g_auto(kvm_options) o = { 0 };
 	enum exit_status status;
 
-	g_set_prgname("virtiod-kvm");
-	log_set_program("virtiod-kvm");
+	start_program("virtiod-kvm", (const int[]){ SIGHUP, 0 });
 	signal(SIGPIPE, SIG_IGN);
 	if (!kvm_options_parse(&o, argc, argv, &error)) {
 		status = EXIT_STATUS_BAD_OPTIONS;
@@ -21,6 +21,7 @@ int main(int argc, char **argv)
 		printf("virtiod-kvm %s\n", VIRTIOD_VERSION);
 		status = EXIT_STATUS_OK;
 	} else {
+		start_close_fds(argv, NULL);
 		log_set_level(o.log_level);
 		status = machine_run(&o, &error);
 	}

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/log.h"
+#include "base/start.h"
 #include "virtioctl.h"
 
 static const struct subcommand subcommands[] = {
@@ -48,8 +48,9 @@ static int run_subcommand(const char *name, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	start_program("virtioctl", NULL);
+	start_close_fds(argv, NULL);
 	setlocale(LC_CTYPE, ""); /* for GOption's output; numbers stay plain */
-	log_set_program("virtioctl");
 	if (argc < 2) {
 		print_help(stderr);
 		return CTL_USAGE;

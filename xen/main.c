@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "base/start.h"
 #include "xen/options.h"
 #include "xen/worker/worker.h"
 
@@ -21,17 +22,20 @@ int main(int argc, char **argv)
 	g_auto(xen_options) o = { 0 };
 	bool ok;
 
-	g_set_prgname("virtiod-xen");
-	log_set_program("virtiod-xen");
+	start_program("virtiod-xen", (const int[]){ SIGHUP, SIGUSR1, 0 });
 	signal(SIGPIPE, SIG_IGN);
 	ok = xen_options_parse(&o, argc, argv, &error);
 	log_set_level(o.log_level);
-	if (ok && o.command == XEN_WORKER)
+	if (ok && o.command == XEN_WORKER) {
+		start_close_fds(argv, (const int[]){ o.commands, o.requests, -1 });
 		return worker_run(o.commands, o.requests);
-	if (ok && o.version)
+	}
+	if (ok && o.version) {
 		printf("virtiod-xen %s\n", VIRTIOD_VERSION);
-	else if (ok)
+	} else if (ok) {
+		start_close_fds(argv, NULL);
 		ok = run(&o, &error);
+	}
 	if (!ok)
 		log_error(NULL, "%s", error->message);
 	return ok ? 0 : 1;

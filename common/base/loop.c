@@ -4,6 +4,9 @@
 
 #include <glib-unix.h>
 #include <glib.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <sys/epoll.h>
 
 /*
@@ -17,6 +20,7 @@ struct loop_watch {
 		void (*plain)(void *opaque);
 	} cb;
 	void *opaque;
+	int signum; /* 0: not a signal's */
 };
 
 /* GIOCondition has poll()'s numbers, and so has epoll. */
@@ -69,13 +73,35 @@ struct loop_watch *loop_watch_fd(
 	return watch;
 }
 
+/* how: SIG_BLOCK or SIG_UNBLOCK. */
+static void mask_signal(int how, int signum)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, signum);
+	pthread_sigmask(how, &set, NULL);
+}
+
+static bool is_ignored(int signum)
+{
+	struct sigaction action;
+
+	return sigaction(signum, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 struct loop_watch *loop_watch_signal(int signum, void (*cb)(void *opaque), void *opaque)
 {
-	struct loop_watch *watch = g_new0(struct loop_watch, 1);
+	struct loop_watch *watch;
 
+	if (signum == SIGHUP && is_ignored(signum))
+		return NULL;
+	watch = g_new0(struct loop_watch, 1);
 	watch->cb.plain = cb;
 	watch->opaque = opaque;
+	watch->signum = signum;
 	attach(watch, g_unix_signal_source_new(signum), on_again);
+	mask_signal(SIG_UNBLOCK, signum);
 	return watch;
 }
 
@@ -106,6 +132,9 @@ void loop_watch_free(struct loop_watch *watch)
 {
 	if (!watch)
 		return;
+	/* GLib restores the default action, which ends the program. */
+	if (watch->signum)
+		mask_signal(SIG_BLOCK, watch->signum);
 	g_source_destroy(watch->source);
 	g_source_unref(watch->source);
 	g_free(watch);

@@ -15,7 +15,11 @@ struct loop_watch;
  */
 struct loop_watch *loop_watch_fd(
 	int fd, uint32_t events, void (*cb)(void *opaque, uint32_t revents), void *opaque);
-/* Calls cb after every delivery of the signal (SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2). */
+/*
+ * Calls cb after every delivery of the signal (SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2), which
+ * may have been blocked and pending until now. Freeing the watch blocks it: it does not end a
+ * program that is ending. NULL for a SIGHUP that the program was started to ignore, as by nohup(1).
+ */
 struct loop_watch *loop_watch_signal(int signum, void (*cb)(void *opaque), void *opaque);
 /* Calls cb every ms milliseconds. */
 struct loop_watch *loop_watch_timer(unsigned ms, void (*cb)(void *opaque), void *opaque);

@@ -2,7 +2,6 @@
 /* sd_notify(3) and sd_listen_fds(3), which are a datagram and three environment variables. */
 #include "base/service.h"
 
-#include <fcntl.h>
 #include <glib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,7 +10,8 @@
 #include "base/sock.h"
 #include "base/util.h"
 
-#define LISTEN_FDS_START 3
+/* How long a service manager that reads nothing may delay the program, and its end. */
+#define NOTIFY_MS 100
 
 static int kept = -1; /* connected to $NOTIFY_SOCKET */
 
@@ -43,7 +43,7 @@ void service_notify(const char *state)
 
 	if (fd < 0)
 		return;
-	err = sock_send(fd, state, strlen(state), NULL, 0, -1);
+	err = sock_send(fd, state, strlen(state), NULL, 0, NOTIFY_MS);
 	if (err)
 		log_warning(NULL, "cannot notify of %s: %s", state, g_strerror(-err));
 }
@@ -55,26 +55,15 @@ static bool getenv_number(const char *name, guint64 max, guint64 *number)
 	return value && g_ascii_string_to_unsigned(value, 10, 0, max, number, NULL);
 }
 
-static bool make_cloexec_nonblock(int fd)
-{
-	int flags = fcntl(fd, F_GETFL);
-
-	return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0 &&
-		fcntl(fd, F_SETFD, FD_CLOEXEC) == 0;
-}
-
-int service_listen_fd(void)
+unsigned service_listen_fds(void)
 {
 	guint64 pid = 0, n = 0;
 	bool ours = getenv_number("LISTEN_PID", G_MAXINT, &pid) && pid == (guint64)getpid() &&
-		getenv_number("LISTEN_FDS", G_MAXINT, &n) && n > 0;
+		getenv_number("LISTEN_FDS", G_MAXINT, &n);
 
 	g_unsetenv("LISTEN_PID");
+	g_unsetenv("LISTEN_PIDFDID");
 	g_unsetenv("LISTEN_FDS");
 	g_unsetenv("LISTEN_FDNAMES");
-	if (!ours)
-		return -1;
-	if (n > 1)
-		return -2;
-	return make_cloexec_nonblock(LISTEN_FDS_START) ? LISTEN_FDS_START : -1;
+	return ours ? n : 0;
 }

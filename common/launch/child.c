@@ -145,6 +145,7 @@ static void set_up_process(void *opaque)
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_DFL);
 	/* ^C at the terminal is for the front-end: the back-end serves until the guest is done. */
 	setpgid(0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -156,6 +157,8 @@ static void set_up_process(void *opaque)
 static bool spawn(const struct child *c, const char *const *options, int fd, int output, GPid *pid,
 	GError **error)
 {
+	/* Neither ready nor stopping is to be reported to the service manager by a back-end. */
+	g_auto(GStrv) env = g_environ_unsetenv(g_get_environ(), "NOTIFY_SOCKET");
 	g_autoptr(GPtrArray) argv = g_ptr_array_new();
 	pid_t self = getpid();
 
@@ -165,9 +168,9 @@ static bool spawn(const struct child *c, const char *const *options, int fd, int
 	g_ptr_array_add(argv, (char *)"--fd=" G_STRINGIFY(SOCKET_FD));
 	g_ptr_array_add(argv, NULL);
 	/* Its standard input is /dev/null; it inherits no fd but these. */
-	return g_spawn_async_with_pipes_and_fds(NULL, (const char *const *)argv->pdata, NULL,
-		G_SPAWN_DO_NOT_REAP_CHILD, set_up_process, &self, -1, output, output, &fd,
-		&(int){ SOCKET_FD }, 1, pid, NULL, NULL, NULL, error);
+	return g_spawn_async_with_pipes_and_fds(NULL, (const char *const *)argv->pdata,
+		(const char *const *)env, G_SPAWN_DO_NOT_REAP_CHILD, set_up_process, &self, -1,
+		output, output, &fd, &(int){ SOCKET_FD }, 1, pid, NULL, NULL, NULL, error);
 }
 
 static struct child *child_new(const char *binary)

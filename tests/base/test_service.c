@@ -4,7 +4,6 @@
 
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 
 #include "base/log.h"
 #include "base/service.h"
@@ -140,60 +139,58 @@ static void test_notify_fails(void **state)
 	assert_int_equal(w->n_lines, 2);
 }
 
-/* What the child of the next function does; 100: service_listen_fd() left something undone. */
-static int try_listen_fd(const char *pid, const char *fds, bool has_socket)
+/* The value of LISTEN_PID; NULL: our own. */
+static unsigned listen_fds(const char *pid, const char *fds)
 {
+	static const char *const names[] = { "LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS",
+		"LISTEN_FDNAMES" };
 	g_autofree char *own = g_strdup_printf("%d", (int)getpid());
-	int fd;
+	unsigned n;
 
-	close(3);
-	if (has_socket)
-		dup2(socket(AF_UNIX, SOCK_STREAM, 0), 3);
+	for (unsigned i = 0; i < G_N_ELEMENTS(names); i++)
+		g_setenv(names[i], "x", TRUE);
 	g_setenv("LISTEN_PID", pid ? pid : own, TRUE);
 	g_setenv("LISTEN_FDS", fds, TRUE);
-	g_setenv("LISTEN_FDNAMES", "x", TRUE);
-	fd = service_listen_fd();
-	if (g_getenv("LISTEN_PID") || g_getenv("LISTEN_FDS") || g_getenv("LISTEN_FDNAMES"))
-		return 100;
-	if (fd == 3 && (fcntl(3, F_GETFD) != FD_CLOEXEC || !(fcntl(3, F_GETFL) & O_NONBLOCK)))
-		return 100;
-	return fd;
+	n = service_listen_fds();
+	for (unsigned i = 0; i < G_N_ELEMENTS(names); i++)
+		assert_null(g_getenv(names[i]));
+	return n;
 }
 
-/*
- * service_listen_fd() in a child whose fd 3 is a socket, or closed. LISTEN_PID is the child's pid
- * where pid is NULL.
- */
-static int listen_fd_in_child(const char *pid, const char *fds, bool has_socket)
+static void test_listen_fds(void **state)
 {
-	int status;
-	pid_t child = fork();
+	static const struct {
+		const char *pid, *fds;
+		unsigned n;
+	} cases[] = {
+		{ NULL, "1", 1 },
+		{ NULL, "2", 2 },
+		{ NULL, "0", 0 },
+		{ NULL, "", 0 },
+		{ NULL, "1x", 0 },
+		{ NULL, "-1", 0 },
+		{ NULL, "99999999999999999999", 0 },
+		/* Meant for another process. */
+		{ "1", "1", 0 },
+		{ "", "1", 0 },
+	};
 
-	if (child == 0)
-		_exit(try_listen_fd(pid, fds, has_socket) & 0xff);
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_true(WIFEXITED(status));
-	return (int8_t)WEXITSTATUS(status);
+	for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++)
+		assert_int_equal(listen_fds(cases[i].pid, cases[i].fds), cases[i].n);
+	assert_int_equal(service_listen_fds(), 0);
 }
 
-static void test_listen_fd(void **state)
+/* A manager that does not read holds up neither the program nor its end. */
+static void test_log_never_blocks_on_manager(void **state)
 {
-	assert_int_equal(listen_fd_in_child(NULL, "1", true), 3);
-	assert_int_equal(listen_fd_in_child(NULL, "1", false), -1);
-	assert_int_equal(listen_fd_in_child(NULL, "0", true), -1);
-	assert_int_equal(listen_fd_in_child(NULL, "2", true), -2);
-	assert_int_equal(listen_fd_in_child(NULL, "", true), -1);
-	assert_int_equal(listen_fd_in_child(NULL, "1x", true), -1);
-	assert_int_equal(listen_fd_in_child(NULL, "-1", true), -1);
-	assert_int_equal(listen_fd_in_child(NULL, "99999999999999999999", true), -1);
-	/* Meant for another process. */
-	assert_int_equal(listen_fd_in_child("1", "1", true), -1);
-	assert_int_equal(listen_fd_in_child("", "1", true), -1);
-}
+	struct service_test *w = *state;
+	autofd fd = make_notify_socket(w->path);
+	unsigned n = 0;
 
-static void test_listen_fd_without(void **state)
-{
-	assert_int_equal(service_listen_fd(), -1);
+	g_setenv("NOTIFY_SOCKET", w->path, TRUE);
+	while (w->n_lines == 0 && n++ < 100000)
+		service_notify("STOPPING=1");
+	assert_non_null(strstr(w->last_line, "cannot notify of STOPPING=1"));
 }
 
 int main(void)
@@ -204,8 +201,8 @@ int main(void)
 		TEST(test_notify_without),
 		TEST(test_notify_keep),
 		TEST(test_notify_fails),
-		TEST(test_listen_fd),
-		TEST(test_listen_fd_without),
+		TEST(test_listen_fds),
+		TEST(test_log_never_blocks_on_manager),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -243,9 +243,21 @@ static void test_inherited(void **state)
 		assert_int_equal(access(path, F_OK), 0);
 	}
 	c = START(fd, "LISTEN_FDS=2", "--log-level=debug");
-	assert_ends(&c, 1, "more than one socket");
+	assert_ends(&c, 1, "passed 2 sockets");
 	close(fd);
 	assert_int_equal(unlink(path), 0);
+}
+
+/* SIGHUP and SIGUSR1 before the program handles them wait until it does. */
+static void test_signals_at_the_start(void **state)
+{
+	struct running c = START(-1, NULL, path_option, "--early-signals");
+	int fd = dial();
+
+	assert_true(is_served(fd));
+	assert_int_equal(kill(c.pid, SIGTERM), 0);
+	assert_ends(&c, 0, "Xen memory: ");
+	close(fd);
 }
 
 /* SIGTERM may come at any time while the program ends by itself: the status is 0 all the same. */
@@ -278,6 +290,7 @@ int main(int argc, char **argv)
 		TEST_WITH(program, test_stats),
 		TEST_WITH(program, test_socket_file),
 		TEST_WITH(program, test_inherited),
+		TEST_WITH(program, test_signals_at_the_start),
 		TEST_WITH(program, test_terminated_at_the_end),
 	};
 

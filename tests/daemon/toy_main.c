@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The smallest device there can be, as a whole program: virtiod-toy. */
+#include <signal.h>
+
 #include "daemon/device.h"
 
 static char *color;
+static bool early_signals;
 
 static void toy_kick(struct virtio_device *d, struct vq *q)
 {
@@ -10,6 +13,11 @@ static void toy_kick(struct virtio_device *d, struct vq *q)
 
 static bool toy_open(struct virtio_device *d, GError **error)
 {
+	/* When a user or a terminal can send them, too: before there is a server. */
+	if (early_signals) {
+		raise(SIGHUP);
+		raise(SIGUSR1);
+	}
 	if (!color || g_str_equal(color, "red"))
 		return true;
 	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "'%s' is not red", color);
@@ -23,6 +31,7 @@ static void toy_close(struct virtio_device *d)
 
 static const struct option_entry toy_options[] = {
 	{ "color", "COLOR", "Must be red", .string = &color },
+	{ "early-signals", .flag = &early_signals, .help = "Get SIGHUP and SIGUSR1 at the start" },
 	{ NULL },
 };
 

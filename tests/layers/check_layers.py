@@ -189,6 +189,15 @@ def check_calls(path, text):
             yield line_of(text, m.start()), f'{m.group(1)}() {what}: only {owner}.c does that'
 
 
+def check_main(text):
+    """A program deals with what it inherited (common/base/start.h) before anything else."""
+    code = keep(text, ('code',))
+    main_function = re.search(r'^int main\(', code, re.MULTILINE)
+    if main_function and not ('start_program(' in code and 'start_close_fds(' in code):
+        yield (line_of(text, main_function.start()),
+               'main() without start_program() and start_close_fds()')
+
+
 def check_devices(path, text):
     code = re.sub(r'\bVIRTIO_ID_\w+', lambda m: blank(m.group()), keep(text, ('code', 'string')))
     code = INCLUDE.sub(lambda m: blank(m.group()), code)  # check_includes() has looked at them
@@ -216,6 +225,8 @@ def check_code(root, path, text):
     yield from check_calls(path, text)
     if path.startswith(DRIVERS):
         return
+    if not os.path.basename(path).startswith('test_'):
+        yield from check_main(text)
     if path.startswith(NO_DEVICES):
         yield from check_devices(path, text)
     if path.startswith(('common/',) + NO_DEVICES):

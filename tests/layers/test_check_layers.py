@@ -273,6 +273,17 @@ class CheckLayers(unittest.TestCase):
         self.write('tools/main.c', TREE['tools/main.c'] + '/* socket(1) */ char *s = "bind(2)";\n')
         self.assert_clean()
 
+    def test_main(self):
+        for body in ('', 'start_program("x", 0);', 'start_close_fds(argv, 0);',
+                     '/* start_program() */ start_close_fds(argv, 0);'):
+            with self.subTest(body=body):
+                more = f'int main(void)\n{{\n\t{body}\n}}\n'
+                line = (TREE['tools/main.c'] + more).count('\n') - 3
+                self.assert_fault('tools/main.c', more, 'main() without', line=line)
+        self.write('tools/main.c', TREE['tools/main.c'] + 'int main(void)\n{\n'
+                   '\tstart_program("x", 0);\n\tstart_close_fds(argv, 0);\n}\n')
+        self.assert_clean()
+
     def test_budget(self):
         for path in ('tools/main.c', 'tests/x/test_x.c'):
             before = TREE.get(path, TOP)

@@ -123,10 +123,10 @@ class LoopTest(unittest.TestCase):
         with open(path, "rb") as f:
             return f.read()
 
-    def daemon(self, program, *options, wrapper=()):
+    def daemon(self, program, *options, wrapper=(), pass_fds=()):
         path = self.file(f"s{next(self.numbers)}")
         argv = [*wrapper, program, f"--socket-path={path}", *options]
-        return Daemon(self, argv, path).wait_ready()
+        return Daemon(self, argv, path, pass_fds=pass_fds).wait_ready()
 
     def blk(self, image, *options, wrapper=()):
         return self.daemon(BLK, f"--blk-file={image}", *options, wrapper=wrapper)

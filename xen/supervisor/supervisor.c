@@ -167,21 +167,13 @@ static void on_counters(void *opaque)
 		xen_guest_log_counters(((struct domain *)domain)->guest);
 }
 
-/* Returns whether nohup(1) ignores the signal. */
-static bool is_ignored(int signum)
-{
-	struct sigaction action;
-
-	return sigaction(signum, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
-}
-
 void supervisor_loop(struct supervisor *s)
 {
 	struct loop_watch *watches[] = {
 		loop_watch_signal(SIGTERM, on_end, s),
 		loop_watch_signal(SIGINT, on_end, s),
 		/* The terminal closes: assignments in the kernel must be undone then, too. */
-		is_ignored(SIGHUP) ? NULL : loop_watch_signal(SIGHUP, on_end, s),
+		loop_watch_signal(SIGHUP, on_end, s),
 		loop_watch_signal(SIGUSR1, on_counters, s),
 	};
 
@@ -202,8 +194,6 @@ static bool run(struct supervisor *s, GError **error)
 	if (!s->store || !nodes_watch(s, error))
 		return false;
 	service_notify("READY=1");
-	/* Back-ends that are started must not notify the service manager. */
-	g_unsetenv("NOTIFY_SOCKET");
 	log_info(NULL, "waiting for guests");
 	supervisor_loop(s);
 	return true;
