@@ -16,108 +16,35 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
-#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <termios.h>
 
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/output.h"
 #include "base/util.h"
+#include "kvm-stub/machine/raw_mode.h"
 
 #define ESCAPE 0x01 /* Ctrl-A */
 #define MAX_TYPED 65536
 #define PATIENCE_MS 1000
-/* As much as terminals and pipes accept without blocking once they are writable. */
-#define WRITE_BYTES 256
 
 struct terminal {
 	const struct terminal_ops *ops;
 	void *opaque;
 	/* Input. */
 	struct loop_watch *keys, *resumed;
-	int resume; /* eventfd */
+	int resume; /* eventfd: the guest has read, or the process was continued */
+	bool has_keys; /* until the end of input */
 	GByteArray *typed; /* not yet read by the guest */
 	bool escaped; /* the last byte was Ctrl-A */
 	/* Output. */
 	pthread_mutex_t lock;
-	int out;
-	bool is_file; /* out is to be closed */
+	int file; /* --console's; -1: standard output */
+	struct output out;
 	bool stuck, failed;
 	uint64_t dropped; /* bytes, not yet reported */
 };
-
-/* The saved mode of the terminal: global, because signal handlers restore it. */
-static struct termios cooked;
-static volatile sig_atomic_t is_raw;
-
-static const int fatal_signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS,
-	SIGFPE, SIGSEGV, SIGPIPE, SIGALRM, SIGTERM, SIGXCPU, SIGXFSZ, SIGSYS };
-
-/* Async-signal-safe. */
-static void restore(void)
-{
-	sigset_t ttou, before;
-
-	if (!is_raw)
-		return;
-	is_raw = 0;
-	/* In the background, tcsetattr() would stop the process. */
-	sigemptyset(&ttou);
-	sigaddset(&ttou, SIGTTOU);
-	pthread_sigmask(SIG_BLOCK, &ttou, &before);
-	tcsetattr(STDIN_FILENO, TCSANOW, &cooked);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-}
-
-/* SA_RESETHAND: the signal raised here takes its default action on return. */
-static void on_fatal_signal(int signum)
-{
-	restore();
-	raise(signum);
-}
-
-/* Signals that are caught or ignored already keep their disposition. */
-static void catch_signals(void)
-{
-	const struct sigaction ours = { .sa_handler = on_fatal_signal,
-		.sa_flags = (int)SA_RESETHAND };
-	struct sigaction now;
-
-	for (unsigned i = 0; i < G_N_ELEMENTS(fatal_signals); i++)
-		if (sigaction(fatal_signals[i], NULL, &now) == 0 && now.sa_handler == SIG_DFL)
-			sigaction(fatal_signals[i], &ours, NULL);
-}
-
-static void leave_signals(void)
-{
-	struct sigaction now;
-
-	for (unsigned i = 0; i < G_N_ELEMENTS(fatal_signals); i++)
-		if (sigaction(fatal_signals[i], NULL, &now) == 0 &&
-			now.sa_handler == on_fatal_signal)
-			signal(fatal_signals[i], SIG_DFL);
-}
-
-static void make_raw(void)
-{
-	static bool at_exit;
-	struct termios raw;
-
-	if (tcgetattr(STDIN_FILENO, &cooked) < 0)
-		return;
-	raw = cooked;
-	cfmakeraw(&raw);
-	/* Log lines go to the same terminal and end in a newline without carriage return. */
-	raw.c_oflag |= cooked.c_oflag & OPOST;
-	is_raw = 1;
-	catch_signals();
-	if (!at_exit)
-		atexit(restore);
-	at_exit = true;
-	tcsetattr(STDIN_FILENO, TCSANOW, &raw);
-}
 
 static void offer(struct terminal *t)
 {
@@ -141,7 +68,18 @@ static bool type(struct terminal *t, uint8_t byte)
 	return escaped && byte == 'x';
 }
 
-static void watch_keys(struct terminal *t);
+static void on_keys(void *opaque, uint32_t revents);
+
+/* As a background job the process would be stopped by reading. */
+static void watch_keys(struct terminal *t)
+{
+	bool watch = t->has_keys && t->typed->len < MAX_TYPED && !raw_mode_in_background();
+
+	if (!watch)
+		g_clear_pointer(&t->keys, loop_watch_free);
+	else if (!t->keys)
+		t->keys = loop_watch_fd(STDIN_FILENO, EPOLLIN, on_keys, t);
+}
 
 static void on_keys(void *opaque, uint32_t revents)
 {
@@ -156,8 +94,8 @@ static void on_keys(void *opaque, uint32_t revents)
 		leave = type(t, buf[i]);
 	offer(t);
 	/* After the end of input the guest continues without it. */
-	if (n <= 0 || leave || t->typed->len >= MAX_TYPED)
-		g_clear_pointer(&t->keys, loop_watch_free);
+	t->has_keys = n > 0 && !leave;
+	watch_keys(t);
 	if (leave)
 		t->ops->leave(t->opaque);
 }
@@ -165,36 +103,19 @@ static void on_keys(void *opaque, uint32_t revents)
 static void on_resume(void *opaque, uint32_t revents)
 {
 	struct terminal *t = opaque;
-	bool full = t->typed->len >= MAX_TYPED;
 	eventfd_t n;
 
 	eventfd_read(t->resume, &n);
 	offer(t);
-	if (full && t->typed->len < MAX_TYPED)
-		watch_keys(t);
-}
-
-static void watch_keys(struct terminal *t)
-{
-	t->keys = loop_watch_fd(STDIN_FILENO, EPOLLIN, on_keys, t);
-}
-
-/* Reading from the terminal as a background job would stop the process. */
-static bool in_background(void)
-{
-	pid_t foreground = tcgetpgrp(STDIN_FILENO);
-
-	return foreground > 0 && foreground != getpgrp();
+	watch_keys(t);
 }
 
 static void start_keys(struct terminal *t)
 {
-	if (in_background()) {
+	if (raw_mode_in_background())
 		log_info(NULL, "in the background: nothing is read from the terminal");
-		return;
-	}
-	if (isatty(STDIN_FILENO))
-		make_raw();
+	raw_mode_enter(t->resume);
+	t->has_keys = true;
 	watch_keys(t);
 }
 
@@ -221,8 +142,8 @@ struct terminal *terminal_new(
 	t->opaque = opaque;
 	t->typed = g_byte_array_new();
 	pthread_mutex_init(&t->lock, NULL);
-	t->is_file = path;
-	t->out = path ? fd_steal(&file) : STDOUT_FILENO;
+	t->file = fd_steal(&file);
+	output_open(&t->out, path ? t->file : STDOUT_FILENO);
 	t->resume = fd_steal(&resume);
 	t->resumed = loop_watch_fd(t->resume, EPOLLIN, on_resume, t);
 	if (!path)
@@ -236,7 +157,7 @@ struct terminal *terminal_new(
  */
 static bool can_write(struct terminal *t)
 {
-	struct pollfd pfd = { .fd = t->out, .events = POLLOUT };
+	struct pollfd pfd = { .fd = t->out.fd, .events = POLLOUT };
 	int64_t left = t->stuck ? 0 : PATIENCE_MS;
 	int64_t end = g_get_monotonic_time() + left * G_TIME_SPAN_MILLISECOND;
 	int n;
@@ -260,11 +181,11 @@ static void tell_dropped(struct terminal *t)
 }
 
 /* Under the lock. */
-static void write_failed(struct terminal *t)
+static void write_failed(struct terminal *t, int err)
 {
-	if (errno == EAGAIN)
+	if (err == EAGAIN)
 		return;
-	log_error(NULL, "the guest's output cannot be written: %s", g_strerror(errno));
+	log_error(NULL, "the guest's output cannot be written: %s", g_strerror(err));
 	t->failed = true;
 }
 
@@ -274,12 +195,11 @@ void terminal_output(struct terminal *t, const void *bytes, size_t len)
 
 	pthread_mutex_lock(&t->lock);
 	while (len && !t->failed && can_write(t)) {
-		ssize_t n = write(t->out, p, MIN(len, WRITE_BYTES));
+		ssize_t n = output_write(&t->out, p, len);
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			write_failed(t);
+		if (n < 0) {
+			write_failed(t, (int)-n);
+			t->stuck = true;
 			break;
 		}
 		tell_dropped(t);
@@ -301,11 +221,10 @@ void terminal_free(struct terminal *t)
 		return;
 	loop_watch_free(t->keys);
 	loop_watch_free(t->resumed);
-	restore();
-	leave_signals();
+	raw_mode_leave();
 	tell_dropped(t);
-	if (t->is_file)
-		close(t->out);
+	output_close(&t->out);
+	fd_close(&t->file);
 	close(t->resume);
 	pthread_mutex_destroy(&t->lock);
 	g_byte_array_unref(t->typed);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The other end of the guest's serial port: this terminal, in raw mode while the guest runs
- * (Ctrl-A x leaves, Ctrl-A Ctrl-A sends Ctrl-A), or a file. The terminal's mode is restored by
- * terminal_free(), exit() and fatal signals.
+ * (Ctrl-A x leaves, Ctrl-A Ctrl-A sends Ctrl-A), or a file. The terminal's mode is restored as in
+ * raw_mode.h.
  */
 #pragma once
 

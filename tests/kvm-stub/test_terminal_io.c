@@ -2,6 +2,7 @@
 /* The terminal's input and output: a guest that does not read, files, slow readers. */
 #include "terminal_test.h"
 
+#include <pty.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
@@ -214,6 +215,33 @@ static void test_slow_reader_loses_nothing(void **state)
 	assert_int_equal(test_log_lines(), 0);
 }
 
+/* Standard output is a terminal that is not read and shared with others: O_NONBLOCK is not set. */
+static void test_terminal_never_blocks(void **state)
+{
+	struct terminal_test *w = *state;
+	g_autofree char *lots = g_strnfill(1 << 20, 'x');
+	int saved = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3), user, pty, end, was = pipe_in(&end);
+
+	/* Newlines become two bytes, so that a write that finds some room does not fit. */
+	for (unsigned i = 0; i < 1 << 20; i += 7)
+		lots[i] = '\n';
+	fflush(stdout);
+	assert_int_equal(openpty(&user, &pty, NULL, NULL, NULL), 0);
+	dup2(pty, STDOUT_FILENO);
+	terminal_make(w, NULL);
+	terminal_output(w->t, lots, 1 << 20);
+	terminal_output(w->t, "more", 4);
+	pipe_out(w, was);
+	dup2(saved, STDOUT_FILENO);
+	assert_false(fcntl(pty, F_GETFL) & O_NONBLOCK);
+	assert_true(
+		test_logged("bytes of the guest's output were dropped: the reader had stopped"));
+	close(saved);
+	close(user);
+	close(pty);
+	close(end);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -223,6 +251,7 @@ int main(void)
 		TEST_WITH(terminal, test_full_disk),
 		TEST_WITH(terminal, test_reader_that_stops),
 		TEST_WITH(terminal, test_slow_reader_loses_nothing),
+		TEST_WITH(terminal, test_terminal_never_blocks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
