@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/start.h"
 #include "virtioctl.h"
 
@@ -42,7 +43,7 @@ static int run_subcommand(const char *name, int argc, char **argv)
 		g_set_prgname(program);
 		return subcommands[i].run(argc, argv);
 	}
-	fprintf(stderr, "virtioctl: there is no subcommand '%s'\nTry 'virtioctl --help'\n", name);
+	log_print("virtioctl: there is no subcommand '%s'\nTry 'virtioctl --help'\n", name);
 	return CTL_USAGE;
 }
 

@@ -127,6 +127,19 @@ static void emit(enum log_level level, char *line, size_t len)
 	g_mutex_unlock(&err.lock);
 }
 
+void log_print(const char *format, ...)
+{
+	char text[LINE_MAX_BYTES];
+	va_list args;
+
+	va_start(args, format);
+	g_vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	g_mutex_lock(&err.lock);
+	put(text, strlen(text));
+	g_mutex_unlock(&err.lock);
+}
+
 void log_open(void)
 {
 	output_close(&err.output);

@@ -45,6 +45,12 @@ void log_limited(struct log_limit *limit, enum log_level level, const char *who,
 	...) __attribute__((format(printf, 4, 5)));
 
 /*
+ * Writes text to standard error as it is, such as a progress bar or the last words of a command: as
+ * a log line it does not wait for a reader, but it is not counted.
+ */
+void log_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/*
  * Opens standard error once more, without blocking. Before, there is a gap between the check for
  * room and the write, in which another process can take the room.
  */

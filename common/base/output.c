@@ -25,9 +25,9 @@ void output_open(struct output *o, int fd)
 		return;
 	if (S_ISSOCK(st.st_mode))
 		o->kind = OUTPUT_SOCKET;
-	else if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))
-		o->kind = OUTPUT_FILE; /* whose offset may be shared */
-	if (!S_ISFIFO(st.st_mode) && !isatty(fd))
+	else if (!S_ISFIFO(st.st_mode) && !isatty(fd))
+		o->kind = OUTPUT_FILE;
+	if (o->kind != OUTPUT_CHECKED)
 		return;
 	g_snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	o->own = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);

@@ -15,7 +15,7 @@ struct output {
 	enum {
 		OUTPUT_CHECKED, /* a small write after poll(): another process may take the room */
 		OUTPUT_SOCKET,
-		OUTPUT_FILE, /* has no reader */
+		OUTPUT_FILE, /* or a device: has no reader, and maybe a shared offset */
 	} kind; /* if own is -1 */
 };
 

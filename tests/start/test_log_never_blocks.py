@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 
-from harness import BLK, MIB, PATIENCE, Client, LoopTest, listens, main, wait_until
+from harness import BLK, MIB, PATIENCE, VIRTIOCTL, Client, LoopTest, listens, main, wait_until
 
 ROUNDS = 1500  # more lines than a pipe, terminal or socket of the default size holds
 
@@ -65,16 +65,34 @@ class LogNeverBlocks(LoopTest):
         a, b = socket.socketpair()
         self.check(a.detach(), b.detach())
 
+    def fill(self, writer):
+        """From now on nothing can be written there."""
+        os.set_blocking(writer, False)
+        for size in (4096, 1):
+            try:
+                while True:
+                    os.write(writer, b"x" * size)
+            except BlockingIOError:
+                pass
+        os.set_blocking(writer, True)
+
+    def test_command(self):
+        """The progress of virtioctl, and its last words."""
+        d = self.blk(self.image)
+        for reader, writer in (pty.openpty(), os.pipe()):
+            self.fill(writer)
+            for args, status in ((("read", d.path, "/dev/null"), 0), (("probe", self.image), 4)):
+                done = subprocess.run([VIRTIOCTL, *args], stdin=subprocess.DEVNULL, check=False,
+                                      stdout=subprocess.DEVNULL, stderr=writer, timeout=PATIENCE)
+                self.assertEqual(done.returncode, status)
+            os.close(reader)
+            os.close(writer)
+        self.stop(d)
+
     def test_ends_while_nobody_reads(self):
         """SIGTERM, with a full pipe to the end."""
         reader, writer = os.pipe()
-        os.set_blocking(writer, False)
-        try:
-            while True:
-                os.write(writer, b"x" * 4096)
-        except BlockingIOError:
-            pass
-        os.set_blocking(writer, True)
+        self.fill(writer)
         path = self.file("s")
         with subprocess.Popen([BLK, f"--socket-path={path}", f"--blk-file={self.image}"],
                               stdin=subprocess.DEVNULL, stderr=writer) as p:

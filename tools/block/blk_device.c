@@ -6,9 +6,9 @@
 #include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
-#include <stdio.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "tools/block/blk_config.h"
 #include "driver/driver_ring.h"
 #include "tools/names.h"
@@ -46,9 +46,9 @@ static void say_assumed(const struct vu_properties *p, const char *name, const c
 	bool type = p->device_id == VU_SOURCE_NONE;
 
 	if (type || numbers)
-		fprintf(stderr, "virtioctl: %s: assumed, as the back-end does not tell: %s%s%s\n",
-			name, type ? "a block device (by its features)" : "",
-			type && numbers ? ", " : "", numbers ? numbers : "");
+		log_print("virtioctl: %s: assumed, as the back-end does not tell: %s%s%s\n", name,
+			type ? "a block device (by its features)" : "", type && numbers ? ", " : "",
+			numbers ? numbers : "");
 }
 
 bool blk_device_check(

@@ -2,10 +2,10 @@
 /* See progress.h. */
 #include "tools/block/progress.h"
 
-#include <stdio.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "tools/text.h"
 
 #define REDRAW_US 100000
@@ -86,7 +86,7 @@ void progress_update(struct progress *p, uint64_t done)
 		return;
 	p->drawn_us = now;
 	line = progress_line(done, p->total, (uint64_t)(now - p->start_us), terminal_columns() - 1);
-	fprintf(stderr, "\r%s\033[K", line); /* and what an older, longer line left */
+	log_print("\r%s\033[K", line); /* and what an older, longer line left */
 }
 
 void progress_show(struct progress *p, const char *line)
@@ -96,7 +96,7 @@ void progress_show(struct progress *p, const char *line)
 	if (!p->shown || now - p->drawn_us < REDRAW_US)
 		return;
 	p->drawn_us = now;
-	fprintf(stderr, "\r%.*s\033[K", (int)terminal_columns() - 1, line);
+	log_print("\r%.*s\033[K", (int)terminal_columns() - 1, line);
 }
 
 void progress_end(struct progress *p, uint64_t done, const char *verb, bool verbose)
@@ -106,7 +106,7 @@ void progress_end(struct progress *p, uint64_t done, const char *verb, bool verb
 	g_autofree char *rate = text_rate(done, elapsed);
 
 	if (p->shown)
-		fprintf(stderr, "\r\033[K");
+		log_print("\r\033[K");
 	if (verb && (p->shown || verbose))
-		fprintf(stderr, "%s %s in %.3f s, %s\n", verb, amount, (double)elapsed / 1e6, rate);
+		log_print("%s %s in %.3f s, %s\n", verb, amount, (double)elapsed / 1e6, rate);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/util.h"
 #include "tools/block/transfer.h"
 #include "tools/virtioctl.h"
 
@@ -29,6 +30,20 @@ static bool open_output(struct transfer *t, GError **error)
 	}
 	t->fd_is_ours = true;
 	return true;
+}
+
+/* Some file systems report a full disk when the file is closed. */
+static bool close_file(struct transfer *t, GError **error)
+{
+	int fd = t->fd_is_ours ? fd_steal(&t->fd) : -1;
+
+	if (fd < 0 || close(fd) == 0)
+		return true;
+	/* An earlier error is the cause. */
+	if (error && !*error)
+		g_set_error(
+			error, CTL_ERROR, CTL_ERROR_FAILED, "%s: %s", t->file, g_strerror(errno));
+	return false;
 }
 
 /* Asks for more, as long as requests are free: those from *next to oldest + depth. */
@@ -81,10 +96,12 @@ static bool run(struct transfer *t, GError **error)
 		t->length = transfer_room(t);
 	if (!open_output(t, error))
 		return false;
+	output_open(&t->output, t->fd);
 	progress_start(&t->progress, t->length);
 	ok = read_all(t, error);
 	progress_end(&t->progress, t->done, t->verb, t->verbose);
-	return ok;
+	output_close(&t->output);
+	return close_file(t, error) && ok;
 }
 
 int read_run(int argc, char **argv)

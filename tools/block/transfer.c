@@ -245,10 +245,11 @@ bool transfer_output(struct transfer *t, const void *from, uint32_t size, GError
 
 		if (!wait_for_file(t, POLLOUT, error))
 			return false;
-		n = write(t->fd, (const char *)from + put, size - put);
-		if (n < 0 && errno != EINTR && errno != EAGAIN) {
+		/* Not write(): a signal just before it would be seen when all is written. */
+		n = output_write(&t->output, (const char *)from + put, size - put);
+		if (n < 0 && n != -EAGAIN) {
 			g_set_error(error, CTL_ERROR, CTL_ERROR_FAILED, "%s: %s", t->file,
-				g_strerror(errno));
+				g_strerror((int)-n));
 			return false;
 		}
 		put += n > 0 ? (uint32_t)n : 0;

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/output.h"
 #include "tools/block/blkio.h"
 #include "tools/block/progress.h"
 
@@ -16,6 +17,7 @@ struct transfer {
 	const char *file; /* likewise; NULL: not named; "-": standard input or output */
 	int fd; /* of the file; -1 until the subcommand opens it */
 	bool fd_is_ours;
+	struct output output; /* fd's, for transfer_output() */
 	bool verbose;
 	uint64_t offset; /* on the device */
 	uint64_t length; /* bytes to move, if has_length */
