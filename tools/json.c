@@ -9,13 +9,15 @@ static void quote(GString *out, const char *text)
 	g_autofree char *valid = g_utf8_make_valid(text, -1);
 
 	g_string_append_c(out, '"');
-	for (const char *c = valid; *c; c++) {
-		if (*c == '"' || *c == '\\')
-			g_string_append_printf(out, "\\%c", *c);
-		else if ((unsigned char)*c < 0x20 || *c == 0x7f)
-			g_string_append_printf(out, "\\u%04x", (unsigned)*c);
+	for (const char *p = valid; *p; p = g_utf8_next_char(p)) {
+		gunichar c = g_utf8_get_char(p);
+
+		if (c == '"' || c == '\\')
+			g_string_append_printf(out, "\\%c", *p);
+		else if (c < 0x20 || (c >= 0x7f && c < 0xa0)) /* C1 controls move terminals, too */
+			g_string_append_printf(out, "\\u%04x", c);
 		else
-			g_string_append_c(out, *c);
+			g_string_append_unichar(out, c);
 	}
 	g_string_append_c(out, '"');
 }

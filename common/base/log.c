@@ -76,12 +76,22 @@ static bool is_shown(enum log_level level)
 	return (int)level <= g_atomic_int_get(&max_level);
 }
 
-/* Names and strings of a peer may be in the text: they must not forge lines or move a terminal. */
+/*
+ * Names and strings of a peer may be in the text: they must not forge lines or move a terminal.
+ * C1 controls (0x80 to 0x9f) do so as characters of UTF-8 and, on other terminals, as bytes.
+ */
 static void blot_controls(char *line)
 {
-	for (; *line; line++) {
-		if (g_ascii_iscntrl(*line))
-			*line = '?';
+	while (*line) {
+		gunichar c = g_utf8_get_char_validated(line, -1);
+		bool valid = c != (gunichar)-1 && c != (gunichar)-2;
+		unsigned n = valid ? g_utf8_skip[(guchar)*line] : 1;
+
+		if (!valid)
+			c = (guchar)*line;
+		if (c < 0x20 || (c >= 0x7f && c < 0xa0))
+			memset(line, '?', n);
+		line += n;
 	}
 }
 

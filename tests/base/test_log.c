@@ -112,7 +112,7 @@ static void test_parse_level(void **state)
 	assert_int_equal(level, LOG_LEVEL_WARNING);
 }
 
-static void test_hostile_text(void **state)
+static void test_controls_of_peers(void **state)
 {
 	struct lines *lines = *state;
 	g_autofree char *longest = g_strnfill(100000, 'a');
@@ -120,6 +120,12 @@ static void test_hostile_text(void **state)
 
 	log_info(NULL, "name '%s'", "a\nvirtiod-test: error: b\x1b[2J\r.\x7f");
 	assert_last(lines, "virtiod-test: name 'a?virtiod-test: error: b?[2J?.?'");
+	/* C1 controls, as characters and as bytes; not within other characters. */
+	log_info(NULL, "%s",
+		"a\xc2\x9b"
+		"2Jb\x9b"
+		"2J\xc2\x80\xc2\x9f\xc2\xa0\xc3\x9f\xff\xe2\x82");
+	assert_last(lines, "virtiod-test: a??2Jb?2J????\xc2\xa0\xc3\x9f\xff\xe2?");
 	log_info(longest, "%s", longest);
 	line = g_ptr_array_index(lines->text, lines->text->len - 1);
 	assert_in_range(strlen(line), 500, 4096);
@@ -241,7 +247,7 @@ int main(void)
 		TEST(test_errno),
 		TEST(test_level),
 		TEST(test_parse_level),
-		TEST(test_hostile_text),
+		TEST(test_controls_of_peers),
 		TEST(test_limit),
 		TEST(test_limit_and_level),
 		TEST(test_stderr),

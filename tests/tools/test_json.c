@@ -69,6 +69,7 @@ static void test_escapes(void **state)
 	check_string("a\"b\\c", "\"a\\\"b\\\\c\"");
 	check_string("\n\t\x01\x1f\x7f", "\"\\u000a\\u0009\\u0001\\u001f\\u007f\"");
 	check_string("\xc3\xa9\xe2\x82\xac", "\"\xc3\xa9\xe2\x82\xac\"");
+	check_string("\xc2\x80\xc2\x9b\xc2\xa0", "\"\\u0080\\u009b\xc2\xa0\"");
 	/* Not UTF-8: U+FFFD for each byte. */
 	check_string("a\xff\xfe", "\"a\xef\xbf\xbd\xef\xbf\xbd\"");
 }
