@@ -31,6 +31,24 @@ static void begin(struct vmm_state *s)
 	s->magic = MAGIC;
 }
 
+/* Returns whether the byte of a bool holds one: to read another value as a bool is undefined. */
+static bool is_bool(const bool *b)
+{
+	uint8_t byte;
+
+	memcpy(&byte, b, sizeof(byte));
+	return byte <= 1;
+}
+
+static bool has_bools(const struct virtio_mmio_registers *reg)
+{
+	for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++) {
+		if (!is_bool(&reg->queue[i].ready))
+			return false;
+	}
+	return true;
+}
+
 /* The predecessor may have been made to damage it: nothing in there may lead outside. */
 static bool check(const struct vmm_dev *d, GError **error)
 {
@@ -40,7 +58,8 @@ static bool check(const struct vmm_dev *d, GError **error)
 		s->properties.probe.config_size <= VU_MAX_CONFIG &&
 		s->properties.probe.max_queues <= VIRTIO_MAX_QUEUES &&
 		s->mmio.probe.config_size <= s->properties.probe.config_size &&
-		s->mmio.probe.max_queues <= s->properties.probe.max_queues)
+		s->mmio.probe.max_queues <= s->properties.probe.max_queues &&
+		has_bools(&s->mmio.reg))
 		return true;
 	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
 		"%s: the state is not one that this program left (0x%" PRIx32 ", %" PRIu32

@@ -3,6 +3,7 @@
 #include "worker.h"
 
 #include "base/util.h"
+#include "vmm/vmm_impl.h"
 
 static void test_running(void **state)
 {
@@ -287,6 +288,25 @@ static void test_empty(void **state)
 	assert_non_null(strstr(error->message, "dev0: the state is not one"));
 }
 
+/* A bool that is neither false nor true is not read as one. */
+static void test_damaged_bool(void **state)
+{
+	struct guest *g = ((struct worker *)*state)->g;
+	g_autofree struct vmm_state *used = g_malloc0(vmm_dev_state_size());
+	g_autofree struct vmm_state *copy = g_malloc(vmm_dev_state_size());
+	g_autoptr(GError) error = NULL;
+
+	g->config.state = used;
+	guest_new_dev(g);
+	assert_true(vmm_dev_wait(g->d, WAIT_MS, NULL));
+	memcpy(copy, used, sizeof(*copy));
+	g_clear_pointer(&g->d, vmm_dev_free);
+	memset(&copy->mmio.reg.queue[VIRTIO_MAX_QUEUES - 1].ready, 2, 1);
+	g->config.state = copy;
+	assert_null(vmm_dev_new(&g->config, &g->ops, g, &error));
+	assert_non_null(strstr(error->message, "dev0: the state is not one"));
+}
+
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
@@ -300,6 +320,7 @@ int main(int argc, char **argv)
 		TEST_WITH(worker, test_area_lost),
 		TEST_WITH(worker, test_back_end_gone),
 		TEST_WITH(worker, test_empty),
+		TEST_WITH(worker, test_damaged_bool),
 	};
 
 	worker_main(argc, argv);
