@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/footprint.h"
+#include "base/option.h"
 #include "base/service.h"
 #include "base/start.h"
 #include "base/util.h"
@@ -135,5 +136,5 @@ int main(int argc, char **argv)
 	if (!ok)
 		log_error(NULL, "%s", error->message);
 	options_clear(&o);
-	return ok ? 0 : 1;
+	return option_exit_status(error);
 }

@@ -81,7 +81,8 @@ static bool parse_cpu_list(const char *text, GError **error)
 static const struct option_entry socket_options[] = {
 	{ "socket-path", .path = &parsed.socket_path,
 		.help = "Listen for the front-end at this path" },
-	{ "fd", .fd = &parsed.fd, .help = "Use this inherited socket, listening or connected" },
+	{ "fd", .fd = &parsed.fd, .excludes = { "socket-path", "socket-mode", "socket-group" },
+		.help = "Use this inherited socket, listening or connected" },
 	{ "one-off", .flag = &parsed.one_off, .help = "Exit when the front-end disconnects" },
 	{ "socket-mode", .mode = &parsed.socket_mode, .initial = "0600",
 		.help = "Permissions of the socket" },
@@ -155,8 +156,6 @@ bool options_parse(struct options *o, const struct virtio_device_ops *ops, int a
 	ok = parsed.print_capabilities || parsed.version || option_parse(&syntax, &args, error);
 	parsed.xen = parsed_xen == CHOICE_ON || (parsed_xen == CHOICE_AUTO && is_xen_host());
 	*o = parsed;
-	if (ok && o->socket_path && o->fd >= 0)
-		return option_bad(error, "--socket-path and --fd exclude each other");
 	return ok;
 }
 

@@ -35,10 +35,6 @@ static bool check_guest(const struct kvm_options *o, GError **error)
 	if (!o->kernel && !o->selftest)
 		return option_bad(
 			error, "one of --kernel=FILE and --guest=selftest is needed (try --help)");
-	if (o->kernel && o->selftest)
-		return option_bad(error, "--kernel and --guest exclude each other");
-	if (o->selftest && (o->initrd || o->append))
-		return option_bad(error, "--initrd and --append are for a kernel, not for --guest");
 	return true;
 }
 
@@ -56,7 +52,8 @@ static bool parse(struct kvm_options *o, struct kvm_texts *texts, char ***argv, 
 		{ "append", "TEXT", "the kernel's command line (default: console=ttyS0)",
 			.string = &o->append },
 		{ "guest", "selftest", "run this built-in guest instead of a kernel",
-			.word = &texts->guest, .words = guests },
+			.word = &texts->guest, .words = guests,
+			.excludes = { "kernel", "initrd", "append" } },
 		{ "device", "KEYS",
 			"a device, by its back-end: socket=PATH,... or type=NAME,OPTION=VALUE,...",
 			.paths = &texts->devices },

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* virtioctl: finds the subcommand and runs it. */
-#include <locale.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -51,7 +50,6 @@ int main(int argc, char **argv)
 {
 	start_program("virtioctl", NULL);
 	start_close_fds(argv, NULL);
-	setlocale(LC_CTYPE, ""); /* for GOption's output; numbers stay plain */
 	if (argc < 2) {
 		print_help(stderr);
 		return CTL_USAGE;

@@ -3,12 +3,15 @@
 #pragma once
 
 #include <glib.h>
+#include <stdlib.h>
+
+#include "base/option.h"
 
 /* Exit statuses; the man page documents them. */
 enum ctl_status {
-	CTL_OK = 0,
-	CTL_FAILED = 1,
-	CTL_USAGE = 2,
+	CTL_OK = EXIT_SUCCESS,
+	CTL_FAILED = EXIT_FAILURE,
+	CTL_USAGE = EXIT_USAGE,
 	CTL_BUSY = 3, /* the back-end serves another front-end */
 	CTL_ABSENT = 4, /* no back-end listens on the socket */
 	CTL_SIGNALLED = 128, /* plus the signal's number: interrupted */

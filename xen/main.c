@@ -2,7 +2,9 @@
 /* virtiod-xen: runs the supervisor, one attached device, or a worker. */
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "base/option.h"
 #include "base/start.h"
 #include "xen/options.h"
 #include "xen/worker/worker.h"
@@ -20,6 +22,7 @@ int main(int argc, char **argv)
 {
 	g_autoptr(GError) error = NULL;
 	g_auto(xen_options) o = { 0 };
+	int status = EXIT_SUCCESS;
 	bool ok;
 
 	start_program("virtiod-xen", (const int[]){ SIGHUP, SIGUSR1, 0 });
@@ -32,11 +35,14 @@ int main(int argc, char **argv)
 	}
 	if (ok && o.version) {
 		printf("virtiod-xen %s\n", VIRTIOD_VERSION);
-	} else if (ok) {
+	} else if (!ok) {
+		status = EXIT_USAGE;
+	} else {
 		start_close_fds(argv, NULL);
-		ok = run(&o, &error);
+		if (!run(&o, &error))
+			status = EXIT_FAILURE; /* also for an option in a file of rules */
 	}
-	if (!ok)
+	if (error)
 		log_error(NULL, "%s", error->message);
-	return ok ? 0 : 1;
+	return status;
 }

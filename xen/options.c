@@ -84,9 +84,11 @@ static bool parse(struct xen_options *o, char ***args, GError **error)
 	bool no_eventfds = false;
 	const struct option_entry entries[] = {
 		{ "config", "FILE", "Which back-end serves which device",
-			VIRTIOD_SYSCONFDIR "/virtiod/xen.conf", .path = &o->config },
+			VIRTIOD_SYSCONFDIR "/virtiod/xen.conf", .path = &o->config,
+			.excludes = { "socket" } },
 		{ "defaults", "FILE", "The same for devices that no group of --config matches",
-			VIRTIOD_DATADIR "/virtiod/xen.conf", .path = &o->defaults },
+			VIRTIOD_DATADIR "/virtiod/xen.conf", .path = &o->defaults,
+			.excludes = { "socket" } },
 		{ "run-dir", "DIR", "Where sockets are, as DIR/DOMAIN/DEVID.sock", "/run/virtiod",
 			.path = &o->run },
 		{ "wait", "SECONDS", "How long a guest waits for a missing back-end; 0: for ever",

@@ -12,7 +12,17 @@ const char *const choice_words[] = {
 	NULL,
 };
 
-bool choice_parse(const char *text, const char *const *words, unsigned *which)
+static const char *canonical(const char *text)
+{
+	static const char *const on[] = { "yes", "true", "1", NULL };
+	static const char *const off[] = { "no", "false", "0", NULL };
+
+	if (g_strv_contains(on, text))
+		return choice_words[CHOICE_ON];
+	return g_strv_contains(off, text) ? choice_words[CHOICE_OFF] : text;
+}
+
+static bool find(const char *text, const char *const *words, unsigned *which)
 {
 	for (unsigned i = 0; words[i]; i++) {
 		if (strcmp(text, words[i]) == 0) {
@@ -21,6 +31,11 @@ bool choice_parse(const char *text, const char *const *words, unsigned *which)
 		}
 	}
 	return false;
+}
+
+bool choice_parse(const char *text, const char *const *words, unsigned *which)
+{
+	return find(text, words, which) || find(canonical(text), words, which);
 }
 
 char *choice_list(const char *const *words)

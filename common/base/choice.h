@@ -9,8 +9,9 @@ enum choice { CHOICE_AUTO, CHOICE_ON, CHOICE_OFF };
 extern const char *const choice_words[];
 
 /*
- * Sets *which to the index of text in words, a NULL-terminated list. Returns false, leaving *which
- * alone, if text is none of them.
+ * Sets *which to the index of text in words, a NULL-terminated list. "yes", "true" and "1" are
+ * other spellings of "on", and "no", "false" and "0" of "off", where the list has these. Returns
+ * false, leaving *which alone, if text is none of them.
  */
 bool choice_parse(const char *text, const char *const *words, unsigned *which);
 /* Returns "one, two or three"; the caller frees. */

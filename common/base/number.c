@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <glib.h>
+#include <math.h>
 #include <string.h>
 
 /* Parses the digits that text begins with; *rest is what follows them. */
@@ -54,5 +55,20 @@ bool number_parse_bytes(const char *text, unsigned shift, uint64_t *bytes)
 		n > UINT64_MAX >> shift)
 		return false;
 	*bytes = n << shift;
+	return true;
+}
+
+bool number_parse_real(const char *text, double *value)
+{
+	char *end;
+	double n;
+
+	/* g_ascii_strtod() would take a sign, blanks, "inf" and "nan". */
+	if (!g_ascii_isdigit(*text) && *text != '.')
+		return false;
+	n = g_ascii_strtod(text, &end);
+	if (end == text || *end || !isfinite(n))
+		return false;
+	*value = n;
 	return true;
 }

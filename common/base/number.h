@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whole numbers as users and configuration files write them. */
+/*
+ * Numbers as users and configuration files write them, in all programs alike: without signs and
+ * blanks; leading zeros do not count ("010" is ten); "0x" begins a hexadecimal one; suffixes of
+ * bytes are powers of 1024.
+ */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
 /*
- * Parses "4096" or "0x1000": neither signs nor blanks. Returns false, leaving *value alone, if text
- * is no such number from min to max.
+ * Parses "4096" or "0x1000". Returns false, leaving *value alone, if text is no such number from
+ * min to max.
  */
 bool number_parse(const char *text, uint64_t min, uint64_t max, uint64_t *value);
 /*
@@ -16,3 +20,5 @@ bool number_parse(const char *text, uint64_t min, uint64_t max, uint64_t *value)
  * number without a suffix counts units of 2^shift bytes.
  */
 bool number_parse_bytes(const char *text, unsigned shift, uint64_t *bytes);
+/* Parses a finite number that may have a fraction: "5", "0.5", ".5", "1e3". */
+bool number_parse_real(const char *text, double *value);

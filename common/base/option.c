@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See option.h. GOption splits the command line and prints --help; the values are read here. */
-#include "base/option.h"
+/* See option.h. Sets targets from text, by kind; the command line is option_parse.c's. */
+#include "base/option_impl.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +13,6 @@ struct kind {
 	size_t size; /* of the target */
 	bool (*set)(const struct option_entry *o, const char *text, GError **error);
 	const char *argument; /* what --help calls the value */
-	int flags; /* of GOptionEntry */
 };
 
 bool option_bad(GError **error, const char *format, ...)
@@ -27,21 +25,33 @@ bool option_bad(GError **error, const char *format, ...)
 	return false;
 }
 
-static bool set_flag(const struct option_entry *o, const char *text, GError **error)
+int option_exit_status(const GError *error)
 {
-	*o->flag = true;
-	return true;
+	if (!error)
+		return EXIT_SUCCESS;
+	return error->domain == G_OPTION_ERROR ? EXIT_USAGE : EXIT_FAILURE;
 }
 
-static bool set_on_off(const struct option_entry *o, const char *text, GError **error)
+static bool parse_on_off(const char *text, bool *on, GError **error)
 {
 	static const char *const words[] = { "off", "on", NULL };
 	unsigned which;
 
 	if (!choice_parse(text, words, &which))
 		return option_bad(error, "on or off");
-	*o->on_off = which;
+	*on = which;
 	return true;
+}
+
+static bool set_flag(const struct option_entry *o, const char *text, GError **error)
+{
+	*o->flag = true;
+	return !text || parse_on_off(text, o->flag, error);
+}
+
+static bool set_on_off(const struct option_entry *o, const char *text, GError **error)
+{
+	return parse_on_off(text, o->on_off, error);
 }
 
 static bool set_word(const struct option_entry *o, const char *text, GError **error)
@@ -85,7 +95,9 @@ static bool set_paths(const struct option_entry *o, const char *text, GError **e
 static bool parse_number(
 	const struct option_entry *o, const char *text, uint64_t max, uint64_t *n, GError **error)
 {
-	if (number_parse(text, o->min, max, n) && !(o->power_of_two && (*n & (*n - 1))))
+	bool ok = o->units ? number_parse_bytes(text, 0, n) : number_parse(text, 0, UINT64_MAX, n);
+
+	if (ok && *n >= o->min && *n <= max && !(o->power_of_two && (*n & (*n - 1))))
 		return true;
 	if (o->min == 0 && o->power_of_two)
 		return option_bad(error, "0 or a power of two up to %" G_GUINT64_FORMAT, max);
@@ -99,25 +111,31 @@ static bool parse_number(
 
 static bool set_fd(const struct option_entry *o, const char *text, GError **error)
 {
-	gint64 none;
 	uint64_t n;
 
-	if (g_ascii_string_to_signed(text, 10, G_MININT, -1, &none, NULL)) {
-		*o->fd = -1;
-		return true;
-	}
 	if (!parse_number(o, text, G_MAXINT, &n, error))
 		return false;
 	*o->fd = (int)n;
 	return true;
 }
 
+/* Returns whether the value stands for "not given", however its number is written. */
+static bool is_unset(const struct option_entry *o, const char *text)
+{
+	uint64_t unset, n;
+
+	if (!o->unset || strcmp(text, o->unset) == 0)
+		return o->unset;
+	return number_parse(o->unset, 0, UINT64_MAX, &unset) &&
+		number_parse(text, unset, unset, &n);
+}
+
 static bool set_number(const struct option_entry *o, const char *text, GError **error)
 {
 	uint64_t n;
 
-	if (o->unset && strcmp(text, o->unset) == 0) {
-		*o->number = (unsigned)atoi(text);
+	if (is_unset(o, text)) {
+		*o->number = (unsigned)atoi(o->unset);
 		return true;
 	}
 	if (o->name_of && o->name_of(text, o->number))
@@ -156,10 +174,9 @@ static bool set_bytes(const struct option_entry *o, const char *text, GError **e
 
 static bool set_real(const struct option_entry *o, const char *text, GError **error)
 {
-	char *end;
-	double value = g_ascii_strtod(text, &end);
+	double value;
 
-	if (end == text || *end || !isfinite(value) || signbit(value))
+	if (!number_parse_real(text, &value))
 		return option_bad(error, "a number such as 5 or 0.5");
 	*o->real = value;
 	return true;
@@ -185,12 +202,12 @@ static bool set_parse(const struct option_entry *o, const char *text, GError **e
 	.size = sizeof(*((struct option_entry *)NULL)->member)
 
 static const struct kind kinds[] = {
-	{ TARGET(flag), set_flag, NULL, G_OPTION_FLAG_NO_ARG },
+	{ TARGET(flag), set_flag },
 	{ TARGET(on_off), set_on_off, "on|off" },
 	{ TARGET(word), set_word, "WORD" },
 	{ TARGET(string), set_string, "TEXT" },
-	{ TARGET(path), set_path, "PATH", G_OPTION_FLAG_FILENAME },
-	{ TARGET(paths), set_paths, "PATH", G_OPTION_FLAG_FILENAME },
+	{ TARGET(path), set_path, "PATH" },
+	{ TARGET(paths), set_paths, "PATH" },
 	{ TARGET(fd), set_fd, "N" },
 	{ TARGET(number), set_number, "N" },
 	{ TARGET(number64), set_number64, "N" },
@@ -222,6 +239,13 @@ void *option_target(const struct option_entry *o, size_t *size)
 	return kind->size ? target : NULL;
 }
 
+char *option_argument(const struct option_entry *o)
+{
+	if (o->word && !o->argument)
+		return g_strjoinv("|", (char **)o->words);
+	return g_strdup(o->argument ? o->argument : kind_of(o)->argument);
+}
+
 void option_clear(const struct option_entry *entries)
 {
 	for (const struct option_entry *o = entries; o->name; o++) {
@@ -237,125 +261,4 @@ void option_clear(const struct option_entry *entries)
 bool option_set(const struct option_entry *o, const char *text, GError **error)
 {
 	return kind_of(o)->set(o, text, error);
-}
-
-/* While GOption parses: it knows the options of one group by their names only. */
-struct parsing {
-	const struct option_entry *const *tables;
-	size_t n_tables;
-	GPtrArray *strings; /* made for GOption, which keeps pointers */
-};
-
-static const struct option_entry *find(const struct parsing *p, const char *given)
-{
-	/* "--name", or "-n". */
-	bool is_long = given[1] == '-';
-
-	for (size_t i = 0; i < p->n_tables; i++) {
-		for (const struct option_entry *o = p->tables[i]; o && o->name; o++) {
-			if (is_long ? strcmp(o->name, given + 2) == 0 : o->letter == given[1])
-				return o;
-		}
-	}
-	return NULL;
-}
-
-static gboolean on_option(const char *given, const char *text, void *opaque, GError **error)
-{
-	const struct option_entry *o = find(opaque, given);
-
-	if (option_set(o, text, error))
-		return TRUE;
-	g_prefix_error(error, "invalid --%s=%s: ", o->name, text);
-	return FALSE;
-}
-
-static char *keep(struct parsing *p, char *string)
-{
-	g_ptr_array_add(p->strings, string);
-	return string;
-}
-
-static GOptionEntry to_gentry(struct parsing *p, const struct option_entry *o)
-{
-	const struct kind *kind = kind_of(o);
-	const char *argument = o->argument ? o->argument : kind->argument;
-	const char *help = o->help;
-
-	if (o->word && !o->argument)
-		argument = keep(p, g_strjoinv("|", (char **)o->words));
-	if (o->initial)
-		help = keep(p, g_strdup_printf("%s (default: %s)", help, o->initial));
-	return (GOptionEntry){
-		.long_name = o->name,
-		.short_name = o->letter,
-		.flags = kind->flags | (o->hidden ? G_OPTION_FLAG_HIDDEN : 0),
-		.arg = G_OPTION_ARG_CALLBACK,
-		.arg_data = (void *)on_option,
-		.description = help,
-		.arg_description = argument,
-	};
-}
-
-static void add_entries(GOptionGroup *group, struct parsing *p)
-{
-	for (size_t i = 0; i < p->n_tables; i++) {
-		for (const struct option_entry *o = p->tables[i]; o && o->name; o++) {
-			const GOptionEntry entries[] = { to_gentry(p, o), { NULL } };
-
-			g_option_group_add_entries(group, entries);
-		}
-	}
-}
-
-static void set_initial(const struct parsing *p)
-{
-	for (size_t i = 0; i < p->n_tables; i++) {
-		for (const struct option_entry *o = p->tables[i]; o && o->name; o++) {
-			if (o->initial && !option_set(o, o->initial, NULL))
-				g_error("option --%s cannot be %s", o->name, o->initial);
-		}
-	}
-}
-
-static bool check_arguments(const struct option_syntax *s, char ***argv, GError **error)
-{
-	char **args = *argv;
-	unsigned n;
-
-	/* GOption leaves a "--" in place. */
-	if (args[0] && g_strcmp0(args[1], "--") == 0) {
-		g_free(args[1]);
-		memmove(args + 1, args + 2, (g_strv_length(args + 2) + 1) * sizeof(*args));
-	}
-	n = args[0] ? g_strv_length(args + 1) : 0;
-	if (n >= s->min_arguments && n <= s->max_arguments)
-		return true;
-	if (n > s->max_arguments)
-		return error_set(error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED,
-			"unexpected argument '%s' (try --help)", args[1 + s->max_arguments]);
-	return error_set(error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, "usage: %s [OPTION...] %s",
-		g_get_prgname(), s->arguments);
-}
-
-bool option_parse(const struct option_syntax *s, char ***argv, GError **error)
-{
-	g_autoptr(GOptionContext) context = g_option_context_new(s->arguments);
-	g_autoptr(GPtrArray) strings = g_ptr_array_new_with_free_func(g_free);
-	struct parsing all = { s->tables, G_N_ELEMENTS(s->tables), strings };
-	struct parsing extra = { &s->group.entries, s->group.name ? 1 : 0, strings };
-	GOptionGroup *group = g_option_group_new("main", NULL, NULL, &all, NULL);
-
-	set_initial(&all);
-	set_initial(&extra);
-	g_option_context_set_summary(context, s->summary);
-	add_entries(group, &all);
-	g_option_context_set_main_group(context, group);
-	if (s->group.name) {
-		group = g_option_group_new(
-			s->group.name, s->group.title, s->group.help, &extra, NULL);
-		add_entries(group, &extra);
-		g_option_context_add_group(context, group);
-	}
-	return g_option_context_parse_strv(context, argv, error) && check_arguments(s, argv, error);
 }

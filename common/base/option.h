@@ -3,6 +3,9 @@
  * Command lines as tables: a program, and a device within it, lists its options; one parser reads
  * the values, puts them where they belong and words the errors, all of domain G_OPTION_ERROR:
  * "invalid --num-queues=96: a number from 1 to 64".
+ *
+ * Values are bytes, whatever the locale. Numbers, sizes and words: number.h, choice.h. "--name
+ * value" is "--name=value", except of a flag, which is on without a value. "--" ends the options.
  */
 #pragma once
 
@@ -27,13 +30,13 @@ struct option_entry {
 	char letter; /* the short form; 0: none */
 	bool hidden; /* --help omits it: an old name that goes on working */
 
-	bool *flag; /* takes no value: true */
+	bool *flag; /* true without a value; "--name=off" is as if it were not given */
 	bool *on_off;
 	unsigned *word; /* the index of one of words */
 	char **string;
-	char **path; /* in the file system's encoding */
+	char **path;
 	char ***paths; /* NULL-terminated; each time the option is given appends one */
-	int *fd; /* a number of an open file, not checked; negative: none */
+	int *fd; /* a number of an open file, not checked */
 	unsigned *number; /* from min to max */
 	uint64_t *number64;
 	uint64_t *bytes; /* "4096", "64K", "2G" */
@@ -45,10 +48,13 @@ struct option_entry {
 	const char *const *words; /* of word; NULL-terminated */
 	uint64_t min, max; /* of number, number64 and bytes; max 0: what the target holds */
 	bool power_of_two; /* number: only those; 0 is one if min is 0 */
+	bool units; /* number, number64: bytes, also "4K" */
 	const char *unset; /* number: "0" or "-1": outside of min and max, means "not given" */
 	bool (*name_of)(
 		const char *text, unsigned *n); /* number: also read from names; NULL: none */
 	unsigned shift; /* bytes: without a suffix, units of 2^shift bytes */
+	/* Names of options that cannot be given along; to be said of one of the two. */
+	const char *excludes[3];
 };
 
 /* The option --log-level of every program; target is an enum log_level. */
@@ -89,6 +95,11 @@ bool option_set(const struct option_entry *o, const char *text, GError **error);
 void option_clear(const struct option_entry *entries);
 /* Returns the target of an option and its size; NULL: it has none (parse). */
 void *option_target(const struct option_entry *o, size_t *size);
+
+/* The exit status of every program for a wrong command line; of other failures: EXIT_FAILURE. */
+#define EXIT_USAGE 2
+/* Returns the exit status that fits an error; NULL: EXIT_SUCCESS. */
+int option_exit_status(const GError *error);
 
 /* Sets error (G_OPTION_ERROR_BAD_VALUE) and returns false. */
 bool option_bad(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);

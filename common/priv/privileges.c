@@ -8,24 +8,18 @@
 #include <sys/prctl.h>
 
 #include "base/error.h"
+#include "base/number.h"
+#include "base/option.h"
 #include "base/util.h"
 #include "priv/root.h"
 #include "priv/user.h"
 
-/* err: 0, or an errno to be described. */
-static bool fail(GError **error, const char *what, int err)
-{
-	g_set_error(error, G_FILE_ERROR, err ? g_file_error_from_errno(err) : G_FILE_ERROR_INVAL,
-		"%s%s%s", what, err ? ": " : "", err ? g_strerror(err) : "");
-	return false;
-}
-
 /* UINT32_MAX means "none" to the system. */
 static bool to_id(const char *text, uint32_t *id)
 {
-	guint64 n;
+	uint64_t n;
 
-	if (!g_ascii_string_to_unsigned(text, 10, 0, UINT32_MAX - 1, &n, NULL))
+	if (!number_parse(text, 0, UINT32_MAX - 1, &n))
 		return false;
 	*id = n;
 	return true;
@@ -41,21 +35,21 @@ static bool look_up(struct privileges *p, GError **error)
 
 	pw = is_number ? getpwuid(p->uid) : getpwnam(user);
 	if (!pw && !is_number)
-		return fail(error, "there is no such user", 0);
+		return option_bad(error, "there is no such user");
 	if (pw) {
 		p->uid = pw->pw_uid;
 		p->gid = pw->pw_gid;
 	}
 	if (p->uid == 0)
-		return fail(error, "root keeps all privileges (name another user)", 0);
+		return option_bad(error, "root keeps all privileges (name another user)");
 	if (!group && !pw)
-		return fail(
-			error, "the user database has no such user: name its group (UID:GID)", 0);
+		return option_bad(
+			error, "the user database has no such user: name its group (UID:GID)");
 	if (!group || to_id(group, &p->gid))
 		return true;
 	gr = getgrnam(group);
 	if (!gr)
-		return fail(error, "there is no such group", 0);
+		return option_bad(error, "there is no such group");
 	p->gid = gr->gr_gid;
 	return true;
 }
@@ -63,17 +57,15 @@ static bool look_up(struct privileges *p, GError **error)
 static bool refuse_new(GError **error)
 {
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ||
-		fail(error, "cannot refuse new privileges", errno);
+		error_errno(error, errno, "cannot refuse new privileges");
 }
 
 bool privileges_prepare(struct privileges *p, GError **error)
 {
 	p->root = -1;
-	if (p->chroot && !p->run_as) {
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
-			"--chroot=%s: needs --run-as, as root can leave it", p->chroot);
-		return false;
-	}
+	if (p->chroot && !p->run_as)
+		return option_bad(
+			error, "--chroot=%s: needs --run-as, as root can leave it", p->chroot);
 	if (!p->run_as)
 		return true;
 	if (!look_up(p, error)) {
@@ -94,7 +86,11 @@ static bool change_user(const struct privileges *p, GError **error)
 {
 	const char *what = user_become(p->uid, p->gid);
 
-	return !what || fail(error, what, errno);
+	if (!what)
+		return true;
+	if (errno)
+		return error_errno(error, errno, "%s", what);
+	return error_set(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s", what);
 }
 
 static bool lower_limits(const struct privileges *p, GError **error)
@@ -112,7 +108,7 @@ static bool lower_limits(const struct privileges *p, GError **error)
 static bool forbid_tracing(GError **error)
 {
 	return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 ||
-		fail(error, "cannot forbid tracing", errno);
+		error_errno(error, errno, "cannot forbid tracing");
 }
 
 /* Puts the option that asked for it before the message. */

@@ -4,13 +4,14 @@
 
 #include <glib.h>
 
+#include "base/option.h"
 #include "kvm-stub/options.h"
 
 /* Exit statuses of the program; the man page lists them. */
 enum exit_status {
 	EXIT_STATUS_OK = 0, /* the guest powered off, or the user ended the machine */
 	EXIT_STATUS_FAILED = 1,
-	EXIT_STATUS_BAD_OPTIONS = 2,
+	EXIT_STATUS_BAD_OPTIONS = EXIT_USAGE,
 	EXIT_STATUS_NO_KVM = 3,
 	EXIT_STATUS_NO_BACK_END = 4,
 	EXIT_STATUS_CRASHED = 5,

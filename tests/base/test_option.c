@@ -137,11 +137,13 @@ static void test_more_kinds(void **state)
 /* Values that mean the same as not giving the option. */
 static void test_unset(void **state)
 {
-	good("--block=512 --config=5 --fd=3");
-	good("--block=0 --config=-1 --fd=-2");
+	good("--block=512 --config=5");
+	good("--block=0 --config=-1");
 	assert_int_equal(v.block, 0);
 	assert_int_equal(v.config, UINT_MAX);
-	assert_int_equal(v.fd, -1);
+	good("--block=512");
+	good("--block=0x00");
+	assert_int_equal(v.block, 0);
 }
 
 /* The last one counts, and the first is freed. */
@@ -172,7 +174,14 @@ static void test_refused(void **state)
 	static const struct {
 		const char *line, *message;
 	} bad[] = {
-		{ "--on-off=yes", "invalid --on-off=yes: on or off" },
+		{ "--on-off=maybe", "invalid --on-off=maybe: on or off" },
+		{ "--flag=maybe", "invalid --flag=maybe: on or off" },
+		{ "--flag=", "invalid --flag=: on or off" },
+		{ "--fd=-1", "invalid --fd=-1: a number from 0 to 2147483647" },
+		{ "--fd", "Missing argument for --fd" },
+		{ "-fm", "Missing argument for --memory" },
+		{ "-fx", "Unknown option -x" },
+		{ "--help-other", "Unknown option --help-other" },
 		{ "--word=", "invalid --word=: auto, on or off" },
 		{ "--fd=x", "invalid --fd=x: a number from 0 to 2147483647" },
 		{ "--fd=-", "invalid --fd=-: a number from 0 to 2147483647" },

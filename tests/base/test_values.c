@@ -118,6 +118,9 @@ static void test_choice(void **state)
 	assert_int_equal(which, 1);
 	assert_true(choice_parse("on", choice_words, &which));
 	assert_int_equal(which, CHOICE_ON);
+	assert_true(choice_parse("no", choice_words, &which));
+	assert_int_equal(which, CHOICE_OFF);
+	assert_false(choice_parse("yes", words, &which));
 	assert_string_equal(two, "one or two");
 	assert_string_equal(three, "auto, on or off");
 }

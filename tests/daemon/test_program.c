@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The command line, the socket and the end of a daemon. argv[1] is virtiod-toy. */
+#include "base/option.h"
 #include "tests/daemon/program.h"
 
 #include <errno.h>
@@ -41,14 +42,18 @@ static void test_bad_options(void **state)
 	const struct {
 		const char *option[2];
 		const char *message;
+		int status; /* 0: EXIT_USAGE */
 	} bad[] = {
 		{ { "--bogus", NULL }, "--bogus" },
 		{ { "stray", NULL }, "unexpected argument 'stray'" },
 		{ { NULL }, "one of --socket-path=PATH and --fd=N is needed" },
 		{ { path_option, "--fd=0" }, "exclude each other" },
-		{ { "--fd=77", NULL }, "77" },
-		{ { "--fd=1", NULL }, "1" },
-		{ { path_option, "--color=blue" }, "'blue' is not red" },
+		{ { "--fd=0", "--socket-mode=0600" }, "exclude each other" },
+		{ { "--fd=-1", NULL }, "invalid --fd=-1: a number from 0 to 2147483647" },
+		{ { path_option, "--one-off=maybe" }, "invalid --one-off=maybe: on or off" },
+		{ { "--fd=77", NULL }, "77", EXIT_FAILURE },
+		{ { "--fd=1", NULL }, "1", EXIT_FAILURE },
+		{ { path_option, "--color=blue" }, "'blue' is not red", EXIT_FAILURE },
 		{ { path_option, "--socket-mode=999" }, "--socket-mode=999" },
 		{ { path_option, "--socket-group=no-such-group" }, "no-such-group" },
 		{ { path_option, "--log-level=loud" }, "--log-level=loud" },
@@ -64,13 +69,14 @@ static void test_bad_options(void **state)
 		{ { path_option, "--cpu-list=2-1" }, "--cpu-list=2-1" },
 		{ { path_option, "--cpu-list=" }, "invalid --cpu-list=: " },
 		{ { path_option, "--cpu-list=1024" }, "--cpu-list=1024" },
-		{ { path_option, "--cpu-list=1023" }, "worker 0: cannot start it on CPU 1023" },
+		{ { path_option, "--cpu-list=1023" }, "worker 0: cannot start it on CPU 1023",
+			EXIT_FAILURE },
 		{ { path_option, "--poll-us=1001" }, "--poll-us=1001" },
 		{ { path_option, "--poll-us=-1" }, "--poll-us=-1" },
 		{ { path_option, "--run-as=no-such-user" }, "--run-as=no-such-user: " },
 		{ { path_option, "--run-as=root" }, "--run-as=root: " },
 		{ { path_option, "--chroot=/" }, "--chroot=/: needs --run-as" },
-		{ { "--socket-path=/nowhere/at/all", NULL }, "/nowhere/at/all" },
+		{ { "--socket-path=/nowhere/at/all", NULL }, "/nowhere/at/all", EXIT_FAILURE },
 	};
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
@@ -78,7 +84,7 @@ static void test_bad_options(void **state)
 			(const char *[]){ bad[i].option[0],
 				bad[i].option[0] ? bad[i].option[1] : NULL, NULL });
 
-		assert_ends(&c, 1, bad[i].message);
+		assert_ends(&c, bad[i].status ? bad[i].status : EXIT_USAGE, bad[i].message);
 	}
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A whole daemon that has dropped its privileges. argv[1] is virtiod-toy. */
+#include "base/option.h"
 #include "tests/daemon/program.h"
 
 #include <sys/stat.h>
@@ -123,7 +124,7 @@ static void test_refused(void **state)
 	c = START(-1, NULL, path_option, LESS, "--chroot=/etc/passwd");
 	assert_ends(&c, 1, "--chroot=/etc/passwd: ");
 	c = START(-1, NULL, path_option, "--run-as=4000000000");
-	assert_ends(&c, 1, "--run-as=4000000000: ");
+	assert_ends(&c, EXIT_USAGE, "--run-as=4000000000: ");
 	/* Nobody dials a daemon that ends before it listens. */
 	assert_int_equal(access(path, F_OK), -1);
 }

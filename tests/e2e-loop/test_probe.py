@@ -98,7 +98,7 @@ class Probe(LoopTest):
         self.stop(d)
 
     def test_values_for_not_given(self):
-        d = self.blk(self.file("img", size=MIB), "--fd=-1", "--block-size=0", "--num-queues=0")
+        d = self.blk(self.file("img", size=MIB), "--block-size=0", "--num-queues=0")
         plain = self.probe(d.path)
         self.assertEqual(plain["block"]["blk_size"], 512)
         self.assertEqual(plain, self.probe(d.path, "--queues=0", "--config-size=-1"))

@@ -10,8 +10,8 @@ import stat
 import subprocess
 import time
 
-from harness import (BLK, FAILED, MIB, PATIENCE, RNG, VIRTIOCTL, Client, Daemon, LoopTest, main,
-                     pattern, wait_until)
+from harness import (BLK, FAILED, MIB, PATIENCE, RNG, USAGE, VIRTIOCTL, Client, Daemon, LoopTest,
+                     main, pattern, wait_until)
 
 
 class Start(LoopTest):
@@ -21,9 +21,9 @@ class Start(LoopTest):
         return done.returncode, done.stdout.decode(), done.stderr.decode()
 
     def refused(self, *argv):
-        """Must not start: status 1, a message on stderr; returns it."""
+        """Must not start: status 1 or 2, a message on stderr; returns it."""
         status, out, err = self.run_to_end(*argv)
-        self.assertEqual(status, 1, f"{argv}: {err}")
+        self.assertIn(status, (FAILED, USAGE), f"{argv}: {err}")
         self.assertEqual(out, "")
         self.assertTrue(err.strip(), argv)
         return err
@@ -88,6 +88,7 @@ class Start(LoopTest):
         for program in (BLK, RNG):
             status, out, _ = self.run_to_end(program, "--help")
             self.assertEqual(status, 0)
+            self.assertTrue(out.isascii() and "[OPTION...]" in out, out)
             for option in ("--socket-path", "--fd", "--print-capabilities", "--socket-mode",
                            "--socket-group", "--one-off", "--log-level"):
                 self.assertIn(option, out)
@@ -137,6 +138,50 @@ class Start(LoopTest):
                      [BLK, sock, image, "--serial=" + "x" * 21]):
             self.refused(*argv)
             self.assertFalse(os.path.exists(self.file("s")), argv)  # it never listened
+
+    def test_options_exit_status(self):
+        """A wrong command line is status 2 in every program, what it names is status 1."""
+        sock = f"--socket-path={self.file('s')}"
+        for argv in ([RNG, "--nonsense"], [RNG], [BLK, sock], [RNG, "--fd=-2"],
+                     [BLK, sock, "--blk-file=/x", "--read-only=maybe"],
+                     [BLK, sock, "--fd=0"], [RNG, sock, "--chroot=/"],
+                     [RNG, sock, "--run-as=no-such-user"],
+                     [VIRTIOCTL], [VIRTIOCTL, "probe"], [VIRTIOCTL, "bench", "--rw=x", "/s"],
+                     [VIRTIOCTL, "bench", "--seconds=1", "--requests=1", "/s"]):
+            self.assertEqual(self.run_to_end(*argv)[0], USAGE, argv)
+        for argv in ([RNG, "--fd=99"], [BLK, sock, "--blk-file=/nonexistent/image"],
+                     [RNG, "--socket-path=/nonexistent/s"]):
+            self.assertEqual(self.run_to_end(*argv)[0], FAILED, argv)
+
+    def test_options_switched_off(self):
+        """A switch with a value is what the value says."""
+        image = self.file("img", size=MIB)
+        for value, read_only in (("off", False), ("no", False), ("on", True), ("yes", True)):
+            d = self.blk(image, f"--read-only={value}")
+            features = self.names(self.probe(d.path), "features")
+            self.assertEqual("RO" in features, read_only, value)
+            self.stop(d)
+        d = self.rng("--one-off=no")
+        self.ctl("probe", d.path)
+        self.ctl("probe", d.path)
+        self.stop(d)
+
+    def test_options_file_names_are_bytes(self):
+        """Whatever the locale; a service manager's is C."""
+        for locale in ("C", "C.UTF-8"):
+            for name in ("d\u00efsk".encode(), b"d\xefsk"):
+                path = self.file("s")
+                image = os.path.join(os.fsencode(self.dir), name)
+                with open(image, "wb") as f:
+                    f.truncate(MIB)
+                env = dict(os.environ, LC_ALL=locale)
+                d = Daemon(self, [BLK, f"--socket-path={path}", b"--blk-file=" + image,
+                                  b"--serial=" + name], path, env=env).wait_ready()
+                done = subprocess.run([VIRTIOCTL, "read", path, image + b".copy"], env=env,
+                                      timeout=PATIENCE, check=False)
+                self.assertEqual(done.returncode, 0)
+                self.assertEqual(os.path.getsize(image + b".copy"), MIB)
+                self.stop(d)
 
     def test_fd_that_is_no_socket(self):
         with open("/dev/null", "rb") as null:

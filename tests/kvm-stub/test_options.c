@@ -104,6 +104,8 @@ static void test_refused(void **state)
 		{ "--guest=other", "--guest=other" },
 		{ "--guest=selftest --initrd=/i", "--initrd" },
 		{ "--guest=selftest --append=x", "--append" },
+		{ "--append=x --guest=selftest", "--guest and --append exclude each other" },
+		{ "--guest=selftest --version=maybe", "invalid --version=maybe: on or off" },
 		{ "--guest=selftest --cpus=0", "--cpus=0" },
 		{ "--guest=selftest --cpus=-1", "--cpus=-1" },
 		{ "--guest=selftest --cpus=255", "--cpus=255" },

@@ -81,6 +81,25 @@ static void test_worker(void **state)
 	assert_int_equal(o.log_level, LOG_LEVEL_DEBUG);
 }
 
+static void test_options_switches(void **state)
+{
+	g_auto(xen_options) o = { 0 }, other = { 0 };
+
+	assert_true(parse(&o, "virtiod-xen --no-eventfds=off", NULL));
+	assert_true(o.supervisor.eventfds);
+	assert_true(parse(&other, "virtiod-xen --no-eventfds=yes", NULL));
+	assert_false(other.supervisor.eventfds);
+	assert_refused("virtiod-xen --no-eventfds=never", "invalid --no-eventfds=never: on or off");
+}
+
+static void test_options_exclude(void **state)
+{
+	assert_refused("virtiod-xen attach --domid=1 --base=0 --irq=33 --socket=/s --config=/c",
+		"--config and --socket exclude each other");
+	assert_refused("virtiod-xen attach --domid=1 --base=0 --irq=33 --socket=/s --defaults=/c",
+		"--defaults and --socket exclude each other");
+}
+
 static void test_refused(void **state)
 {
 	assert_refused("virtiod-xen --wait=soon", "invalid --wait=soon: a number from 0 to 86400");
@@ -115,6 +134,8 @@ int main(void)
 		cmocka_unit_test(test_all),
 		cmocka_unit_test(test_attach),
 		cmocka_unit_test(test_worker),
+		cmocka_unit_test(test_options_switches),
+		cmocka_unit_test(test_options_exclude),
 		cmocka_unit_test(test_refused),
 	};
 

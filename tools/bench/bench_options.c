@@ -43,27 +43,26 @@ bool bench_writes(const struct bench_options *o)
 	return o->rw != BENCH_RANDREAD && o->rw != BENCH_READ;
 }
 
-/* A negative value means the default. */
+/* -1 means the default. */
 static bool parse_warmup(const char *text, GError **error)
 {
-	char *end;
-	double value = g_ascii_strtod(text, &end);
+	double value = WARMUP_DEFAULT;
 
-	if (end == text || *end || !(value <= MAX_SECONDS))
+	if (!g_str_equal(text, "-1") && !(number_parse_real(text, &value) && value <= MAX_SECONDS))
 		return option_bad(error, "from 0 to %g seconds", MAX_SECONDS);
-	parsed.warmup = value < 0 ? WARMUP_DEFAULT : value;
+	parsed.warmup = value;
 	return true;
 }
 
-/* Any number of 64 bits, with a sign or without. */
+/* The only number that may have a sign: any one of 64 bits. */
 static bool parse_seed(const char *text, GError **error)
 {
-	gint64 negative;
+	bool negative = *text == '-';
+	uint64_t n;
 
-	if (g_ascii_string_to_signed(text, 10, G_MININT64, -1, &negative, NULL))
-		parsed.seed = (uint64_t)negative;
-	else if (!number_parse(text, 0, UINT64_MAX, &parsed.seed))
+	if (!number_parse(text + negative, 0, UINT64_MAX, &n))
 		return option_bad(error, "a number of 64 bits");
+	parsed.seed = negative ? -n : n;
 	return true;
 }
 
@@ -83,7 +82,8 @@ static const struct option_entry load_options[] = {
 		.help = "Threads that drive them" },
 	{ "queue-size", .number = &parsed.queue_size, .max = MAX_QUEUE_SIZE, .power_of_two = true,
 		.help = "Size of each queue (default: 128, or what --depth needs)" },
-	{ "seconds", "S", .real = &parsed.seconds, .initial = "5", .help = "How long to measure" },
+	{ "seconds", "S", .real = &parsed.seconds, .initial = "5", .excludes = { "requests" },
+		.help = "How long to measure" },
 	{ "warmup", "S", .parse = parse_warmup,
 		.help = "How long to run before that (default: 1; with --requests 0)" },
 	{ "requests", .number64 = &parsed.requests, .max = MAX_REQUESTS,

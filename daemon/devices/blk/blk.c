@@ -237,7 +237,7 @@ static const struct option_entry blk_options[] = {
 	{ "num-queues", "N", .number = &options.num_queues, .max = BLK_MAX_QUEUES,
 		.help = "Number of request queues (default: one for each worker)" },
 	{ "block-size", "BYTES", .number = &options.block_size, .min = BLK_SECTOR,
-		.max = MAX_BLOCK_SIZE, .power_of_two = true, .unset = "0",
+		.max = MAX_BLOCK_SIZE, .power_of_two = true, .units = true, .unset = "0",
 		.help = "Logical block size (default: 512, or the block device's)" },
 	{ NULL },
 };

@@ -236,6 +236,7 @@ static const struct option_entry rng_options[] = {
 		.help = "Source of random bytes: a device, a FIFO or a file "
 			"(default: getrandom())" },
 	{ "max-bytes", "N", .number64 = &options.max_bytes, .min = 1, .max = INT64_MAX,
+		.units = true,
 		.help = "Give the guest at most N bytes in each period (default: no limit)" },
 	{ "period", "MS", .number = &options.period_ms, .min = 1, .max = MAX_PERIOD_MS,
 		.initial = "60000", .help = "Length of a period in milliseconds" },
