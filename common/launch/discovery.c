@@ -131,8 +131,14 @@ static const char *binary_fault(const char *binary)
 	return NULL;
 }
 
-/* The binary, if the file at path is a good one of this type. */
-static char *match_file(const char *path, const char *type)
+static void note_type(GPtrArray *types, const char *type)
+{
+	if (!g_ptr_array_find_with_equal_func(types, type, g_str_equal, NULL))
+		g_ptr_array_add(types, g_strdup(type));
+}
+
+/* The binary, if the file at path is a good one of this type. Adds other types to others. */
+static char *match_file(const char *path, const char *type, GPtrArray *others)
 {
 	g_autoptr(JsonParser) parser = json_parser_new();
 	g_autoptr(GError) error = NULL;
@@ -161,6 +167,8 @@ static char *match_file(const char *path, const char *type)
 	}
 	if (strcmp(its_type, type) != 0) {
 		log_debug(NULL, "%s is of type %s", path, its_type);
+		if (!binary_fault(binary))
+			note_type(others, its_type);
 		return NULL;
 	}
 	why = binary_fault(binary);
@@ -177,6 +185,18 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(a, b);
 }
 
+/* For a message: the folders searched, and what is there instead. */
+static void fail(GError **error, const char *type, char *const *folders, GPtrArray *types)
+{
+	g_autofree char *places = g_strjoinv(", ", (char **)folders), *others = NULL;
+
+	g_ptr_array_add(types, NULL);
+	others = g_strjoinv(", ", (char **)types->pdata);
+	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT,
+		"no discovery file of a back-end of type \"%s\" (%s%s) in: %s", type,
+		*others ? "types: " : "there is none at all", others, places);
+}
+
 char *discovery_find(const char *type, const char *const *folders, GError **error)
 {
 	g_autoptr(GHashTable) files =
@@ -184,19 +204,17 @@ char *discovery_find(const char *type, const char *const *folders, GError **erro
 	g_auto(GStrv) conventional = folders ? NULL : conventional_folders();
 	char *const *all = folders ? (char *const *)folders : conventional;
 	g_autoptr(GList) names = NULL;
-	g_autofree char *looked = NULL;
+	g_autoptr(GPtrArray) others = g_ptr_array_new_with_free_func(g_free);
 	char *binary;
 
 	for (unsigned i = 0; all[i]; i++)
 		list_folder(all[i], files);
 	names = g_list_sort(g_hash_table_get_keys(files), compare_names);
 	for (const GList *l = names; l; l = l->next) {
-		binary = match_file(g_hash_table_lookup(files, l->data), type);
+		binary = match_file(g_hash_table_lookup(files, l->data), type, others);
 		if (binary)
 			return binary;
 	}
-	looked = g_strjoinv(", ", (char **)all);
-	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT,
-		"no discovery file of a back-end of type \"%s\" in: %s", type, looked);
+	fail(error, type, all, others);
 	return NULL;
 }

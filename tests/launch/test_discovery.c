@@ -144,6 +144,22 @@ static void test_first_of_the_type_by_base_name(void **state)
 	assert_non_null(strstr(w->debug->str, "10-other.json is of type other"));
 }
 
+/* "blk" for "block": the message has the types that could be meant. */
+static void test_other_types_are_listed(void **state)
+{
+	struct discovery_test *w = *state;
+	const char *a = add_binary(w, DISTRO, "a");
+
+	assert_not_found(w, "blk");
+	assert_non_null(strstr(w->error->message, "\"blk\" (there is none at all) in: "));
+	add_json(w, DISTRO, "50-a.json", "rng", a);
+	add_json(w, DISTRO, "40-a.json", "block", a);
+	add_json(w, USER, "60-a.json", "block", a);
+	add_json(w, USER, "10-none.json", "gone", "/no/such/program");
+	assert_not_found(w, "blk");
+	assert_non_null(strstr(w->error->message, "\"blk\" (types: block, rng) in: "));
+}
+
 static void test_more_specific_overrides(void **state)
 {
 	struct discovery_test *w = *state;
@@ -302,6 +318,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_first_of_the_type_by_base_name),
+		TEST(test_other_types_are_listed),
 		TEST(test_more_specific_overrides),
 		TEST(test_empty_hides),
 		TEST(test_other_files_are_no_matter),
