@@ -4,11 +4,15 @@
 
 #include "base/util.h"
 
+static const char *run;
+
 struct broker *broker_test_make(GError **error)
 {
-	return broker_new(
-		&(struct broker_config){
-			.domid = 3, .name = "web", .max_memory = 128 << 20, .eventfds = true },
+	return broker_new(&(struct broker_config){ .domid = 3,
+				  .name = "web",
+				  .max_memory = 128 << 20,
+				  .eventfds = true,
+				  .run = run },
 		error);
 }
 
@@ -18,6 +22,8 @@ int broker_setup(void **state)
 
 	fake_xen_reset();
 	test_begin(&w->test);
+	test_path(&w->test, "xen.ranges");
+	run = w->test.dir;
 	w->broker = broker_test_make(NULL);
 	assert_non_null(w->broker);
 	*state = w;

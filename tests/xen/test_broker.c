@@ -35,6 +35,38 @@ static void test_conflicts(void **state)
 	assert_true(broker_test_add(w, BASE, 33, false, NULL));
 }
 
+/* What Xen would take, and no access would reach. */
+static void test_base_in_ram(void **state)
+{
+	struct broker_test *w = *state;
+	unsigned empty;
+
+	assert_conflict(w, 0x40000000, 33, "base 0x40000000: in the guest's RAM");
+	assert_conflict(w, 0x48000000 - 0x200, 33, "0x40000000 to 0x47ffffff");
+	assert_conflict(w, 0x40000000 - 0x1fc, 33, "in the guest's RAM");
+	assert_false(broker_add_empty(w->broker, 0x41000000, &empty, NULL));
+	assert_true(broker_test_add(w, 0x40000000 - 0x200, 33, false, NULL));
+	assert_true(broker_test_add(w, 0x48000000, 34, false, NULL));
+}
+
+/* Another process would be a second broker of the same guest. */
+static void test_base_served_already(void **state)
+{
+	struct broker_test *w = *state;
+	struct broker *first = g_steal_pointer(&w->broker);
+	unsigned empty;
+
+	w->broker = broker_test_make(NULL);
+	assert_true(broker_add_empty(first, BASE, &empty, NULL));
+	assert_conflict(w, BASE, 33, "base 0x2000000: another virtiod-xen serves a device there");
+	assert_conflict(w, BASE + 0x1fc, 33, "another virtiod-xen");
+	assert_true(broker_test_add(w, BASE + 0x200, 33, false, NULL));
+	assert_int_equal(fake_xen.ranges, 2);
+	broker_free(first);
+	assert_true(broker_test_add(w, BASE, 34, false, NULL));
+	assert_conflict(w, UINT64_C(1) << 48, 35, "beyond");
+}
+
 static void test_too_many(void **state)
 {
 	struct broker_test *w = *state;
@@ -123,6 +155,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST_WITH(broker, test_conflicts),
+		TEST_WITH(broker, test_base_in_ram),
+		TEST_WITH(broker, test_base_served_already),
 		TEST_WITH(broker, test_too_many),
 		TEST_WITH(broker, test_describe),
 		TEST_WITH(broker, test_failures),

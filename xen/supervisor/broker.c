@@ -21,6 +21,7 @@
 #include "xen/hypervisor/ioreq_page.h"
 #include "xen/hypervisor/privcmd.h"
 #include "xen/supervisor/broker_impl.h"
+#include "xen/supervisor/range_lock.h"
 
 /* Returns the memfd, or -1 with an error. */
 static int make_memory(const char *name, size_t size, GError **error)
@@ -104,6 +105,7 @@ struct broker *broker_new(const struct broker_config *config, GError **error)
 	b->name = g_strdup(config->name);
 	b->who = g_strdup_printf("domain %s (%u)", config->name, config->domid);
 	b->eventfds = config->eventfds;
+	b->run = g_strdup(config->run);
 	b->privcmd = -1;
 	b->journal = -1;
 	if (!open_all(b, error) || !make_servers(b, error))
@@ -130,7 +132,24 @@ void broker_free(struct broker *b)
 	fd_close(&b->journal);
 	g_free(b->name);
 	g_free(b->who);
+	g_free(b->run);
 	g_free(b);
+}
+
+/* A device there would never see an access. */
+static bool check_ram(const struct broker *b, uint64_t base, GError **error)
+{
+	for (unsigned i = 0; i < b->banks; i++) {
+		const struct foreign_memory_bank *bank = &b->bank[i];
+
+		if (base + DEVICE_NODE_WINDOW <= bank->addr || base >= bank->addr + bank->size)
+			continue;
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+			"base 0x%" PRIx64 ": in the guest's RAM, 0x%" PRIx64 " to 0x%" PRIx64, base,
+			bank->addr, bank->addr + bank->size - 1);
+		return false;
+	}
+	return true;
 }
 
 /* Fails if another device has that range, or that interrupt (0: none). */
@@ -158,7 +177,7 @@ static bool check_conflicts(const struct broker *b, uint64_t base, uint32_t irq,
 		if (overlap || (irq && d->irq == irq))
 			return false;
 	}
-	return true;
+	return check_ram(b, base, error);
 }
 
 /* Returns a free, initialised entry; NULL with an error if there is none. */
@@ -170,6 +189,7 @@ static struct broker_device *get_free(struct broker *b, unsigned *number, GError
 			b->device[i] = (struct broker_device){
 				.state = -1,
 				.gntdev = -1,
+				.range = -1,
 				.socket = -1,
 				.area = -1,
 				.channel = -1,
@@ -189,12 +209,18 @@ static void device_clear(struct broker_device *d)
 	fd_close(&d->state);
 	fd_close(&d->gntdev);
 	fd_close(&d->area);
+	fd_close(&d->range);
 	g_free(d->name);
 	*d = (struct broker_device){ 0 };
 }
 
 static bool map_range(struct broker *b, struct broker_device *d, GError **error)
 {
+	if (b->run) {
+		d->range = range_lock(b->run, b->domid, d->base, DEVICE_NODE_WINDOW, error);
+		if (d->range < 0)
+			return false;
+	}
 	d->used = devmodel_map_range(
 		b->devmodel, b->server[IPC_REGISTERS].id, d->base, DEVICE_NODE_WINDOW, error);
 	return d->used;

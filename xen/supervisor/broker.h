@@ -25,6 +25,7 @@ struct broker_config {
 	const char *name; /* the domain's; copied */
 	uint64_t max_memory; /* bytes; 0: unknown */
 	bool eventfds; /* use irqfd and ioeventfd, if the kernel has them */
+	const char *run; /* the folder of range_lock(); copied; NULL: do without */
 };
 
 /* Creates the guest's ioreq servers and enables them, without a range yet. */
@@ -45,8 +46,8 @@ struct broker_device_config {
 
 /*
  * Maps the device's range: from now on guest accesses wait for a worker. Takes over backend, also
- * on error. Fails for a range or an interrupt that another device of the guest has, and for too
- * many devices.
+ * on error. Fails for a range or an interrupt that another device of the guest has, for a range in
+ * the guest's RAM or that another process serves, and for too many devices.
  */
 bool broker_add(struct broker *b, const struct broker_device_config *config,
 	struct backend_process *backend, unsigned *device, GError **error);

@@ -26,6 +26,7 @@ struct broker_device {
 	struct backend_process *backend; /* NULL: a refused device */
 	int state; /* memfd */
 	int gntdev; /* -1: foreign memory */
+	int range; /* locks it; -1: not locked */
 	/* The connection, and the front-end's end of the back-end channel; -1: none. */
 	int socket, channel;
 	int area; /* the in-flight area, as sent by a worker; -1: none */
@@ -44,6 +45,7 @@ struct broker_server {
 struct broker {
 	unsigned domid;
 	char *name, *who; /* who: for messages */
+	char *run; /* folder; NULL: ranges are not locked */
 	bool eventfds; /* wanted, and not known to be missing in the kernel */
 	struct devmodel *devmodel;
 	struct evtchn *evtchn;

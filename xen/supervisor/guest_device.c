@@ -80,7 +80,8 @@ static struct domain *get_domain(
 		.broker = { .domid = domid,
 			.name = name,
 			.max_memory = device_node_domain_memory(s->store, domid),
-			.eventfds = s->options->eventfds },
+			.eventfds = s->options->eventfds,
+			.run = s->options->run },
 		.uid_base = s->options->uid_base,
 		.root = s->root,
 	};
