@@ -201,6 +201,14 @@ class Start(LoopTest):
         self.stop(d)
         self.stop(self.blk(image))  # the lock has gone with its owner
 
+    def test_read_only_is_hinted(self):
+        """A file or mount that cannot be written names the remedy; --read-only gets on."""
+        path = "/sys/kernel/uevent_seqnum"  # not writable, for root either
+        argv = (BLK, f"--socket-path={self.file('s')}", f"--blk-file={path}")
+        self.assertIn("--read-only", self.refused(*argv))
+        self.stop(self.blk(path, "--read-only"))
+        self.assertNotIn("--read-only", self.refused(*argv[:2], "--blk-file=/nonexistent/image"))
+
     def test_many_readers(self):
         image = self.file("img", pattern(MIB))
         readers = [self.blk(image, "--read-only") for _ in range(2)]

@@ -24,6 +24,7 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/util.h"
@@ -229,6 +230,18 @@ void blk_file_check_name(const struct blk_file *f)
 			how);
 }
 
+/* Writing may be what is not permitted, or the mount is read-only: then there is a remedy. */
+static int open_failed(const struct blk_file *f, const char *what, GError **error)
+{
+	int err = errno;
+	bool readable = !f->read_only && (err == EROFS || err == EACCES || err == EPERM) &&
+		access(f->path, R_OK) == 0;
+
+	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(err), "%s '%s': %s%s", what,
+		f->path, g_strerror(err), readable ? " (it can be read: try --read-only)" : "");
+	return -1;
+}
+
 /* The same file each time, whatever becomes of its name. -1: error is set. */
 static int open_again(const struct blk_file *f, int flags, GError **error)
 {
@@ -239,11 +252,9 @@ static int open_again(const struct blk_file *f, int flags, GError **error)
 
 	if (fd < 0 && errno == EPERM)
 		fd = open(f->path, mode);
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		errno_error(error, flags & O_DIRECT ? "cannot open for direct I/O" : "cannot open",
-			f->path);
-		return -1;
-	}
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return open_failed(
+			f, flags & O_DIRECT ? "cannot open for direct I/O" : "cannot open", error);
 	if (st.st_dev != f->device || st.st_ino != f->inode) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN,
 			"'%s' was replaced while it was opened", f->path);
