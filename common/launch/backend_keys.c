@@ -55,6 +55,22 @@ bool backend_keys_has(const char *key)
 	return find(table, key);
 }
 
+const char *backend_keys_name(const char *key)
+{
+	struct backend_keys k;
+	struct option_entry table[BACKEND_KEYS_ROWS];
+	const struct option_entry *o, *first = table;
+	size_t size;
+
+	backend_keys_table(&k, NULL, table);
+	o = find(table, key);
+	if (!o || !o->hidden)
+		return key;
+	while (option_target(first, &size) != option_target(o, &size))
+		first++;
+	return first->name;
+}
+
 bool backend_keys_set(struct backend_keys *k, const char *key, const char *value, GError **error)
 {
 	struct option_entry table[BACKEND_KEYS_ROWS];

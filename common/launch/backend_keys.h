@@ -42,5 +42,7 @@ void backend_keys_table(struct backend_keys *k, backend_type_names *names,
 	struct option_entry table[BACKEND_KEYS_ROWS]);
 /* Is it one of the keys, or an old spelling of one? */
 bool backend_keys_has(const char *key);
+/* Returns the present spelling of an old one; any other key as it is. */
+const char *backend_keys_name(const char *key);
 /* Sets what a key says. The error is "invalid key=value: …", or that there is no such key. */
 bool backend_keys_set(struct backend_keys *k, const char *key, const char *value, GError **error);

@@ -70,8 +70,8 @@ static bool add_item(struct device_spec *s, char *item, GHashTable *seen, GError
 		return option_bad(
 			error, "%s= is reserved: virtiod-kvm gives the back-end its socket", item);
 	if (is_own(item)) {
-		if (!g_hash_table_add(seen, g_strdup(item)))
-			return option_bad(error, "%s= is given twice", item);
+		if (!g_hash_table_add(seen, g_strdup(backend_keys_name(item))))
+			return option_bad(error, "%s= is given twice", backend_keys_name(item));
 		return set_own(s, item, value ? value : "", error);
 	}
 	g_ptr_array_add(s->options,

@@ -130,6 +130,7 @@ static void test_refused(void **state)
 		{ "socket=x,type=foo", "not both" },
 		{ "socket=x,socket=x", "socket= is given twice" },
 		{ "type=foo,queues=1,queues=1", "queues= is given twice" },
+		{ "socket=x,fallback-type=2,device-id=2", "device-id= is given twice" },
 		{ "socket=x,read-only", "unknown key read-only" },
 		{ "path=y,socket=x", "unknown key path" },
 		{ "type=foo,fd=3", "fd= is reserved" },

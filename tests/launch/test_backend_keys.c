@@ -45,6 +45,9 @@ static void test_old_spellings(void **state)
 
 	assert_true(backend_keys_set(&k, "fallback-type", "4", NULL));
 	assert_int_equal(k.device_id, 4);
+	assert_string_equal(backend_keys_name("fallback-type"), "device-id");
+	assert_string_equal(backend_keys_name("queues"), "queues");
+	assert_string_equal(backend_keys_name("socket"), "socket");
 	/* --type of virtioctl; elsewhere type= is something else. */
 	assert_false(backend_keys_has("type"));
 	backend_keys_table(&k, one_name, table);

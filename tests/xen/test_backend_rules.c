@@ -155,6 +155,7 @@ static void test_placeholders(void **state)
 	/* %%p needs no params. */
 	assert_socket(w, "[a]\nsocket=/x%%p\n", "/x%p");
 	assert_socket(w, "[a]\nsocket=/%u\n", "/1000003");
+	assert_socket(w, "[\xfc]\nsocket=/d\xfcsk\\s\n", "/d\xfcsk ");
 	assert_socket(w, "[a]\nsocket=/%r\n", in_run);
 }
 
@@ -206,6 +207,28 @@ static void test_hostile(void **state)
 	}
 }
 
+/* Also what two groups of the same name say: to a key file they are one. */
+static void test_options_given_twice(void **state)
+{
+	struct backend_rules_test *w = *state;
+	g_autoptr(backend_rule) r = NULL, merged = NULL;
+
+	write_file(w->config,
+		"[a]\nprogram=/bin/y\noptions=--a;--b\nprogram=/bin/x\noptions=--c\n"
+		"device-id=5\nfallback-type=7\n");
+	r = find(w, NULL);
+	assert_string_equal(r->program, "/bin/x");
+	assert_string_equal(r->options[0], "--c");
+	assert_null(r->options[1]);
+	assert_int_equal(r->front.device_id, 7);
+	assert_true(test_logged("[a]: options= is given twice: the last one counts"));
+	assert_true(test_logged("[a]: device-id= is given twice"));
+	write_file(w->config, "[a]\nsocket=/s\n[b]\nsocket=/t\n[a]\nsocket=/u\n");
+	merged = find(w, NULL);
+	assert_string_equal(merged->socket, "/u");
+	assert_true(test_logged("[a]: socket= is given twice"));
+}
+
 static void test_properties(void **state)
 {
 	struct backend_rules_test *w = *state;
@@ -253,6 +276,9 @@ static void test_mistakes(void **state)
 		{ "[a]\nprogram=x\noptions=%p\n", "dash" },
 		{ "[a]\nprogram=x\noptions=--a;;--b\n", "dash" },
 		{ "[a]\nprogram=x\noptions=--%q\n", "percent" },
+		{ "[a]\nprogram=x\noptions=--\\q\n", "after each backslash" },
+		{ "[a]\nsocket=/a\\\n", "after each backslash" },
+		{ "[a]\nsocket=/a\\;\n", "after each backslash" },
 		{ "[a]\nsocket=/s\ndomain=\n", "domain=" },
 		{ "[a]\nsocket=/s\ndevid=-1\n", "devid=-1" },
 		{ "[a]\nsocket=/s\ndevid=x\n", "devid=x" },
@@ -341,6 +367,7 @@ int main(void)
 		TEST(test_placeholders),
 		TEST(test_program),
 		TEST(test_hostile),
+		TEST(test_options_given_twice),
 		TEST(test_properties),
 		TEST(test_mistakes),
 		TEST(test_unreadable),

@@ -9,9 +9,11 @@
 #include <fnmatch.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/option.h"
 #include "launch/backend_keys.h"
 #include "launch/discovery.h"
+#include "xen/supervisor/rule_text.h"
 
 #define MAX_WAIT_S 3600
 #define ANY UINT_MAX
@@ -85,9 +87,9 @@ static bool check_template(struct rule_group *g, const char *value, GError **err
 }
 
 /* Every argument has to begin with a dash of the rule's own. */
-static bool set_options(struct rule_group *g, GKeyFile *file, const char *name, GError **error)
+static bool set_options(struct rule_group *g, const char *raw, GError **error)
 {
-	g->options = g_key_file_get_string_list(file, name, "options", NULL, error);
+	g->options = rule_text_list(raw, error);
 	if (!g->options)
 		return false;
 	for (char **o = g->options; *o; o++) {
@@ -135,9 +137,9 @@ static bool set_key(
 	bool ok;
 
 	if (strcmp(key, "options") == 0) {
-		ok = set_options(g, file, name, error);
+		ok = set_options(g, raw, error);
 	} else {
-		value = g_key_file_get_string(file, name, key, error);
+		value = rule_text_string(raw, error);
 		if (value && backend_keys_has(key))
 			return backend_keys_set(&g->keys, key, value, error);
 		ok = value && set_value(g, key, value, error) &&
@@ -148,12 +150,25 @@ static bool set_key(
 	return ok;
 }
 
+/* Of a key that is given again only the last value counts, as everywhere in key files. */
+static bool is_overridden(const struct rule_group *g, char **keys, unsigned i)
+{
+	for (unsigned j = i + 1; keys[j]; j++) {
+		if (strcmp(backend_keys_name(keys[i]), backend_keys_name(keys[j])) != 0)
+			continue;
+		log_warning(NULL, "%s: %s= is given twice: the last one counts", g->where,
+			backend_keys_name(keys[i]));
+		return true;
+	}
+	return false;
+}
+
 static bool read_group(struct rule_group *g, GKeyFile *file, const char *name, GError **error)
 {
 	g_auto(GStrv) list = g_key_file_get_keys(file, name, NULL, error);
 
 	for (unsigned i = 0; list && list[i]; i++) {
-		if (!set_key(g, file, name, list[i], error)) {
+		if (!is_overridden(g, list, i) && !set_key(g, file, name, list[i], error)) {
 			g_prefix_error(error, "%s: ", g->where);
 			return false;
 		}
