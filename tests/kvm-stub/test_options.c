@@ -56,6 +56,20 @@ static void test_all(void **state)
 	assert_int_equal(o.log_level, LOG_LEVEL_DEBUG);
 }
 
+/* In any locale; here it is C. */
+static void test_options_are_bytes(void **state)
+{
+	g_auto(kvm_options) o = { 0 };
+
+	assert_true(parse(&o,
+		"--kernel=/k\xc3\xbc --append x=\xfc --device=socket=/\xc3\xbc\xff --console=/\xfc",
+		NULL));
+	assert_string_equal(o.kernel, "/k\xc3\xbc");
+	assert_string_equal(o.append, "x=\xfc");
+	assert_string_equal(((struct device_spec *)o.devices->pdata[0])->socket, "/\xc3\xbc\xff");
+	assert_string_equal(o.terminal_file, "/\xfc");
+}
+
 static void test_memory(void **state)
 {
 	static const struct {
@@ -154,6 +168,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_all),
+		cmocka_unit_test(test_options_are_bytes),
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_slots),
