@@ -177,6 +177,7 @@ static void test_signal(void **state)
 	struct loop_test *w = *state;
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(signals); i++) {
+		signal(signals[i], SIG_DFL); /* the tests may run under nohup */
 		w->watch = loop_watch_signal(signals[i], count, w);
 		for (unsigned n = 1; n <= 2; n++) {
 			raise(signals[i]);

@@ -47,6 +47,7 @@ struct running start(int fd, const char *env, const char *const *options)
 		for (unsigned i = 0; options[i]; i++)
 			argv[i + 1] = options[i];
 		prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves no process behind */
+		signal(SIGHUP, SIG_DFL); /* the tests may run under nohup */
 		dup2(out[1], 1);
 		dup2(err[1], 2);
 		if (fd == 3)

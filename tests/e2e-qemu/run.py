@@ -39,6 +39,7 @@ class Daemon:
         self.start()
 
     def start(self, *options):
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the test may run under nohup
         self.process = subprocess.Popen([*self.argv, *options])
         deadline = time.monotonic() + 60
         while not os.path.exists(self.socket):

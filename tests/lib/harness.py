@@ -26,6 +26,9 @@ RNG = os.environ["VIRTIOD_RNG"]
 
 OK, FAILED, USAGE, BUSY, ABSENT = range(5)  # exit statuses of virtioctl
 
+# Programs started here inherit this: the tests may run under nohup.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 MIB = 1 << 20
 # Longer than anything takes on a slow machine; only a failing test waits for it.
 PATIENCE = 60
