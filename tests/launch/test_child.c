@@ -152,6 +152,25 @@ static void test_signal_mask(void **state)
 	run_loop_until(w, "env: SigBlk:?0000000000000000\n");
 }
 
+/* What programs set for themselves: SIGPIPE is ignored, and a service manager is notified. */
+static void test_inherited_by_children(void **state)
+{
+	struct child_test *w = *state;
+	g_autofree char *text = NULL;
+	unsigned long long ignored;
+	int end = 0;
+
+	g_setenv("NOTIFY_SOCKET", "/none", TRUE);
+	signal(SIGPIPE, SIG_IGN);
+	start(w, "echo $(grep SigIgn /proc/$$/status) \"<$NOTIFY_SOCKET>\" >&3", NULL);
+	signal(SIGPIPE, SIG_DFL);
+	g_unsetenv("NOTIFY_SOCKET");
+	text = said(w);
+	assert_int_equal(sscanf(text, "SigIgn: %llx <>%n", &ignored, &end), 1);
+	assert_true(end > 0);
+	assert_false(ignored & 1 << (SIGPIPE - 1));
+}
+
 static void test_lines(void **state)
 {
 	struct child_test *w = *state;
@@ -350,6 +369,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_what_it_gets),
 		TEST(test_signal_mask),
+		TEST(test_inherited_by_children),
 		TEST(test_lines),
 		TEST(test_long_line_and_controls),
 		TEST(test_failure_names_all),
