@@ -66,6 +66,7 @@ static void on_leave(void *opaque)
 	struct machine *m = opaque;
 
 	m->leave = true;
+	terminal_end(m->terminal);
 	vm_stop(m->vm, VM_END_STOPPED);
 }
 

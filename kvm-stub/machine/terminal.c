@@ -42,6 +42,7 @@ struct terminal {
 	pthread_mutex_t lock;
 	int file; /* --console's; -1: standard output */
 	struct output out;
+	int ending; /* eventfd: readable since terminal_end() */
 	bool stuck, failed;
 	uint64_t dropped; /* bytes, not yet reported */
 };
@@ -129,10 +130,11 @@ struct terminal *terminal_new(
 	const char *path, const struct terminal_ops *ops, void *opaque, GError **error)
 {
 	autofd resume = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	autofd ending = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	autofd file = path ? open_file(path) : -1;
 	struct terminal *t;
 
-	if (resume < 0 || (path && file < 0)) {
+	if (resume < 0 || ending < 0 || (path && file < 0)) {
 		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "%s: %s",
 			path ? path : "eventfd", g_strerror(errno));
 		return NULL;
@@ -145,6 +147,7 @@ struct terminal *terminal_new(
 	t->file = fd_steal(&file);
 	output_open(&t->out, path ? t->file : STDOUT_FILENO);
 	t->resume = fd_steal(&resume);
+	t->ending = fd_steal(&ending);
 	t->resumed = loop_watch_fd(t->resume, EPOLLIN, on_resume, t);
 	if (!path)
 		start_keys(t);
@@ -157,16 +160,19 @@ struct terminal *terminal_new(
  */
 static bool can_write(struct terminal *t)
 {
-	struct pollfd pfd = { .fd = t->out.fd, .events = POLLOUT };
+	struct pollfd pfd[] = {
+		{ .fd = t->out.fd, .events = POLLOUT },
+		{ .fd = t->ending, .events = POLLIN },
+	};
 	int64_t left = t->stuck ? 0 : PATIENCE_MS;
 	int64_t end = g_get_monotonic_time() + left * G_TIME_SPAN_MILLISECOND;
 	int n;
 
 	do {
-		n = poll(&pfd, 1, (int)left);
+		n = poll(pfd, G_N_ELEMENTS(pfd), (int)left);
 		left = MAX(0, (end - g_get_monotonic_time()) / G_TIME_SPAN_MILLISECOND);
 	} while (n < 0 && errno == EINTR);
-	t->stuck = n <= 0;
+	t->stuck = n <= 0 || !pfd[0].revents;
 	return !t->stuck;
 }
 
@@ -215,6 +221,12 @@ void terminal_resume(struct terminal *t)
 	eventfd_write(t->resume, 1);
 }
 
+void terminal_end(struct terminal *t)
+{
+	if (t)
+		eventfd_write(t->ending, 1);
+}
+
 void terminal_free(struct terminal *t)
 {
 	if (!t)
@@ -226,6 +238,7 @@ void terminal_free(struct terminal *t)
 	output_close(&t->out);
 	fd_close(&t->file);
 	close(t->resume);
+	close(t->ending);
 	pthread_mutex_destroy(&t->lock);
 	g_byte_array_unref(t->typed);
 	g_free(t);

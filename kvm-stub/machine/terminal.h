@@ -36,5 +36,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(terminal, terminal_free)
  * output is then dropped until it reads again, and a message tells how much.
  */
 void terminal_output(struct terminal *t, const void *bytes, size_t len);
+/*
+ * The machine ends: output waits for no reader from now on, nor does what waits already. Any
+ * thread; NULL is nothing.
+ */
+void terminal_end(struct terminal *t);
 /* Reports that typed() has room again. Any thread. */
 void terminal_resume(struct terminal *t);

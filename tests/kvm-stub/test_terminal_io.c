@@ -215,6 +215,25 @@ static void test_slow_reader_loses_nothing(void **state)
 	assert_int_equal(test_log_lines(), 0);
 }
 
+/* SIGTERM ends a vCPU's wait, and lets none begin. */
+static void test_terminal_never_delays_the_end(void **state)
+{
+	struct terminal_test *w = *state;
+	g_autofree char *lots = g_strnfill(100000, 'x');
+	struct slow_reader r = { .w = w, .bytes = lots, .len = 100000 };
+	autofd reader = -1;
+	pthread_t thread;
+
+	assert_int_equal(mkfifo(w->path, 0600), 0);
+	reader = open(w->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	terminal_make(w, w->path);
+	pthread_create(&thread, NULL, write_all, &r);
+	WAIT_UNTIL(queued(reader) == 65536);
+	terminal_end(w->t);
+	pthread_join(thread, NULL);
+	assert_true(output_ms(w, lots, 100000, 1) < 900);
+}
+
 /* Standard output is a terminal that is not read and shared with others: O_NONBLOCK is not set. */
 static void test_terminal_never_blocks(void **state)
 {
@@ -252,6 +271,7 @@ int main(void)
 		TEST_WITH(terminal, test_reader_that_stops),
 		TEST_WITH(terminal, test_slow_reader_loses_nothing),
 		TEST_WITH(terminal, test_terminal_never_blocks),
+		TEST_WITH(terminal, test_terminal_never_delays_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
