@@ -14,7 +14,7 @@
 #define ENTRY_64 0x200u /* startup_64, from the start of the protected-mode kernel */
 #define LOADER_UNDEFINED 0xffu
 #define PARAGRAPH 16u /* the unit of syssize */
-#define WANTED "a bzImage or an ELF file"
+#define WANTED "a bzImage or ELF file"
 
 static bool check_header(const struct boot_file *f, const struct setup_header *h, GError **error)
 {

@@ -15,9 +15,12 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../lib"))
 import initrd  # noqa: E402
+import pvh  # noqa: E402
 from guest import Guest, check  # noqa: E402
 
-DISK_MODULES = ["virtio_mmio", "virtio_blk", "virtio-rng"]
+GUEST_MODULES = ["virtio_mmio", "virtio_blk", "virtio-rng", "virtio_net", "virtiofs"]
+# Ports by which a guest restarts an x86 machine, and what it writes there.
+RESETS = {0x602: 1, 0x64: 0xfe, 0xcf9: 6}
 
 
 class Machine:
@@ -49,11 +52,27 @@ class Machine:
             "-append", f"console={self.console} quiet panic=-1 {append}"])
 
 
+def add_resets(content):
+    for port, value in RESETS.items():
+        with open(os.path.join(content.folder, f"guest/reset-{port:x}"), "wb") as file:
+            file.write(pvh.vmlinux(pvh.out(port, value)))
+
+
+def add_foreign(content):
+    try:
+        root = initrd.cached("others")
+    except initrd.Missing as missing:
+        print(f"SKIPPED: passt and virtiofsd: {missing}", flush=True)
+        return
+    content.add_foreign("usr/bin/passt", root)
+    content.add_foreign("usr/libexec/virtiofsd", root)
+
+
 def build_image(machine, folder, programs):
     """The initrd of the machine, with all that its guest needs."""
     guest = machine.initrd(os.path.join(folder, "guest"))
     guest.add_init(os.path.join(HERE, "guest-initrd"))
-    guest.add_modules(initrd.modules(machine.kernel, DISK_MODULES))
+    guest.add_modules(initrd.modules(machine.kernel, GUEST_MODULES))
     guest_image = os.path.join(folder, "guest-initrd")
     guest.pack(guest_image)
 
@@ -69,6 +88,8 @@ def build_image(machine, folder, programs):
         if subprocess.run([os.path.join(HERE, "../kvm-stub/vmlinux.py"),
                            initrd.kernel_image(machine.kernel), vmlinux]).returncode == 0:
             content.add(vmlinux, "guest/vmlinux")
+        add_resets(content)
+        add_foreign(content)
     for program in programs + ["mke2fs"]:
         content.add_program(program)
     if machine.root == "/":

@@ -8,7 +8,6 @@ import pty
 import select
 import signal
 import stat
-import struct
 import subprocess
 import sys
 import termios
@@ -16,6 +15,7 @@ import time
 
 from harness import (BLK, MIB, PATIENCE, RNG, Daemon, LoopTest, main, pattern, sha256,
                      sha256_file, wait_until)
+from pvh import out, vmlinux
 
 KVM = os.environ["VIRTIOD_KVM"]
 SHM = os.environ["VIRTIOD_SHM"]
@@ -26,18 +26,6 @@ OK, FAILED, USAGE, NO_KVM, NO_BACK_END, CRASHED, GUEST_FAILED = range(7)
 # 32-bit code: for ever, what comes in at the serial port goes out again.
 ECHO = bytes.fromhex("66bafd03 ec a801 74fb b2f8 ec ee b2fd ebf3")
 CRASH = bytes.fromhex("0f0b")  # ud2, and there is no handler
-XEN_ELFNOTE_PHYS32_ENTRY = 18
-
-
-def vmlinux(code, address=0x100000):
-    """An ELF file with the PVH note and this code."""
-    note = struct.pack("<III4sI", 4, 4, XEN_ELFNOTE_PHYS32_ENTRY, b"Xen\0", address)
-    offset = 64 + 2 * 56
-    header = b"\x7fELF" + bytes([2, 1, 1]) + bytes(9) + struct.pack(
-        "<HHIQQQIHHHHHH", 2, 62, 1, address, 64, 0, 0, 64, 56, 2, 0, 0, 0)
-    load = struct.pack("<IIQQQQQQ", 1, 5, offset, address, address, len(code), len(code), 1)
-    notes = struct.pack("<IIQQQQQQ", 4, 4, offset + len(code), 0, 0, len(note), len(note), 4)
-    return header + load + notes + code + note
 
 
 def children(pid):
@@ -136,6 +124,15 @@ class ToItsEnd(KvmTest):
         self.run_to_end("--guest=selftest", "--cpus=0", expect=USAGE)
         self.run_to_end("--guest=selftest", devices=["colour=red"], expect=USAGE)
         self.run_to_end(expect=USAGE)
+
+    def test_loader_no_reboot(self):
+        for port, value in (0x602, 1), (0x64, 0xfe), (0xcf9, 6):
+            _, err = self.run_to_end(self.kernel(out(port, value)), "--no-reboot")
+            self.assertIn("--no-reboot", err)
+
+    def test_loader_ram_limit(self):
+        _, err = self.run_to_end("--guest=selftest", "--memory=1073741824G", expect=FAILED)
+        self.assertRegex(err, "MiB.*MiB")
 
     def test_crash(self):
         self.run_to_end(self.kernel(CRASH), expect=CRASHED)

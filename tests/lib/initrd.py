@@ -104,6 +104,11 @@ class Initrd:
         for library in libraries(path, self.root, self.machine):
             self.add(self.root + library, library.lstrip("/"))
 
+    def add_foreign(self, path, root):
+        """To /foreign, a program of another release below root, with its libraries there."""
+        for file in [path, *libraries(os.path.join(root, path), root, self.machine)]:
+            self.add(os.path.join(root, file.lstrip("/")), "foreign/" + file.lstrip("/"))
+
     def pack(self, output):
         """Into a cpio archive."""
         listing = subprocess.run(["find", "."], cwd=self.folder, check=True,
