@@ -72,6 +72,10 @@ static bool run(struct options *o, int fd, GError **error)
 	/* Threads need no heaps of their own: none allocates where speed matters. */
 	mallopt(M_ARENA_MAX, 1);
 #endif
+#ifdef M_MMAP_THRESHOLD
+	/* What a request of unusual size takes is given back to the host as soon as it is freed. */
+	mallopt(M_MMAP_THRESHOLD, 128 << 10);
+#endif
 	guest_mem_catch_sigbus();
 	signal(SIGPIPE, SIG_IGN);
 	/* A write beyond the file size limit fails, and the guest gets an I/O error. */

@@ -23,9 +23,16 @@ struct vq *vq_new(unsigned index, struct guest_mem *mem, const struct vq_hooks *
 	q->burst_us = VQ_BURST_US;
 	q->borrower.mem = mem;
 	q->poison = guest_mem_poison(mem);
+	q->memory = &q->own_memory;
 	q->ready_end = &q->ready;
 	TAILQ_INIT(&q->flight);
 	return q;
+}
+
+void vq_share_memory(struct vq *q, struct vq_memory *memory)
+{
+	g_assert(!q->pool_bytes);
+	q->memory = memory;
 }
 
 void *vq_opaque(const struct vq *q)

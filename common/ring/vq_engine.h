@@ -67,6 +67,15 @@ struct vq_setup {
 /* Returns a stopped queue; hooks and opaque must outlive it. */
 struct vq *vq_new(
 	unsigned index, struct guest_mem *mem, const struct vq_hooks *hooks, void *opaque);
+/* What the requests of a device's queues take of our memory. Zeroed at first. */
+struct vq_memory {
+	size_t bytes; /* atomic */
+};
+/*
+ * Before the first start: the queue shares the limit of requests' memory with all others that are
+ * given the same; else it has one of its own.
+ */
+void vq_share_memory(struct vq *q, struct vq_memory *memory);
 /* Returns the opaque that vq_new() was given. */
 void *vq_opaque(const struct vq *q);
 /* Frees a queue that is stopped, or was never started. NULL is ignored. */

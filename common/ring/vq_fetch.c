@@ -232,11 +232,22 @@ static unsigned fetch_rings_part(struct vq *q, struct vq_req **batch, int *found
 	return n;
 }
 
-static unsigned fetch_tables(struct vq *q, struct vq_req *const *batch, unsigned n)
+/*
+ * Returns whether one more table of a batch of n must wait, after so many good ones, whose iovecs
+ * will take `more` bytes. The first one does not wait if no other request of the queue could end.
+ */
+static bool is_too_much(const struct vq *q, unsigned n, unsigned good, size_t more)
+{
+	return G_UNLIKELY(vq_memory_bytes(q) + more >= VQ_POOL_MAX) && (good || q->reqs_used > n);
+}
+
+/* *waits: even the first one must wait. */
+static unsigned fetch_tables(struct vq *q, struct vq_req *const *batch, unsigned n, bool *waits)
 {
 	struct mem_mapping *mappings[VQ_BATCH];
 	bool borrowed = !map_tables(q, batch, n);
 	unsigned good, n_mappings = 0;
+	size_t more = 0;
 
 	for (unsigned i = 0; borrowed && i < n; i++) {
 		struct mem_mapping *mapping = &batch[i]->mapping;
@@ -264,8 +275,15 @@ static unsigned fetch_tables(struct vq *q, struct vq_req *const *batch, unsigned
 				"the indirect table at");
 			break;
 		}
+		if (is_too_much(q, n, good, more)) {
+			q->stalled = true;
+			*waits = !good;
+			break;
+		}
 		if (q->ops->read_table(q, r) < 0)
 			break;
+		if (r->sum.n > r->mapping.max_iov)
+			more += r->max_range * sizeof(struct iovec);
 	}
 	n_mappings = 0;
 	for (unsigned i = 0; borrowed && i < n; i++)
@@ -328,14 +346,14 @@ static void cut(struct vq *q, struct vq_req *const *batch, unsigned *size, unsig
 int vq_fetch(struct vq *q)
 {
 	struct vq_req *batch[VQ_BATCH];
-	bool tables;
+	bool tables, waits = false;
 	int found;
 	unsigned n = fetch_rings_part(q, batch, &found, &tables);
 
 	if (!n)
 		return found;
 	if (tables)
-		cut(q, batch, &n, fetch_tables(q, batch, n));
+		cut(q, batch, &n, fetch_tables(q, batch, n, &waits));
 	if (!map_data(q, batch, n))
 		cut(q, batch, &n, fetch_data(q, batch, n));
 	for (unsigned i = 0; i < n; i++) {
@@ -344,5 +362,5 @@ int vq_fetch(struct vq *q)
 		q->ready_end = &batch[i]->next;
 	}
 	*q->ready_end = NULL;
-	return n ? (int)n : q->wants_memory ? 0 : -1;
+	return n ? (int)n : q->wants_memory || waits ? 0 : -1;
 }

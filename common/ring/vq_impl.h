@@ -39,10 +39,14 @@
 #define VQ_BURST 256
 #define VQ_BURST_US 20000
 /*
- * What the requests of one queue may take of our memory before no more are fetched until some are
- * completed: a hostile driver can let every request name the same long indirect table.
+ * What the requests of all queues of a device may take of our memory before no more are fetched
+ * until some are completed: a hostile driver can let every request name the same long indirect
+ * table. One request of each queue is fetched whatever the others take, so that none waits for
+ * another.
  */
 #define VQ_POOL_MAX (32u << 20)
+/* With more than this in use, the memory of a completed request is freed, and not kept for more. */
+#define VQ_POOL_KEEP (VQ_POOL_MAX / 2)
 
 /* The most iovecs of one request: four for each of the most buffers. */
 #define VQ_MAX_IOV (4 * VQ_MAX_SIZE)
@@ -143,6 +147,8 @@ struct vq {
 	int64_t burst_us; /* VQ_BURST_US, but in tests */
 	struct mem_borrower borrower;
 	const int *poison; /* of its memory: see guest_mem_poison() */
+	struct vq_memory *memory; /* shared with other queues, or own_memory */
+	struct vq_memory own_memory;
 
 	/* From start to stop. */
 	const struct vq_ops *ops;
@@ -186,7 +192,7 @@ struct vq {
 	size_t done_bytes;
 	unsigned reqs_used; /* not on the free list */
 	unsigned desc_used; /* sum of their n_desc: at most size, or the driver cheats */
-	size_t pool_bytes;
+	size_t pool_bytes; /* of memory->bytes, this queue's */
 
 	char bad[160]; /* why the last fetch failed */
 	union {

@@ -20,6 +20,25 @@ int vq_bad(struct vq *q, const char *format, ...)
 
 /* The pool: requests keep their arrays, so that a steady load allocates nothing. */
 
+/* Counts what requests take more, or less, from now on. */
+static void count(struct vq *q, ssize_t bytes)
+{
+	q->pool_bytes += bytes;
+	__atomic_fetch_add(&q->memory->bytes, bytes, __ATOMIC_RELAXED);
+}
+
+/* Returns the bytes of the arrays that are not part of the request. */
+static size_t arrays_size(const struct vq_req *r)
+{
+	size_t bytes = 0;
+
+	if (r->range != r->range_inline)
+		bytes += r->max_range * sizeof(*r->range);
+	if (r->mapping.iov != r->iov_inline)
+		bytes += r->mapping.max_iov * sizeof(*r->mapping.iov);
+	return bytes;
+}
+
 void vq_req_alloc(struct vq *q)
 {
 	struct vq_req *r = g_new0(struct vq_req, 1);
@@ -29,22 +48,18 @@ void vq_req_alloc(struct vq *q)
 	r->max_range = VQ_REQ_INLINE;
 	r->mapping.iov = r->iov_inline;
 	r->mapping.max_iov = VQ_REQ_INLINE;
-	q->pool_bytes += sizeof(*r);
+	count(q, sizeof(*r));
 	r->next = q->free;
 	q->free = r;
 }
 
 void vq_req_destroy(struct vq *q, struct vq_req *r)
 {
-	q->pool_bytes -= sizeof(*r);
-	if (r->range != r->range_inline) {
-		q->pool_bytes -= r->max_range * sizeof(*r->range);
+	count(q, -(ssize_t)(sizeof(*r) + arrays_size(r)));
+	if (r->range != r->range_inline)
 		g_free(r->range);
-	}
-	if (r->mapping.iov != r->iov_inline) {
-		q->pool_bytes -= r->mapping.max_iov * sizeof(*r->mapping.iov);
+	if (r->mapping.iov != r->iov_inline)
 		g_free(r->mapping.iov);
-	}
 	g_free(r);
 }
 
@@ -65,23 +80,23 @@ void vq_req_grow_range(struct vq *q, struct vq_req *r)
 	if (r->range == r->range_inline) {
 		r->range = g_malloc(2 * old);
 		memcpy(r->range, r->range_inline, old);
-		q->pool_bytes += 2 * old;
+		count(q, 2 * old);
 	} else {
 		r->range = g_realloc(r->range, 2 * old);
-		q->pool_bytes += old;
+		count(q, old);
 	}
 	r->max_range *= 2;
 }
 
 void vq_req_grow_iov(struct vq *q, struct vq_req *r, unsigned max)
 {
-	if (r->mapping.iov != r->iov_inline) {
-		q->pool_bytes -= r->mapping.max_iov * sizeof(*r->mapping.iov);
+	size_t before = arrays_size(r);
+
+	if (r->mapping.iov != r->iov_inline)
 		g_free(r->mapping.iov);
-	}
 	r->mapping.iov = g_new(struct iovec, max);
 	r->mapping.max_iov = max;
-	q->pool_bytes += max * sizeof(*r->mapping.iov);
+	count(q, arrays_size(r) - before);
 }
 
 /* Descriptors into ranges. */

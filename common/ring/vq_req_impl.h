@@ -24,7 +24,7 @@ struct vq_desc vq_req_load_far(const struct vq_req *r, unsigned i);
 void vq_req_alloc(struct vq *q);
 /* Frees all requests, none of which may be in use. */
 void vq_pool_clear(struct vq *q);
-/* Frees the memory of a request that is on no list: vq_req_free() beyond VQ_POOL_MAX. */
+/* Frees the memory of a request that is on no list: vq_req_free() beyond VQ_POOL_KEEP. */
 void vq_req_destroy(struct vq *q, struct vq_req *r);
 /* Makes room for max iovecs; what was in it is lost. */
 void vq_req_grow_iov(struct vq *q, struct vq_req *r, unsigned max);
@@ -46,9 +46,14 @@ static inline struct vq_desc vq_desc_load(const void *p)
 	};
 }
 
+static inline size_t vq_memory_bytes(const struct vq *q)
+{
+	return __atomic_load_n(&q->memory->bytes, __ATOMIC_RELAXED);
+}
+
 static inline bool vq_pool_has_room(const struct vq *q)
 {
-	return (q->pool_bytes < VQ_POOL_MAX && !q->wants_memory) || !q->reqs_used;
+	return (vq_memory_bytes(q) < VQ_POOL_MAX && !q->wants_memory) || !q->reqs_used;
 }
 
 /* Returns an empty request, still on the free list: vq_req_use() takes it from there. */
@@ -77,7 +82,7 @@ static inline void vq_req_free(struct vq *q, struct vq_req *r)
 {
 	q->reqs_used--;
 	q->desc_used -= r->n_desc;
-	if (G_UNLIKELY(q->pool_bytes > VQ_POOL_MAX)) {
+	if (G_UNLIKELY(vq_memory_bytes(q) > VQ_POOL_KEEP)) {
 		vq_req_destroy(q, r);
 		return;
 	}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The control thread's side of the pool; the protocol: pool.h. */
+#include <malloc.h>
 #include <sys/eventfd.h>
 
 #include "base/eventfd.h"
@@ -8,6 +9,8 @@
 
 /* A worker that takes so long may have been blocked by a front-end that fills its call fd. */
 #define INTERRUPT_MS 100
+/* Requests whose memory is worth giving back to the host. */
+#define TRIM_BYTES (1u << 20)
 
 void worker_command(struct worker_thread *w, enum worker_command command)
 {
@@ -80,10 +83,17 @@ void pool_queue_drain(struct pool *pool, unsigned i)
 static void on_drained(struct queue *q)
 {
 	struct pool *pool = q->pool;
-	uint32_t base = vq_stop(q->vq);
+	uint32_t base;
 
+	pool->trim_due |= __atomic_load_n(&pool->memory.bytes, __ATOMIC_RELAXED) > TRIM_BYTES;
+	base = vq_stop(q->vq);
 	q->state = QUEUE_STOPPED;
 	pool->n_active--;
+	/* What a front-end has made requests take is not kept for the next one. */
+	if (!pool->n_active && pool->trim_due) {
+		malloc_trim(0);
+		pool->trim_due = false;
+	}
 	pool->setup.callbacks->drained(pool->setup.opaque, q - pool->queues, base);
 }
 
@@ -191,6 +201,7 @@ static void make_queues(struct pool *pool)
 
 		*q = (struct queue){ .pool = pool, .kick = -1, .call = -1 };
 		q->vq = vq_new(i, pool->mem, &hooks, q);
+		vq_share_memory(q->vq, &pool->memory);
 	}
 }
 

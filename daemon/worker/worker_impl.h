@@ -138,6 +138,7 @@ struct pool {
 
 	/* The control thread's. */
 	unsigned n_active; /* queues that are not stopped */
+	bool trim_due; /* when all are stopped: there was much memory in use */
 	unsigned n_verbs; /* pending */
 	struct pool_verb *verbs; /* the workers pause for them; in their order */
 	struct pool_verb device_events; /* own_sources has something */
@@ -153,6 +154,8 @@ struct pool {
 	bool config_changed; /* atomic */
 	struct virtio_shm_map *shm_maps; /* atomic: for the control thread; the last one first */
 	pthread_mutex_t config_lock; /* for bytes of device->config */
+	/* Written by workers only when requests become larger. */
+	struct vq_memory memory __attribute__((aligned(CACHE_LINE)));
 };
 
 /* pool.c */
