@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/core_dump.h"
 #include "base/memfd.h"
 #include "kvm-stub/layout.h"
 
@@ -52,7 +53,7 @@ static bool map_file(struct ram *r, GError **error)
 
 	if (host == MAP_FAILED)
 		return fail("mmap", r->size, error);
-	r->host = host;
+	r->host = core_dump_exclude(host, r->size);
 	return true;
 }
 

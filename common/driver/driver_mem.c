@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <sys/mman.h>
 
+#include "base/core_dump.h"
 #include "base/memfd.h"
 #include "base/util.h"
 
@@ -47,7 +48,7 @@ struct driver_mem *driver_mem_new(uint64_t size, GError **error)
 	host = mmap(NULL, m->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, m->fd, 0);
 	if (host == MAP_FAILED)
 		return fail(m, "map it", error);
-	m->host = host;
+	m->host = core_dump_exclude(host, m->size);
 	return g_steal_pointer(&m);
 }
 

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <sys/mman.h>
 
+#include "base/core_dump.h"
 #include "base/log.h"
 #include "kvm-stub/layout.h"
 
@@ -63,8 +64,10 @@ void shm_free(struct shm *s)
 /* Anonymous memory takes none before it is written to. */
 static void *map_zeroes(void *at, uint64_t size, int flags)
 {
-	return mmap(at, size, PROT_READ | PROT_WRITE,
+	void *host = mmap(at, size, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
+
+	return core_dump_exclude(host, size);
 }
 
 static bool find_room(struct shm *s, uint64_t size, uint64_t *base)
@@ -134,10 +137,11 @@ static uint8_t *host_address(struct shm *s, unsigned slot, uint8_t id, uint64_t 
 int shm_map(struct shm *s, unsigned slot, const struct vu_front_mapping *m)
 {
 	uint8_t *host = host_address(s, slot, m->id, m->at);
+	void *mapped = mmap(host, m->len, PROT_READ | (m->writable ? PROT_WRITE : 0),
+		MAP_SHARED | MAP_FIXED, m->fd, (off_t)m->fd_offset);
 	int err;
 
-	if (mmap(host, m->len, PROT_READ | (m->writable ? PROT_WRITE : 0), MAP_SHARED | MAP_FIXED,
-		    m->fd, (off_t)m->fd_offset) != MAP_FAILED)
+	if (core_dump_exclude(mapped, m->len) != MAP_FAILED)
 		return 0;
 	err = errno;
 	/* The kernel may have unmapped what was there. */

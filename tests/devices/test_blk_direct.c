@@ -3,12 +3,14 @@
 #include "tests/lib/test.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "blk_image.h"
 #include "daemon/devices/blk/blk_engine.h"
+#include "tests/lib/dumped.h"
 
 #define LEN 8192u
 
@@ -105,6 +107,7 @@ static void test_odd_memory(void **state)
 	write_and_check(c, 32, 3, 4096);
 	assert_non_null(bq->bounce.base);
 	assert_int_equal(bq->bounce.taken, 0);
+	assert_false(is_dumped(bq->bounce.base));
 }
 
 /* Aligned at both ends, but not in the middle. */
@@ -173,6 +176,39 @@ static void test_many(void **state)
 	assert_int_equal(bq->bounce.taken, 0);
 }
 
+/* Returns how much of the bounce buffers is in memory, in pages. */
+static unsigned resident(const struct blk_queue *bq)
+{
+	size_t size = (size_t)BLK_BOUNCES * BLK_BOUNCE_SIZE, n = 0;
+	g_autofree unsigned char *pages = g_malloc(size / 4096);
+
+	assert_int_equal(mincore(bq->bounce.base, size, pages), 0);
+	for (size_t i = 0; i < size / sysconf(_SC_PAGESIZE); i++)
+		n += pages[i] & 1;
+	return n;
+}
+
+/* Buffers are not kept for a guest that does not run, also if the stop has to wait for them. */
+static void test_limit_given_back(void **state)
+{
+	struct kit_core *c = *state;
+	struct blk_queue *bq = open_direct(c);
+
+	for (unsigned waits = 0; waits < 2; waits++) {
+		for (unsigned i = 0; i < 8; i++)
+			add(c, VIRTIO_BLK_T_IN, i, 1, 4096);
+		kit_core_kick(c, 0);
+		if (!waits)
+			blk_await_all(c);
+		assert_true(resident(bq) > 0);
+		kit_core_stop(c);
+		assert_int_equal(bq->bounce.taken, 0);
+		assert_int_equal(resident(bq), 0);
+		kit_core_resume(c);
+		read_and_check(c, 16, 1, 4096);
+	}
+}
+
 /* A stop with requests in flight loses none. */
 static void test_stop(void **state)
 {
@@ -227,6 +263,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(
 			test_part_of_a_block, image_setup, kit_core_teardown),
 		cmocka_unit_test_setup_teardown(test_many, image_setup, kit_core_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_limit_given_back, image_setup, kit_core_teardown),
 		cmocka_unit_test_setup_teardown(test_stop, image_setup, kit_core_teardown),
 		cmocka_unit_test_setup_teardown(
 			test_unmeant_block_size, image_setup, kit_core_teardown),

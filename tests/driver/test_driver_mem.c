@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "tests/lib/dumped.h"
+
 static void test_share(void **state)
 {
 	GError *error = NULL;
@@ -34,6 +36,13 @@ static void test_share(void **state)
 	assert_memory_equal(map.host, host, 16);
 	assert_ptr_not_equal(map.host, host);
 	guest_mem_unmap_ring(backend, &map);
+}
+
+static void test_limit_not_dumped(void **state)
+{
+	g_autoptr(driver_mem) m = driver_mem_new(8192, NULL);
+
+	assert_false(is_dumped(driver_mem_host(m, driver_mem_alloc(m, 1, 1), 1)));
 }
 
 static void test_alloc(void **state)
@@ -87,6 +96,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		fd_checked(test_share),
+		fd_checked(test_limit_not_dumped),
 		fd_checked(test_alloc),
 		fd_checked(test_host),
 		fd_checked(test_refused),

@@ -7,6 +7,7 @@
 
 #include "kvm-stub/layout.h"
 #include "kvm-stub/ram.h"
+#include "tests/lib/dumped.h"
 
 #define MIB (UINT64_C(1) << 20)
 
@@ -52,6 +53,13 @@ static void test_one_region(void **state)
 	assert_null(ram_at(r, RAM_BASE + 2 * MIB, 1));
 	assert_null(ram_at(r, RAM_BASE + 1, UINT64_MAX));
 	assert_null(ram_at(r, UINT64_MAX, 2));
+}
+
+static void test_limit_not_dumped(void **state)
+{
+	g_autoptr(ram) r = ram_new(2 * MIB, NULL);
+
+	assert_false(is_dumped(ram_at(r, RAM_BASE, 1)));
 }
 
 /* A back-end maps the regions by itself and finds the same bytes at the guest's addresses. */
@@ -165,6 +173,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_one_region),
+		TEST(test_limit_not_dumped),
 		TEST(test_back_end),
 		TEST(test_sealed),
 #if RAM_HOLE_END != UINT64_MAX

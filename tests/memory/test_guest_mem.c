@@ -2,6 +2,8 @@
 /* The region table: what is refused, what stays, rings. */
 #include "mem_test.h"
 
+#include "tests/lib/dumped.h"
+
 /* Three pages of guest memory at 1 MiB, user address 16 MiB. */
 static const struct mem_region_desc plain = {
 	.guest_addr = 0x100000,
@@ -47,6 +49,16 @@ static void test_map(void **state)
 	assert_null(host_of(m, plain.guest_addr - 1));
 	assert_null(host_of(m, plain.guest_addr + plain.size));
 	assert_null(host_of(m, plain.user_addr));
+}
+
+static void test_limit_not_dumped(void **state)
+{
+	g_autoptr(guest_mem) m = guest_mem_new();
+	autofd fd = test_file(plain.size);
+
+	assert_true(guest_mem_set(m, &plain, &fd, 1, NULL));
+	assert_false(is_dumped(host_of(m, plain.guest_addr)));
+	assert_false(is_dumped(host_of(m, plain.guest_addr + plain.size - 1)));
 }
 
 /* The region begins at mmap_offset of the file, whether or not mmap() could start there. */
@@ -342,6 +354,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST_WITH(leak, test_map),
+		TEST_WITH(leak, test_limit_not_dumped),
 		TEST_WITH(leak, test_offset),
 		TEST_WITH(leak, test_refused_alone),
 		TEST_WITH(leak, test_refused_overlap),

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "base/core_dump.h"
 #include "base/util.h"
 #include "memory/mem_type.h"
 
@@ -71,7 +72,7 @@ static bool memfd_map(struct mem_region *r, int fd, GError **error)
 		desc->mmap_offset - before);
 	if (base == MAP_FAILED)
 		return fail(r, errno, error);
-	r->map_base = base;
+	r->map_base = core_dump_exclude(base, r->map_size);
 	r->host = (char *)base + before;
 	r->priv = GSIZE_TO_POINTER(unit); /* for memfd_discard() */
 	return true;

@@ -159,10 +159,21 @@ static void blk_queue_start(struct virtio_device *d, struct vq *q)
 		blk_set_wce(d, false);
 	bq->q = q;
 	bq->can_pin = vq_can_pin(q);
+	bq->stopping = false;
 	vq_set_data(q, bq);
 	if (bq->engine->queue_start)
 		bq->engine->queue_start(bq);
 	bq->begun = true;
+}
+
+static void blk_queue_stop(struct virtio_device *d, struct vq *q)
+{
+	struct blk_queue *bq = vq_data(q);
+
+	bq->stopping = true;
+	blk_serve(bq);
+	if (!bq->used)
+		blk_bounce_trim(&bq->bounce);
 }
 
 static void blk_kick(struct virtio_device *d, struct vq *q)
@@ -272,7 +283,7 @@ const struct virtio_device_ops virtio_device_ops = {
 	.reload = blk_reload,
 	.config_written = blk_config_written,
 	.queue_start = blk_queue_start,
-	.queue_stop = blk_kick,
+	.queue_stop = blk_queue_stop,
 	.kick = blk_kick,
 	.poll = blk_poll,
 	.busy = blk_busy,

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <sys/mman.h>
 
+#include "base/core_dump.h"
+
 _Static_assert(BLK_BOUNCES == 32, "the mask has a bit for each");
 
 #define POOL_SIZE ((size_t)BLK_BOUNCES * BLK_BOUNCE_SIZE)
@@ -20,7 +22,7 @@ int blk_bounce_get(struct blk_bounce *b, void **buf)
 
 		if (pool == MAP_FAILED)
 			return -ENOMEM;
-		b->base = pool;
+		b->base = core_dump_exclude(pool, POOL_SIZE);
 	}
 	if (b->taken == UINT32_MAX)
 		return -EAGAIN;
@@ -35,6 +37,12 @@ void blk_bounce_put(struct blk_bounce *b, void *buf)
 {
 	if (buf)
 		b->taken &= ~(1u << ((uint8_t *)buf - b->base) / BLK_BOUNCE_SIZE);
+}
+
+void blk_bounce_trim(struct blk_bounce *b)
+{
+	if (b->base && !b->taken)
+		madvise(b->base, POOL_SIZE, MADV_DONTNEED);
 }
 
 void blk_bounce_close(struct blk_bounce *b)

@@ -20,4 +20,6 @@ struct blk_bounce {
 int blk_bounce_get(struct blk_bounce *b, void **buf);
 /* NULL is allowed. */
 void blk_bounce_put(struct blk_bounce *b, void *buf);
+/* Gives back the memory of the buffers, if none is taken; they stay usable. */
+void blk_bounce_trim(struct blk_bounce *b);
 void blk_bounce_close(struct blk_bounce *b);

@@ -71,6 +71,7 @@ struct blk_queue {
 	int fd; /* O_DIRECT if blk->file.direct */
 	bool can_pin; /* vq_can_pin() */
 	bool begun; /* the queue has run before */
+	bool stopping; /* no request comes any more until it is started again */
 	bool no_nowait[2]; /* RWF_NOWAIT is of no use for reading; writing */
 	unsigned ops; /* in the kernel's hands */
 

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <sys/mman.h>
 
+#include "base/core_dump.h"
 #include "base/sigbus.h"
 #include "daemon/devices/blk/blk_io.h"
 
@@ -40,7 +41,7 @@ static bool mmap_resize(struct blk *b, GError **error)
 		return false;
 	}
 	unmap(b);
-	b->map = map;
+	b->map = map ? core_dump_exclude(map, b->file.size) : NULL;
 	b->map_size = b->file.size;
 	return true;
 }

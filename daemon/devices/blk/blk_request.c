@@ -61,6 +61,8 @@ static void complete(struct blk_queue *bq, struct blk_req *r, int result)
 		iov_push_zeroes(&c->in, iov_left(&c->in));
 	iov_put_last(&c->in, r->status, status_of(result));
 	request_free(bq, r);
+	if (bq->stopping && !bq->used)
+		blk_bounce_trim(&bq->bounce);
 	vq_push(c);
 }
 
