@@ -14,8 +14,7 @@
 
 static bool bad_fd(int fd, const char *why, GError **error)
 {
-	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "socket fd %d: %s", fd, why);
-	return false;
+	return error_set(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "socket fd %d: %s", fd, why);
 }
 
 static bool check_inherited(int fd, GError **error)
@@ -45,7 +44,7 @@ bool daemon_socket_check(const struct options *o, unsigned activated, int *fd, G
 			"other",
 			o->socket_path ? "--socket-path" : "--fd");
 	if (activated > 1)
-		return option_bad(error,
+		return error_set(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
 			"socket activation passed %u sockets (LISTEN_FDS): one is needed",
 			activated);
 	if (*fd >= 0)

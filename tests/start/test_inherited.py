@@ -6,7 +6,7 @@ import socket
 import subprocess
 import unittest
 
-from harness import BLK, MIB, PATIENCE, RNG, Client, LoopTest, main
+from harness import BLK, MIB, PATIENCE, RNG, USAGE, Client, LoopTest, main
 
 XEN = os.environ.get("VIRTIOD_XEN")
 
@@ -85,13 +85,13 @@ class Inherited(LoopTest):
         b[0].close()
         other[0].close()
 
-    def bad_socket(self, sock, words, *options, activated=0):
+    def bad_socket(self, sock, words, *options, activated=0, status=1):
         """Refused by name, before the image is opened: it does not exist."""
         n = sock.fileno() if sock else -1
         wrapper = launcher(activated=f"{n} {activated}") if activated else ()
         argv = [*wrapper, BLK, f"--blk-file={self.file('missing')}", *options]
         done = self.run_to_end(argv, pass_fds=[n] if sock else [])
-        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertEqual(done.returncode, status, done.stderr)
         self.assertIn(words, done.stderr)
 
     def test_socket_neither_listening_nor_connected(self):
@@ -114,7 +114,7 @@ class Inherited(LoopTest):
             for option in (f"--socket-path={path}2", f"--fd={s.fileno()}"):
                 words = (f"{option.partition('=')[0]} and a socket passed by socket activation "
                          "(LISTEN_FDS) exclude each other")
-                self.bad_socket(s, words, option, activated=1)
+                self.bad_socket(s, words, option, activated=1, status=USAGE)
             self.bad_socket(s, "socket activation passed 2 sockets (LISTEN_FDS): one is needed",
                             activated=2)
         self.assertFalse(os.path.exists(path + "2"))
