@@ -167,6 +167,17 @@ static void on_counters(void *opaque)
 		xen_guest_log_counters(((struct domain *)domain)->guest);
 }
 
+/* Freeing a guest waits for its worker to die: another signal ends that, too. */
+static void let_signals_end(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
 void supervisor_loop(struct supervisor *s)
 {
 	struct loop_watch *watches[] = {
@@ -181,6 +192,7 @@ void supervisor_loop(struct supervisor *s)
 		g_main_loop_run(s->loop);
 	for (unsigned i = 0; i < G_N_ELEMENTS(watches); i++)
 		loop_watch_free(watches[i]);
+	let_signals_end();
 }
 
 static bool run(struct supervisor *s, GError **error)
