@@ -202,12 +202,12 @@ void vmm_replay(struct vmm_dev *d, GArray *done)
 	}
 }
 
-void vmm_take_done(struct vmm_dev *d, uint64_t seq, GArray *done)
+static void take_done(struct vmm_dev *d, uint64_t seq, bool reads, GArray *done)
 {
 	for (unsigned i = 0; i < d->pending->len;) {
 		struct vmm_pending *p = &g_array_index(d->pending, struct vmm_pending, i);
 
-		if (p->raw || p->seq > seq) {
+		if (p->raw || p->seq > seq || (!reads && !p->write)) {
 			i++;
 			continue;
 		}
@@ -218,6 +218,16 @@ void vmm_take_done(struct vmm_dev *d, uint64_t seq, GArray *done)
 		g_array_append_val(done, *p);
 		g_array_remove_index(d->pending, i);
 	}
+}
+
+void vmm_take_done(struct vmm_dev *d, uint64_t seq, GArray *done)
+{
+	take_done(d, seq, true, done);
+}
+
+void vmm_take_writes_done(struct vmm_dev *d, uint64_t seq, GArray *done)
+{
+	take_done(d, seq, false, done);
 }
 
 void vmm_settle(struct vmm_dev *d, GArray *done)

@@ -169,16 +169,39 @@ static bool read_config(struct vmm_dev *d, GError **error)
 	return true;
 }
 
+/*
+ * A back-end that is slow with each of many queues: the driver goes on as if it were away. What was
+ * to stop has stopped.
+ */
+static void on_late(void *opaque)
+{
+	struct vmm_dev *d = opaque;
+	GArray *done = vmm_done_new();
+
+	log_limited(&d->limit, LOG_LEVEL_WARNING, d->name,
+		"the back-end is slow: the driver does not wait for it any longer");
+	pthread_mutex_lock(&d->lock);
+	vmm_take_writes_done(d, d->desired.seq, done);
+	pthread_mutex_unlock(&d->lock);
+	vmm_complete(d, done);
+}
+
+static bool set_up(struct vmm_dev *d, GError **error)
+{
+	if (!write_config(d, error) || !vmm_set_memory(d, error) || !set_features(d, error))
+		return false;
+	if (!d->state->features_sent || !vmm_memory_is_set(d))
+		return true;
+	vu_front_on_late(d->front, on_late, d);
+	if (!vmm_hand_over_area(d, error) || !vmm_start_rings(d, error) || !set_status(d, error))
+		return false;
+	vu_front_on_late(d->front, NULL, NULL);
+	vmm_first_kicks(d);
+	return true;
+}
+
 bool vmm_converge(struct vmm_dev *d, GError **error)
 {
-	if (!reset(d, error) || !vmm_stop_unwanted_rings(d, error) || !write_config(d, error) ||
-		!vmm_set_memory(d, error) || !set_features(d, error))
-		return false;
-	if (d->state->features_sent && vmm_memory_is_set(d)) {
-		if (!vmm_hand_over_area(d, error) || !vmm_start_rings(d, error) ||
-			!set_status(d, error))
-			return false;
-		vmm_first_kicks(d);
-	}
-	return read_config(d, error);
+	return reset(d, error) && vmm_stop_unwanted_rings(d, error) && set_up(d, error) &&
+		read_config(d, error);
 }

@@ -201,6 +201,8 @@ void vmm_changed(struct vmm_dev *d);
 void vmm_replay(struct vmm_dev *d, GArray *done);
 /* Moves what waits for at most seq to done. */
 void vmm_take_done(struct vmm_dev *d, uint64_t seq, GArray *done);
+/* Likewise, but for reads. */
+void vmm_take_writes_done(struct vmm_dev *d, uint64_t seq, GArray *done);
 /* Ends the wait of accesses for what the predecessor left. */
 void vmm_settle(struct vmm_dev *d, GArray *done);
 

@@ -2,6 +2,8 @@
 /* A guest device with its back-end there: from the driver's probe to reset. */
 #include "guest.h"
 
+#include <semaphore.h>
+
 static void assert_trace(struct guest *g, const char *want)
 {
 	g_autofree char *trace = fake_trace(g->backend);
@@ -316,6 +318,42 @@ static void test_overtaken(void **state)
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), 0);
 }
 
+#define SLOW_MS 1000
+
+static sem_t released;
+
+/* Each answer comes within the deadline of a request; together they take longer. */
+static void take_time(struct fake_backend *b, unsigned ring)
+{
+	if (ring < 2)
+		test_pause(SLOW_MS * test_patience() * 1000);
+	else if (b->connections == 1)
+		sem_wait(&released);
+}
+
+static void test_slow_with_each_queue(void **state)
+{
+	struct guest *g = *state;
+
+	sem_init(&released, 0, 0);
+	fake_down(g->backend);
+	g->backend->enabled = take_time;
+	fake_up(g->backend);
+	g->config.front.deadline_ms = SLOW_MS * test_patience() * 3 / 2;
+	guest_start(g);
+	guest_features(g, VU_BIT(VIRTIO_F_VERSION_1));
+	for (unsigned i = 0; i < 3; i++)
+		guest_queue(g, i, 16);
+	/* The third queue is not enabled before this write is complete. */
+	wr32(g, VIRTIO_MMIO_STATUS, S_ALL);
+	sem_post(&released);
+	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL);
+	WAIT_UNTIL_LOCKED(&g->backend->lock, g->backend->ring[2].kicks == 1);
+	assert_false(test_logged("lost the back-end"));
+	assert_true(test_logged("the back-end is slow"));
+	sem_destroy(&released);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -332,6 +370,7 @@ int main(void)
 		TEST_WITH(guest, test_refused),
 		TEST_WITH(guest, test_memory_changed),
 		TEST_WITH(guest, test_overtaken),
+		TEST_WITH(guest, test_slow_with_each_queue),
 	};
 
 	return cmocka_run_group_tests_name("vmm_dev", tests, NULL, NULL);

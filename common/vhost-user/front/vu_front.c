@@ -113,6 +113,28 @@ bool vu_front_send(struct vu_front *f, GError **error)
 	return ok || fail_gone(f, why->message, error);
 }
 
+void vu_front_on_late(struct vu_front *f, void (*late)(void *opaque), void *opaque)
+{
+	f->late = late;
+	f->late_opaque = opaque;
+	f->late_at = g_get_monotonic_time() + f->options.deadline_ms * G_TIME_SPAN_MILLISECOND;
+}
+
+/* Returns how long to wait, of left µs, until it is late. */
+static gint64 until_late(struct vu_front *f, gint64 left)
+{
+	gint64 until = f->late_at - g_get_monotonic_time();
+	void (*late)(void *opaque) = f->late;
+
+	if (!late)
+		return left;
+	if (until > 0)
+		return MIN(left, until);
+	f->late = NULL;
+	late(f->late_opaque);
+	return left;
+}
+
 /*
  * Waits for input. Meanwhile serves the channel: some back-ends wait there for an answer of ours
  * before they answer us.
@@ -128,6 +150,7 @@ static bool wait_for_input(
 		return vu_front_fail(f, error, VU_FRONT_ERROR_GONE,
 			"no answer to %s within %u ms%s", what, timeout_ms,
 			f->answered ? "" : ": does the back-end serve another front-end?");
+	left = until_late(f, left);
 	n = epoll_wait(f->arrivals, events, G_N_ELEMENTS(events), (left + 999) / 1000);
 	if (n < 0 && errno != EINTR)
 		return vu_front_fail(

@@ -182,6 +182,11 @@ void vu_front_free(struct vu_front *f);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(vu_front, vu_front_free)
 
 const struct vu_properties *vu_front_properties(const struct vu_front *f);
+/*
+ * Calls late(opaque) once, from within a request, when the requests from here on have taken longer
+ * together than one may; they go on. NULL: never.
+ */
+void vu_front_on_late(struct vu_front *f, void (*late)(void *opaque), void *opaque);
 /* False once the connection is closed. */
 bool vu_front_is_alive(const struct vu_front *f);
 /*

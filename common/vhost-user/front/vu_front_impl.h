@@ -25,6 +25,9 @@ struct vu_front {
 	int fd; /* -1: closed */
 	int arrivals; /* an epoll of socket and channel, edge-triggered: see vu_front_watch() */
 	bool answered; /* at least one reply came on it */
+	void (*late)(void *opaque); /* vu_front_on_late(), at late_at (monotonic µs) */
+	void *late_opaque;
+	gint64 late_at;
 	struct vu_msg msg; /* a request while it is made, then its reply; its fds are not ours */
 
 	/* The back-end channel: vu_front_channel.c. */
