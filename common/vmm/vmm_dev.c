@@ -69,6 +69,7 @@ static void set_config(struct vmm_dev *d, const struct vmm_dev_config *config)
 	d->socket_path = g_strdup(config->socket_path);
 	d->fd = config->socket_path ? -1 : config->fd;
 	d->options = config->front;
+	d->options.probe_warned = &d->probe_warned;
 	d->options.inflight = true;
 	d->options.transport_features = TRANSPORT_FEATURES & ~config->withheld;
 	d->base = config->base;

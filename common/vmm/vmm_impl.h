@@ -172,6 +172,7 @@ struct vmm_dev {
 
 	/* The control thread's alone. */
 	struct vu_front *front; /* NULL: away */
+	bool probe_warned; /* vu_front_options */
 	struct vmm_desired desired;
 	struct vmm_vring *vring; /* properties.probe.max_queues */
 	int64_t retry_at; /* monotonic µs */

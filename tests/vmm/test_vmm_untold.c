@@ -72,12 +72,31 @@ static void test_told_numbers(void **state)
 	assert_int_equal(count("assumed"), 0);
 }
 
+/* The same back-end again and again: its peculiarity is said once. */
+static void test_same_warning_once(void **state)
+{
+	struct guest *g = *state;
+	struct vmm_dev_counters counters = { 0 };
+
+	fake_quirk(g->backend, VU_GET_DEVICE_ID, FAKE_ECHO);
+	g->config.front.device_id = 42;
+	g->config.front.config_size = 16;
+	guest_start(g);
+	for (unsigned i = 1; i <= 3; i++) {
+		fake_down(g->backend);
+		fake_up(g->backend);
+		WAIT_UNTIL((vmm_dev_counters(g->d, &counters), counters.reconnects >= i));
+	}
+	assert_int_equal(count("does not speak it"), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST_WITH(guest, test_untold_identity),
 		TEST_WITH(guest, test_untold_numbers),
 		TEST_WITH(guest, test_told_numbers),
+		TEST_WITH(guest, test_same_warning_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -57,6 +57,11 @@ struct vu_front_shm_ops {
 struct vu_front_options {
 	enum vu_probe_mode probe;
 	/*
+	 * Set when the user has been told that PROBE is offered and not spoken, which is said only
+	 * while it is false: the same for all connections to one back-end. The caller's; or NULL.
+	 */
+	bool *probe_warned;
+	/*
 	 * RING_PACKED: AUTO takes it if the back-end offers it and, when asked to track requests
 	 * in flight, does so: nothing else records how far a lost back-end was with a packed ring.
 	 * ON takes it without that condition; a back-end that does not offer it is an error.

@@ -187,6 +187,16 @@ static bool learn_queues(struct vu_front *f, GError **error)
 	return true;
 }
 
+static void warn_of_probe(struct vu_front *f, const char *why)
+{
+	bool *warned = f->options.probe_warned;
+
+	if (!warned || !*warned)
+		log_warning(f->name, "offers PROBE but does not speak it: %s", why);
+	if (warned)
+		*warned = true;
+}
+
 /* Both ways to learn of queues, and whether they agree. */
 static bool probe(struct vu_front *f, GError **error)
 {
@@ -202,7 +212,7 @@ static bool probe(struct vu_front *f, GError **error)
 			properties->max_queues ? p->max_queues : VIRTIO_MAX_QUEUES, &why);
 	if (probed)
 		return true;
-	log_warning(f->name, "offers PROBE but does not speak it: %s", reason(f, why));
+	warn_of_probe(f, reason(f, why));
 	f->probing = false;
 	properties->device_id = properties->config_size = properties->min_queues = VU_SOURCE_NONE;
 	properties->probe.device_id = 0;
