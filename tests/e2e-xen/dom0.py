@@ -39,6 +39,15 @@ wait_for()
 		sleep 0.1
 	done
 }
+# xl takes long to start: most that is asked of it is in xenstore, too.
+domid()
+{
+	for id in $(xenstore-list /local/domain); do
+		[ "$(xenstore-read /local/domain/$id/name)" != "$1" ] || echo "$id"
+	done
+}
+reborn() { id=$(domid "$1"); [ "${id:-$2}" != "$2" ]; }
+is_gone() { ! xl list | grep -qE "^($1|\\(null\\)) "; }
 echo "@@ 0 0"
 while read -r number line; do
 	eval "$line" </dev/null
@@ -46,8 +55,8 @@ while read -r number line; do
 done
 """
 # What a failed test shows.
-DIAGNOSIS = """for file in /tmp/*.log /var/log/xen/console/*; do echo "-- $file"; tail -n 80 "$file"
-	done;
+DIAGNOSIS = """for file in /tmp/*.log /var/log/xen/console/*; do
+		echo "-- $file"; tail -n 80 "$file"; done;
 	echo "-- xl list"; xl list; echo "-- xenstore"; xenstore-ls /local/domain/0/backend;
 	echo "-- ps"; ps; echo "-- dmesg"; dmesg | tail -n 40;
 	echo "-- xl dmesg"; xl dmesg | tail -n 30"""
@@ -118,7 +127,9 @@ class Dom0:
         found = re.match(r"(\w+)\| (.*)", line)
         if not found or found.group(1) not in self.guests:
             return line
-        self.guests[found.group(1)].lines.append(found.group(2).rstrip("\r"))
+        guest, text = self.guests[found.group(1)], found.group(2).rstrip("\r")
+        guest.lines.append(text)
+        guest.ended = text == "@ ended"
         return ""
 
     def result(self, seconds):
@@ -179,7 +190,7 @@ class Guest:
     """A domain; name: letters."""
 
     def __init__(self, dom0, name, virtio=(), disk=(), vcpus=2):
-        self.dom0, self.name, self.lines, self.tty = dom0, name, [], None
+        self.dom0, self.name, self.lines, self.tty, self.ended = dom0, name, [], None, False
         dom0.guests[name] = self
         config = [f'name = "{name}"', 'kernel = "/boot/Image"', 'ramdisk = "/boot/guest"',
                   'memory = 384', f'vcpus = {vcpus}', 'cmdline = "console=hvc0 quiet panic=-1"',
@@ -192,8 +203,9 @@ class Guest:
         return self
 
     def follow(self):
-        node = f"/local/domain/$(xl domid {self.name})/console/tty"
+        node = f"/local/domain/{self.domid()}/console/tty"
         self.tty = self.dom0.sh(f"wait_for 2000 xenstore-exists {node} && xenstore-read {node}")
+        self.ended = False
         self.dom0.sh(f"follow {self.name} {self.tty} &")
 
     def wait(self, name, seconds=PATIENCE):
@@ -235,15 +247,17 @@ class Guest:
     def rebooted(self, old):
         """After a reboot, when the domain with this id is no more."""
         self.wait("ended")
-        now = f"$(xl domid {self.name} 2>/dev/null || echo {old})"
-        self.dom0.sh(f"""wait_for 2000 sh -c '[ "{now}" != {old} ]'""")
+        self.dom0.wait_for(f"reborn {self.name} {old}")
         self.follow()
         self.wait("up")
 
     def domid(self):
-        return int(self.dom0.sh(f"xl domid {self.name}"))
+        return int(self.dom0.sh(f"domid {self.name}"))
 
     def gone(self):
-        """Name and memory; the latter comes back a little later."""
-        self.dom0.wait_for(f"not xl domid {self.name}")
-        self.dom0.wait_for("""sh -c '! xl list | grep -q "^(null)"'""")
+        """Name and memory, which comes back a little later; and all that its console said."""
+        self.dom0.wait_for(f"is_gone {self.name}")
+        deadline = time.monotonic() + PATIENCE
+        while not self.ended:
+            if self.dom0.line(deadline) is None:
+                raise AssertionError(f"no end of {self.name}'s console in {PATIENCE} s")
