@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/core_dump.h"
 #include "base/log.h"
 
 #define FIRST_OTHER_FD (STDERR_FILENO + 1)
@@ -64,6 +65,7 @@ static void check_stdout(void)
 void start_program(const char *name, const int *pending)
 {
 	fill_standard_fds();
+	core_dump_forbid();
 	set_signals(pending);
 	g_set_prgname(name);
 	log_set_program(name);

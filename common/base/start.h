@@ -9,10 +9,11 @@
 
 /*
  * To be called first in main(). Opens /dev/null as those of fds 0-2 that are closed, so that no
- * file opened later becomes the console of the program. Blocks the signals that `pending` lists (it
- * ends in 0), which would end the program before loop_watch_signal(), and no others: SIGTERM and
- * SIGINT end a program that hangs while it opens a file. From now on exit() checks standard output,
- * and the status is 1 if it could not be written (a full disk).
+ * file opened later becomes the console of the program. Leaves no core file (core_dump.h). Blocks
+ * the signals that `pending` lists (it ends in 0), which would end the program before
+ * loop_watch_signal(), and no others: SIGTERM and SIGINT end a program that hangs while it opens a
+ * file. From now on exit() checks standard output, and the status is 1 if it could not be written
+ * (a full disk).
  *
  * name: log lines begin with it, and so does --help; the caller keeps it.
  */

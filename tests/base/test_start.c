@@ -3,6 +3,7 @@
 #include "tests/lib/test.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -205,6 +206,23 @@ static void test_full_disk_is_a_failure(void **state)
 	}
 }
 
+static void start_with_cores(int arg)
+{
+	struct rlimit limit;
+
+	CHECK(getrlimit(RLIMIT_CORE, &limit) == 0);
+	limit.rlim_cur = limit.rlim_max;
+	CHECK(setrlimit(RLIMIT_CORE, &limit) == 0);
+	start_program("test", NULL);
+	CHECK(getrlimit(RLIMIT_CORE, &limit) == 0);
+	CHECK(limit.rlim_cur == 0);
+}
+
+static void test_limit_no_core(void **state)
+{
+	assert_int_equal(in_child(start_with_cores, 0), 0);
+}
+
 static int setup(void **state)
 {
 	return 0;
@@ -225,6 +243,7 @@ int main(void)
 		TEST(test_signals_end_a_start),
 		TEST(test_signals_nohup),
 		TEST(test_full_disk_is_a_failure),
+		TEST(test_limit_no_core),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
