@@ -1,31 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Signals of eventfds. */
+/* See eventfd.h. */
 #include "base/eventfd.h"
 
 #include <errno.h>
-#include <glib.h>
 #include <poll.h>
 #include <stdint.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "base/log.h"
+#include "base/nowait.h"
+
+static const uint64_t one = 1;
 
 void eventfd_signal(int fd)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLOUT };
-	uint64_t one = 1;
 
-	/* A counter so full that write() would block is as good as signalled. */
-	if (fd < 0 || poll(&pfd, 1, 0) <= 0 || !(pfd.revents & POLLOUT))
-		return;
-	if (write(fd, &one, sizeof(one)) < 0)
-		log_debug(NULL, "cannot signal an eventfd: %s", g_strerror(errno));
+	/* What poll() reports may be wrong by now, but most often saves the interruption. */
+	if (fd >= 0 && poll(&pfd, 1, 0) > 0 && (pfd.revents & POLLOUT))
+		nowait_write(fd, &one, sizeof(one));
 }
 
-bool eventfd_is(int fd)
+void eventfd_signal_fast(int fd, bool *full)
 {
-	struct stat st;
+	if (__atomic_load_n(full, __ATOMIC_RELAXED))
+		eventfd_signal(fd);
+	else if (fd >= 0 && nowait_write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
+		__atomic_store_n(full, true, __ATOMIC_RELAXED);
+}
 
-	return fstat(fd, &st) == 0 && (st.st_mode & S_IFMT) == 0;
+bool eventfd_collect(int fd)
+{
+	uint64_t count;
+
+	return nowait_read(fd, &count, sizeof(count)) == sizeof(count);
 }

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "base/fd_kind.h"
 #include "base/util.h"
 
 #define CONNECT_TIMEOUT_S 3
@@ -320,7 +321,7 @@ static bool take_fds(struct cmsghdr *cmsg, int *fds, unsigned max_fds, unsigned 
 			fds[(*n_fds)++] = fd;
 			continue;
 		}
-		close(fd);
+		fd_discard(fd);
 		all = false;
 	}
 	return all;
@@ -377,4 +378,22 @@ ssize_t sock_unread(int fd, bool *ended)
 	/* In this order: what came before the end is counted. */
 	*ended = poll(&pfd, 1, 0) == 1;
 	return ioctl(fd, FIONREAD, &n) < 0 ? -errno : n;
+}
+
+/* Which socket is connected to which is told only by names, and one made for fd is no other's. */
+bool sock_is_peer_of(int fd, int ours)
+{
+	struct sockaddr_un name = { .sun_family = AF_UNIX }, peer = { 0 };
+	socklen_t len = sizeof(name), peer_len = sizeof(peer);
+
+	if (getsockname(fd, (struct sockaddr *)&name, &len) < 0)
+		return false;
+	if (len == sizeof(name.sun_family)) {
+		len = sizeof(name);
+		if (bind(fd, (const struct sockaddr *)&name, sizeof(name.sun_family)) < 0 ||
+			getsockname(fd, (struct sockaddr *)&name, &len) < 0)
+			return false;
+	}
+	return getpeername(ours, (struct sockaddr *)&peer, &peer_len) == 0 && peer_len == len &&
+		!memcmp(&peer, &name, len);
 }

@@ -8,6 +8,7 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
 
+#include "base/eventfd.h"
 #include "base/util.h"
 
 void vmm_changed(struct vmm_dev *d)
@@ -82,7 +83,7 @@ static void on_queue_notify(void *opaque, unsigned queue)
 	d->counters.notifies++;
 	/* No fd yet: the ring has not been started, and is kicked when it is. */
 	if (d->vring[queue].kick >= 0)
-		eventfd_write(d->vring[queue].kick, 1);
+		eventfd_signal_fast(d->vring[queue].kick, &d->vring[queue].kick_full);
 }
 
 static uint64_t config_load(const struct vmm_dev *d, uint32_t offset, unsigned size)

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <linux/virtio_config.h>
 
+#include "base/eventfd.h"
 #include "base/util.h"
 
 void vmm_snapshot(struct vmm_dev *d)
@@ -124,9 +125,7 @@ static void config_changed(void *opaque)
 
 static void called(struct vmm_dev *d, unsigned queue)
 {
-	eventfd_t n;
-
-	if (eventfd_read(d->vring[queue].call, &n) < 0)
+	if (!eventfd_collect(d->vring[queue].call))
 		return;
 	pthread_mutex_lock(&d->lock);
 	d->counters.interrupts++;

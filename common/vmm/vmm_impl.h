@@ -77,6 +77,7 @@ enum vmm_vring_state {
 /* One for each queue; the eventfds are made when it is first started, and stay. */
 struct vmm_vring {
 	int kick, call; /* -1 until first needed; kick is set under the lock */
+	bool kick_full; /* atomic: the back-end has filled it: eventfd_signal_fast() */
 	bool irqfd, ioeventfd; /* the kernel does it */
 	enum vmm_vring_state state; /* on the present connection */
 	bool resume; /* it was stopped for us, who go on with it */

@@ -21,6 +21,7 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
 
+#include "base/eventfd.h"
 #include "base/util.h"
 #include "memory/shm.h"
 #include "virtio/ring_layout.h"
@@ -216,7 +217,7 @@ static bool set_up_ring(struct vmm_dev *d, unsigned i, GError **error)
 	vmm_order();
 	/* The lost back-end may have used buffers and died before its call. */
 	if (call)
-		eventfd_write(r->call, 1);
+		eventfd_signal(r->call);
 	return true;
 }
 
@@ -256,7 +257,7 @@ void vmm_first_kicks(struct vmm_dev *d)
 		if (r->state != VMM_VRING_SET_UP)
 			continue;
 		r->state = VMM_VRING_RUNNING;
-		eventfd_write(r->kick, 1);
+		eventfd_signal(r->kick);
 	}
 }
 

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/eventfd.h"
+#include "base/fd_kind.h"
 #include "base/util.h"
 #include "daemon/worker/worker_impl.h"
 #include "memory/shm.h"
@@ -62,7 +63,7 @@ static void exchange_call(struct queue *q, int fd)
 void pool_queue_set_call(struct pool *pool, unsigned i, int fd)
 {
 	struct queue *q = &pool->queues[i];
-	bool may_block = fd >= 0 && !eventfd_is(fd);
+	bool may_block = fd >= 0 && fd_kind(fd) != FD_EVENTFD;
 	uint64_t published;
 	autofd old = -1;
 

@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <sys/uio.h>
 
-#include "base/eventfd.h"
+#include "base/fd_kind.h"
 #include "daemon/worker/worker_impl.h"
 
 static const struct virtio_device_ops *ops_of(const struct queue *q)
@@ -155,7 +155,7 @@ static void on_kick(
 
 static void watch_kick(struct queue *q)
 {
-	uint32_t edge = eventfd_is(q->kick) ? EPOLLET : 0;
+	uint32_t edge = fd_kind(q->kick) == FD_EVENTFD ? EPOLLET : 0;
 	char why[100];
 
 	if (q->kick < 0)

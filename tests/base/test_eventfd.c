@@ -31,19 +31,33 @@ static void test_full(void **state)
 	assert_int_equal(count, UINT64_MAX - 1);
 }
 
-static void test_kind(void **state)
+/* A closed fd is ignored. */
+static void test_closed(void **state)
+{
+	int fd = eventfd(0, EFD_CLOEXEC);
+
+	close(fd);
+	eventfd_signal(fd);
+}
+
+/* A peer has cleared O_NONBLOCK, and filled or emptied it after poll(). */
+static void test_peer_blocks_eventfd(void **state)
 {
 	autofd fd = eventfd(0, EFD_CLOEXEC);
-	int ends[2];
+	bool full = false;
 
-	assert_true(eventfd_is(fd));
-	assert_false(eventfd_is(-1));
-	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-	assert_false(eventfd_is(ends[0]));
-	/* A closed fd is ignored. */
-	close(ends[0]);
-	close(ends[1]);
-	eventfd_signal(ends[1]);
+	eventfd_signal_fast(fd, &full);
+	assert_false(full);
+	assert_true(eventfd_collect(fd));
+	assert_false(eventfd_collect(fd));
+	assert_int_equal(eventfd_write(fd, UINT64_MAX - 1), 0);
+	eventfd_signal_fast(fd, &full);
+	assert_true(full);
+	/* From now on without waiting; and what was full need not be for ever. */
+	eventfd_signal_fast(fd, &full);
+	assert_true(eventfd_collect(fd));
+	eventfd_signal_fast(fd, &full);
+	assert_true(eventfd_collect(fd));
 }
 
 int main(void)
@@ -51,7 +65,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_signal),
 		cmocka_unit_test(test_full),
-		cmocka_unit_test(test_kind),
+		cmocka_unit_test(test_closed),
+		cmocka_unit_test(test_peer_blocks_eventfd),
 	};
 
 	return cmocka_run_group_tests_name("eventfd", tests, NULL, NULL);

@@ -48,6 +48,7 @@ struct bench_queue {
 	struct bench_plan plan;
 	struct driver_ring *ring;
 	int kick;
+	bool kick_full; /* the back-end has filled it: eventfd_signal_fast() */
 	struct bench_slot *slots, **free;
 	struct driver_buf *bufs; /* of the slots */
 	unsigned n_free;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/nowait.h"
 
 /* Somebody else may have made the eventfd, which we share with the back-end, non-blocking. */
 static void read_calls(struct bench_thread *t)
@@ -213,7 +214,9 @@ void bench_thread_start(struct bench_thread *t)
 
 void bench_thread_wake(struct bench_thread *t)
 {
-	eventfd_write(t->call, BENCH_WAKE);
+	static const uint64_t wake = BENCH_WAKE;
+
+	nowait_write(t->call, &wake, sizeof(wake));
 }
 
 void bench_thread_join(struct bench_thread *t)

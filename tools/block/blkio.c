@@ -3,8 +3,8 @@
 #include <inttypes.h>
 #include <linux/virtio_config.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 
+#include "base/eventfd.h"
 #include "base/util.h"
 #include "tools/block/blkio_impl.h"
 #include "tools/virtioctl.h"
@@ -48,7 +48,7 @@ bool blkio_submit(struct blkio *b, struct blkio_request *r, GError **error)
 void blkio_publish(struct blkio *b)
 {
 	if (driver_ring_publish(b->ring))
-		eventfd_write(b->kick, 1); /* EAGAIN: a counter full of kicks needs no more */
+		eventfd_signal_fast(b->kick, &b->kick_full);
 }
 
 struct blkio_request *blkio_reap(struct blkio *b, GError **error)
@@ -114,13 +114,12 @@ static bool wait_for_call(struct blkio *b, int64_t end_us, GError **error)
 		{ .fd = vu_front_backend_fd(b->f), .events = POLLIN },
 	};
 	int64_t left_ms = (end_us - g_get_monotonic_time()) / 1000;
-	eventfd_t calls;
 
 	if (left_ms <= 0)
 		return gone(b, "the back-end completes nothing", error);
 	if (poll(fds, G_N_ELEMENTS(fds), (int)left_ms) <= 0)
 		return true; /* the deadline, which is seen the next time, or a signal */
-	if (fds[0].revents && eventfd_read(b->call, &calls) == 0)
+	if (fds[0].revents && eventfd_collect(b->call))
 		return true; /* completions first: a back-end may finish and go */
 	if (fds[1].revents) {
 		g_set_error(error, CTL_ERROR, CTL_ERROR_CANCELLED, "interrupted");

@@ -20,5 +20,6 @@ struct blkio {
 	struct driver_ring *ring;
 	struct blkio_slot *slots;
 	int kick, call;
+	bool kick_full; /* the back-end has filled it: eventfd_signal_fast() */
 	bool started;
 };
