@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "base/fd_kind.h"
 #include "base/sock.h"
 #include "base/util.h"
 
@@ -44,7 +45,7 @@ int ipc_receive(int fd, void *record, size_t size, int fds[IPC_MAX_FDS], unsigne
 		memcpy(record, &buffer, size);
 		return 1;
 	}
-	fds_close(fds, *n_fds);
+	fds_discard(fds, *n_fds);
 	*n_fds = 0;
 	if (n == 0 || n == -ECONNRESET)
 		return 0;

@@ -58,7 +58,7 @@ struct mem_type {
 	void (*unmap_ring)(struct mem_ring_map *map);
 };
 
-/* types/mem_memfd.c: any fd that mmap() takes (memfd, hugetlbfs, tmpfs), mapped for its life. */
+/* types/mem_memfd.c: a memfd, or a file of tmpfs or hugetlbfs, mapped for its life. */
 extern const struct mem_type mem_type_memfd;
 
 /* Like guest_mem_new(), with another NULL-terminated list of memory types: for tests. */

@@ -134,6 +134,35 @@ void backend_free(struct backend *b)
 	close_device(b);
 }
 
+/* A message that is not whole after so long never will be; its fds are kept until then. */
+#define UNFINISHED_MS 10000
+
+static void on_unfinished(void *opaque)
+{
+	struct backend *b = opaque;
+
+	log_limited(&b->refusals, LOG_LEVEL_WARNING, "front-end",
+		"closing the connection: a message is unfinished after %u s", UNFINISHED_MS / 1000);
+	backend_disconnect(b);
+}
+
+void backend_note_unfinished(struct backend *b)
+{
+	if (!b->reader.have && !b->channel_reader.have) {
+		g_clear_pointer(&b->unfinished, loop_watch_free);
+	} else if (!b->unfinished) {
+		b->unfinished = loop_watch_timer(UNFINISHED_MS, on_unfinished, b);
+		b->silent_since = g_get_monotonic_time();
+	}
+}
+
+int64_t backend_silent_us(const struct backend *b)
+{
+	if (b->state != BACKEND_SERVING || b->request.open || (b->heard && !b->unfinished))
+		return -1;
+	return g_get_monotonic_time() - b->silent_since;
+}
+
 /* Returns whether the front-end has closed its end; messages of it may still wait to be read. */
 static bool peer_has_left(int fd)
 {
@@ -206,6 +235,7 @@ void backend_disconnect(struct backend *b)
 	b->state = BACKEND_CLOSING;
 	b->request.open = false;
 	backend_pause(b);
+	g_clear_pointer(&b->unfinished, loop_watch_free);
 	transfer_drop(b);
 	fd_close(&b->fd);
 	for (unsigned i = 0; i < b->device.num_queues; i++)
@@ -246,8 +276,10 @@ static void on_message(void *opaque, uint32_t revents)
 {
 	struct backend *b = opaque;
 	g_autoptr(GError) error = NULL;
+	enum vu_read got = vu_msg_read(&b->reader, b->fd, &b->request.in, &error);
 
-	switch (vu_msg_read(&b->reader, b->fd, &b->request.in, &error)) {
+	backend_note_unfinished(b);
+	switch (got) {
 	case VU_READ_AGAIN:
 		return;
 	case VU_READ_DONE:
@@ -290,6 +322,7 @@ void backend_serve(
 	b->last = 0;
 	b->probed = false;
 	b->left_told = false;
+	b->silent_since = g_get_monotonic_time();
 	b->closed = closed;
 	b->opaque = opaque;
 	b->config_change_told = false;

@@ -50,6 +50,11 @@ enum backend_state {
 	BACKEND_CLOSING, /* the front-end has left; closed() comes when all of it is done with */
 };
 enum backend_state backend_state(const struct backend *b);
+/*
+ * Returns for how many µs the front-end has sent nothing since it connected, or no more of a
+ * message that has begun; -1: it has, or none is connected.
+ */
+int64_t backend_silent_us(const struct backend *b);
 
 /* SIGHUP: the device looks at its host side again. */
 void backend_reload(struct backend *b);

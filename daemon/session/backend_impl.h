@@ -107,6 +107,8 @@ struct backend {
 	bool probed; /* a message of PROBE came */
 	struct loop_watch *quiet; /* a timer; NULL: nothing is expected of any vring */
 	bool quiet_told; /* why no request comes */
+	struct loop_watch *unfinished; /* a timer: a message has begun; NULL: none has */
+	int64_t silent_since; /* monotonic µs: that message began, or the connection */
 	bool left_told; /* the device has been told that the front-end has left */
 	struct backend_request request;
 
@@ -136,6 +138,8 @@ struct backend {
 
 /* A pool_verb's done(): goes on with what waits for queues or the device. */
 void backend_resume(void *opaque);
+/* Something was read from the connection or the channel: limits how long a message may take. */
+void backend_note_unfinished(struct backend *b);
 /* Nothing is read from the front-end until backend_listen(). */
 void backend_pause(struct backend *b);
 void backend_listen(struct backend *b);
@@ -220,6 +224,9 @@ void config_change(struct backend *b);
 void config_vring_starts(struct backend_vring *v);
 
 /* channel.c: requests to the front-end. */
+
+/* Refuses what is not a Unix socket, or is the front-end's own: its end would not be seen. */
+bool may_keep_socket(const struct backend *b, int fd, GError **error);
 
 void channel_close(struct backend *b);
 /* Sends what is due, if it can be sent now. */

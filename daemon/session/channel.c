@@ -8,6 +8,7 @@
  */
 #include <poll.h>
 
+#include "base/fd_kind.h"
 #include "base/sock.h"
 #include "base/util.h"
 #include "daemon/session/backend_impl.h"
@@ -49,8 +50,7 @@ static bool drop_input(struct backend *b)
 	ssize_t n;
 
 	n = sock_recv(b->channel, dropped, sizeof(dropped), fds, SOCK_MAX_FDS, &n_fds, &truncated);
-	while (n_fds)
-		close(fds[--n_fds]);
+	fds_discard(fds, n_fds);
 	return n > 0 || n == -EAGAIN;
 }
 
@@ -60,8 +60,11 @@ static bool read_answer(struct backend *b, bool *more)
 	struct vu_msg *msg = &b->channel_msg;
 	g_autoptr(GError) error = NULL;
 
+	enum vu_read got = vu_msg_read(&b->channel_reader, b->channel, msg, &error);
+
 	*more = false;
-	switch (vu_msg_read(&b->channel_reader, b->channel, msg, &error)) {
+	backend_note_unfinished(b);
+	switch (got) {
 	case VU_READ_AGAIN:
 		return true;
 	case VU_READ_DONE:
@@ -104,8 +107,20 @@ static void on_channel(void *opaque, uint32_t revents)
 	channel_flush(b);
 }
 
+bool may_keep_socket(const struct backend *b, int fd, GError **error)
+{
+	enum fd_kind kind = fd_kind(fd);
+
+	if (kind != FD_SOCKET)
+		return refuse(error, EINVAL, "%s is not a Unix socket", fd_kind_name(kind));
+	return !sock_is_peer_of(fd, b->fd) ||
+		refuse(error, EINVAL, "it is the front-end's end of this connection");
+}
+
 bool on_backend_req_fd(struct backend *b, struct backend_request *rq, GError **error)
 {
+	if (!may_keep_socket(b, rq->in.fds[0], error))
+		return false;
 	channel_close(b);
 	b->channel = vu_msg_take_fd(&rq->in, 0);
 	channel_watch(b, false);

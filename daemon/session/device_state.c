@@ -12,9 +12,10 @@
  * meant for another device is refused before the device sees it.
  */
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fd_kind.h"
+#include "base/nowait.h"
 #include "base/util.h"
 #include "daemon/session/backend_impl.h"
 
@@ -115,7 +116,7 @@ static void on_writable(void *opaque, uint32_t revents)
 {
 	struct backend *b = opaque;
 	struct state_transfer *t = &b->transfer;
-	ssize_t n = write(t->fd, t->bytes->data + t->done, t->bytes->len - t->done);
+	ssize_t n = nowait_write(t->fd, t->bytes->data + t->done, t->bytes->len - t->done);
 
 	if (n < 0) {
 		if (errno != EAGAIN && errno != EINTR)
@@ -198,7 +199,7 @@ static void on_readable(void *opaque, uint32_t revents)
 	struct backend *b = opaque;
 	struct state_transfer *t = &b->transfer;
 	uint8_t chunk[CHUNK];
-	ssize_t n = read(t->fd, chunk, sizeof(chunk));
+	ssize_t n = nowait_read(t->fd, chunk, sizeof(chunk));
 
 	if (n == 0)
 		take_stream(b);
@@ -212,14 +213,10 @@ static void on_readable(void *opaque, uint32_t revents)
 
 /* Messages. */
 
-/* A pipe or a socket, which can be waited for, and made not to block. */
-static int check_fd(int fd)
+/* A pipe or a socket, which can be waited for, and made not to block; not for ever (nowait.h). */
+static int check_fd(const struct backend *b, int fd)
 {
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return errno;
-	if (!S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode))
+	if (fd_kind(fd) != FD_PIPE && !may_keep_socket(b, fd, NULL))
 		return EINVAL;
 	return fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0 ? errno : 0;
 }
@@ -228,7 +225,7 @@ static int begin(struct backend *b, struct backend_request *rq)
 {
 	const struct vu_device_state *is = &rq->in.payload.device_state;
 	struct state_transfer *t = &b->transfer;
-	int err = check_fd(rq->in.fds[0]);
+	int err = check_fd(b, rq->in.fds[0]);
 
 	if (is->phase != VU_DEVICE_STATE_STOPPED || is->direction > VU_DEVICE_STATE_LOAD || err)
 		return err ? err : EINVAL;

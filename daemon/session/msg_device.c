@@ -48,8 +48,9 @@ bool on_gpu_set_socket(struct backend *b, struct backend_request *rq, GError **e
 {
 	const struct virtio_device_wire *wire = b->device.ops->wire;
 
-	return (wire && wire->display) ||
-		refuse(error, EOPNOTSUPP, "the message is not supported by this device");
+	if (!wire || !wire->display)
+		return refuse(error, EOPNOTSUPP, "the message is not supported by this device");
+	return may_keep_socket(b, rq->in.fds[0], error);
 }
 
 bool verb_gpu_set_socket(struct virtio_device *d, struct backend_request *rq, GError **error)

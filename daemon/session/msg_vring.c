@@ -2,6 +2,7 @@
 /* Messages about one vring. The core has resolved it, and starts it once it is complete. */
 #include <linux/virtio_config.h>
 
+#include "base/fd_kind.h"
 #include "base/util.h"
 #include "daemon/session/backend_impl.h"
 
@@ -57,6 +58,17 @@ bool on_get_vring_base(struct backend *b, struct backend_request *rq, GError **e
 	return true;
 }
 
+/*
+ * Refuses what does not signal: with the front-end's own socket, for example, its end would never
+ * be seen.
+ */
+static bool check_fd(const struct backend_request *rq, GError **error)
+{
+	return !rq->in.n_fds || fd_can_signal(rq->in.fds[0]) ||
+		refuse(error, EINVAL, "%s: %s is neither an eventfd nor a pipe",
+			vring_name(rq->vring), fd_kind_name(fd_kind(rq->in.fds[0])));
+}
+
 /* Replaces *fd by the fd of the message, or by -1 where bit 8 is set. */
 static void replace_fd(int *fd, struct vu_msg *msg)
 {
@@ -68,6 +80,8 @@ bool on_vring_kick(struct backend *b, struct backend_request *rq, GError **error
 {
 	struct backend_vring *v = rq->vring;
 
+	if (!check_fd(rq, error))
+		return false;
 	replace_fd(&v->kick, &rq->in);
 	v->has_kick = true;
 	return true;
@@ -75,6 +89,8 @@ bool on_vring_kick(struct backend *b, struct backend_request *rq, GError **error
 
 bool on_vring_call(struct backend *b, struct backend_request *rq, GError **error)
 {
+	if (!check_fd(rq, error))
+		return false;
 	pool_queue_set_call(b->pool, rq->vring->index, vu_msg_take_fd(&rq->in, 0));
 	return true;
 }
@@ -83,6 +99,8 @@ bool on_vring_err(struct backend *b, struct backend_request *rq, GError **error)
 {
 	struct backend_vring *v = rq->vring;
 
+	if (!check_fd(rq, error))
+		return false;
 	replace_fd(&v->err, &rq->in);
 	return true;
 }

@@ -3,6 +3,7 @@
 #include "daemon/session/server.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/timerfd.h>
 
@@ -16,10 +17,14 @@
 #define STOP_TIMEOUT_S 3
 /* How long no connection is accepted after fds or memory were short. */
 #define ACCEPT_PAUSE_MS 500
+/* A front-end that sends nothing for so long loses its place when another waits. */
+#define SILENT_MS 500
 
 struct server {
 	struct backend *backend;
 	GMainLoop *loop;
+	int waiting; /* the next front-end, while the present one may lose its place; -1 */
+	struct loop_watch *silence; /* a timer: it has lost it, unless it sends something */
 	int fd; /* listens; -1: the one front-end was connected from the start */
 	struct loop_watch *listen_watch; /* NULL while the last connection is being closed */
 	struct loop_watch *accept_pause; /* instead of listen_watch */
@@ -58,6 +63,24 @@ static void accept_later(struct server *s, int err)
 	s->accept_pause = loop_watch_timer(ACCEPT_PAUSE_MS, on_accept_pause, s);
 }
 
+static void on_closed(void *opaque, bool heard);
+
+static void turn_away(struct server *s, int fd)
+{
+	log_limited(
+		&s->log_limit, LOG_LEVEL_WARNING, NULL, "busy: another front-end was turned away");
+	close(fd);
+}
+
+/* Serves the one that waits, and listens for others. */
+static void next_front_end(struct server *s)
+{
+	g_clear_pointer(&s->silence, loop_watch_free);
+	listen_again(s);
+	if (s->waiting >= 0)
+		backend_serve(s->backend, fd_steal(&s->waiting), on_closed, s);
+}
+
 static void on_closed(void *opaque, bool heard)
 {
 	struct server *s = opaque;
@@ -66,7 +89,38 @@ static void on_closed(void *opaque, bool heard)
 	if (s->stopping || s->fd < 0 || (s->one_off && heard))
 		g_main_loop_quit(s->loop);
 	else
-		listen_again(s);
+		next_front_end(s);
+}
+
+/* The present front-end had its time. */
+static void on_silence(void *opaque)
+{
+	struct server *s = opaque;
+	struct pollfd next = { .fd = s->waiting, .events = POLLRDHUP };
+
+	g_clear_pointer(&s->silence, loop_watch_free);
+	if (backend_silent_us(s->backend) < 0 || poll(&next, 1, 0) > 0) {
+		turn_away(s, s->waiting);
+		s->waiting = -1;
+		next_front_end(s);
+		return;
+	}
+	log_limited(&s->log_limit, LOG_LEVEL_WARNING, NULL,
+		"a front-end that sends nothing has lost its place to another one");
+	backend_disconnect(s->backend);
+}
+
+/* Returns whether the next front-end waits for the present one, which has sent nothing yet. */
+static bool may_wait(struct server *s, int fd)
+{
+	int64_t silent = backend_silent_us(s->backend);
+
+	if (silent < 0)
+		return false;
+	s->waiting = fd;
+	g_clear_pointer(&s->listen_watch, loop_watch_free);
+	s->silence = loop_watch_timer(MAX(1, SILENT_MS - silent / 1000), on_silence, s);
+	return true;
 }
 
 static void on_front_end(void *opaque, uint32_t revents)
@@ -88,8 +142,9 @@ static void on_front_end(void *opaque, uint32_t revents)
 	}
 	s->accept_failed = false;
 	if (state == BACKEND_SERVING) {
-		log_limited(&s->log_limit, LOG_LEVEL_WARNING, NULL,
-			"busy: another front-end was turned away");
+		if (!may_wait(s, fd))
+			turn_away(s, fd);
+		fd_steal(&fd);
 		return;
 	}
 	backend_serve(s->backend, fd_steal(&fd), on_closed, s);
@@ -116,6 +171,7 @@ static void on_stop(void *opaque)
 	s->stopping = true;
 	g_clear_pointer(&s->listen_watch, loop_watch_free);
 	g_clear_pointer(&s->accept_pause, loop_watch_free);
+	g_clear_pointer(&s->silence, loop_watch_free);
 	s->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
 	if (s->timer < 0 || timerfd_settime(s->timer, 0, &wait, NULL) < 0) {
 		g_main_loop_quit(s->loop);
@@ -147,6 +203,7 @@ struct server *server_new(struct backend *b, bool one_off)
 		.backend = b,
 		.loop = g_main_loop_new(NULL, FALSE),
 		.fd = -1,
+		.waiting = -1,
 		.timer = -1,
 		.one_off = one_off,
 	};
@@ -182,6 +239,7 @@ void server_free(struct server *s)
 {
 	loop_watch_free(s->listen_watch);
 	loop_watch_free(s->accept_pause);
+	loop_watch_free(s->silence);
 	loop_watch_free(s->terminate);
 	loop_watch_free(s->interrupt);
 	loop_watch_free(s->hangup);
@@ -189,6 +247,7 @@ void server_free(struct server *s)
 	loop_watch_free(s->timeout);
 	loop_watch_free(s->periodic);
 	fd_close(&s->timer);
+	fd_close(&s->waiting);
 	fd_close(&s->fd);
 	g_main_loop_unref(s->loop);
 	g_free(s);

@@ -3,6 +3,7 @@
 #include "tests/daemon/wire_agent.h"
 
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #define MODE_ONE (&(const struct agent_mode)AGENT_ONE)
@@ -74,9 +75,13 @@ static void mtu(struct peer *p)
 static void display(struct peer *p)
 {
 	struct stat ours, theirs;
+	autofd screen = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	assert_int_equal(peer_ack(p, VU_GPU_SET_SOCKET, NULL, 0, &p->memfd, 1), 0);
-	assert_true(fstat(p->memfd, &ours) == 0 && fstat(wire_seen.display, &theirs) == 0);
+	/* No socket, and one that would hide the front-end's end. */
+	assert_int_equal(peer_ack(p, VU_GPU_SET_SOCKET, NULL, 0, &p->memfd, 1), EINVAL);
+	assert_int_equal(peer_ack(p, VU_GPU_SET_SOCKET, NULL, 0, &p->sock, 1), EINVAL);
+	assert_int_equal(peer_ack(p, VU_GPU_SET_SOCKET, NULL, 0, &screen, 1), 0);
+	assert_true(fstat(screen, &ours) == 0 && fstat(wire_seen.display, &theirs) == 0);
 	assert_int_equal(ours.st_ino, theirs.st_ino);
 }
 
@@ -138,6 +143,8 @@ static void test_running(void **state)
 /* The device refuses: an acknowledgement, or the end of the connection; no fd is left. */
 static void refused(struct peer *p)
 {
+	autofd screen = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
 	for (unsigned i = 0; i < 2; i++) {
 		wire_seen.refuses = i == 0;
 		wire_seen.silent = i == 1;
@@ -146,7 +153,7 @@ static void refused(struct peer *p)
 		assert_logged(i ? "SEND_RARP: the device refuses" : "SEND_RARP: the agent refuses");
 		assert_int_equal(peer_ack_u64(p, VU_NET_SET_MTU, 1500), i ? EIO : EINVAL);
 		assert_int_equal(
-			peer_ack(p, VU_GPU_SET_SOCKET, NULL, 0, &p->memfd, 1), i ? EIO : EINVAL);
+			peer_ack(p, VU_GPU_SET_SOCKET, NULL, 0, &screen, 1), i ? EIO : EINVAL);
 	}
 	peer_send(p, VU_CREATE_CRYPTO_SESSION, 0, NULL, 16, NULL, 0);
 	assert_true(peer_is_closed(p));

@@ -116,7 +116,7 @@ static void test_without_fd(void **state)
 
 	offer(4096, 0);
 	fd = fd_steal(&b->given_area_fd);
-	expect_bad_area("in-flight area: Bad file descriptor");
+	expect_bad_area("in-flight area: no open file instead of shared memory");
 	close(fd);
 }
 

@@ -7,9 +7,9 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/stat.h>
 #include <linux/virtio_mmio.h>
 
+#include "base/fd_kind.h"
 #include "base/log.h"
 #include "base/sock.h"
 #include "base/util.h"
@@ -217,17 +217,6 @@ static int connect_device(struct broker_device *d, bool fresh, struct ipc_reply 
 	return err;
 }
 
-/*
- * Only regular files are kept, unread, for the next worker. Keeping a worker's own socket, for
- * example, would hide its death.
- */
-static bool is_file(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
-}
-
 static int keep(struct broker_device *d, int fds[IPC_MAX_FDS], unsigned *n_fds)
 {
 	if (*n_fds == 0)
@@ -238,10 +227,14 @@ static int keep(struct broker_device *d, int fds[IPC_MAX_FDS], unsigned *n_fds)
 	return 0;
 }
 
+/*
+ * Only memory is kept, unread, for the next worker. Keeping a worker's own socket, for example,
+ * would hide its death; the file system of another file might never answer.
+ */
 static bool is_sane(
 	const struct broker *b, const struct ipc_request *r, const int *fds, unsigned n_fds)
 {
-	bool file = r->type == IPC_KEEP && n_fds == 1 && is_file(fds[0]);
+	bool file = r->type == IPC_KEEP && n_fds == 1 && fd_kind(fds[0]) == FD_MEMORY;
 
 	if (n_fds && !file)
 		return false;
@@ -266,7 +259,7 @@ bool broker_answer(struct broker *b, const struct ipc_request *request, struct i
 
 	*reply = (struct ipc_reply){ 0 };
 	if (!is_sane(b, request, fds, *n_fds)) {
-		fds_close(fds, *n_fds);
+		fds_discard(fds, *n_fds);
 		*n_fds = 0;
 		return false;
 	}

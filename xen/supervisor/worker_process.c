@@ -10,6 +10,7 @@
 #include <sys/epoll.h>
 
 #include "base/error.h"
+#include "base/fd_kind.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/sock.h"
@@ -83,7 +84,7 @@ static void on_events(void *opaque, uint32_t revents)
 			worker_process_kill(p, describe_failure(n));
 		return;
 	}
-	fds_close(fds, n_fds);
+	fds_discard(fds, n_fds);
 	if (event.type == IPC_READY || event.type == IPC_REMOVED)
 		p->events->event(p->opaque, &event);
 	else

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Memory type: a file that mmap() takes (memfd, hugetlbfs, tmpfs, a DAX device). */
+/*
+ * Memory type: a memfd, or a file of tmpfs or hugetlbfs. Others are refused before anything else is
+ * asked of them: a file system may never answer, or fail to read a page that a worker touches.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/magic.h>
@@ -8,6 +11,7 @@
 #include <sys/vfs.h>
 
 #include "base/core_dump.h"
+#include "base/fd_kind.h"
 #include "base/util.h"
 #include "memory/mem_type.h"
 
@@ -35,7 +39,18 @@ static bool fail(const struct mem_region *r, int err, GError **error)
 	return false;
 }
 
-/* Checks the size of a regular file (others have none): an access beyond it raises SIGBUS. */
+static bool check_kind(const struct mem_region *r, enum fd_kind kind, GError **error)
+{
+	if (kind == FD_MEMORY)
+		return true;
+	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+		"memory region at 0x%" PRIx64
+		": its fd is %s: it must be a memfd, or a file in tmpfs (/dev/shm) or hugetlbfs",
+		r->desc.guest_addr, fd_kind_name(kind));
+	return false;
+}
+
+/* Checks the size of the file: an access beyond it raises SIGBUS. */
 static bool check_length(const struct mem_region *r, int fd, GError **error)
 {
 	const struct mem_region_desc *desc = &r->desc;
@@ -43,7 +58,7 @@ static bool check_length(const struct mem_region *r, int fd, GError **error)
 
 	if (fstat(fd, &st) < 0)
 		return fail(r, errno, error);
-	if (!S_ISREG(st.st_mode) || desc->mmap_offset + desc->size <= (uint64_t)st.st_size)
+	if (desc->mmap_offset + desc->size <= (uint64_t)st.st_size)
 		return true;
 	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
 		"memory region at 0x%" PRIx64 ": 0x%" PRIx64 " bytes at offset 0x%" PRIx64
@@ -60,7 +75,7 @@ static bool memfd_map(struct mem_region *r, int fd, GError **error)
 
 	if (fd < 0)
 		return fail(r, EBADF, error);
-	if (!check_length(r, fd, error))
+	if (!check_kind(r, fd_kind(fd), error) || !check_length(r, fd, error))
 		return false;
 	unit = mapping_unit(fd);
 	before = desc->mmap_offset % unit;

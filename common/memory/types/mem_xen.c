@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/fd_kind.h"
 #include "base/xen_abi.h"
 
 static int kernel_ioctl(int fd, unsigned long request, void *arg)
@@ -112,7 +113,7 @@ bool mem_xen_check(const struct mem_region_desc *desc, int fd, GError **error)
 		wrong = "no such domain";
 	else if (desc->mmap_offset)
 		wrong = "its offset is not 0";
-	else if (fd < 0)
+	else if (fd_kind(fd) != FD_DEVICE)
 		wrong = "it comes without a Xen device";
 	else if (sysconf(_SC_PAGESIZE) != XEN_PAGE_SIZE)
 		wrong = "this host's pages are larger than Xen's";

@@ -4,14 +4,19 @@
 #include <inttypes.h>
 #include <sys/stat.h>
 
+#include "base/fd_kind.h"
 #include "base/util.h"
 #include "vhost-user/front/vu_front_impl.h"
 
-/* Is there as much behind fd as the back-end says? The front-end may want to clear it. */
+/* Memory, and as much as the back-end claims? The front-end may want to clear it. */
 static bool check_area(struct vu_front *f, const struct vu_front_inflight *area, GError **error)
 {
+	enum fd_kind kind = fd_kind(area->fd);
 	struct stat st;
 
+	if (kind != FD_MEMORY)
+		return vu_front_fail(f, error, VU_FRONT_ERROR_REFUSED,
+			"in-flight area: %s instead of shared memory", fd_kind_name(kind));
 	if (fstat(area->fd, &st) < 0)
 		return vu_front_fail(
 			f, error, VU_FRONT_ERROR_REFUSED, "in-flight area: %s", g_strerror(errno));
@@ -42,7 +47,7 @@ bool vu_front_get_inflight(struct vu_front *f, uint16_t queues, uint16_t queue_s
 	struct vu_front_inflight *area, GError **error)
 {
 	struct vu_front_inflight got = { .fd = -1, .queues = queues, .queue_size = queue_size };
-	autofd fd = -1;
+	int fd;
 
 	*area = got;
 	if (!vu_front_acked(f, VU_F_INFLIGHT_SHMFD))
@@ -57,13 +62,12 @@ bool vu_front_get_inflight(struct vu_front *f, uint16_t queues, uint16_t queue_s
 	got.offset = f->msg.payload.inflight.mmap_offset;
 	got.fd = fd = vu_msg_take_fd(&f->msg, 0);
 	vu_msg_clear(&f->msg);
-	if (!got.size)
+	if (got.size && check_area(f, &got, error)) {
+		*area = got;
 		return true;
-	if (!check_area(f, &got, error))
-		return false;
-	*area = got;
-	fd_steal(&fd);
-	return true;
+	}
+	fd_discard(fd);
+	return !got.size;
 }
 
 bool vu_front_set_inflight(struct vu_front *f, const struct vu_front_inflight *area, GError **error)

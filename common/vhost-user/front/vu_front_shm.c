@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fd_kind.h"
 #include "vhost-user/front/vu_front_impl.h"
 
 /* Beyond what a guest's physical addresses have room for. */
@@ -63,20 +64,21 @@ static int check_range(const struct vu_front *f, const struct vu_shmem_map *m)
 	return m->shm_offset > size || m->len > size - m->shm_offset ? ERANGE : 0;
 }
 
-/* Only what can hold memory: a file (also of a memfd), or an anonymous inode (of a dma-buf). */
+/* Only what is memory: what a file system does not answer for would stop the guest. */
 static int check_file(const struct vu_shmem_map *m, int fd)
 {
 	uint64_t page = page_size(), size;
+	enum fd_kind kind = fd_kind(fd);
 	struct stat st;
 
 	if (m->fd_offset % page || m->fd_offset > INT64_MAX - m->len)
 		return EINVAL;
+	if (kind == FD_DMABUF)
+		return 0;
+	if (kind != FD_MEMORY)
+		return ENODEV;
 	if (fstat(fd, &st) < 0)
 		return errno;
-	if (!(st.st_mode & S_IFMT))
-		return 0;
-	if (!S_ISREG(st.st_mode))
-		return ENODEV;
 	/* An access beyond the file's last page would be an error of the virtual machine. */
 	size = ((uint64_t)st.st_size + page - 1) / page * page;
 	return m->fd_offset > size || m->len > size - m->fd_offset ? EOVERFLOW : 0;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include "base/fd_kind.h"
 #include "base/sock.h"
 #include "base/util.h"
 
@@ -21,8 +22,7 @@ void vu_msg_init(struct vu_msg *msg, uint32_t request)
 
 void vu_msg_clear(struct vu_msg *msg)
 {
-	for (unsigned i = 0; i < msg->n_fds; i++)
-		fd_close(&msg->fds[i]);
+	fds_discard(msg->fds, msg->n_fds);
 	msg->n_fds = 0;
 }
 
