@@ -44,6 +44,12 @@ class Start(LoopTest):
         self.ctl("probe", first.path)
         self.stop(second)
 
+    def test_unmeant_files_are_refused(self):
+        sock = f"--socket-path={self.file('s')}"
+        image = self.file("img", b"QFI\xfb\0\0\0\3" + bytes(4096))
+        self.assertIn("--format=raw", self.refused(BLK, sock, f"--blk-file={image}"))
+        self.assertIn("/dev/zero", self.refused(RNG, sock, "--filename=/dev/zero"))
+
     def test_live_socket_is_refused(self):
         d = self.rng()
         inode = os.stat(d.path).st_ino

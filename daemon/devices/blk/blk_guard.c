@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/option.h"
+#include "base/error.h"
 #include "base/util.h"
 
 /* Encryption (LUKS) and partition tables are what raw disks hold. */
@@ -68,7 +68,7 @@ bool blk_guard_check_format(int fd, const char *path, GError **error)
 	if (i < 0)
 		return true;
 	/* The guest may have written that: it is no reason to trust what an image refers to. */
-	return option_bad(error,
+	return error_set(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
 		"'%s' begins as %s does, but only raw images are served (%s first; or, if it is "
 		"the raw disk of a guest that wrote this into it, add --format=raw)",
 		path, formats[i].name,
@@ -82,7 +82,7 @@ bool blk_guard_check_use(const char *path, GError **error)
 
 	if (fd >= 0 || errno != EBUSY)
 		return true;
-	return option_bad(error,
+	return error_set(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
 		"'%s' is in use on this host (mounted, swap, or part of a volume group or a RAID): "
 		"a guest that writes to it destroys what it holds (unmount it, or add --read-only; "
 		"--force serves it all the same)",
