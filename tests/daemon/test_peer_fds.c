@@ -22,8 +22,10 @@ static void test_peer_fds_that_do_not_signal(void **state)
 	int pair[2];
 	const int refused[] = { p->memfd, p->sock, epoll_create1(EPOLL_CLOEXEC),
 		open("/dev/null", O_RDWR | O_CLOEXEC), socket(AF_INET, SOCK_STREAM, 0) };
+	unsigned n_fds;
 
 	peer_start(p);
+	n_fds = count_fds() - 3; /* without these, which are closed */
 	for (unsigned i = 0; i < G_N_ELEMENTS(refused); i++)
 		refuse_vring_fd(p, refused[i]);
 	assert_logged("SET_VRING_CALL: queue 0: a socket is neither an eventfd nor a pipe");
@@ -36,19 +38,23 @@ static void test_peer_fds_that_do_not_signal(void **state)
 	assert_int_equal(peer_ack_fd(p, VU_SET_VRING_ERR, 0, pair[1]), 0);
 	assert_int_equal(peer_ack_fd(p, VU_SET_VRING_CALL, 0, p->call[0]), 0);
 	fds_close(pair, 2);
+	WAIT_UNTIL(count_fds() <= n_fds);
 }
 
 static void test_peer_fds_as_channel(void **state)
 {
 	struct peer *p = *state;
 	const int refused[] = { p->memfd, p->kick[0], p->sock, socket(AF_INET, SOCK_STREAM, 0) };
+	unsigned n_fds;
 
 	peer_start(p);
+	n_fds = count_fds() - 1; /* without the last of these, which is closed */
 	for (unsigned i = 0; i < G_N_ELEMENTS(refused); i++)
 		assert_int_equal(
 			peer_ack(p, VU_SET_BACKEND_REQ_FD, NULL, 0, &refused[i], 1), EINVAL);
 	close(refused[3]);
 	assert_logged("SET_BACKEND_REQ_FD: it is the front-end's end of this connection");
+	WAIT_UNTIL(count_fds() <= n_fds);
 	peer_check_served(p);
 }
 

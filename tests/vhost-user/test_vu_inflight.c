@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/util.h"
+#include "tests/lib/deaf_file.h"
 
 static struct vu_front_inflight area;
 
@@ -120,6 +121,29 @@ static void test_without_fd(void **state)
 	close(fd);
 }
 
+/* A back-end hands over a file whose file system does not answer. */
+static void test_peer_fds_as_area(void **state)
+{
+	struct deaf_file deaf;
+	GError *error = NULL;
+	unsigned n_fds;
+	int memfd;
+
+	offer(4096, 0);
+	n_fds = count_fds();
+	memfd = b->given_area_fd;
+	if (deaf_file_open(&deaf)) {
+		b->given_area_fd = deaf.fd;
+		assert_false(vu_front_get_inflight(f, 1, 64, &area, &error));
+		expect_error(&error, VU_FRONT_ERROR_REFUSED,
+			"in-flight area: a file of another file system");
+		b->given_area_fd = memfd;
+		deaf_file_end(&deaf);
+		WAIT_UNTIL(count_fds() == n_fds);
+	}
+	end();
+}
+
 static void test_refused(void **state)
 {
 	GError *error = NULL;
@@ -142,6 +166,7 @@ int main(void)
 		TEST_WITH(front, test_longer_than_its_file),
 		TEST_WITH(front, test_beyond_all_files),
 		TEST_WITH(front, test_without_fd),
+		TEST_WITH(front, test_peer_fds_as_area),
 		TEST_WITH(front, test_refused),
 	};
 

@@ -177,6 +177,27 @@ static void test_eventfd(void **state)
 	assert_int_equal(poll(&pfd, 1, 0), 0);
 }
 
+/* A back-end has made the kick eventfd blocking, and filled it: no vCPU waits for it. */
+static void test_peer_blocks_kick(void **state)
+{
+	struct guest *g = *state;
+	struct hypervisor *h = g->own;
+
+	g->ops.eventfd = make_eventfd;
+	guest_start(g);
+	guest_driver_ok(g);
+	WAIT_UNTIL_LOCKED(&g->backend->lock, g->backend->ring[2].kicks == 1);
+	fake_down(g->backend);
+	assert_int_equal(fcntl(h->kick[2], F_SETFL, 0), 0);
+	assert_int_equal(eventfd_write(h->kick[2], UINT64_MAX - 1), 0);
+	for (unsigned i = 0; i < 100; i++)
+		wr32(g, VIRTIO_MMIO_QUEUE_NOTIFY, 2);
+	/* The next back-end finds it, and is kicked. */
+	fake_up(g->backend);
+	WAIT_UNTIL_LOCKED(
+		&g->backend->lock, g->backend->status == 0xf && g->backend->ring[2].kicks >= 1);
+}
+
 static void test_memory(void **state)
 {
 	struct guest *g = *state;
@@ -353,6 +374,7 @@ int main(void)
 		TEST(test_dial),
 		TEST(test_dial_properties),
 		TEST(test_eventfd),
+		TEST(test_peer_blocks_kick),
 		TEST(test_memory),
 		TEST(test_same_memory),
 		TEST(test_invalidate),
