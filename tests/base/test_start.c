@@ -225,6 +225,8 @@ static void test_limit_no_core(void **state)
 
 static int setup(void **state)
 {
+	/* nohup may run the tests. */
+	signal(SIGHUP, SIG_DFL);
 	return 0;
 }
 
