@@ -13,7 +13,10 @@ struct deaf_file {
 	pid_t server;
 };
 
-/* False: this machine or this user has no FUSE, which is printed. */
+/*
+ * False, which is printed: this machine or this user has no FUSE, or valgrind runs this process,
+ * which cannot follow how such a file is closed (base/fd_kind.h).
+ */
 bool deaf_file_open(struct deaf_file *f);
 /*
  * Ends the server, and closes fd: whatever hangs goes on. Once. No child may be made before, as its
