@@ -31,7 +31,6 @@ static int teardown(void **state)
 
 static void test_kind_of_peer_fd(void **state)
 {
-	g_autofree char *path = g_strdup_printf("%s/file-XXXXXX", g_get_tmp_dir());
 	int pipes[2], sockets[2];
 	const struct {
 		int fd;
