@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <glib.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/types.h>
@@ -34,11 +35,11 @@ static void *line_sink_opaque;
 
 /* Standard error. */
 static struct {
-	GMutex lock;
+	pthread_mutex_t lock;
 	struct output output;
 	unsigned dropped; /* lines, not yet reported */
 	bool cut; /* the last line has no end */
-} err = { .output = { .fd = STDERR_FILENO, .own = -1 } };
+} err = { .lock = PTHREAD_MUTEX_INITIALIZER, .output = { .fd = STDERR_FILENO, .own = -1 } };
 
 void log_set_program(const char *name)
 {
@@ -131,10 +132,10 @@ static void emit(enum log_level level, char *line, size_t len)
 		return;
 	}
 	line[len++] = '\n';
-	g_mutex_lock(&err.lock);
+	pthread_mutex_lock(&err.lock);
 	if (!report_dropped() || !put(line, len))
 		err.dropped++;
-	g_mutex_unlock(&err.lock);
+	pthread_mutex_unlock(&err.lock);
 }
 
 void log_print(const char *format, ...)
@@ -145,9 +146,9 @@ void log_print(const char *format, ...)
 	va_start(args, format);
 	g_vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	g_mutex_lock(&err.lock);
+	pthread_mutex_lock(&err.lock);
 	put(text, strlen(text));
-	g_mutex_unlock(&err.lock);
+	pthread_mutex_unlock(&err.lock);
 }
 
 void log_open(void)
@@ -158,9 +159,9 @@ void log_open(void)
 
 void log_flush(void)
 {
-	g_mutex_lock(&err.lock);
+	pthread_mutex_lock(&err.lock);
 	report_dropped();
-	g_mutex_unlock(&err.lock);
+	pthread_mutex_unlock(&err.lock);
 }
 
 static void log_va(

@@ -187,6 +187,7 @@ static void test_log_never_blocks_on_manager(void **state)
 	autofd fd = make_notify_socket(w->path);
 	unsigned n = 0;
 
+	assert_true(fd >= 0);
 	g_setenv("NOTIFY_SOCKET", w->path, TRUE);
 	while (w->n_lines == 0 && n++ < 100000)
 		service_notify("STOPPING=1");

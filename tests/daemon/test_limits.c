@@ -38,6 +38,13 @@ static void submit_tables(struct peer *p, unsigned index)
 	driver_kick(p, index);
 }
 
+/* Sanitizers change the size of a process, and keep what it frees. */
+#ifdef SANITIZED
+static const bool size_tells = false;
+#else
+static const bool size_tells = true;
+#endif
+
 static void test_limit_given_back(void **state)
 {
 	struct peer *p = *state;
@@ -61,7 +68,8 @@ static void test_limit_given_back(void **state)
 	/* Of the second queue's, one is taken all the same. */
 	assert_in_range(toy.held, RING_SIZE + 1, 2 * RING_SIZE - 1);
 	most = resident();
-	assert_in_range(most - before, 16 * MIB, 48 * MIB);
+	if (size_tells)
+		assert_in_range(most - before, 16 * MIB, 48 * MIB);
 	for (unsigned i = 0; i < TOY_QUEUES; i++)
 		eventfd_write(toy.release[i], 1);
 	toy.mode = TOY_ECHO;
@@ -69,11 +77,9 @@ static void test_limit_given_back(void **state)
 	for (unsigned i = 0; i < TOY_QUEUES; i++)
 		assert_int_equal(driver_used(p, i), RING_SIZE);
 	peer_disconnect(p);
-#ifndef SANITIZED
-	if (resident() > before + 4 * MIB)
+	if (size_tells && resident() > before + 4 * MIB)
 		fail_msg("%ld MiB, then %ld, and %ld are kept", before / MIB, most / MIB,
 			resident() / MIB);
-#endif
 	peer_connect(p);
 }
 

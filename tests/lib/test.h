@@ -75,12 +75,12 @@ void test_run_loop(void);
 		pthread_mutex_unlock(mutex); \
 		met_;                        \
 	})
-#define TEST_WAIT_(condition, turn)                                      \
-	do {                                                             \
-		int64_t deadline_ = test_deadline(TEST_WAIT_MS);         \
-		while (!(condition))                                     \
-			if (!(turn))                                     \
-				fail_msg("waited in vain: " #condition); \
+#define TEST_WAIT_(condition, turn)                                         \
+	do {                                                                \
+		int64_t deadline_ = test_deadline(TEST_WAIT_MS);            \
+		while (!(condition))                                        \
+			if (!(turn))                                        \
+				fail_msg("waited in vain: %s", #condition); \
 	} while (0)
 /* One round of waiting; false: the deadline has passed. For the macros above. */
 bool test_wait_turn(int64_t deadline);
