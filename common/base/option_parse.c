@@ -80,8 +80,8 @@ static void add_entries(GOptionGroup *group, const struct option_entry *o, GPtrA
 	}
 }
 
-/* Prints --help; which: what follows that ("-all", "-attach"). Does not return. */
-static void print_help(const struct option_syntax *s, const char *which)
+/* which: what follows --help ("-all", "-attach"). */
+static bool print_help(const struct option_syntax *s, const char *which)
 {
 	g_autoptr(GOptionContext) context = g_option_context_new(s->arguments);
 	g_autoptr(GPtrArray) strings = g_ptr_array_new_with_free_func(g_free);
@@ -105,7 +105,12 @@ static void print_help(const struct option_syntax *s, const char *which)
 	dots = strstr(text, "\xe2\x80\xa6");
 	if (dots)
 		memcpy(dots, "...", strlen("..."));
-	exit(fputs(text, stdout) < 0 || fflush(stdout) != 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+	return fputs(text, stdout) >= 0 && fflush(stdout) == 0;
+}
+
+static void help_and_exit(const struct option_syntax *s, const char *which)
+{
+	exit(print_help(s, which) ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
 static bool is_help(const struct option_syntax *s, const char *name)
@@ -127,7 +132,7 @@ static bool parse_long(struct parsing *p, const char *text, GError **error)
 	if (o)
 		return use(p, o, value ? value + 1 : NULL, error);
 	if (is_help(p->syntax, text))
-		print_help(p->syntax, text + strlen("help"));
+		help_and_exit(p->syntax, text + strlen("help"));
 	return error_set(
 		error, G_OPTION_ERROR, G_OPTION_ERROR_UNKNOWN_OPTION, "Unknown option --%s", text);
 }
@@ -139,7 +144,7 @@ static bool parse_short(struct parsing *p, const char *letters, GError **error)
 		const struct option_entry *o = find(p, NULL, *letters);
 
 		if (!o && (*letters == 'h' || *letters == '?'))
-			print_help(p->syntax, "");
+			help_and_exit(p->syntax, "");
 		if (!o)
 			return error_set(error, G_OPTION_ERROR, G_OPTION_ERROR_UNKNOWN_OPTION,
 				"Unknown option -%c", *letters);

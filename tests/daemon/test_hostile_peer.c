@@ -41,7 +41,8 @@ static void send_fd(struct hostile *h, uint32_t request, const void *payload, si
 	static struct vu_msg msg;
 
 	vu_msg_init(&msg, request);
-	memcpy(msg.payload.bytes, payload, size);
+	if (size)
+		memcpy(msg.payload.bytes, payload, size);
 	msg.header.size = size;
 	msg.fds[0] = fd;
 	msg.n_fds = 1;

@@ -110,7 +110,7 @@ bool deaf_file_open(struct deaf_file *f)
 
 	*f = (struct deaf_file){ .fd = -1 };
 	if (test_under_valgrind()) {
-		print_message("[  NOTE    ] not tested here: valgrind knows no clone(CLONE_FILES)\n");
+		print_message("[  NOTE    ] not tested here: valgrind does not follow\n");
 		return false;
 	}
 	assert_true(sock_pair(pair));
