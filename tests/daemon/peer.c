@@ -329,3 +329,15 @@ uint64_t eventfd_take(int fd)
 		assert_int_equal(eventfd_read(fd, &count), 0);
 	return count;
 }
+
+void peer_open_channel(struct peer *p)
+{
+	int pair[2];
+
+	assert_int_equal(
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+	assert_int_equal(peer_ack(p, VU_SET_BACKEND_REQ_FD, NULL, 0, &pair[1], 1), 0);
+	close(pair[1]);
+	fd_close(&p->channel);
+	p->channel = pair[0];
+}

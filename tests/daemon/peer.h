@@ -115,6 +115,8 @@ uint64_t peer_ack(struct peer *p, uint32_t request, const void *payload, size_t 
 	const int *fds, unsigned n_fds);
 uint64_t peer_ack_u64(struct peer *p, uint32_t request, uint64_t value);
 uint64_t peer_ack_state(struct peer *p, uint32_t request, uint32_t index, uint32_t num);
+/* Gives the back-end a channel; our end, which does not block, replaces p->channel. */
+void peer_open_channel(struct peer *p);
 /* Returns where ring index is in the memory. */
 size_t ring_offset(unsigned index);
 /* SET_VRING_KICK and so on; fd -1: none, and bit 8 says so. */

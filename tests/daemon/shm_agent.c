@@ -3,7 +3,6 @@
 #include "tests/daemon/shm_agent.h"
 
 #include <sys/mman.h>
-#include <sys/socket.h>
 
 static const struct agent_mode modes[] = { AGENT_ONE, AGENT_PAIRS };
 
@@ -58,14 +57,7 @@ static struct vu_reader reader;
 
 void shm_open_channel(struct peer *p)
 {
-	int pair[2];
-
-	assert_int_equal(
-		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
-	assert_int_equal(peer_ack(p, VU_SET_BACKEND_REQ_FD, NULL, 0, &pair[1], 1), 0);
-	close(pair[1]);
-	fd_close(&p->channel);
-	p->channel = pair[0];
+	peer_open_channel(p);
 	reader = (struct vu_reader){ 0 };
 }
 

@@ -121,18 +121,6 @@ static void test_length_differs(void **state)
 	peer_check_served(p);
 }
 
-static void open_channel(struct peer *p)
-{
-	int pair[2];
-
-	assert_int_equal(
-		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
-	assert_int_equal(peer_ack(p, VU_SET_BACKEND_REQ_FD, NULL, 0, &pair[1], 1), 0);
-	close(pair[1]);
-	fd_close(&p->channel);
-	p->channel = pair[0];
-}
-
 /* CONFIG_CHANGE_MSG came, and nothing else. */
 static bool told(struct peer *p)
 {
@@ -156,7 +144,7 @@ static void test_change(void **state)
 
 	toy_config_change(); /* no front-end is connected yet */
 	peer_negotiate(p);
-	open_channel(p);
+	peer_open_channel(p);
 	/* A suspended back-end says nothing, and then what is due, once. */
 	toy_config_change();
 	toy_config_change();
@@ -184,7 +172,7 @@ static void test_change(void **state)
 	assert_logged("the back-end channel is closed");
 	toy_config_change();
 	driver_round_trip(p, 0);
-	open_channel(p);
+	peer_open_channel(p);
 	assert_true(told(p));
 	/* The next front-end hears of nothing that was before it. */
 	peer_get_base(p, 0);
@@ -195,7 +183,7 @@ static void test_change(void **state)
 	peer_connect(p);
 	driver_reset(p, 0);
 	peer_start(p);
-	open_channel(p);
+	peer_open_channel(p);
 	assert_false(told(p));
 }
 
@@ -204,7 +192,7 @@ static void test_change_unwanted(void **state)
 	struct peer *p = *state;
 
 	peer_start(p);
-	open_channel(p);
+	peer_open_channel(p);
 	assert_int_equal(peer_ack_u64(p, VU_SET_PROTOCOL_FEATURES, VU_BIT(VU_F_REPLY_ACK)), 0);
 	toy_config_change();
 	assert_false(told(p));
@@ -218,7 +206,7 @@ static void test_channel_full(void **state)
 	unsigned before = 0, after = 0;
 
 	peer_start(p);
-	open_channel(p);
+	peer_open_channel(p);
 	for (int i = 0; i < 5000; i++) {
 		toy_config_change();
 		peer_run_loop();

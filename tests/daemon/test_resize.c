@@ -6,18 +6,6 @@
 
 #define UNTOLD "the guest cannot be told to read the configuration space"
 
-static void open_channel(struct peer *p)
-{
-	int pair[2];
-
-	assert_int_equal(
-		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
-	assert_int_equal(peer_ack(p, VU_SET_BACKEND_REQ_FD, NULL, 0, &pair[1], 1), 0);
-	close(pair[1]);
-	fd_close(&p->channel);
-	p->channel = pair[0];
-}
-
 /* Returns how many times the driver was told to read the configuration space. */
 static unsigned told(struct peer *p)
 {
@@ -40,7 +28,7 @@ static void connect_again(struct peer *p, bool channel)
 	log_clear();
 	peer_negotiate(p);
 	if (channel)
-		open_channel(p);
+		peer_open_channel(p);
 	peer_share_memory(p);
 	for (unsigned i = 0; i < TOY_QUEUES; i++)
 		peer_setup_ring(p, i, p->avail[i]);
@@ -53,7 +41,7 @@ static void test_resize_told_on_resume(void **state)
 	struct peer *p = *state;
 
 	peer_start(p);
-	open_channel(p);
+	peer_open_channel(p);
 	driver_round_trip(p, 1);
 	/* It has read it when it started. */
 	assert_int_equal(told(p), 0);
@@ -72,7 +60,7 @@ static void test_resize_told_on_resume(void **state)
 	assert_false(log_has(UNTOLD));
 	/* The channel may come later than the rings. */
 	connect_again(p, false);
-	open_channel(p);
+	peer_open_channel(p);
 	assert_int_equal(told(p), 1);
 }
 
@@ -100,7 +88,7 @@ static void test_resize_untold(void **state)
 		assert_logged("no back-end channel: " UNTOLD);
 	}
 	log_clear();
-	open_channel(p);
+	peer_open_channel(p);
 	assert_int_equal(peer_ack_u64(p, VU_SET_PROTOCOL_FEATURES,
 				 ALL_PROTOCOL_FEATURES & ~VU_BIT(VU_F_CONFIG)),
 		0);

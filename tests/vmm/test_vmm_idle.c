@@ -19,32 +19,31 @@ static void test_waits_unsaid_not_looked_at(void **state)
 	assert_int_equal(test_log_lines(), 1);
 }
 
-/* The guest's first access comes before the device: it waits, and the time begins with it. */
-static void test_waits_unsaid_no_driver(void **state)
+/*
+ * Accesses a register before there is a device: the guest waits, and the time begins with its
+ * access. Returns what a read gives.
+ */
+static uint64_t access_first(struct guest *g, uint64_t offset, bool write, uint64_t value)
 {
-	struct guest *g = *state;
 	struct token t;
 
 	g->config.idle_ms = 1;
 	fake_down(g->backend);
 	guest_new_dev(g);
-	guest_access(g, &t, VIRTIO_MMIO_DEVICE_ID, 4, false, 0);
+	guest_access(g, &t, offset, 4, write, value);
 	fake_up(g->backend);
-	assert_int_equal(guest_wait(g, &t), 42);
+	return guest_wait(g, &t);
+}
+
+static void test_waits_unsaid_no_driver(void **state)
+{
+	assert_int_equal(access_first(*state, VIRTIO_MMIO_DEVICE_ID, false, 0), 42);
 	WAIT_UNTIL(test_logged(IDLE "has looked at the device, but has no driver for it"));
 }
 
 static void test_waits_unsaid_driver(void **state)
 {
-	struct guest *g = *state;
-	struct token t;
-
-	g->config.idle_ms = 1;
-	fake_down(g->backend);
-	guest_new_dev(g);
-	guest_access(g, &t, VIRTIO_MMIO_STATUS, 4, true, 3);
-	fake_up(g->backend);
-	guest_wait(g, &t);
+	access_first(*state, VIRTIO_MMIO_STATUS, true, 3);
 	WAIT_UNTIL(test_logged(IDLE "has a driver for the device, which does not get as far"));
 }
 
