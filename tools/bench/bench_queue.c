@@ -10,8 +10,6 @@
 #include <inttypes.h>
 
 #include "base/clock.h"
-#include "base/eventfd.h"
-#include "base/util.h"
 
 /* splitmix64 */
 static uint64_t random_next(struct bench_queue *q)
@@ -48,30 +46,19 @@ static uint32_t choose_type(struct bench_queue *q)
 	return VIRTIO_BLK_T_OUT;
 }
 
-static void add(struct bench_queue *q, struct bench_slot *s)
+static struct bench_slot *slot_of(const struct bench_queue *q, const struct blkio_request *r)
 {
-	unsigned n = s->type == VIRTIO_BLK_T_FLUSH ? 0 : q->plan.n_segments;
-	unsigned n_out = s->type == VIRTIO_BLK_T_OUT ? 1 + n : 1;
-	struct driver_buf flush[2];
-	const struct driver_buf *bufs = s->bufs;
-
-	blk_wire_set(s->wire, s->type, s->offset);
-	if (n == 0) {
-		flush[0] = bufs[0];
-		flush[1] = bufs[q->plan.n_segments + 1];
-		bufs = flush;
-	}
-	/* There is room: the ring was made for as many requests as there are slots. */
-	driver_ring_add(q->ring, bufs, n_out, n + 2 - n_out, s);
+	return &q->slots[r - q->io.requests];
 }
 
 /* The block, and the data if that matters; may make a write of a read. False: nothing to do now. */
-static bool choose_data(struct bench_queue *q, struct bench_slot *s)
+static bool choose_data(struct bench_queue *q, struct blkio_request *r)
 {
+	struct bench_slot *s = slot_of(q, r);
 	struct bench_verify *v = q->verify;
 
 	if (q->reading_back) {
-		s->type = VIRTIO_BLK_T_IN;
+		r->type = VIRTIO_BLK_T_IN;
 		if (bench_verify_next(v, &s->block))
 			return true;
 		q->left = 0;
@@ -83,21 +70,23 @@ static bool choose_data(struct bench_queue *q, struct bench_slot *s)
 	if (!bench_verify_take(v, &s->block))
 		return false;
 	if (!bench_verify_is_known(v, s->block))
-		s->type = VIRTIO_BLK_T_OUT;
+		r->type = VIRTIO_BLK_T_OUT;
 	return true;
 }
 
-static bool prepare(struct bench_queue *q, struct bench_slot *s)
+static bool prepare(struct bench_queue *q, struct blkio_request *r)
 {
-	s->type = choose_type(q);
-	s->offset = 0; /* of a flush: virtio 1.2 §5.2.6.1 */
-	if (s->type == VIRTIO_BLK_T_FLUSH)
+	const struct bench_slot *s = slot_of(q, r);
+
+	r->type = choose_type(q);
+	r->offset = 0; /* of a flush: virtio 1.2 §5.2.6.1 */
+	if (r->type == VIRTIO_BLK_T_FLUSH)
 		return true;
-	if (!choose_data(q, s))
+	if (!choose_data(q, r))
 		return false;
-	s->offset = q->plan.base + s->block * q->plan.stride;
-	if (q->verify && s->type == VIRTIO_BLK_T_OUT)
-		bench_verify_fill(q->verify, s->block, s->offset, s->data);
+	r->offset = q->plan.base + s->block * q->plan.stride;
+	if (q->verify && r->type == VIRTIO_BLK_T_OUT)
+		bench_verify_fill(q->verify, s->block, r->offset, r->data);
 	return true;
 }
 
@@ -106,73 +95,73 @@ static void issue(struct bench_queue *q, uint64_t now)
 	bool any = false;
 
 	while (q->n_free && q->left) {
-		struct bench_slot *s = q->free[q->n_free - 1];
+		struct blkio_request *r = q->free[q->n_free - 1];
 
-		if ((q->plan.interval_ns && now < q->due_ns) || !prepare(q, s))
+		if ((q->plan.interval_ns && now < q->due_ns) || !prepare(q, r))
 			break;
 		q->due_ns += q->plan.interval_ns;
-		s->issued_ns = now;
-		add(q, s);
+		slot_of(q, r)->issued_ns = now;
+		/* There is room: the queue was made for as many requests. */
+		blkio_queue_add(&q->io, r, NULL);
 		q->n_free--;
-		q->left -= s->type != VIRTIO_BLK_T_FLUSH;
+		q->left -= r->type != VIRTIO_BLK_T_FLUSH;
 		any = true;
 	}
-	if (any && driver_ring_publish(q->ring)) {
-		eventfd_signal_fast(q->kick, &q->kick_full);
+	if (any && blkio_queue_publish(&q->io))
 		q->counts->kicks++;
-	}
 }
 
-static void note_error(struct bench_queue *q, const struct bench_slot *s, uint8_t status)
+static void note_error(struct bench_queue *q, const struct blkio_request *r, uint8_t status)
 {
-	const char *why = blk_status_name(status);
+	const char *why = blkio_status_name(status);
 
 	q->counts->errors++;
 	if (!q->first_error)
 		q->first_error = g_strdup_printf("%s at %" PRIu64 ": %s (status %u)",
-			blk_type_name(s->type), s->offset, why ? why : "no such status", status);
+			blkio_type_name(r->type), r->offset, why ? why : "no such status", status);
 }
 
-static void verify(struct bench_queue *q, const struct bench_slot *s, bool ok)
+static void verify(struct bench_queue *q, const struct blkio_request *r, bool ok)
 {
-	if (s->type == VIRTIO_BLK_T_OUT) {
+	const struct bench_slot *s = slot_of(q, r);
+
+	if (r->type == VIRTIO_BLK_T_OUT) {
 		bench_verify_written(q->verify, s->block, ok);
 		return;
 	}
 	if (ok && !q->failure)
-		q->failure = bench_verify_check(q->verify, s->block, s->offset, s->data);
+		q->failure = bench_verify_check(q->verify, s->block, r->offset, r->data);
 	bench_verify_release(q->verify, s->block);
 }
 
 static void account(struct bench_queue *q, unsigned n, uint64_t now)
 {
 	for (unsigned i = q->n_free - n; i < q->n_free; i++) {
-		struct bench_slot *s = q->free[i];
-		uint8_t status = __atomic_load_n(&s->wire->status, __ATOMIC_RELAXED);
+		const struct blkio_request *r = q->free[i];
+		uint8_t status = blkio_request_status(r);
 
 		if (status != VIRTIO_BLK_S_OK)
-			note_error(q, s, status);
-		if (s->type == VIRTIO_BLK_T_FLUSH)
+			note_error(q, r, status);
+		if (r->type == VIRTIO_BLK_T_FLUSH)
 			continue;
 		if (q->verify)
-			verify(q, s, status == VIRTIO_BLK_S_OK);
-		bench_hist_add(&q->counts->latency, now - s->issued_ns);
+			verify(q, r, status == VIRTIO_BLK_S_OK);
+		bench_hist_add(&q->counts->latency, now - slot_of(q, r)->issued_ns);
 		q->counts->requests++;
 	}
 }
 
 int bench_queue_turn(struct bench_queue *q)
 {
+	g_autoptr(GError) error = NULL;
 	unsigned before = q->n_free, n;
+	struct blkio_request *r;
 	uint64_t now;
-	void *token;
-	uint32_t len;
-	int rc;
 
-	while ((rc = driver_ring_reap(q->ring, &token, &len)) > 0)
-		q->free[q->n_free++] = token;
-	if (rc < 0) {
-		q->failure = blk_reap_error(q->ring, rc);
+	while ((r = blkio_queue_reap(&q->io, &error)))
+		q->free[q->n_free++] = r;
+	if (error) {
+		q->failure = g_strdup(error->message);
 		return -1;
 	}
 	n = q->n_free - before;

@@ -12,15 +12,12 @@
 
 #include "tools/bench/bench.h"
 #include "tools/bench/bench_verify.h"
-#include "tools/block/blk_driver.h"
+#include "tools/block/blkio_queue.h"
 
+/* What the generator knows of the request of the same number in the queue. */
 struct bench_slot {
-	struct blk_wire *wire;
-	const struct driver_buf *bufs; /* header, n_segments of data, status */
-	void *data;
-	uint64_t block, offset; /* of the queue's blocks; on the device */
+	uint64_t block; /* of the queue's blocks */
 	uint64_t issued_ns;
-	uint32_t type;
 };
 
 /* Counters of a thread; while it does not measure, they go to a copy that is not read. */
@@ -36,7 +33,6 @@ struct bench_plan {
 	uint64_t base; /* of the region, on the device */
 	uint64_t stride; /* from one of the queue's blocks to the next */
 	uint64_t n_blocks;
-	unsigned n_segments;
 	bool random;
 	uint32_t read_below; /* a random number below this (of 2^32) makes a read … */
 	bool always_read; /* … or this does */
@@ -46,11 +42,9 @@ struct bench_plan {
 
 struct bench_queue {
 	struct bench_plan plan;
-	struct driver_ring *ring;
-	int kick;
-	bool kick_full; /* the back-end has filled it: eventfd_signal_fast() */
-	struct bench_slot *slots, **free;
-	struct driver_buf *bufs; /* of the slots */
+	struct blkio_queue io;
+	struct bench_slot *slots;
+	struct blkio_request **free;
 	unsigned n_free;
 	uint64_t random, next_block, due_ns;
 	uint64_t left; /* requests that may still be issued */

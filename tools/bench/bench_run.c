@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The main thread of a measurement: phases, the watch over back-end and threads, the sum. */
-#include <linux/virtio_config.h>
-#include <linux/virtio_ring.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
@@ -64,27 +62,6 @@ static bool check_threads(const struct bench_session *s, GError **error)
 	return true;
 }
 
-static void on_config_change(void *opaque)
-{
-	bool *changed = opaque;
-
-	*changed = true;
-}
-
-/* Another capacity does not matter; a device that needs a reset says so in the same way. */
-static bool serve_channel(struct vu_front *f, GError **error)
-{
-	static const struct vu_front_events events = { .config_changed = on_config_change };
-	bool changed = false;
-	uint8_t status = 0;
-
-	if (!vu_front_backend_event(f, &events, &changed))
-		return fail(error, "the back-end has closed its channel");
-	if (changed && !vu_front_get_status(f, &status, error))
-		return false;
-	return !(status & VIRTIO_CONFIG_S_NEEDS_RESET) || fail(error, "the device needs a reset");
-}
-
 /* Sleeps until something may have happened, at most timeout_ms. */
 static bool watch(struct run *r, int timeout_ms, GError **error)
 {
@@ -105,7 +82,7 @@ static bool watch(struct run *r, int timeout_ms, GError **error)
 		return false;
 	if (fds[1].revents)
 		return fail(error, "the back-end has gone");
-	return !fds[2].revents || serve_channel(s->f, error);
+	return !fds[2].revents || blk_driver_serve(s->f, error);
 }
 
 /* A back-end that completes nothing, though there is something that it could. */
@@ -237,10 +214,10 @@ bool bench_session_run(struct bench_session *s, struct bench_result *r, GError *
 	bool ok;
 
 	*r = (struct bench_result){
-		.queue_size = s->queue_size,
-		.packed = s->features >> VIRTIO_F_RING_PACKED & 1,
-		.indirect = s->features >> VIRTIO_RING_F_INDIRECT_DESC & 1,
-		.event_idx = s->features >> VIRTIO_RING_F_EVENT_IDX & 1,
+		.queue_size = s->layout.size,
+		.packed = s->layout.features >> VIRTIO_F_RING_PACKED & 1,
+		.indirect = s->layout.features >> VIRTIO_RING_F_INDIRECT_DESC & 1,
+		.event_idx = s->layout.features >> VIRTIO_RING_F_EVENT_IDX & 1,
 		.inflight = s->inflight.fd >= 0,
 		.backend_pid = sock_peer_pid(vu_front_fd(s->f)),
 	};

@@ -4,8 +4,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <linux/virtio_config.h>
-#include <linux/virtio_ring.h>
 #include <sys/eventfd.h>
 
 #include "base/error.h"
@@ -14,11 +12,6 @@
 #include "virtio/ring_layout.h"
 
 #define MIN_QUEUE_SIZE 128u
-
-#define FEATURE(bit) (UINT64_C(1) << (bit))
-#define RING_FEATURES                                                         \
-	(FEATURE(VIRTIO_F_VERSION_1) | FEATURE(VIRTIO_RING_F_INDIRECT_DESC) | \
-		FEATURE(VIRTIO_RING_F_EVENT_IDX) | FEATURE(VIRTIO_F_RING_PACKED))
 
 /* The largest power of two that is not too large, or what holds n descriptors. */
 static unsigned fitting_size(unsigned n)
@@ -34,45 +27,34 @@ static unsigned fitting_size(unsigned n)
 static bool fit_queues(struct bench_session *s, GError **error)
 {
 	const struct bench_options *o = s->options;
-	bool indirect = s->features & FEATURE(VIRTIO_RING_F_INDIRECT_DESC);
-	uint32_t request_size;
+	struct blkio_layout *l = &s->layout;
 	unsigned descriptors;
 
 	if (!blk_device_fit(&s->device, o->queue_size ?: VIRTIO_MAX_QUEUE_SIZE, o->block_size,
-		    &s->segment_size, &request_size, error))
+		    &l->segment_size, &l->request_size, error))
 		return false;
-	if (request_size < o->block_size)
+	if (l->request_size < o->block_size)
 		return error_set(error, CTL_ERROR, CTL_ERROR_FAILED,
 			"--block-size: the device takes %u bytes at most, in whole blocks of %u",
-			request_size, s->device.block_size);
-	s->n_segments = (o->block_size + s->segment_size - 1) / s->segment_size;
-	descriptors = s->n_segments + 2;
-	s->queue_size = o->queue_size;
-	if (!s->queue_size)
-		s->queue_size =
-			fitting_size(MAX(descriptors, o->depth * (indirect ? 1 : descriptors)));
-	if (o->depth * (uint64_t)(indirect ? 1 : descriptors) > s->queue_size)
+			l->request_size, s->device.block_size);
+	descriptors = blkio_queue_descriptors(l);
+	l->size = o->queue_size;
+	if (!l->size)
+		l->size = fitting_size(MAX(blkio_queue_buffers(l), o->depth * descriptors));
+	if (blkio_queue_depth(l, o->depth) < o->depth)
 		return error_set(error, CTL_ERROR, CTL_ERROR_FAILED,
 			"--depth: %u requests of %u descriptors do not fit a queue of %u", o->depth,
-			indirect ? 1 : descriptors, s->queue_size);
+			descriptors, l->size);
 	return true;
 }
 
 static bool fit_region(struct bench_session *s, GError **error)
 {
 	const struct bench_options *o = s->options;
-	uint64_t capacity = s->device.capacity;
 
-	if (o->offset % s->device.block_size)
-		return error_set(error, CTL_ERROR, CTL_ERROR_FAILED,
-			"--offset: %" PRIu64 " is not a multiple of the block size %u", o->offset,
-			s->device.block_size);
-	if (o->offset > capacity || o->length > capacity - o->offset)
-		return error_set(error, CTL_ERROR, CTL_ERROR_FAILED,
-			"--offset %" PRIu64 " and --length %" PRIu64
-			" are beyond the device's end at %" PRIu64,
-			o->offset, o->length, capacity);
-	s->length = o->length ?: capacity - o->offset;
+	if (!blk_device_check_extent(&s->device, o->offset, o->length, error))
+		return false;
+	s->length = o->length ?: s->device.capacity - o->offset;
 	s->length -= s->length % o->block_size;
 	if (s->length / o->block_size < o->queues)
 		return error_set(error, CTL_ERROR, CTL_ERROR_FAILED,
@@ -84,11 +66,11 @@ static bool read_device(struct bench_session *s, GError **error)
 {
 	const struct bench_options *o = s->options;
 	uint32_t queues = vu_front_properties(s->f)->probe.max_queues;
-	uint64_t *offered = &s->features;
+	uint64_t *offered = &s->layout.features;
 
 	/* --queues is how many to drive. */
 	if (!blk_device_check(s->f, o->socket, NULL, error) ||
-		!blk_device_read(s->f, RING_FEATURES, &s->device, error))
+		!blk_device_read(s->f, BLK_RING_FEATURES, &s->device, error))
 		return false;
 	if (o->queues > queues)
 		return error_set(error, CTL_ERROR, CTL_ERROR_FAILED,
@@ -98,7 +80,11 @@ static bool read_device(struct bench_session *s, GError **error)
 	if (o->flush_every && !s->device.flush)
 		return error_set(error, CTL_ERROR, CTL_ERROR_FAILED,
 			"--flush-every: the back-end does not offer FLUSH");
-	s->features = s->device.features;
+	s->layout = (struct blkio_layout){
+		.features = s->device.features,
+		.depth = o->depth,
+		.strict = o->strict,
+	};
 	return blk_choose_feature(offered, VIRTIO_F_RING_PACKED, o->packed, "--packed", error) &&
 		blk_choose_feature(
 			offered, VIRTIO_RING_F_INDIRECT_DESC, o->indirect, "--indirect", error) &&
@@ -109,12 +95,7 @@ static bool read_device(struct bench_session *s, GError **error)
 
 static bool make_memory(struct bench_session *s, GError **error)
 {
-	const struct bench_options *o = s->options;
-	uint64_t slot = align_up(o->block_size, BLK_DATA_ALIGN) + BLK_WIRE_ALIGN;
-	uint64_t queue = driver_ring_footprint(s->queue_size, s->features) + o->depth * slot +
-		2 * BLK_DATA_ALIGN; /* alignment */
-
-	s->mem = driver_mem_new(o->queues * queue, error);
+	s->mem = driver_mem_new(s->options->queues * blkio_queue_footprint(&s->layout), error);
 	return s->mem;
 }
 
@@ -127,37 +108,20 @@ static void fill(void *data, uint32_t len, uint64_t seed)
 		word[i] = seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407;
 }
 
-static void make_slot(struct bench_session *s, struct bench_slot *slot, struct driver_buf *bufs,
-	uint64_t wire, uint64_t data)
-{
-	uint32_t len = s->options->block_size;
-
-	slot->bufs = bufs;
-	slot->wire = driver_mem_host(s->mem, wire, sizeof(*slot->wire));
-	slot->data = driver_mem_host(s->mem, data, len);
-	fill(slot->data, len, data + s->options->seed);
-	blk_wire_buffers(wire, data, len, s->segment_size, bufs);
-}
-
-static bool make_slots(struct bench_session *s, struct bench_queue *q, GError **error)
+static bool make_requests(struct bench_session *s, struct bench_queue *q, GError **error)
 {
 	const struct bench_options *o = s->options;
-	uint64_t data_size = align_up(o->block_size, BLK_DATA_ALIGN);
-	unsigned n_bufs = s->n_segments + 2;
-	uint64_t wire =
-		driver_mem_alloc(s->mem, (uint64_t)o->depth * BLK_WIRE_ALIGN, BLK_WIRE_ALIGN);
-	uint64_t data = driver_mem_alloc(s->mem, o->depth * data_size, BLK_DATA_ALIGN);
 
-	if (!wire || !data)
-		return error_set(error, CTL_ERROR, CTL_ERROR_FAILED,
-			"no room in the shared memory for %u requests", o->depth);
+	if (!blkio_queue_init(&q->io, s->mem, &s->layout, error))
+		return false;
 	q->slots = g_new0(struct bench_slot, o->depth);
-	q->free = g_new0(struct bench_slot *, o->depth);
-	q->bufs = g_new0(struct driver_buf, (size_t)o->depth * n_bufs);
+	q->free = g_new0(struct blkio_request *, o->depth);
 	for (unsigned i = 0; i < o->depth; i++) {
-		make_slot(s, &q->slots[i], &q->bufs[(size_t)i * n_bufs],
-			wire + i * (uint64_t)BLK_WIRE_ALIGN, data + i * data_size);
-		q->free[q->n_free++] = &q->slots[i];
+		struct blkio_request *r = &q->io.requests[i];
+
+		r->len = o->block_size;
+		fill(r->data, r->len, r->data_addr + o->seed);
+		q->free[q->n_free++] = r;
 	}
 	return true;
 }
@@ -175,7 +139,6 @@ static void make_plan(const struct bench_session *s, unsigned i, struct bench_pl
 		.base = o->offset,
 		.stride = o->block_size,
 		.n_blocks = n,
-		.n_segments = s->n_segments,
 		.random = o->rw != BENCH_READ && o->rw != BENCH_WRITE,
 		.always_read = !bench_writes(o) || (o->rw == BENCH_MIXED && o->read_percent == 100),
 		.flush_every = o->flush_every,
@@ -209,15 +172,8 @@ static bool make_queue(struct bench_session *s, unsigned i, GError **error)
 				q->plan.n_blocks);
 	}
 	q->random = s->options->seed * UINT64_C(0x9e3779b97f4a7c15) + i;
-	q->ring = driver_ring_new(s->mem, s->queue_size, s->features, error);
-	if (!q->ring || !make_slots(s, q, error))
+	if (!make_requests(s, q, error))
 		return false;
-	if (!s->options->strict)
-		driver_ring_cut_excess(q->ring);
-	q->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (q->kick < 0)
-		return error_set(
-			error, CTL_ERROR, CTL_ERROR_FAILED, "eventfd: %s", g_strerror(errno));
 	t->queues[t->n_queues++] = q;
 	return true;
 }
@@ -253,7 +209,7 @@ static bool set_up_inflight(struct bench_session *s, GError **error)
 	if (o->inflight == CHOICE_OFF)
 		return true;
 	if (!vu_front_get_inflight(
-		    s->f, (uint16_t)o->queues, (uint16_t)s->queue_size, &s->inflight, error))
+		    s->f, (uint16_t)o->queues, (uint16_t)s->layout.size, &s->inflight, error))
 		return false;
 	if (s->inflight.fd >= 0)
 		return vu_front_set_inflight(s->f, &s->inflight, error);
@@ -267,15 +223,13 @@ static bool start(struct bench_session *s, GError **error)
 	const struct bench_options *o = s->options;
 	uint8_t status;
 
-	if (!blk_driver_begin(s->f, s->features, s->mem, &status, error) ||
+	if (!blk_driver_begin(s->f, s->layout.features, s->mem, &status, error) ||
 		!set_up_inflight(s, error))
 		return false;
 	for (unsigned i = 0; i < o->queues; i++) {
-		const struct bench_queue *q = &s->queues[i];
-
 		s->n_started++;
-		if (!blk_driver_start_queue(s->f, i, q->ring, s->queue_size, q->kick,
-			    s->threads[i % o->threads].call, error))
+		if (!blk_driver_start_queue(
+			    s->f, i, &s->queues[i].io, s->threads[i % o->threads].call, error))
 			return false;
 	}
 	return vu_front_set_status(s->f, status | VIRTIO_CONFIG_S_DRIVER_OK, error);
@@ -294,7 +248,7 @@ struct bench_session *bench_session_new(
 	s->run = g_random_int();
 	s->threads = g_aligned_alloc0(o->threads, sizeof(*s->threads), 64);
 	for (unsigned i = 0; i < o->queues; i++)
-		s->queues[i].kick = -1;
+		s->queues[i].io.kick = -1;
 	for (unsigned i = 0; i < o->threads; i++)
 		s->threads[i].call = -1;
 	if (!read_device(s, error) || !make_memory(s, error) || !make_threads(s, error))
@@ -311,12 +265,8 @@ struct bench_session *bench_session_new(
 void bench_session_warn(const struct bench_session *s)
 {
 	for (unsigned i = 0; i < s->options->queues; i++) {
-		const struct driver_excess *excess = driver_ring_excess(s->queues[i].ring);
-
-		if (excess->times) {
-			blk_warn_excess(s->options->socket, excess);
+		if (blk_warn_excess(s->options->socket, &s->queues[i].io))
 			return;
-		}
 	}
 }
 
@@ -329,11 +279,9 @@ void bench_session_free(struct bench_session *s)
 		struct bench_queue *q = &s->queues[i];
 
 		bench_verify_clear(&s->verify[i]);
-		driver_ring_free(q->ring);
-		fd_close(&q->kick);
+		blkio_queue_clear(&q->io);
 		g_free(q->slots);
 		g_free(q->free);
-		g_free(q->bufs);
 		g_free(q->failure);
 		g_free(q->first_error);
 	}

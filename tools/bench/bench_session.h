@@ -3,7 +3,7 @@
 #pragma once
 
 #include "tools/bench/bench_thread.h"
-#include "tools/block/blk_device.h"
+#include "tools/block/blk_driver.h"
 
 typedef struct bench_session bench_session; /* for g_autoptr */
 
@@ -11,9 +11,7 @@ struct bench_session {
 	const struct bench_options *options;
 	struct vu_front *f; /* the caller's */
 	struct blk_device device;
-	uint64_t features; /* negotiated */
-	unsigned queue_size, n_segments;
-	uint32_t segment_size;
+	struct blkio_layout layout; /* of each queue */
 	uint64_t length; /* of the region, whole blocks */
 	struct vu_front_inflight inflight;
 	struct driver_mem *mem;

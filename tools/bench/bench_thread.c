@@ -58,11 +58,11 @@ static void wait_for_call(struct bench_thread *t)
 	bool more = false;
 
 	for (unsigned i = 0; i < t->n_queues; i++)
-		more = driver_ring_arm(t->queues[i]->ring) || more;
+		more = driver_ring_arm(t->queues[i]->io.ring) || more;
 	if (!more)
 		sleep_until_call(t);
 	for (unsigned i = 0; i < t->n_queues; i++)
-		driver_ring_disarm(t->queues[i]->ring);
+		driver_ring_disarm(t->queues[i]->io.ring);
 }
 
 static void tell_main(struct bench_thread *t)
@@ -95,7 +95,7 @@ static void share_quota(struct bench_thread *t)
 		uint64_t share = t->quota;
 
 		if (share != UINT64_MAX) {
-			unsigned out = driver_ring_outstanding(q->ring);
+			unsigned out = driver_ring_outstanding(q->io.ring);
 
 			share = share / t->n_queues + (i < share % t->n_queues);
 			share -= MIN(share, out);
@@ -145,7 +145,7 @@ static bool enter_phase(struct bench_thread *t, enum bench_phase phase)
 static bool is_finished(const struct bench_thread *t)
 {
 	for (unsigned i = 0; i < t->n_queues; i++) {
-		if (t->queues[i]->left || driver_ring_outstanding(t->queues[i]->ring))
+		if (t->queues[i]->left || driver_ring_outstanding(t->queues[i]->io.ring))
 			return false;
 	}
 	return true;
@@ -207,7 +207,7 @@ void bench_thread_start(struct bench_thread *t)
 	for (unsigned i = 0; i < t->n_queues; i++) {
 		t->queues[i]->counts = &t->ignored;
 		if (t->polling)
-			driver_ring_disarm(t->queues[i]->ring);
+			driver_ring_disarm(t->queues[i]->io.ring);
 	}
 	t->thread = g_thread_new("bench", run, t);
 }

@@ -120,6 +120,20 @@ bool blk_device_read(
 	return true;
 }
 
+bool blk_device_check_extent(
+	const struct blk_device *d, uint64_t offset, uint64_t length, GError **error)
+{
+	if (offset % d->block_size)
+		return error_set(error, CTL_ERROR, CTL_ERROR_FAILED,
+			"--offset: %" PRIu64 " is not a multiple of the block size %u", offset,
+			d->block_size);
+	return (offset <= d->capacity && length <= d->capacity - offset) ||
+		error_set(error, CTL_ERROR, CTL_ERROR_FAILED,
+			"--offset %" PRIu64 " and --length %" PRIu64
+			" are beyond the device's end at %" PRIu64,
+			offset, length, d->capacity);
+}
+
 /* A chain is no longer than the queue, indirect or not (virtio 1.2 §2.7.5.3.1). */
 bool blk_device_fit(const struct blk_device *d, unsigned queue_size, uint32_t wanted,
 	uint32_t *segment_size, uint32_t *request_size, GError **error)

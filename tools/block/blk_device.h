@@ -28,6 +28,9 @@ bool blk_device_check(
 /* Reads the configuration. ring_features: what the driver can do beside reading and writing. */
 bool blk_device_read(
 	struct vu_front *f, uint64_t ring_features, struct blk_device *d, GError **error);
+/* Checks that offset is on a block's start, and length bytes from there are on the device. */
+bool blk_device_check_extent(
+	const struct blk_device *d, uint64_t offset, uint64_t length, GError **error);
 /*
  * Cuts requests of at most wanted bytes into segments as device and queue take them. The request
  * size becomes a multiple of the block size.

@@ -1,51 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * What the drivers of block virtqueues have in common: the layout of requests, and the way to
- * running queues and back (virtio 1.2 §3.1.1). How requests are issued and reaped is their own.
- */
+/* A block driver's way to running queues and back (virtio 1.2 §3.1.1), and what may end it. */
 #pragma once
 
 #include <glib.h>
-#include <linux/virtio_blk.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "driver/driver_ring.h"
+#include "base/choice.h"
 #include "tools/block/blk_device.h"
+#include "tools/block/blkio_queue.h"
 
-#define BLK_DATA_ALIGN 4096u
-#define BLK_WIRE_ALIGN 64u
-
-/* What the device reads and writes besides the data: a cache line for each request. */
-struct blk_wire {
-	struct virtio_blk_outhdr header;
-	uint8_t status;
-};
-
-/* Text for the error of driver_ring_reap(). To be freed. */
-char *blk_reap_error(const struct driver_ring *r, int err);
-/* Warns, once, of used lengths that were cut. name: the back-end's. */
-void blk_warn_excess(const char *name, const struct driver_excess *excess);
-
-/* Sets the header. offset: bytes on the device. */
-static inline void blk_wire_set(struct blk_wire *w, uint32_t type, uint64_t offset)
-{
-	w->header.type = htole32(type);
-	w->header.sector = htole64(offset / BLK_SECTOR);
-	w->status = 0xff; /* none of the statuses: shows one that was not written */
-}
-
-/*
- * Fills in the buffers of a request, by guest addresses: header, len bytes of data in segments,
- * status. Returns how many they are.
- */
-unsigned blk_wire_buffers(
-	uint64_t wire, uint64_t data, uint32_t len, uint32_t segment_size, struct driver_buf *bufs);
-
-/* Returns "read", "write" or "flush". */
-const char *blk_type_name(uint32_t type);
-/* Returns the meaning of a status that is an error; NULL: there is no such status. */
-const char *blk_status_name(uint8_t status);
+/* What the driver can do besides reading and writing, for blk_device_read(). */
+#define BLK_RING_FEATURES                                                                 \
+	(UINT64_C(1) << VIRTIO_F_VERSION_1 | UINT64_C(1) << VIRTIO_RING_F_INDIRECT_DESC | \
+		UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX | UINT64_C(1) << VIRTIO_F_RING_PACKED)
 
 /*
  * Settles one of the ring features, whose bits in *features are the offered ones. The error of
@@ -58,7 +28,15 @@ bool blk_choose_feature(
 bool blk_driver_begin(struct vu_front *f, uint64_t features, const struct driver_mem *mem,
 	uint8_t *status, GError **error);
 /* Starts queue i, which must be stopped later even on failure. */
-bool blk_driver_start_queue(struct vu_front *f, unsigned i, struct driver_ring *ring, unsigned size,
-	int kick, int call, GError **error);
+bool blk_driver_start_queue(
+	struct vu_front *f, unsigned i, const struct blkio_queue *q, int call, GError **error);
 /* Stops n queues and resets the device; does nothing if n is 0 or the back-end has ended. */
 void blk_driver_end(struct vu_front *f, unsigned first, unsigned n);
+
+/*
+ * Serves the back-end's channel, which is readable. False: there will be no more completions. A
+ * new capacity does not matter to requests.
+ */
+bool blk_driver_serve(struct vu_front *f, GError **error);
+/* Warns of used lengths that were cut, and returns true if any were. name: the back-end's. */
+bool blk_warn_excess(const char *name, const struct blkio_queue *q);

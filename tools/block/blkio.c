@@ -1,107 +1,98 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests on a running queue; see blkio.h. */
-#include <inttypes.h>
-#include <linux/virtio_config.h>
-#include <poll.h>
+/* See blkio.h. */
+#include "tools/block/blkio.h"
 
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+
+#include "base/error.h"
 #include "base/eventfd.h"
 #include "base/util.h"
-#include "tools/block/blkio_impl.h"
 #include "tools/virtioctl.h"
 
-const struct blkio_info *blkio_info(const struct blkio *b)
+static bool read_device(struct blkio *b, struct blkio_layout *l, GError **error)
 {
-	return &b->info;
-}
+	const struct blkio_options *o = &b->options;
 
-const struct driver_excess *blkio_excess(const struct blkio *b)
-{
-	return driver_ring_excess(b->ring);
-}
-
-struct blkio_request *blkio_request(struct blkio *b, unsigned i)
-{
-	return &b->slots[i].request;
-}
-
-bool blkio_submit(struct blkio *b, struct blkio_request *r, GError **error)
-{
-	struct blkio_slot *s = container_of(r, struct blkio_slot, request);
-	uint32_t len = r->type == VIRTIO_BLK_T_FLUSH ? 0 : r->len;
-	struct driver_buf buf[DRIVER_RING_TABLE_LEN];
-	unsigned n, n_out;
-	int rc;
-
-	blk_wire_set(s->wire, r->type, r->offset);
-	n = blk_wire_buffers(s->wire_addr, s->data_addr, len, b->segment_size, buf);
-	n_out = r->type == VIRTIO_BLK_T_OUT ? n - 1 : 1;
-	rc = driver_ring_add(b->ring, buf, n_out, n - n_out, s);
-	if (rc < 0) {
-		g_set_error(error, CTL_ERROR, CTL_ERROR_FAILED, "no room in the ring: %s",
-			g_strerror(-rc));
+	if (!blk_device_read(b->f, BLK_RING_FEATURES, &b->device, error) ||
+		!blk_choose_feature(
+			&b->device.features, VIRTIO_F_RING_PACKED, o->packed, "--packed", error))
 		return false;
-	}
-	r->busy = true;
+	*l = (struct blkio_layout){
+		.features = b->device.features,
+		.size = o->queue_size,
+		.strict = o->strict,
+	};
+	if (!blk_device_fit(&b->device, o->queue_size, o->request_size, &l->segment_size,
+		    &l->request_size, error))
+		return false;
+	l->depth = blkio_queue_depth(l, o->depth);
 	return true;
 }
 
-void blkio_publish(struct blkio *b)
+static bool make_queue(struct blkio *b, const struct blkio_layout *l, GError **error)
 {
-	if (driver_ring_publish(b->ring))
-		eventfd_signal_fast(b->kick, &b->kick_full);
+	b->mem = driver_mem_new(blkio_queue_footprint(l), error);
+	if (!b->mem || !blkio_queue_init(&b->queue, b->mem, l, error))
+		return false;
+	b->call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return b->call >= 0 ||
+		error_set(error, CTL_ERROR, CTL_ERROR_FAILED, "eventfd: %s", g_strerror(errno));
 }
 
-struct blkio_request *blkio_reap(struct blkio *b, GError **error)
+static bool start(struct blkio *b, GError **error)
 {
-	struct blkio_slot *s;
-	uint32_t len;
-	void *token;
-	int rc = driver_ring_reap(b->ring, &token, &len);
+	uint8_t status;
 
-	if (rc < 0) {
-		g_autofree char *why = blk_reap_error(b->ring, rc);
+	if (!blk_driver_begin(b->f, b->device.features, b->mem, &status, error))
+		return false;
+	b->started = true;
+	return blk_driver_start_queue(b->f, b->options.queue, &b->queue, b->call, error) &&
+		vu_front_set_status(b->f, status | VIRTIO_CONFIG_S_DRIVER_OK, error);
+}
 
-		g_set_error_literal(error, CTL_ERROR, CTL_ERROR_FAILED, why);
-	}
-	if (rc <= 0)
+struct blkio *blkio_new(struct vu_front *f, const struct blkio_options *o, GError **error)
+{
+	g_autoptr(blkio) b = g_new0(struct blkio, 1);
+	struct blkio_layout layout;
+
+	b->f = f;
+	b->options = *o;
+	b->queue.kick = b->call = -1;
+	if (!read_device(b, &layout, error) || !make_queue(b, &layout, error) || !start(b, error))
 		return NULL;
-	s = token;
-	s->request.status = s->wire->status;
-	s->request.busy = false;
-	return &s->request;
+	return g_steal_pointer(&b);
+}
+
+void blkio_free(struct blkio *b)
+{
+	if (!b)
+		return;
+	blk_driver_end(b->f, b->options.queue, b->started);
+	blkio_queue_clear(&b->queue);
+	g_clear_pointer(&b->mem, driver_mem_free);
+	fd_close(&b->call);
+	g_free(b);
 }
 
 static bool gone(const struct blkio *b, const char *why, GError **error)
 {
-	g_set_error(error, CTL_ERROR, CTL_ERROR_FAILED, "%s: %u requests are lost", why,
-		driver_ring_outstanding(b->ring));
-	return false;
+	return error_set(error, CTL_ERROR, CTL_ERROR_FAILED, "%s: %u requests are lost", why,
+		driver_ring_outstanding(b->queue.ring));
 }
 
-static void on_config_change(void *opaque)
-{
-	bool *changed = opaque;
-
-	*changed = true;
-}
-
-/*
- * A new capacity does not matter to what is under way; but the same message announces that the
- * device needs a reset (virtio 1.2 §2.1.2).
- */
 static bool serve_channel(struct blkio *b, GError **error)
 {
-	static const struct vu_front_events events = { .config_changed = on_config_change };
-	bool changed = false;
-	uint8_t status = 0;
+	g_autoptr(GError) why = NULL;
 
-	if (!vu_front_backend_event(b->f, &events, &changed))
-		return gone(b, "the back-end has closed its channel", error);
-	if (changed && !vu_front_get_status(b->f, &status, error))
-		return false;
-	if (status & VIRTIO_CONFIG_S_NEEDS_RESET)
-		return gone(b, "the device needs a reset", error);
-	return true;
+	if (blk_driver_serve(b->f, &why))
+		return true;
+	if (why->domain == CTL_ERROR)
+		return gone(b, why->message, error);
+	g_propagate_error(error, g_steal_pointer(&why));
+	return false;
 }
 
 /* Sleeps until there may be a completion; false with an error if none can come any more. */
@@ -121,10 +112,8 @@ static bool wait_for_call(struct blkio *b, int64_t end_us, GError **error)
 		return true; /* the deadline, which is seen the next time, or a signal */
 	if (fds[0].revents && eventfd_collect(b->call))
 		return true; /* completions first: a back-end may finish and go */
-	if (fds[1].revents) {
-		g_set_error(error, CTL_ERROR, CTL_ERROR_CANCELLED, "interrupted");
-		return false;
-	}
+	if (fds[1].revents)
+		return error_set(error, CTL_ERROR, CTL_ERROR_CANCELLED, "interrupted");
 	if (fds[2].revents)
 		return gone(b, "the back-end has gone", error);
 	return !fds[3].revents || serve_channel(b, error);
@@ -136,7 +125,7 @@ struct blkio_request *blkio_wait(struct blkio *b, GError **error)
 
 	for (;;) {
 		g_autoptr(GError) broken = NULL;
-		struct blkio_request *r = blkio_reap(b, &broken);
+		struct blkio_request *r = blkio_queue_reap(&b->queue, &broken);
 
 		if (r)
 			return r;
@@ -144,23 +133,23 @@ struct blkio_request *blkio_wait(struct blkio *b, GError **error)
 			g_propagate_error(error, g_steal_pointer(&broken));
 			return NULL;
 		}
-		if (driver_ring_arm(b->ring))
+		if (driver_ring_arm(b->queue.ring))
 			continue;
 		if (!wait_for_call(b, end_us, error))
 			return NULL;
-		driver_ring_disarm(b->ring);
+		driver_ring_disarm(b->queue.ring);
 	}
 }
 
 bool blkio_check(const struct blkio_request *r, GError **error)
 {
-	const char *why = blk_status_name(r->status);
+	uint8_t status = blkio_request_status(r);
+	const char *why = blkio_status_name(status);
 	g_autofree char *odd = NULL;
 
-	if (r->status == VIRTIO_BLK_S_OK)
+	if (status == VIRTIO_BLK_S_OK)
 		return true;
-	odd = g_strdup_printf("status %u", r->status);
-	g_set_error(error, CTL_ERROR, CTL_ERROR_FAILED, "%s of %u bytes at %" PRIu64 ": %s",
-		blk_type_name(r->type), r->len, r->offset, why ? why : odd);
-	return false;
+	odd = g_strdup_printf("status %u", status);
+	return error_set(error, CTL_ERROR, CTL_ERROR_FAILED, "%s of %u bytes at %" PRIu64 ": %s",
+		blkio_type_name(r->type), r->len, r->offset, why ? why : odd);
 }

@@ -50,31 +50,31 @@ static bool close_file(struct transfer *t, GError **error)
 static bool ask(
 	struct transfer *t, uint64_t *asked, uint64_t *next, uint64_t oldest, GError **error)
 {
-	const struct blkio_info *info = blkio_info(t->io);
+	struct blkio_queue *q = &t->io->queue;
 
-	while (*asked < t->length && *next - oldest < info->depth) {
-		struct blkio_request *r = blkio_request(t->io, *next % info->depth);
-		uint32_t len = (uint32_t)MIN(info->request_size, t->length - *asked);
+	while (*asked < t->length && *next - oldest < q->layout.depth) {
+		struct blkio_request *r = &q->requests[*next % q->layout.depth];
+		uint32_t len = (uint32_t)MIN(q->layout.request_size, t->length - *asked);
 
 		r->type = VIRTIO_BLK_T_IN;
 		r->offset = t->offset + *asked;
 		r->len = transfer_whole_blocks(t, r->offset, len);
-		if (!blkio_submit(t->io, r, error))
+		if (!blkio_queue_add(q, r, error))
 			return false;
 		*asked += len;
 		++*next;
 	}
-	blkio_publish(t->io);
+	blkio_queue_publish(q);
 	return true;
 }
 
 static bool read_all(struct transfer *t, GError **error)
 {
-	const struct blkio_info *info = blkio_info(t->io);
+	struct blkio_queue *q = &t->io->queue;
 	uint64_t asked = 0, next = 0;
 
 	for (uint64_t oldest = 0; t->done < t->length; oldest++) {
-		struct blkio_request *r = blkio_request(t->io, oldest % info->depth);
+		struct blkio_request *r = &q->requests[oldest % q->layout.depth];
 		uint32_t len;
 
 		if (!ask(t, &asked, &next, oldest, error) || !transfer_wait(t, r, error))

@@ -90,26 +90,6 @@ static bool check_device(
 	return false;
 }
 
-static bool check_extent(const struct transfer *t, GError **error)
-{
-	const struct blkio_info *info = blkio_info(t->io);
-
-	if (t->offset % info->block_size) {
-		g_set_error(error, CTL_ERROR, CTL_ERROR_FAILED,
-			"--offset: %" PRIu64 " is not a multiple of the block size %u", t->offset,
-			info->block_size);
-		return false;
-	}
-	if (t->offset > info->capacity || (t->has_length && t->length > transfer_room(t))) {
-		g_set_error(error, CTL_ERROR, CTL_ERROR_FAILED,
-			"--offset %" PRIu64 " and --length %" PRIu64
-			" are beyond the device's end at %" PRIu64,
-			t->offset, t->length, info->capacity);
-		return false;
-	}
-	return true;
-}
-
 /* The driver's errors do not know whose they are; the front-end library's do. */
 static void name_backend(const struct transfer *t, GError **error)
 {
@@ -131,9 +111,9 @@ static bool serve(struct transfer *t, struct vu_front *f, const struct blkio_opt
 		return false;
 	}
 	t->io = io;
-	ok = check_extent(t, error) && run(t, error);
+	ok = blk_device_check_extent(&io->device, t->offset, t->length, error) && run(t, error);
 	if (!o->strict)
-		blk_warn_excess(t->socket, blkio_excess(io));
+		blk_warn_excess(t->socket, &io->queue);
 	t->io = NULL;
 	return ok;
 }
@@ -186,16 +166,16 @@ bool transfer_wait(struct transfer *t, struct blkio_request *r, GError **error)
 
 uint64_t transfer_room(const struct transfer *t)
 {
-	uint64_t capacity = blkio_info(t->io)->capacity;
+	uint64_t capacity = t->io->device.capacity;
 
 	return capacity > t->offset ? capacity - t->offset : 0;
 }
 
 uint32_t transfer_whole_blocks(const struct transfer *t, uint64_t position, uint32_t len)
 {
-	const struct blkio_info *info = blkio_info(t->io);
+	const struct blk_device *d = &t->io->device;
 
-	return (uint32_t)MIN(align_up(len, info->block_size), info->capacity - position);
+	return (uint32_t)MIN(align_up(len, d->block_size), d->capacity - position);
 }
 
 /* Waits until a pipe is ready, or for a signal; a regular file always is ready. */

@@ -51,7 +51,7 @@ static bool check_source(struct transfer *t, GError **error)
 {
 	uint64_t size, room = transfer_room(t);
 
-	if (blkio_info(t->io)->read_only) {
+	if (t->io->device.read_only) {
 		g_set_error(error, CTL_ERROR, CTL_ERROR_FAILED, "%s is read-only", t->socket);
 		return false;
 	}
@@ -78,9 +78,9 @@ static bool check_source(struct transfer *t, GError **error)
 static bool submit(struct transfer *t, struct blkio_request *r, uint32_t type, GError **error)
 {
 	r->type = type;
-	if (!blkio_submit(t->io, r, error))
+	if (!blkio_queue_add(&t->io->queue, r, error))
 		return false;
-	blkio_publish(t->io);
+	blkio_queue_publish(&t->io->queue);
 	return true;
 }
 
@@ -112,14 +112,14 @@ static bool write_part(struct transfer *t, struct blkio_request *r, uint32_t len
 
 static bool finish(struct transfer *t, GError **error)
 {
-	const struct blkio_info *info = blkio_info(t->io);
-	struct blkio_request *r = blkio_request(t->io, 0);
+	struct blkio_queue *q = &t->io->queue;
+	struct blkio_request *r = &q->requests[0];
 
-	for (unsigned i = 0; i < info->depth; i++) {
-		if (!transfer_wait(t, blkio_request(t->io, i), error))
+	for (unsigned i = 0; i < q->layout.depth; i++) {
+		if (!transfer_wait(t, &q->requests[i], error))
 			return false;
 	}
-	if (!info->flush || t->done == 0)
+	if (!t->io->device.flush || t->done == 0)
 		return true;
 	r->offset = 0; /* virtio 1.2 §5.2.6.1: the sector of a flush is 0 */
 	r->len = 0;
@@ -128,12 +128,13 @@ static bool finish(struct transfer *t, GError **error)
 
 static bool write_all(struct transfer *t, bool bounded, GError **error)
 {
-	const struct blkio_info *info = blkio_info(t->io);
+	struct blkio_queue *q = &t->io->queue;
+	uint32_t size = q->layout.request_size;
 
 	for (uint64_t next = 0; !bounded || t->done < t->length; next++) {
-		struct blkio_request *r = blkio_request(t->io, next % info->depth);
-		uint64_t left = bounded ? t->length - t->done : info->request_size;
-		uint32_t want = (uint32_t)MIN(info->request_size, left), got;
+		struct blkio_request *r = &q->requests[next % q->layout.depth];
+		uint64_t left = bounded ? t->length - t->done : size;
+		uint32_t want = (uint32_t)MIN(size, left), got;
 
 		/* One that never was out is all zeroes, and so is fine. */
 		if (!transfer_wait(t, r, error) || !transfer_input(t, r->data, want, &got, error))
