@@ -226,6 +226,52 @@ static void test_half_a_message(void **state)
 	finish();
 }
 
+/* Without the rest of it; that bytes still come makes no difference. */
+static void test_half_a_message_for_long(void **state)
+{
+	const struct vu_header h = { VU_BACKEND_SHARED_OBJECT_ADD, VU_VERSION, 64 };
+	const uint8_t byte = 0;
+	bool alive = true;
+	gint64 before;
+
+	options.deadline_ms = 200;
+	connect_silent();
+	before = g_get_monotonic_time();
+	assert_int_equal(fake_channel_bytes(b, &h, sizeof(h), NULL, 0), 0);
+	for (unsigned i = 0; alive && i < 60; i++) {
+		fake_channel_bytes(b, &byte, 1, NULL, 0);
+		alive = vu_front_backend_event(f, &events, &changes);
+		has_event(options.deadline_ms / 20);
+	}
+	assert_false(alive);
+	assert_true(g_get_monotonic_time() - before >= 1000 * options.deadline_ms);
+	assert_int_equal(vu_front_backend_fd(f), -1);
+	finish();
+}
+
+/* A timer tells of it; a message that became whole in time leaves none behind. */
+static void test_half_a_message_and_silence(void **state)
+{
+	const struct vu_header h = { VU_BACKEND_CONFIG_CHANGE_MSG, VU_VERSION, 0 };
+
+	options.deadline_ms = 200;
+	connect_silent();
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(fake_channel_bytes(b, &h, 5, NULL, 0), 0);
+		assert_true(vu_front_backend_event(f, &events, &changes));
+		assert_int_equal(
+			fake_channel_bytes(b, (const char *)&h + 5, sizeof(h) - 5, NULL, 0), 0);
+		assert_true(vu_front_backend_event(f, &events, &changes));
+		assert_int_equal(changes, i + 1);
+		assert_false(has_event(2 * options.deadline_ms));
+	}
+	assert_int_equal(fake_channel_bytes(b, &h, 5, NULL, 0), 0);
+	assert_true(vu_front_backend_event(f, &events, &changes));
+	assert_true(has_event(60000));
+	assert_false(vu_front_backend_event(f, &events, &changes));
+	finish();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -240,6 +286,8 @@ int main(void)
 		TEST_WITH(front, test_log_is_not_flooded),
 		TEST_WITH(front, test_more_than_is_read_at_once),
 		TEST_WITH(front, test_half_a_message),
+		TEST_WITH(front, test_half_a_message_for_long),
+		TEST_WITH(front, test_half_a_message_and_silence),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 
 #include "base/log.h"
@@ -50,6 +51,8 @@ static void check_connection(const int pair[2])
 static void check_allowed(void)
 {
 	int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), seen = 0;
+	int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	const struct itimerspec soon = { .it_value = { .tv_nsec = 1 } };
 	struct pollfd pfd = { .fd = event, .events = POLLIN };
 	pthread_t thread;
 	eventfd_t n;
@@ -58,6 +61,7 @@ static void check_allowed(void)
 	CHECK(event >= 0);
 	CHECK(eventfd_write(event, 1) == 0 && poll(&pfd, 1, 1000) == 1);
 	CHECK(eventfd_read(event, &n) == 0);
+	CHECK(timerfd_settime(timer, 0, &soon, NULL) == 0);
 	CHECK(pthread_create(&thread, NULL, thread_main, &seen) == 0);
 	CHECK(pthread_join(thread, NULL) == 0 && seen == 42);
 	p = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -27,6 +27,7 @@ static const char *const calls[] = {
 	"read", "write", "readv", "writev", "close", "poll", "ppoll", "fcntl", "dup", "lseek",
 	"epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "fstat", "newfstatat", "statx",
 	"sendmsg", "recvmsg", "recvfrom", "getsockopt", "shutdown", "eventfd2", "fallocate",
+	"timerfd_create", "timerfd_settime",
 	/* threads */
 	"futex", "set_robust_list", "rseq", "sched_yield", "sched_getaffinity", "exit",
 	"exit_group", "gettid", "getpid", "tgkill", "restart_syscall",

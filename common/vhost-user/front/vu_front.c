@@ -273,7 +273,8 @@ struct vu_front *vu_front_alloc(
 	f->options = *options;
 	if (!f->options.deadline_ms)
 		f->options.deadline_ms = DEFAULT_DEADLINE_MS;
-	f->fd = f->channel = f->channel_peer = f->changed = f->channel_poll = -1;
+	f->fd = f->channel = f->channel_peer = -1;
+	f->changed = f->channel_timer = f->channel_poll = -1;
 	f->arrivals = epoll_create1(EPOLL_CLOEXEC);
 	f->regions = g_array_new(FALSE, FALSE, sizeof(struct vu_front_region));
 	f->mappings = g_array_new(FALSE, FALSE, sizeof(struct vu_front_mapping));

@@ -272,7 +272,8 @@ struct vu_front_events {
 	void (*config_changed)(void *opaque);
 };
 /*
- * Reads and acks what is there, without waiting. SHARED_OBJECT_LOOKUP is answered with failure,
+ * Reads and acks what is there, without waiting; half a message must become whole within
+ * deadline_ms. SHARED_OBJECT_LOOKUP is answered with failure,
  * ADD and REMOVE are ignored (PROBE was acked, not sharing). False: the channel is closed or
  * broken.
  */

@@ -3,10 +3,15 @@
  * The back-end channel: requests of the back-end, read and answered at once. A call on the main
  * socket serves it, too, as the back-end may wait for our answer there before it answers here. What
  * the caller must hear of then waits in an eventfd; caller and back-end's end are polled as one.
+ *
+ * A message that has begun must be whole within the deadline of our own requests. Until then it
+ * stays in the socket, and with it fds of the back-end: if one of them is its end of the main
+ * socket, that socket does not close when the back-end ends.
  */
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 
 #include "base/log.h"
 #include "base/sock.h"
@@ -22,7 +27,9 @@ void vu_front_channel_close(struct vu_front *f)
 	fd_close(&f->channel);
 	fd_close(&f->channel_peer);
 	fd_close(&f->changed);
+	fd_close(&f->channel_timer);
 	fd_close(&f->channel_poll);
+	f->channel_half_until = 0;
 }
 
 void vu_front_channel_lose(struct vu_front *f)
@@ -39,10 +46,12 @@ static bool watch(struct vu_front *f, GError **error)
 	struct epoll_event in = { .events = EPOLLIN };
 
 	f->changed = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	f->channel_timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	f->channel_poll = epoll_create1(EPOLL_CLOEXEC);
-	return (f->changed >= 0 && f->channel_poll >= 0 &&
+	return (f->changed >= 0 && f->channel_timer >= 0 && f->channel_poll >= 0 &&
 		       epoll_ctl(f->channel_poll, EPOLL_CTL_ADD, f->arrivals, &in) == 0 &&
 		       epoll_ctl(f->channel_poll, EPOLL_CTL_ADD, f->changed, &in) == 0 &&
+		       epoll_ctl(f->channel_poll, EPOLL_CTL_ADD, f->channel_timer, &in) == 0 &&
 		       vu_front_watch(f, f->channel)) ||
 		vu_front_fail(f, error, VU_FRONT_ERROR_GONE,
 			"cannot watch the back-end channel: %s", g_strerror(errno));
@@ -136,6 +145,36 @@ static bool answer(struct vu_front *f, uint32_t request, uint64_t result)
 	return ok;
 }
 
+/* Half a message is there, for so long at most; 0: there is none. */
+static void expect_rest(struct vu_front *f, unsigned ms)
+{
+	struct itimerspec timer = { 0 };
+
+	if (!ms && !f->channel_half_until)
+		return;
+	f->channel_half_until = ms ? g_get_monotonic_time() + ms * G_TIME_SPAN_MILLISECOND : 0;
+	timer.it_value.tv_sec = ms / 1000;
+	timer.it_value.tv_nsec = ms % 1000 * 1000000L;
+	timerfd_settime(f->channel_timer, 0, &timer, NULL);
+}
+
+/* No whole message is there. False: what there is has been so for too long. */
+static bool check_rest(struct vu_front *f)
+{
+	bool ended;
+
+	if (sock_unread(f->channel, &ended) <= 0)
+		expect_rest(f, 0);
+	else if (!f->channel_half_until)
+		expect_rest(f, f->options.deadline_ms);
+	else if (g_get_monotonic_time() >= f->channel_half_until) {
+		log_warning(f->name, "back-end channel: half a message, and no more within %u ms",
+			f->options.deadline_ms);
+		return false;
+	}
+	return true;
+}
+
 static bool serve_one(struct vu_front *f, const struct vu_header *h)
 {
 	struct vu_msg *msg = &f->channel_msg;
@@ -143,6 +182,7 @@ static bool serve_one(struct vu_front *f, const struct vu_header *h)
 	g_autoptr(GError) why = NULL;
 	uint64_t result;
 
+	expect_rest(f, 0);
 	if (wanted)
 		set_owed(f, h->request);
 	if (!vu_msg_take(f->channel, h, msg, &why)) {
@@ -163,7 +203,7 @@ bool vu_front_channel_serve(struct vu_front *f)
 	for (unsigned i = 0; i < MAX_AT_ONCE; i++) {
 		switch (vu_msg_peek(f->channel, &header, &why)) {
 		case VU_READ_AGAIN:
-			return true;
+			return check_rest(f);
 		case VU_READ_CLOSED:
 			return false;
 		case VU_READ_ERROR:

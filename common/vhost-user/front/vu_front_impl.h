@@ -34,7 +34,9 @@ struct vu_front {
 	int channel; /* our end */
 	int channel_peer; /* not handed over yet, of a channel that was made elsewhere */
 	int changed; /* an eventfd: a CONFIG_CHANGE was read and is not yet reported */
-	int channel_poll; /* an epoll of changed and arrivals */
+	int channel_timer; /* a timerfd: half a message must be whole by then */
+	gint64 channel_half_until; /* likewise, monotonic µs; 0: there is no half message */
+	int channel_poll; /* an epoll of changed, channel_timer and arrivals */
 	struct vu_msg channel_msg;
 	struct log_limit channel_log;
 
