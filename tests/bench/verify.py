@@ -51,6 +51,8 @@ class Shape:
 
 
 SHAPES = [Shape(*s) for s in itertools.product(ON_OFF, ON_OFF, QUEUES, DEPTHS)]
+if "SANITIZED" in os.environ:
+    SHAPES = SHAPES[::4]  # each value of each
 
 
 def run_shape(virtioctl, socket, n, shape):

@@ -34,6 +34,7 @@ MIB = 1 << 20
 PATIENCE = 60
 # With the argument "long": larger images and more requests, for minutes.
 LONG = "long" in sys.argv[1:]
+SANITIZED = "SANITIZED" in os.environ
 
 
 def pattern(size, seed=1):

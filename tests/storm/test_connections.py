@@ -13,8 +13,8 @@ import subprocess
 import sys
 import time
 
-from harness import (BLK, LONG, MIB, PATIENCE, RNG, VIRTIOCTL, Client, LoopTest, main, open_fds,
-                     wait_until)
+from harness import (BLK, LONG, MIB, PATIENCE, RNG, SANITIZED, VIRTIOCTL, Client, LoopTest, main,
+                     open_fds, wait_until)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CONNECTIONS, AT_ONCE = (10000, 1000) if LONG else (1000, 100)
@@ -22,7 +22,6 @@ PAIRS, MOST_PAIRS = 10, 60  # more than the least only if others disturb too muc
 LEAST_REQUESTS = 100  # to speak of a rate
 LEAST_RATE = 0.8  # of what it is while the other daemon is stormed
 RSS_KIB = 512  # that the allocator may keep
-SANITIZED = os.environ.get("SANITIZED")  # freed memory is kept then
 INTERRUPTED = 128 + signal.SIGINT
 
 
@@ -92,7 +91,7 @@ class Connections(LoopTest):
 
     def check_as_before(self, daemon, fds, rss):
         wait_until(lambda: open_fds(daemon.pid) == fds, "as many open fds as before")
-        if not SANITIZED:
+        if not SANITIZED:  # freed memory is kept then
             self.assertLess(rss_kib(daemon.pid), rss + RSS_KIB)
 
     def check_log(self, daemon, connections):
