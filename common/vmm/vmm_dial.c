@@ -151,6 +151,7 @@ static struct vu_front *connect_front(struct vmm_dev *d, bool *kept, GError **er
 	struct vu_front_options options = d->options;
 	bool fresh = !*kept || !d->ops->dial;
 
+	options.speaks_probe = d->properties.device_id == VU_SOURCE_PROBE;
 	if (fresh)
 		vmm_state_forget_front(d);
 	*kept = false;

@@ -101,6 +101,19 @@ static void test_peer_that_hangs_up_for_good(void **state)
 	expect_failure(VU_FRONT_ERROR_GONE, "closed the connection");
 }
 
+/* It ended meanwhile; its successor must not be taken for one without PROBE. */
+static void test_peer_that_was_probed_before(void **state)
+{
+	g_autoptr(GError) error = NULL;
+
+	options.speaks_probe = true;
+	b->quirk[VU_GET_CONFIG_SIZE] = FAKE_CLOSE;
+	fake_up(b);
+	assert_null(vu_front_connect(path, &options, &error));
+	expect_error(&error, VU_FRONT_ERROR_GONE, "closed the connection");
+	assert_int_equal(b->connections, 1);
+}
+
 static void test_peer_that_ignores_probe(void **state)
 {
 	options.deadline_ms = 1000;
@@ -153,6 +166,7 @@ int main(void)
 		TEST_WITH(front, test_peer_that_hangs_up_when_probed),
 		TEST_WITH(front, test_peer_that_is_slow_to_see_us_leave),
 		TEST_WITH(front, test_peer_that_hangs_up_for_good),
+		TEST_WITH(front, test_peer_that_was_probed_before),
 		TEST_WITH(front, test_peer_that_ignores_probe),
 		TEST_WITH(front, test_implausible),
 		TEST_WITH(front, test_config_size_zero_is_plausible),

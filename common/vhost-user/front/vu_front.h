@@ -62,6 +62,11 @@ struct vu_front_options {
 	 */
 	bool *probe_warned;
 	/*
+	 * The back-end has answered PROBE on an earlier connection. One that fails while it is
+	 * asked is an error then; it is not dialled again without PROBE.
+	 */
+	bool speaks_probe;
+	/*
 	 * RING_PACKED: AUTO takes it if the back-end offers it and, when asked to track requests
 	 * in flight, does so: nothing else records how far a lost back-end was with a packed ring.
 	 * ON takes it without that condition; a back-end that does not offer it is an error.

@@ -212,6 +212,10 @@ static bool probe(struct vu_front *f, GError **error)
 			properties->max_queues ? p->max_queues : VIRTIO_MAX_QUEUES, &why);
 	if (probed)
 		return true;
+	if (f->options.speaks_probe) {
+		g_propagate_error(error, g_steal_pointer(&why));
+		return false;
+	}
 	warn_of_probe(f, reason(f, why));
 	f->probing = false;
 	properties->device_id = properties->config_size = properties->min_queues = VU_SOURCE_NONE;
