@@ -46,7 +46,7 @@ char **connect_parse(
 	return option_parse(&syntax, &args, error) ? g_steal_pointer(&args) : NULL;
 }
 
-struct vu_front *connect_socket(const char *path, const struct connect_options *o, int *status)
+struct vu_front *connect_dial(const char *path, const struct connect_options *o, GError **error)
 {
 	const struct backend_keys *k = &o->keys;
 	const struct vu_front_options options = {
@@ -56,9 +56,16 @@ struct vu_front *connect_socket(const char *path, const struct connect_options *
 			k->config_size == BACKEND_CONFIG_SIZE_UNSAID ? -1 : (int32_t)k->config_size,
 		.queues = k->queues,
 		.inflight = o->inflight,
+		.speaks_probe = o->speaks_probe,
 	};
+
+	return vu_front_connect(path, &options, error);
+}
+
+struct vu_front *connect_socket(const char *path, const struct connect_options *o, int *status)
+{
 	g_autoptr(GError) error = NULL;
-	struct vu_front *f = vu_front_connect(path, &options, &error);
+	struct vu_front *f = connect_dial(path, o, &error);
 
 	if (f)
 		return f;

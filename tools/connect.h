@@ -12,6 +12,7 @@
 struct connect_options {
 	struct backend_keys keys;
 	bool inflight; /* accept an in-flight area */
+	bool speaks_probe; /* as in struct vu_front_options */
 };
 #define CONNECT_OPTIONS_INIT               \
 	{                                  \
@@ -26,5 +27,7 @@ struct connect_options {
 char **connect_parse(
 	char **argv, struct option_syntax syntax, struct connect_options *o, GError **error);
 
-/* Connects as the options tell. *status is the exit status on failure; a message is printed. */
+/* Connects as the options tell. */
+struct vu_front *connect_dial(const char *path, const struct connect_options *o, GError **error);
+/* Likewise. *status is the exit status on failure; a message is printed. */
 struct vu_front *connect_socket(const char *path, const struct connect_options *o, int *status);

@@ -33,6 +33,7 @@ struct driver_format {
 	int (*reap)(struct driver_ring *r, void **token, uint32_t *len);
 	bool (*arm)(struct driver_ring *r);
 	void (*disarm)(struct driver_ring *r);
+	uint32_t (*resume_base)(const struct driver_ring *r);
 };
 
 extern const struct driver_format driver_split, driver_packed;

@@ -287,6 +287,11 @@ static void packed_disarm(struct driver_ring *r)
 	set_suppression(packed_of(r), VRING_PACKED_EVENT_FLAG_DISABLE << 16);
 }
 
+static uint32_t packed_resume_base(const struct driver_ring *r)
+{
+	return virtio_initial_base(true);
+}
+
 const struct driver_format driver_packed = {
 	.instance = sizeof(struct packed),
 	.areas = packed_areas,
@@ -297,4 +302,5 @@ const struct driver_format driver_packed = {
 	.reap = packed_reap,
 	.arm = packed_arm,
 	.disarm = packed_disarm,
+	.resume_base = packed_resume_base,
 };

@@ -104,6 +104,11 @@ uint32_t driver_ring_initial_base(const struct driver_ring *r)
 	return virtio_initial_base(r->format == &driver_packed);
 }
 
+uint32_t driver_ring_resume_base(const struct driver_ring *r)
+{
+	return r->format->resume_base(r);
+}
+
 unsigned driver_ring_size(const struct driver_ring *r)
 {
 	return r->size;

@@ -38,6 +38,12 @@ void driver_ring_addresses(
 	const struct driver_ring *r, uint64_t *desc, uint64_t *avail, uint64_t *used);
 /* Returns the base of a vring that has not been used yet, for SET_VRING_BASE. */
 uint32_t driver_ring_initial_base(const struct driver_ring *r);
+/*
+ * Returns the base for a device that goes on after another one that has ended: of a split vring the
+ * used index, so that nothing that was available and not used is left out. A packed vring does not
+ * show how far the device was; there the in-flight area says it, and the base is the initial one.
+ */
+uint32_t driver_ring_resume_base(const struct driver_ring *r);
 unsigned driver_ring_size(const struct driver_ring *r);
 
 /*

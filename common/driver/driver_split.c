@@ -302,6 +302,11 @@ static void split_disarm(struct driver_ring *r)
 		shm_store16(&s->avail->flags, VRING_AVAIL_F_NO_INTERRUPT);
 }
 
+static uint32_t split_resume_base(const struct driver_ring *r)
+{
+	return shm_load16(&container_of(r, const struct split, ring)->used->idx);
+}
+
 const struct driver_format driver_split = {
 	.instance = sizeof(struct split),
 	.areas = split_areas,
@@ -312,4 +317,5 @@ const struct driver_format driver_split = {
 	.reap = split_reap,
 	.arm = split_arm,
 	.disarm = split_disarm,
+	.resume_base = split_resume_base,
 };

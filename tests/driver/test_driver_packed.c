@@ -22,6 +22,7 @@ static void test_chain(void **state)
 
 	fake_up(&f, 5, F_PACKED);
 	assert_int_equal(driver_ring_initial_base(f.ring), 0x80008000);
+	assert_int_equal(driver_ring_resume_base(f.ring), 0x80008000);
 	for (unsigned at = 10; at < 100; at += 3) {
 		const struct vring_packed_desc *d[3];
 		int id;

@@ -120,6 +120,12 @@ static void test_indirect_apart(void **state)
 	fake_down(&f);
 }
 
+/* Where another device goes on after `used` requests. */
+static uint32_t resume_base(const struct fake_device *f, unsigned used)
+{
+	return f->is_packed ? driver_ring_initial_base(f->ring) : used;
+}
+
 static void full(uint64_t features)
 {
 	struct fake_device f;
@@ -138,7 +144,9 @@ static void full(uint64_t features)
 		for (unsigned i = 0; i < 3; i++)
 			fake_push(&f, fake_pop(&f), i == 2 ? 0 : 16);
 		assert_reap_fails(&f, 0);
+		assert_int_equal(driver_ring_resume_base(f.ring), resume_base(&f, 3 * round));
 		fake_publish(&f);
+		assert_int_equal(driver_ring_resume_base(f.ring), resume_base(&f, 3 * round + 3));
 		assert_reaped(&f, 1, 16);
 		assert_reaped(&f, 2, 16);
 		assert_reaped(&f, 3, 0);

@@ -26,15 +26,15 @@ static int run(struct bench_session *s, GError **error)
 static int connect_and_run(const struct bench_options *o, const struct connect_options *connect)
 {
 	g_autoptr(GError) error = NULL;
-	g_autoptr(vu_front) f = NULL;
 	g_autoptr(bench_session) s = NULL;
+	struct vu_front *f;
 	int status = CTL_OK;
 
 	cancel_on_signals();
 	f = connect_socket(o->socket, connect, &status);
 	if (!f)
 		return status;
-	s = bench_session_new(f, o, &error);
+	s = bench_session_new(f, o, connect, &error);
 	if (s)
 		status = run(s, &error);
 	if (!error)

@@ -31,6 +31,7 @@ struct bench_options {
 	unsigned flush_every; /* so many writes of a queue; 0: never */
 	unsigned timeout_ms; /* without any completion */
 	bool verify; /* data is checked */
+	bool survive; /* a back-end that has gone is waited for */
 	bool strict; /* a used length that is too large is an error */
 	bool json;
 };
@@ -47,6 +48,8 @@ struct bench_result {
 	struct bench_hist latency;
 	struct bench_usage backend, frontend; /* CPU: of the time measured */
 	bool verified; /* all that was written was read, and all that was read was right */
+	unsigned reconnects;
+	uint64_t stall_ns; /* the longest time that a queue waited for one of its requests */
 	int backend_pid; /* 0: not known */
 	unsigned queue_size;
 	bool packed, indirect, event_idx, inflight; /* as negotiated */

@@ -111,6 +111,8 @@ static const struct option_entry feature_options[] = {
 		.help = "Flush after so many writes of a queue (default: never)" },
 	{ "verify", .flag = &parsed.verify,
 		.help = "Check all data; without --rw: read and write it" },
+	{ "survive", .flag = &parsed.survive,
+		.help = "Wait for a back-end that has gone, and go on with the next one" },
 	{ "timeout", "SECONDS", .number = &raw.timeout_s, .min = 1, .max = 86400, .initial = "30",
 		.help = "Give up when nothing completes for so long" },
 	{ "strict", .flag = &parsed.strict, .help = "A used length that is too large is an error" },
@@ -135,6 +137,9 @@ static bool check(const struct bench_options *o, bool has_length, GError **error
 	if (o->seconds < 0.001 || o->seconds > MAX_SECONDS)
 		return option_bad(
 			error, "invalid --seconds=%g: from 0.001 to %g", o->seconds, MAX_SECONDS);
+	if (o->survive && o->inflight == CHOICE_OFF)
+		return option_bad(error,
+			"--survive needs --inflight: which requests a lost back-end had taken");
 	return true;
 }
 
@@ -143,6 +148,8 @@ static void complete(struct bench_options *o)
 {
 	o->rw = raw.rw != RW_DEFAULT ? raw.rw : o->verify ? BENCH_MIXED : BENCH_RANDREAD;
 	o->polling = raw.polling;
+	if (o->survive)
+		o->inflight = CHOICE_ON;
 	o->block_size = (uint32_t)raw.block_size;
 	o->timeout_ms = raw.timeout_s * 1000;
 	/* A given number of requests is meant to be all of them. */

@@ -169,6 +169,12 @@ int bench_queue_turn(struct bench_queue *q)
 		return 0;
 	now = clock_now_ns();
 	account(q, n, now);
+	if (n) {
+		q->stall_ns = MAX(q->stall_ns, now - q->progress_ns);
+		q->progress_ns = now;
+	} else if (q->n_free == q->io.layout.depth) {
+		q->progress_ns = now;
+	}
 	if (q->failure)
 		return -1;
 	issue(q, now);

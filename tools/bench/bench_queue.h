@@ -47,6 +47,8 @@ struct bench_queue {
 	struct blkio_request **free;
 	unsigned n_free;
 	uint64_t random, next_block, due_ns;
+	uint64_t progress_ns; /* of the last completion, or when there was none to wait for */
+	uint64_t stall_ns; /* the longest time without one */
 	uint64_t left; /* requests that may still be issued */
 	unsigned unflushed;
 	struct bench_counts *counts;

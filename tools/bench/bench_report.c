@@ -87,8 +87,12 @@ static void print_text(const struct bench_options *o, const struct bench_result 
 	print_memory(&r->backend);
 	printf("\n  %-14s CPU %.3f µs a request\n", "front-end",
 		us(per_request(r, (double)r->frontend.cpu_ns)));
+	if (o->survive)
+		printf("  %-14s %u reconnects, longest stall %.1f ms\n", "survived", r->reconnects,
+			(double)r->stall_ns / 1e6);
 	if (o->verify)
-		printf("  %-14s %s\n", "data", r->verified ? "verified" : "not verified");
+		printf("  %-14s %s%s\n", "data", r->verified ? "verified" : "not verified",
+			r->verified && o->survive ? ": 0 lost, 0 corrupted" : "");
 	if (r->errors)
 		printf("  %-14s %" PRIu64 "\n", "errors", r->errors);
 }
@@ -163,6 +167,13 @@ static void print_json(const struct bench_options *o, const struct bench_result 
 		json_bool(&j, "verified", r->verified);
 	else
 		json_null(&j, "verified");
+	if (o->survive) {
+		json_uint(&j, "reconnects", r->reconnects);
+		json_double(&j, "longest_stall_ms", (double)r->stall_ns / 1e6);
+	} else {
+		json_null(&j, "reconnects");
+		json_null(&j, "longest_stall_ms");
+	}
 	json_close_object(&j);
 	puts(out->str);
 }

@@ -6,8 +6,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/error.h"
 #include "base/sock.h"
-#include "tools/bench/bench_session.h"
+#include "tools/bench/bench_survive.h"
 #include "tools/block/cancel.h"
 #include "tools/block/progress.h"
 #include "tools/virtioctl.h"
@@ -15,6 +16,7 @@
 #define NS_PER_S 1000000000.0
 #define WATCH_MS 500
 #define REDRAW_MS 100
+#define DIAL_MS 5
 
 struct run {
 	struct bench_session *s;
@@ -62,27 +64,43 @@ static bool check_threads(const struct bench_session *s, GError **error)
 	return true;
 }
 
+static bool serve_channel(struct bench_session *s, GError **error)
+{
+	g_autoptr(GError) why = NULL;
+
+	if (blk_driver_serve(s->f, &why))
+		return true;
+	/* The channel may be closed before the connection. */
+	if ((!vu_front_is_alive(s->f) || vu_front_backend_fd(s->f) < 0) && bench_survive_loss(s))
+		return true;
+	g_propagate_error(error, g_steal_pointer(&why));
+	return false;
+}
+
 /* Sleeps until something may have happened, at most timeout_ms. */
 static bool watch(struct run *r, int timeout_ms, GError **error)
 {
 	struct bench_session *s = r->s;
 	struct pollfd fds[] = {
 		{ .fd = s->control.done, .events = POLLIN },
-		{ .fd = vu_front_fd(s->f), .events = POLLIN },
-		{ .fd = vu_front_backend_fd(s->f), .events = POLLIN },
+		{ .fd = s->f ? vu_front_fd(s->f) : -1, .events = POLLIN },
+		{ .fd = s->f ? vu_front_backend_fd(s->f) : -1, .events = POLLIN },
 		{ .fd = cancel_signal() ? -1 : cancel_fd(), .events = POLLIN },
 	};
+	bool ready = poll(fds, G_N_ELEMENTS(fds), s->f ? timeout_ms : DIAL_MS) > 0;
 	eventfd_t value;
 
-	if (poll(fds, G_N_ELEMENTS(fds), timeout_ms) <= 0)
-		return true;
-	if (fds[0].revents)
+	if (ready && fds[0].revents)
 		eventfd_read(s->control.done, &value);
 	if (!check_threads(s, error))
 		return false;
+	if (!s->f)
+		return bench_survive_dial(s, error);
+	if (!ready)
+		return true;
 	if (fds[1].revents)
-		return fail(error, "the back-end has gone");
-	return !fds[2].revents || blk_driver_serve(s->f, error);
+		return bench_survive_loss(s) || fail(error, "the back-end has gone");
+	return !fds[2].revents || serve_channel(s, error);
 }
 
 /* A back-end that completes nothing, though there is something that it could. */
@@ -97,7 +115,12 @@ static bool check_progress(struct run *r, uint64_t now, GError **error)
 		r->completed = n;
 		r->changed_ns = now;
 	}
-	return now - r->changed_ns < patience || fail(error, "the back-end completes nothing");
+	if (now - r->changed_ns < patience)
+		return true;
+	if (r->s->f)
+		return fail(error, "the back-end completes nothing");
+	return error_set(error, CTL_ERROR, CTL_ERROR_FAILED, "the back-end has gone: %s",
+		r->s->away ?: "none came back");
 }
 
 static void draw(struct run *r, enum bench_phase phase, uint64_t elapsed_ns, uint64_t before)
@@ -155,6 +178,8 @@ static void add_up(const struct bench_session *s, struct bench_result *r)
 {
 	uint64_t start = UINT64_MAX, end = 0;
 
+	for (unsigned i = 0; i < s->options->queues; i++)
+		r->stall_ns = MAX(r->stall_ns, s->queues[i].stall_ns);
 	for (unsigned i = 0; i < s->options->threads; i++) {
 		const struct bench_thread *t = &s->threads[i];
 
@@ -185,7 +210,8 @@ static bool measure(struct run *run, struct bench_result *r, GError **error)
 	int64_t backend = bench_usage_cpu(r->backend_pid), frontend = bench_usage_cpu(getpid());
 	bool ok = run_phase(run, BENCH_MEASURE, o->requests ? 1e9 : o->seconds, error);
 
-	r->backend.cpu_ns = cpu_since(r->backend_pid, backend);
+	/* Of several back-ends it is not known. */
+	r->backend.cpu_ns = run->s->reconnects ? BENCH_UNKNOWN : cpu_since(r->backend_pid, backend);
 	r->frontend.cpu_ns = cpu_since(getpid(), frontend);
 	return ok;
 }
@@ -225,6 +251,9 @@ bool bench_session_run(struct bench_session *s, struct bench_result *r, GError *
 	for (unsigned i = 0; i < s->options->threads; i++)
 		bench_thread_start(&s->threads[i]);
 	ok = run_phases(&run, r, error);
+	r->reconnects = s->reconnects;
+	if (s->reconnects)
+		r->backend_pid = s->f ? sock_peer_pid(vu_front_fd(s->f)) : 0;
 	bench_usage_memory(r->backend_pid, &r->backend);
 	__atomic_store_n(&s->control.phase, BENCH_QUIT, __ATOMIC_RELEASE);
 	for (unsigned i = 0; i < s->options->threads; i++) {

@@ -208,17 +208,20 @@ static bool set_up_inflight(struct bench_session *s, GError **error)
 
 	if (o->inflight == CHOICE_OFF)
 		return true;
-	if (!vu_front_get_inflight(
-		    s->f, (uint16_t)o->queues, (uint16_t)s->layout.size, &s->inflight, error))
+	/* Made once: the next back-end is to know what this one had taken. */
+	if (s->inflight.fd < 0 &&
+		!vu_front_get_inflight(
+			s->f, (uint16_t)o->queues, (uint16_t)s->layout.size, &s->inflight, error))
 		return false;
 	if (s->inflight.fd >= 0)
 		return vu_front_set_inflight(s->f, &s->inflight, error);
 	return o->inflight != CHOICE_ON ||
 		error_set(error, CTL_ERROR, CTL_ERROR_FAILED,
-			"--inflight=on: the back-end does not offer that");
+			"%s: the back-end does not offer to record requests in flight",
+			o->survive ? "--survive" : "--inflight=on");
 }
 
-static bool start(struct bench_session *s, GError **error)
+bool bench_session_start(struct bench_session *s, GError **error)
 {
 	const struct bench_options *o = s->options;
 	uint8_t status;
@@ -235,13 +238,16 @@ static bool start(struct bench_session *s, GError **error)
 	return vu_front_set_status(s->f, status | VIRTIO_CONFIG_S_DRIVER_OK, error);
 }
 
-struct bench_session *bench_session_new(
-	struct vu_front *f, const struct bench_options *o, GError **error)
+struct bench_session *bench_session_new(struct vu_front *f, const struct bench_options *o,
+	const struct connect_options *connect, GError **error)
 {
 	g_autoptr(bench_session) s = g_new0(struct bench_session, 1);
 
 	s->f = f;
 	s->options = o;
+	s->connect = *connect;
+	s->connect.speaks_probe = vu_front_properties(f)->device_id == VU_SOURCE_PROBE;
+	s->device_id = vu_front_properties(f)->probe.device_id;
 	s->control.done = s->inflight.fd = -1;
 	s->queues = g_new0(struct bench_queue, o->queues);
 	s->verify = g_new0(struct bench_verify, o->queues);
@@ -257,7 +263,7 @@ struct bench_session *bench_session_new(
 		if (!make_queue(s, i, error))
 			return NULL;
 	}
-	if (!start(s, error))
+	if (!bench_session_start(s, error))
 		return NULL;
 	return g_steal_pointer(&s);
 }
@@ -274,7 +280,8 @@ void bench_session_free(struct bench_session *s)
 {
 	if (!s)
 		return;
-	blk_driver_end(s->f, 0, s->n_started);
+	if (s->f)
+		blk_driver_end(s->f, 0, s->n_started);
 	for (unsigned i = 0; i < s->options->queues; i++) {
 		struct bench_queue *q = &s->queues[i];
 
@@ -289,6 +296,8 @@ void bench_session_free(struct bench_session *s)
 		fd_close(&s->threads[i].call);
 		g_free(s->threads[i].queues);
 	}
+	vu_front_free(s->f);
+	g_free(s->away);
 	fd_close(&s->inflight.fd);
 	driver_mem_free(s->mem);
 	fd_close(&s->control.done);

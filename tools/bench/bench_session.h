@@ -9,7 +9,11 @@ typedef struct bench_session bench_session; /* for g_autoptr */
 
 struct bench_session {
 	const struct bench_options *options;
-	struct vu_front *f; /* the caller's */
+	struct connect_options connect; /* to do so again */
+	struct vu_front *f; /* NULL: the back-end has gone (--survive) */
+	char *away; /* why the next one is not there yet */
+	unsigned reconnects;
+	uint32_t device_id;
 	struct blk_device device;
 	struct blkio_layout layout; /* of each queue */
 	uint64_t length; /* of the region, whole blocks */
@@ -23,9 +27,14 @@ struct bench_session {
 	struct bench_control control;
 };
 
-/* Negotiates, shares memory, starts the queues. The threads sleep. */
-struct bench_session *bench_session_new(
-	struct vu_front *f, const struct bench_options *o, GError **error);
+/*
+ * Negotiates, shares memory, starts the queues. The threads sleep. Takes over f, also on error; the
+ * options stay the caller's.
+ */
+struct bench_session *bench_session_new(struct vu_front *f, const struct bench_options *o,
+	const struct connect_options *connect, GError **error);
+/* Has the back-end serve the queues, as they are. */
+bool bench_session_start(struct bench_session *s, GError **error);
 /* The threads have been joined. Stops the queues and resets the device. */
 void bench_session_free(struct bench_session *s);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(bench_session, bench_session_free)

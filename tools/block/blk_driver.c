@@ -38,7 +38,7 @@ bool blk_driver_start_queue(
 {
 	struct vu_ring_setup setup = {
 		.size = q->layout.size,
-		.base = driver_ring_initial_base(q->ring),
+		.base = driver_ring_resume_base(q->ring),
 		.kick = q->kick,
 		.call = call,
 		.err = -1,

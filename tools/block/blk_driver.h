@@ -27,7 +27,10 @@ bool blk_choose_feature(
 /* Negotiates the features and shares the memory. DRIVER_OK is the caller's to add to *status. */
 bool blk_driver_begin(struct vu_front *f, uint64_t features, const struct driver_mem *mem,
 	uint8_t *status, GError **error);
-/* Starts queue i, which must be stopped later even on failure. */
+/*
+ * Starts queue i, new or as another back-end has left it, which must be stopped later even on
+ * failure.
+ */
 bool blk_driver_start_queue(
 	struct vu_front *f, unsigned i, const struct blkio_queue *q, int call, GError **error);
 /* Stops n queues and resets the device; does nothing if n is 0 or the back-end has ended. */
