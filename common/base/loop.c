@@ -1,13 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GSources of the default GMainContext, one a watch. */
+/*
+ * GSources of the default GMainContext, one a watch. Signals have signalfds: for GLib's own watches
+ * it would start a thread.
+ */
 #include "base/loop.h"
 
+#include <errno.h>
 #include <glib-unix.h>
 #include <glib.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/util.h"
 
 /*
  * GLib holds its own reference while a source is dispatched; a watch that its callback frees is
@@ -20,7 +30,7 @@ struct loop_watch {
 		void (*plain)(void *opaque);
 	} cb;
 	void *opaque;
-	int signum; /* 0: not a signal's */
+	int signal_fd; /* -1: not a signal's */
 };
 
 /* GIOCondition has poll()'s numbers, and so has epoll. */
@@ -36,6 +46,16 @@ static gboolean on_fd(gint fd, GIOCondition condition, gpointer data)
 	if (condition & G_IO_NVAL)
 		revents |= EPOLLERR;
 	watch->cb.fd(watch->opaque, revents);
+	return G_SOURCE_CONTINUE;
+}
+
+static gboolean on_signal(gint fd, GIOCondition condition, gpointer data)
+{
+	struct loop_watch *watch = data;
+	struct signalfd_siginfo info;
+
+	if (read(fd, &info, sizeof(info)) == sizeof(info))
+		watch->cb.plain(watch->opaque);
 	return G_SOURCE_CONTINUE;
 }
 
@@ -55,6 +75,15 @@ static gboolean on_soon(gpointer data)
 	return G_SOURCE_REMOVE;
 }
 
+static struct loop_watch *new_watch(void *opaque)
+{
+	struct loop_watch *watch = g_new0(struct loop_watch, 1);
+
+	watch->opaque = opaque;
+	watch->signal_fd = -1;
+	return watch;
+}
+
 static void attach(struct loop_watch *watch, GSource *source, GSourceFunc func)
 {
 	watch->source = source;
@@ -65,22 +94,11 @@ static void attach(struct loop_watch *watch, GSource *source, GSourceFunc func)
 struct loop_watch *loop_watch_fd(
 	int fd, uint32_t events, void (*cb)(void *opaque, uint32_t revents), void *opaque)
 {
-	struct loop_watch *watch = g_new0(struct loop_watch, 1);
+	struct loop_watch *watch = new_watch(opaque);
 
 	watch->cb.fd = cb;
-	watch->opaque = opaque;
 	attach(watch, g_unix_fd_source_new(fd, events | G_IO_ERR | G_IO_HUP), G_SOURCE_FUNC(on_fd));
 	return watch;
-}
-
-/* how: SIG_BLOCK or SIG_UNBLOCK. */
-static void mask_signal(int how, int signum)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, signum);
-	pthread_sigmask(how, &set, NULL);
 }
 
 static bool is_ignored(int signum)
@@ -93,37 +111,43 @@ static bool is_ignored(int signum)
 struct loop_watch *loop_watch_signal(int signum, void (*cb)(void *opaque), void *opaque)
 {
 	struct loop_watch *watch;
+	sigset_t set;
+	int fd;
 
 	if (signum == SIGHUP && is_ignored(signum))
 		return NULL;
-	watch = g_new0(struct loop_watch, 1);
+	sigemptyset(&set);
+	sigaddset(&set, signum);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (fd < 0) {
+		log_warning(NULL, "cannot watch for %s: %s", strsignal(signum), g_strerror(errno));
+		return NULL;
+	}
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	watch = new_watch(opaque);
 	watch->cb.plain = cb;
-	watch->opaque = opaque;
-	watch->signum = signum;
-	attach(watch, g_unix_signal_source_new(signum), on_again);
-	mask_signal(SIG_UNBLOCK, signum);
+	watch->signal_fd = fd;
+	attach(watch, g_unix_fd_source_new(fd, G_IO_IN), G_SOURCE_FUNC(on_signal));
 	return watch;
 }
 
 struct loop_watch *loop_watch_timer(unsigned ms, void (*cb)(void *opaque), void *opaque)
 {
-	struct loop_watch *watch = g_new0(struct loop_watch, 1);
+	struct loop_watch *watch = new_watch(opaque);
 
 	watch->cb.plain = cb;
-	watch->opaque = opaque;
 	attach(watch, g_timeout_source_new(ms), on_again);
 	return watch;
 }
 
 struct loop_watch *loop_watch_soon(void (*cb)(void *opaque), void *opaque)
 {
-	struct loop_watch *watch = g_new0(struct loop_watch, 1);
+	struct loop_watch *watch = new_watch(opaque);
 	GSource *source = g_idle_source_new();
 
 	/* Idle priority would wait for ever behind an fd that is always ready. */
 	g_source_set_priority(source, G_PRIORITY_DEFAULT);
 	watch->cb.plain = cb;
-	watch->opaque = opaque;
 	attach(watch, source, on_soon);
 	return watch;
 }
@@ -132,10 +156,8 @@ void loop_watch_free(struct loop_watch *watch)
 {
 	if (!watch)
 		return;
-	/* GLib restores the default action, which ends the program. */
-	if (watch->signum)
-		mask_signal(SIG_BLOCK, watch->signum);
 	g_source_destroy(watch->source);
 	g_source_unref(watch->source);
+	fd_close(&watch->signal_fd);
 	g_free(watch);
 }

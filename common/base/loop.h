@@ -17,8 +17,10 @@ struct loop_watch *loop_watch_fd(
 	int fd, uint32_t events, void (*cb)(void *opaque, uint32_t revents), void *opaque);
 /*
  * Calls cb after every delivery of the signal (SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2), which
- * may have been blocked and pending until now. Freeing the watch blocks it: it does not end a
- * program that is ending. NULL for a SIGHUP that the program was started to ignore, as by nohup(1).
+ * may have been blocked and pending until now. Blocks it for good: once the watch is freed it does
+ * not end a program that is ending. Threads made before must block it, too. NULL, with a warning,
+ * if there is no file descriptor for it; NULL for a SIGHUP that the program was started to ignore,
+ * as by nohup(1).
  */
 struct loop_watch *loop_watch_signal(int signum, void (*cb)(void *opaque), void *opaque);
 /* Calls cb every ms milliseconds. */

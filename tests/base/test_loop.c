@@ -45,16 +45,26 @@ static void count_and_free_fd(void *opaque, uint32_t revents)
 	count_and_free(opaque);
 }
 
+static unsigned count_threads(void)
+{
+	g_autoptr(GDir) dir = g_dir_open("/proc/self/task", 0, NULL);
+	unsigned n = 0;
+
+	while (g_dir_read_name(dir))
+		n++;
+	return n;
+}
+
 /* One round of the loop: true if something was dispatched. */
 static bool round_of_loop(void)
 {
 	return g_main_context_iteration(NULL, FALSE);
 }
 
-/* GLib makes a wake-up fd and a signal thread at first use, and keeps them. */
+/* GLib makes a wake-up fd at first use, and keeps it. */
 static int warm_up(void **state)
 {
-	struct loop_watch *watch = loop_watch_signal(SIGUSR1, count, NULL);
+	struct loop_watch *watch = loop_watch_soon(count, &(struct loop_test){ 0 });
 
 	while (round_of_loop())
 		;
@@ -181,9 +191,7 @@ static void test_signal(void **state)
 		w->watch = loop_watch_signal(signals[i], count, w);
 		for (unsigned n = 1; n <= 2; n++) {
 			raise(signals[i]);
-			/* GLib's own thread hands it over: may wait. */
-			while (w->calls < n)
-				g_main_context_iteration(NULL, TRUE);
+			round_of_loop();
 			assert_int_equal(w->calls, n);
 		}
 		loop_watch_free(w->watch);
@@ -198,9 +206,19 @@ static void test_signal_frees_itself(void **state)
 
 	w->watch = loop_watch_signal(SIGUSR1, count_and_free, w);
 	raise(SIGUSR1);
-	while (!w->calls)
-		g_main_context_iteration(NULL, TRUE);
+	round_of_loop();
+	assert_int_equal(w->calls, 1);
 	assert_null(w->watch);
+}
+
+/* As GLib's own watches would. */
+static void test_signal_makes_no_thread(void **state)
+{
+	struct loop_test *w = *state;
+	unsigned before = count_threads(); /* a sanitizer has some */
+
+	w->watch = loop_watch_signal(SIGUSR1, count, w);
+	assert_int_equal(count_threads(), before);
 }
 
 static void test_timer(void **state)
@@ -286,6 +304,7 @@ int main(void)
 		TEST(test_fd_frees_the_other),
 		TEST(test_signal),
 		TEST(test_signal_frees_itself),
+		TEST(test_signal_makes_no_thread),
 		TEST(test_timer),
 		TEST(test_timer_frees_itself),
 		TEST(test_soon),

@@ -136,7 +136,7 @@ static void signal_early_and_late(int signum)
 	while (n == 0)
 		g_main_context_iteration(NULL, TRUE);
 	loop_watch_free(watch);
-	/* GLib has restored the default action. */
+	/* It has its default action, but stays blocked. */
 	raise(signum);
 	CHECK(n == 1);
 }

@@ -2,23 +2,14 @@
 /* See supervisor_world.h. */
 #include "tests/lib/test.h"
 
-#include <signal.h>
-
 #include "base/log.h"
-#include "base/loop.h"
 #include "supervisor_world.h"
-
-static void on_signal(void *opaque)
-{
-}
 
 int world_setup(void **state)
 {
 	struct supervisor_test *w = g_new0(struct supervisor_test, 1);
 
 	fake_xen_reset();
-	/* What GLib opens once for its loop and for signals is no leak. */
-	loop_watch_free(loop_watch_signal(SIGUSR1, on_signal, NULL));
 	test_begin(&w->test);
 	w->run = test_path(&w->test, "run");
 	w->record = test_path(&w->test, "record");
