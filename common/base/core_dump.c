@@ -10,7 +10,7 @@ void core_dump_forbid(void)
 {
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_CORE, &limit) < 0)
+	if (getrlimit(RLIMIT_CORE, &limit) < 0 || limit.rlim_cur == 0)
 		return;
 	limit.rlim_cur = 0;
 	setrlimit(RLIMIT_CORE, &limit);

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,11 +20,22 @@
 
 #define FIRST_OTHER_FD (STDERR_FILENO + 1)
 
+static bool standard_fds_are_open(void)
+{
+	for (int fd = 0; fd < FIRST_OTHER_FD; fd++) {
+		if (fcntl(fd, F_GETFD) < 0)
+			return false;
+	}
+	return true;
+}
+
 /* Each open() takes the lowest number that is free. */
 static void fill_standard_fds(void)
 {
 	int fd;
 
+	if (standard_fds_are_open())
+		return;
 	do {
 		fd = open("/dev/null", O_RDWR);
 		/* A root directory without devices: any fd that nothing can be read from. */
