@@ -12,6 +12,7 @@ static const struct subcommand subcommands[] = {
 	{ "read", "Copy a block device's contents to a file or pipe", read_run },
 	{ "write", "Copy a file or pipe to a block device", write_run },
 	{ "bench", "Measure the speed and the cost of a block device", bench_run },
+	{ "check", "Check whether a back-end keeps to the protocol", check_run },
 };
 
 static void print_help(FILE *to)

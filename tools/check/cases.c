@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All cases, in the order in which they run. */
+#include "tools/check/cases.h"
+
+const struct check_case *const check_subjects[] = {
+	check_framing,
+	check_features,
+	check_messages,
+	check_device_messages,
+	check_malformed,
+	NULL,
+};
