@@ -6,11 +6,12 @@ _virtioctl()
 	_init_completion -s || return
 
 	if [[ $cword -eq 1 ]]; then
-		COMPREPLY=($(compgen -W 'probe read write bench help --help --version' -- "$cur"))
+		COMPREPLY=($(compgen -W 'probe read write bench check help --help --version' \
+			-- "$cur"))
 		return
 	fi
 	if [[ ${words[1]} == help ]]; then
-		COMPREPLY=($(compgen -W 'probe read write bench' -- "$cur"))
+		COMPREPLY=($(compgen -W 'probe read write bench check' -- "$cur"))
 		return
 	fi
 	if [[ $prev == --probe ]]; then
@@ -29,6 +30,11 @@ _virtioctl()
 			COMPREPLY=($(compgen -W 'auto on off' -- "$cur")) ;;
 		*) false ;;
 		esac && return
+	fi
+	if [[ ${words[1]} == check && $prev == --case ]]; then
+		COMPREPLY=($(compgen -W '$("$1" check --list 2>/dev/null | cut -d" " -f1)' \
+			-- "$cur"))
+		return
 	fi
 	$split && return
 	if [[ $cur == -* ]]; then

@@ -48,6 +48,10 @@ bool check_process_start(struct check *k)
 		return false;
 	if (!check_process_ended(k, 0))
 		return true;
+	if (k->child_end) {
+		check_fail(k, "%s", k->child_end);
+		return false;
+	}
 	/* The process that listens is the one that is waited for. */
 	argv[2] = command = g_strdup_printf("exec %s", k->options->start);
 	if (g_spawn_async(NULL, argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL,

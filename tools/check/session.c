@@ -29,20 +29,32 @@ uint64_t session_basic_features(const struct check *k)
 		(VU_BIT(VIRTIO_F_VERSION_1) | VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES));
 }
 
+/*
+ * In QEMU's order. Acknowledgements are asked for only then: to some back-ends REPLY_ACK counts
+ * once bit 30 has been accepted, too.
+ */
 void session_open(struct check *k, uint64_t features)
 {
-	uint64_t wanted = known_protocol;
+	uint64_t wanted = known_protocol & k->peer.protocol;
 
 	if (check_case_protocol(k->c) & VU_BIT(VU_F_INFLIGHT_SHMFD))
 		wanted |= VU_BIT(VU_F_INFLIGHT_SHMFD);
 	wire_connect(k);
-	if (k->peer.features & VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES)) {
-		wire_tell_u64(k, VU_SET_PROTOCOL_FEATURES, k->peer.protocol & wanted);
-		k->acked = k->peer.protocol & wanted;
-	}
-	wire_tell(k, VU_SET_OWNER, NULL, 0, NULL, 0);
+	if (!(k->peer.features & VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES)))
+		wanted = 0;
+	/* Some take what is accepted for offered only where it was asked for. */
+	if (wanted)
+		wire_ask(k, VU_GET_PROTOCOL_FEATURES, NULL, 0);
+	if (wanted)
+		wire_tell_u64(k, VU_SET_PROTOCOL_FEATURES, wanted);
+	/* It is legal once. */
+	if (k->c->request != VU_SET_OWNER)
+		wire_tell(k, VU_SET_OWNER, NULL, 0, NULL, 0);
 	wire_tell_u64(k, VU_SET_FEATURES, features);
+	if (features & VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES))
+		k->acked = wanted;
 	k->features = features;
+	wire_barrier(k);
 }
 
 static void make_memory(struct check *k)

@@ -138,7 +138,7 @@ static void make_config(struct check *k, struct valid *v, uint64_t arg)
 	put(v, &c, sizeof(c.config) + c.config.size);
 }
 
-/* To a block device's cache mode, which CONFIG_WCE lets the driver write: the byte that is there. */
+/* To a block device's cache mode, which CONFIG_WCE lets drivers write: the byte that is there. */
 static void make_config_write(struct check *k, struct valid *v, uint64_t arg)
 {
 	struct {

@@ -202,7 +202,7 @@ void wire_connect(struct check *k)
 		if (error && !g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN)) {
 			if (check_process_start(k))
 				timeout = START_TIMES * wire_timeout_us(k);
-			k->dead = now_us() - start > timeout;
+			k->dead = check_over(k) || now_us() - start > timeout;
 		}
 		if (now_us() - start > timeout)
 			check_fail(
