@@ -221,6 +221,11 @@ bool kit_has_pauses(const struct kit *k)
 	return k->trouble == KIT_PAUSES;
 }
 
+bool kit_has_kills(const struct kit *k)
+{
+	return k->trouble == KIT_KILLS;
+}
+
 bool kit_is_packed(const struct kit *k)
 {
 	return k->features & 1ull << VIRTIO_F_RING_PACKED;

@@ -125,6 +125,11 @@ void kit_fail_mappings(struct kit *k, int error);
 const char *kit_path(struct kit *k, const char *name);
 /* Returns true if the queues are stopped and resumed after each request. */
 bool kit_has_pauses(const struct kit *k);
+/*
+ * Returns true if the device is killed after each request: it carries it out before that, after it
+ * in the next process, or in both. What it remembers may be forgotten whenever kit_wait() returns.
+ */
+bool kit_has_kills(const struct kit *k);
 bool kit_is_packed(const struct kit *k);
 /* The core of a run in this process; NULL in the others. */
 struct kit_core *kit_core(struct kit *k);

@@ -37,6 +37,7 @@ static void test_area(struct kit *k)
 	assert_int_equal(result(k, held), 0);
 }
 
+/* Without an in-flight area, requests are lost with a process. */
 static const struct kit_test tests[] = {
 	{ "order", test_order, .skip = KIT_NO_KILL | KIT_NO_PAUSE },
 	{ "area", test_area },

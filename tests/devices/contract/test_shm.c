@@ -135,6 +135,7 @@ static void test_dropped(struct kit *k)
 	assert_int_equal(kit_wait_mapped(k, CONTRACT_REGION, PAGE)[0], 'f');
 }
 
+/* What is mapped goes with its process (test_dropped): KIT_NO_KILL. */
 static const struct kit_test tests[] = {
 	{ "map", test_map, .skip = KIT_NO_KILL },
 	{ "unmap", test_unmap, .skip = KIT_NO_KILL },
