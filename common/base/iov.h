@@ -50,8 +50,9 @@ size_t iov_skip(struct iov_cursor *c, size_t len);
 size_t iov_peek(
 	const struct iov_cursor *c, size_t len, struct iovec *iov, unsigned max, unsigned *n);
 /*
- * Cuts the last len bytes off into *tail (a status byte, whatever descriptors it lies in). False,
- * and nothing changed, if fewer are left.
+ * Cuts the last len bytes off into *tail: what follows data of any length, such as the 8 bytes of
+ * a sound device's struct virtio_snd_pcm_status, in whatever descriptors it lies. False, and
+ * nothing changed, if fewer are left. iov_split_last() is for a single byte, as of block devices.
  */
 bool iov_split_tail(struct iov_cursor *c, size_t len, struct iov_cursor *tail);
 /*

@@ -14,21 +14,6 @@
 #include "base/util.h"
 #include "tests/lib/deaf_file.h"
 
-static int setup(void **state)
-{
-	static struct test test;
-
-	test_begin(&test);
-	*state = &test;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	test_end(*state);
-	return 0;
-}
-
 static void test_kind_of_peer_fd(void **state)
 {
 	int pipes[2], sockets[2];
@@ -135,11 +120,11 @@ static void test_peer_of_socket(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_kind_of_peer_fd),
-		TEST(test_kind_of_deaf_file),
-		TEST(test_discard_of_deaf_file),
-		TEST(test_discard_closes),
-		TEST(test_peer_of_socket),
+		TEST_WITH(plain, test_kind_of_peer_fd),
+		TEST_WITH(plain, test_kind_of_deaf_file),
+		TEST_WITH(plain, test_discard_of_deaf_file),
+		TEST_WITH(plain, test_discard_closes),
+		TEST_WITH(plain, test_peer_of_socket),
 	};
 
 	return cmocka_run_group_tests_name("fd_kind", tests, NULL, NULL);

@@ -12,7 +12,6 @@
 #define LIMIT 0x20000u
 #define MAX_TABLES 8
 
-static struct test test;
 static struct ram *r;
 
 struct acpi_table {
@@ -22,7 +21,7 @@ struct acpi_table {
 
 static int setup(void **state)
 {
-	test_begin(&test);
+	plain_setup(state);
 	r = ram_new(4 << 20, NULL);
 	return r ? 0 : -1;
 }
@@ -30,8 +29,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	ram_free(r);
-	test_end(&test);
-	return 0;
+	return plain_teardown(state);
 }
 
 static uint64_t int_at(const uint8_t *p, unsigned n)
@@ -218,21 +216,20 @@ static void check_source(const char *dir, unsigned n_slots)
 static void test_iasl(void **state)
 {
 	g_autofree char *tool = g_find_program_in_path("iasl");
-	const char *dir;
+	struct test *t = *state;
 
 	if (!tool) {
 		print_message(
 			"SKIPPED: no iasl here (Debian: acpica-tools): AML was not checked\n");
 		skip();
 	}
-	test_path(&test, "");
-	dir = test.dir;
+	test_path(t, "");
 	/* Lengths below and above what one byte, and two bytes, of a PkgLength hold. */
-	check_source(dir, 0);
-	check_source(dir, 1);
-	check_source(dir, MAX_SLOTS);
+	check_source(t->dir, 0);
+	check_source(t->dir, 1);
+	check_source(t->dir, MAX_SLOTS);
 	for (unsigned i = 0; i < 3; i++)
-		g_free(round_trip(dir, ((const char *[]){ "FACP", "APIC", "XSDT" })[i]));
+		g_free(round_trip(t->dir, ((const char *[]){ "FACP", "APIC", "XSDT" })[i]));
 }
 
 int main(void)

@@ -11,21 +11,6 @@
 
 #define MIB (UINT64_C(1) << 20)
 
-static int setup(void **state)
-{
-	static struct test test;
-
-	test_begin(&test);
-	*state = &test;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	test_end(*state);
-	return 0;
-}
-
 static uint64_t blocks(const struct ram *r)
 {
 	struct stat st;
@@ -172,17 +157,17 @@ static void test_loader_ram_limit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_one_region),
-		TEST(test_limit_not_dumped),
-		TEST(test_back_end),
-		TEST(test_sealed),
+		TEST_WITH(plain, test_one_region),
+		TEST_WITH(plain, test_limit_not_dumped),
+		TEST_WITH(plain, test_back_end),
+		TEST_WITH(plain, test_sealed),
 #if RAM_HOLE_END != UINT64_MAX
-		TEST(test_hole),
-		TEST(test_up_to_the_hole),
+		TEST_WITH(plain, test_hole),
+		TEST_WITH(plain, test_up_to_the_hole),
 #endif
-		TEST(test_clear),
-		TEST(test_bad_sizes),
-		TEST(test_loader_ram_limit),
+		TEST_WITH(plain, test_clear),
+		TEST_WITH(plain, test_bad_sizes),
+		TEST_WITH(plain, test_loader_ram_limit),
 	};
 
 	return cmocka_run_group_tests_name("ram", tests, NULL, NULL);

@@ -176,6 +176,21 @@ void test_end(struct test *t)
 	assert_fds(t->n_fds);
 }
 
+int plain_setup(void **state)
+{
+	*state = g_new0(struct test, 1);
+	test_begin(*state);
+	return 0;
+}
+
+int plain_teardown(void **state)
+{
+	g_autofree struct test *t = *state;
+
+	test_end(t);
+	return 0;
+}
+
 char *test_path(struct test *t, const char *name)
 {
 	char *path;

@@ -100,6 +100,9 @@ struct test {
 void test_begin(struct test *t);
 /* Removes the folder and what is in it, stops collecting; fails if an fd is open that was not. */
 void test_end(struct test *t);
+/* The fixture of tests that need no more: TEST_WITH(plain, name); *state is the struct test. */
+int plain_setup(void **state);
+int plain_teardown(void **state);
 /* Returns the path of this name in a folder of the test's own; valid until test_end(). */
 char *test_path(struct test *t, const char *name);
 

@@ -245,6 +245,34 @@ unsigned fake_serve(struct fake *f)
 	return n;
 }
 
+void fake_expect_event_calls(struct fake *f, void (*set_event)(struct fake *f, int event))
+{
+	static const struct {
+		int event;
+		unsigned n;
+		bool call;
+	} cases[] = {
+		{ 0, 1, true },
+		{ 1, 1, false },
+		{ -1, 1, false },
+		{ 0, 7, true },
+		{ 6, 7, true },
+		{ 7, 7, false },
+		{ -1, 7, false },
+		{ -7, 7, false },
+	};
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+		set_event(f, cases[i].event);
+		for (unsigned n = 0; n < cases[i].n; n++)
+			fake_request(f, n);
+		f->calls = 0;
+		assert_int_equal(fake_serve(f), cases[i].n);
+		assert_int_equal(f->calls, cases[i].call);
+		assert_int_equal(fake_reap_all(f), cases[i].n);
+	}
+}
+
 void fake_answer(struct fake *f, size_t out, size_t in)
 {
 	struct vq_chain *c = vq_pop(f->q);

@@ -130,6 +130,11 @@ uint32_t fake_base(const struct fake *f, unsigned n);
 
 /* A device that writes one byte to every request, in one burst after the other; how many. */
 unsigned fake_serve(struct fake *f);
+/*
+ * Serves bursts of requests, after set_event() has named an entry relative to the next one that
+ * will be used: a call is due if that entry is among those of the burst. The vring has 7 or more.
+ */
+void fake_expect_event_calls(struct fake *f, void (*set_event)(struct fake *f, int event));
 /* The next request has so many bytes each way; it is completed. */
 void fake_answer(struct fake *f, size_t out, size_t in);
 /* Returns how many mappings of the queue are out; or requests, where memory stays mapped. */

@@ -6,11 +6,9 @@
 
 #include "fake_libxen.h"
 
-static struct test test;
-
 static int setup(void **state)
 {
-	test_begin(&test);
+	plain_setup(state);
 	fake_libxen_start();
 	return 0;
 }
@@ -18,8 +16,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	assert_int_equal(fake.live, 0);
-	test_end(&test);
-	return 0;
+	return plain_teardown(state);
 }
 
 /* This function's calls fail from here on. */
