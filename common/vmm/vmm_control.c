@@ -76,9 +76,21 @@ void vmm_hang_up(struct vmm_dev *d)
 	vmm_complete(d, done);
 }
 
+bool vmm_is_ending(struct vmm_dev *d)
+{
+	bool quit;
+
+	pthread_mutex_lock(&d->lock);
+	quit = d->quit;
+	pthread_mutex_unlock(&d->lock);
+	return quit;
+}
+
 static void lose(struct vmm_dev *d, const char *why)
 {
 	vmm_hang_up(d);
+	if (vmm_is_ending(d))
+		return;
 	vmm_note_problem(d, why, false);
 	log_limited(&d->limit, LOG_LEVEL_WARNING, d->name, "lost the back-end: %s", why);
 	d->retry_at = g_get_monotonic_time() + d->retry_ms * G_TIME_SPAN_MILLISECOND;
@@ -218,6 +230,8 @@ void *vmm_control_main(void *opaque)
 	virtio_mmio_set_device(d->mmio, NULL, 0);
 	vmm_take_done(d, UINT64_MAX, done);
 	vmm_replay(d, done);
+	d->ended = true;
+	pthread_cond_broadcast(&d->cond);
 	pthread_mutex_unlock(&d->lock);
 	vmm_complete(d, done);
 	return NULL;

@@ -27,6 +27,7 @@
 #define DEFAULT_RETRY_MS 200
 #define DEFAULT_IDLE_MS 60000
 #define DEFAULT_WINDOW 0x1000
+#define END_MS 500
 
 /* Frees what vmm_dev_new() made; the thread, if any, has ended. */
 static void destroy(struct vmm_dev *d)
@@ -54,6 +55,7 @@ static void destroy(struct vmm_dev *d)
 	g_free(d->problem);
 	fd_close(&d->fd);
 	fd_close(&d->wake);
+	fd_close(&d->cancel);
 	fd_close(&d->area_fd);
 	pthread_mutex_destroy(&d->lock);
 	pthread_cond_destroy(&d->cond);
@@ -70,6 +72,7 @@ static void set_config(struct vmm_dev *d, const struct vmm_dev_config *config)
 	d->fd = config->socket_path ? -1 : config->fd;
 	d->options = config->front;
 	d->options.probe_warned = &d->probe_warned;
+	d->options.cancel = &d->cancel;
 	d->options.inflight = true;
 	d->options.transport_features = TRANSPORT_FEATURES & ~config->withheld;
 	d->base = config->base;
@@ -91,7 +94,8 @@ static bool start(struct vmm_dev *d, void *state, GError **error)
 	if (d->state->slot == VMM_SLOT_EMPTY)
 		virtio_mmio_set_device(d->mmio, NULL, 0);
 	d->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (d->wake < 0) {
+	d->cancel = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (d->wake < 0 || d->cancel < 0) {
 		g_set_error(error, G_FILE_ERROR, (gint)g_file_error_from_errno(errno),
 			"%s: eventfd: %s", d->name, g_strerror(errno));
 		return false;
@@ -121,7 +125,7 @@ struct vmm_dev *vmm_dev_new(const struct vmm_dev_config *config, const struct vm
 		d->options.shm_opaque = d;
 	}
 	d->memory = 1;
-	d->wake = d->area_fd = -1;
+	d->wake = d->cancel = d->area_fd = -1;
 	d->pending = vmm_done_new();
 	d->shm = g_array_new(FALSE, FALSE, sizeof(struct virtio_mmio_shm));
 	d->table_ready = g_new(struct virtio_mmio_queue, VIRTIO_MAX_QUEUES);
@@ -133,25 +137,49 @@ struct vmm_dev *vmm_dev_new(const struct vmm_dev_config *config, const struct vm
 	return NULL;
 }
 
+static struct timespec as_timespec(int64_t us)
+{
+	return (struct timespec){
+		.tv_sec = us / G_USEC_PER_SEC,
+		.tv_nsec = us % G_USEC_PER_SEC * 1000,
+	};
+}
+
+void vmm_dev_end(struct vmm_dev *d)
+{
+	pthread_mutex_lock(&d->lock);
+	if (!d->quit) {
+		d->quit = true;
+		d->end_by = g_get_monotonic_time() + END_MS * G_TIME_SPAN_MILLISECOND;
+		vmm_changed(d);
+	}
+	pthread_mutex_unlock(&d->lock);
+}
+
 void vmm_dev_free(struct vmm_dev *d)
 {
+	struct timespec until;
+
 	if (!d)
 		return;
 	if (d->ops->unmap_range)
 		d->ops->unmap_range(d->opaque, d, d->base, d->window);
+	vmm_dev_end(d);
+	until = as_timespec(d->end_by);
 	pthread_mutex_lock(&d->lock);
-	d->quit = true;
-	vmm_changed(d);
+	while (!d->ended)
+		if (pthread_cond_clockwait(&d->cond, &d->lock, CLOCK_MONOTONIC, &until))
+			break;
 	pthread_mutex_unlock(&d->lock);
+	eventfd_write(d->cancel, 1);
 	pthread_join(d->thread, NULL);
 	destroy(d);
 }
 
 bool vmm_dev_wait(struct vmm_dev *d, unsigned timeout_ms, GError **error)
 {
-	int64_t end = g_get_monotonic_time() + timeout_ms * G_TIME_SPAN_MILLISECOND;
-	struct timespec until = { .tv_sec = end / G_USEC_PER_SEC,
-		.tv_nsec = end % G_USEC_PER_SEC * 1000 };
+	struct timespec until =
+		as_timespec(g_get_monotonic_time() + timeout_ms * G_TIME_SPAN_MILLISECOND);
 	bool ok, again;
 
 	pthread_mutex_lock(&d->lock);

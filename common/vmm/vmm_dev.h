@@ -156,8 +156,13 @@ size_t vmm_dev_state_size(void);
  */
 struct vmm_dev *vmm_dev_new(const struct vmm_dev_config *config, const struct vmm_ops *ops,
 	void *opaque, GError **error);
-/* Stops the back-end's rings, closes, ends the thread; every token still out is completed first. */
+/*
+ * Stops the back-end's rings, closes, ends the thread; every token still out is completed first. A
+ * back-end that has not stopped within half a second is left: its connection is closed.
+ */
 void vmm_dev_free(struct vmm_dev *d);
+/* Begins that, so that several devices end at the same time. vmm_dev_free() is all that is next. */
+void vmm_dev_end(struct vmm_dev *d);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(vmm_dev, vmm_dev_free)
 
 /*

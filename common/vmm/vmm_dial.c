@@ -220,7 +220,7 @@ static void dial_failed(struct vmm_dev *d, const GError *error)
 	if (g_str_has_prefix(why, d->name) && g_str_has_prefix(why + strlen(d->name), ": "))
 		why += strlen(d->name) + strlen(": ");
 	/* A final problem is reported by vmm_dev_wait() or vmm_dev_give_up(). */
-	if (vmm_note_problem(d, why, final) && !final)
+	if (vmm_note_problem(d, why, final) && !final && !vmm_is_ending(d))
 		log_warning(d->name, "%s; trying again", why);
 	pthread_mutex_lock(&d->lock);
 	vmm_settle(d, done);

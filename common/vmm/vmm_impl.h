@@ -150,6 +150,7 @@ struct vmm_dev {
 	void *opaque;
 	pthread_t thread;
 	int wake; /* eventfd: the desired state has changed, or quit */
+	int cancel; /* likewise: the control thread must not wait for the back-end any more */
 
 	pthread_mutex_t lock;
 	pthread_cond_t cond; /* slot, connected, done, failed */
@@ -158,7 +159,8 @@ struct vmm_dev {
 	bool settling; /* a predecessor's device is not in line yet: every access waits */
 	bool connected; /* a back-end that fits is there */
 	bool failed; /* the first probe will never succeed */
-	bool quit;
+	bool quit, ended; /* the control thread is to end; has ended */
+	int64_t end_by; /* quit: when waiting for the back-end ends, monotonic µs */
 	char *problem; /* why there is no back-end; NULL: none yet */
 	uint64_t seq, done;
 	unsigned memory, invalidates, config_drops;
@@ -234,6 +236,8 @@ void vmm_state_forget_front(struct vmm_dev *d);
 
 /* vmm_control.c: the control thread's. */
 void *vmm_control_main(void *opaque);
+/* Returns whether vmm_dev_free() waits for the thread: what fails now is not worth a line. */
+bool vmm_is_ending(struct vmm_dev *d);
 /* Copies the desired state to d->desired. */
 void vmm_snapshot(struct vmm_dev *d);
 /* Closes the connection, and completes what waits for the back-end. */

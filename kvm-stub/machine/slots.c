@@ -232,6 +232,8 @@ void slots_free(struct slots *all)
 {
 	if (!all)
 		return;
+	for (unsigned i = 0; i < all->n && all->slot[i].d; i++)
+		vmm_dev_end(all->slot[i].d);
 	for (unsigned i = 0; i < all->n; i++)
 		vmm_dev_free(all->slot[i].d);
 	stop_children(all, 0);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -13,6 +14,7 @@
 #include "vhost-user/front/vu_front_impl.h"
 
 #define DEFAULT_DEADLINE_MS 3000
+#define CANCELLED "the wait for the back-end was cancelled"
 
 G_DEFINE_QUARK(vu_front_error, vu_front_error)
 
@@ -108,6 +110,11 @@ bool vu_front_send(struct vu_front *f, GError **error)
 		f->msg.n_fds = 0;
 		return vu_front_fail(f, error, VU_FRONT_ERROR_GONE, "not connected");
 	}
+	if (f->options.cancel &&
+		!vu_front_wait(&f->options, f->fd, POLLOUT, f->options.deadline_ms)) {
+		f->msg.n_fds = 0;
+		return vu_front_fail(f, error, VU_FRONT_ERROR_GONE, "%s", CANCELLED);
+	}
 	ok = vu_msg_write(f->fd, &f->msg, f->options.deadline_ms, &why);
 	f->msg.n_fds = 0; /* they are the caller's */
 	return ok || fail_gone(f, why->message, error);
@@ -143,7 +150,7 @@ static bool wait_for_input(
 	struct vu_front *f, const char *what, unsigned timeout_ms, gint64 deadline, GError **error)
 {
 	gint64 left = deadline - g_get_monotonic_time();
-	struct epoll_event events[2];
+	struct epoll_event events[3];
 	int n;
 
 	if (left <= 0)
@@ -156,6 +163,8 @@ static bool wait_for_input(
 		return vu_front_fail(
 			f, error, VU_FRONT_ERROR_GONE, "cannot wait: %s", g_strerror(errno));
 	for (int i = 0; i < n; i++) {
+		if (f->options.cancel && events[i].data.fd == *f->options.cancel)
+			return vu_front_fail(f, error, VU_FRONT_ERROR_GONE, "%s", CANCELLED);
 		if (events[i].data.fd == f->channel && !vu_front_channel_serve(f))
 			vu_front_channel_lose(f);
 	}
@@ -267,6 +276,7 @@ struct vu_front *vu_front_alloc(
 	const char *name, const char *path, const struct vu_front_options *options)
 {
 	struct vu_front *f = g_new0(struct vu_front, 1);
+	struct epoll_event in = { .events = EPOLLIN };
 
 	f->name = g_strdup(name);
 	f->path = g_strdup(path);
@@ -276,6 +286,10 @@ struct vu_front *vu_front_alloc(
 	f->fd = f->channel = f->channel_peer = -1;
 	f->changed = f->channel_timer = f->channel_poll = -1;
 	f->arrivals = epoll_create1(EPOLL_CLOEXEC);
+	if (options->cancel) {
+		in.data.fd = *options->cancel;
+		epoll_ctl(f->arrivals, EPOLL_CTL_ADD, *options->cancel, &in);
+	}
 	f->regions = g_array_new(FALSE, FALSE, sizeof(struct vu_front_region));
 	f->mappings = g_array_new(FALSE, FALSE, sizeof(struct vu_front_mapping));
 	return f;
@@ -310,7 +324,7 @@ struct vu_front *vu_front_new(
 struct vu_front *vu_front_connect(
 	const char *path, const struct vu_front_options *options, GError **error)
 {
-	int fd = sock_connect(path, error);
+	int fd = vu_front_dial(options, path, error);
 
 	if (fd < 0)
 		return NULL;

@@ -74,6 +74,11 @@ struct vu_front_options {
 	enum choice packed;
 	unsigned deadline_ms; /* for each request; 0: 3000 */
 	/*
+	 * An eventfd, which stays the caller's: from when it is readable no call waits for the
+	 * back-end, and those that would fail with GONE. NULL: there is none.
+	 */
+	const int *cancel;
+	/*
 	 * What the user says, for a back-end without PROBE; 0 (config_size: -1): not said. A
 	 * back-end that says by PROBE that it is another device is an error.
 	 */

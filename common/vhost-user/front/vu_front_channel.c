@@ -258,7 +258,7 @@ int vu_front_backend_fd(const struct vu_front *f)
 
 bool vu_front_backend_event(struct vu_front *f, const struct vu_front_events *events, void *opaque)
 {
-	struct epoll_event arrived[2];
+	struct epoll_event arrived[3];
 	bool alive, changed;
 	eventfd_t n;
 

@@ -23,7 +23,8 @@ struct vu_front {
 
 	/* The connection. */
 	int fd; /* -1: closed */
-	int arrivals; /* an epoll of socket and channel, edge-triggered: see vu_front_watch() */
+	/* An epoll of socket and channel, edge-triggered: vu_front_watch(); and *options.cancel */
+	int arrivals;
 	bool answered; /* at least one reply came on it */
 	void (*late)(void *opaque); /* vu_front_on_late(), at late_at (monotonic µs) */
 	void *late_opaque;
@@ -35,7 +36,7 @@ struct vu_front {
 	int channel_peer; /* not handed over yet, of a channel that was made elsewhere */
 	int changed; /* an eventfd: a CONFIG_CHANGE was read and is not yet reported */
 	int channel_timer; /* a timerfd: half a message must be whole by then */
-	gint64 channel_half_until; /* likewise, monotonic µs; 0: there is no half message */
+	gint64 channel_half_until; /* likewise, monotonic µs; 0: there is none */
 	int channel_poll; /* an epoll of changed, channel_timer and arrivals */
 	struct vu_msg channel_msg;
 	struct log_limit channel_log;
@@ -115,6 +116,13 @@ bool vu_front_set_u64(struct vu_front *f, uint32_t request, uint64_t value, GErr
 bool vu_front_barrier(struct vu_front *f, GError **error);
 /* Leaves the first len bytes of configuration in f->msg.payload. */
 bool vu_front_ask_config(struct vu_front *f, uint32_t len, GError **error);
+
+/* vu_front_cancel.c */
+
+/* Waits until fd has one of these events (-1: none has), or timeout_ms; false: cancelled. */
+bool vu_front_wait(const struct vu_front_options *o, int fd, short events, unsigned timeout_ms);
+/* Connects to the socket at path; -1: error. */
+int vu_front_dial(const struct vu_front_options *o, const char *path, GError **error);
 
 /* vu_front_negotiate.c: queries all properties of a connected back-end, dials again if needed. */
 bool vu_front_negotiate(struct vu_front *f, GError **error);

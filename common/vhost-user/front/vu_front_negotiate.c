@@ -385,7 +385,7 @@ bool vu_front_negotiate(struct vu_front *f, GError **error)
 			return false;
 		}
 		vu_front_close(f);
-		fd = sock_connect(f->path, &dial);
+		fd = vu_front_dial(&f->options, f->path, &dial);
 		if (fd < 0)
 			return vu_front_fail(f, error, VU_FRONT_ERROR_GONE, "%s; then: %s",
 				reason(f, why), dial->message);
