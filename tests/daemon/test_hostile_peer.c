@@ -16,17 +16,17 @@
 #include "driver/driver_mem.h"
 #include "driver/driver_ring.h"
 #include "tests/lib/deaf_file.h"
+#include "tests/lib/figures.h"
 #include "vhost-user/front/vu_front.h"
 #include "vhost-user/wire/vu_msg.h"
 
-/* For the next front-end: what an idle machine needs many times over. */
-#define SERVED_MS 1000
 #define RING_SIZE 8
 
 static unsigned rounds = 24;
+static struct figures served = { "served again" }, ended = { "ended" };
 
 /* The hostile front-end. */
-struct hostile {
+struct hostile_front {
 	struct vu_front *f;
 	struct driver_mem *mem;
 	struct driver_ring *ring;
@@ -36,7 +36,8 @@ struct hostile {
 };
 
 /* Sends a message with an fd; an answer is not waited for. */
-static void send_fd(struct hostile *h, uint32_t request, const void *payload, size_t size, int fd)
+static void send_fd(
+	struct hostile_front *h, uint32_t request, const void *payload, size_t size, int fd)
 {
 	static struct vu_msg msg;
 
@@ -49,7 +50,7 @@ static void send_fd(struct hostile *h, uint32_t request, const void *payload, si
 	vu_msg_write(vu_front_fd(h->f), &msg, -1, NULL);
 }
 
-static void send_vring_fds(struct hostile *h, int fd)
+static void send_vring_fds(struct hostile_front *h, int fd)
 {
 	const uint32_t requests[] = { VU_SET_VRING_KICK, VU_SET_VRING_CALL, VU_SET_VRING_ERR };
 	const uint64_t ring = 0;
@@ -58,17 +59,17 @@ static void send_vring_fds(struct hostile *h, int fd)
 		send_fd(h, requests[i], &ring, sizeof(ring), fd);
 }
 
-static void own_socket_as_eventfd(struct hostile *h)
+static void own_socket_as_eventfd(struct hostile_front *h)
 {
 	send_vring_fds(h, vu_front_fd(h->f));
 }
 
-static void own_socket_as_channel(struct hostile *h)
+static void own_socket_as_channel(struct hostile_front *h)
 {
 	send_fd(h, VU_SET_BACKEND_REQ_FD, NULL, 0, vu_front_fd(h->f));
 }
 
-static void own_socket_in_unfinished_message(struct hostile *h)
+static void own_socket_in_unfinished_message(struct hostile_front *h)
 {
 	const struct vu_header header = { VU_SET_VRING_CALL, VU_VERSION, sizeof(uint64_t) };
 	int fd = vu_front_fd(h->f);
@@ -76,12 +77,12 @@ static void own_socket_in_unfinished_message(struct hostile *h)
 	sock_send(fd, &header, sizeof(header), &fd, 1, -1);
 }
 
-static void deaf_file_as_eventfd(struct hostile *h)
+static void deaf_file_as_eventfd(struct hostile_front *h)
 {
 	send_vring_fds(h, h->deaf.fd);
 }
 
-static void deaf_file_as_memory(struct hostile *h)
+static void deaf_file_as_memory(struct hostile_front *h)
 {
 	const struct vu_inflight area = { .mmap_size = 65536, .num_queues = 1, .queue_size = 8 };
 	const uint64_t region[] = { 0, 0x1000000, 0x1000, 0x1000000, 0 };
@@ -93,13 +94,13 @@ static void deaf_file_as_memory(struct hostile *h)
 	send_fd(h, VU_SET_BACKEND_REQ_FD, NULL, 0, h->deaf.fd);
 }
 
-static void nothing_at_all(struct hostile *h)
+static void nothing_at_all(struct hostile_front *h)
 {
 	h->silent = sock_connect(path, NULL);
 }
 
 /* The ring runs, with eventfds that block. */
-static void start_ring(struct hostile *h)
+static void start_ring(struct hostile_front *h)
 {
 	struct vu_ring_setup setup = { .size = RING_SIZE, .kick = h->kick, .call = h->call };
 	struct mem_region_desc desc;
@@ -124,7 +125,7 @@ static void fill(int fd)
 	assert_int_equal(fcntl(fd, F_SETFL, 0), 0);
 }
 
-static void full_call(struct hostile *h)
+static void full_call(struct hostile_front *h)
 {
 	const struct driver_buf buf = { driver_mem_alloc(h->mem, 64, 64), 64 };
 
@@ -137,7 +138,7 @@ static void full_call(struct hostile *h)
 }
 
 /* The ring breaks: so many requests at a time there cannot be. */
-static void full_err(struct hostile *h)
+static void full_err(struct hostile_front *h)
 {
 	uint64_t desc, avail, used;
 
@@ -148,17 +149,32 @@ static void full_err(struct hostile *h)
 	eventfd_write(h->kick, 1);
 }
 
-static void (*const tricks[])(struct hostile *h) = { own_socket_as_eventfd, own_socket_as_channel,
-	own_socket_in_unfinished_message, deaf_file_as_eventfd, deaf_file_as_memory, nothing_at_all,
-	full_call, full_err };
+static void (*const tricks[])(struct hostile_front *h) = { own_socket_as_eventfd,
+	own_socket_as_channel, own_socket_in_unfinished_message, deaf_file_as_eventfd,
+	deaf_file_as_memory, nothing_at_all, full_call, full_err };
+
+/* Returns how long the next front-end waits. */
+static int64_t be_served(void)
+{
+	int64_t start = g_get_monotonic_time(), until = test_deadline(TEST_WAIT_MS);
+	bool ok = false;
+
+	while (!ok && g_get_monotonic_time() < until) {
+		autofd fd = dial();
+
+		ok = is_served(fd);
+	}
+	assert_true(ok);
+	return g_get_monotonic_time() - start;
+}
 
 static void attack(unsigned round, bool deaf)
 {
-	void (*trick)(struct hostile * h) = tricks[round % G_N_ELEMENTS(tricks)];
+	void (*trick)(struct hostile_front * h) = tricks[round % G_N_ELEMENTS(tricks)];
 	const struct vu_front_options options = { .inflight = true };
-	struct hostile h = { .silent = -1, .deaf.fd = -1 };
-	int64_t deadline;
-	bool served = false;
+	struct hostile_front h = { .silent = -1, .deaf.fd = -1 };
+	g_autofree char *when = g_strdup_printf("round %u", round);
+	int64_t honest = be_served();
 
 	h.kick = eventfd(0, EFD_CLOEXEC);
 	h.call = eventfd(0, EFD_CLOEXEC);
@@ -172,15 +188,7 @@ static void attack(unsigned round, bool deaf)
 	assert_true(h.f || trick == nothing_at_all);
 	trick(&h);
 	vu_front_free(h.f);
-
-	deadline = test_deadline(SERVED_MS);
-	while (!served && g_get_monotonic_time() < deadline) {
-		autofd fd = dial();
-
-		served = is_served(fd);
-	}
-	if (!served)
-		fail_msg("round %u: nobody is served within %d ms", round, SERVED_MS);
+	figures_add(&served, when, be_served(), honest);
 	if (h.deaf.fd >= 0)
 		deaf_file_end(&h.deaf);
 	fd_close(&h.silent);
@@ -191,29 +199,12 @@ static void attack(unsigned round, bool deaf)
 	driver_mem_free(h.mem);
 }
 
-/* In state D a thread cannot be ended. */
-static void check_threads(pid_t pid)
-{
-	g_autofree char *tasks = g_strdup_printf("/proc/%d/task", pid);
-	GDir *d = g_dir_open(tasks, 0, NULL);
-	const char *task;
-
-	while ((task = g_dir_read_name(d))) {
-		g_autofree char *file = g_strdup_printf("%s/%s/stat", tasks, task);
-		g_autofree char *stat = NULL;
-
-		WAIT_UNTIL((g_free(stat), g_file_get_contents(file, &stat, NULL, NULL)) &&
-			!strstr(stat, ") D "));
-	}
-	g_dir_close(d);
-}
-
 static void test_peer_tries_everything(void **state)
 {
 	struct running c = START(-1, NULL, path_option, "--log-level=error");
 	struct deaf_file f;
 	bool deaf = deaf_file_open(&f);
-	int64_t deadline;
+	int64_t start_of_end;
 
 	if (deaf)
 		deaf_file_end(&f);
@@ -221,7 +212,7 @@ static void test_peer_tries_everything(void **state)
 		attack(i, deaf);
 	/* This one is still deaf when SIGTERM comes. */
 	if (deaf && deaf_file_open(&f)) {
-		struct hostile h = { .deaf = f };
+		struct hostile_front h = { .deaf = f };
 
 		h.f = vu_front_new(dial(), "toy", &(struct vu_front_options){ 0 }, NULL);
 		assert_non_null(h.f);
@@ -229,11 +220,13 @@ static void test_peer_tries_everything(void **state)
 		vu_front_free(h.f);
 		close(dial());
 	}
-	check_threads(c.pid);
-	deadline = test_deadline(SERVED_MS);
+	deaf_file_check_threads(c.pid);
+	start_of_end = g_get_monotonic_time();
 	kill(c.pid, SIGTERM);
 	assert_int_equal(test_wait_child(c.pid), 0);
-	assert_true(g_get_monotonic_time() < deadline);
+	figures_add(&ended, "SIGTERM", g_get_monotonic_time() - start_of_end, served.sum / rounds);
+	figures_print(&served);
+	figures_print(&ended);
 	close(c.out);
 	close(c.err);
 	if (deaf)

@@ -137,3 +137,19 @@ void deaf_file_end(struct deaf_file *f)
 	waitpid(f->server, NULL, 0);
 	fd_close(&f->fd);
 }
+
+void deaf_file_check_threads(pid_t pid)
+{
+	g_autofree char *tasks = g_strdup_printf("/proc/%d/task", pid);
+	GDir *d = g_dir_open(tasks, 0, NULL);
+	const char *task;
+
+	while ((task = g_dir_read_name(d))) {
+		g_autofree char *file = g_strdup_printf("%s/%s/stat", tasks, task);
+		g_autofree char *stat = NULL;
+
+		WAIT_UNTIL((g_free(stat), g_file_get_contents(file, &stat, NULL, NULL)) &&
+			!strstr(stat, ") D "));
+	}
+	g_dir_close(d);
+}

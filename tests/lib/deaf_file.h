@@ -23,3 +23,6 @@ bool deaf_file_open(struct deaf_file *f);
  * exec() or end closes its copy.
  */
 void deaf_file_end(struct deaf_file *f);
+
+/* Fails if a thread of the process stays in state D, in which nothing can end it. */
+void deaf_file_check_threads(pid_t pid);

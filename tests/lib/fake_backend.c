@@ -119,7 +119,9 @@ static void *fake_main(void *opaque)
 			serve(b, &reader);
 			continue;
 		}
+		pthread_mutex_lock(&b->lock);
 		b->conn = sock_accept(b->listener);
+		pthread_mutex_unlock(&b->lock);
 		begin_connection(b);
 	}
 	vu_msg_clear(&b->msg);
