@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 
+#include "memory/dirty_log.h"
 #include "memory/guest_mem_impl.h"
 #include "memory/mem_fault.h"
 #include "memory/types/mem_xen.h"
@@ -251,14 +252,34 @@ void guest_mem_discard(struct guest_mem *m, uint64_t addr, uint64_t len)
 		uint64_t from = MAX(addr, r->desc.guest_addr);
 		uint64_t to = MIN(end, r->desc.guest_addr + r->desc.size);
 
-		if (from < to && r->type->discard && !mem_region_poisoned(r))
-			r->type->discard(r, from - r->desc.guest_addr, to - from);
+		if (from >= to || !r->type->discard || mem_region_poisoned(r))
+			continue;
+		r->type->discard(r, from - r->desc.guest_addr, to - from);
+		if (m->log)
+			dirty_log_mark(m->log, from, to - from);
 	}
 }
 
 unsigned guest_mem_regions(const struct guest_mem *m)
 {
 	return m->table.n;
+}
+
+uint64_t guest_mem_last(const struct guest_mem *m)
+{
+	const struct mem_region *r = m->table.n ? m->table.region[m->table.n - 1] : NULL;
+
+	return r ? r->desc.guest_addr + (r->desc.size - 1) : 0;
+}
+
+void guest_mem_set_log(struct guest_mem *m, struct dirty_log *log)
+{
+	m->log = log;
+}
+
+struct dirty_log *guest_mem_log(const struct guest_mem *m)
+{
+	return m->log;
 }
 
 bool guest_mem_can_pin(const struct guest_mem *m)
@@ -321,6 +342,8 @@ bool guest_mem_map_ring(struct guest_mem *m, uint64_t addr, size_t len, size_t a
 	if (!r)
 		r = find_ring(&m->table, addr, len, true, &offset);
 	*map = (struct mem_ring_map){ .len = len, .region = r };
+	if (r)
+		map->guest_addr = r->desc.guest_addr + offset;
 	if (!r)
 		wrong = "is not all in one memory region";
 	else if (mem_region_poisoned(r))

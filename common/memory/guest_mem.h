@@ -51,6 +51,16 @@ bool guest_mem_add(struct guest_mem *m, const struct mem_region_desc *desc, int 
 /* Removes the region with this guest address, user address and size; the offset is not compared. */
 bool guest_mem_remove(struct guest_mem *m, const struct mem_region_desc *desc, GError **error);
 unsigned guest_mem_regions(const struct guest_mem *m);
+/* Returns the last guest address of all regions; 0: there are none. */
+uint64_t guest_mem_last(const struct guest_mem *m);
+
+/*
+ * Where those who write guest memory mark what they wrote (dirty_log.h); NULL: nowhere. The log
+ * stays the caller's, and changes as the table does.
+ */
+struct dirty_log;
+void guest_mem_set_log(struct guest_mem *m, struct dirty_log *log);
+struct dirty_log *guest_mem_log(const struct guest_mem *m);
 
 /* A piece of guest memory as a descriptor names it. */
 struct mem_range {
@@ -131,6 +141,7 @@ struct mem_ring_map {
 	void *host; /* NULL: not mapped */
 	size_t len;
 	const void *region;
+	uint64_t guest_addr;
 	void *priv; /* the memory type's own */
 };
 
@@ -149,7 +160,7 @@ void guest_mem_unmap_ring(struct guest_mem *m, struct mem_ring_map *map);
  * and they read as zeroes until they are written again. Applies to the whole pages of files (huge
  * pages on hugetlbfs) in the range and to nothing else: a part of a page at either end, memory of a
  * Xen guest and addresses outside every region are left alone. Never fails. From any thread that
- * may borrow.
+ * may borrow. Marks what it discarded in the dirty log.
  */
 void guest_mem_discard(struct guest_mem *m, uint64_t addr, uint64_t len);
 

@@ -18,6 +18,7 @@ struct guest_mem {
 	int poisoned; /* atomic: some region is */
 	unsigned generation; /* of the table: changes with it */
 	void *scrap; /* atomic, guest_pages.c's; NULL: none yet */
+	struct dirty_log *log; /* NULL: none */
 };
 
 /* For guest_mem_free(). */

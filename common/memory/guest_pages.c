@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "memory/dirty_log.h"
 #include "memory/guest_mem_impl.h"
 
 /*
@@ -165,6 +166,18 @@ const struct iovec *guest_pages_iov(struct guest_pages *p, unsigned *n)
 		madvise(p->scrap, SCRAP_SIZE, MADV_DONTNEED);
 	*n = p->iov->len;
 	return (const struct iovec *)(void *)p->iov->data;
+}
+
+void guest_pages_written(struct guest_pages *p, uint64_t offset, uint64_t len)
+{
+	for (unsigned i = 0; p->mem->log && i < p->n; i++) {
+		const struct guest_pages_range *r = &p->range[i];
+		uint64_t here = MIN(len, r->len - MIN(offset, r->len));
+
+		dirty_log_mark(p->mem->log, r->addr + offset, here);
+		offset -= MIN(offset, r->len);
+		len -= here;
+	}
 }
 
 void guest_pages_release(struct guest_pages *p)

@@ -47,5 +47,11 @@ int guest_pages_hold(struct guest_mem *m, const struct guest_pages_range *ranges
  */
 const struct iovec *guest_pages_iov(struct guest_pages *pages, unsigned *n);
 
+/*
+ * Marks len bytes from an offset into all ranges on in the dirty log, if there is one. After they
+ * were written, before the thread waits for anything.
+ */
+void guest_pages_written(struct guest_pages *pages, uint64_t offset, uint64_t len);
+
 /* Also after guest_mem_free(). NULL is allowed. */
 void guest_pages_release(struct guest_pages *pages);
