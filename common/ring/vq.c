@@ -67,6 +67,7 @@ static bool start(struct vq *q, const struct vq_setup *setup, GError **error)
 	q->features = setup->features;
 	q->event_idx = negotiated(setup, VIRTIO_RING_F_EVENT_IDX);
 	q->indirect = negotiated(setup, VIRTIO_RING_F_INDIRECT_DESC);
+	vq_log_start(q, setup);
 	vq_track_start(q, setup);
 	/* Then the used index tells what is missing, if it is a split vring's. */
 	q->in_order = negotiated(setup, VIRTIO_F_IN_ORDER) ||
@@ -99,6 +100,8 @@ bool vq_start(struct vq *q, const struct vq_setup *setup, GError **error)
 	q->order = 0;
 	q->window = (struct mem_window){ .host = NULL };
 	q->done = g_new(struct vq_req *, q->size);
+	if (q->log)
+		vq_log_ring(q);
 	return true;
 }
 
@@ -165,6 +168,8 @@ static bool refill(struct vq *q)
 		if (q->notify != VQ_NOTIFY_OFF) {
 			q->ops->disarm(q);
 			q->notify = VQ_NOTIFY_OFF;
+			if (G_UNLIKELY(q->log))
+				vq_log_notify(q);
 		}
 		return true;
 	}

@@ -48,10 +48,15 @@ bool vq_has_more(const struct vq *q)
 
 enum vq_more vq_burst_end(struct vq *q)
 {
+	bool more;
+
 	if (vq_burst_pause(q) == VQ_MORE)
 		return VQ_MORE;
 	if (!q->taking || !q->drained || q->notify == VQ_NOTIFY_ARMED)
 		return VQ_IDLE;
 	q->notify = VQ_NOTIFY_ARMED;
-	return q->ops->arm(q) ? VQ_MORE : VQ_IDLE;
+	more = q->ops->arm(q);
+	if (G_UNLIKELY(q->log))
+		vq_log_notify(q);
+	return more ? VQ_MORE : VQ_IDLE;
 }

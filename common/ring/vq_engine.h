@@ -47,6 +47,12 @@ struct vq_setup {
 	uint64_t used;
 	uint32_t base; /* SET_VRING_BASE: where to go on (virtio/ring_layout.h) */
 	/*
+	 * With a dirty log (guest_mem_set_log()), where the used ring (packed: the device area) is
+	 * in it, by guest addresses; writes to the vring are marked only if logs_ring is set.
+	 */
+	bool logs_ring;
+	uint64_t log_addr;
+	/*
 	 * Requests that a previous owner took and never completed are run again. The in-flight area
 	 * tells which ones; without one, only the used index of a split vring does, and only if
 	 * requests are completed in the order they came. So a split vring without an area publishes

@@ -170,6 +170,10 @@ struct vq {
 	uint64_t order;
 	struct mem_window window; /* where memory was found last, if it needs no borrowing */
 
+	struct dirty_log *log; /* NULL: none */
+	bool logs_ring;
+	uint64_t log_addr; /* vq_setup */
+
 	/* The in-flight area; without track, there is none. */
 	const struct vq_track *track;
 	void *area;
@@ -265,6 +269,19 @@ void vq_track_stop(struct vq *q);
 int vq_track_recover_split(struct vq *q, uint16_t used_idx, uint16_t avail_idx);
 /* used: receives the used position, unless -1 is returned. */
 int vq_track_recover_packed(struct vq *q, uint16_t base_used, uint16_t *used);
+
+/* vq_log.c: what was written, for the dirty log. All but the first are called if q->log is set. */
+
+void vq_log_start(struct vq *q, const struct vq_setup *setup);
+/* All of the vring that the device writes: an owner may have died before it marked its writes. */
+void vq_log_ring(const struct vq *q);
+/* What the device wrote into n requests that are completed; or may have written. */
+void vq_log_written(const struct vq *q, struct vq_req *const *reqs, unsigned n);
+void vq_log_buffers(const struct vq *q, const struct vq_req *r);
+/* The used entries of n requests, and what published them. */
+void vq_log_used(const struct vq *q, struct vq_req *const *reqs, unsigned n);
+/* The wish for kicks. */
+void vq_log_notify(const struct vq *q);
 
 /* vq_retry.c */
 

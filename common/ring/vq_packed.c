@@ -249,6 +249,8 @@ static int packed_fetch(struct vq *q, struct vq_req *r, bool look)
 		shm_store16(&((struct vring_packed_desc_event *)p->device.host)->flags,
 			VRING_PACKED_EVENT_FLAG_DISABLE);
 		p->armed = false;
+		if (G_UNLIKELY(q->log))
+			vq_log_notify(q);
 	}
 	p->avail = next;
 	return 1;

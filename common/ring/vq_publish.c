@@ -5,18 +5,12 @@
 G_STATIC_ASSERT(VQ_PUBLISH_REQS <= VQ_PUBLISH_MAPPED && VQ_PUBLISH_MAPPED <= VQ_BATCH);
 
 /*
- * How much must reach the guest where memory is bounced. If the device cut off a tail and did not
- * join it again, what it wrote is no prefix: all of it then. Of a request that is not completed,
+ * How much must reach the guest where memory is bounced. Of a request that is not completed,
  * nothing: what was not written are bytes of ours.
  */
 static size_t written(const struct vq_req *r)
 {
-	const struct iov_cursor *in = &r->chain.in;
-	size_t in_len = r->sum.len - r->sum.out_len;
-
-	if (r->chain.q->broken)
-		return 0;
-	return in->done + in->left == in_len ? in->done : in_len;
+	return r->chain.q->broken ? 0 : vq_req_written(r);
 }
 
 /*
@@ -47,6 +41,8 @@ void vq_publish(struct vq *q)
 		return;
 	/* Memory first: once published, the driver may use it again. */
 	n = give_back_done(q);
+	if (G_UNLIKELY(q->log))
+		vq_log_written(q, q->done, q->n_done);
 	lost = n < q->n_done;
 	live = !q->broken && !vq_break_if_poisoned(q);
 	if (live) {
@@ -56,6 +52,8 @@ void vq_publish(struct vq *q)
 		q->ops->publish(q);
 		if (q->track)
 			q->track->given(q, q->done, n);
+		if (G_UNLIKELY(q->log))
+			vq_log_used(q, q->done, n);
 		vq_count(q->stats.publications, 1);
 		vq_count(q->stats.published, n);
 	}

@@ -128,6 +128,18 @@ static inline struct vq_desc vq_req_load_table(const struct vq_req *r, unsigned 
 	return vq_desc_load((const struct vq_desc *)r->mapping.iov->iov_base + i);
 }
 
+/*
+ * Returns how many bytes, from the first writable one on, hold all that the device wrote. If it cut
+ * off a tail and did not join it again, that is no prefix: all of them then.
+ */
+static inline size_t vq_req_written(const struct vq_req *r)
+{
+	const struct iov_cursor *in = &r->chain.in;
+	size_t in_len = r->sum.len - r->sum.out_len;
+
+	return in->done + in->left == in_len ? in->done : in_len;
+}
+
 /* Sets the cursors to the beginning. */
 static inline void vq_req_rewind(struct vq_req *r)
 {

@@ -93,6 +93,8 @@ void vq_retry_stop(struct vq *q, uint32_t base)
 
 		TAILQ_REMOVE(&q->flight, r, link);
 		r->mapping.written = 0;
+		if (q->log)
+			vq_log_buffers(q, r);
 		batch[n++] = r;
 		if (saved)
 			g_array_append_val(list, entry);
