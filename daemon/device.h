@@ -265,6 +265,11 @@ int virtio_pages_hold(
 	struct vq *q, const struct virtio_pages_range *r, unsigned n, struct virtio_pages **pages);
 /* Returns where the ranges are, in their order. Valid until the callback returns. */
 const struct iovec *virtio_pages_iov(struct virtio_pages *p, unsigned *n);
+/*
+ * Where len bytes from an offset into all ranges on were written: the guest may be on its way to
+ * another host. After the write, in the same callback.
+ */
+void virtio_pages_written(struct virtio_pages *p, uint64_t offset, uint64_t len);
 /* NULL is allowed. */
 void virtio_pages_release(struct virtio_pages *p);
 /*

@@ -78,6 +78,7 @@ struct backend *backend_new(
 	b->options = *options;
 	b->fd = -1;
 	b->channel = -1;
+	b->log_call = -1;
 	vu_msg_init(&b->request.in, 0);
 	*d = (struct virtio_device){
 		.ops = ops,
@@ -185,6 +186,7 @@ static void forget_connection(struct backend *b)
 		vring_forget(&b->vrings[i]);
 	quiet_forget(b);
 	guest_mem_set(b->mem, NULL, NULL, 0, NULL);
+	log_drop(b);
 	inflight_drop(b);
 	channel_close(b);
 	shm_forget(b);

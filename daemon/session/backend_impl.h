@@ -90,6 +90,8 @@ struct backend {
 	struct pool *pool;
 	struct backend_vring *vrings; /* device.num_queues of them */
 	struct inflight_area inflight; /* changes while all queues are stopped */
+	struct dirty_log *log; /* likewise; NULL: none. In use while VHOST_F_LOG_ALL is set */
+	int log_call; /* SET_LOG_FD; -1 */
 	struct pool_verb reset, reload, left;
 	struct pool_verb verb; /* of the request */
 	struct log_limit refusals, visits;
@@ -191,10 +193,17 @@ handle_fn on_nothing, on_get_features, on_set_features, on_get_protocol_features
 	on_vring_num, on_vring_addr, on_vring_base, on_get_vring_base, on_vring_kick, on_vring_call,
 	on_vring_err, on_vring_enable, on_get_config, on_set_config, on_backend_req_fd,
 	on_get_inflight_fd, on_set_inflight_fd, on_get_shmem_config, on_net_set_mtu,
-	on_gpu_set_socket, on_answered_in_place, on_set_device_state_fd, on_check_device_state;
+	on_gpu_set_socket, on_answered_in_place, on_set_device_state_fd, on_check_device_state,
+	on_set_log_base, on_set_log_fd;
 verb_fn verb_set_config, verb_send_rarp, verb_net_set_mtu, verb_gpu_set_socket,
 	verb_create_crypto_session, verb_close_crypto_session, verb_get_shared_object;
-must_stop_fn changes_features, clears_status, disables_vring;
+must_stop_fn changes_features, clears_status, disables_vring, is_logging;
+
+/* msg_log.c */
+
+/* The features have changed: what is written is marked in the dirty log from now on, or is not. */
+void log_apply(struct backend *b);
+void log_drop(struct backend *b);
 
 /* msg_negotiate.c: what is offered. */
 uint64_t backend_protocol_features(const struct backend *b);

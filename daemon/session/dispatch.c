@@ -37,6 +37,8 @@ static const struct handler handlers[VU_REQUEST_END] = {
 	[VU_RESET_OWNER] = { .handle = on_nothing }, /* deprecated: "should be ignored" */
 	/* The table is taken, or refused; a vring that it does not hold waits for its addresses. */
 	[VU_SET_MEM_TABLE] = { SCOPE_ALL, .handle = on_set_mem_table, .lenient = true },
+	[VU_SET_LOG_BASE] = { SCOPE_ALL, is_logging, .handle = on_set_log_base, .lenient = true },
+	[VU_SET_LOG_FD] = { SCOPE_ALL, is_logging, .handle = on_set_log_fd, .lenient = true },
 	[VU_SET_VRING_NUM] = { SCOPE_VRING, .handle = on_vring_num },
 	[VU_SET_VRING_ADDR] = { SCOPE_VRING, .handle = on_vring_addr },
 	[VU_SET_VRING_BASE] = { SCOPE_VRING, .handle = on_vring_base },

@@ -8,16 +8,16 @@
 static uint64_t backend_features(const struct backend *b)
 {
 	return b->device.features | VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES) |
-		VU_BIT(VIRTIO_F_VERSION_1) | VU_BIT(VIRTIO_RING_F_INDIRECT_DESC) |
-		VU_BIT(VIRTIO_RING_F_EVENT_IDX) | VU_BIT(VIRTIO_F_RING_PACKED) |
-		VU_BIT(VIRTIO_F_RING_RESET);
+		VU_BIT(VHOST_F_LOG_ALL) | VU_BIT(VIRTIO_F_VERSION_1) |
+		VU_BIT(VIRTIO_RING_F_INDIRECT_DESC) | VU_BIT(VIRTIO_RING_F_EVENT_IDX) |
+		VU_BIT(VIRTIO_F_RING_PACKED) | VU_BIT(VIRTIO_F_RING_RESET);
 }
 
 uint64_t backend_protocol_features(const struct backend *b)
 {
 	uint64_t features = VU_BIT(VU_F_MQ) | VU_BIT(VU_F_REPLY_ACK) | VU_BIT(VU_F_BACKEND_REQ) |
 		VU_BIT(VU_F_RESET_DEVICE) | VU_BIT(VU_F_CONFIGURE_MEM_SLOTS) | VU_BIT(VU_F_STATUS) |
-		VU_BIT(VU_F_INFLIGHT_SHMFD);
+		VU_BIT(VU_F_INFLIGHT_SHMFD) | VU_BIT(VU_F_LOG_SHMFD);
 
 	/* PROBE's specification forbids to offer it without a configuration space. */
 	if (b->device.config_size)
@@ -52,6 +52,7 @@ bool on_set_features(struct backend *b, struct backend_request *rq, GError **err
 		return refuse(error, EINVAL, "0x%" PRIx64 " was not offered", unknown);
 	b->features = features;
 	b->has_features = true;
+	log_apply(b);
 	/* Without protocol features there is no SET_VRING_ENABLE: vrings are always enabled. */
 	for (unsigned i = 0; i < b->device.num_queues; i++)
 		b->vrings[i].enabled |= !(features & VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES));
@@ -134,6 +135,7 @@ bool on_set_status(struct backend *b, struct backend_request *rq, GError **error
 		reset_vrings(b);
 		b->features = 0;
 		b->has_features = false;
+		log_apply(b);
 	}
 	b->status = rq->in.payload.u64;
 	return true;

@@ -27,9 +27,8 @@ bool on_vring_addr(struct backend *b, struct backend_request *rq, GError **error
 	struct backend_vring *v = rq->vring;
 	const struct vu_vring_addr *addr = &rq->in.payload.addr;
 
-	if (addr->flags)
-		return refuse(error, EOPNOTSUPP,
-			"%s: flags 0x%" PRIx32 ", but logging is not offered", vring_name(v),
+	if (addr->flags & ~VU_VRING_LOG)
+		return refuse(error, EOPNOTSUPP, "%s: unknown flags 0x%" PRIx32, vring_name(v),
 			addr->flags);
 	v->addr = *addr;
 	v->has_addr = true;

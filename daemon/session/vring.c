@@ -67,11 +67,14 @@ bool vring_start(struct backend_vring *v, GError **error)
 	struct backend *b = v->backend;
 	struct vq_setup setup = {
 		.size = v->size,
-		.features = b->features,
+		/* A driver is the same one whether its memory is logged or not. */
+		.features = b->features & ~VU_BIT(VHOST_F_LOG_ALL),
 		.desc = v->addr.desc,
 		.avail = v->addr.avail,
 		.used = v->addr.used,
 		.base = v->base,
+		.logs_ring = v->addr.flags & VU_VRING_LOG,
+		.log_addr = v->addr.log,
 		.any_order = b->device.ops->any_order,
 	};
 
@@ -82,7 +85,8 @@ bool vring_start(struct backend_vring *v, GError **error)
 		return false;
 	/* All queues that run have the same features, and their workers read this. */
 	if (!pool_is_active(b->pool))
-		b->device.driver_features = b->features & ~VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES);
+		b->device.driver_features =
+			setup.features & ~VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES);
 	if (driver_starts_afresh(v)) {
 		log_debug(NULL, "the driver starts afresh: the device is reset");
 		backend_reset_device(b);

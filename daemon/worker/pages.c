@@ -36,6 +36,11 @@ const struct iovec *virtio_pages_iov(struct virtio_pages *p, unsigned *n)
 	return guest_pages_iov(pages_of(p), n);
 }
 
+void virtio_pages_written(struct virtio_pages *p, uint64_t offset, uint64_t len)
+{
+	guest_pages_written(pages_of(p), offset, len);
+}
+
 void virtio_pages_release(struct virtio_pages *p)
 {
 	guest_pages_release(pages_of(p));

@@ -77,7 +77,7 @@ struct peer {
 	(VU_BIT(VU_F_MQ) | VU_BIT(VU_F_REPLY_ACK) | VU_BIT(VU_F_BACKEND_REQ) | \
 		VU_BIT(VU_F_CONFIG) | VU_BIT(VU_F_RESET_DEVICE) |              \
 		VU_BIT(VU_F_CONFIGURE_MEM_SLOTS) | VU_BIT(VU_F_STATUS) |       \
-		VU_BIT(VU_F_INFLIGHT_SHMFD) | VU_BIT(VU_F_PROBE))
+		VU_BIT(VU_F_INFLIGHT_SHMFD) | VU_BIT(VU_F_LOG_SHMFD) | VU_BIT(VU_F_PROBE))
 #define DRIVER_FEATURES (VU_BIT(VIRTIO_F_VERSION_1) | VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES))
 
 /* The options of the back-ends to come: set to their defaults by peer_setup(). */

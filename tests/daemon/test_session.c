@@ -11,7 +11,7 @@ static void test_ordinary(void **state)
 	assert_int_equal(peer_ask(p, VU_GET_FEATURES, NULL, 0),
 		DRIVER_FEATURES | VU_BIT(TOY_FEATURE) | VU_BIT(VIRTIO_RING_F_INDIRECT_DESC) |
 			VU_BIT(VIRTIO_RING_F_EVENT_IDX) | VU_BIT(VIRTIO_F_RING_PACKED) |
-			VU_BIT(VIRTIO_F_RING_RESET));
+			VU_BIT(VIRTIO_F_RING_RESET) | VU_BIT(VHOST_F_LOG_ALL));
 	assert_int_equal(peer_ask(p, VU_GET_PROTOCOL_FEATURES, NULL, 0), ALL_PROTOCOL_FEATURES);
 	peer_negotiate(p);
 	assert_int_equal(peer_ask(p, VU_GET_QUEUE_NUM, NULL, 0), TOY_QUEUES);

@@ -141,7 +141,7 @@ static void test_not_offered(void **state)
 /* And of what no protocol feature speaks. */
 static void test_not_supported(void **state)
 {
-	const uint32_t requests[] = { VU_SET_LOG_FD, VU_IOTLB_MSG, VU_GPU_SET_SOCKET };
+	const uint32_t requests[] = { VU_IOTLB_MSG, VU_GPU_SET_SOCKET };
 	struct peer *p = *state;
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(requests); i++) {

@@ -138,6 +138,7 @@ struct vu_vring_addr {
 	uint32_t index, flags;
 	uint64_t desc, used, avail, log; /* in this order on the wire */
 };
+#define VU_VRING_LOG 1u /* flags: the used ring is at log in the dirty log */
 #define VU_VRING_FD_INDEX_MASK 0xffu
 #define VU_VRING_FD_NONE 0x100u /* SET_VRING_KICK and so on: no fd comes with it */
 
