@@ -81,7 +81,7 @@ void end_sync(struct kit_core *c, int result)
 	blk_reap(c);
 }
 
-bool blk_engine_open(struct blk *b, const char *name, GError **error)
+bool blk_engine_open(struct blk *b, enum blk_engine_option option, GError **error)
 {
 	b->engine = &fake_engine;
 	for (unsigned i = 0; i < b->num_queues; i++) {

@@ -90,7 +90,8 @@ static void test_bad_options(void **state)
 	kit_core_open_fails(c, "neither a regular file", dir_arg, NULL);
 	kit_core_open_fails(c, "--num-queues=-1", image_arg, "--num-queues=-1", NULL);
 	kit_core_open_fails(c, "--num-queues=65", image_arg, "--num-queues=65", NULL);
-	kit_core_open_fails(c, "--engine=fast: not one of auto", image_arg, "--engine=fast", NULL);
+	kit_core_open_fails(c, "invalid --engine=fast: auto, sync, uring or mmap", image_arg,
+		"--engine=fast", NULL);
 	kit_core_open_fails(c, "--direct", image_arg, "--engine=mmap", "--direct", NULL);
 	kit_core_open_fails(c, "--block-size=256", image_arg, "--block-size=256", NULL);
 	kit_core_open_fails(c, "--block-size=131072", image_arg, "--block-size=131072", NULL);

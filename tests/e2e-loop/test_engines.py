@@ -137,7 +137,7 @@ class Engines(LoopTest):
 
     def test_bad_options(self):
         image = self.file("img", size=MIB)
-        for options, message in ((("--engine=fast",), "not one of auto"),
+        for options, message in ((("--engine=fast",), "auto, sync, uring or mmap"),
                                  (("--engine=mmap", "--direct"), "exclude each other")):
             with self.assertRaisesRegex(AssertionError, message):
                 self.blk(image, *options)

@@ -19,13 +19,20 @@
 
 static const char *const format_words[] = { "auto", "raw", NULL };
 enum { FORMAT_AUTO, FORMAT_RAW };
+static const char *const engine_words[] = {
+	[BLK_AUTO] = "auto",
+	[BLK_SYNC] = "sync",
+	[BLK_URING] = "uring",
+	[BLK_MMAP] = "mmap",
+	NULL,
+};
 
 #define F(bit) (1ull << VIRTIO_BLK_F_##bit)
 
 static struct {
-	char *file, *serial, *engine;
+	char *file, *serial;
 	bool read_only, direct, force;
-	unsigned num_queues, block_size, format;
+	unsigned num_queues, block_size, format, engine;
 } options;
 
 static struct virtio_blk_config *blk_config(struct virtio_device *d)
@@ -134,7 +141,6 @@ static void blk_close(struct virtio_device *d)
 	g_free(b);
 	g_clear_pointer(&options.file, g_free);
 	g_clear_pointer(&options.serial, g_free);
-	g_clear_pointer(&options.engine, g_free);
 }
 
 static struct blk_queue *blk_queue_of(struct virtio_device *d, struct vq *q)
@@ -239,8 +245,8 @@ static const struct option_entry blk_options[] = {
 		.help = "Serve an image of another format as if it were raw, or refuse it" },
 	{ "force", .flag = &options.force,
 		.help = "Let the guest write to a block device that is in use on the host" },
-	{ "engine", "auto|sync|uring|mmap", .string = &options.engine,
-		.help = "How to read and write (default: auto)" },
+	{ "engine", "auto|sync|uring|mmap", .word = &options.engine, .words = engine_words,
+		.initial = "auto", .help = "How to read and write" },
 	{ "direct", .flag = &options.direct, .help = "Bypass the host's page cache (O_DIRECT)" },
 	{ "read-only", .flag = &options.read_only, .help = "Do not let the guest write" },
 	{ "serial", "TEXT", .string = &options.serial,

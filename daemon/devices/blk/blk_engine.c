@@ -14,9 +14,9 @@
 #include "base/util.h"
 
 static const struct blk_engine *const engines[] = {
-	&blk_engine_sync,
-	&blk_engine_uring,
-	&blk_engine_mmap,
+	[BLK_SYNC] = &blk_engine_sync,
+	[BLK_URING] = &blk_engine_uring,
+	[BLK_MMAP] = &blk_engine_mmap,
 };
 
 static bool is_memory(uint32_t fs_type)
@@ -33,15 +33,6 @@ static const struct blk_engine *choose(const struct blk *b)
 	if (fstatfs(b->file.fd, &fs) == 0 && is_memory(fs.f_type))
 		return &blk_engine_sync;
 	return &blk_engine_nowait;
-}
-
-static const struct blk_engine *by_name(const char *name)
-{
-	for (unsigned i = 0; i < G_N_ELEMENTS(engines); i++) {
-		if (g_str_equal(engines[i]->name, name))
-			return engines[i];
-	}
-	return NULL;
 }
 
 static void close_queue(struct blk_queue *bq)
@@ -87,17 +78,12 @@ static bool open_queues(struct blk *b, GError **error)
 	return ok;
 }
 
-bool blk_engine_open(struct blk *b, const char *name, GError **error)
+bool blk_engine_open(struct blk *b, enum blk_engine_option option, GError **error)
 {
-	bool chosen = !name || g_str_equal(name, "auto");
+	bool chosen = option == BLK_AUTO;
 	g_autoptr(GError) failed = NULL;
 
-	b->engine = chosen ? choose(b) : by_name(name);
-	if (!b->engine) {
-		g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-			"--engine=%s: not one of auto, sync, uring and mmap", name);
-		return false;
-	}
+	b->engine = chosen ? choose(b) : engines[option];
 	if (b->file.direct && b->engine == &blk_engine_mmap) {
 		g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
 			"--engine=mmap and --direct exclude each other");

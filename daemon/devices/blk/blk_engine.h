@@ -139,11 +139,10 @@ extern const struct blk_engine blk_engine_uring; /* all by io_uring */
 extern const struct blk_engine blk_engine_nowait; /* what the page cache has at once, else that */
 extern const struct blk_engine blk_engine_mmap;
 
-/*
- * Sets b->engine, and opens the queues: NULL and "auto" choose by what the file is. False: nothing
- * is open.
- */
-bool blk_engine_open(struct blk *b, const char *name, GError **error);
+/* The words of --engine. */
+enum blk_engine_option { BLK_AUTO, BLK_SYNC, BLK_URING, BLK_MMAP };
+/* Sets b->engine, by what the file is if not told, and opens the queues. False: nothing is open. */
+bool blk_engine_open(struct blk *b, enum blk_engine_option option, GError **error);
 void blk_engine_close(struct blk *b);
 
 static inline bool blk_is_write(const struct blk_req *r)
