@@ -109,7 +109,7 @@ static bool open_server(struct xen_worker *w, unsigned i, GError **error)
 	return page;
 }
 
-/* Opens what only root may open. */
+/* Opens what only root may open. Of the fds, those that it takes over are -1 then. */
 static bool open_guest(struct xen_worker *w, int fds[IPC_MAX_FDS], unsigned n_fds, GError **error)
 {
 	const struct ipc_guest *g = &w->guest;
@@ -150,7 +150,6 @@ static bool on_guest(
 	w->guest.name[IPC_NAME - 1] = w->guest.root[IPC_NAME - 1] = '\0';
 	ok = open_guest(w, fds, n_fds, &error) &&
 		worker_sandbox_enter(w->guest.root, g->uid, g->gid, &error);
-	fds_close(fds, n_fds);
 	if (!ok) {
 		log_error(w->guest.name, "%s", error->message);
 		return false;
@@ -221,7 +220,10 @@ static void quit(struct xen_worker *w)
 		leave(w, i);
 }
 
-/* Executes a command and takes over its fds. Returns false if it is invalid or fails. */
+/*
+ * Executes a command. Of the fds, those that it takes over are -1 then. Returns false if it is
+ * invalid or fails.
+ */
 static bool execute(struct xen_worker *w, const struct ipc_command *command, int fds[IPC_MAX_FDS],
 	unsigned n_fds)
 {
@@ -253,9 +255,13 @@ static int read_commands(struct xen_worker *w)
 	int fds[IPC_MAX_FDS], result;
 	unsigned n_fds;
 
-	while ((result = ipc_receive(w->commands, &command, sizeof(command), fds, &n_fds)) > 0)
-		if (!execute(w, &command, fds, n_fds))
+	while ((result = ipc_receive(w->commands, &command, sizeof(command), fds, &n_fds)) > 0) {
+		bool ok = execute(w, &command, fds, n_fds);
+
+		fds_close(fds, n_fds);
+		if (!ok)
 			return -1;
+	}
 	return result < 0 && errno == EAGAIN ? 1 : result;
 }
 

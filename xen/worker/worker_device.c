@@ -234,7 +234,7 @@ struct worker_device *worker_device_new(struct xen_worker *w, const struct ipc_d
 	d->w = w;
 	d->info = *info;
 	d->info.name[IPC_NAME - 1] = '\0';
-	d->gntdev = n_fds > 1 ? fds[1] : -1;
+	d->gntdev = n_fds > 1 ? fd_steal(&fds[1]) : -1;
 	memset(d->kernel, 0xff, sizeof(d->kernel));
 	if (info->wait_ms)
 		d->give_up_at =
@@ -246,8 +246,6 @@ struct worker_device *worker_device_new(struct xen_worker *w, const struct ipc_d
 		config.state = d->state;
 		d->vmm = vmm_dev_new(&config, &ops, d, error);
 	}
-	fds_close(fds, n_fds > 0);
-	fds_close(fds + 2, n_fds > 2 ? n_fds - 2 : 0);
 	if (!d->vmm) {
 		worker_device_free(d);
 		return NULL;

@@ -68,7 +68,8 @@ struct worker_device {
 };
 
 /*
- * Takes over the fds: the state's and, for grants, gntdev's. Returns NULL with an error.
+ * fds: the state's and, for grants, gntdev's; what it takes over is -1 then. Returns NULL with an
+ * error.
  */
 struct worker_device *worker_device_new(struct xen_worker *w, const struct ipc_device *info,
 	int fds[IPC_MAX_FDS], unsigned n_fds, GError **error);
