@@ -152,6 +152,12 @@ void fake_open(struct fake *f, bool map)
 	current = f;
 	f->mem = map ? guest_mem_new_with_types(counted_types) : guest_mem_new();
 	assert_true(guest_mem_set(f->mem, desc, fds, REGIONS, NULL));
+	fake_new_queue(f);
+}
+
+void fake_new_queue(struct fake *f)
+{
+	vq_free(f->q);
 	f->q = vq_new(3, f->mem, &hooks, f);
 	f->q->burst_us = INT64_MAX; /* however busy this machine is */
 }

@@ -73,6 +73,8 @@ extern uint64_t fake_format;
 
 /* Makes memory and a stopped queue. */
 void fake_open(struct fake *f, bool map);
+/* Replaces the queue, which is stopped, by a new one. */
+void fake_new_queue(struct fake *f);
 /* As fake_open(), with zeroed vrings in default places, started. */
 void fake_start(struct fake *f, bool map, unsigned size, uint64_t features);
 /* Stops it if need be; checks that no mapping and no fd leaked. */

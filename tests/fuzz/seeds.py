@@ -1,0 +1,304 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Seeds of the fuzz targets: inputs that get far, written as the targets read them.
+
+seeds.py FOLDER TARGET...    writes those of each target to FOLDER/TARGET
+"""
+import os
+import struct
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def u8(*values):
+    return bytes(values)
+
+
+def pack(layout, *values):
+    return struct.pack('<' + layout, *values)
+
+
+def string(text):
+    text = text.encode() if isinstance(text, str) else text
+    return u8(len(text)) + text
+
+
+TARGETS = {}
+
+
+def target(*names):
+    def add(function):
+        for name in names:
+            TARGETS[name] = lambda: function(name)
+        return function
+    return add
+
+
+# ring.c
+
+def desc(table, i, place, length, flags, following):
+    return u8(1, table, i, place, 0, 1, length) + pack('HB', flags, following)
+
+
+SERVE, UNPOP, PUSH_ALL, RESTART = u8(3), u8(4), u8(5), u8(6)
+NEXT, WRITE, INDIRECT = 1, 2, 4
+
+
+@target('split', 'split_area')
+def split(name):
+    area = pack('H', 0) if name == 'split_area' else b''
+    start = [u8(how) + pack('HQ', 4, features) + area
+             for how in range(8) for features in (0, 1 << 28 | 1 << 29, 1 << 35)]
+    request = desc(0, 0, 0, 16, NEXT, 1) + desc(0, 1, 2, 64, WRITE, 0) + u8(2, 0)
+    table = (desc(1, 0, 0, 16, NEXT, 1) + desc(1, 1, 0, 64, WRITE, 0) +
+             desc(0, 2, 1, 32, INDIRECT, 0) + u8(2, 2))
+    yield from (s + request + SERVE + u8(0) for s in start)
+    yield from (s + request + table + SERVE + u8(3) + UNPOP + SERVE + u8(2) + PUSH_ALL + RESTART +
+                u8(1) + request + SERVE + u8(1) for s in start)
+    if area:
+        # One request in flight, as a previous owner left it.
+        left = pack('QHHHH', 0, 1, 16, 0, 0) + pack('BxxxxxHQ', 1, 0, 1)
+        yield u8(4) + pack('HQH', 4, 0, len(left)) + left + request + SERVE + u8(0)
+
+
+def packed_desc(i, length, flags):
+    return u8(2, i, flags, length, 0, 0)
+
+
+@target('packed', 'packed_area')
+def packed(name):
+    area = pack('H', 0) if name == 'packed_area' else b''
+    start = [u8(how) + pack('HQ', size, features) + area for how in range(8)
+             for size in (4, 7) for features in (0, 1 << 28 | 1 << 29, 1 << 35)]
+    request = packed_desc(0, 16, NEXT) + packed_desc(0, 64, WRITE)
+    table = desc(1, 0, 0, 16, 0, 1) + desc(1, 1, 0, 64, WRITE, 0) + u8(2, 1, INDIRECT, 32, 1, 0)
+    yield from (s + request + SERVE + u8(0) for s in start)
+    yield from (s + table + request + SERVE + u8(3) + UNPOP + SERVE + u8(2) + PUSH_ALL + RESTART +
+                u8(1) + request + SERVE + u8(1) for s in start)
+
+
+# backend.c
+
+MEMORY, SHORT, KICK, CALL, PIPE_READ, PIPE_WRITE, SOCKET, OTHER = range(8)
+GPA, UVA, SIZE = 0x40000000, 0x7f0000000000, 0x200000
+ALL_PROTOCOL = sum(1 << n for n in (0, 2, 3, 4, 5, 7, 9, 12, 13, 15, 16, 18, 19))
+
+
+def message(request, payload=b'', files=(), flags=2):
+    return u8(0, request, len(files), *files, flags) + pack('H', len(payload)) + payload
+
+
+def memory(offset, content):
+    return u8(2, len(content)) + pack('H', offset) + content
+
+
+def session(ring_features=0, protocol=ALL_PROTOCOL):
+    at = UVA
+    yield message(1) + message(15) + message(16, pack('Q', protocol)) + message(3)
+    yield message(17) + message(2, pack('Q', 1 << 32 | 1 << 30 | ring_features))
+    yield message(5, pack('IIQQQQ', 1, 0, GPA, SIZE, UVA, 0), [MEMORY])
+    for request in (8, 10):
+        yield message(request, pack('II', 0, 16 if request == 8 else 0x80008000 *
+                                    (ring_features >> 34)))
+    yield message(9, pack('IIQQQQ', 0, 0, at, at + 0x2000, at + 0x1000, 0))
+    yield message(13, pack('Q', 0), [CALL]) + message(12, pack('Q', 0), [KICK])
+    yield message(18, pack('II', 0, 1)) + u8(4)
+
+
+@target('backend')
+def backend(_):
+    start = b''.join(session())
+    request = (memory(0, pack('QIHHQIHH', GPA + 0x3000, 16, NEXT, 1, GPA + 0x4000, 64, WRITE, 0)) +
+               memory(0x3000, u8(1, 3) + bytes(14)) + memory(0x1000, pack('HHH', 0, 1, 0)) + u8(3))
+    stop = message(11, pack('II', 0, 0)) + u8(4)
+    config = pack('III', 4, 4, 0)
+    yield start
+    yield start + request + stop
+    yield b''.join(session(1 << 34)) + stop
+    yield b''.join(session(1 << 28 | 1 << 29)) + request + u8(7) + start
+    yield start + message(31, pack('QQHHI', 0, 0, 2, 16, 0)) + u8(4)
+    yield start + message(24, config + bytes(4)) + message(25, config + bytes(4)) + u8(4)
+    for number in (26, 41, 42, 43, 44, 36, 40):
+        yield start + message(number, bytes({26: 64, 41: 16}.get(number, 0))) + u8(4)
+    yield start + message(39, u8(15) + bytes(7)) + message(40) + message(34) + u8(4)
+    yield start + message(19, bytes(8)) + message(20, pack('Q', 1500)) + message(27, bytes(8))
+    yield start + message(33, b'', [SOCKET]) + message(41, u8(1) + bytes(15))
+    channel = start + message(21, b'', [SOCKET]) + u8(4)
+    yield channel + request + u8(5, 9, 1, 8) + bytes(8) + request
+    region = pack('QQQQQ', 0, GPA + SIZE, 0x4000, UVA + SIZE, 0)
+    yield start + message(37, region, [SHORT]) + u8(8, 0) + message(38, region) + u8(4)
+    save = start + stop + message(42, pack('II', 0, 0), [PIPE_WRITE])
+    yield save + u8(4, 6, 0) + message(43) + u8(4)
+    yield start + stop + message(42, pack('II', 1, 0), [PIPE_READ]) + u8(6, 32) + bytes(32) + \
+        message(43) + u8(4)
+
+
+# front.c and vmm.c: a back-end that does all right needs no bytes.
+
+@target('front')
+def front(_):
+    for how in (0x10, 0x70, 0xd0, 0xf0):
+        calls = u8(how) + u8(0, 0, 8, 1) + pack('Q', 1 << 32) + u8(2, 3, 1, 2, 3, 3, 1, 4, 0, 5,
+                                                                   15, 6, 7, 0)
+        yield string(calls)
+        yield string(calls)
+    for step in range(12):
+        for wrong in range(1, 16):
+            yield string(calls) + bytes(step) + u8(wrong, 9, 1, 0, 8, 1, 3, 0, 16)
+
+
+def write(register, value):
+    return u8(3, register, 6, value)
+
+
+@target('vmm')
+def vmm(_):
+    status, select, size, ready, notify, first, second, third, sel, features = range(10)
+    driver = b''.join(write(*w) for w in (
+        (status, 0), (status, 1), (status, 3), (sel, 1), (features, 1), (status, 11), (select, 0),
+        (size, 16)))
+    driver += b''.join(u8(3, r, 6 | 16, 1) for r in (first, second, third))
+    driver += write(ready, 1) + write(status, 15) + write(notify, 0) + u8(3, 11, 2, 0)
+    for end in (b'', write(status, 0), u8(1) + u8(2), write(12, 1)):
+        whole = driver + end
+        yield pack('H', len(whole)) + whole
+        for wrong in (2, 3, 10, 13, 15):
+            for step in (3, 8, 20, 30):
+                yield (pack('H', len(whole)) + whole +
+                       string(bytes(step) + u8(wrong, 9, 1, 0, 8, 1, 3, 0, 16)))
+
+
+@target('broker')
+def broker(_):
+    devices = u8(3, 0, 1, 0, 0)
+    for kind in range(1, 5):
+        yield devices + b''.join(u8(kind, device, 1, which, 1, 0, kind == 3, 0, 0)
+                                 for device in range(3) for which in range(3))
+
+
+@target('worker')
+def worker(_):
+    past = u8(0, 0, 0)
+    commands = u8(1, 0) + u8(2, 0) + u8(2, 8) + u8(4, 0) + u8(3, 0)
+    yield pack('H', len(past + commands)) + past + commands
+    past = u8(1) + pack('HB', 0, 4) + pack('I', 1) + u8(1) + \
+        pack('QQIIIHBB', 0x2000000, 0, 1, 4, 1, 0, 0x21, 1) + u8(1, 1)
+    yield pack('H', len(past + commands)) + past + commands
+
+
+# Files.
+
+@target('xenstore')
+def xenstore(_):
+    with open(os.path.join(ROOT, 'data', 'xen.conf'), 'rb') as f:
+        rules = f.read()
+    own = b'[a]\nsocket=/run/%n/%i.sock\nprobe=off\npacked=on\nwait=10\ndomain=w*\nqueues=2\n'
+    for kind in range(2):
+        yield u8(0, kind)
+        for key in range(11):
+            yield u8(0, kind) + bytes(key) + u8(5) + b'x,'
+    yield u8(1) + string('backend/virtio/3/0')
+    yield u8(2) + string('web') + string('/srv/a.img') + u8(3) + pack('H', 0) + rules
+    yield u8(2) + string('web') + string('/srv/a.img') + u8(0) + pack('H', len(own)) + own + rules
+    yield u8(3) + string('a\\;b\\s;\\\\c\\n')
+
+
+@target('discovery')
+def discovery(_):
+    json = b'{"type": "block", "binary": "/bin/true", "description": "x", "tags": ["a"]}'
+    yield u8(1) + string('block') + json
+    yield u8(9) + string('block') + string(b'') + json
+    yield u8(2) + string('rng') + b'{"type": "rng", "binary": "x", "features": [{"a": 1.5e3}]}'
+
+
+@target('options')
+def options(_):
+    lines = ['--flag', '--on-off=off', '--word', 'two', '-sx', '--path=/x', '-p', '/y', '--fd=3',
+             '-n', '64K', '--power=256', '--unset=-1', '--number64=0x10', '--bytes=1GiB',
+             '--shifted=5', '--real=.5', '--mode=0640', '--parse=x', '--', 'file', '-fo', 'on']
+    for i in range(0, len(lines), 2):
+        yield u8(0) + b''.join(string(s) for s in lines[i:i + 8])
+    yield u8(1) + b''.join(string(s) for s in ('queues', '4', 'queue-size', '256', 'probe', 'off',
+                                              'packed', 'on', 'config-size', '24', 'device-id',
+                                              '2', 'fallback-type', '3', 'x', 'y'))
+    yield u8(2) + string('socket=/run/a,,b,queues=4')
+    yield u8(2) + string('type=block,blk-file=/x,queue-size=64')
+    for number in ('4096', '0x1000', '64KiB', '1.5', '1e3'):
+        yield u8(3) + string(number) + pack('QQ', 0, 1 << 32)
+
+
+def elf():
+    """A vmlinux with one segment and a PVH note."""
+    note = pack('III4sQ', 4, 8, 18, b'Xen\0', 0x1000040)
+    headers = pack('IIQQQQQQ', 1, 5, 1024, 0x1000000, 0x1000000, 64, 4096, 0)
+    headers += pack('IIQQQQQQ', 4, 4, 512, 0, 0, len(note), len(note), 4)
+    head = b'\x7fELF\2\1\1' + bytes(9) + pack('HHIQQQIHHHHHH', 2, 62, 1, 0x1000000, 64, 0, 0, 64,
+                                             56, 2, 0, 0, 0)
+    return (head + headers).ljust(512, b'\0') + note.ljust(512, b'\0') + bytes(64)
+
+
+def bzimage():
+    head = bytearray(0x268)
+    head[0x1f1] = 1
+    struct.pack_into('<H', head, 0x1fe, 0xaa55)
+    struct.pack_into('<I', head, 0x1f4, 16)
+    head[0x200:0x202] = b'\xeb\x66'
+    struct.pack_into('<4sH', head, 0x202, b'HdrS', 0x20f)
+    head[0x211] = 1
+    struct.pack_into('<I', head, 0x22c, 0x7fffffff)
+    struct.pack_into('<IBBHI', head, 0x230, 0x200000, 1, 21, 3, 2047)
+    struct.pack_into('<QI', head, 0x258, 0x1000000, 0x100000)
+    return bytes(head).ljust(1280, b'\0')
+
+
+@target('kernel')
+def kernel(_):
+    for image in (elf(), bzimage()):
+        for how in (0, 3, 0x33):
+            yield u8(2) + string('quiet') + u8(how, 0) + image
+
+
+@target('kernel_arm64')
+def kernel_arm64(_):
+    image = pack('II6QII', 0, 0, 0, 0x200000, 0xa, 0, 0, 0, 0x644d5241, 0).ljust(256, b'\0')
+    for how in (0, 3, 0x3b):
+        yield u8(2) + string('quiet') + u8(how, 0) + image
+
+
+# device.c
+
+def request(queue, out, room, kick=1):
+    cut = u8(2, 8, 8) if len(out) > 16 else u8(0)
+    return (u8(0, queue) + pack('HH', len(out), room) + (cut if out else b'') +
+            (u8(0) if room else b'') + out + u8(kick))
+
+
+@target('rng')
+def rng(_):
+    yield u8(0) + pack('Q', 0) + request(0, b'', 64) + u8(3, 4, 5) + request(0, b'', 5000)
+
+
+@target('blk')
+def blk(_):
+    for way in range(3):
+        for features in (0, 1 << 34, 1 << 28 | 1 << 29):
+            start = u8(way) + pack('Q', features)
+            yield start + request(0, pack('IIQ', 1, 0, 0) + bytes(512), 1) + \
+                request(0, pack('IIQ', 0, 0, 8), 4097) + u8(3) + request(1, pack('IIQ', 4, 0, 0), 1)
+            for kind in (8, 11, 13):
+                yield start + request(0, pack('IIQ', kind, 0, 0) + pack('QII', 0, 8, 0), 21) + u8(3)
+            yield start + request(0, pack('IIQ', 0, 0, 0), 513, 0) + u8(4) + u8(6, 0, 1) + u8(5)
+
+
+def write_seeds(name, folder):
+    os.makedirs(folder, exist_ok=True)
+    for i, seed in enumerate([b''] + list(TARGETS[name]() if name in TARGETS else [])):
+        with open(os.path.join(folder, 'seed-%u' % i), 'wb') as f:
+            f.write(seed)
+
+
+if __name__ == '__main__':
+    for each in sys.argv[2:]:
+        write_seeds(each, os.path.join(sys.argv[1], each))
+    os.utime(sys.argv[1])  # for ninja
