@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A stock Linux guest under unmodified QEMU uses virtiod-blk and virtiod-rng.
 
-Usage: run.py VIRTIOD_BLK VIRTIOD_RNG split|packed [CACHED]: the disk's rings; with the QEMU in the
-folder CACHED of the cache. That one has a generic device, which serves the random numbers and a
-second disk there.
+Usage: run.py VIRTIOD_BLK VIRTIOD_RNG split|packed KILLS [CACHED]: the disk's rings; how often the
+disk's back-end is killed at least; with the QEMU in the folder CACHED of the cache. That one has a
+generic device, which serves the random numbers and a second disk there.
 Exits 77 (skipped) where QEMU or the kernel is missing.
 """
 
@@ -26,6 +26,7 @@ from guest import Guest, check  # noqa: E402
 MIB = 1 << 20
 DISK = 256 * MIB
 GROWN = 320 * MIB
+HAMMER = 2.5  # seconds of writes for each kill, at the most
 SERIAL = "virtiod-e2e-0001"
 
 
@@ -93,7 +94,7 @@ def generic(virtio_id, name, back_end, options=""):
             "-device", f"vhost-user-test-device-pci,chardev={name},virtio-id={virtio_id}{options}"]
 
 
-def start_guest(folder, qemu, reconnect, kernel, image, blk, rng, packed, second):
+def start_guest(folder, qemu, reconnect, kernel, image, blk, rng, packed, kills, second):
     if second:
         others = generic(4, "rng", rng) + generic(2, "second", second, ",config_size=60")
     else:
@@ -105,7 +106,7 @@ def start_guest(folder, qemu, reconnect, kernel, image, blk, rng, packed, second
         "-smp", "2", "-nodefaults", "-nographic", "-serial", "stdio",
         "-qmp", f"unix:{folder}/qmp,server=on,wait=off",
         "-kernel", initrd.kernel_image(kernel), "-initrd", image,
-        "-append", "console=ttyS0 quiet panic=-1",
+        "-append", f"console=ttyS0 quiet panic=-1 hammer={HAMMER * (kills + 1):.0f}",
         "-chardev", f"socket,id=blk,path={blk.socket},{reconnect}",
         "-device", "vhost-user-blk-pci,chardev=blk,num-queues=2" + (",packed=on" if packed else ""),
         *others])
@@ -166,7 +167,7 @@ def identify(guest, sectors, packed, second):
     return digest
 
 
-def boot_and_work(guest, disk, blk, packed, second):
+def boot_and_work(guest, disk, blk, packed, at_least, second):
     first_random = identify(guest, DISK // 512, packed, second)
     written = guest.wait("writing")
     pauses = pause_during_io(guest)
@@ -178,7 +179,8 @@ def boot_and_work(guest, disk, blk, packed, second):
     guest.wait("hammering")
     kills = kill_during_io(guest, blk)
     rounds = guest.wait("hammered")
-    check(kills > 2, f"{kills} kill -9 of virtiod-blk while the guest wrote {rounds} times 16 MiB")
+    check(kills >= at_least,
+          f"{kills} kill -9 of virtiod-blk while the guest wrote {rounds} times 16 MiB")
     guest.wait("trim")
     guest.wait("trimmed")
     trimmed = os.stat(disk).st_blocks * 512
@@ -199,8 +201,8 @@ def boot_and_work(guest, disk, blk, packed, second):
     return written
 
 
-def main(blk_program, rng_program, rings, cached_qemu=None):
-    packed = rings == "packed"
+def main(blk_program, rng_program, rings, kills, cached_qemu=None):
+    packed, kills = rings == "packed", int(kills)
     kernel = initrd.cached("linux-cloud-amd64")
     qemu = (os.path.join(initrd.cached(cached_qemu), "bin/qemu-system-x86_64") if cached_qemu
             else initrd.program("qemu-system-x86_64"))
@@ -226,9 +228,10 @@ def main(blk_program, rng_program, rings, cached_qemu=None):
                 folder, blk_program, "--blk-file=" + second_disk, socket_name="second")
             started += [second] if second else []
             guest = start_guest(folder, qemu, "reconnect-ms=100" if cached_qemu else "reconnect=1",
-                                kernel, image, blk, rng, packed, second)
+                                kernel, image, blk, rng, packed, kills, second)
             started.append(guest)
-            written = boot_and_work(guest, disk, blk, packed, second and second_disk)
+            written = boot_and_work(guest, disk, blk, packed, kills,
+                                    second and second_disk)
             for back_end in blk, rng, second:
                 if back_end:
                     back_end.stop()
