@@ -21,7 +21,6 @@ from guest import check
 
 PRIVILEGES = "--run-as=65534:65534 --chroot=/run/empty"
 XEN = "virtiod-xen --log-level=info"
-KILLS = 20
 DESTROY_LIMIT = 8  # times as long as with a guest without devices; a timeout is 15 times as long
 
 
@@ -175,15 +174,16 @@ def destroy(guest):
     return took
 
 
-def replaced(dom0, memory, eventfds):
+def replaced(dom0, memory, eventfds, kills="20"):
     """The guest's worker is killed again and again, unnoticed by the guest."""
+    kills = int(kills)
     xen = start_xen(dom0, "" if eventfds == "eventfds" else "--no-eventfds")
     name, pid = blk(dom0, "a", 0)
     a = Guest(dom0, "a", [device(memory)]).create()
     a.wait("up")
     a.sh("load $(disk 32) 8 1000000 & load=$!")
     victim = worker(dom0, "a")
-    for _ in range(KILLS):
+    for _ in range(kills):
         start = time.monotonic()
         dom0.sh(f"kill -9 {victim}")
         victim = worker(dom0, "a", victim)
@@ -192,10 +192,37 @@ def replaced(dom0, memory, eventfds):
     a.send("kill $load; wait $load")
     count = loaded(a)
     a.result()
-    check(count > KILLS, f"{count} requests over {KILLS} deaths of the worker")
+    check(count > kills, f"{count} requests over {kills} deaths of the worker")
     log = dom0.log(name)
     check("disconnected" not in log and log.count("connected") == 1, "the back-end saw none of it")
     check(a.sh("complaints", status=1) == "", "nor did the guest")
+    a.send("poweroff -f")
+    a.gone()
+    end_all(dom0, xen, [(name, pid)])
+
+
+def killed(dom0, memory, kills):
+    """The back-end is killed again and again; the guest's driver goes on as it is."""
+    kills = int(kills)
+    xen = start_xen(dom0)
+    name, pid = blk(dom0, "a", 0)
+    a = Guest(dom0, "a", [device(memory)]).create()
+    a.wait("up")
+    a.sh("load $(disk 32) 8 1000000 & load=$!")
+    bound = a.sh("cat /sys/block/vd*/diskseq")
+    for n in range(kills):
+        start = time.monotonic()
+        dom0.sh(f"kill -9 {pid}; rm /run/virtiod/a/0.sock")
+        name, pid = blk(dom0, "a", 0, options="--engine=" + ("sync" if n % 2 else "auto"))
+        if n % 4:  # the others die before or while they are connected to
+            dom0.wait_log(name, "front-end: connected")
+            time.sleep(max(time.monotonic() - start, 0.2))
+    a.send("kill $load; wait $load")
+    count = loaded(a)
+    a.result()
+    check(count > kills, f"{count} requests over {kills} kill -9 of virtiod-blk")
+    check(a.sh("complaints", status=1) == "", "no complaint in the guest's log")
+    check(a.sh("cat /sys/block/vd*/diskseq") == bound, "the driver was not bound again")
     a.send("poweroff -f")
     a.gone()
     end_all(dom0, xen, [(name, pid)])
