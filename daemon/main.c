@@ -31,7 +31,10 @@ static void remove_socket(const char *path, const struct stat *ours)
 		log_debug(NULL, "cannot remove '%s': %s", path, g_strerror(errno));
 }
 
-/* Nothing has been read of what a front-end may have sent. Sets *idle as server_run() does. */
+/*
+ * Serves front-ends: nothing has been read of what one may have sent. Sets *idle as server_run()
+ * does.
+ */
 static bool serve(
 	struct server *s, struct backend *b, struct options *o, int fd, bool *idle, GError **error)
 {
@@ -59,7 +62,7 @@ static bool serve(
 	return ok;
 }
 
-/* fd: an inherited socket, which has been checked; -1: to be made. */
+/* Runs the daemon. fd: an inherited socket, which has been checked; -1: to be made. */
 static bool run(struct options *o, int fd, GError **error)
 {
 	struct backend *b;

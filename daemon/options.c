@@ -127,7 +127,7 @@ static bool has_argument(char **argv, const char *name)
 	return false;
 }
 
-/* Xen guests can be served where these devices are. */
+/* Tells whether Xen guests can be served, which is where these devices are. */
 static bool is_xen_host(void)
 {
 	return access("/dev/xen/privcmd", F_OK) == 0 || access("/dev/xen/gntdev", F_OK) == 0;

@@ -7,7 +7,7 @@
 #include "tools/names.h"
 #include "tools/virtioctl.h"
 
-/* A bench of queues says itself how many, of what size and format. */
+/* Tells which options there are: a bench says itself how many queues, of what size and format. */
 static bool is_offered(const struct option_entry *row, const struct option_entry *own)
 {
 	if (g_str_equal(row->name, "queue-size") || g_str_equal(row->name, "packed"))
@@ -19,7 +19,10 @@ static bool is_offered(const struct option_entry *row, const struct option_entry
 	return true;
 }
 
-/* Unlike the other programs, virtioctl also takes the values that stand for "not given". */
+/*
+ * Adds words: unlike the other programs, virtioctl also takes the values that stand for "not
+ * given".
+ */
 static struct option_entry with_unset(struct option_entry row)
 {
 	if (g_str_equal(row.name, "queues"))

@@ -22,7 +22,7 @@ static void quote(GString *out, const char *text)
 	g_string_append_c(out, '"');
 }
 
-/* The comma, the line break and the key before any value. */
+/* Writes the comma, the line break and the key before any value. */
 static void lead(struct json *j, const char *key)
 {
 	if (j->follows)

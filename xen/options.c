@@ -49,7 +49,7 @@ static bool check_attach(struct xen_options *o, GError **error)
 	return true;
 }
 
-/* "worker COMMANDS REQUESTS LEVEL WHO": how virtiod-xen starts its workers. */
+/* Parses "worker COMMANDS REQUESTS LEVEL WHO": how virtiod-xen starts its workers. */
 static bool parse_worker(struct xen_options *o, char **args, GError **error)
 {
 	uint64_t commands, requests;

@@ -40,7 +40,10 @@ static pid_t *free_place(void)
 	return place;
 }
 
-/* As fork(), but with one table of fds; no signal tells of the end. TSan knows no such child. */
+/*
+ * Makes a process as fork(), but with one table of fds; no signal tells of the end. TSan knows
+ * no such child.
+ */
 __attribute__((no_sanitize("thread"))) static pid_t start_process(const GArray *fds)
 {
 	pid_t pid = (pid_t)syscall(SYS_clone, CLONE_FILES, 0, 0, 0, 0);
@@ -62,7 +65,7 @@ static void *close_all(void *opaque)
 	return NULL;
 }
 
-/* Where a sandbox permits no process. Takes over fds on success. */
+/* Closes them in a thread, where a sandbox permits no process. Takes over fds on success. */
 static bool start_thread(GArray *fds)
 {
 	pthread_t thread;

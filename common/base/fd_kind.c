@@ -49,7 +49,10 @@ static enum fd_kind socket_kind(int fd)
 		: FD_OTHER;
 }
 
-/* The name of an anonymous inode has no slash in front, which any file's path has. */
+/*
+ * Tells the kind by the name: an anonymous inode's has no slash in front, which any file's path
+ * has.
+ */
 static enum fd_kind anonymous_kind(int fd)
 {
 	char name[32];

@@ -8,7 +8,10 @@
 #include <glib.h>
 #include <string.h>
 
-/* The next bytes that lie in one piece, at most len (0 < len <= left), gone by on return. */
+/*
+ * Returns the next bytes that lie in one piece, at most len (0 < len <= left), gone by on
+ * return.
+ */
 static inline char *next_piece(struct iov_cursor *c, size_t len, size_t *piece)
 {
 	char *p;

@@ -65,7 +65,7 @@ void iov_join_tail(struct iov_cursor *c, const struct iov_cursor *tail);
  * The usual request is few bytes in one piece each: these spare it the loops above.
  */
 
-/* All that is left, if that is in one piece (and not nothing); else NULL. */
+/* Returns all that is left, if that is in one piece (and not nothing); else NULL. */
 static inline void *iov_whole(const struct iov_cursor *c)
 {
 	const struct iovec *iov = c->iov;
@@ -80,14 +80,17 @@ static inline void *iov_whole(const struct iov_cursor *c)
 	return c->left <= iov->iov_len - offset ? (char *)iov->iov_base + offset : NULL;
 }
 
-/* iov_skip() of all that is left. */
+/* Moves on as iov_skip() of all that is left does. */
 static inline void iov_finish(struct iov_cursor *c)
 {
 	c->done += c->left;
 	c->left = 0;
 }
 
-/* iov_split_tail() of one byte: where it is; NULL, and nothing changed, if nothing is left. */
+/*
+ * Splits off one byte as iov_split_tail() does: returns where it is; NULL, and nothing changed,
+ * if nothing is left.
+ */
 static inline uint8_t *iov_split_last(struct iov_cursor *c)
 {
 	const struct iovec *iov = c->iov;

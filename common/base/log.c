@@ -124,7 +124,10 @@ static bool report_dropped(void)
 	return true;
 }
 
-/* GLib would recode for the locale with malloc and its print handlers; this is one write(). */
+/*
+ * Writes the line itself: GLib would recode for the locale with malloc and its print handlers;
+ * this is one write().
+ */
 static void emit(enum log_level level, char *line, size_t len)
 {
 	if (line_sink) {

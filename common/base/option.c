@@ -91,7 +91,7 @@ static bool set_paths(const struct option_entry *o, const char *text, GError **e
 	return true;
 }
 
-/* A value that fits may still not be a power of two. */
+/* Parses a number: a value that fits may still not be a power of two. */
 static bool parse_number(
 	const struct option_entry *o, const char *text, uint64_t max, uint64_t *n, GError **error)
 {

@@ -31,7 +31,7 @@ static const struct option_entry *find(const struct parsing *p, const char *name
 	return NULL;
 }
 
-/* value: what is behind "=", or NULL. */
+/* Uses an option. value: what is behind "=", or NULL. */
 static bool use(struct parsing *p, const struct option_entry *o, const char *value, GError **error)
 {
 	if (!value && !o->flag) {
@@ -80,7 +80,7 @@ static void add_entries(GOptionGroup *group, const struct option_entry *o, GPtrA
 	}
 }
 
-/* which: what follows --help ("-all", "-attach"). */
+/* Prints the help. which: what follows --help ("-all", "-attach"). */
 static bool print_help(const struct option_syntax *s, const char *which)
 {
 	g_autoptr(GOptionContext) context = g_option_context_new(s->arguments);
@@ -122,7 +122,7 @@ static bool is_help(const struct option_syntax *s, const char *name)
 		(s->group.name && *name == '-' && strcmp(name + 1, s->group.name) == 0);
 }
 
-/* text: behind the dashes. */
+/* Parses "--name" or "--name=value". text: behind the dashes. */
 static bool parse_long(struct parsing *p, const char *text, GError **error)
 {
 	const char *value = strchr(text, '=');
@@ -137,7 +137,7 @@ static bool parse_long(struct parsing *p, const char *text, GError **error)
 		error, G_OPTION_ERROR, G_OPTION_ERROR_UNKNOWN_OPTION, "Unknown option --%s", text);
 }
 
-/* letters: "v", "fm256": flags, and at the end one that may have a value. */
+/* Parses short options. letters: "v", "fm256": flags, and at the end one that may have a value. */
 static bool parse_short(struct parsing *p, const char *letters, GError **error)
 {
 	for (; *letters; letters++) {

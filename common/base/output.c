@@ -38,7 +38,7 @@ void output_close(struct output *o)
 	fd_close(&o->own);
 }
 
-/* One write(); 0 stands for no room. */
+/* Writes once; 0 stands for no room. */
 static ssize_t write_piece(const struct output *o, const void *bytes, size_t len)
 {
 	struct pollfd pfd = { .fd = o->fd, .events = POLLOUT };

@@ -15,7 +15,7 @@
 
 static int kept = -1; /* connected to $NOTIFY_SOCKET */
 
-/* -1 without such a variable. */
+/* Connects; -1 without such a variable. */
 static int dial(void)
 {
 	const char *path = g_getenv("NOTIFY_SOCKET");

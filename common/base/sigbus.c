@@ -17,7 +17,7 @@ struct guard {
 
 static __thread struct guard guard;
 
-/* The handler was left without returning, so its signal is still blocked. */
+/* Unblocks the signal: the handler was left without returning, so its signal is still blocked. */
 static void unblock(void)
 {
 	sigset_t set;

@@ -52,9 +52,10 @@ static bool set_address(struct sockaddr_un *address, const char *path, GError **
 }
 
 /*
- * Two daemons started at the same path at the same time: each could take the other's socket, bound
- * but not yet listening, for a stale one. So finding out and replacing is done under a lock of the
- * directory. Anyone who can read the directory can hold that lock: after a second go on without.
+ * Locks the directory. Of two daemons started at the same path at the same time, each could take
+ * the other's socket, bound but not yet listening, for a stale one: finding out and replacing is
+ * done under this lock. Any process that can read the directory can hold it: after a second goes
+ * on without.
  */
 static int lock_directory(const char *path)
 {
@@ -103,7 +104,7 @@ static bool clear_path(const struct sockaddr_un *address, GError **error)
 	return true;
 }
 
-/* The file gets its mode from bind(), by the umask; no client can connect before listen(). */
+/* Binds and listens. The umask sets the file's mode; no client can connect before listen(). */
 static bool bind_and_listen(
 	int fd, const struct sockaddr_un *address, mode_t mode, gid_t group, GError **error)
 {
@@ -149,7 +150,7 @@ int sock_listen(const char *path, mode_t mode, gid_t group, GError **error)
 	return fd_steal(&fd);
 }
 
-/* timeout_s: how long connect() may wait while a wedged server's backlog is full; 0: not at all. */
+/* Connects. timeout_s: how long a full backlog may delay it (a wedged server); 0: not at all. */
 static int dial(const char *path, unsigned timeout_s, GError **error)
 {
 	struct timeval timeout = { .tv_sec = timeout_s }, none = { 0 };
@@ -380,7 +381,7 @@ ssize_t sock_unread(int fd, bool *ended)
 	return ioctl(fd, FIONREAD, &n) < 0 ? -errno : n;
 }
 
-/* Which socket is connected to which is told only by names, and one made for fd is no other's. */
+/* Compares names, which alone tell who is connected to whom: one made for fd is no other's. */
 bool sock_is_peer_of(int fd, int ours)
 {
 	struct sockaddr_un name = { .sun_family = AF_UNIX }, peer = { 0 };

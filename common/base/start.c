@@ -29,7 +29,7 @@ static bool standard_fds_are_open(void)
 	return true;
 }
 
-/* Each open() takes the lowest number that is free. */
+/* Opens what is closed: each open() takes the lowest number that is free. */
 static void fill_standard_fds(void)
 {
 	int fd;

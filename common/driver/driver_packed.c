@@ -61,7 +61,7 @@ static struct packed *packed_of(struct driver_ring *r)
 	return container_of(r, struct packed, ring);
 }
 
-/* Each side's event suppression has a cache line of its own. */
+/* Returns the offsets: each side's event suppression has a cache line of its own. */
 static struct driver_areas packed_areas(unsigned size)
 {
 	struct virtio_ring_bytes bytes = virtio_ring_bytes(size, true, true);
@@ -93,7 +93,7 @@ static void packed_fini(struct driver_ring *r)
 	g_free(packed_of(r)->free_id);
 }
 
-/* The next descriptor of the vring. */
+/* Writes the next descriptor of the vring. */
 static void put(struct packed *p, uint64_t addr, uint32_t len, uint16_t id, uint16_t flags)
 {
 	struct vring_packed_desc *desc = &p->desc[p->next_avail];
@@ -114,7 +114,7 @@ static void put(struct packed *p, uint64_t addr, uint32_t len, uint16_t id, uint
 	}
 }
 
-/* In a table only WRITE means anything (2.8.8). */
+/* Writes a table, in which only WRITE means anything (2.8.8). */
 static void put_table(
 	struct packed *p, unsigned id, const struct driver_buf *buf, unsigned n_out, unsigned n)
 {

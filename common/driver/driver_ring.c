@@ -20,7 +20,7 @@ static unsigned table_len(unsigned size, uint64_t features)
 							      : 0;
 }
 
-/* The tables have cache lines of their own: the device reads them, and writes the areas. */
+/* Returns where the tables are: on cache lines of their own, as the device writes the areas. */
 static uint64_t tables_at(unsigned size, uint64_t features)
 {
 	return align_up(format_of(features)->areas(size).end, 64);

@@ -47,7 +47,7 @@ static struct split *split_of(struct driver_ring *r)
 	return container_of(r, struct split, ring);
 }
 
-/* The used ring has cache lines of its own: another CPU writes it. */
+/* Returns the offsets. The used ring has cache lines of its own: another CPU writes it. */
 static struct driver_areas split_areas(unsigned size)
 {
 	/* With the event words, used or not. */
@@ -96,7 +96,7 @@ static void fill(
 	};
 }
 
-/* The flags of buffer i of n, of which the first n_out are for the device to read. */
+/* Returns the flags of buffer i of n, of which the first n_out are for the device to read. */
 static uint16_t flags_of(unsigned i, unsigned n_out, unsigned n)
 {
 	return (i < n_out ? 0 : VRING_DESC_F_WRITE) | (i + 1 < n ? VRING_DESC_F_NEXT : 0);
@@ -186,7 +186,10 @@ static int refresh_used(struct split *s)
 	return 0;
 }
 
-/* The used entry at last_used: the head it names, and its length; checked but for the order. */
+/*
+ * Reads the used entry at last_used: the head it names, and its length; checked but for the
+ * order.
+ */
 static int read_used(struct split *s, unsigned *head, uint32_t *len)
 {
 	const struct vring_used_elem *elem = &s->used->ring[s->last_used & s->mask];

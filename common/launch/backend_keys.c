@@ -37,7 +37,10 @@ void backend_keys_table(struct backend_keys *k, backend_type_names *names,
 	memcpy(table, rows, sizeof(rows));
 }
 
-/* "type" is an old spelling for virtioctl alone: the other grammars mean something else by it. */
+/*
+ * Finds a key. "type" is an old spelling for virtioctl alone: the other grammars mean something
+ * else by it.
+ */
 static const struct option_entry *find(const struct option_entry *table, const char *key)
 {
 	for (const struct option_entry *o = table; o->name; o++) {

@@ -106,7 +106,10 @@ static void drain(struct child *c)
 	}
 }
 
-/* What it said last. Not to the end of the pipe: children of its own may hold that, and write. */
+/*
+ * Reads what it said last. Not to the end of the pipe: children of its own may hold that, and
+ * write.
+ */
 static void drain_last(struct child *c)
 {
 	struct pollfd pfd = { .fd = c->output, .events = POLLIN };
@@ -137,7 +140,7 @@ static void on_process(void *opaque, uint32_t revents)
 		c->on_end(c->opaque); /* which may free c */
 }
 
-/* In the new process, before exec: nothing but async-signal-safe calls. */
+/* Runs in the new process, before exec: nothing but async-signal-safe calls. */
 static void set_up_process(void *opaque)
 {
 	const pid_t *parent = opaque;

@@ -16,7 +16,7 @@
 /* json-glib's parser recurses without a limit. */
 #define MAX_BRACKETS 256
 
-/* NULL-terminated, most specific first; to be freed by g_strfreev(). */
+/* Returns the folders: NULL-terminated, most specific first; to be freed by g_strfreev(). */
 static char **conventional_folders(void)
 {
 	GPtrArray *folders = g_ptr_array_new();
@@ -53,7 +53,7 @@ static void list_folder(const char *folder, GHashTable *files)
 	}
 }
 
-/* The text of a file; NULL, with *why, if it has none or is hidden (then *why is NULL). */
+/* Returns the text of a file; NULL, with *why, if it has none or is hidden (then *why is NULL). */
 static char *read_file(const char *path, size_t *len, const char **why)
 {
 	/* Not to wait for the writer of a FIFO. */
@@ -83,7 +83,7 @@ static char *read_file(const char *path, size_t *len, const char **why)
 	return *why ? NULL : g_steal_pointer(&text);
 }
 
-/* The root object, or NULL and an error. */
+/* Returns the root object, or NULL and an error. */
 static JsonObject *parse(JsonParser *parser, const char *text, size_t len, GError **error)
 {
 	unsigned brackets = 0;
@@ -107,7 +107,7 @@ static JsonObject *parse(JsonParser *parser, const char *text, size_t len, GErro
 	return json_node_get_object(root);
 }
 
-/* NULL if there is no such member, or it is no string. */
+/* Returns the string; NULL if there is no such member, or it is no string. */
 static const char *string_member(JsonObject *object, const char *name)
 {
 	JsonNode *node = json_object_get_member(object, name);
@@ -117,7 +117,7 @@ static const char *string_member(JsonObject *object, const char *name)
 	return json_node_get_string(node);
 }
 
-/* Why binary cannot be run, or NULL. */
+/* Returns why binary cannot be run, or NULL. */
 static const char *binary_fault(const char *binary)
 {
 	struct stat st;
@@ -137,7 +137,10 @@ static void note_type(GPtrArray *types, const char *type)
 		g_ptr_array_add(types, g_strdup(type));
 }
 
-/* The binary, if the file at path is a good one of this type. Adds other types to others. */
+/*
+ * Returns the binary, if the file at path is a good one of this type. Adds other types to
+ * others.
+ */
 static char *match_file(const char *path, const char *type, GPtrArray *others)
 {
 	g_autoptr(JsonParser) parser = json_parser_new();
@@ -185,7 +188,7 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(a, b);
 }
 
-/* For a message: the folders searched, and what is there instead. */
+/* Returns, for a message, the folders searched and what is there instead. */
 static void fail(GError **error, const char *type, char *const *folders, GPtrArray *types)
 {
 	g_autofree char *places = g_strjoinv(", ", (char **)folders), *others = NULL;

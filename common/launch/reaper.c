@@ -15,7 +15,7 @@
 
 #define LOOK_MS 10
 
-/* Nothing to a pidfd. */
+/* Does nothing to a pidfd. */
 static void look_later(int fd)
 {
 	const struct itimerspec once = { .it_value.tv_nsec = LOOK_MS * 1000000 };

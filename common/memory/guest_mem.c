@@ -83,15 +83,16 @@ static struct mem_region *region_new(
 	return g_steal_pointer(&r);
 }
 
-/* Neither range wraps nor is empty. */
+/* Compares ranges: neither range wraps nor is empty. */
 static bool ranges_overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
 {
 	return a < b ? b - a < a_size : a - b < b_size;
 }
 
 /*
- * Some front-ends leave the user address of Xen regions undefined, and all leave it 0 where nothing
- * is mapped in advance: such a region is found by its guest addresses alone.
+ * Tells whether it has one: some front-ends leave the user address of Xen regions undefined, and
+ * all leave it 0 where nothing is mapped in advance: such a region is found by its guest
+ * addresses alone.
  */
 static bool has_user_addr(const struct mem_region_desc *desc)
 {

@@ -15,7 +15,10 @@
 
 #define BATCH_MAX 256
 
-/* Consecutive requests are mostly in one region: b->last, which may be stale, is tried first. */
+/*
+ * Finds the region. Consecutive requests are mostly in one: b->last, which may be stale, is
+ * tried first.
+ */
 static inline struct mem_region *region_at(struct mem_borrower *b, uint64_t addr)
 {
 	const struct mem_table *table = &b->mem->table;

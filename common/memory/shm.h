@@ -40,7 +40,10 @@ static inline uint32_t shm_load32(const void *p)
 	return le32toh(__atomic_load_n((const uint32_t *)p, __ATOMIC_RELAXED));
 }
 
-/* A full barrier, between a store (publish) and a load (look again) that must not overtake it. */
+/*
+ * Makes a full barrier, between a store (publish) and a load (look again) that must not overtake
+ * it.
+ */
 static inline void shm_full_barrier(void)
 {
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);

@@ -66,7 +66,7 @@ static enum virtio_mmio_result write_driver_features(const struct access *a, uin
 	return VIRTIO_MMIO_DONE;
 }
 
-/* DeviceFeaturesSel, DriverFeaturesSel, QueueSel, SHMSel: any value; the readers check. */
+/* Writes DeviceFeaturesSel, DriverFeaturesSel, QueueSel or SHMSel: any value; the readers check. */
 static enum virtio_mmio_result write_selector(const struct access *a, uint32_t value)
 {
 	*(uint32_t *)((char *)&a->m->s->reg + a->row->member) = value;
@@ -85,7 +85,7 @@ static enum virtio_mmio_result write_queue_size(const struct access *a, uint32_t
 	return VIRTIO_MMIO_DONE;
 }
 
-/* The halves of QueueDesc, QueueDriver, QueueDevice. */
+/* Writes the halves of QueueDesc, QueueDriver, QueueDevice. */
 static enum virtio_mmio_result write_queue_address(const struct access *a, uint32_t value)
 {
 	uint64_t *address = (uint64_t *)((char *)a->q + a->row->member);
@@ -227,7 +227,7 @@ static enum virtio_mmio_result write_status(const struct access *a, uint32_t val
 	return m->ops->status(m->opaque, old, new);
 }
 
-/* SHMLen and SHMBase; all ones for a region that there is not. */
+/* Reads SHMLen and SHMBase; all ones for a region that there is not. */
 static uint32_t read_shm(const struct access *a)
 {
 	const struct virtio_mmio *m = a->m;

@@ -14,7 +14,7 @@
 #include "priv/root.h"
 #include "priv/user.h"
 
-/* UINT32_MAX means "none" to the system. */
+/* Converts an id: UINT32_MAX means "none" to the system. */
 static bool to_id(const char *text, uint32_t *id)
 {
 	uint64_t n;

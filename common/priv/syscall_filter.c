@@ -27,7 +27,7 @@ static int allow_calls(scmp_filter_ctx context, const char *const *names)
 	return err;
 }
 
-/* A filter cannot look at clone3()'s flags, which are in memory. */
+/* Allows threads, not processes: a filter cannot look at clone3()'s flags, which are in memory. */
 static int allow_threads(scmp_filter_ctx context)
 {
 	int err = seccomp_rule_add(context, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
@@ -48,7 +48,7 @@ static int allow_memory(scmp_filter_ctx context)
 	return err;
 }
 
-/* The kernel takes 32 bits of the request. */
+/* Allows the requests listed: the kernel takes 32 bits of the request. */
 static int allow_ioctls(scmp_filter_ctx context, const uint32_t *requests, size_t n)
 {
 	int err = 0;

@@ -183,7 +183,7 @@ static bool refill(struct vq *q)
 	return false;
 }
 
-/* A tick is exact enough, and much cheaper to know than the time. */
+/* Returns the time: a tick is exact enough, and much cheaper to know than the time. */
 static int64_t clock_us(void)
 {
 	struct timespec t;
@@ -192,7 +192,7 @@ static int64_t clock_us(void)
 	return t.tv_sec * INT64_C(1000000) + t.tv_nsec / 1000;
 }
 
-/* The clock is looked at now and then: short bursts never do. */
+/* Tells whether it is over. The clock is looked at now and then: short bursts never do. */
 static bool burst_is_over(struct vq *q)
 {
 	int64_t now;

@@ -77,7 +77,10 @@ void vq_unfetch_one(struct vq *q, struct vq_req *r)
 	vq_req_free(q, r);
 }
 
-/* The last one fetched first, so that the vring goes back by the way it came. */
+/*
+ * Returns the batch reversed: the last one fetched first, so that the vring goes back by the way
+ * it came.
+ */
 static struct vq_req *reversed(struct vq_req *list)
 {
 	struct vq_req *back = NULL;
@@ -128,7 +131,7 @@ static int bad_range(
 		status == -EFAULT ? "is not in guest memory" : "cannot be mapped");
 }
 
-/* Which of its ranges made the borrowing of r fail? */
+/* Finds which of its ranges made the borrowing of r fail. */
 static int bad_memory(struct vq *q, struct vq_req *r)
 {
 	int status = r->mapping.status;
@@ -150,7 +153,8 @@ static int bad_memory(struct vq *q, struct vq_req *r)
 }
 
 /*
- * Where memory that needs no borrowing is; NULL: it does, or is not all in one region, or in none.
+ * Returns where memory that needs no borrowing is; NULL: it does, or is not all in one region,
+ * or in none.
  */
 static inline void *mapped(struct vq *q, const struct mem_range *range)
 {
@@ -161,7 +165,7 @@ static inline void *mapped(struct vq *q, const struct mem_range *range)
 	return mem_window_host(&q->window, range->addr, range->len);
 }
 
-/* All tables, or all data, of a batch; false: they must be borrowed. */
+/* Maps all tables, or all data, of a batch; false: they must be borrowed. */
 
 static bool map_tables(struct vq *q, struct vq_req *const *batch, unsigned n)
 {
@@ -204,7 +208,7 @@ static bool map_data(struct vq *q, struct vq_req *const *batch, unsigned n)
 	return true;
 }
 
-/* Each of these takes a batch and returns how many requests at its start are good. */
+/* Fetches. Each of these takes a batch and returns how many requests at its start are good. */
 
 static unsigned fetch_rings_part(struct vq *q, struct vq_req **batch, int *found, bool *tables)
 {
@@ -241,7 +245,7 @@ static bool is_too_much(const struct vq *q, unsigned n, unsigned good, size_t mo
 	return G_UNLIKELY(vq_memory_bytes(q) + more >= VQ_POOL_MAX) && (good || q->reqs_used > n);
 }
 
-/* *waits: even the first one must wait. */
+/* Fetches tables. waits: even the first one must wait. */
 static unsigned fetch_tables(struct vq *q, struct vq_req *const *batch, unsigned n, bool *waits)
 {
 	struct mem_mapping *mappings[VQ_BATCH];
@@ -332,7 +336,7 @@ static unsigned fetch_data(struct vq *q, struct vq_req *const *batch, unsigned n
 	return good;
 }
 
-/* Of a batch of which no memory is borrowed, lets the last ones go until n are left. */
+/* Lets the last ones of a batch go, of which no memory is borrowed, until n are left. */
 static void cut(struct vq *q, struct vq_req *const *batch, unsigned *size, unsigned n)
 {
 	while (*size > n) {

@@ -19,8 +19,8 @@
 #include "ring/vq_req_impl.h"
 
 /*
- * The requests that the last stop left in the area belong to a driver that has begun anew since, if
- * the start is at the beginning and the stop was not.
+ * Tells whether the requests that the last stop left in the area belong to a driver that has
+ * begun anew since: the start is at the beginning and the stop was not.
  */
 static bool is_reset_since_stop(const struct vq *q, const struct vq_setup *setup, bool packed)
 {

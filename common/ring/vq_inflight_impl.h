@@ -23,7 +23,7 @@ void VQ_AREA_WRITTEN(void);
 		VQ_AREA_WRITTEN();                                    \
 	} while (0)
 
-/* What is above is done before what is below: see vq_inflight.c. */
+/* Orders stores: what is above is done before what is below (vq_inflight.c). */
 static inline void vq_area_order(void)
 {
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);

@@ -184,7 +184,7 @@ static void init(struct vq *q, uint16_t used)
 	vq_area_store(a->version, VIRTIO_INFLIGHT_VERSION);
 }
 
-/* A batch was published, but perhaps still is in flight as far as the area says. */
+/* Finishes it: a batch was published, but perhaps still is in flight as far as the area says. */
 static bool finish_batch(struct vq *q, uint16_t used)
 {
 	struct virtio_inflight_packed *a = q->area;

@@ -77,7 +77,7 @@ static void init(struct vq *q, uint16_t used_idx)
 	vq_area_store(a->version, VIRTIO_INFLIGHT_VERSION);
 }
 
-/* A batch was published, but perhaps still is in flight as far as the area says. */
+/* Finishes it: a batch was published, but perhaps still is in flight as far as the area says. */
 static const char *finish_batch(struct vq *q, unsigned entries, uint16_t used_idx)
 {
 	struct virtio_inflight_split *a = q->area;

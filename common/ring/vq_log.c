@@ -71,7 +71,7 @@ static void mark_split(const struct vq *q, unsigned n)
 	dirty_log_mark(q->log, q->log_addr + offsetof(struct vring_used, idx), sizeof(uint16_t));
 }
 
-/* From the first of them to the last: those skipped between them are few. */
+/* Marks from the first of them to the last: those skipped between them are few. */
 static void mark_packed(const struct vq *q, struct vq_req *const *reqs, unsigned n)
 {
 	const uint64_t desc = sizeof(struct vring_packed_desc);

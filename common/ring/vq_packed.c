@@ -36,7 +36,7 @@ static unsigned index_of(uint16_t position)
 	return position & (WRAP - 1);
 }
 
-/* n is at most the size. */
+/* Moves a position ahead; n is at most the size. */
 static uint16_t ahead(const struct vq *q, uint16_t position, unsigned n)
 {
 	unsigned i = index_of(position) + n;
@@ -53,7 +53,7 @@ static uint16_t back(const struct vq *q, uint16_t position, unsigned n)
 	return ((position & WRAP) ^ WRAP) | (index_of(position) + q->size - n);
 }
 
-/* How far it is from one position to another. */
+/* Returns how far it is from one position to another. */
 static unsigned distance(const struct vq *q, uint16_t from, uint16_t to)
 {
 	unsigned d = 2 * q->size + index_of(to) - index_of(from);
@@ -113,8 +113,9 @@ static void take_back_used(struct vq *q, uint16_t position, unsigned n)
 }
 
 /*
- * What was taken before and never completed: as the in-flight area has it, which then knows both
- * positions better than a front-end can. Nothing in the vring says which requests these are.
+ * Sets the positions. What was taken before and never completed is as the in-flight area has it,
+ * which then knows both positions better than a front-end can. Nothing in the vring says which
+ * requests these are.
  */
 static bool packed_set_base(struct vq *q, const struct vq_setup *setup, GError **error)
 {
@@ -161,7 +162,10 @@ static uint32_t packed_base(const struct vq *q)
 	return virtio_packed_base(q->packed.avail, q->packed.used);
 }
 
-/* The id is where a split vring's descriptor has its flags, and the flags where that has next. */
+/*
+ * Converts a descriptor: the id is where a split vring's descriptor has its flags, and the flags
+ * where that has next.
+ */
 static struct vq_desc packed_desc(struct vq_desc d)
 {
 	return (struct vq_desc){ .addr = d.addr, .len = d.len, .flags = d.next, .next = d.flags };
@@ -178,8 +182,8 @@ bool vq_packed_is_available(uint16_t flags, uint16_t position)
 }
 
 /*
- * The descriptors of a list follow each other in the vring; the id is in the last one; a list with
- * an indirect table is that one descriptor (§2.8.5 to §2.8.7).
+ * Adds a list. The descriptors of a list follow each other in the vring; the id is in the last
+ * one; a list with an indirect table is that one descriptor (§2.8.5 to §2.8.7).
  */
 static inline int add(
 	struct vq *q, struct vq_req *r, struct vq_sum *s, unsigned i, struct vq_desc d, unsigned n)
@@ -261,7 +265,7 @@ static void packed_unfetch(struct vq *q, const struct vq_req *r)
 	q->packed.avail = back(q, q->packed.avail, r->n_desc);
 }
 
-/* All entries, one after the other, and of their flags only WRITE counts (§2.8.7). */
+/* Reads all entries, one after the other, and of their flags only WRITE counts (§2.8.7). */
 static int packed_read_table(struct vq *q, struct vq_req *r)
 {
 	unsigned entries = r->table.len / sizeof(struct vring_packed_desc);
@@ -282,8 +286,8 @@ static int packed_read_table(struct vq *q, struct vq_req *r)
 }
 
 /*
- * All but the flags of the first, which let the driver see them all.
- * With IN_ORDER one descriptor could stand for a whole batch; one for each is legal always.
+ * Puts all but the flags of the first, which let the driver see them all. With IN_ORDER one
+ * descriptor could stand for a whole batch; one for each is legal always.
  */
 static void packed_put_used(struct vq *q, struct vq_req *const *reqs, unsigned n)
 {

@@ -5,8 +5,8 @@
 G_STATIC_ASSERT(VQ_PUBLISH_REQS <= VQ_PUBLISH_MAPPED && VQ_PUBLISH_MAPPED <= VQ_BATCH);
 
 /*
- * How much must reach the guest where memory is bounced. Of a request that is not completed,
- * nothing: what was not written are bytes of ours.
+ * Returns how much must reach the guest where memory is bounced. Of a request that is not
+ * completed, nothing: what was not written are bytes of ours.
  */
 static size_t written(const struct vq_req *r)
 {
@@ -109,7 +109,7 @@ static unsigned whole_frames(const struct vq *q)
 	return 0;
 }
 
-/* VIRTIO_F_IN_ORDER: those that wait for an earlier one go with it (§2.7.9). */
+/* Completes with VIRTIO_F_IN_ORDER: those that wait for an earlier one go with it (§2.7.9). */
 static void complete_in_order(struct vq *q)
 {
 	unsigned n;

@@ -18,7 +18,7 @@ int vq_bad(struct vq *q, const char *format, ...)
 	return -1;
 }
 
-/* The pool: requests keep their arrays, so that a steady load allocates nothing. */
+/* Counts the pool: requests keep their arrays, so that a steady load allocates nothing. */
 
 /* Counts what requests take more, or less, from now on. */
 static void count(struct vq *q, ssize_t bytes)

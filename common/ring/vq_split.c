@@ -68,10 +68,10 @@ static bool split_map(struct vq *q, const struct vq_setup *setup, GError **error
 }
 
 /*
- * What was taken before and never completed: as the in-flight area has it. Without one, the base is
- * where the previous owner stopped fetching, and the used index in the vring says what was
- * completed; which requests are missing is known only if they were completed in order: those from
- * the used index on.
+ * Sets the indices. What was taken before and never completed is as the in-flight area has it.
+ * Without one, the base is where the previous owner stopped fetching, and the used index in the
+ * vring says what was completed; which requests are missing is known only if they were completed
+ * in order: those from the used index on.
  */
 static bool split_set_base(struct vq *q, const struct vq_setup *setup, GError **error)
 {
@@ -189,7 +189,7 @@ int vq_split_walk(struct vq *q, struct vq_req *r)
 	}
 }
 
-/* The driver wrote it on another CPU: on its way while the request before it is looked at. */
+/* Prefetches what the driver wrote on another CPU, while the request before it is looked at. */
 static void prefetch(const struct vq *q, uint16_t position)
 {
 	const struct vq_split *s = &q->split;
@@ -257,8 +257,9 @@ static int split_read_table(struct vq *q, struct vq_req *r)
 }
 
 /*
- * With IN_ORDER one entry could stand for a whole batch, but then all others of it count as filled
- * completely (§2.7.9); an entry for each is legal always, and no slower to notice.
+ * Puts used entries. With IN_ORDER one entry could stand for a whole batch, but then all others
+ * of it count as filled completely (§2.7.9); an entry for each is legal always, and no slower to
+ * notice.
  */
 static void split_put_used(struct vq *q, struct vq_req *const *reqs, unsigned n)
 {

@@ -180,7 +180,7 @@ static void wait_for_events(struct vmm_dev *d, int timeout_ms)
 		lose(d, "it closed the connection");
 }
 
-/* Of two timeouts, of which -1 is none. */
+/* Returns the sooner of two timeouts, of which -1 is none. */
 static int sooner(int a, int b)
 {
 	return a < 0 ? b : b < 0 ? a : MIN(a, b);

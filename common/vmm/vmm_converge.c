@@ -170,8 +170,8 @@ static bool read_config(struct vmm_dev *d, GError **error)
 }
 
 /*
- * A back-end that is slow with each of many queues: the driver goes on as if it were away. What was
- * to stop has stopped.
+ * Gives up a back-end that is slow with each of many queues: the driver goes on as if it were
+ * away. What was to stop has stopped.
  */
 static void on_late(void *opaque)
 {

@@ -17,7 +17,7 @@ bool vmm_can_dial_again(const struct vmm_dev *d)
 	return d->socket_path || d->ops->dial;
 }
 
-/* The first back-end: the slot becomes what it is. False: given up meanwhile. */
+/* Makes the slot what the first back-end is. False: given up meanwhile. */
 static bool fill_slot(struct vmm_dev *d, const struct vu_properties *properties)
 {
 	uint32_t room = MIN(d->window - VIRTIO_MMIO_CONFIG_SPACE, VIRTIO_MAX_CONFIG);
@@ -79,7 +79,7 @@ static void rewrite_config(struct vmm_dev *d)
 	}
 }
 
-/* A back-end that came back: is it the same for the guest? */
+/* Tells whether a back-end that came back is the same for the guest. */
 static bool fits(struct vmm_dev *d, const struct vu_front *f, GError **error)
 {
 	const struct virtio_probe *now = &vu_front_properties(f)->probe;
@@ -118,7 +118,7 @@ static void restore_config(struct vmm_dev *d)
 	d->config_event = true;
 }
 
-/* Under the lock. */
+/* Notes the connection, under the lock. */
 static void connected(struct vmm_dev *d)
 {
 	d->config_drops++;
@@ -144,7 +144,7 @@ static void take_back(struct vmm_dev *d)
 	log_limited(&d->limit, LOG_LEVEL_INFO, d->name, "the back-end is back");
 }
 
-/* kept: in: ask for the predecessor's connection; out: it is that. */
+/* Connects. kept: in: ask for the predecessor's connection; out: it is that. */
 static struct vu_front *connect_front(struct vmm_dev *d, bool *kept, GError **error)
 {
 	struct vu_front_sockets sockets = { -1, -1, -1 };
@@ -167,7 +167,7 @@ static struct vu_front *connect_front(struct vmm_dev *d, bool *kept, GError **er
 	return vu_front_new_on(&sockets, d->name, &options, error);
 }
 
-/* The connection is the predecessor's. False: of no use. */
+/* Goes on with the predecessor's connection. False: of no use. */
 static bool go_on(struct vmm_dev *d, struct vu_front *f, GError **error)
 {
 	if (!fits(d, f, error))
@@ -189,8 +189,8 @@ static bool go_on(struct vmm_dev *d, struct vu_front *f, GError **error)
 }
 
 /*
- * The first back-end: without an identity there is nothing to show to the guest. Says which numbers
- * are assumed.
+ * Refuses a first back-end without an identity: there is nothing to show to the guest. Says
+ * which numbers are assumed.
  */
 static bool has_identity(const struct vmm_dev *d, const struct vu_front *f, GError **error)
 {
@@ -229,7 +229,7 @@ static void dial_failed(struct vmm_dev *d, const GError *error)
 	vmm_complete(d, done);
 }
 
-/* What the predecessor left; true: d->front is it. */
+/* Dials what the predecessor left; true: d->front is it. */
 static bool dial_kept(struct vmm_dev *d, struct vu_front **fresh, GError **error)
 {
 	g_autoptr(vu_front) f = NULL;

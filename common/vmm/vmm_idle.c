@@ -8,7 +8,7 @@
 #include <inttypes.h>
 #include <linux/virtio_config.h>
 
-/* What the guest has not done, under the lock; NULL: its driver runs. */
+/* Returns what the guest has not done, under the lock; NULL: its driver runs. */
 static const char *missing(const struct vmm_dev *d)
 {
 	uint8_t status = virtio_mmio_status(d->mmio);

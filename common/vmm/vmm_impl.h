@@ -131,7 +131,8 @@ struct vmm_state {
 };
 
 /*
- * A successor that finds in the state what is stored after this also finds what was stored before.
+ * Orders stores: a successor that finds in the state what is stored after this also finds what
+ * was stored before.
  */
 static inline void vmm_order(void)
 {

@@ -13,7 +13,7 @@ bool vmm_memory_is_set(const struct vmm_dev *d)
 	return d->table_told && d->memory_sent == d->desired.memory;
 }
 
-/* The queues that are to run, in ready. */
+/* Puts the queues that are to run in ready. */
 static unsigned ready_queues(const struct vmm_dev *d, struct virtio_mmio_queue *ready)
 {
 	unsigned n = 0;

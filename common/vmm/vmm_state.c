@@ -49,7 +49,10 @@ static bool has_bools(const struct virtio_mmio_registers *reg)
 	return true;
 }
 
-/* The predecessor may have been made to damage it: nothing in there may lead outside. */
+/*
+ * Checks the state, which the predecessor may have been made to damage: nothing may lead
+ * outside.
+ */
 static bool check(const struct vmm_dev *d, GError **error)
 {
 	const struct vmm_state *s = d->state;

@@ -65,7 +65,7 @@ static int make_fd(struct vmm_dev *d, unsigned i, enum vmm_eventfd which)
 	return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 }
 
-/* The queue's eventfds, and who else is to know them. */
+/* Makes the queue's eventfds, and tells who else is to know them. */
 static bool make_fds(struct vmm_dev *d, unsigned i)
 {
 	struct vmm_vring *r = &d->vring[i];
@@ -109,7 +109,7 @@ static bool goes_on(const struct vmm_dev *d, unsigned i)
 	return !d->vring[i].resume && d->state->queue[i].ran == d->desired.queue[i].epoch;
 }
 
-/* Where the ring starts; used: the region that holds the used ring. */
+/* Finds where the ring starts; used: the region that holds the used ring. */
 static bool find_base(struct vmm_dev *d, unsigned i, const struct mem_region_desc *used,
 	struct vu_ring_setup *setup, GError **error)
 {
@@ -143,7 +143,7 @@ static bool find_base(struct vmm_dev *d, unsigned i, const struct mem_region_des
 	return true;
 }
 
-/* All but the fds. False, with an error: the ring cannot start. */
+/* Describes all but the fds. False, with an error: the ring cannot start. */
 static bool describe_ring(
 	struct vmm_dev *d, unsigned i, struct vu_ring_setup *setup, GError **error)
 {

@@ -57,7 +57,7 @@ static void run_reload(struct virtio_device *d, void *opaque)
 	d->ops->reload(d);
 }
 
-/* Whether open() has succeeded or not. */
+/* Closes it, whether open() has succeeded or not. */
 static void close_device(struct backend *b)
 {
 	pool_stop(b->pool);
@@ -208,7 +208,10 @@ static bool is_pending(const struct backend *b)
 		b->transfer.verb.pending;
 }
 
-/* The front-end has left, and no vring runs: tells the device, if there was more than a visit. */
+/*
+ * Tells the device that the front-end has left, and no vring runs, if there was more than a
+ * visit.
+ */
 static void tell_left(struct backend *b)
 {
 	const struct virtio_device_wire *wire = b->device.ops->wire;
@@ -254,8 +257,8 @@ void backend_resume(void *opaque)
 }
 
 /*
- * QEMU leaves when it has learnt that there are fewer virtqueues than it wants, and tries again: it
- * is told once why that may be.
+ * Hints at --num-queues: QEMU leaves when it has learnt that there are fewer virtqueues than it
+ * wants, and tries again: it is told once why that may be.
  */
 static void hint_at_queues(struct backend *b)
 {

@@ -33,7 +33,7 @@ struct state_header {
 	uint64_t checksum; /* of that */
 };
 
-/* FNV-1a: against damage, not against malice. */
+/* Returns FNV-1a: against damage, not against malice. */
 static uint64_t checksum(const uint8_t *bytes, size_t n)
 {
 	uint64_t sum = UINT64_C(0xcbf29ce484222325);
@@ -89,7 +89,7 @@ static void stop(struct state_transfer *t)
 	t->busy = false;
 }
 
-/* t->error: NULL, or why it failed. */
+/* Ends a transfer. t->error: NULL, or why it failed. */
 static void end(struct backend *b)
 {
 	struct state_transfer *t = &b->transfer;
@@ -213,7 +213,10 @@ static void on_readable(void *opaque, uint32_t revents)
 
 /* Messages. */
 
-/* A pipe or a socket, which can be waited for, and made not to block; not for ever (nowait.h). */
+/*
+ * Accepts a pipe or a socket, which can be waited for, and made not to block; not for ever
+ * (nowait.h).
+ */
 static int check_fd(const struct backend *b, int fd)
 {
 	if (fd_kind(fd) != FD_PIPE && !may_keep_socket(b, fd, NULL))

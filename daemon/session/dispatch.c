@@ -140,7 +140,7 @@ static bool wants_ack(const struct backend *b, const struct backend_request *rq)
 	return acks && rq->in.header.flags & VU_FLAG_NEED_REPLY;
 }
 
-/* "Zero indicates success, non-zero error": an errno. */
+/* Returns the value of an acknowledgement, "Zero indicates success, non-zero error": an errno. */
 static uint64_t ack_value(const GError *refused)
 {
 	if (!refused)
@@ -148,7 +148,7 @@ static uint64_t ack_value(const GError *refused)
 	return refused->domain == BACKEND_ERROR ? refused->code : EINVAL;
 }
 
-/* refused: NULL if the request was served. */
+/* Sends the answer. refused: NULL if the request was served. */
 static void send_answer(struct backend *b, const GError *refused)
 {
 	struct backend_request *rq = &b->request;
@@ -272,7 +272,7 @@ void dispatch_resume(struct backend *b)
 		backend_listen(b);
 }
 
-/* verb_fn, as the pool runs it. */
+/* Runs a verb_fn, as the pool calls it. */
 static void run_verb(struct virtio_device *d, void *opaque)
 {
 	struct backend *b = opaque;

@@ -23,8 +23,8 @@ bool on_get_config(struct backend *b, struct backend_request *rq, GError **error
 }
 
 /*
- * A driver that writes while no queue runs is at its beginning. If no message has told that the one
- * before it has ended, the device is reset now: at the start of a queue (see
+ * Resets for a driver that writes while no queue runs: it is at its beginning. If no message has
+ * told that the one before it has ended, the device is reset now: at the start of a queue (see
  * driver_starts_afresh()) that would undo what was written.
  */
 static void reset_for_new_driver(struct backend *b)
@@ -38,9 +38,9 @@ static void reset_for_new_driver(struct backend *b)
 }
 
 /*
- * The part of the message that range w allows to be written: from *first to before *end. Bytes that
- * the driver may not write are ignored: some front-ends write the whole space back, stale bytes
- * included.
+ * Returns the part of the message that range w allows to be written: from *first to before *end.
+ * Bytes that the driver may not write are ignored: some front-ends write the whole space back,
+ * stale bytes included.
  */
 static bool writable_part(const struct backend_request *rq, const struct virtio_config_range *w,
 	uint32_t *first, uint32_t *end)

@@ -58,7 +58,7 @@ bool verb_gpu_set_socket(struct virtio_device *d, struct backend_request *rq, GE
 	return d->ops->wire->display(d, vu_msg_take_fd(&rq->in, 0), error);
 }
 
-/* The reply begins as the message. */
+/* Answers in place: the reply begins as the message. */
 bool on_answered_in_place(struct backend *b, struct backend_request *rq, GError **error)
 {
 	memcpy(rq->out.payload.bytes, rq->in.payload.bytes, rq->in.header.size);
@@ -77,7 +77,10 @@ bool verb_close_crypto_session(struct virtio_device *d, struct backend_request *
 	return true;
 }
 
-/* A reply without fd: there is no such object. A front-end may take bit 18 for SHARED_OBJECT. */
+/*
+ * Gets an object. A reply without fd: there is no such object. A front-end may take bit 18 for
+ * SHARED_OBJECT.
+ */
 bool verb_get_shared_object(struct virtio_device *d, struct backend_request *rq, GError **error)
 {
 	const struct virtio_device_wire *wire = d->ops->wire;

@@ -75,7 +75,7 @@ void inflight_drop(struct backend *b)
 	g_clear_pointer(&i->mem, guest_mem_free);
 }
 
-/* Like guest memory: the file may be too short, or be truncated at any time. */
+/* Maps the area like guest memory: the file may be too short, or be truncated at any time. */
 static bool map_area(struct inflight_area *i, const struct vu_inflight *area, int fd, size_t size,
 	GError **error)
 {

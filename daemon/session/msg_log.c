@@ -33,8 +33,9 @@ void log_drop(struct backend *b)
 }
 
 /*
- * A page without a bit would be missing where the guest goes on. Of a table that comes later, what
- * is not in the log is left out, with a warning: the front-end makes the log larger first.
+ * Checks that it covers the table: a page without a bit would be missing where the guest goes
+ * on. Of a table that comes later, what is not in the log is left out, with a warning: the
+ * front-end makes the log larger first.
  */
 static bool check_covers(const struct backend *b, const struct dirty_log *log, GError **error)
 {

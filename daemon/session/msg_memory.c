@@ -5,7 +5,10 @@
  */
 #include "daemon/session/backend_impl.h"
 
-/* QEMU takes XEN_MMAP for granted and sends ordinary regions: the other way round is a mistake. */
+/*
+ * Checks the kind of a region: QEMU takes XEN_MMAP for granted and sends ordinary regions: the
+ * other way round is a mistake.
+ */
 static bool check_xen(
 	const struct backend *b, const struct mem_region_desc *desc, unsigned n, GError **error)
 {

@@ -109,7 +109,7 @@ bool on_probe(struct backend *b, struct backend_request *rq, GError **error)
 	return true;
 }
 
-/* Virtio's reset, as far as it is the core's. */
+/* Resets all vrings: Virtio's reset, as far as it is the core's. */
 static void reset_vrings(struct backend *b)
 {
 	for (unsigned i = 0; i < b->device.num_queues; i++) {
@@ -126,8 +126,8 @@ bool clears_status(const struct backend *b, const struct backend_request *rq)
 }
 
 /*
- * In QEMU's order FEATURES_OK comes first and on its own, and 0 also means that the machine is
- * paused: no order is demanded, and 0 leaves the device's state alone.
+ * Takes a status. In QEMU's order FEATURES_OK comes first and on its own, and 0 also means that
+ * the machine is paused: no order is demanded, and 0 leaves the device's state alone.
  */
 bool on_set_status(struct backend *b, struct backend_request *rq, GError **error)
 {

@@ -35,7 +35,7 @@ static bool is_kicked(const struct backend_vring *v)
 	return v->kick < 0 || poll(&pfd, 1, 0) > 0;
 }
 
-/* The vring runs: returns whether the driver's first request is still to come. */
+/* Tells, of a vring that runs, whether the driver's first request is still to come. */
 static bool index_has_not_moved(const struct backend_vring *v)
 {
 	struct backend *b = v->backend;

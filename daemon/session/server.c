@@ -52,7 +52,7 @@ static void on_accept_pause(void *opaque)
 	listen_again(s);
 }
 
-/* The connection stays in the backlog: without a pause, the watch would call again at once. */
+/* Accepts again in a moment. The connection stays in the backlog: the watch would call at once. */
 static void accept_later(struct server *s, int err)
 {
 	if (!s->accept_failed)
@@ -92,7 +92,7 @@ static void on_closed(void *opaque, bool heard)
 		next_front_end(s);
 }
 
-/* The present front-end had its time. */
+/* Ends the present front-end, which had its time. */
 static void on_silence(void *opaque)
 {
 	struct server *s = opaque;

@@ -3,7 +3,7 @@
 #include "daemon/session/backend_impl.h"
 #include "memory/types/mem_xen.h"
 
-/* The queue's worker goes on counting. */
+/* Loads a counter: the queue's worker goes on counting. */
 static uint64_t load(const uint64_t *counter)
 {
 	return __atomic_load_n(counter, __ATOMIC_RELAXED);

@@ -24,16 +24,20 @@ const char *vring_name(const struct backend_vring *v)
 	return vq_name(pool_queue_vq(v->backend->pool, v->index));
 }
 
-/* SET_VRING_BASE of a driver that has not used the ring yet: virtio 1.2 §2.8.1 for packed. */
+/*
+ * Returns SET_VRING_BASE of a driver that has not used the ring yet: virtio 1.2 §2.8.1 for
+ * packed.
+ */
 static uint32_t initial_base(const struct backend *b)
 {
 	return virtio_initial_base(b->features & VU_BIT(VIRTIO_F_RING_PACKED));
 }
 
 /*
- * Not every front-end tells that the driver starts afresh: QEMU sends SET_STATUS 0 for a mere
- * pause, and RESET_DEVICE for some devices only. So: the first vring to run after all were stopped
- * is at its very beginning, as are all others set up so far, and one of them had moved on before.
+ * Recognises a fresh start. Not every front-end tells that the driver starts afresh: QEMU sends
+ * SET_STATUS 0 for a mere pause, and RESET_DEVICE for some devices only. So: the first vring to
+ * run after all were stopped is at its very beginning, as are all others set up so far, and one
+ * of them had moved on before.
  */
 static bool driver_starts_afresh(const struct backend_vring *first)
 {

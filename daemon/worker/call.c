@@ -25,10 +25,11 @@
 #include "memory/shm.h"
 
 /*
- * An eventfd's write() blocks when its count is full, which takes a front-end that fills it; to ask
- * first would cost each call a system call, and be no safer. So the worker may block here, until
- * the control thread waits for it and interrupts it (pool.c). From then on it asks first. That,
- * too, may block, where the front-end is quick enough, and is interrupted again.
+ * Calls the driver. An eventfd's write() blocks when its count is full, which takes a front-end
+ * that fills it; to ask first would cost each call a system call, and be no safer. So the worker
+ * may block here, until the control thread waits for it and interrupts it (pool.c). From then on
+ * it asks first. That, too, may block, where the front-end is quick enough, and is interrupted
+ * again.
  */
 void queue_on_call(void *opaque)
 {
@@ -49,7 +50,10 @@ void queue_on_call(void *opaque)
 	__atomic_store_n(&w->calling, false, __ATOMIC_RELAXED);
 }
 
-/* The worker may be about to write to the fd: its number stays, and what it stands for changes. */
+/*
+ * Exchanges the fd. The worker may be about to write to the fd: its number stays, and what it
+ * stands for changes.
+ */
 static void exchange_call(struct queue *q, int fd)
 {
 	autofd next = fd;

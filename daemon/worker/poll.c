@@ -43,7 +43,7 @@ static bool look_for_a_while(struct worker_thread *w)
 	return false;
 }
 
-/* Requests are in the kernel's hands, which may want this CPU to serve them. */
+/* Tells whether requests are in the kernel's hands, which may want this CPU to serve them. */
 static bool is_busy(const struct worker_thread *w)
 {
 	struct virtio_device *d = w->pool->device;
@@ -57,7 +57,7 @@ static bool is_busy(const struct worker_thread *w)
 	return false;
 }
 
-/* The device's fds, unless it looks for itself. */
+/* Polls the device's fds, unless it looks for itself. */
 static bool look_at_fds(struct worker_thread *w)
 {
 	if (!w->sources.n_watches || w->pool->ops->poll || !sources_wait(&w->sources, 0))

@@ -155,7 +155,7 @@ static void on_wakeup(void *opaque, uint32_t revents)
 
 /* The pool's life. */
 
-/* The device's set is there before the device is opened, which may register something. */
+/* Opens the device's set before the device, which may register something. */
 static bool open_device_sources(struct pool *pool)
 {
 	bool one = pool->ops->threads == VIRTIO_DEVICE_ONE;

@@ -118,7 +118,7 @@ bool queue_poll_device(struct queue *q)
 	return any;
 }
 
-/* Without kicks the driver would wait for ever: the queue breaks, which it is told. */
+/* Breaks the queue: without kicks the driver would wait for ever, and it is told. */
 static void no_kicks(struct queue *q, const char *why)
 {
 	group_begin(q);

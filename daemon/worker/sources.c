@@ -6,7 +6,7 @@
 #include "base/util.h"
 #include "daemon/worker/worker_impl.h"
 
-/* What wakes the thread is looked at anyhow. */
+/* Does nothing: what wakes the thread is looked at anyhow. */
 static void on_wakeup(
 	struct virtio_device *d, struct vq *q, struct virtio_watch *w, uint32_t revents)
 {
@@ -37,7 +37,10 @@ struct sources *sources_of(struct virtio_device *d, struct vq *q)
 	return q ? &queue_of(q)->worker->sources : d->pool->device_sources;
 }
 
-/* The whole device is one group where a worker runs its verbs; else all workers pause for them. */
+/*
+ * Tells whether the whole device is one group, where a worker runs its verbs; else all workers
+ * pause for them.
+ */
 static struct queue *whole_device(const struct sources *s)
 {
 	return s == &s->pool->own_sources ? NULL : s->pool->queues;

@@ -60,7 +60,10 @@ static bool prepare(struct pool *pool, unsigned i, GError **error)
 	return true;
 }
 
-/* All signals go to the control thread, except those that the thread itself causes. */
+/*
+ * Blocks all signals, which go to the control thread, except those that the thread itself
+ * causes.
+ */
 static void block_signals(sigset_t *before)
 {
 	static const int own[] = { SIGBUS, SIGSEGV, SIGILL, SIGFPE, SIGTRAP, INTERRUPT_SIGNAL };

@@ -41,7 +41,7 @@ static void finish(struct pool *pool, struct pool_verb *verb)
 		verb->done(verb->opaque);
 }
 
-/* On the control thread, while the workers pause. */
+/* Runs a verb on the control thread, while the workers pause. */
 
 static void run_paused(struct pool *pool)
 {
@@ -70,7 +70,7 @@ static void pause_for(struct pool *pool, struct pool_verb *verb)
 		worker_command(&pool->workers[i], WORKER_COMMAND_PAUSE);
 }
 
-/* On worker 0. */
+/* Runs, on worker 0, what was posted. */
 
 void verbs_run_posted(struct pool *pool)
 {
@@ -86,7 +86,7 @@ void verbs_run_posted(struct pool *pool)
 	pool_wake(pool);
 }
 
-/* In either way. */
+/* Runs a verb in either way. */
 
 void pool_run(struct pool *pool, struct pool_verb *verb)
 {

@@ -102,7 +102,10 @@ void watch_renew(struct sources *s)
 	s->stale = false;
 }
 
-/* While the set could not be renewed, an event may name a watch that was freed. */
+/*
+ * Tells whether it is there still: while the set could not be renewed, an event may name a watch
+ * that was freed.
+ */
 static bool is_there(const struct sources *s, const struct virtio_watch *w)
 {
 	const struct virtio_watch *other = s->watches;

@@ -108,7 +108,7 @@ static void put_crs(GByteArray *out, GByteArray *resources)
 	g_byte_array_unref(resources);
 }
 
-/* Extended interrupt: a consumer of an edge, active high, exclusive. */
+/* Puts an extended interrupt: a consumer of an edge, active high, exclusive. */
 static void put_interrupt(GByteArray *out, uint32_t irq)
 {
 	put(out, "\x89\x06\0\x03\x01", 5);
@@ -130,7 +130,7 @@ static void put_device(
 	put_package(out, DEVICE_OP, 2, body);
 }
 
-/* I/O ports, 16 bits decoded: lowest and highest base, alignment, length. */
+/* Puts I/O ports, 16 bits decoded: lowest and highest base, alignment, length. */
 static GByteArray *port_resources(uint16_t port, uint8_t len)
 {
 	GByteArray *res = g_byte_array_new();

@@ -117,7 +117,7 @@ static void make_map(const struct ram *r, struct x86_kernel *k)
 			(struct map_entry){ r->region[i].guest_addr, r->region[i].size, MAP_RAM };
 }
 
-/* A file without ELF magic must be a bzImage. */
+/* Tells by the magic: a file without ELF magic must be a bzImage. */
 static bool is_elf(const struct boot_file *f)
 {
 	char magic[4];

@@ -161,7 +161,7 @@ static void put_panic(struct writer *w)
 	end(w);
 }
 
-/* A PL031, on a bus whose binding asks for a clock. */
+/* Puts a PL031's clock, on a bus whose binding asks for one. */
 static void put_clock(struct writer *w)
 {
 	begin(w, "apb-pclk");

@@ -24,7 +24,7 @@ bool arch_irq_take(unsigned irq);
 uint64_t arch_ticks(void);
 uint64_t arch_patience(void);
 
-/* One access of exactly this width, which traps. */
+/* Reads by one access of exactly this width, which traps. */
 static inline uint32_t mmio_read(uint64_t addr)
 {
 	return *(const volatile uint32_t *)(uintptr_t)addr;
@@ -35,7 +35,10 @@ static inline void mmio_write(uint64_t addr, uint32_t value)
 	*(volatile uint32_t *)(uintptr_t)addr = value;
 }
 
-/* What was written before it is seen before anything that follows: rings, then their index. */
+/*
+ * Orders stores: what was written before it is seen before anything that follows: rings, then
+ * their index.
+ */
 static inline void barrier(void)
 {
 	__sync_synchronize();

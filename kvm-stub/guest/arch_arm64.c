@@ -37,7 +37,10 @@ void arch_power_off(bool failed)
 		__asm__ volatile("wfi");
 }
 
-/* The interrupt stays disabled: whether it is pending says enough. */
+/*
+ * Expects one without taking it: the interrupt stays disabled, and whether it is pending tells
+ * enough.
+ */
 void arch_irq_expect(unsigned irq)
 {
 	unsigned n = FIRST_SPI + irq;

@@ -76,13 +76,13 @@ void arch_power_off(bool failed)
 		__asm__ volatile("hlt");
 }
 
-/* A window for what is pending: sti takes effect after the next instruction. */
+/* Opens a window for what is pending: sti takes effect after the next instruction. */
 static void irq_window(void)
 {
 	__asm__ volatile("sti; nop; nop; cli" : : : "memory");
 }
 
-/* All inputs have the one vector, so all but the expected one are masked. */
+/* Masks others: all inputs have the one vector, so all but the expected one are masked. */
 void arch_irq_expect(unsigned irq)
 {
 	for (unsigned i = 0; i < MAX_SLOTS; i++)
@@ -109,7 +109,7 @@ uint64_t arch_ticks(void)
 	return __builtin_ia32_rdtsc();
 }
 
-/* The TSC's frequency is unknown here: 7 to 30 seconds. */
+/* Returns ticks. The TSC's frequency is unknown here: 7 to 30 seconds. */
 uint64_t arch_patience(void)
 {
 	return UINT64_C(30) << 30;

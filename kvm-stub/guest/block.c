@@ -41,7 +41,7 @@ static void add(
 	queue_add(d, piece, n);
 }
 
-/* n chunks at once, a request each. */
+/* Transfers n chunks at once, a request each. */
 static bool transfer(
 	struct device *d, uint32_t type, uint64_t sector, uint32_t data[][CHUNK / 4], unsigned n)
 {
@@ -86,7 +86,7 @@ static bool print_serial(struct device *d)
 	return true;
 }
 
-/* No word of it is like another, nor like what it was before. */
+/* Fills a chunk: no word of it is like another, nor like what it was before. */
 static void fill(unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)

@@ -68,7 +68,7 @@ static void set_addr(const struct device *d, unsigned offset, const volatile voi
 	set(d, offset + 4, (uint32_t)((uint64_t)(uintptr_t)at >> 32));
 }
 
-/* Linux looks once; more would do no harm. */
+/* Resets the device. Linux looks once; more would do no harm. */
 bool device_reset(struct device *d)
 {
 	uint64_t start = arch_ticks();
@@ -180,13 +180,16 @@ static bool all_used(const struct device *d)
 	return used.idx == d->avail;
 }
 
-/* An interrupt of the last batch may come late; what it was for has been acknowledged then. */
+/*
+ * Handles an interrupt. One of the last batch may come late; what it was for has been
+ * acknowledged then.
+ */
 static bool interrupted(const struct device *d)
 {
 	return arch_irq_take(virtio_irq(d->slot)) && (get(d, INTERRUPT_STATUS) & INTERRUPT_USED);
 }
 
-/* In any order, each once. */
+/* Collects completions in any order, each once. */
 static bool collect(struct device *d, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {

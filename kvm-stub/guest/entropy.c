@@ -4,7 +4,7 @@
 
 #define BYTES 64u
 
-/* A device may give less than was asked for, but something. */
+/* Reads bytes: a device may give less than was asked for, but something. */
 static bool read_bytes(struct device *d, uint8_t *to)
 {
 	for (uint32_t got = 0, n; got < BYTES; got += n) {

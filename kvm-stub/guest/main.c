@@ -93,7 +93,7 @@ bool fail(const struct device *d, const char *what)
 	return false;
 }
 
-/* All that can be tested of a device that is not known here. */
+/* Tests all that can be tested of a device that is not known here. */
 static bool unknown_test(struct device *d)
 {
 	return device_start(d, 0);

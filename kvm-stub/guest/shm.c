@@ -25,7 +25,7 @@ static uint64_t get64(const struct device *d, unsigned offset)
 	return low | (uint64_t)mmio_read(d->base + offset + 4) << 32;
 }
 
-/* False: the device has no such region. */
+/* Finds a region. False: the device has no such region. */
 static bool find(const struct device *d, unsigned id, struct region *r)
 {
 	mmio_write(d->base + SHM_SEL, id);
@@ -35,7 +35,7 @@ static bool find(const struct device *d, unsigned id, struct region *r)
 	return r->len != UINT64_MAX;
 }
 
-/* The words of [from, from + len) are added up, and those that are not zero counted. */
+/* Adds up the words of [from, from + len), and counts those that are not zero. */
 static uint32_t add_up(const struct region *r, uint64_t from, uint32_t len, uint32_t *n)
 {
 	uint32_t sum = 0;
@@ -63,7 +63,7 @@ static bool is_sound(const struct region *r)
 	return r->base && r->len && !((r->base | r->len) % PAGE) && r->base + r->len > r->base;
 }
 
-/* A 32-bit guest sees no more. */
+/* Tells whether it is in reach: a 32-bit guest sees no more. */
 static bool is_in_reach(const struct region *r)
 {
 	return r->base + r->len - 1 <= UINTPTR_MAX;

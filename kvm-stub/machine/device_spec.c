@@ -57,7 +57,7 @@ static bool set_own(struct device_spec *s, const char *key, const char *value, G
 	return backend_keys_set(&s->keys, key, value, error);
 }
 
-/* seen: the keys before this one. */
+/* Adds a key. seen: the keys before this one. */
 static bool add_item(struct device_spec *s, char *item, GHashTable *seen, GError **error)
 {
 	char *value = strchr(item, '=');

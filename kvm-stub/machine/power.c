@@ -21,7 +21,10 @@
 #define I8042_RESET 0xfeu
 #define CHIPSET_RESET_CPU 0x04u
 
-/* SLEEP_CONTROL_REG, SLEEP_STATUS_REG and RESET_REG, one byte each (ACPI 6.5, 4.8.3.7, 4.8.3.6). */
+/*
+ * Serves SLEEP_CONTROL_REG, SLEEP_STATUS_REG and RESET_REG, one byte each (ACPI 6.5, 4.8.3.7,
+ * 4.8.3.6).
+ */
 static bool acpi_access(
 	void *opaque, uint64_t offset, unsigned size, bool write, uint64_t *value, void *token)
 {
@@ -38,8 +41,8 @@ static bool acpi_access(
 }
 
 /*
- * The 8042: its buffers are always empty, and its only command is the reset. With reboot=k Linux
- * waits for it, for more than a minute where it reads all ones.
+ * Serves the 8042: its buffers are always empty, and its only command is the reset. With
+ * reboot=k Linux waits for it, for more than a minute where it reads all ones.
  */
 static bool i8042_access(
 	void *opaque, uint64_t offset, unsigned size, bool write, uint64_t *value, void *token)
@@ -53,7 +56,7 @@ static bool i8042_access(
 	return true;
 }
 
-/* The reset control register of PC chipsets: reboot=p. */
+/* Serves the reset control register of PC chipsets: reboot=p. */
 static bool chipset_access(
 	void *opaque, uint64_t offset, unsigned size, bool write, uint64_t *value, void *token)
 {

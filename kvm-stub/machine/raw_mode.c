@@ -60,7 +60,10 @@ static void make_raw(void)
 	tcsetattr(STDIN_FILENO, TCSANOW, &raw);
 }
 
-/* SA_RESETHAND: the signal raised here takes its default action on return. */
+/*
+ * Restores the terminal and ends. SA_RESETHAND: the signal raised here takes its default action
+ * on return.
+ */
 static void on_fatal_signal(int signum)
 {
 	restore();

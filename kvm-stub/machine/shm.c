@@ -118,7 +118,7 @@ bool shm_reserve(
 	return ok;
 }
 
-/* Where in this process an offset of a region is. */
+/* Returns where in this process an offset of a region is. */
 static uint8_t *host_address(struct shm *s, unsigned slot, uint8_t id, uint64_t at)
 {
 	uint8_t *host = NULL;

@@ -110,7 +110,7 @@ static bool slot_access(
 	return vmm_dev_access(s->d, offset, size, write, value, token) == VIRTIO_MMIO_DONE;
 }
 
-/* *fd: our end of the socket to it. */
+/* Starts a back-end. fd: our end of the socket to it. */
 static struct child *start_back_end(
 	const struct device_spec *spec, const char *const *folders, int *fd, GError **error)
 {

@@ -71,7 +71,7 @@ static bool type(struct terminal *t, uint8_t byte)
 
 static void on_keys(void *opaque, uint32_t revents);
 
-/* As a background job the process would be stopped by reading. */
+/* Watches the keyboard, unless as a background job, which would be stopped by reading. */
 static void watch_keys(struct terminal *t)
 {
 	bool watch = t->has_keys && t->typed->len < MAX_TYPED && !raw_mode_in_background();
@@ -120,7 +120,7 @@ static void start_keys(struct terminal *t)
 	watch_keys(t);
 }
 
-/* Non-blocking: a FIFO without a reader is an error. */
+/* Opens without blocking: a FIFO without a reader is an error. */
 static int open_file(const char *path)
 {
 	return open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
@@ -176,7 +176,7 @@ static bool can_write(struct terminal *t)
 	return !t->stuck;
 }
 
-/* Under the lock. */
+/* Tells what was dropped, under the lock. */
 static void tell_dropped(struct terminal *t)
 {
 	if (t->dropped)
@@ -186,7 +186,7 @@ static void tell_dropped(struct terminal *t)
 	t->dropped = 0;
 }
 
-/* Under the lock. */
+/* Notes a failure, under the lock. */
 static void write_failed(struct terminal *t, int err)
 {
 	if (err == EAGAIN)

@@ -95,7 +95,7 @@ static int create_vm(int kvm_fd)
 	return fd;
 }
 
-/* The VM and its vCPUs, as after power-on. */
+/* Creates the VM and its vCPUs, as after power-on. */
 static bool create(struct vm *vm, GError **error)
 {
 	int run_size = ioctl(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);

@@ -13,7 +13,7 @@
 
 G_STATIC_ASSERT(FIRST_SPI + VIRTIO_FIRST_IRQ + MAX_SLOTS <= GIC_INTERRUPTS);
 
-/* Not every CPU has as many as a VM has by default. */
+/* Returns what this CPU has: not every one has as many as a VM has by default. */
 unsigned vm_arch_address_bits(int kvm_fd)
 {
 	int bits = ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_ARM_VM_IPA_SIZE);
@@ -28,7 +28,7 @@ unsigned long vm_arch_type(int kvm_fd)
 	return bits < DEFAULT_IPA_BITS ? KVM_VM_TYPE_ARM_IPA_SIZE(bits) : 0;
 }
 
-/* A GIC is made once the vCPUs have been: vm_arch_finish(). */
+/* Creates the VM's parts. The GIC is made once the vCPUs have been: vm_arch_finish(). */
 bool vm_arch_create(struct vm *vm, GError **error)
 {
 	return true;
@@ -57,7 +57,7 @@ static bool set_attr(int gic, uint32_t group, uint64_t attr, const void *value, 
 	return ioctl(gic, KVM_SET_DEVICE_ATTR, &a) == 0 || vm_fail(what, error);
 }
 
-/* -1: this KVM has none of this type. */
+/* Creates a GIC; -1: this KVM has none of this type. */
 static int create_gic(struct vm *vm, uint32_t type)
 {
 	struct kvm_create_device create = { .type = type };
@@ -117,7 +117,7 @@ static bool set_register(struct vcpu *c, uint64_t core_register, uint64_t value,
 	return ioctl(c->fd, KVM_SET_ONE_REG, &reg) == 0 || vm_fail("KVM_SET_ONE_REG", error);
 }
 
-/* KVM has left all other registers as booting.rst asks: EL1, interrupts masked, MMU off. */
+/* Sets registers. KVM has left all others as booting.rst asks: EL1, interrupts masked, MMU off. */
 bool vm_arch_enter(struct vm *vm, const struct vm_entry *entry, GError **error)
 {
 	struct vcpu *c = &vm->vcpu[0];

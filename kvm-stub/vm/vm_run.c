@@ -19,7 +19,7 @@
 #include "base/log.h"
 #include "kvm-stub/vm/vm_impl.h"
 
-/* Its handler does nothing: it is there to interrupt KVM_RUN. */
+/* Returns the signal that interrupts KVM_RUN: its handler does nothing. */
 static int kick_signal(void)
 {
 	return SIGRTMIN;
@@ -49,7 +49,7 @@ static void crash(struct vcpu *c, const char *format, ...)
 	vm_stop(c->vm, VM_END_CRASH);
 }
 
-/* data is little-endian, as both architectures are. */
+/* Accesses the bus; data is little-endian, as both architectures are. */
 static void access_bus(
 	struct vcpu *c, enum bus_space space, uint64_t addr, void *data, unsigned size, bool write)
 {
@@ -70,7 +70,7 @@ static void on_mmio(struct vcpu *c)
 		mmio->is_write);
 }
 
-/* String instructions give several accesses at once. */
+/* Handles an access: string instructions give several accesses at once. */
 static void on_port(struct vcpu *c)
 {
 	__auto_type io = &c->run->io;
@@ -145,7 +145,7 @@ static void *vcpu_main(void *opaque)
 	return NULL;
 }
 
-/* vm->lock is held. */
+/* Ends the run; vm->lock is held. */
 static void end(struct vm *vm, enum vm_end reason)
 {
 	const uint64_t one = 1;
@@ -175,8 +175,9 @@ void vm_stop(struct vm *vm, enum vm_end reason)
 }
 
 /*
- * All signals are for the main loop, but for the kick, and for those of a thread's own faults: a
- * blocked one would end us before its handler has put the terminal right. vm->lock is held.
+ * Starts the threads. All signals are for the main loop, but for the kick, and for those of a
+ * thread's own faults: a blocked one would end us before its handler has put the terminal right.
+ * vm->lock is held.
  */
 static bool start_threads(struct vm *vm, GError **error)
 {

@@ -82,7 +82,7 @@ bool vm_ioeventfd(struct vm *vm, uint64_t addr, uint32_t value, int fd, bool ass
 	return vm->can_ioeventfd && wire(vm, &w, assign);
 }
 
-/* KVM has no error here that a guest or we could do anything about. */
+/* Sets the line. KVM has no error here that a guest or we could do anything about. */
 static void set_line(struct vm *vm, unsigned irq, bool level)
 {
 	struct kvm_irq_level line = { .irq = vm_arch_irq_line(irq), .level = level };

@@ -32,7 +32,7 @@
 #define LEVEL_THREAD (1u << 8)
 #define LEVEL_CORE (2u << 8)
 
-/* Room for as many as KVM can have. */
+/* Makes room for as many as KVM can have. */
 static struct kvm_cpuid2 *cpuid_new(void)
 {
 	struct kvm_cpuid2 *c =
@@ -59,8 +59,9 @@ unsigned vm_arch_address_bits(int kvm_fd)
 }
 
 /*
- * KVM's default has the inputs 0 to 15 at the PIC, too, whose output is open until the guest
- * closes it; a guest of this machine does not know that there is one.
+ * Routes to the I/O APIC alone. KVM's default has the inputs 0 to 15 at the PIC, too, whose
+ * output is open until the guest closes it; a guest of this machine does not know that there is
+ * one.
  */
 static bool route_to_ioapic(struct vm *vm, GError **error)
 {
@@ -119,7 +120,7 @@ static void fix_topology(struct kvm_cpuid_entry2 *e, unsigned id, unsigned cpus)
 	}
 }
 
-/* The leaf of all vendors, in place of the host's. */
+/* Adds the leaf of all vendors, in place of the host's. */
 static void add_topology(struct kvm_cpuid2 *c, unsigned id, unsigned cpus)
 {
 	struct kvm_cpuid_entry2 *e = c->entries;
@@ -150,7 +151,7 @@ static void add_topology(struct kvm_cpuid2 *c, unsigned id, unsigned cpus)
 	c->nent = n;
 }
 
-/* Whatever KVM supports, but for the topology. */
+/* Sets whatever KVM supports, but for the topology. */
 static bool set_cpuid(struct vcpu *v, bool tsc_deadline, GError **error)
 {
 	g_autofree struct kvm_cpuid2 *c = cpuid_new();
@@ -168,7 +169,10 @@ static bool set_cpuid(struct vcpu *v, bool tsc_deadline, GError **error)
 	return ioctl(v->fd, KVM_SET_CPUID2, c) == 0 || vm_fail("KVM_SET_CPUID2", error);
 }
 
-/* Firmware would have switched the MTRRs on; without that Linux does not trust its memory. */
+/*
+ * Sets MSRs: firmware would have switched the MTRRs on; without that Linux does not trust its
+ * memory.
+ */
 static bool set_msrs(struct vcpu *c, GError **error)
 {
 	g_autofree struct kvm_msrs *msrs = g_malloc0(sizeof(*msrs) + sizeof(struct kvm_msr_entry));
@@ -204,7 +208,10 @@ static struct kvm_segment flat(unsigned selector, unsigned type, bool long_mode)
 	};
 }
 
-/* The 64-bit boot protocol of Linux (boot.rst), and PVH's, which is what bare metal gets, too. */
+/*
+ * Sets the mode of the 64-bit boot protocol of Linux (boot.rst), and of PVH's, which is what
+ * bare metal gets, too.
+ */
 static void set_mode(struct kvm_sregs *s, const struct vm_entry *entry)
 {
 	bool long_mode = entry->mode == VM_ENTRY_X86_64;
@@ -225,7 +232,10 @@ static void set_mode(struct kvm_sregs *s, const struct vm_entry *entry)
 	}
 }
 
-/* The other vCPUs are as after reset: KVM lets them wait for INIT and SIPI. */
+/*
+ * Sets the first vCPU's registers. The others are as after reset: KVM lets them wait for INIT
+ * and SIPI.
+ */
 bool vm_arch_enter(struct vm *vm, const struct vm_entry *entry, GError **error)
 {
 	const struct kvm_regs regs = {

@@ -6,7 +6,7 @@
 
 static int variable = 7;
 
-/* Resident pages of files, in KiB. */
+/* Returns resident pages of files, in KiB. */
 static unsigned resident_files(void)
 {
 	g_autofree char *status = NULL;

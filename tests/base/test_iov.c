@@ -44,7 +44,7 @@ static void world_make(struct iov_test *w)
 	}
 }
 
-/* Not by memcmp(): the struct has padding. */
+/* Compares member by member, not by memcmp(): the struct has padding. */
 static void assert_same(const struct iov_cursor *a, const struct iov_cursor *b)
 {
 	assert_ptr_equal(a->iov, b->iov);
@@ -113,7 +113,10 @@ static void check_peek(
 	}
 }
 
-/* Random operations on c, whose bytes are [pos, pos + left) of the list. Returns where it stops. */
+/*
+ * Does random operations on c, whose bytes are [pos, pos + left) of the list. Returns where it
+ * stops.
+ */
 static size_t drive(struct iov_test *w, struct iov_cursor *c, size_t pos, size_t left)
 {
 	size_t done = 0;
@@ -150,7 +153,7 @@ static size_t drive(struct iov_test *w, struct iov_cursor *c, size_t pos, size_t
 	return pos;
 }
 
-/* The short ways are the long ones: c's bytes are [pos, pos + left) of the list. */
+/* Checks that the short ways are the long ones: c's bytes are [pos, pos + left) of the list. */
 static void check_short_ways(
 	struct iov_test *w, const struct iov_cursor *at, size_t pos, size_t left)
 {

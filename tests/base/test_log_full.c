@@ -90,7 +90,7 @@ static void count_lines(const char *text, unsigned *whole, unsigned *dropped, un
 	}
 }
 
-/* opened: as programs do, with log_open(); or by poll() alone. */
+/* Checks it; opened: as programs do, with log_open(); or by poll() alone. */
 static void check_never_blocks(struct log_full *w, enum kind kind, bool opened)
 {
 	g_autoptr(GString) text = g_string_new(NULL);

@@ -55,13 +55,13 @@ static unsigned count_threads(void)
 	return n;
 }
 
-/* One round of the loop: true if something was dispatched. */
+/* Runs one round of the loop: true if something was dispatched. */
 static bool round_of_loop(void)
 {
 	return g_main_context_iteration(NULL, FALSE);
 }
 
-/* GLib makes a wake-up fd at first use, and keeps it. */
+/* Warms up: GLib makes a wake-up fd at first use, and keeps it. */
 static int warm_up(void **state)
 {
 	struct loop_watch *watch = loop_watch_soon(count, &(struct loop_test){ 0 });

@@ -54,7 +54,7 @@ static int clear(void **state)
 	return 0;
 }
 
-/* line: the arguments, with spaces between them. Returns what is wrong with it, or NULL. */
+/* Parses line: the arguments, with spaces between them. Returns what is wrong with it, or NULL. */
 static char *parse(const char *line)
 {
 	g_autofree char *all = g_strconcat("program ", line, NULL);

@@ -50,7 +50,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* A datagram socket at path, where '@' stands for an abstract name's NUL. */
+/* Makes a datagram socket at path, where '@' stands for an abstract name's NUL. */
 static int make_notify_socket(const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -139,7 +139,7 @@ static void test_notify_fails(void **state)
 	assert_int_equal(w->n_lines, 2);
 }
 
-/* The value of LISTEN_PID; NULL: our own. */
+/* Sets LISTEN_PID to value; NULL: our own. */
 static unsigned listen_fds(const char *pid, const char *fds)
 {
 	static const char *const names[] = { "LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS",

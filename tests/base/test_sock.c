@@ -44,7 +44,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* The error is this one, and names the path and what. */
+/* Checks that the error is this one, and names the path and what. */
 static void assert_error(struct sock_test *w, int code, const char *what)
 {
 	assert_non_null(w->error);
@@ -72,7 +72,7 @@ static struct stat stat_of(const char *path)
 	return st;
 }
 
-/* Another process's socket: any type, bound at path, listening unless backlog is negative. */
+/* Makes another process's socket: any type, bound at path, listening unless backlog is negative. */
 static int raw_socket_at(const char *path, int type, int backlog)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -314,7 +314,7 @@ static void child_listens(const char *path, int start, int done)
 }
 
 /*
- * Several daemons start at once where a stale socket lies: exactly one gets the path, and its
+ * Starts several daemons at once where a stale socket lies: exactly one gets the path, and its
  * socket is the one that is there afterwards.
  */
 static void check_race(struct sock_test *w)

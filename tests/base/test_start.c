@@ -40,7 +40,7 @@ static bool is_null(int fd)
 	return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
 }
 
-/* closed: a bit for each standard fd. */
+/* Starts so; closed: a bit for each standard fd. */
 static void start_without(int closed)
 {
 	int zero = open("/dev/zero", O_RDWR);
@@ -67,7 +67,7 @@ static bool is_open(int fd)
 	return fcntl(fd, F_GETFD) >= 0;
 }
 
-/* By the program itself, for its log: nothing is inherited so. */
+/* Tells what was opened by the program itself, for its log: nothing is inherited so. */
 static bool has_been_opened(int fd)
 {
 	return fcntl(fd, F_GETFD) == FD_CLOEXEC;
@@ -181,7 +181,7 @@ static void test_signals_nohup(void **state)
 	assert_int_equal(in_child(hang_up, 0), 0);
 }
 
-/* With arg: it writes, and more than one buffer. */
+/* Prints; with arg, it writes, and more than one buffer. */
 static void print_to_full_disk(int arg)
 {
 	CHECK(dup2(open("/dev/full", O_WRONLY), STDOUT_FILENO) == STDOUT_FILENO);

@@ -51,7 +51,7 @@ static void on_broken(void *opaque, const char *reason)
 	must(false, NULL);
 }
 
-/* As a block read: header and status around the data. */
+/* Adds a request as a block read has it: header and status around the data. */
 static void add(struct bench *b, unsigned n)
 {
 	const struct driver_buf buf[] = { { b->data, 16 }, { b->data + 4096, 4096 },
@@ -85,7 +85,7 @@ static void serve(struct vq *q)
 	} while (vq_burst_end(q) == VQ_MORE);
 }
 
-/* What of a time is that of looking at the clock. */
+/* Returns what of a time is that of looking at the clock. */
 static uint64_t clock_ns(void)
 {
 	uint64_t best = UINT64_MAX;
@@ -101,7 +101,7 @@ static uint64_t clock_ns(void)
 	return best / 1000;
 }
 
-/* How long the device's side takes. */
+/* Serves all, and returns how long the device's side takes. */
 static uint64_t serve_all(struct bench *b, unsigned depth, uint64_t clock)
 {
 	uint64_t spent = 0;

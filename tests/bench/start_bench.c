@@ -51,7 +51,7 @@ static bool wait_connected(int fd, const struct sockaddr_un *address, pid_t pid,
 	return true;
 }
 
-/* The program that ran, ended by us; one that had ended by itself is a failure. */
+/* Ends the program that ran; one that had ended by itself is a failure. */
 static bool end_process(pid_t pid)
 {
 	int status;

@@ -65,7 +65,7 @@ struct running start(int fd, const char *env, const char *const *options)
 	return c;
 }
 
-/* All that comes until the program has closed it. */
+/* Reads all that comes until the program has closed it. */
 static char *read_all(int fd)
 {
 	GString *text = g_string_new(NULL);

@@ -121,7 +121,7 @@ static void test_length_differs(void **state)
 	peer_check_served(p);
 }
 
-/* CONFIG_CHANGE_MSG came, and nothing else. */
+/* Tells whether CONFIG_CHANGE_MSG came, and nothing else. */
 static bool told(struct peer *p)
 {
 	struct vu_header h[2];

@@ -12,7 +12,7 @@
 
 #define LOAD 3
 
-/* Both rings run; ring 0 has requests in flight that end when the test says so. */
+/* Starts both rings; ring 0 has requests in flight that end when the test says so. */
 static void start_with_load(struct peer *p)
 {
 	peer_start(p);

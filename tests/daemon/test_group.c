@@ -5,7 +5,7 @@
 static struct vq_chain *waiting;
 static struct virtio_watch wake = { .fd = -1 };
 
-/* Queue 0 holds buffers; a request on queue 1, or the fd, fills one. */
+/* Fills a buffer of queue 0 for a request on queue 1, or for the fd. */
 static void fill(struct virtio_device *d)
 {
 	struct vq *to = virtio_device_queue(d, 0);

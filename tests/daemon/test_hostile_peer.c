@@ -99,7 +99,7 @@ static void nothing_at_all(struct hostile_front *h)
 	h->silent = sock_connect(path, NULL);
 }
 
-/* The ring runs, with eventfds that block. */
+/* Starts the ring with eventfds that block. */
 static void start_ring(struct hostile_front *h)
 {
 	struct vu_ring_setup setup = { .size = RING_SIZE, .kick = h->kick, .call = h->call };
@@ -137,7 +137,7 @@ static void full_call(struct hostile_front *h)
 	eventfd_write(h->kick, 1);
 }
 
-/* The ring breaks: so many requests at a time there cannot be. */
+/* Breaks the ring: so many requests at a time there cannot be. */
 static void full_err(struct hostile_front *h)
 {
 	uint64_t desc, avail, used;

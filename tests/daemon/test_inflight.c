@@ -11,7 +11,7 @@
 
 #define PAGE 4096
 
-/* What came, and its fd, the caller's. */
+/* Returns what came, and its fd, the caller's. */
 static int get_area(struct peer *p, const struct vu_inflight *asked, size_t size)
 {
 	peer_send(p, VU_GET_INFLIGHT_FD, 0, asked, size, NULL, 0);
@@ -29,7 +29,7 @@ static uint64_t set_area(struct peer *p, const struct vu_inflight *area, int fd)
 	return peer_ack(p, VU_SET_INFLIGHT_FD, area, sizeof(*area), &fd, 1);
 }
 
-/* A file of the front-end's, without seals. */
+/* Makes a file of the front-end's, without seals. */
 static int make_file(uint64_t size)
 {
 	int fd = memfd_create("area", MFD_CLOEXEC);
@@ -309,7 +309,7 @@ static void test_truncated(void **state)
 	peer_check_served(p);
 }
 
-/* Where driver_submit() puts the answers of queue 0. */
+/* Returns where driver_submit() puts the answers of queue 0. */
 static uint8_t *answer_to(struct peer *p, unsigned request)
 {
 	return p->mem + 0x3000 + request * 16 + 8;

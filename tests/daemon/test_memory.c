@@ -218,7 +218,7 @@ static void test_region_by_region(void **state)
 	driver_round_trip(p, 0);
 }
 
-/* The front-end takes the file away under a running ring, unused so far or not. */
+/* Takes the file away under a running ring, unused so far or not. */
 static void truncate_after(struct peer *p, int requests)
 {
 	guest_mem_catch_sigbus(); /* cmocka takes the signal over for each test */

@@ -14,7 +14,7 @@
 
 static char *chroot_option;
 
-/* The folder is one where the daemon may do nothing. */
+/* Makes a folder where the daemon may do nothing. */
 static int setup(void **state)
 {
 	program_setup(state);

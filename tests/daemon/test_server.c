@@ -10,7 +10,7 @@
 #include "base/sock.h"
 #include "daemon/session/server.h"
 
-/* A server with a connected socket, whose ring 0 has a request in flight, or in its way. */
+/* Serves a connected socket, whose ring 0 has a request in flight, or in its way. */
 static struct server *serve_loaded(struct peer *p, enum toy_mode mode)
 {
 	struct server *s;
@@ -144,7 +144,7 @@ static void on_signal(void *opaque)
 {
 }
 
-/* The first signal source makes a thread of GLib's with an fd of its own, for good. */
+/* Makes what stays for good: the main loop has fds of its own. */
 static int group_setup(void **state)
 {
 	loop_watch_free(loop_watch_signal(SIGTERM, on_signal, NULL));

@@ -83,7 +83,7 @@ static void qemu_realize(struct peer *p, uint64_t mask)
 	assert_int_equal(p->msg.header.size, sizeof(config));
 }
 
-/* From DRIVER_OK of a driver, or from `cont`. */
+/* Sets features as QEMU does, from DRIVER_OK of a driver, or from `cont`. */
 static void qemu_features(struct peer *p)
 {
 	uint64_t status;
@@ -97,7 +97,7 @@ static void qemu_features(struct peer *p)
 	assert_int_equal(peer_ask(p, VU_GET_STATUS, NULL, 0), VIRTIO_CONFIG_S_FEATURES_OK);
 }
 
-/* Once a connection, with the first start: region by region, for there are slots. */
+/* Shares memory once a connection, with the first start: region by region, for there are slots. */
 static void qemu_share_memory(struct peer *p)
 {
 	for (unsigned i = 0; i < 2; i++) {
@@ -111,7 +111,7 @@ static void qemu_share_memory(struct peer *p)
 	}
 }
 
-/* The driver uses queue 0 only. */
+/* Starts rings, of which the driver uses queue 0 only. */
 static void qemu_rings(struct peer *p, uint32_t base)
 {
 	const struct vu_vring_addr addr = {

@@ -7,7 +7,10 @@
 
 #include <sys/socket.h>
 
-/* What the front-end sees: a reply of its own cannot be given, anything else is acknowledged. */
+/*
+ * Expects what the front-end sees: a reply of its own cannot be given, anything else is
+ * acknowledged.
+ */
 static void expect_refusal(struct peer *p, const struct vu_shape *shape, const char *what)
 {
 	bool answered = peer_receive(p);
@@ -119,7 +122,7 @@ static void test_ring_index(void **state)
 	for_all_requests(bad_ring_index);
 }
 
-/* Every message of a feature that is not offered. */
+/* Sends every message of a feature that is not offered. */
 static void not_offered(struct peer *p, uint32_t request, const struct vu_shape *shape)
 {
 	const uint32_t needs = shape->needs_feature_plus1;

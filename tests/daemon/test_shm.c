@@ -68,7 +68,7 @@ static void test_map_unmap(void **state)
 	shm_in_modes(state, map_unmap);
 }
 
-/* Requests in flight at the same time. */
+/* Checks requests in flight at the same time. */
 static void in_order(struct peer *p)
 {
 	shm_n_jobs = 0;
@@ -93,7 +93,7 @@ static void test_in_order(void **state)
 	shm_in_modes(state, in_order);
 }
 
-/* What the front-end refuses is not mapped: the device may try again. */
+/* Checks that what the front-end refuses is not mapped: the device may try again. */
 static void errors(struct peer *p)
 {
 	const struct {
@@ -122,7 +122,7 @@ static void test_errors(void **state)
 	shm_in_modes(state, errors);
 }
 
-/* The device's own mistakes are not sent. */
+/* Checks that the device's own mistakes are not sent. */
 static void refused(struct peer *p)
 {
 	const struct virtio_shm_map rows[] = {

@@ -15,7 +15,7 @@ static void send_raw(struct peer *p, uint32_t request, uint32_t flags, uint32_t 
 	peer_run();
 }
 
-/* What is no answer to the request ends the channel; the connection goes on. */
+/* Checks that what is no answer to the request ends the channel; the connection goes on. */
 static void hostile(struct peer *p)
 {
 	const struct {
@@ -69,7 +69,7 @@ static void test_unexpected(void **state)
 	shm_in_modes(state, unexpected);
 }
 
-/* The answer comes byte by byte. */
+/* Sends the answer byte by byte. */
 static void in_pieces(struct peer *p)
 {
 	const struct {
@@ -115,7 +115,7 @@ static void test_closed(void **state)
 	shm_in_modes(state, closed);
 }
 
-/* A front-end that never answers: requests are refused when there are too many. */
+/* Plays a front-end that never answers: requests are refused when there are too many. */
 static void never_answers(struct peer *p)
 {
 	unsigned heard = 0, rounds = 0;

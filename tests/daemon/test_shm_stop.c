@@ -44,7 +44,7 @@ static void test_canceled(void **state)
 	shm_in_modes(state, canceled);
 }
 
-/* The last queue that runs: what unmaps must be sent before the back-end is suspended. */
+/* Stops the last queue that runs: what unmaps must be sent before the back-end is suspended. */
 static void last_queue(struct peer *p)
 {
 	for (unsigned i = 1; i < AGENT_QUEUES; i++)
@@ -61,7 +61,7 @@ static void test_last_queue(void **state)
 	shm_in_modes(state, last_queue);
 }
 
-/* The answer has arrived before the message that stops the queue. */
+/* Answers before the message that stops the queue. */
 static void answered_before(struct peer *p)
 {
 	struct vu_vring_state ring = { 0, 0 };
@@ -84,7 +84,7 @@ static void test_answered_before(void **state)
 	shm_in_modes(state, answered_before);
 }
 
-/* Requests of other queues are not concerned. */
+/* Checks that requests of other queues are not concerned. */
 static void other_queue(struct peer *p)
 {
 	assert_int_equal(shm_ask(p, 0, PAGE, shm_file), PENDING);
@@ -100,7 +100,7 @@ static void test_other_queue(void **state)
 	shm_in_modes(state, other_queue);
 }
 
-/* In queue_stop() it is too late to map, and not to unmap. */
+/* Checks that in queue_stop() it is too late to map, and not to unmap. */
 static void in_stop(struct peer *p)
 {
 	shm_map_one(p, 0, PAGE);
@@ -135,7 +135,7 @@ static void remember(struct virtio_device *d, struct vq *q)
 	stopped = virtio_device_queue(d, vq_index(q) + 1);
 }
 
-/* A queue of the same thread that does not run. */
+/* Uses a queue of the same thread that does not run. */
 static void of_stopped_queue(struct peer *p)
 {
 	agent_do(p, 0, remember);
@@ -175,7 +175,7 @@ static void test_reset(void **state)
 	shm_in_modes(state, reset);
 }
 
-/* The front-end leaves in the middle; the next one has nothing mapped. */
+/* Leaves in the middle; the next front-end has nothing mapped. */
 static void front_end_leaves(struct peer *p)
 {
 	shm_map_one(p, 0, PAGE);
@@ -196,7 +196,7 @@ static void test_front_end_leaves(void **state)
 	shm_in_modes(state, front_end_leaves);
 }
 
-/* A channel that is full: some requests were sent when their queue stops, others were not. */
+/* Fills the channel: some requests were sent when their queue stops, others were not. */
 static void full_channel(struct peer *p)
 {
 	unsigned maps = 0, unmaps = 0, request;

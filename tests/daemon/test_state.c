@@ -83,7 +83,7 @@ static void ask_min_vq(struct peer *p)
 	assert_int_equal(p->msg.header.size, sizeof(uint32_t));
 }
 
-/* Message 43 is GET_MIN_VQ, or CHECK_DEVICE_STATE. */
+/* Checks that message 43 is GET_MIN_VQ, or CHECK_DEVICE_STATE. */
 static void ambiguous(struct peer *p)
 {
 	const uint64_t without_probe = WIRE_FEATURES & ~VU_BIT(VU_F_PROBE);
@@ -144,7 +144,7 @@ static void test_refused(void **state)
 	wire_in_modes(state, refused);
 }
 
-/* The device cannot save, or does not take what it gets. */
+/* Checks a device that cannot save, or does not take what it gets. */
 static void device_refuses(struct peer *p)
 {
 	g_autoptr(GByteArray) stream = NULL, nothing = NULL;

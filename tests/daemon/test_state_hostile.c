@@ -20,7 +20,7 @@ static GByteArray *saved(struct peer *p)
 	return stream;
 }
 
-/* Cut short at every byte, and damaged in every byte: the device does not see it. */
+/* Cuts the state short at every byte, and damages every byte: the device does not see it. */
 static void damaged(struct peer *p)
 {
 	g_autoptr(GByteArray) stream = saved(p);
@@ -72,7 +72,7 @@ static void test_messages(void **state)
 	wire_end(p);
 }
 
-/* More than there may be is not kept. */
+/* Checks that more than there may be is not kept. */
 static void too_large(struct peer *p)
 {
 	const unsigned n = LIMIT + HEADER + 1000000;
@@ -109,7 +109,7 @@ static void test_reader_leaves(void **state)
 	wire_in_modes(state, reader_leaves);
 }
 
-/* The front-end leaves, waiting for the result or not, and its end of the pipe lives on. */
+/* Leaves, waiting for the result or not, and its end of the pipe lives on. */
 static void front_end_leaves(struct peer *p, uint32_t direction, bool checks)
 {
 	bool load = direction == VU_DEVICE_STATE_LOAD;
@@ -143,7 +143,7 @@ static void test_front_end_leaves(void **state)
 	wire_in_modes(state, front_ends_leave);
 }
 
-/* A transfer that was given up is replaced by the next. */
+/* Replaces a transfer that was given up by the next. */
 static void replaced(struct peer *p)
 {
 	g_autoptr(GByteArray) stream = saved(p);

@@ -141,7 +141,7 @@ static void no_call_for_a_while(struct load *l)
 	new_call(l);
 }
 
-/* The driver may have kicked the old one since the ring runs with the new one. */
+/* Makes a new kick: the driver may have kicked the old one since the ring runs with the new one. */
 static void new_kick(struct load *l)
 {
 	int fd = eventfd(0, EFD_CLOEXEC);

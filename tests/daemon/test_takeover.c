@@ -7,7 +7,7 @@
 
 #include <sys/socket.h>
 
-/* A new channel: our end of it. */
+/* Makes a new channel, and returns our end of it. */
 static int new_channel(struct peer *p)
 {
 	int pair[2];
@@ -19,7 +19,7 @@ static int new_channel(struct peer *p)
 	return pair[0];
 }
 
-/* The next message on the channel: 1, it is CONFIG_CHANGE_MSG; 0: the end; -1: none. */
+/* Returns the next message on the channel: 1, it is CONFIG_CHANGE_MSG; 0: the end; -1: none. */
 static int hear(int channel)
 {
 	struct vu_header header;

@@ -29,7 +29,7 @@ static void on_expired(struct virtio_device *d, struct vq *q, struct virtio_time
 	n_order++;
 }
 
-/* Every 37th of 100 is each of them once, in a mixed order. */
+/* Arms each once, in a mixed order: every 37th of 100. */
 static void arm_all(struct virtio_device *d, struct vq *q)
 {
 	base = g_get_monotonic_time();
@@ -40,7 +40,7 @@ static void arm_all(struct virtio_device *d, struct vq *q)
 	}
 }
 
-/* Those that are a multiple of 3 are disarmed, and of 5 arranged anew, at the end. */
+/* Disarms those that are a multiple of 3, and arranges those of 5 anew, at the end. */
 static void rearrange(struct virtio_device *d, struct vq *q)
 {
 	arm_all(d, q);
@@ -121,7 +121,7 @@ static void test_rearranged(void **state)
 	in_modes(state, rearranged);
 }
 
-/* Both have expired when the first of them disarms the second. */
+/* Disarms the second in the first's callback, when both have expired. */
 static void disarms(struct peer *p)
 {
 	agent_do(p, 0, arm_past);
@@ -136,7 +136,7 @@ static void test_disarms(void **state)
 	in_modes(state, disarms);
 }
 
-/* A timer ends with the last queue of its group, and comes with none. */
+/* Checks that a timer ends with the last queue of its group, and comes with none. */
 static void stopped(struct peer *p)
 {
 	agent_do(p, 0, arm_far);
@@ -189,7 +189,7 @@ static void begin_wakeup(struct peer *p)
 	agent_do(p, 1, init);
 }
 
-/* However many signals: after the last one run() has seen what came before it. */
+/* Signals however often: after the last one run() has seen what came before it. */
 static void foreign_threads(struct peer *p)
 {
 	pthread_t threads[2];

@@ -53,7 +53,7 @@ static void signal_both(unsigned calls)
 	WAIT_IN_LOOP(watched == calls && woken == calls + 1);
 }
 
-/* Before a front-end comes, while it is there, idle or not, and after it has left. */
+/* Runs before a front-end comes, while it is there, idle or not, and after it has left. */
 static void whole_device(struct peer *p, const struct agent_mode *mode)
 {
 	peer_disconnect(p);
@@ -103,7 +103,7 @@ static void write_config(struct peer *p, uint8_t value)
 	assert_int_equal(peer_ack(p, VU_SET_CONFIG, &msg, sizeof(msg), NULL, 0), 0);
 }
 
-/* With one thread, all verbs but open() and close() run on it. */
+/* Checks that with one thread all verbs but open() and close() run on it. */
 static void verbs(struct peer *p, const struct agent_mode *mode)
 {
 	bool one = mode->threads == VIRTIO_DEVICE_ONE;
@@ -131,7 +131,10 @@ static void test_verbs(void **state)
 		verbs(*state, &modes[i]);
 }
 
-/* A driver that starts afresh without a word: the reset comes before its first queue runs. */
+/*
+ * Checks that the reset comes before the first queue of a driver that starts afresh without a
+ * word.
+ */
 static void check_reset_first(struct virtio_device *d, struct vq *q)
 {
 	g_assert_true(agent.resets == 1);

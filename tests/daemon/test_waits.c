@@ -59,7 +59,10 @@ static void watch_kept(struct virtio_device *d, struct vq *q)
 	virtio_watch(d, q, &kept, EPOLLIN);
 }
 
-/* Its file is open elsewhere, so that the whole set must be made anew: which fails at first. */
+/*
+ * Closes a file that is open elsewhere, so that the whole set must be made anew: which fails at
+ * first.
+ */
 static void close_and_forget(struct virtio_device *d, struct vq *q)
 {
 	close(kept.fd);
@@ -104,7 +107,7 @@ static void quick(struct peer *p)
 	peer_connect(p);
 }
 
-/* The timer's rounds: enough for what there is to say. */
+/* Returns the timer's rounds: enough for what there is to say. */
 static void rounds(struct peer *p)
 {
 	unsigned turns = 0;

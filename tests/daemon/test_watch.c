@@ -140,7 +140,7 @@ static void test_edge(void **state)
 	in_modes(state, edge);
 }
 
-/* Both have been seen when the first callback removes the other: which may be freed. */
+/* Removes the other watch in the first callback, when both have been seen: it may be freed. */
 static void removed_when_seen(struct peer *p)
 {
 	agent_do(p, 0, watch_all);
@@ -156,7 +156,7 @@ static void test_removed_when_seen(void **state)
 	in_modes(state, removed_when_seen);
 }
 
-/* A watch that removes itself, and could be freed. */
+/* Checks a watch that removes itself, and could be freed. */
 static void removes_itself(struct peer *p)
 {
 	seen[0].removes = &seen[0].watch;
@@ -192,7 +192,7 @@ static void check_second(struct peer *p, unsigned calls)
 	assert_int_equal(seen[1].calls, calls);
 }
 
-/* The fd of an active watch is closed, and another watch gets one with the same number. */
+/* Closes the fd of an active watch, and another watch gets one with the same number. */
 static void number_reused(struct peer *p)
 {
 	agent_do(p, 0, watch_first);
@@ -209,7 +209,7 @@ static void test_number_reused(void **state)
 	in_modes(state, number_reused);
 }
 
-/* The same, and the file of the closed fd is open elsewhere: epoll goes on watching it. */
+/* Does the same while the file of the closed fd is open elsewhere: epoll goes on watching it. */
 static void file_outlives_fd(struct peer *p)
 {
 	autofd elsewhere = dup(seen[0].watch.fd);
@@ -231,7 +231,7 @@ static void test_file_outlives_fd(void **state)
 	in_modes(state, file_outlives_fd);
 }
 
-/* One struct, whose fd is closed, the watch removed, and set anew with the same number. */
+/* Uses one struct, whose fd is closed, the watch removed, and set anew with the same number. */
 static void same_struct(struct peer *p)
 {
 	int fd = seen[0].watch.fd;
@@ -250,7 +250,10 @@ static void test_same_struct(void **state)
 	in_modes(state, same_struct);
 }
 
-/* The callback can do nothing for a broken queue: it is not called again and again. */
+/*
+ * Checks that the callback, which can do nothing for a broken queue, is not called again and
+ * again.
+ */
 static void broken(struct peer *p)
 {
 	unsigned calls;
@@ -315,7 +318,7 @@ static void test_stop(void **state)
 	in_modes(state, stop);
 }
 
-/* An fd that cannot be watched. */
+/* Checks an fd that cannot be watched. */
 static void impossible(struct peer *p)
 {
 	int fd = seen[0].watch.fd;

@@ -121,7 +121,7 @@ static void test_verbs(void **state)
 		wire_in_modes(state, verbs[i]);
 }
 
-/* While queues run. */
+/* Sends them while queues run. */
 static void running(struct peer *p)
 {
 	agent_start(p);
@@ -140,7 +140,7 @@ static void test_running(void **state)
 	wire_in_modes(state, running);
 }
 
-/* The device refuses: an acknowledgement, or the end of the connection; no fd is left. */
+/* Checks that a refusal is an acknowledgement, or the end of the connection; no fd is left. */
 static void refused(struct peer *p)
 {
 	autofd screen = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -198,7 +198,7 @@ static void test_hostile(void **state)
 	wire_in_modes(state, hostile);
 }
 
-/* left() is for front-ends that have sent something, and not for a pause. */
+/* Checks that left() is for front-ends that have sent something, and not for a pause. */
 static void left(struct peer *p)
 {
 	agent_start(p);
@@ -223,7 +223,7 @@ static void test_left(void **state)
 	wire_in_modes(state, left);
 }
 
-/* The front-end leaves while the device works for it: the reply's fd is closed. */
+/* Leaves while the device works for the front-end: the reply's fd is closed. */
 static void left_in_verb(struct peer *p)
 {
 	const uint8_t uuid[16] = { 0 };

@@ -182,7 +182,7 @@ static struct usage usage_of(int thread)
 	return u;
 }
 
-/* After the end of the last window. */
+/* Returns the usage after the end of the last window. */
 static struct usage usage_at_rest(int thread)
 {
 	struct usage before, after = usage_of(thread);
@@ -232,7 +232,7 @@ static void test_broken_polled(void **state)
 	toy.mode = TOY_ECHO;
 }
 
-/* A request without a kick, soon after one with a kick, is served. */
+/* Checks that a request without a kick, soon after one with a kick, is served. */
 static bool is_served_unkicked(struct peer *p)
 {
 	uint16_t used = driver_used(p, 0);
@@ -251,7 +251,10 @@ static bool is_served_unkicked(struct peer *p)
 	return served;
 }
 
-/* On a busy machine any single try may come too late, or find the worker not asleep yet. */
+/*
+ * Checks that it polls. On a busy machine a try may come too early or late: not each must
+ * succeed.
+ */
 static void check_polls(struct peer *p, bool expected)
 {
 	for (unsigned i = 0; i < 5000; i++) {

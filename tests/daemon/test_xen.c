@@ -74,7 +74,7 @@ static uint64_t set_table(struct peer *p, const struct vu_region_xen *region, un
 		p, VU_SET_MEM_TABLE, &payload, sizeof(payload.table) + n * sizeof(*region), fds, n);
 }
 
-/* More than eight: each ring part, and what is between them and after with user address 0. */
+/* Shares more than eight: each ring part, and what is between and after them at user address 0. */
 static void share_grants(struct peer *p)
 {
 	struct vu_region_xen region[8 * TOY_QUEUES];

@@ -7,7 +7,7 @@
 static char *color;
 static bool early_signals;
 
-/* Requests are completed, whatever they are. */
+/* Completes requests, whatever they are. */
 static void toy_kick(struct virtio_device *d, struct vq *q)
 {
 	struct vq_chain *c;

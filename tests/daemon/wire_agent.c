@@ -32,7 +32,7 @@ static bool wire_display(struct virtio_device *d, int fd, GError **error)
 	return verdict(error);
 }
 
-/* Every byte is counted up. */
+/* Counts every byte up. */
 static bool wire_session_open(struct virtio_device *d, void *payload, size_t size, GError **error)
 {
 	uint8_t *bytes = payload;

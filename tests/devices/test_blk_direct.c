@@ -37,7 +37,10 @@ static struct blk_queue *open_direct(struct kit_core *c)
 	return vq_data(c->queue[0].q);
 }
 
-/* A request whose data begins `skew` bytes after a page; `split` bytes of it in a first piece. */
+/*
+ * Adds a request whose data begins `skew` bytes after a page; `split` bytes of it in a first
+ * piece.
+ */
 static struct blk_driver_request *add(
 	struct kit_core *c, uint32_t type, uint64_t sector, unsigned skew, unsigned split)
 {

@@ -8,7 +8,7 @@
 
 static const struct virtio_blk_discard_write_zeroes one_sector = { 0, 1, 0 };
 
-/* Three writes and a read in one burst. */
+/* Sends three writes and a read in one burst. */
 static void burst(struct kit_core *c, uint8_t write_status)
 {
 	struct blk_driver_request *w[3], *r;

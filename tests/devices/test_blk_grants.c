@@ -71,7 +71,10 @@ static uint64_t sector_of(unsigned slot)
 	return slot * (PAGE / SECTOR);
 }
 
-/* The driver's request number slot, which owns a page of each kind and three descriptors. */
+/*
+ * Submits the driver's request number slot, which owns a page of each kind and three
+ * descriptors.
+ */
 static void submit(unsigned slot)
 {
 	struct virtio_blk_outhdr *header = page(HEADERS + slot);

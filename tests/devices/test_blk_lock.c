@@ -73,7 +73,7 @@ static void test_lock_reader(void **state)
 	assert_refused(c, NULL);
 }
 
-/* True if qemu-img lets itself read the image_path; its stderr goes to *err. */
+/* Returns true if qemu-img lets itself read the image_path; its stderr goes to *err. */
 static bool qemu_reads(char **err)
 {
 	g_autofree char *copy = g_strconcat(image_path, ".copy", NULL);

@@ -189,7 +189,7 @@ static void test_many(void **state)
 	assert_memory_equal(is, data, SIZE);
 }
 
-/* The fd of the ring itself. */
+/* Returns the fd of the ring itself. */
 static int find_uring(void)
 {
 	char link[64];

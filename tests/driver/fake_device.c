@@ -68,7 +68,7 @@ uint16_t *fake_avail_event(struct fake_device *f)
 	return (uint16_t *)&f->used->ring[f->size];
 }
 
-/* The wrap counter at a place: 1 in the first pass. */
+/* Returns the wrap counter at a place: 1 in the first pass. */
 static bool wrap_at(const struct fake_device *f, unsigned at)
 {
 	return at / f->size % 2 == 0;

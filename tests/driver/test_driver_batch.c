@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-/* 70000 requests by batches of any size: indices, places and positions wrap. */
+/* Sends 70000 requests by batches of any size: indices, places and positions wrap. */
 static void batch(unsigned size, uint64_t features, unsigned n_out)
 {
 	unsigned token = 0, done = 0, at = 0, per_request = features & F_INDIRECT ? 1 : n_out + 1;
@@ -69,7 +69,7 @@ static void test_cut(void **state)
 	fake_down(&f);
 }
 
-/* Half a batch reaped is still something to reap. */
+/* Reaps half a batch: there still is something to reap. */
 static void half(uint64_t features)
 {
 	struct fake_device f;

@@ -7,7 +7,7 @@
 static const uint64_t all_features[] = { 0, F_INDIRECT, F_EVENT_IDX, F_IN_ORDER, F_PACKED,
 	F_PACKED | F_INDIRECT, F_PACKED | F_IN_ORDER };
 
-/* Three requests of two buffers, 8 bytes writable each, available; a fourth only added. */
+/* Adds three requests of two buffers, 8 bytes writable each, available; a fourth only added. */
 static void three_up(struct fake_device *f, uint64_t features, int head[3])
 {
 	fake_up(f, 16, features);
@@ -121,7 +121,7 @@ static void test_index(void **state)
 	}
 }
 
-/* The shared descriptors may be scribbled over: nothing here depends on them. */
+/* Scribbles over the shared descriptors: nothing here depends on them. */
 static void scribble(uint64_t features)
 {
 	struct fake_device f;

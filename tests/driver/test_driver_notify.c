@@ -10,7 +10,7 @@ static bool publish(struct fake_device *f, unsigned n)
 	return driver_ring_publish(f->ring);
 }
 
-/* The device completes all; true if the driver asked for a call for that. */
+/* Completes all; true if the driver asked for a call for that. */
 static bool complete(struct fake_device *f)
 {
 	for (int head; (head = fake_pop(f)) >= 0;)
@@ -53,8 +53,8 @@ static void test_kick_flag(void **state)
 }
 
 /*
- * A kick if, and only if, what is published passes the event: for every distance, all around the
- * 16-bit index, and the vring with its wrap counter.
+ * Expects a kick if, and only if, what is published passes the event: for every distance, all
+ * around the 16-bit index, and the vring with its wrap counter.
  */
 static void kick_event(unsigned size, uint64_t features)
 {
@@ -133,7 +133,7 @@ static void test_call_event(void **state)
 	call(11, F_EVENT_IDX | F_PACKED | F_IN_ORDER);
 }
 
-/* Armed after some of what is there was reaped: the rest is not forgotten. */
+/* Arms after some of what is there was reaped: the rest is not forgotten. */
 static void arm_half_way(uint64_t features)
 {
 	struct fake_device f;

@@ -120,7 +120,7 @@ static void test_indirect_apart(void **state)
 	fake_down(&f);
 }
 
-/* Where another device goes on after `used` requests. */
+/* Returns where another device goes on after `used` requests. */
 static uint32_t resume_base(const struct fake_device *f, unsigned used)
 {
 	return f->is_packed ? driver_ring_initial_base(f->ring) : used;
@@ -164,8 +164,8 @@ static void test_full(void **state)
 }
 
 /*
- * Long past 2^16 requests, completed in any order the features allow, in bursts of any size; the
- * model is which token went with which head.
+ * Runs long past 2^16 requests, completed in any order the features allow, in bursts of any
+ * size; the model is which token went with which head.
  */
 static void run_long(unsigned size, uint64_t features)
 {
@@ -237,7 +237,7 @@ static void test_long_packed(void **state)
 	run_long(7, F_PACKED | F_IN_ORDER);
 }
 
-/* The largest vring, full: index differences reach 32768. */
+/* Fills the largest vring: index differences reach 32768. */
 static void largest(uint64_t features)
 {
 	struct fake_device f;

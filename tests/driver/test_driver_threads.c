@@ -15,7 +15,7 @@ struct driver_threads_test {
 	bool stuck; /* the device's side */
 };
 
-/* False: nothing came for far too long. */
+/* Waits. False: nothing came for far too long. */
 static bool wait_for(int fd)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };

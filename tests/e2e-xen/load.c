@@ -98,7 +98,7 @@ static void verify(const uint64_t *data, uint32_t block, uint32_t generation)
 	}
 }
 
-/* One that no other request has. */
+/* Returns one that no other request has. */
 static uint32_t random_block(void)
 {
 	uint32_t block;
@@ -131,7 +131,7 @@ static struct iocb *prepare(struct load_request *r, uint32_t block, bool write)
 	return iocb;
 }
 
-/* All at once, as file systems do. */
+/* Submits all at once, as file systems do. */
 static void submit(struct iocb **iocbs, unsigned n)
 {
 	for (long result; n > 0; iocbs += result, n -= result) {
@@ -196,7 +196,7 @@ static void run(unsigned depth, uint64_t count)
 	}
 }
 
-/* As deep as before: whoever counts what a request takes need not know of this. */
+/* Verifies as deep as before: what a request takes is counted elsewhere, too. */
 static void verify_all(unsigned depth)
 {
 	unsigned next = 0, flying = 0;

@@ -76,7 +76,10 @@ static void report(const char *verdict, const char *what, unsigned which, int er
 	printf("%-5s  %s %u: %s\n", verdict, what, which, err ? strerror(err) : "done");
 }
 
-/* It is to fail, and with one of these errors: another would tell nothing about the restriction. */
+/*
+ * Checks that it fails, and with one of these errors: another would tell nothing about the
+ * restriction.
+ */
 static void refused(const char *what, unsigned which, unsigned long request, void *arg,
 	int expected, int or_expected)
 {
@@ -87,7 +90,7 @@ static void refused(const char *what, unsigned which, unsigned long request, voi
 	report(good ? "ok" : "WRONG", what, which, err);
 }
 
-/* A mapping of the descriptor, empty as yet: each call that fills one gets its own. */
+/* Makes a mapping of the descriptor, empty as yet: each call that fills one gets its own. */
 static void *new_mapping(void)
 {
 	return mmap(NULL, XEN_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -140,7 +143,7 @@ static void try_memory(unsigned domid)
 	refused("IOCTL_PRIVCMD_MMAP of domain", domid, MMAP, &call, EPERM, ENOSYS);
 }
 
-/* A question that changes nothing: how many vCPUs has it? */
+/* Asks what changes nothing: how many vCPUs has it? */
 static struct xen_dm_op_call ask_vcpus(unsigned domid)
 {
 	static uint32_t op[18] = { DM_OP_NR_VCPUS };

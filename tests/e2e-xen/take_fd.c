@@ -16,7 +16,7 @@
 
 #define TAKEN 9
 
-/* The command's exit status. */
+/* Returns the command's exit status. */
 static int run(int fd, char **command)
 {
 	int status;

@@ -32,7 +32,7 @@ static void act_message(struct fuzz_input *in)
 	sock_send(peer.sock, bytes, sizeof(header) + header.size, fds, n, 0);
 }
 
-/* Any bytes, which may be part of a header or of a payload. */
+/* Sends any bytes, which may be part of a header or of a payload. */
 static void act_bytes(struct fuzz_input *in)
 {
 	struct fuzz_input part = fuzz_part(in, fuzz_u8(in));

@@ -20,7 +20,7 @@ static unsigned pick_files(struct fuzz_input *in, int fds[IPC_MAX_FDS + 1])
 	return n;
 }
 
-/* A record of the right size; its fields are small numbers, or any. */
+/* Makes a record of the right size; its fields are small numbers, or any. */
 static size_t make_request(struct fuzz_input *in, struct ipc_request *r)
 {
 	uint8_t how = fuzz_u8(in);
@@ -36,7 +36,7 @@ static size_t make_request(struct fuzz_input *in, struct ipc_request *r)
 	return how & 0x80 ? fuzz_u8(in) % (sizeof(*r) + 1) : sizeof(*r);
 }
 
-/* As the supervisor does with each record. Returns false when it would end the worker. */
+/* Receives as the supervisor does with each record. Returns false when it would end the worker. */
 static bool receive(struct broker *b)
 {
 	struct ipc_request request;

@@ -108,7 +108,7 @@ static void act_config(struct fuzz_input *in)
 	}
 }
 
-/* What another version of the device, or an attacker, has saved. */
+/* Loads what another version of the device, or an attacker, has saved. */
 static void act_load(struct fuzz_input *in)
 {
 	const struct virtio_device_wire *wire = virtio_device_ops.wire;

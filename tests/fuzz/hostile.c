@@ -124,7 +124,7 @@ static bool make_answer(struct hostile_backend *h)
 	return true;
 }
 
-/* false: the connection is to end. */
+/* Distorts a message; false: the connection is to end. */
 static bool distort(struct hostile_backend *h)
 {
 	struct vu_msg *m = &h->msg;

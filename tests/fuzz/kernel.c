@@ -20,7 +20,10 @@ static void setup(void)
 	g_assert_true(g_file_set_contents(initrd, "070701", 6, NULL));
 }
 
-/* A kernel's size may be more than its bytes: the rest are zeroes, a hole in the file. */
+/*
+ * Writes a kernel, whose size may be more than its bytes: the rest are zeroes, a hole in the
+ * file.
+ */
 static void write_kernel(struct fuzz_input *in)
 {
 	uint32_t size = (uint32_t)fuzz_u8(in) << 12;

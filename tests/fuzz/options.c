@@ -56,7 +56,7 @@ static const struct option_syntax syntax = {
 	.tables = { entries },
 };
 
-/* --help ends the program. */
+/* Tells whether --help is among them, which ends the program. */
 static bool asks_for_help(const char *argument)
 {
 	if (g_str_has_prefix(argument, "--"))

@@ -27,7 +27,7 @@ static uint64_t address(struct fuzz_input *in)
 	return places[fuzz_below(in, G_N_ELEMENTS(places))] + fuzz_u8(in);
 }
 
-/* Any bytes, in the vring or what belongs to it. */
+/* Writes any bytes, in the vring or what belongs to it. */
 static void act_write(struct fuzz_input *in)
 {
 	static const uint64_t places[] = { DESC_AT, AVAIL_AT, USED_AT, TABLE_AT, AREA_AT };
@@ -36,7 +36,7 @@ static void act_write(struct fuzz_input *in)
 	fuzz_copy(in, fake_host(current, at), fuzz_u8(in));
 }
 
-/* A descriptor whose address may be one. */
+/* Writes a descriptor whose address may be one. */
 static void act_desc(struct fuzz_input *in)
 {
 	uint64_t table = fuzz_u8(in) % 2 ? TABLE_AT : DESC_AT;
@@ -115,7 +115,7 @@ static void act_push_all(struct fuzz_input *in)
 	vq_burst_end(current->q);
 }
 
-/* A pause: what is held is completed or kept. */
+/* Stops for a pause: what is held is completed or kept. */
 static void stop(bool keep)
 {
 	vq_burst_begin(current->q);
@@ -142,7 +142,7 @@ static void open_fakes(void)
 	fake_open(&fakes[1], true); /* the last one: fake.c knows one that maps */
 }
 
-/* What a run can have written to. */
+/* Clears what a run can have written to. */
 static void clear(void)
 {
 	static const struct {

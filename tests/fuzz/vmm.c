@@ -66,7 +66,7 @@ static const struct vmm_ops ops = {
 	.access_done = on_done,
 };
 
-/* A register, or any offset and size. */
+/* Accesses a register, or any offset and size. */
 static unsigned access_register(struct fuzz_input *in, unsigned *token)
 {
 	static const uint16_t registers[] = { VIRTIO_MMIO_STATUS, VIRTIO_MMIO_QUEUE_SEL,

@@ -93,7 +93,7 @@ static void *supervise(void *opaque)
 	return NULL;
 }
 
-/* GUEST and ADD are mostly valid: what is not ends the worker. */
+/* Sends a command. GUEST and ADD are mostly valid: what is not ends the worker. */
 static void send_command(struct fuzz_input *in)
 {
 	struct ipc_command c = { .type = fuzz_u8(in) % 7 };
@@ -133,7 +133,7 @@ static void send_command(struct fuzz_input *in)
 	ipc_send(commands[0], &c, size, fds, how & 4 ? fuzz_u8(in) % (n + 1) : n);
 }
 
-/* A predecessor's state, and its vCPUs' requests. */
+/* Writes a predecessor's state, and its vCPUs' requests. */
 static void write_past(struct fuzz_input *in)
 {
 	uint8_t bytes[64];

@@ -21,7 +21,7 @@ static void on_changed(void *opaque, const char *path)
 {
 }
 
-/* A value that libxl might write, or any. */
+/* Sets a value that libxl might write, or any. */
 static void set(struct fuzz_input *in, const char *path, const char *key, const char *usual)
 {
 	g_autofree char *full = g_strconcat(path, key, NULL);

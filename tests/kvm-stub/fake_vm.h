@@ -28,7 +28,7 @@ struct fake_vm {
 	unsigned n_windows;
 };
 
-/* What vm/vm.h calls it. */
+/* Returns what vm/vm.h calls it. */
 static inline struct vm *fake_vm(struct fake_vm *m)
 {
 	return (struct vm *)m;

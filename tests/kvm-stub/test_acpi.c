@@ -62,7 +62,7 @@ static struct acpi_table table_at(uint64_t addr, const char *signature)
 	return (struct acpi_table){ p, len };
 }
 
-/* By RSDP and XSDT; the DSDT by the FADT. */
+/* Finds a table by RSDP and XSDT; the DSDT by the FADT. */
 static struct acpi_table find(const char *signature)
 {
 	const uint8_t *rsdp = ram_at(r, ADDR, 36);
@@ -159,7 +159,7 @@ static char *run_iasl(const char *dir, const char *option, const char *file, int
 	return out;
 }
 
-/* Table -> source -> table; returns the source. */
+/* Converts table -> source -> table; returns the source. */
 static char *round_trip(const char *dir, const char *signature)
 {
 	struct acpi_table t = find(signature);

@@ -85,7 +85,7 @@ static void test_bzimage(void **state)
 	assert_int_equal(gdt[3] >> 40 & 0xff, 0x93);
 }
 
-/* What a CPU makes of an address. */
+/* Returns what a CPU makes of an address. */
 static uint64_t translate(uint64_t cr3, uint64_t addr)
 {
 	const uint64_t *l4 = boot_at(cr3, 4096), *l3, *l2;

@@ -76,7 +76,7 @@ static int elf_setup(void **state)
 	return 0;
 }
 
-/* hvm_start_info, by offsets of its specification. */
+/* Checks hvm_start_info, by offsets of its specification. */
 static void check_start_info(uint64_t initrd, uint64_t initrd_size)
 {
 	const uint32_t *info = boot_at(boot.entry.arg, 56);

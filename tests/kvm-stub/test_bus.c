@@ -132,7 +132,7 @@ static void test_later(void **state)
 	g_thread_join(t);
 }
 
-/* The completion comes before the access has returned. */
+/* Completes before the access has returned. */
 static bool hasty_access(
 	void *opaque, uint64_t offset, unsigned size, bool write, uint64_t *value, void *token)
 {

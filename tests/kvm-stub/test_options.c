@@ -6,7 +6,7 @@
 #include "kvm-stub/options.h"
 #include "kvm-stub/machine/device_spec.h"
 
-/* line: the arguments, with spaces between them. */
+/* Parses line: the arguments, with spaces between them. */
 static bool parse(struct kvm_options *o, const char *line, GError **error)
 {
 	g_autofree char *all = g_strconcat("virtiod-kvm ", line, NULL);

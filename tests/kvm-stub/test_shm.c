@@ -95,7 +95,7 @@ static void test_above_all_ram(void **state)
 	ram_free(large);
 }
 
-/* A file of n pages; page i is full of bytes 0x10 + i. */
+/* Makes a file of n pages; page i is full of bytes 0x10 + i. */
 static int make_file(unsigned n)
 {
 	int fd = memfd_create("shared", MFD_CLOEXEC);
@@ -201,7 +201,7 @@ static uint64_t reg(struct slot_test *m, bool write, uint64_t offset, uint64_t v
 	return value;
 }
 
-/* The answer on the socket comes after the mapping, which TSan does not see. */
+/* Synchronizes: the answer on the socket comes after the mapping, which TSan does not see. */
 __attribute__((no_sanitize_thread, noinline)) static uint8_t byte_at(const uint8_t *p)
 {
 	return *(const volatile uint8_t *)p;

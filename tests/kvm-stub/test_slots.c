@@ -81,7 +81,7 @@ static bool until_asked_to_stop(void *opaque)
 	return !w->stop;
 }
 
-/* The slots of these specs, in which SOCK stands for the fake's path; false: w->error. */
+/* Makes the slots of these specs, in which SOCK stands for the fake's path; false: w->error. */
 static bool make(struct slots_test *w, const char *const *texts, unsigned wait_ms)
 {
 	struct device_spec *specs[MAX_SLOTS + 1];
@@ -136,7 +136,7 @@ static void wr32(struct slots_test *w, unsigned slot, uint64_t offset, uint32_t 
 		bus_access(w->bus, w->wait, BUS_MMIO, virtio_addr(slot) + offset, 4, true, &wide));
 }
 
-/* Queue 0, and DRIVER_OK. */
+/* Drives queue 0, and sets DRIVER_OK. */
 static void drive(struct slots_test *w, unsigned slot)
 {
 	wr32(w, slot, VIRTIO_MMIO_STATUS, 0);

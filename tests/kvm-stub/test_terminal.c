@@ -109,7 +109,7 @@ static void test_keys(void **state)
 	assert_int_equal(finish(&s), W_EXITCODE(7, 0));
 }
 
-/* Or the test would find nothing to restore. */
+/* Makes it raw: or the test would find nothing to restore. */
 static void make_raw(struct terminal_test *w)
 {
 	struct termios now;
@@ -188,7 +188,7 @@ static void test_handlers_of_others_stay(void **state)
 	assert_int_equal(finish(&s), W_EXITCODE(5, 0));
 }
 
-/* As a job started with &. */
+/* Runs as a job started with &. */
 static void run_in_background(struct terminal_test *w, int how)
 {
 	struct termios now;
@@ -220,7 +220,7 @@ static void test_background(void **state)
 	assert_int_equal(wait_for_end(&s), W_EXITCODE(4, 0));
 }
 
-/* In the foreground at first, and not any more at its end. */
+/* Runs in the foreground at first, and not any more at its end. */
 static void run_into_background(struct terminal_test *w, int how)
 {
 	struct termios now;

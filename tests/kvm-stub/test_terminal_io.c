@@ -8,7 +8,7 @@
 
 #include "base/util.h"
 
-/* Standard input is a pipe for as long; *end: to write to. Returns what it was. */
+/* Makes standard input a pipe for as long; *end: to write to. Returns what it was. */
 static int pipe_in(int *end)
 {
 	int fds[2], was = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);

@@ -57,7 +57,7 @@ static void stop(pid_t pid, int signum)
 	set_foreground(getpgrp());
 }
 
-/* What a user's shell does; user: the other end of the terminal. */
+/* Does what a user's shell does; user: the other end of the terminal. */
 static void run_shell(struct terminal_test *w, int user)
 {
 	struct termios cooked;

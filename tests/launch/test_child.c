@@ -78,7 +78,7 @@ static void start(struct child_test *w, const char *text, const char *const *opt
 		fail_msg("%s", w->error->message);
 }
 
-/* What it writes to its socket, until it closes that. */
+/* Returns what it writes to its socket, until it closes that. */
 static char *said(struct child_test *w)
 {
 	GString *text = g_string_new(NULL);

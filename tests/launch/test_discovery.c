@@ -86,7 +86,7 @@ static void add_text(struct discovery_test *w, unsigned folder, const char *name
 	add_bytes(w, folder, name, text, -1);
 }
 
-/* A program of this name. */
+/* Adds a program of this name. */
 static char *add_binary(struct discovery_test *w, unsigned folder, const char *name)
 {
 	add_text(w, folder, name, "#!/bin/sh\n");
@@ -211,7 +211,10 @@ static void test_other_files_are_no_matter(void **state)
 	assert_string_equal(w->log->str, "");
 }
 
-/* Each is skipped with a warning that has its name and this; the one after it is found. */
+/*
+ * Checks that each is skipped with a warning that has its name and this; the one after it is
+ * found.
+ */
 static void assert_skipped(struct discovery_test *w, const char *text, gssize len, const char *why)
 {
 	g_string_truncate(w->log, 0);

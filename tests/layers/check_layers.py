@@ -277,6 +277,7 @@ def check_text(path, text):
     elif path.endswith(('.c', '.h')):
         yield from style.check_budget(path, text)
         yield from style.check_sleep(path, text)
+        yield from style.check_comments(path, text)
 
 
 def check_tree(root):

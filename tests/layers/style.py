@@ -19,6 +19,16 @@ SLEEP = re.compile(r'(?<![\w.>])(g_usleep|usleep|sleep|nanosleep|clock_nanosleep
 MAY_SLEEP = ('tests/lib/', 'tests/bench/')
 
 
+# A comment directly above the definition of a function.
+COMMENTED = re.compile(
+    r'^/\*(?P<comment>(?:(?!\*/).)*)\*/\n(?P<head>[A-Za-z_][^;{}#=]*?\b(?P<name>\w+)\s*\('
+    r'[^;{}#]*\)[^;{}()=]*)\n\{', re.DOTALL | re.M)
+VERB = re.compile(r'[\s*]*(?!(?:This|Its|Always|Unless|Besides|Thus|As|Less)\b)[A-Z][a-z-]*s\b')
+# The comment of a test says what its case is; a line like "--- reading ---" begins a section.
+MAY_LACK_VERB = re.compile(r'test_|main$')
+SECTION = re.compile(r'\s*(---|SPDX)')
+
+
 def blank(text):
     return re.sub(r'[^\n]', ' ', text)
 
@@ -95,6 +105,16 @@ def check_sleep(path, text):
     code = keep(text, ('code',))
     for m in SLEEP.finditer(code):
         yield line_of(code, m.start()), f'{m.group(1)}(): a test waits for a condition instead'
+
+
+def check_comments(path, text):
+    """The comment on a function begins with a verb in the third person: "Returns ..."."""
+    for m in COMMENTED.finditer(text):
+        if MAY_LACK_VERB.match(m['name']) or SECTION.match(m['comment']):
+            continue
+        if not VERB.match(m['comment']):
+            yield line_of(text, m.start()), (f'the comment on {m["name"]}() does not begin with a '
+                                             'verb, such as "Returns"')
 
 
 def tags_of(text):

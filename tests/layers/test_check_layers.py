@@ -357,6 +357,18 @@ class CheckLayers(unittest.TestCase):
         self.write('tools/text.h', TOP + 'int x = usleep(1);\n')
         self.assert_clean()
 
+    def test_comments(self):
+        body = 'static int\nf(int a,\n\tint b)\n{\n}\n'
+        for comment in ('/* The sum. */', '/*\n * As g().\n */', '/* returns it */', '/* 0: no */'):
+            self.write('tools/text.c', TOP + comment + '\n' + body)
+            self.assert_only('tools/text.c:2: ', 'f() does not begin')
+        for more in ('/* Returns it. */\n' + body, '/*\n * Does it.\n */\n' + body,
+                     '/* --- sums --- */\n' + body, '/* The sums. */\n\n' + body,
+                     '/* The sum. */\nint f(int a);\n', '/* The case. */\n' +
+                     body.replace('f(', 'test_f(')):
+            self.write('tools/text.c', TOP + more)
+            self.assert_clean()
+
     def test_device_names(self):
         for path in ('common/launch/child.h', 'common/mmio/virtio_mmio.c', 'common/vmm/vmm_dev.h',
                      'xen/main.c', 'kvm-stub/main.c', 'kvm-stub/vm/vm.h'):

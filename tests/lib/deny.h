@@ -12,8 +12,9 @@
 #include <unistd.h>
 
 /*
- * From now on, for good, it fails with err, in all threads (a sanitizer has its own) and what they
- * start; err 0: it does nothing and reports success. False: not to be had here.
+ * Makes a system call fail with err from now on, for good, in all threads (a sanitizer has its
+ * own) and what they start; err 0: it does nothing and reports success. False: not to be had
+ * here.
  */
 static inline bool deny_syscall(uint32_t nr, uint32_t err)
 {

@@ -50,7 +50,7 @@ static void begin_connection(struct fake_backend *b)
 		hang_up(b);
 }
 
-/* What arrived on the connection. */
+/* Serves what arrived on the connection. */
 static void serve(struct fake_backend *b, struct vu_reader *reader)
 {
 	enum vu_read got = vu_msg_read(reader, b->conn, &b->msg, NULL);

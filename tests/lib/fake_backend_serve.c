@@ -113,7 +113,10 @@ static void set_table(struct fake_backend *b, const struct vu_msg *m)
 	memcpy(b->table, m->payload.bytes, m->header.size);
 }
 
-/* The area that the test gave, or one of 4 KiB for each queue; the fd is closed when it is sent. */
+/*
+ * Makes the area that the test gave, or one of 4 KiB for each queue; the fd is closed when it is
+ * sent.
+ */
 static void make_area(struct fake_backend *b, struct vu_msg *m)
 {
 	int fd = b->area_is_given ? dup(b->given_area_fd) : memfd_create("in-flight", MFD_CLOEXEC);
@@ -137,7 +140,7 @@ static void set_u32(struct vu_msg *m, uint32_t value)
 	m->header.size = sizeof(value);
 }
 
-/* Of requests without a payload; false: it is none of them. */
+/* Answers requests without a payload; false: it is none of them. */
 static bool get_property(const struct fake_backend *b, struct vu_msg *m)
 {
 	switch (m->header.request) {
@@ -225,7 +228,7 @@ static enum fake_quirk quirk_of(const struct fake_backend *b)
 	return quirk;
 }
 
-/* What is to be done on the channel before the answer. False: closes. */
+/* Does what is to be done on the channel before the answer. False: closes. */
 static bool use_channel(struct fake_backend *b, enum fake_quirk quirk, bool enables)
 {
 	if (quirk == FAKE_CHANNEL_CLOSE) {
@@ -243,7 +246,7 @@ static bool use_channel(struct fake_backend *b, enum fake_quirk quirk, bool enab
 	return quirk != FAKE_CLOSE;
 }
 
-/* Two parts of a reply of eight bytes, or only the first. False: closes. */
+/* Sends two parts of a reply of eight bytes, or only the first. False: closes. */
 static bool send_in_parts(struct fake_backend *b, enum fake_quirk quirk)
 {
 	struct pollfd next = { .fd = b->conn, .events = POLLIN };

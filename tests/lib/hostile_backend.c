@@ -96,7 +96,7 @@ static const struct {
 
 /* --- the rest --- */
 
-/* The driver's kicks, and its reading of calls, must not wait. */
+/* Fills an fd: the driver's kicks, and its reading of calls, must not wait. */
 static void fill(struct hostile *h, bool kick)
 {
 	eventfd_t count;
@@ -156,7 +156,7 @@ static void noise(struct hostile *h)
 	send_main(h, noise, sizeof(noise), -1);
 }
 
-/* Nobody accepts, and no more find room to wait. */
+/* Fills the backlog: no connection is accepted, and no more find room to wait. */
 static void full_backlog(struct hostile *h)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -277,7 +277,7 @@ void hostile_meet(struct hostile *h, unsigned trick)
 	pass(h, trick, true);
 }
 
-/* Or the front-end has come again meanwhile. */
+/* Tells whether it has a ring, or the front-end has come again meanwhile. */
 static bool has_ring(struct fake_backend *b)
 {
 	bool has;

@@ -65,7 +65,7 @@ static int short_memory(struct hostile *h)
 	return hostile_own(h, memfd_create("short", MFD_CLOEXEC));
 }
 
-/* It can be mapped, but not cleared. */
+/* Makes memory that can be mapped, but not cleared. */
 static int sealed_memory(struct hostile *h)
 {
 	int fd = hostile_own(h, memfd_create("sealed", MFD_CLOEXEC | MFD_ALLOW_SEALING));

@@ -132,7 +132,7 @@ static void make_ring(struct kit_core *c, unsigned i)
 		q->q = vq_new(i, c->guest, &hooks, q);
 }
 
-/* New memory and rings; as in the daemon, queues last as long as the device. */
+/* Makes new memory and rings; as in the daemon, queues last as long as the device. */
 static void make_driver(struct kit_core *c)
 {
 	struct mem_region_desc desc;

@@ -49,7 +49,7 @@ static int carry_out(struct kit_core *c, const struct virtio_shm_map *m)
 	return 0;
 }
 
-/* What was to be unmapped is, also when the queue stops. */
+/* Cancels: what was to be unmapped is, also when the queue stops. */
 static int cancel(struct kit_core *c, const struct virtio_shm_map *m)
 {
 	int result = m->fd < 0 ? carry_out(c, m) : 0;

@@ -126,7 +126,7 @@ static GArray *take_samples(const struct kit *k)
 	return samples;
 }
 
-/* What broke no queue in the test breaks none now, on a device that starts afresh. */
+/* Checks that what broke no queue in the test breaks none now, on a device that starts afresh. */
 static void check_alive(struct kit *k, const struct kit_sample *s)
 {
 	struct kit_attack honest;

@@ -9,7 +9,7 @@
 
 #include "tests/lib/kit_process.h"
 
-/* The child: it ends with the test. */
+/* Becomes the program in the child: it ends with the test. */
 static void become_program(struct kit_process *p, int fd)
 {
 	g_autofree char *fd_arg = g_strdup_printf("--fd=%d", fd);

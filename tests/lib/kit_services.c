@@ -58,7 +58,10 @@ static bool is_watched(const struct kit_core *c, const struct virtio_watch *w)
 	return i;
 }
 
-/* Another watch may have the number by now: then the file of this one has been closed. */
+/*
+ * Tells whether the fd is still this watch's. Another one may have the number by now: then the
+ * file of this one has been closed.
+ */
 static bool owns_fd(const struct kit_core *c, const struct virtio_watch *w)
 {
 	for (const struct virtio_watch *i = c->watches; i != w; i = i->core.next) {
@@ -169,7 +172,7 @@ void virtio_wakeup_signal(struct virtio_wakeup *w)
 		eventfd_write(c->wake, 1);
 }
 
-/* What belongs to a stopped queue stays pending. */
+/* Runs a wake-up; what belongs to a stopped queue stays pending. */
 static bool run_wakeup(struct kit_core *c)
 {
 	for (struct virtio_wakeup *w = c->wakeups; w; w = w->core.next) {
@@ -189,7 +192,7 @@ static bool run_wakeup(struct kit_core *c)
 
 /* The loop. */
 
-/* False: the watch of this event has ended in the meantime. */
+/* Runs a watch's callback. False: the watch of this event has ended in the meantime. */
 static bool run_watch(struct kit_core *c, const struct epoll_event *event)
 {
 	struct virtio_watch *w = event->data.ptr;

@@ -155,7 +155,7 @@ bool kit_socket_message(int fd, struct vu_msg *msg)
 	return shape->reply == VU_REPLY_ALWAYS || msg->payload.u64 == 0;
 }
 
-/* What a device of a test saves fits into the pipe. */
+/* Transfers the state: what a device of a test saves fits into the pipe. */
 static void transfer(int fd, GByteArray *state, bool load)
 {
 	uint8_t bytes[4096];

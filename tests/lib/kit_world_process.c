@@ -38,7 +38,7 @@ static void process_setup(struct kit *k)
 		p->kick[i] = p->call[i] = p->err[i] = -1;
 }
 
-/* What vu_front does not use: the features of device-specific messages. */
+/* Acks what vu_front does not use: the features of device-specific messages. */
 static void ack_messages(struct kit_process *p)
 {
 	const struct vu_properties *properties = vu_front_properties(p->front);
@@ -318,7 +318,7 @@ static bool process_is_broken(struct kit *k)
 	return ((struct kit_process *)k->data)->is_broken;
 }
 
-/* A program that is asked to end does so, and well. */
+/* Ends the program: one that is asked to end does so, and well. */
 static int process_teardown(struct kit *k)
 {
 	struct kit_process *p = k->data;

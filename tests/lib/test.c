@@ -8,7 +8,10 @@
 
 #include "tests/lib/test_impl.h"
 
-/* GLib makes the lock of its error domains when it is first used, which TSan does not see. */
+/*
+ * Initializes GLib: it makes the lock of its error domains when it is first used, which TSan
+ * does not see.
+ */
 __attribute__((constructor)) static void make_locks(void)
 {
 	g_error_free(g_error_new_literal(G_FILE_ERROR, 0, ""));

@@ -131,7 +131,7 @@ static void test_lines(void **state)
 	assert_false(test_logged("one"));
 }
 
-/* A fixture that leaves an fd open: run below, as a test that must fail. */
+/* Leaves an fd open: run below, as a test that must fail. */
 static void leak(void **state)
 {
 	struct test t;
@@ -156,7 +156,7 @@ static void test_error(void **state)
 	assert_null(error);
 }
 
-/* How many of these tests fail, in a child, which says so to no one. */
+/* Returns how many of these tests fail, in a child, which prints nothing. */
 static int failures_of(CMUnitTestFunction f)
 {
 	pid_t pid = fork();

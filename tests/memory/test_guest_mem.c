@@ -81,7 +81,7 @@ static void test_offset(void **state)
 	}
 }
 
-/* Each bad region alone, beside a good one, and added: refused, and what was there stays. */
+/* Checks each bad region alone, beside a good one, and added: refused, and what was there stays. */
 static void assert_refused(struct mem_region_desc bad, const char *says)
 {
 	g_autoptr(guest_mem) m = guest_mem_new();

@@ -13,7 +13,10 @@ struct discard_test {
 	int fd;
 };
 
-/* Two regions of eight pages with a page of guest addresses between them, `skew` bytes into it. */
+/*
+ * Makes two regions of eight pages with a page of guest addresses between them, `skew` bytes
+ * into it.
+ */
 static void world_up(struct discard_test *w, uint64_t skew)
 {
 	struct mem_region_desc desc[2] = {
@@ -40,7 +43,10 @@ static void world_down(struct discard_test *w)
 	fd_close(&w->fd);
 }
 
-/* Exactly the pages of this mask are given back and read as zeroes; the others are whole. */
+/*
+ * Checks that exactly the pages of this mask are given back and read as zeroes; the others are
+ * whole.
+ */
 static void assert_discarded(const struct discard_test *w, unsigned mask)
 {
 	struct stat st;

@@ -290,7 +290,7 @@ static void test_fatal(void **state)
 	}
 }
 
-/* Broken hardware under guest memory is not caused by the front-end. */
+/* Poisons a page: broken hardware under guest memory is not caused by the front-end. */
 static void poisoned_page(struct fault_test *w)
 {
 	siginfo_t info = { .si_signo = SIGBUS, .si_code = BUS_MCEERR_AR };

@@ -21,7 +21,7 @@ static const struct mem_region_desc on_demand = {
 	.xen_domid = FAKE_DOMID,
 };
 
-/* A ring part at this address is at this offset of this page. */
+/* Checks that a ring part at this address is at this offset of this page. */
 static void assert_ring(uint64_t addr, unsigned page, unsigned offset)
 {
 	struct mem_ring_map map;

@@ -43,7 +43,7 @@ static void add(struct grant_request *q, uint64_t addr, uint32_t len, bool write
 		(struct mem_range){ .addr = addr, .len = len, .write = write, .priv = q };
 }
 
-/* As blk has them: a header, data in one piece, and a status. */
+/* Adds a request as blk has them: a header, data in one piece, and a status. */
 static void add_blk(struct grant_request *q, unsigned page, uint32_t len, bool write)
 {
 	add(q, at(page) + 0x100, 16, false);

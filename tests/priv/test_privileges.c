@@ -81,7 +81,7 @@ static void test_drop(void **state)
 	in_child(drop_all);
 }
 
-/* Without a new root: the file system stays, as that user sees it. */
+/* Drops the user without a new root: the file system stays, as that user sees it. */
 static void drop_user(const char *dir)
 {
 	struct privileges r = { .run_as = g_strdup("65534:65534") };
@@ -121,7 +121,7 @@ static void test_capabilities(void **state)
 	in_child(keep_capabilities);
 }
 
-/* Dropping fails without the privilege to do so. */
+/* Checks that dropping fails without the privilege to do so. */
 static void without_root(const char *dir)
 {
 	struct privileges r = { .run_as = g_strdup("65533:65533"), .chroot = g_strdup("/") };
@@ -200,7 +200,7 @@ static void test_names(void **state)
 	}
 }
 
-/* The current user has other processes: how many it may have stays. */
+/* Lowers limits. The current user has other processes: how many it may have stays. */
 static void lower(const char *dir)
 {
 	static const struct resource_limit limits[] = {
@@ -228,7 +228,7 @@ static void test_limits(void **state)
 	in_child(lower);
 }
 
-/* What is lower already stays, also for a process that could raise it. */
+/* Lowers twice: what is lower already stays, also for a process that could raise it. */
 static void lower_twice(const char *dir)
 {
 	struct rlimit after;

@@ -41,7 +41,7 @@ static bool listed_ioctl(void)
 	return ioctl(pipe_fds[0], FIONREAD, &n) == 0;
 }
 
-/* Also one whose low bits are those of a listed one. */
+/* Calls one whose low bits are those of a listed one, too. */
 static bool other_ioctl(void)
 {
 	int n = 1;
@@ -50,7 +50,7 @@ static bool other_ioctl(void)
 		denied(ioctl(pipe_fds[0], FIONREAD | 0x80000000, &n));
 }
 
-/* The kernel ignores what is above 32 bits, and so does the filter. */
+/* Calls a wide one: the kernel ignores what is above 32 bits, and so does the filter. */
 static bool wide_ioctl(void)
 {
 	int n;
@@ -124,7 +124,7 @@ static int run(bool (*holds)(void))
 	return status;
 }
 
-/* Its own system calls would be refused. */
+/* Tells whether valgrind runs this: its own system calls would be refused. */
 static bool is_valgrind(void)
 {
 	const char *preloaded = g_getenv("LD_PRELOAD");

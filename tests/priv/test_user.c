@@ -42,7 +42,7 @@ static void *rest(void *tid)
 	return NULL;
 }
 
-/* Another thread; it ends with the process. */
+/* Starts another thread; it ends with the process. */
 static pid_t start_thread(void)
 {
 	static pid_t tid;
@@ -118,7 +118,7 @@ static void assert_has(const char *status, const char *line)
 		fail_msg("no line '%s' in: %s", line, status);
 }
 
-/* More than one user has. */
+/* Joins more groups than one user has. */
 static bool join_groups(const struct attempt *a)
 {
 	return setgroups(2, (const gid_t[]){ 4, 27 }) == 0;
@@ -257,7 +257,7 @@ static void test_found_out(void **state)
 	}
 }
 
-/* Somebody without any right, who is told that all of it was done. */
+/* Denies all rights, and reports that all of it was done. */
 static bool deny_all(const struct attempt *a)
 {
 	return leave_root(a) && deny_syscall(SYS_setgroups, 0) && deny_syscall(SYS_setresgid, 0) &&

@@ -21,7 +21,7 @@ uint64_t fake_format;
 /* The fake whose memory is mapped by the request; one at a time. */
 static struct fake *current;
 
-/* A memory type that maps per borrow, and counts. */
+/* Matches a memory type that maps per borrow, and counts. */
 
 static bool counted_match(const struct mem_region_desc *desc)
 {
@@ -96,7 +96,7 @@ static const struct mem_type counted_type = {
 };
 static const struct mem_type *const counted_types[] = { &counted_type, NULL };
 
-/* The owner of the queue. */
+/* Calls the owner of the queue. */
 
 static void on_call(void *opaque)
 {
@@ -117,7 +117,10 @@ static void on_broken(void *opaque, const char *reason)
 
 static const struct vq_hooks hooks = { .call = on_call, .broken = on_broken };
 
-/* In the file the second region comes first, after a part that is in neither. */
+/*
+ * Returns the host address. In the file the second region comes first, after a part that is in
+ * neither.
+ */
 void *fake_host(struct fake *f, uint64_t guest_addr)
 {
 	uint64_t offset = guest_addr - GUEST_ADDR;

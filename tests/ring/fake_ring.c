@@ -106,7 +106,7 @@ static struct vring_packed_desc *packed_at(struct fake *f, uint16_t position)
 	return &f->list[position & (WRAP - 1)];
 }
 
-/* All but the flags, which are returned as they are to be stored. */
+/* Fills in all but the flags, which are returned as they are to be stored. */
 static uint16_t fill_packed(
 	struct fake *f, uint16_t position, const struct fake_buf *b, uint16_t id)
 {

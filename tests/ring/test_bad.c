@@ -276,7 +276,7 @@ static void on_log(enum log_level level, const char *text, void *opaque)
 	g_strlcpy(line, text, sizeof(line));
 }
 
-/* Two good requests, the bad one and one more. */
+/* Makes two good requests, the bad one and one more. */
 static void make_case(struct fake *f, const struct bad_case *c, bool map)
 {
 	fake_start(f, map, RING, c->features);
@@ -288,7 +288,7 @@ static void make_case(struct fake *f, const struct bad_case *c, bool map)
 		fake_request(f, 7);
 }
 
-/* What came before it in the batch is served, and the queue can be started anew. */
+/* Checks that what came before it in the batch is served, and the queue can be started anew. */
 static void run_served(const struct bad_case *c, bool map)
 {
 	struct fake f;
@@ -316,7 +316,7 @@ static void run_served(const struct bad_case *c, bool map)
 	fake_close(&f);
 }
 
-/* The device still has what came before it: only memory goes back. */
+/* Checks while the device still has what came before it: only memory goes back. */
 static void run_in_flight(const struct bad_case *c, bool map)
 {
 	struct vq_chain *first, *second;

@@ -60,7 +60,7 @@ static uint64_t buffer(const struct trip *t, unsigned slot, unsigned i)
 	return t->data + (slot * BUFFERS + i) * BUFFER_BYTES;
 }
 
-/* All buffers but the first, which has the slot's number, are of odd lengths. */
+/* Returns a length: all buffers but the first, which has the slot's number, are of odd lengths. */
 static uint32_t length(unsigned slot, unsigned i)
 {
 	return i ? 1 + (slot * 7 + i * 13) % BUFFER_BYTES : sizeof(uint32_t);

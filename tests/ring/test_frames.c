@@ -62,7 +62,7 @@ static void check_buffer(struct stream *s, uint32_t id, uint32_t len)
 	}
 }
 
-/* The driver's interrupt handler: after each publication. */
+/* Handles the driver's interrupt: after each publication. */
 static void on_call(struct fake *f)
 {
 	struct stream *s = container_of(f, struct stream, f);
@@ -112,7 +112,7 @@ static bool send(struct stream *s, uint32_t len)
 	return true;
 }
 
-/* One burst. Between the large frames small ones, so that these begin anywhere. */
+/* Serves one burst. Between the large frames small ones, so that these begin anywhere. */
 static void serve(struct stream *s)
 {
 	bool sent;

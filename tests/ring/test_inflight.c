@@ -57,7 +57,7 @@ static unsigned in_flight(void)
 	return n;
 }
 
-/* Its owner dies: a queue that knows nothing takes its place. */
+/* Dies as an owner: a queue that knows nothing takes its place. */
 static void die(struct fake *f)
 {
 	uint8_t left[sizeof(area)], ring[DATA_ADDR - GUEST_ADDR];
@@ -281,7 +281,7 @@ static void test_unfit(void **state)
 	}
 }
 
-/* Few of the many values that a field can have make it go far. */
+/* Spoils a field: few of the many values that it can have make it go far. */
 static void spoil(GRand *rand, unsigned n)
 {
 	static const uint8_t values[] = { 0, 0, 1, 1, 2, RING - 1, RING, 0x80, 0xff };

@@ -63,7 +63,7 @@ static void restart(struct fake *f)
 	vq_burst_begin(f->q);
 }
 
-/* Each id has a buffer of its own length at its own address. */
+/* Makes a request: each id has a buffer of its own length at its own address. */
 static void request(struct fake *f, unsigned id)
 {
 	const struct fake_buf b = { DATA_ADDR + 64 * id, 16 + id, WRITE };

@@ -14,7 +14,7 @@
 static struct vq *queue[QUEUES];
 static struct vq_memory memory;
 
-/* All queues have the one vring, full of requests that name one table as long as can be. */
+/* Starts all queues with the one vring, full of requests that name one table as long as can be. */
 static void start_all(struct fake *f)
 {
 	const struct fake_buf table = { TABLE, 16 * VQ_MAX_SIZE, VRING_DESC_F_INDIRECT };

@@ -54,7 +54,7 @@ struct stage {
 
 static struct stage the_stage;
 
-/* Called by the engine. */
+/* Runs from the engine. */
 void area_written(void)
 {
 	struct stage *w = &the_stage;
@@ -90,7 +90,7 @@ static void may_write_ring(struct stage *w)
 		may_write(w, s->desc - user, 16 * RING);
 }
 
-/* One request of up to four buffers, in the slot's own pages. */
+/* Submits one request of up to four buffers, in the slot's own pages. */
 static void submit(struct stage *w, unsigned slot)
 {
 	uint64_t at = BUFFERS + slot * SLOT_BYTES + any(w, PAGE), table = TABLES + slot * PAGE;
@@ -121,7 +121,7 @@ static void begin_turn(struct stage *w)
 	memset(w->bits, 0, LOG_BYTES);
 }
 
-/* The device may write what it has not completed yet in the next turn, too. */
+/* Allows the device to write what it has not completed yet in the next turn, too. */
 static void may_write_held(struct stage *w)
 {
 	for (unsigned slot = 0; slot < SLOTS; slot++)
@@ -129,7 +129,7 @@ static void may_write_held(struct stage *w)
 			may_write(w, BUFFERS + slot * SLOT_BYTES, SLOT_BYTES);
 }
 
-/* The driver's turn; then begins the device's. */
+/* Takes the driver's turn; then begins the device's. */
 static void driver(struct stage *w)
 {
 	uint32_t id, len;
@@ -153,7 +153,10 @@ static bool is_marked(const struct stage *w, unsigned page)
 	return w->bits[bit / 8] >> bit % 8 & 1;
 }
 
-/* Every page that changed is marked; with a log of the ring, no other than might have changed. */
+/*
+ * Checks that every page that changed is marked; with a log of the ring, no other than might
+ * have changed.
+ */
 static void check_turn(struct stage *w)
 {
 	const uint8_t *now = fake_host(&w->f, GUEST_ADDR);
@@ -188,7 +191,7 @@ static void answer(struct stage *w, struct vq_chain *c)
 	vq_push(c);
 }
 
-/* The device's turn: takes some, puts one back, completes some in any order. */
+/* Takes the device's turn: takes some, puts one back, completes some in any order. */
 static void device(struct stage *w)
 {
 	struct vq *q = w->f.q;
@@ -239,7 +242,7 @@ static void finish(struct stage *w)
 	fake_close(&w->f);
 }
 
-/* Whatever is available, or recovered, is completed. */
+/* Completes whatever is available, or recovered. */
 static void complete_all(struct stage *w)
 {
 	struct vq_chain *c;

@@ -9,7 +9,7 @@
 #define RING 16
 #define WRITE VRING_DESC_F_WRITE
 
-/* Of the most that may be mapped, four requests take all. */
+/* Makes a request of the most that may be mapped, four of which take all. */
 static void big_request(struct fake *f, uint16_t i)
 {
 	const struct fake_buf b = { BORDER_ADDR, REGION_BYTES, WRITE };

@@ -98,7 +98,7 @@ static void push(void)
 	w.held_id[i] = w.held_id[w.n_held];
 }
 
-/* A device that sometimes leaves off, and comes back by itself. */
+/* Plays a device that sometimes leaves off, and comes back by itself. */
 static void device(void)
 {
 	bool left = false;

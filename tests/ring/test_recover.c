@@ -49,13 +49,16 @@ static uint32_t area_len(const struct fake *f)
 	return virtio_inflight_bytes(RING, f->setup.features & PACKED);
 }
 
-/* Of ids 0, 2, 4, ...: those of a split vring are descriptors, and it may take two. */
+/* Counts ids 0, 2, 4, ...: those of a split vring are descriptors, and it may take two. */
 static unsigned taken(unsigned id)
 {
 	return 1 + id / 2 % 2;
 }
 
-/* Requests of one and two buffers, as long as there is room; the first buffer names the request. */
+/*
+ * Adds requests of one and two buffers, as long as there is room; the first buffer names the
+ * request.
+ */
 static void refill(struct life *l)
 {
 	for (unsigned id = 0; id < RING && l->added < IDS; id += 2) {
@@ -99,7 +102,7 @@ static struct vq_chain *take(struct life *l)
 	return c;
 }
 
-/* All at once, or each publication by itself, with the driver looking in between. */
+/* Serves all at once, or each publication by itself, with the driver looking in between. */
 static void serve(struct life *l)
 {
 	do {
@@ -116,7 +119,7 @@ static void serve(struct life *l)
 	} while (vq_burst_end(l->f.q) == VQ_MORE);
 }
 
-/* Two requests that the driver sees both or none of. */
+/* Pushes two requests that the driver sees both or none of. */
 static void push_frame(struct life *l)
 {
 	struct vq_chain *c[2];
@@ -133,7 +136,7 @@ static void push_frame(struct life *l)
 	refill(l);
 }
 
-/* What an owner may do: out of order, in batches, with a request put back. */
+/* Does what an owner may do: out of order, in batches, with a request put back. */
 static void work(struct life *l)
 {
 	struct vq *q = l->f.q;
@@ -157,7 +160,7 @@ static void work(struct life *l)
 	serve(l);
 }
 
-/* The life after this one begins where this one is. */
+/* Copies: the life after this one begins where this one is. */
 static struct life *copy(const struct life *l)
 {
 	static const struct {
@@ -213,7 +216,7 @@ static void check_life(struct life *l)
 	fake_vq_stop(&l->f);
 }
 
-/* Called by the engine. */
+/* Runs from the engine. */
 void area_written(void)
 {
 	unsigned life = now;
@@ -229,7 +232,10 @@ void area_written(void)
 	now = life;
 }
 
-/* From a place in the vring on, at which it wraps soon; with an area as it is at first, or not. */
+/*
+ * Runs from a place in the vring on, at which it wraps soon; with an area as it is at first, or
+ * not.
+ */
 static void run(unsigned place, uint64_t features, bool fresh)
 {
 	struct life *l = &lives[0];

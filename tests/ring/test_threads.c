@@ -29,7 +29,7 @@ struct pair {
 	unsigned total, served, device_seed;
 };
 
-/* For a random while of at most so many turns, a few hundred nanoseconds. */
+/* Lingers for a random while of at most so many turns, a few hundred nanoseconds. */
 static void linger(unsigned *seed, unsigned max)
 {
 	for (int i = rand_r(seed) % max; i; i--)

@@ -44,7 +44,7 @@ struct storm {
 	unsigned needed_reset; /* so often */
 };
 
-/* What block has, as its first and its last word. */
+/* Returns what block has, as its first and its last word. */
 static uint64_t contents(const struct witness *w, uint64_t block)
 {
 	return block << 32 | w->generation[block];
@@ -143,7 +143,7 @@ static bool needs_reset(struct disk *k)
 	return disk_read(k, VIRTIO_MMIO_STATUS, 4) & VIRTIO_CONFIG_S_NEEDS_RESET;
 }
 
-/* After a reset all is well: a few requests, by an honest driver. */
+/* Works after a reset, when all is well: a few requests, by an honest driver. */
 static void work(struct storm *s)
 {
 	struct disk *k = s->hostile;
@@ -160,7 +160,7 @@ static void work(struct storm *s)
 	assert_false(needs_reset(k));
 }
 
-/* a: NULL for nothing wrong. */
+/* Attacks; a: NULL for nothing wrong. */
 static void attack(struct storm *s, const struct attack *a, GRand *rand)
 {
 	struct disk *k = s->hostile;
@@ -218,7 +218,7 @@ static double median(GArray *ratios)
 	return g_array_index(ratios, double, ratios->len / 2);
 }
 
-/* All attacks, or in the short form those that differ from run to run. */
+/* Does all attacks, or in the short form those that differ from run to run. */
 static void storm(struct storm *s, bool packed)
 {
 	g_autoptr(GArray) attacks = attacks_new(packed);

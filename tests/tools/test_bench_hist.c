@@ -4,7 +4,7 @@
 
 #include "tools/bench/bench_hist.h"
 
-/* Half a bucket. */
+/* Allows half a bucket. */
 static void assert_near(uint64_t got, uint64_t expected)
 {
 	uint64_t most = expected >> (BENCH_HIST_SUB_BITS + 1);

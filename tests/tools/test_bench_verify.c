@@ -29,7 +29,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* A write that ends well; data is what was written. */
+/* Does a write that ends well; data is what was written. */
 static void write_block(struct fixture *x, uint64_t block)
 {
 	uint64_t taken = block;

@@ -10,7 +10,7 @@
 #include "base/util.h"
 #include "kept.h"
 
-/* A request of the front-end that died. */
+/* Sends a request of the front-end that died. */
 static void send_request(uint32_t request, uint32_t flags, uint64_t payload)
 {
 	struct vu_msg *msg = g_new0(struct vu_msg, 1);
@@ -30,7 +30,7 @@ static void wait_for_answer(void)
 	assert_int_equal(poll(&pfd, 1, 30000), 1);
 }
 
-/* No answer of ours waits for the back-end. */
+/* Checks that no answer of ours waits for the back-end. */
 static void expect_no_more_answers(void)
 {
 	struct pollfd pfd = { .fd = fake_channel_fd(b), .events = POLLIN };
@@ -248,7 +248,7 @@ static void test_state_is_damaged(void **state)
 	kept_finish();
 }
 
-/* What the back-end sends unasked, from this thread: its own waits for a request. */
+/* Sends what the back-end sends unasked, from this thread: its own waits for a request. */
 static void send_stale(unsigned n)
 {
 	autofd null = open("/dev/null", O_RDONLY | O_CLOEXEC);

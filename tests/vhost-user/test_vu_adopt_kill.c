@@ -9,7 +9,7 @@
 #define ROUNDS 200
 #define LONGEST_US 2000
 
-/* In a child: never returns, and ends itself only if something is wrong. */
+/* Works in a child: never returns, and ends itself only if something is wrong. */
 static void work(void)
 {
 	uint8_t config[60], status;

@@ -25,7 +25,7 @@ static bool has_event(int timeout_ms)
 	return poll(&pfd, 1, timeout_ms) == 1 && (pfd.revents & POLLIN);
 }
 
-/* The back-end sends this; the front-end handles it. */
+/* Sends this as the back-end; the front-end handles it. */
 static void send_and_serve(uint32_t request, uint32_t flags, uint32_t size)
 {
 	assert_int_equal(fake_channel_send(b, request, flags, size), 0);

@@ -66,7 +66,7 @@ static void test_guest_features_of_the_caller(void **state)
 	finish();
 }
 
-/* What of RING_PACKED is left for the driver. */
+/* Returns what of RING_PACKED is left for the driver. */
 static bool is_packed(enum choice mode, bool inflight)
 {
 	bool packed;

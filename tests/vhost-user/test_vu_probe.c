@@ -49,7 +49,7 @@ static void test_not_what_the_user_said(void **state)
 	expect_failure(VU_FRONT_ERROR_PROPERTIES, "device 42, not 41");
 }
 
-/* The fallback's properties, after a probe that went wrong. */
+/* Expects the fallback's properties, after a probe that went wrong. */
 static void expect_no_probe(unsigned connections)
 {
 	const struct vu_properties *properties = vu_front_properties(f);

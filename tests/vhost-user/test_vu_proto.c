@@ -23,7 +23,7 @@ static void for_each_shape(void (*visit)(uint32_t request, const struct vu_shape
 /* Never more than one of these is needed, and it is large. fds here are only counted. */
 static struct vu_msg msg;
 
-/* A message of such a size that is right wherever a size can be right. */
+/* Fills in a message of such a size that is right wherever a size can be right. */
 static void fill(uint32_t request, const struct vu_shape *s, uint32_t size, unsigned n_fds)
 {
 	vu_msg_init(&msg, request);
@@ -80,7 +80,7 @@ static void test_complete(void **state)
 	assert_int_equal(VU_BACKEND_REQUEST_END, 11);
 }
 
-/* Payload sizes by which the two kinds of region cannot be told apart from the size alone. */
+/* Tells payload sizes by which the two kinds of region cannot be told apart from the size alone. */
 static bool is_size_of_body(const struct vu_shape *s, uint32_t size)
 {
 	switch (s->body) {

@@ -71,7 +71,7 @@ static int teardown(void **state)
 	return front_teardown(state);
 }
 
-/* The back-end asks; returns the acknowledgement, or -1 if there is none to come. */
+/* Asks as the back-end; returns the acknowledgement, or -1 if there is none to come. */
 static int64_t ask(uint32_t request, uint32_t flags, const struct vu_shmem_map *map, int fd)
 {
 	struct pollfd pfd = { .fd = vu_front_backend_fd(f), .events = POLLIN };

@@ -322,7 +322,7 @@ static void test_overtaken(void **state)
 
 static sem_t released;
 
-/* Each answer comes within the deadline of a request; together they take longer. */
+/* Takes time: each answer comes within the deadline of a request; together they take longer. */
 static void take_time(struct fake_backend *b, unsigned ring)
 {
 	if (ring < 2)

@@ -35,7 +35,7 @@ static void on_unmap_shm(void *opaque, struct vmm_dev *d, uint8_t id, uint64_t a
 {
 }
 
-/* What a driver does, whatever becomes of it. waits: as its vCPU does. */
+/* Does what a driver does, whatever becomes of it. waits: as its vCPU does. */
 static void drive(struct guest *g, bool waits)
 {
 	const struct {

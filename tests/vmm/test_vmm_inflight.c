@@ -24,7 +24,7 @@ static void back_again(struct guest *g)
 	WAIT_UNTIL_LOCKED(&g->backend->lock, g->backend->status == S_ALL);
 }
 
-/* The area that the back-end has; the caller's. -1: none. */
+/* Returns the area that the back-end has; the caller's. -1: none. */
 static int area_of(struct guest *g)
 {
 	int fd;
@@ -45,7 +45,7 @@ static unsigned areas(struct guest *g)
 	return n;
 }
 
-/* The back-end records something of each queue. */
+/* Records something of each queue, as the back-end. */
 static void mark(struct guest *g)
 {
 	const uint8_t byte = MARK;
@@ -159,7 +159,7 @@ static void test_packed(void **state)
 	}
 }
 
-/* A used ring that cannot be read here. */
+/* Hides memory: a used ring that cannot be read here. */
 static unsigned hidden_memory(void *opaque, struct vmm_dev *d,
 	const struct virtio_mmio_queue *ready, unsigned n_ready, bool packed,
 	const struct mem_region_desc **desc, const int **fds)

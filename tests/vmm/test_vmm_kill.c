@@ -106,7 +106,7 @@ static void *host(struct ring_driver *d, uint64_t addr)
 	return d->device.memory + (addr - MEMORY);
 }
 
-/* The back-end is through with what was there. */
+/* Clears the rings: the back-end is through with what was there. */
 static void clear_rings(struct ring_driver *d, unsigned queue)
 {
 	struct fake_backend *p = d->w->g->backend;
@@ -161,7 +161,7 @@ static void add(struct ring_driver *d, unsigned queue)
 	d->requests++;
 }
 
-/* As a driver's interrupt handler does. */
+/* Interrupts as a driver's interrupt handler does. */
 static void interrupt(struct ring_driver *d, unsigned queue)
 {
 	struct worker *w = d->w;

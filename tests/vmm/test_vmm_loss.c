@@ -124,7 +124,7 @@ static void test_away(void **state)
 	assert_null(strstr(trace, "RESET_DEVICE"));
 }
 
-/* A figure of the back-end's, which its thread may be changing. */
+/* Returns a figure of the back-end's, which its thread may be changing. */
 static unsigned locked(struct guest *g, const unsigned *figure)
 {
 	unsigned value;

@@ -42,7 +42,10 @@ static int make_eventfd(void *opaque, struct vmm_dev *d, unsigned queue, enum vm
 	return dup(which == VMM_KICK ? h->kick[queue] : h->call[queue]);
 }
 
-/* All memory at its guest address; each ready queue once more, as a region, from its table on. */
+/*
+ * Describes all memory at its guest address; each ready queue once more, as a region, from its
+ * table on.
+ */
 static unsigned memory(void *opaque, struct vmm_dev *d, const struct virtio_mmio_queue *ready,
 	unsigned n_ready, bool packed, const struct mem_region_desc **desc, const int **fds)
 {

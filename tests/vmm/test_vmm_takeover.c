@@ -239,7 +239,7 @@ static void test_back_end_gone(void **state)
 	assert_int_equal(worker_count(w, &w->kept), 2);
 }
 
-/* The only dial is over: the state does not change any more. */
+/* Waits until the only dial is over: the state does not change any more. */
 static void wait_refused(struct guest *g)
 {
 	bool refused = false;

@@ -14,7 +14,7 @@ static unsigned count(const char *words)
 	return n;
 }
 
-/* The back-end, which is not up while a test changes what it is. */
+/* Changes what the back-end offers, which is not up meanwhile. */
 static void offers(struct guest *g, uint64_t protocol)
 {
 	fake_down(g->backend);

@@ -21,7 +21,7 @@ size_t worker_shared_size(void)
 	return sizeof(struct worker_shared) + vmm_dev_state_size();
 }
 
-/* fds: to hand over; the last, if there are three, is to be closed then. */
+/* Makes a connection; fds: to hand over; the last, if there are three, is to be closed then. */
 static unsigned connection(struct worker *w, struct worker_order *order, int fds[3])
 {
 	int pair[2];
@@ -45,7 +45,7 @@ static unsigned connection(struct worker *w, struct worker_order *order, int fds
 	return order->kept ? 2 : 3;
 }
 
-/* in: the one that came; out: the kept one. */
+/* Keeps one; in: the one that came; out: the kept one. */
 static unsigned keep(struct worker *w, int *fds, unsigned n)
 {
 	if (n) {
@@ -110,7 +110,7 @@ static void *broker_main(void *opaque)
 	}
 }
 
-/* In the child of a process with threads: nothing but system calls. */
+/* Becomes a worker in the child of a process with threads: nothing but system calls. */
 static _Noreturn void become_worker(const char *self, char **argv, const int *fds)
 {
 	for (unsigned i = 0; i < WORKER_FDS; i++)

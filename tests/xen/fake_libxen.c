@@ -25,7 +25,7 @@ void fake_libxen_start(void)
 	fake = (struct fake_libxen){ .fd = -1 };
 }
 
-/* True, with errno, if this call is to fail. */
+/* Returns true, with errno, if this call is to fail. */
 static bool fails(const char *function)
 {
 	fake.calls++;

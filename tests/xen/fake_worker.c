@@ -65,7 +65,7 @@ static void add(struct ipc_client *c, const struct ipc_device *d, unsigned n_fds
 		assigned[1].err);
 }
 
-/* What no worker may do; the supervisor must end it for each. */
+/* Does what no worker may do; the supervisor must end it for each. */
 static void misbehave(int commands, int requests, const struct ipc_device *d)
 {
 	const struct ipc_request bad = { .type = 77, .device = d->device };

@@ -83,7 +83,7 @@ bool devmodel_vcpus(struct devmodel *m, unsigned *n, GError **error)
 	return works(error);
 }
 
-/* The first is that of the registers, the second that of the kicks. */
+/* Creates a server. The first is that of the registers, the second that of the kicks. */
 bool devmodel_create_server(struct devmodel *m, uint16_t *server, GError **error)
 {
 	if (!works(error))

@@ -63,7 +63,7 @@ static void add_event(struct xenstore *s, const char *path)
 		s->soon = loop_watch_soon(tell, s);
 }
 
-/* Reported in the way the watch was set: relative or not. */
+/* Reports a change in the way the watch was set: relative or not. */
 static void has_changed(const char *path)
 {
 	struct xenstore *s = open_store;
@@ -94,7 +94,7 @@ void fake_xenstore_set(const char *path, const char *value)
 	fake_xenstore_set_bytes(path, value, strlen(value));
 }
 
-/* The first node at or below path; NULL: none. */
+/* Returns the first node at or below path; NULL: none. */
 static GTreeNode *find(const char *path)
 {
 	GTreeNode *n = g_tree_lower_bound(tree(), path);

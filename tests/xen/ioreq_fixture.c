@@ -93,7 +93,7 @@ int ioreq_teardown(void **state)
 	return 0;
 }
 
-/* Died; here is the next one. */
+/* Succeeds one that died. */
 void ioreq_succeed(struct ioreq_test *w)
 {
 	ioreq_free(w->q);

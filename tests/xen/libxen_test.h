@@ -19,14 +19,14 @@ static int teardown(void **state)
 	return plain_teardown(state);
 }
 
-/* This function's calls fail from here on. */
+/* Makes this function's calls fail from here on. */
 static inline void fail_at(const char *function, int err)
 {
 	fake.fail = function;
 	fake.fail_errno = err;
 }
 
-/* An error with errno's text, and this. */
+/* Expects an error with errno's text, and this. */
 static inline void assert_failed(GError **error, int err, const char *said)
 {
 	assert_non_null(*error);

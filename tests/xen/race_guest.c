@@ -24,7 +24,7 @@ static void set_state(struct ioreq_slot *s, enum ioreq_state state)
 	__atomic_store_n(&s->bits, (uint8_t)((bits & ~IOREQ_STATE_BITS) | state), __ATOMIC_SEQ_CST);
 }
 
-/* As ioeventfd_interrupt() of Linux: stores, no compare-and-swap. */
+/* Interrupts as ioeventfd_interrupt() of Linux does: stores, no compare-and-swap. */
 static void interrupt(struct race_test *w, unsigned vcpu)
 {
 	struct ioreq_slot *s = &w->s->page[vcpu];
@@ -71,7 +71,7 @@ void race_port_change(struct race_test *w, unsigned vcpu, bool event)
 	pthread_mutex_unlock(&w->port[vcpu].lock);
 }
 
-/* Nothing of Xen's checks may fail: they crash the guest. */
+/* Makes one request. Nothing of Xen's checks may fail: they crash the guest. */
 static const char *one_request(struct race_test *w, unsigned vcpu, uint64_t n)
 {
 	struct ioreq_slot *s = &w->s->page[vcpu];

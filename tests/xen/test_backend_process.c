@@ -73,7 +73,7 @@ static void make_dialling_source(struct backend_process_test *w)
 	make_source(w, config);
 }
 
-/* With a shell script as the program. */
+/* Makes a source with a shell script as the program. */
 static void make_starting_source(struct backend_process_test *w, const char *text)
 {
 	g_autofree char *all = g_strdup_printf("#!/bin/sh\n%s\n", text);
@@ -109,7 +109,7 @@ static int connect_at_last(struct backend_process_test *w)
 	return fd;
 }
 
-/* All that comes until the other side closes. */
+/* Reads all that comes until the other side closes. */
 static char *read_all(int fd)
 {
 	GString *text = g_string_new(NULL);

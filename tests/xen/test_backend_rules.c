@@ -66,7 +66,7 @@ static struct backend_rule *find(struct backend_rules_test *w, GError **error)
 	return r ? backend_rules_find(r, &w->node, error) : NULL;
 }
 
-/* The socket, program or first option that a config gives. */
+/* Expects the socket, program or first option that a config gives. */
 static void assert_socket(struct backend_rules_test *w, const char *config, const char *socket)
 {
 	g_autoptr(backend_rule) r = NULL;

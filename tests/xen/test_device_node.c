@@ -139,7 +139,7 @@ static void test_grants_not_said(void **state)
 	assert_true(elsewhere->grants);
 }
 
-/* Refused by an error that has all these words. */
+/* Expects an error that has all these words. */
 static void assert_refused(struct device_node_test *w, const char *kind, unsigned devid,
 	const char *key, const char *value)
 {

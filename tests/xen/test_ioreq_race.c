@@ -65,7 +65,7 @@ static void *find(void *opaque, uint64_t addr, uint64_t *offset)
 	return addr >= BASE && addr < BASE + 0x200 ? &device : NULL;
 }
 
-/* The register 0x100 + 8 * vcpu reads as what was asked last, which the request carries. */
+/* Answers for the register 0x100 + 8 * vcpu what was asked last, which the request carries. */
 static enum virtio_mmio_result access_register(void *opaque, void *d, uint64_t offset,
 	unsigned size, bool write, uint64_t *value, void *token)
 {
@@ -123,7 +123,7 @@ static const struct ioreq_ops ops = {
 	.notify = notify,
 };
 
-/* Until stop. */
+/* Serves until stop. */
 static void serve(struct race_test *w)
 {
 	struct pollfd pfd[VCPUS + 1];

@@ -31,7 +31,7 @@ static void test_foreign(void **state)
 	assert_int_equal(memory_regions_foreign(DOMID, bank, 0, desc), 0);
 }
 
-/* All grant addresses once, in order, in pages; *rings: regions of rings. */
+/* Expects all grant addresses once, in order, in pages; *rings: regions of rings. */
 static void assert_whole(const struct mem_region_desc *desc, unsigned n, unsigned *rings)
 {
 	uint64_t at = GRANTS;

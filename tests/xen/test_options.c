@@ -4,7 +4,7 @@
 
 #include "xen/options.h"
 
-/* A command line of words with one space between them. */
+/* Parses a command line of words with one space between them. */
 static bool parse(struct xen_options *o, const char *line, GError **error)
 {
 	g_auto(GStrv) args = g_strsplit(line, " ", -1);

@@ -106,7 +106,7 @@ static void test_gntdev(void **state)
 	assert_non_null(strstr(error->message, "/dev/xen/gntdev"));
 }
 
-/* As XEN_DMOP_set_irq_level is in xen/hvm/dm_op.h. */
+/* Expects pulses as XEN_DMOP_set_irq_level is in xen/hvm/dm_op.h. */
 static void assert_pulses(uint32_t irq)
 {
 	assert_int_equal(get(world.dm_op, 4), 19);

@@ -236,7 +236,10 @@ static void test_start(void **state)
 /* Yet to be sent; 0: none. */
 static int counters_signal, end_signal;
 
-/* From within the loop, where signals are expected. Once each: asked again, it ends at once. */
+/*
+ * Sends signals from within the loop, where they are expected. Once each: asked again, it ends
+ * at once.
+ */
 static void send_signals(void *opaque)
 {
 	int *next = counters_signal ? &counters_signal : &end_signal;
@@ -317,7 +320,7 @@ static void test_root(void **state)
 	assert_int_equal(unlink(root), 0);
 }
 
-/* When its device is there, the domain ends. */
+/* Ends the domain when its device is there. */
 static void end_domain(void *opaque)
 {
 	if (world_recorded(opaque, "ADD 0") && xenstore_has_domain(NULL, 3)) {

@@ -6,7 +6,7 @@
 
 #include "supervisor_world.h"
 
-/* A guest with two devices; the first worker behaves that way. */
+/* Begins with a guest with two devices; the first worker behaves that way. */
 static void begin(struct supervisor_test *w, const char *mode)
 {
 	if (mode)
@@ -66,7 +66,10 @@ static void test_dies_at_add(void **state)
 	end(*state);
 }
 
-/* Dead or deaf, the device has left within libxl's patience, and the other one is served on. */
+/*
+ * Expects that, dead or deaf, the device has left within libxl's patience, and the other one is
+ * served on.
+ */
 static void assert_leaves(struct supervisor_test *w, const char *mode)
 {
 	int64_t start;

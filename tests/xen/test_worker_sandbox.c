@@ -47,7 +47,7 @@ static void check_connection(const int pair[2])
 	CHECK(shutdown(pair[0], SHUT_RDWR) == 0);
 }
 
-/* All that a worker does all day. */
+/* Checks all that a worker does all day. */
 static void check_allowed(void)
 {
 	int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), seen = 0;
@@ -105,7 +105,7 @@ static void check_denied(void)
 }
 #endif
 
-/* Its own system calls would be refused. */
+/* Tells whether valgrind runs this: its own system calls would be refused. */
 static bool is_valgrind(void)
 {
 	const char *preloaded = g_getenv("LD_PRELOAD");

@@ -7,7 +7,10 @@
 
 #define SUB_BUCKETS (UINT64_C(1) << BENCH_HIST_SUB_BITS)
 
-/* Below SUB_BUCKETS a bucket is one value; above, the leading bits of the value choose it. */
+/*
+ * Returns the bucket: below SUB_BUCKETS it is one value; above, the leading bits of the value
+ * choose it.
+ */
 static size_t index_of(uint64_t ns)
 {
 	unsigned shift;
@@ -19,7 +22,7 @@ static size_t index_of(uint64_t ns)
 	return (size_t)(shift * SUB_BUCKETS + (ns >> shift));
 }
 
-/* The middle of a bucket. */
+/* Returns the middle of a bucket. */
 static uint64_t value_of(size_t index)
 {
 	unsigned shift;

@@ -43,7 +43,7 @@ bool bench_writes(const struct bench_options *o)
 	return o->rw != BENCH_RANDREAD && o->rw != BENCH_READ;
 }
 
-/* -1 means the default. */
+/* Parses --warmup; -1 means the default. */
 static bool parse_warmup(const char *text, GError **error)
 {
 	double value = WARMUP_DEFAULT;
@@ -54,7 +54,7 @@ static bool parse_warmup(const char *text, GError **error)
 	return true;
 }
 
-/* The only number that may have a sign: any one of 64 bits. */
+/* Parses --seed, the only number that may have a sign: any one of 64 bits. */
 static bool parse_seed(const char *text, GError **error)
 {
 	bool negative = *text == '-';

@@ -11,7 +11,7 @@
 
 #include "base/clock.h"
 
-/* splitmix64 */
+/* Returns the next number of splitmix64. */
 static uint64_t random_next(struct bench_queue *q)
 {
 	uint64_t z = q->random += UINT64_C(0x9e3779b97f4a7c15);
@@ -51,7 +51,10 @@ static struct bench_slot *slot_of(const struct bench_queue *q, const struct blki
 	return &q->slots[r - q->io.requests];
 }
 
-/* The block, and the data if that matters; may make a write of a read. False: nothing to do now. */
+/*
+ * Chooses the block, and the data if that matters; may make a write of a read. False: nothing to
+ * do now.
+ */
 static bool choose_data(struct bench_queue *q, struct blkio_request *r)
 {
 	struct bench_slot *s = slot_of(q, r);

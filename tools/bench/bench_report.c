@@ -32,7 +32,7 @@ static double cpu_percent(const struct bench_result *r)
 	return per_second(r, (double)r->backend.cpu_ns / 1e7);
 }
 
-/* µs */
+/* Returns microseconds. */
 static double us(double ns)
 {
 	return ns / 1000;

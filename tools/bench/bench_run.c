@@ -103,7 +103,7 @@ static bool watch(struct run *r, int timeout_ms, GError **error)
 	return !fds[2].revents || serve_channel(s, error);
 }
 
-/* A back-end that completes nothing, though there is something that it could. */
+/* Fails if the back-end completes nothing, though there is something that it could. */
 static bool check_progress(struct run *r, uint64_t now, GError **error)
 {
 	const struct bench_options *o = r->s->options;
@@ -140,7 +140,7 @@ static void draw(struct run *r, enum bench_phase phase, uint64_t elapsed_ns, uin
 	progress_show(&r->progress, line);
 }
 
-/* A phase of all threads, until they have finished it, a signal came, or the time is over. */
+/* Runs a phase of all threads, until they have finished it, a signal came, or the time is over. */
 static bool run_phase(struct run *r, enum bench_phase phase, double seconds, GError **error)
 {
 	struct bench_session *s = r->s;

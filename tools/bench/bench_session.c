@@ -13,7 +13,7 @@
 
 #define MIN_QUEUE_SIZE 128u
 
-/* The largest power of two that is not too large, or what holds n descriptors. */
+/* Returns the largest power of two that is not too large, or what holds n descriptors. */
 static unsigned fitting_size(unsigned n)
 {
 	unsigned size = MIN_QUEUE_SIZE;
@@ -23,7 +23,7 @@ static unsigned fitting_size(unsigned n)
 	return size;
 }
 
-/* How requests are cut, and the size of queues that hold them. */
+/* Decides how requests are cut, and the size of queues that hold them. */
 static bool fit_queues(struct bench_session *s, GError **error)
 {
 	const struct bench_options *o = s->options;
@@ -127,8 +127,8 @@ static bool make_requests(struct bench_session *s, struct bench_queue *q, GError
 }
 
 /*
- * Random requests of every queue go anywhere, sequential ones to the queue's own part; if data is
- * checked, the queues take turns with the blocks of the device.
+ * Makes the plan. Random requests of every queue go anywhere, sequential ones to the queue's own
+ * part; if data is checked, the queues take turns with the blocks of the device.
  */
 static void make_plan(const struct bench_session *s, unsigned i, struct bench_plan *p)
 {

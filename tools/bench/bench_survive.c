@@ -36,7 +36,7 @@ static bool fits(const struct bench_session *s, struct vu_front *f, GError **err
 	return true;
 }
 
-/* What the last back-end did not see, or did and could not tell any more. */
+/* Notifies of what the last back-end did not see, or did and could not tell any more. */
 static void notify_both(const struct bench_session *s)
 {
 	for (unsigned i = 0; i < s->options->queues; i++)

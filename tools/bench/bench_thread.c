@@ -12,7 +12,10 @@
 #include "base/clock.h"
 #include "base/nowait.h"
 
-/* Somebody else may have made the eventfd, which we share with the back-end, non-blocking. */
+/*
+ * Reads calls. Another process may have made the eventfd, which we share with the back-end,
+ * non-blocking.
+ */
 static void read_calls(struct bench_thread *t)
 {
 	uint64_t value;
@@ -87,7 +90,7 @@ static void end_measuring(struct bench_thread *t)
 	count_to(t, &t->ignored);
 }
 
-/* The quota counts completions: what is in flight already is part of it. */
+/* Shares the quota, which counts completions: what is in flight already is part of it. */
 static void share_quota(struct bench_thread *t)
 {
 	for (unsigned i = 0; i < t->n_queues; i++) {
@@ -105,7 +108,7 @@ static void share_quota(struct bench_thread *t)
 	}
 }
 
-/* False: the end. */
+/* Enters a phase. False: the end. */
 static bool enter_phase(struct bench_thread *t, enum bench_phase phase)
 {
 	t->phase = phase;
@@ -141,7 +144,7 @@ static bool enter_phase(struct bench_thread *t, enum bench_phase phase)
 	return true;
 }
 
-/* Nothing in flight, and nothing to issue. */
+/* Tells whether nothing is in flight, and nothing to issue. */
 static bool is_finished(const struct bench_thread *t)
 {
 	for (unsigned i = 0; i < t->n_queues; i++) {
@@ -161,7 +164,7 @@ static void finish_phase(struct bench_thread *t)
 		read_calls(t);
 }
 
-/* One turn of every queue; false if one has failed. *reaped: requests of all of them. */
+/* Gives every queue one turn; false if one has failed. *reaped: requests of all of them. */
 static bool turn_all(struct bench_thread *t, unsigned *reaped)
 {
 	*reaped = 0;

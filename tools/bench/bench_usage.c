@@ -7,7 +7,7 @@
 #include <time.h>
 
 /*
- * The process's CPU clock rather than /proc/PID/stat, which counts in ticks of 10 ms, or
+ * Reads the process's CPU clock rather than /proc/PID/stat, which counts in ticks of 10 ms, or
  * /proc/PID/task/.../schedstat, which forgets threads that have ended.
  */
 int64_t bench_usage_cpu(int pid)
@@ -20,7 +20,7 @@ int64_t bench_usage_cpu(int pid)
 	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
 }
 
-/* The number behind "key:" at the beginning of a line. */
+/* Returns the number behind "key:" at the beginning of a line. */
 static int64_t value_of(const char *text, const char *key)
 {
 	size_t len = strlen(key);

@@ -66,7 +66,7 @@ static uint32_t generation_of(const struct bench_verify *v, uint64_t block)
 	return v->blocks[block] & ~BUSY;
 }
 
-/* 0 means "none". */
+/* Returns the next one; 0 means "none". */
 static uint32_t next_generation(uint32_t generation)
 {
 	return generation + 1 == BUSY ? 1 : generation + 1;
@@ -77,7 +77,7 @@ bool bench_verify_is_known(const struct bench_verify *v, uint64_t block)
 	return v->any_run || generation_of(v, block);
 }
 
-/* The finalizer of splitmix64. */
+/* Mixes by the finalizer of splitmix64. */
 static uint64_t mix(uint64_t z)
 {
 	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
@@ -92,7 +92,7 @@ static uint64_t checksum(const struct stamp *s)
 	return htole64(mix(mix(le64toh(s->offset) + 1) + of_run));
 }
 
-/* A whole sector, as the stamp begins it. */
+/* Fills a whole sector, as the stamp begins it. */
 static void fill_sector(uint64_t *to, const struct stamp *s)
 {
 	uint64_t seed = le64toh(s->checksum);
@@ -135,7 +135,7 @@ void bench_verify_release(struct bench_verify *v, uint64_t block)
 	v->blocks[block] &= ~BUSY;
 }
 
-/* What a wrong sector seems to be instead. */
+/* Describes what a wrong sector seems to be instead. */
 static char *describe(const struct bench_verify *v, const struct stamp *found)
 {
 	if (found->checksum != checksum(found))

@@ -31,7 +31,7 @@
 /* The capacity. */
 #define MIN_CONFIG sizeof(uint64_t)
 
-/* Without an identity: other devices offer other bits, or neither of the two. */
+/* Tells a disk without an identity: other devices offer other bits, or neither of the two. */
 static bool looks_like_disk(const struct virtio_probe *probe)
 {
 	return !(probe->features & DEVICE_FEATURES & ~KNOWN_FEATURES) &&
@@ -134,7 +134,7 @@ bool blk_device_check_extent(
 			offset, length, d->capacity);
 }
 
-/* A chain is no longer than the queue, indirect or not (virtio 1.2 §2.7.5.3.1). */
+/* Fits requests: a chain is no longer than the queue, indirect or not (virtio 1.2 §2.7.5.3.1). */
 bool blk_device_fit(const struct blk_device *d, unsigned queue_size, uint32_t wanted,
 	uint32_t *segment_size, uint32_t *request_size, GError **error)
 {
@@ -161,7 +161,7 @@ bool blk_device_fit(const struct blk_device *d, unsigned queue_size, uint32_t wa
 	return false;
 }
 
-/* FEATURES_OK must stay set where the back-end keeps a status. */
+/* Negotiates. FEATURES_OK must stay set where the back-end keeps a status. */
 bool blk_device_negotiate(struct vu_front *f, uint64_t features, uint8_t *status, GError **error)
 {
 	bool has_status = vu_front_properties(f)->protocol_acked & VU_BIT(VU_F_STATUS);

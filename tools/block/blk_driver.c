@@ -68,7 +68,10 @@ static void on_config_change(void *opaque)
 	*changed = true;
 }
 
-/* A device that needs a reset announces a change of its configuration (virtio 1.2 §2.1.2). */
+/*
+ * Serves the channel: a device that needs a reset announces a change of its configuration
+ * (virtio 1.2 §2.1.2).
+ */
 bool blk_driver_serve(struct vu_front *f, GError **error)
 {
 	static const struct vu_front_events events = { .config_changed = on_config_change };

@@ -88,7 +88,10 @@ void blkio_queue_clear(struct blkio_queue *q)
 	fd_close(&q->kick);
 }
 
-/* Requests of one length after another, as most are, find their buffers laid out. */
+/*
+ * Lays the buffers out, which requests of one length after another, as most are, find so
+ * already.
+ */
 static void lay_out(struct blkio_request *r, uint32_t len, uint32_t segment_size)
 {
 	uint64_t status = r->bufs[0].addr + offsetof(struct blkio_wire, status);

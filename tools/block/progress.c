@@ -20,7 +20,7 @@ static unsigned terminal_columns(void)
 	return size.ws_col;
 }
 
-/* "[=====>    ]" in exactly width characters. */
+/* Appends "[=====> ]" in exactly width characters. */
 static void append_bar(GString *line, double part, unsigned width)
 {
 	unsigned inside = width - 2;

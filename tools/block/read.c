@@ -32,7 +32,7 @@ static bool open_output(struct transfer *t, GError **error)
 	return true;
 }
 
-/* Some file systems report a full disk when the file is closed. */
+/* Closes it: some file systems report a full disk only then. */
 static bool close_file(struct transfer *t, GError **error)
 {
 	int fd = t->fd_is_ours ? fd_steal(&t->fd) : -1;

@@ -48,7 +48,7 @@ static const struct option_entry transfer_options[] = {
 	{ NULL },
 };
 
-/* t->args is what t->socket and t->file point to. */
+/* Parses the command line. t->args is what t->socket and t->file point to. */
 static bool parse(char **argv, struct transfer *t, struct connect_options *connect,
 	const char *summary, GError **error)
 {
@@ -90,7 +90,10 @@ static bool check_device(
 	return false;
 }
 
-/* The driver's errors do not know whose they are; the front-end library's do. */
+/*
+ * Names the back-end. The driver's errors do not know whose they are; the front-end library's
+ * do.
+ */
 static void name_backend(const struct transfer *t, GError **error)
 {
 	if (error && *error && (*error)->domain == CTL_ERROR)

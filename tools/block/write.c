@@ -31,7 +31,7 @@ static bool open_input(struct transfer *t, GError **error)
 	return true;
 }
 
-/* What is ahead in a file or disk; false for a pipe or a source without end. */
+/* Returns what is ahead in a file or disk; false for a pipe or a source without end. */
 static bool source_size(int fd, uint64_t *size)
 {
 	struct stat st;
@@ -84,7 +84,7 @@ static bool submit(struct transfer *t, struct blkio_request *r, uint32_t type, G
 	return true;
 }
 
-/* The request's last block is filled only up to len: the rest is read from the device. */
+/* Fills the request's last block only up to len: the rest is read from the device. */
 static bool merge_tail(struct transfer *t, struct blkio_request *r, uint32_t len, GError **error)
 {
 	g_autofree void *saved = g_memdup2(r->data, len);

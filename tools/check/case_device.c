@@ -9,7 +9,10 @@
 
 #define MAX_DEVICE_ID 63
 
-/* A u32, in a reply of its shape; arg: the least, and in the upper half the most that it may be. */
+/*
+ * Checks a u32, in a reply of its shape; arg: the least, and in the upper half the most that it
+ * may be.
+ */
 static void run_probe(struct check *k)
 {
 	uint64_t least = k->c->arg & UINT32_MAX, most = k->c->arg >> 32, value;
@@ -34,7 +37,7 @@ static void run_probe_min_vq(struct check *k)
 		check_fail(k, "GET_MIN_VQ: more than GET_QUEUE_NUM");
 }
 
-/* "Offering CONFIG with a configuration size of 0 is a bug." */
+/* Checks "Offering CONFIG with a configuration size of 0 is a bug." */
 static void run_probe_config(struct check *k)
 {
 	bool offered = k->peer.protocol & VU_BIT(VU_F_CONFIG);
@@ -43,7 +46,7 @@ static void run_probe_config(struct check *k)
 	check_equal(k, "CONFIG is offered", offered, wire_ask(k, VU_GET_CONFIG_SIZE, NULL, 0) > 0);
 }
 
-/* The bit need not have been accepted. */
+/* Asks though the bit need not have been accepted. */
 static void run_probe_unaccepted(struct check *k)
 {
 	wire_connect(k);
@@ -66,7 +69,7 @@ static void run_status_initial(struct check *k)
 	check_equal(k, "the status at first", get_status(k), 0);
 }
 
-/* data: the values that are set, one after the other, up to 0xff. */
+/* Sets states; data: the values that are set, one after the other, up to 0xff. */
 static void run_status_order(struct check *k)
 {
 	session_open(k, session_basic_features(k));
@@ -76,7 +79,7 @@ static void run_status_order(struct check *k)
 	}
 }
 
-/* A device that was reset can be used again. */
+/* Resets a device, which can be used again. */
 static void run_reset(struct check *k)
 {
 	for (unsigned i = 0; i < 3 && !check_over(k); i++) {
@@ -132,7 +135,7 @@ static void run_config_stays(struct check *k)
 	check_that(k, memcmp(first, second, sizeof(first)) == 0, "the second reply differs");
 }
 
-/* Its bytes, four at a time, as a driver reads them. */
+/* Reads its bytes, four at a time, as a driver does. */
 static void run_config_parts(struct check *k)
 {
 	uint8_t all[VU_MAX_CONFIG], part[4];
@@ -148,7 +151,7 @@ static void run_config_parts(struct check *k)
 	}
 }
 
-/* Both of an offset or a size that cannot be: refused or not, there is a reply. */
+/* Tries both an offset and a size that cannot be: refused or not, there is a reply. */
 static void run_config_range(struct check *k)
 {
 	const struct vu_config *range = k->c->data;
@@ -162,7 +165,10 @@ static void run_config_range(struct check *k)
 	framing_settle(k);
 }
 
-/* The device sends nothing while no vring runs; closing the channel disturbs nobody. */
+/*
+ * Gives a channel. The device sends nothing while no vring runs; closing the channel disturbs
+ * nobody.
+ */
 static void run_channel(struct check *k)
 {
 	struct valid v;

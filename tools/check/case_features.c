@@ -8,7 +8,7 @@
 
 #define RECONNECTS 20
 
-/* The same answer each time it is asked, on one connection and on the next. */
+/* Checks that the same answer comes each time it is asked, on one connection and on the next. */
 static void stays(struct check *k, uint32_t request)
 {
 	uint64_t first, second;
@@ -35,7 +35,7 @@ static void run_version_1(struct check *k)
 		"VIRTIO_F_VERSION_1 is not offered");
 }
 
-/* Requests 15 and 16 are legal before SET_FEATURES. */
+/* Asks early: requests 15 and 16 are legal before SET_FEATURES. */
 static void run_protocol_first(struct check *k)
 {
 	uint64_t protocol;
@@ -46,7 +46,7 @@ static void run_protocol_first(struct check *k)
 	wire_barrier(k);
 }
 
-/* arg: the features that are accepted, of those that are offered. */
+/* Accepts a subset; arg: the features that are accepted, of those that are offered. */
 static void run_subset(struct check *k)
 {
 	session_open(k, k->peer.features & k->c->arg);
@@ -87,7 +87,7 @@ static void run_queue_num(struct check *k)
 		check_fail(k, "GET_QUEUE_NUM: no queue");
 }
 
-/* Each of the queues can be described and is stopped. */
+/* Checks that each of the queues can be described and is stopped. */
 static void run_every_queue(struct check *k)
 {
 	session_open(k, session_basic_features(k));
@@ -118,7 +118,7 @@ static void run_reconnect(struct check *k)
 	}
 }
 
-/* A second connection, of whatever fate, does not disturb the first one. */
+/* Checks that a second connection, of whatever fate, does not disturb the first one. */
 static void run_second_connection(struct check *k)
 {
 	int first;

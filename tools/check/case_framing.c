@@ -43,7 +43,7 @@ static void run_reply_size(struct check *k)
 		check_equal(k, "the reply's size", k->msg.header.size, sizeof(uint64_t));
 }
 
-/* Requests that do not wait for each other are answered in order, each once. */
+/* Checks that requests that do not wait for each other are answered in order, each once. */
 static void run_pipelined(struct check *k)
 {
 	struct vu_header two[PIPELINED];
@@ -83,7 +83,7 @@ static void run_unsolicited(struct check *k)
 		check_fail(k, "the back-end sends or closes without being asked");
 }
 
-/* Whatever it does with what it got: it has done it when this returns. */
+/* Waits until it has done whatever it does with what it got. */
 void framing_settle(struct check *k)
 {
 	enum wire_next next;
@@ -96,7 +96,7 @@ void framing_settle(struct check *k)
 	g_clear_pointer(&k->failure, g_free);
 }
 
-/* The first arg bytes of a header, then the end. */
+/* Sends the first arg bytes of a header, then the end. */
 static void run_cut_header(struct check *k)
 {
 	wire_connect(k);
@@ -104,7 +104,7 @@ static void run_cut_header(struct check *k)
 	wire_close(k);
 }
 
-/* A header that promises more payload than comes. */
+/* Sends a header that promises more payload than comes. */
 static void run_cut_payload(struct check *k)
 {
 	const struct vu_header h = { VU_SET_FEATURES, VU_VERSION, sizeof(uint64_t) };
@@ -115,7 +115,7 @@ static void run_cut_payload(struct check *k)
 	wire_close(k);
 }
 
-/* GET_FEATURES with other values in its header. */
+/* Sends GET_FEATURES with other values in its header. */
 static void run_header(struct check *k)
 {
 	wire_connect(k);
@@ -123,7 +123,7 @@ static void run_header(struct check *k)
 	framing_settle(k);
 }
 
-/* A message byte by byte; a peer may insist on whole messages. */
+/* Sends a message byte by byte; a peer may insist on whole messages. */
 static void run_trickle(struct check *k)
 {
 	struct {

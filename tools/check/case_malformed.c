@@ -17,7 +17,7 @@ static void send_bent(struct check *k, const struct valid *v)
 	framing_settle(k);
 }
 
-/* arg more bytes of payload. */
+/* Sends arg more bytes of payload. */
 static void run_size(struct check *k)
 {
 	struct valid v = { 0 };
@@ -52,7 +52,7 @@ static void run_no_fd(struct check *k)
 	valid_clear(&v);
 }
 
-/* The vring's index is at the start of all payloads that have one. */
+/* Sends a wrong index: the vring's index is at the start of all payloads that have one. */
 static void run_index(struct check *k)
 {
 	struct valid v;

@@ -8,7 +8,7 @@
 #include "tools/check/valid.h"
 #include "tools/check/wire.h"
 
-/* With need_reply: one acknowledgement, of success. */
+/* Expects, with need_reply, one acknowledgement, of success. */
 static void run_ack(struct check *k)
 {
 	struct valid v;
@@ -22,7 +22,7 @@ static void run_ack(struct check *k)
 	valid_clear(&v);
 }
 
-/* Without need_reply: nothing. */
+/* Expects nothing without need_reply. */
 static void run_quiet(struct check *k)
 {
 	struct valid v;
@@ -33,7 +33,7 @@ static void run_quiet(struct check *k)
 	valid_clear(&v);
 }
 
-/* A message with a reply of its own: one reply, with these flags. */
+/* Expects, of a message with a reply of its own, one reply with these flags. */
 static void reply_once(struct check *k, uint32_t flags)
 {
 	struct valid v;

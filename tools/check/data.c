@@ -34,7 +34,10 @@ static const char *verify_rng(const uint8_t *in, uint32_t len)
 	return len ? NULL : "no random byte";
 }
 
-/* A frame to nobody: virtio_net_hdr_v1, then an Ethernet header of an experimental type. */
+/*
+ * Fills in a frame to nobody: virtio_net_hdr_v1, then an Ethernet header of an experimental
+ * type.
+ */
 static void fill_net(uint8_t *out)
 {
 	static const uint8_t frame[] = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x88, 0xb5 };
@@ -42,7 +45,7 @@ static void fill_net(uint8_t *out)
 	memcpy(out + 12, frame, sizeof(frame));
 }
 
-/* FUSE_INIT, protocol 7.31: struct fuse_in_header and fuse_init_in. */
+/* Fills in FUSE_INIT, protocol 7.31: struct fuse_in_header and fuse_init_in. */
 static void fill_fs(uint8_t *out)
 {
 	const uint32_t words[] = { htole32(104), htole32(26), htole32(1), 0, 0, 0, 0, 0, 0, 0,

@@ -13,7 +13,7 @@ char *check_repeat(const struct check *k)
 		k->c->needs & CHECK_WRITE ? " --write" : "", k->options->quoted_socket);
 }
 
-/* One line, or more than one: of TAP's YAML, each indented. */
+/* Prints one line, or more than one, of TAP's YAML, each indented. */
 static void print_block(const char *key, const char *text)
 {
 	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);

@@ -56,7 +56,7 @@ bool check_is_selected(const struct check_options *o, const struct check_case *c
 	return !o->patterns;
 }
 
-/* "RING_PACKED is not offered": the first of the bits that is missing. */
+/* Returns "RING_PACKED is not offered": the first of the bits that is missing. */
 static void skip_bits(
 	struct check *k, uint64_t bits, const char *(*name)(const struct check *, int))
 {
@@ -123,7 +123,7 @@ static void skip_for_offer(struct check *k, const struct check_case *c)
 	skip_for_needs(k, c);
 }
 
-/* After a case that was hostile: the process lives, and serves the next connection. */
+/* Checks, after a case that was hostile, that the process lives, and serves the next connection. */
 static void see_that_it_lives(struct check *k)
 {
 	session_end(k);
@@ -137,7 +137,10 @@ static void see_that_it_lives(struct check *k)
 	data_run(k, session_start(k, session_basic_features(k), 16), 1);
 }
 
-/* How the back-end of --start ended, if it has; one may end with its connection, but not crash. */
+/*
+ * Reports how the back-end of --start ended, if it has; one may end with its connection, but not
+ * crash.
+ */
 static void look_at_process(struct check *k)
 {
 	if (k->child && !check_process_ended(k, 0))

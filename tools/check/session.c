@@ -30,8 +30,8 @@ uint64_t session_basic_features(const struct check *k)
 }
 
 /*
- * In QEMU's order. Acknowledgements are asked for only then: to some back-ends REPLY_ACK counts
- * once bit 30 has been accepted, too.
+ * Opens a session in QEMU's order. Acknowledgements are asked for only then: to some back-ends
+ * REPLY_ACK counts once bit 30 has been accepted, too.
  */
 void session_open(struct check *k, uint64_t features)
 {

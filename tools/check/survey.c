@@ -12,7 +12,7 @@
 /* How often the time of a reply is taken. */
 #define TIMES 5
 
-/* As wire_ask(), but a wrong or missing reply is no failure: *value stays. */
+/* Asks as wire_ask() does, but a wrong or missing reply is no failure: *value stays. */
 static bool try_ask(struct check *k, uint32_t request, uint64_t *value)
 {
 	const struct vu_shape *probe = vu_probe_shape(request, 0, 0, 0, false);
@@ -44,7 +44,10 @@ static void ask_basics(struct check *k)
 		p->queues = (unsigned)MIN(queues, 256);
 }
 
-/* Who means SHARED_OBJECT by the bit does not offer STATUS (docs/probe.md). */
+/*
+ * Asks by PROBE. A back-end that means SHARED_OBJECT by the bit does not offer STATUS
+ * (docs/probe.md).
+ */
 static void ask_probe(struct check *k)
 {
 	const uint64_t both = VU_BIT(VU_F_PROBE) | VU_BIT(VU_F_STATUS);
@@ -58,7 +61,7 @@ static void ask_probe(struct check *k)
 		k->peer.config_size = (int64_t)size;
 }
 
-/* What neither the back-end nor the user says. */
+/* Assumes what neither the back-end nor the user says. */
 static void assume(struct check *k)
 {
 	if (!(k->peer.protocol & VU_BIT(VU_F_CONFIG)) && k->peer.config_size < 0)

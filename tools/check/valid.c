@@ -55,7 +55,7 @@ static void make_addr(struct check *k, struct valid *v, uint64_t arg)
 	put(v, &a, sizeof(a));
 }
 
-/* NUM, BASE and ADDR come before it. */
+/* Makes SET_VRING_ENABLE: NUM, BASE and ADDR come before it. */
 static void make_enable(struct check *k, struct valid *v, uint64_t arg)
 {
 	struct vu_vring_addr a = session_addr(&k->queue[0], 0);
@@ -84,7 +84,7 @@ static void make_table(struct check *k, struct valid *v, uint64_t arg)
 	put(v, &m, sizeof(m));
 }
 
-/* Beside the one that is shared: the same memory once more. */
+/* Makes a region beside the one that is shared: the same memory once more. */
 static void make_region(struct check *k, struct valid *v, uint64_t arg)
 {
 	struct {
@@ -138,7 +138,10 @@ static void make_config(struct check *k, struct valid *v, uint64_t arg)
 	put(v, &c, sizeof(c.config) + c.config.size);
 }
 
-/* To a block device's cache mode, which CONFIG_WCE lets drivers write: the byte that is there. */
+/*
+ * Makes a write to a block device's cache mode, which CONFIG_WCE lets drivers write: the byte
+ * that is there.
+ */
 static void make_config_write(struct check *k, struct valid *v, uint64_t arg)
 {
 	struct {

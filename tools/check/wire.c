@@ -231,7 +231,7 @@ void wire_check_reply(struct check *k, uint32_t request, const struct vu_shape *
 		check_fail(k, "%s: reply with flags 0x%" PRIx32, shape->name, k->msg.header.flags);
 }
 
-/* The message's row; of 41 to 43 the one that the size tells. */
+/* Returns the message's row; of 41 to 43 the one that the size tells. */
 static const struct vu_shape *shape_of(uint32_t request, size_t size)
 {
 	const struct vu_shape *probe = vu_probe_shape(request, (uint32_t)size, 0, 0, false);

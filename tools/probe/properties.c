@@ -120,7 +120,7 @@ static const char *standalone_text(const struct properties *f)
 				      : "no (PROBE not used)";
 }
 
-/* message is the ordinary one that tells it. */
+/* Returns the source's name; message is the ordinary one that tells it. */
 static const char *source_text(enum vu_source source, const char *message)
 {
 	return source == VU_SOURCE_MESSAGE ? message : vu_source_name(source);

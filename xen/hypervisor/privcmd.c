@@ -87,7 +87,7 @@ int privcmd_open_gntdev(GError **error)
 	return open_device("/dev/xen/gntdev", error);
 }
 
-/* For an edge only the assertion counts: Xen ignores level 0. */
+/* Makes a pulse. For an edge only the assertion counts: Xen ignores level 0. */
 static struct xen_dm_op make_pulse(uint32_t irq)
 {
 	return (struct xen_dm_op){

@@ -86,7 +86,7 @@ static bool check_template(struct rule_group *g, const char *value, GError **err
 	return true;
 }
 
-/* Every argument has to begin with a dash of the rule's own. */
+/* Sets the options: every argument has to begin with a dash of the rule's own. */
 static bool set_options(struct rule_group *g, const char *raw, GError **error)
 {
 	g->options = rule_text_list(raw, error);
@@ -128,7 +128,7 @@ static bool set_socket(struct rule_group *g, GError **error)
 				 : fail(error, "an absolute path");
 }
 
-/* The error is that of backend_keys_set(), or "invalid key=value: ...". */
+/* Sets a key. The error is that of backend_keys_set(), or "invalid key=value: ...". */
 static bool set_key(
 	struct rule_group *g, GKeyFile *file, const char *name, const char *key, GError **error)
 {
@@ -150,7 +150,10 @@ static bool set_key(
 	return ok;
 }
 
-/* Of a key that is given again only the last value counts, as everywhere in key files. */
+/*
+ * Tells whether it is overridden: of a key that is given again only the last value counts, as
+ * everywhere in key files.
+ */
 static bool is_overridden(const struct rule_group *g, char **keys, unsigned i)
 {
 	for (unsigned j = i + 1; keys[j]; j++) {
@@ -185,7 +188,7 @@ static bool read_group(struct rule_group *g, GKeyFile *file, const char *name, G
 	return false;
 }
 
-/* NULL: an error. */
+/* Reads a file; NULL: an error. */
 static GPtrArray *read_file(const char *path, GError **error)
 {
 	g_autoptr(GPtrArray) groups = g_ptr_array_new_with_free_func(group_free);

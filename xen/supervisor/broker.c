@@ -136,7 +136,7 @@ void broker_free(struct broker *b)
 	g_free(b);
 }
 
-/* A device there would never see an access. */
+/* Checks that it is no RAM: a device there would never see an access. */
 static bool check_ram(const struct broker *b, uint64_t base, GError **error)
 {
 	for (unsigned i = 0; i < b->banks; i++) {

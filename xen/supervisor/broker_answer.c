@@ -228,8 +228,8 @@ static int keep(struct broker_device *d, int fds[IPC_MAX_FDS], unsigned *n_fds)
 }
 
 /*
- * Only memory is kept, unread, for the next worker. Keeping a worker's own socket, for example,
- * would hide its death; the file system of another file might never answer.
+ * Accepts memory alone: only memory is kept, unread, for the next worker. Keeping a worker's own
+ * socket, for example, would hide its death; the file system of another file might never answer.
  */
 static bool is_sane(
 	const struct broker *b, const struct ipc_request *r, const int *fds, unsigned n_fds)

@@ -154,7 +154,7 @@ static uint32_t read_irq(struct node_reader *r)
 	return irq;
 }
 
-/* "virtio,device", or that and the id in lower-case hexadecimal digits. */
+/* Reads "virtio,device", or that and the id in lower-case hexadecimal digits. */
 static uint32_t read_type(struct node_reader *r)
 {
 	g_autofree char *value = need(r, "type", MAX_TYPE);
@@ -223,7 +223,10 @@ static char *read_domain(struct xenstore *s, unsigned domid, GError **error)
 	return name;
 }
 
-/* Before Xen 4.19 virtio_disk nodes lack grant_usage: it then depends on the back-end's domain. */
+/*
+ * Reads grant_usage. Before Xen 4.19 virtio_disk nodes lack it: it then depends on the
+ * back-end's domain.
+ */
 static bool read_grants(struct node_reader *r)
 {
 	g_autofree char *usage = get(r, "grant_usage", MAX_NUMBER), *domid = NULL;

@@ -167,7 +167,7 @@ static void on_counters(void *opaque)
 		xen_guest_log_counters(((struct domain *)domain)->guest);
 }
 
-/* Freeing a guest waits for its worker to die: another signal ends that, too. */
+/* Lets a signal end the program: freeing a guest waits for its worker to die. */
 static void let_signals_end(void)
 {
 	sigset_t set;

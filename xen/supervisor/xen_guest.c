@@ -112,7 +112,10 @@ static void start_later(struct xen_guest *g)
 	g->delay_ms = MIN(2 * g->delay_ms, LAST_DELAY_MS);
 }
 
-/* Without a worker: completes LEAVING devices, starts a worker if others are PRESENT, else ends. */
+/*
+ * Goes on without a worker: completes LEAVING devices, starts a worker if others are PRESENT,
+ * else ends.
+ */
 static void go_on(struct xen_guest *g)
 {
 	g->quitting = false;

@@ -112,7 +112,7 @@ void ioreq_free(struct ioreq *q)
 	g_free(q);
 }
 
-/* Acquire: pairs with Xen's barrier between filling a slot and making it READY. */
+/* Loads to acquire: pairs with Xen's barrier between filling a slot and making it READY. */
 static uint8_t load_bits(const struct ioreq_vcpu *v)
 {
 	return __atomic_load_n(&v->slot->bits, __ATOMIC_ACQUIRE);

@@ -145,7 +145,7 @@ static void set_kernel(struct worker_device *d, unsigned queue, bool has)
 		__atomic_fetch_and(&d->kernel[queue / 64], ~bit, __ATOMIC_RELAXED);
 }
 
-/* The bit is set before the kernel serves kicks; what the kernel does not take, ioreq.c takes. */
+/* Sets the bit before the kernel serves kicks; what the kernel does not take, ioreq.c takes. */
 static bool ioeventfd(
 	void *opaque, struct vmm_dev *v, uint64_t addr, uint32_t queue, int fd, bool on)
 {

@@ -33,7 +33,7 @@ int mem_xen_ioctl(int fd, unsigned long request, void *arg)
 	return ops->ioctl(fd, request, arg);
 }
 
-/* The kernel keeps these mappings out of core dumps. */
+/* Maps: the kernel keeps these mappings out of core dumps. */
 void *mem_xen_mmap(void *addr, size_t size, int prot, int flags, int fd, off_t offset)
 {
 	count(calls, 1);

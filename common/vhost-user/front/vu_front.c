@@ -92,7 +92,10 @@ struct vu_msg *vu_front_request(struct vu_front *f, uint32_t request)
 	return &f->msg;
 }
 
-/* A back-end that serves another front-end accepts and closes: nothing was ever answered then. */
+/*
+ * Fails. A back-end that serves another front-end accepts and closes: nothing was ever answered
+ * then.
+ */
 static bool fail_gone(struct vu_front *f, const char *why, GError **error)
 {
 	if (f->answered)
@@ -209,7 +212,7 @@ bool vu_front_receive(struct vu_front *f, const char *what, unsigned timeout_ms,
 		g_get_monotonic_time() + timeout_ms * G_TIME_SPAN_MILLISECOND, error);
 }
 
-/* A request as a message for people names it: "SET_VRING_NUM 1024 of ring 3". */
+/* Describes a request as a message for people names it: "SET_VRING_NUM 1024 of ring 3". */
 static char *describe(const struct vu_msg *msg, const struct vu_shape *s)
 {
 	unsigned ring = vu_msg_ring_index(msg, s);

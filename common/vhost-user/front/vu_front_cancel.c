@@ -16,7 +16,10 @@ bool vu_front_wait(const struct vu_front_options *o, int fd, short events, unsig
 	return poll(pfd, G_N_ELEMENTS(pfd), (int)timeout_ms) <= 0 || !pfd[1].revents;
 }
 
-/* While its backlog is full, connect() would wait without noticing that the caller cancels. */
+/*
+ * Dials in steps: while its backlog is full, connect() would wait without noticing that the
+ * caller cancels.
+ */
 int vu_front_dial(const struct vu_front_options *o, const char *path, GError **error)
 {
 	gint64 end = g_get_monotonic_time() + DIAL_S * G_TIME_SPAN_SECOND;

@@ -40,7 +40,7 @@ void vu_front_channel_lose(struct vu_front *f)
 	eventfd_write(f->changed, 1);
 }
 
-/* Around a channel that is there. */
+/* Watches a channel that is there. */
 static bool watch(struct vu_front *f, GError **error)
 {
 	struct epoll_event in = { .events = EPOLLIN };
@@ -57,7 +57,7 @@ static bool watch(struct vu_front *f, GError **error)
 			"cannot watch the back-end channel: %s", g_strerror(errno));
 }
 
-/* Blocking, as QEMU makes it: back-ends read their end without poll(). */
+/* Makes a channel, blocking, as QEMU makes it: back-ends read their end without poll(). */
 static bool make_channel(struct vu_front *f, GError **error)
 {
 	int pair[2];
@@ -84,7 +84,7 @@ bool vu_front_channel_open(struct vu_front *f, GError **error)
 	return vu_front_call(f, error);
 }
 
-/* What a request that is sound comes to: 0 or an errno for the back-end. */
+/* Returns what a request that is sound comes to: 0 or an errno for the back-end. */
 static uint64_t result_of(uint32_t request)
 {
 	switch (request) {
@@ -145,7 +145,7 @@ static bool answer(struct vu_front *f, uint32_t request, uint64_t result)
 	return ok;
 }
 
-/* Half a message is there, for so long at most; 0: there is none. */
+/* Notes that half a message is there, for so long at most; 0: there is none. */
 static void expect_rest(struct vu_front *f, unsigned ms)
 {
 	struct itimerspec timer = { 0 };
@@ -158,7 +158,10 @@ static void expect_rest(struct vu_front *f, unsigned ms)
 	timerfd_settime(f->channel_timer, 0, &timer, NULL);
 }
 
-/* No whole message is there. False: what there is has been so for too long. */
+/*
+ * Checks that no half of a message has been there for too long; false: one has. No whole one is
+ * there.
+ */
 static bool check_rest(struct vu_front *f)
 {
 	bool ended;
@@ -220,8 +223,9 @@ bool vu_front_channel_serve(struct vu_front *f)
 }
 
 /*
- * The predecessor may have died after it read a request, or before: then that is still there. (Or
- * after it answered: then it is answered twice, as one that is never answered is worse.)
+ * Answers for it: the predecessor may have died after it read a request, or before: then that is
+ * still there. (Or after it answered: then it is answered twice, as one that is never answered
+ * is worse.)
  */
 static bool answer_for_predecessor(struct vu_front *f)
 {

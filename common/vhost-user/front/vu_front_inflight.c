@@ -8,7 +8,10 @@
 #include "base/util.h"
 #include "vhost-user/front/vu_front_impl.h"
 
-/* Memory, and as much as the back-end claims? The front-end may want to clear it. */
+/*
+ * Checks that it is memory, and as much as the back-end claims: the front-end may want to clear
+ * it.
+ */
 static bool check_area(struct vu_front *f, const struct vu_front_inflight *area, GError **error)
 {
 	enum fd_kind kind = fd_kind(area->fd);

@@ -39,7 +39,7 @@ static struct vu_region_xen to_wire(const struct mem_region_desc *desc)
 	};
 }
 
-/* The first n of them. */
+/* Sends the first n of them. */
 static bool set_table(
 	struct vu_front *f, const GArray *wanted, unsigned n, const int *fds, GError **error)
 {

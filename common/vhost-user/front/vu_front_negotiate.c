@@ -43,7 +43,7 @@
 		VU_BIT(VIRTIO_F_VERSION_1) | VU_BIT(VIRTIO_F_RING_PACKED) |      \
 		VU_BIT(VIRTIO_F_IN_ORDER))
 
-/* An error of ours without the name that it begins with. */
+/* Returns an error of ours without the name that it begins with. */
 static const char *reason(const struct vu_front *f, const GError *error)
 {
 	return error->message + strlen(f->name) + strlen(": ");
@@ -80,7 +80,7 @@ static bool wants_probe(const struct vu_front *f, uint64_t offered)
 	return f->options.probe == VU_PROBE_FORCE || (offered & VU_BIT(VU_F_STATUS));
 }
 
-/* XEN_MMAP is acked only on demand: memory regions look different with it. */
+/* Tells whether it can. XEN_MMAP is acked on demand: memory regions look different with it. */
 static bool can_do_memory(struct vu_front *f, GError **error)
 {
 	return !f->options.xen_memory ||
@@ -197,7 +197,7 @@ static void warn_of_probe(struct vu_front *f, const char *why)
 		*warned = true;
 }
 
-/* Both ways to learn of queues, and whether they agree. */
+/* Asks both ways to learn of queues, and whether they agree. */
 static bool probe(struct vu_front *f, GError **error)
 {
 	struct vu_properties *properties = &f->properties;
@@ -227,7 +227,7 @@ static bool probe(struct vu_front *f, GError **error)
 	return false;
 }
 
-/* What PROBE and GET_QUEUE_NUM left open. */
+/* Assumes what PROBE and GET_QUEUE_NUM left open. */
 static void assume_queues(struct vu_front *f)
 {
 	struct vu_properties *properties = &f->properties;
@@ -335,7 +335,7 @@ static bool open_channel(struct vu_front *f, GError **error)
 	return false;
 }
 
-/* One connection's worth. */
+/* Negotiates on one connection. */
 static bool negotiate_once(struct vu_front *f, GError **error)
 {
 	f->properties = (struct vu_properties){ .max_mem_slots = BASELINE_MEM_SLOTS };
@@ -349,7 +349,7 @@ static bool negotiate_once(struct vu_front *f, GError **error)
 		take_user_properties(f, error) && learn_config_size(f, error);
 }
 
-/* After an attempt that failed: would another be better? Waits a moment if need be. */
+/* Tells whether to try again after an attempt that failed. Waits a moment if need be. */
 static bool may_dial_again(struct vu_front *f, const GError *why)
 {
 	gint64 now = g_get_monotonic_time();

@@ -64,7 +64,7 @@ static int check_range(const struct vu_front *f, const struct vu_shmem_map *m)
 	return m->shm_offset > size || m->len > size - m->shm_offset ? ERANGE : 0;
 }
 
-/* Only what is memory: what a file system does not answer for would stop the guest. */
+/* Accepts only what is memory: what a file system does not answer for would stop the guest. */
 static int check_file(const struct vu_shmem_map *m, int fd)
 {
 	uint64_t page = page_size(), size;

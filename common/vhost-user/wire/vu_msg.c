@@ -43,7 +43,7 @@ static enum vu_read fail_read(ssize_t n, GError **error)
 	return VU_READ_ERROR;
 }
 
-/* The stream ended after this much of a message, but not of its end. */
+/* Fails where the stream ended after this much of a message, but not at its end. */
 static enum vu_read fail_short(size_t have, const struct vu_header *h, GError **error)
 {
 	if (have < HEADER)
@@ -217,7 +217,10 @@ static bool check_table(const struct vu_msg *msg, const struct vu_shape *s, GErr
 	return true;
 }
 
-/* Of two sizes that are both within the limits, only these are a struct that peers send. */
+/*
+ * Checks the size: of two sizes that are both within the limits, only these are a struct that
+ * peers send.
+ */
 static bool check_size_is_one_of(
 	const struct vu_msg *msg, const struct vu_shape *s, uint32_t a, uint32_t b, GError **error)
 {

@@ -40,7 +40,7 @@ static struct virtio_blk_config *blk_config(struct virtio_device *d)
 	return (struct virtio_blk_config *)d->config;
 }
 
-/* Whole blocks only: a driver that uses the block size could not reach a part of one. */
+/* Counts whole blocks: a driver that uses the block size could not reach a part of one. */
 static void blk_update_sectors(struct blk *b)
 {
 	uint64_t blocks = b->file.size / b->block_size;
@@ -205,7 +205,7 @@ static bool blk_busy(struct virtio_device *d, struct vq *q)
 	return bq->ops > 0;
 }
 
-/* The only byte that the driver may write is wce. */
+/* Takes over wce, the only byte that the driver may write. */
 static void blk_config_written(struct virtio_device *d, uint32_t offset, uint32_t size)
 {
 	blk_set_wce(d, blk_config(d)->wce);

@@ -150,7 +150,7 @@ static inline bool blk_is_write(const struct blk_req *r)
 	return r->type == VIRTIO_BLK_T_OUT;
 }
 
-/* The data of a read or write. */
+/* Returns the data of a read or write. */
 static inline struct iov_cursor *blk_data(struct blk_req *r)
 {
 	return blk_is_write(r) ? &r->c->out : &r->c->in;

@@ -103,7 +103,10 @@ static bool is_power_of_two(uint64_t n)
 	return n && !(n & (n - 1));
 }
 
-/* Block sizes, and the I/O sizes that the host prefers; what it does not tell keeps a default. */
+/*
+ * Reads block sizes, and the I/O sizes that the host prefers; what it does not tell keeps a
+ * default.
+ */
 static void query_limits(struct blk_file *f, const struct stat *st)
 {
 	unsigned physical = 0, min_io = 0, opt_io = 0;
@@ -158,7 +161,7 @@ static uint32_t try_alignment(int fd, char *buf, bool memory)
 	return DIRECT_ALIGN_MAX;
 }
 
-/* What direct I/O asks of addresses and offsets, said by the kernel or found out. */
+/* Finds what direct I/O asks of addresses and offsets, said by the kernel or found out. */
 static bool query_alignment(struct blk_file *f, GError **error)
 {
 	autofd fd = blk_file_open_queue(f, error);
@@ -178,7 +181,7 @@ static bool query_alignment(struct blk_file *f, GError **error)
 	return true;
 }
 
-/* Before open(), which would wait for the writer of a FIFO named by mistake. */
+/* Checks before open(), which would wait for the writer of a FIFO named by mistake. */
 static bool check_kind(struct blk_file *f, GError **error)
 {
 	struct stat st;
@@ -230,7 +233,10 @@ void blk_file_check_name(const struct blk_file *f)
 			how);
 }
 
-/* Writing may be what is not permitted, or the mount is read-only: then there is a remedy. */
+/*
+ * Reports it. Writing may be what is not permitted, or the mount is read-only: then there is a
+ * remedy.
+ */
 static int open_failed(const struct blk_file *f, const char *what, GError **error)
 {
 	int err = errno;
@@ -242,7 +248,7 @@ static int open_failed(const struct blk_file *f, const char *what, GError **erro
 	return -1;
 }
 
-/* The same file each time, whatever becomes of its name. -1: error is set. */
+/* Opens the same file each time, whatever becomes of its name. -1: error is set. */
 static int open_again(const struct blk_file *f, int flags, GError **error)
 {
 	int mode = (f->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | flags;
@@ -292,7 +298,7 @@ static bool lock_file(struct blk_file *f, GError **error)
 	return blk_file_update_size(f, error) && (!f->direct || query_alignment(f, error));
 }
 
-/* Before the locks: a file that is not meant is left alone. */
+/* Checks before the locks: a file that is not meant is left alone. */
 static bool check_meaning(
 	const struct blk_file *f, const struct blk_file_setup *setup, GError **error)
 {

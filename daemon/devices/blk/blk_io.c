@@ -21,7 +21,7 @@
 /* Never written: it takes no memory but the kernel's page of zeroes. */
 static uint8_t zero_pages[65536] __attribute__((aligned(4096)));
 
-/* All that is left of it, so that the first step decides for all. */
+/* Tells whether all that is left of it is aligned, so that the first step decides for all. */
 static bool is_aligned(const struct blk_file *f, const struct iov_cursor *c)
 {
 	const struct iovec *iov = c->iov;
@@ -120,7 +120,7 @@ static int allocate(int fd, int mode, const struct blk_range *range)
 	return 0;
 }
 
-/* Whole blocks are all that a device takes; the guest's may be smaller. */
+/* Discards whole blocks: a device takes nothing else; the guest's may be smaller. */
 static int discard_device(const struct blk_queue *bq, const struct blk_range *range)
 {
 	uint64_t block = bq->blk->file.logical_block;

@@ -59,7 +59,10 @@ static void copy(void *arg)
 		iov_push(c, at, iov_left(c));
 }
 
-/* EIO: the file ends there now, or the file system has no room for what was a hole. */
+/*
+ * Transfers by copying. EIO: the file ends there now, or the file system has no room for what
+ * was a hole.
+ */
 static int mmap_transfer(struct blk_queue *bq, struct blk_req *r)
 {
 	const struct blk *b = bq->blk;

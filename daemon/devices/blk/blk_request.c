@@ -139,7 +139,10 @@ static int transfer(struct blk_queue *bq, struct blk_req *r)
 	return result;
 }
 
-/* §5.2.6.2: unknown flags, and unmap in a discard, are "unsupported", not errors. */
+/*
+ * Checks a segment. Unknown flags, and unmap in a discard, are "unsupported", not errors
+ * (§5.2.6.2).
+ */
 static int check_segment(struct blk_queue *bq, const struct blk_req *r,
 	const struct virtio_blk_discard_write_zeroes *s)
 {
@@ -219,8 +222,8 @@ static int begin(struct blk_queue *bq, struct blk_req *r)
 }
 
 /*
- * §5.2.6.2: a completed write may wait for a flush only if the driver knows of flushes, and has not
- * chosen writethrough.
+ * Tells whether it is writethrough (§5.2.6.2): a completed write may wait for a flush only if
+ * the driver knows of flushes, and has not chosen writethrough.
  */
 static bool is_writethrough(const struct blk_queue *bq)
 {
@@ -258,8 +261,8 @@ static void begin_sync(struct blk_queue *bq)
 }
 
 /*
- * After a failure every sync fails, on all queues: the kernel forgets what it could not write, and
- * a later fdatasync() would claim success for lost data.
+ * Completes it. After a failure every sync fails, on all queues: the kernel forgets what it
+ * could not write, and a later fdatasync() would claim success for lost data.
  */
 void blk_sync_done(struct blk_queue *bq, int result)
 {
@@ -357,7 +360,7 @@ static bool take(struct blk_queue *bq)
 	return true;
 }
 
-/* What is left in the ring is taken when something has ended. */
+/* Tells whether there is room: what is left in the ring is taken when something has ended. */
 static bool has_room(const struct blk_queue *bq)
 {
 	return bq->used < BLK_MAX_REQUESTS && bq->ops < BLK_MAX_OPS;

@@ -20,7 +20,10 @@
 #define BLK_PWRITE pwrite
 #endif
 
-/* One piece of memory and one system call: the rule. All else is left to blk_io_transfer(). */
+/*
+ * Transfers one piece of memory by one system call: the rule. All else is left to
+ * blk_io_transfer().
+ */
 static int sync_transfer(struct blk_queue *bq, struct blk_req *r)
 {
 	struct iov_cursor *c = blk_data(r);

@@ -44,7 +44,10 @@ static void uring_queue_close(struct blk_queue *bq)
 	virtio_uring_free(g_steal_pointer(&bq->engine_data));
 }
 
-/* Fetching an event signals the fd again: reading it first would cause a useless wake-up. */
+/*
+ * Serves completions. Fetching an event signals the fd again: reading it first would cause a
+ * useless wake-up.
+ */
 static void on_events(
 	struct virtio_device *d, struct vq *q, struct virtio_watch *w, uint32_t revents)
 {
@@ -56,7 +59,7 @@ static void on_events(
 	} while (virtio_uring_is_ready(bq->engine_data));
 }
 
-/* The ring becomes this thread's. */
+/* Gives the ring to this thread. */
 static void uring_queue_start(struct blk_queue *bq)
 {
 	int result = bq->begun ? 0 : virtio_uring_enable(bq->engine_data);
@@ -243,7 +246,10 @@ const struct blk_engine blk_engine_uring = {
 	.reap = uring_reap,
 };
 
-/* What is not in the page cache, and the rest of what is there in part, goes to the ring. */
+/*
+ * Transfers what is in the page cache; all else, and the rest of what is there in part, goes to
+ * the ring.
+ */
 static int nowait_transfer(struct blk_queue *bq, struct blk_req *r)
 {
 	struct iovec iov[BLK_STEP_IOV];

@@ -49,7 +49,7 @@ static int do_echo(struct contract *t, struct vq_chain *c, const struct contract
 	return iov_push(&c->in, data, n);
 }
 
-/* A frame's header is known last, and is in front. */
+/* Does a frame, whose header is known last, and is in front. */
 static int do_frame(struct contract *t, struct vq_chain *c, const struct contract_request *r)
 {
 	struct vq *q = virtio_device_queue(t->d, CONTRACT_BUFFERS);
@@ -162,7 +162,7 @@ static int do_resumed(struct contract *t, struct vq_chain *c, const struct contr
 	return vq_is_resumed(c->q);
 }
 
-/* More than a thread has without virtio_device_ops.stack. */
+/* Does what needs more than a thread has without virtio_device_ops.stack. */
 static int do_stack(struct contract *t, struct vq_chain *c, const struct contract_request *r)
 {
 	volatile uint8_t deep[CONTRACT_STACK_MAX];

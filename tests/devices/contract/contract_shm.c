@@ -14,8 +14,8 @@ const struct virtio_shm_region contract_regions[] = {
 };
 
 /*
- * The request waits for its mapping. One that was cancelled is carried out when the queue runs
- * again; what was to be unmapped is already.
+ * Completes the request that waits for its mapping. One that was cancelled is carried out when
+ * the queue runs again; what was to be unmapped is already.
  */
 static void on_done(struct virtio_device *d, struct vq *q, struct virtio_shm_map *map, int result)
 {

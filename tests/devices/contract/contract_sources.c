@@ -36,7 +36,7 @@ static bool receive(struct contract *t)
 	return n > 0;
 }
 
-/* Level triggered: a part at a time; with EPOLLET all there is. */
+/* Reads a part at a time, level triggered; with EPOLLET all there is. */
 static void on_readable(
 	struct virtio_device *d, struct vq *q, struct virtio_watch *w, uint32_t revents)
 {
@@ -92,7 +92,7 @@ int contract_do_watch(struct contract *t, struct vq_chain *c, const struct contr
 	return contract_hold(t, c, CONTRACT_WATCH);
 }
 
-/* A watch of a file that took the number of another one, which was closed under its watch. */
+/* Opens a file that takes the number of another one, which was closed under its watch. */
 
 static void reopen_socket(struct contract *t, struct vq *q)
 {

@@ -71,7 +71,7 @@ static void wire_session_close(struct virtio_device *d, uint64_t id)
 		count_sessions(d->data, -1);
 }
 
-/* There are objects of the names that begin with a byte that is a page of the file. */
+/* Returns objects of the names that begin with a byte that is a page of the file. */
 static int wire_object(struct virtio_device *d, const uint8_t uuid[16])
 {
 	struct contract *t = d->data;

@@ -12,7 +12,7 @@ static struct contract_config config(struct kit *k)
 	return c;
 }
 
-/* The device lives, and serves its queues. */
+/* Checks that the device lives, and serves its queues. */
 static void check_serves(struct kit *k)
 {
 	assert_int_equal(result(k, ask(k, CONTRACT_ECHO, 0)), 0);
