@@ -23,6 +23,7 @@
 #define IPC_MAX_DEVICES 32
 #define IPC_MAX_FDS 4
 #define IPC_NAME 128
+#define IPC_MAX_MESSAGE 64
 /* Bytes of a device's state memfd: at least vmm_dev_state_size(), which the worker checks. */
 #define IPC_STATE_SIZE 0x20000
 
@@ -112,6 +113,12 @@ enum ipc_request_type {
 	IPC_EVENTFD, /* of queue and which: the same one at each call */
 	IPC_KEEP, /* with a file: replaces the kept one; without: returns the kept one, or ENOENT */
 	IPC_ASSIGN, /* on: let the kernel serve that eventfd; 0: no longer */
+	/*
+	 * Read size bytes of the back-end's, which are there, from its socket. The reply has them,
+	 * and their file, if that is memory: a worker cannot close every file of a back-end, as
+	 * it may make no process that waits in its place (base/fd_kind.h).
+	 */
+	IPC_TAKE,
 };
 
 enum ipc_eventfd { IPC_KICK, IPC_CALL };
@@ -122,6 +129,7 @@ struct ipc_request {
 	uint32_t queue, which; /* enum ipc_eventfd */
 	uint32_t on;
 	uint32_t fresh;
+	uint32_t size; /* TAKE: up to IPC_MAX_MESSAGE */
 };
 
 struct ipc_reply {
@@ -131,6 +139,7 @@ struct ipc_reply {
 	uint32_t probe, packed, device_id, queues;
 	int32_t config_size;
 	char text[256]; /* DIAL: the error message */
+	uint8_t message[IPC_MAX_MESSAGE]; /* TAKE */
 };
 
 /* Sends without blocking. False with errno; EAGAIN: the other side does not read. */

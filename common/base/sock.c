@@ -336,8 +336,8 @@ ssize_t sock_recv(
 	struct msghdr msg = {
 		.msg_iov = &iov,
 		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
+		.msg_control = max_fds ? &control : NULL,
+		.msg_controllen = max_fds ? sizeof(control) : 0,
 	};
 	ssize_t n;
 

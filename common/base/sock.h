@@ -49,7 +49,8 @@ ssize_t sock_send_some(int fd, const void *buf, size_t len);
  * One recvmsg() of up to len bytes, without waiting. Returns the bytes read, 0 at the end of the
  * stream, or -errno (-EAGAIN: nothing there). fds arriving are stored from fds[*n_fds] on and
  * *n_fds grows; they are the caller's, also on error. More than fit, or MSG_CTRUNC: the surplus
- * is closed and *truncated set; otherwise *truncated is left as it was.
+ * is closed and *truncated set; otherwise *truncated is left as it was. With max_fds 0 the kernel
+ * makes none of them, so that none has to be closed (fd_kind.h).
  */
 ssize_t sock_recv(int fd, void *buf, size_t len, int *fds, unsigned max_fds, unsigned *n_fds,
 	bool *truncated);

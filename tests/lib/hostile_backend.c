@@ -299,14 +299,6 @@ void hostile_act(struct hostile *h, unsigned trick)
 		tricks[trick - PASSES].act(h);
 }
 
-static bool is_listening(struct hostile *h)
-{
-	g_autoptr(GError) error = NULL;
-	autofd fd = sock_connect_now(h->b->path, &error);
-
-	return fd >= 0 || g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN);
-}
-
 void hostile_leave(struct hostile *h)
 {
 	fake_down(h->b);
@@ -315,7 +307,18 @@ void hostile_leave(struct hostile *h)
 	for (unsigned i = 0; i < h->own->len; i++)
 		fd_close(&g_array_index(h->own, int, i));
 	g_array_set_size(h->own, 0);
-	/* The front-end may have been passed the listening socket, but does not keep it. */
+}
+
+static bool is_listening(struct hostile *h)
+{
+	g_autoptr(GError) error = NULL;
+	autofd fd = sock_connect_now(h->b->path, &error);
+
+	return fd >= 0 || g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN);
+}
+
+void hostile_wait(struct hostile *h)
+{
 	WAIT_UNTIL(!is_listening(h));
 }
 

@@ -7,7 +7,8 @@
  *	hostile_meet()		a front-end has connected, and may not have asked everything yet
  *	hostile_act()		the driver has started, as far as it could
  *	hostile_leave()		it has ended
- *	hostile_end()		and so have the files that it passed
+ *	hostile_wait()		another one can be started
+ *	hostile_end()		the files that it passed have ended, too
  */
 #pragma once
 
@@ -38,4 +39,6 @@ void hostile_begin(struct hostile *h, unsigned trick);
 void hostile_meet(struct hostile *h, unsigned trick);
 void hostile_act(struct hostile *h, unsigned trick);
 void hostile_leave(struct hostile *h);
+/* The front-end may have been passed the listening socket, but does not keep it. */
+void hostile_wait(struct hostile *h);
 void hostile_end(struct hostile *h);

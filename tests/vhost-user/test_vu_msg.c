@@ -267,7 +267,7 @@ static void test_peek_and_take(void **state)
 		expect_peek(VU_READ_DONE, NULL);
 	/* Nothing of it was taken. */
 	assert_int_equal(count_fds(), n);
-	assert_true(vu_msg_take(near, &sample.header, &msg, NULL));
+	assert_true(vu_msg_take(near, &sample.header, SOCK_MAX_FDS, &msg, NULL));
 	assert_int_equal(msg.header.flags, sample.header.flags);
 	assert_true(msg.payload.u64 == sample.payload);
 	assert_int_equal(msg.n_fds, 1);
@@ -283,7 +283,7 @@ static void test_peek_at_the_end(void **state)
 	feed(&sample.payload, 3, NULL, 0);
 	fd_close(&far);
 	expect_peek(VU_READ_ERROR, "3 of 8 bytes of payload of message 42");
-	assert_true(vu_msg_take(near, &(struct vu_header){ .size = 3 }, &msg, NULL));
+	assert_true(vu_msg_take(near, &(struct vu_header){ .size = 3 }, 0, &msg, NULL));
 	expect_peek(VU_READ_CLOSED, NULL);
 }
 

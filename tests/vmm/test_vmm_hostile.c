@@ -126,6 +126,7 @@ static void attack(struct guest *g, struct hostile *h, unsigned trick, bool ends
 	else
 		figures_add(&ended, name, end(g), honest);
 	hostile_leave(h);
+	hostile_wait(h);
 	g->config.front.deadline_ms = DEADLINE_MS * test_patience();
 	figures_add(&served, name, be_served(g), honest);
 	deaf_file_check_threads(getpid());

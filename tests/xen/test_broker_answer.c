@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "base/sock.h"
 #include "base/util.h"
 #include "virtio/probe.h"
 
@@ -90,6 +91,38 @@ static void test_keep(void **state)
 	assert_int_equal(broker_test_ask(w, keep), ENOENT);
 }
 
+/* What the back-end sends, without a file that is no memory. */
+static void test_take(void **state)
+{
+	const struct ipc_request four = { .type = IPC_TAKE, .size = 4 };
+	struct broker_test *w = *state;
+	autofd memory = memfd_create("area", MFD_CLOEXEC);
+	autofd event = eventfd(0, EFD_CLOEXEC);
+	unsigned n_fds;
+
+	assert_true(broker_test_add(w, BASE, 33, false, NULL));
+	assert_int_equal(broker_test_ask(w, four), EPROTO);
+	assert_int_equal(broker_test_ask(w, (struct ipc_request){ .type = IPC_DIAL }), 0);
+	broker_test_close(w);
+	n_fds = count_fds();
+	for (unsigned i = 0; i < 3; i++) {
+		const int fds[] = { i == 1 ? event : memory, event };
+
+		/* A file ends what is read at once. */
+		assert_int_equal(sock_send(fake_xen.peer[0], "ab", 2, fds, i == 2 ? 2 : 1, 0), 0);
+		assert_int_equal(sock_send(fake_xen.peer[0], "cde", 3, NULL, 0, 0), 0);
+		assert_int_equal(broker_test_ask(w, four), 0);
+		assert_memory_equal(w->reply.message, "abcd", 4);
+		assert_int_equal(w->n, i == 0);
+		assert_true(w->n == 0 || inode(w->fds[0]) == inode(memory));
+		broker_test_close(w);
+		assert_int_equal(broker_test_ask(w, four), EPROTO);
+		assert_int_equal(count_fds(), n_fds);
+	}
+	assert_int_equal(test_log_lines(), 2);
+	assert_true(test_logged("the back-end sent an eventfd instead of shared memory"));
+}
+
 static void test_eventfds(void **state)
 {
 	struct broker_test *w = *state;
@@ -171,7 +204,9 @@ static void test_hostile(void **state)
 {
 	static const struct ipc_request bad[] = {
 		{ .type = 0 },
-		{ .type = IPC_ASSIGN + 1 },
+		{ .type = IPC_TAKE + 1 },
+		{ .type = IPC_TAKE },
+		{ .type = IPC_TAKE, .size = IPC_MAX_MESSAGE + 1 },
 		{ .type = UINT32_MAX },
 		{ .type = IPC_DIAL, .device = 2 },
 		{ .type = IPC_DIAL, .device = IPC_MAX_DEVICES },
@@ -211,6 +246,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST_WITH(broker, test_dial),
 		TEST_WITH(broker, test_keep),
+		TEST_WITH(broker, test_take),
 		TEST_WITH(broker, test_eventfds),
 		TEST_WITH(broker, test_backwards),
 		TEST_WITH(broker, test_no_kernel),

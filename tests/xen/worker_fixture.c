@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "base/fd_kind.h"
 #include "base/log.h"
 #include "base/sock.h"
 #include "base/util.h"
@@ -28,7 +29,7 @@ static int dial(struct kept_device *k, const struct ipc_request *r, struct ipc_r
 	if (!reply->kept) {
 		fd_close(&k->socket);
 		fd_close(&k->channel);
-		k->socket = sock_connect(k->path, NULL);
+		k->socket = sock_connect_now(k->path, NULL);
 		if (k->socket < 0) {
 			g_strlcpy(reply->text, "nobody listens", sizeof(reply->text));
 			return EAGAIN;
@@ -44,6 +45,19 @@ static int dial(struct kept_device *k, const struct ipc_request *r, struct ipc_r
 	fds[0] = fcntl(k->socket, F_DUPFD_CLOEXEC, 0);
 	fds[1] = fcntl(k->channel, F_DUPFD_CLOEXEC, 0);
 	return 0;
+}
+
+static int take(struct kept_device *k, const struct ipc_request *r, struct ipc_reply *reply,
+	int *fds, unsigned *n_fds)
+{
+	bool truncated = false;
+	ssize_t n = sock_recv(k->socket, reply->message, r->size, fds, 1, n_fds, &truncated);
+
+	if (*n_fds && fd_kind(fds[0]) != FD_MEMORY) {
+		fd_discard(fds[0]);
+		*n_fds = 0;
+	}
+	return n == r->size ? 0 : EPROTO;
 }
 
 static int answer(struct kept_device *k, const struct ipc_request *r, struct ipc_reply *reply,
@@ -70,6 +84,8 @@ static int answer(struct kept_device *k, const struct ipc_request *r, struct ipc
 			return ENOENT;
 		fds[(*n_fds)++] = fcntl(k->area, F_DUPFD_CLOEXEC, 0);
 		return 0;
+	case IPC_TAKE:
+		return take(k, r, reply, fds, n_fds);
 	case IPC_ASSIGN:
 		if (!k->kernel)
 			return EOPNOTSUPP;

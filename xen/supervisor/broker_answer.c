@@ -227,6 +227,31 @@ static int keep(struct broker_device *d, int fds[IPC_MAX_FDS], unsigned *n_fds)
 	return 0;
 }
 
+/* Each file that the back-end sent is closed here, or is memory. */
+static int take(struct broker *b, struct broker_device *d, uint32_t size, struct ipc_reply *reply,
+	int fds[IPC_MAX_FDS], unsigned *n_fds)
+{
+	int got[IPC_MAX_FDS];
+	bool truncated = false;
+	uint32_t have = 0;
+	unsigned n = 0;
+	ssize_t part = 1;
+
+	while (have < size && part > 0) {
+		part = sock_recv(d->socket, reply->message + have, size - have, got,
+			G_N_ELEMENTS(got), &n, &truncated);
+		have += part > 0 ? part : 0;
+	}
+	if (n == 1 && fd_kind(got[0]) == FD_MEMORY)
+		fds[(*n_fds)++] = fd_steal(&got[0]);
+	else if (n)
+		log_limited(&d->limit, LOG_LEVEL_WARNING, b->who,
+			"%s: the back-end sent %s instead of shared memory", d->name,
+			fd_kind_name(fd_kind(got[0])));
+	fds_discard(got, n);
+	return have == size ? 0 : EPROTO;
+}
+
 /*
  * Accepts memory alone: only memory is kept, unread, for the next worker. Keeping a worker's own
  * socket, for example, would hide its death; the file system of another file might never answer.
@@ -245,6 +270,8 @@ static bool is_sane(
 		return r->fresh <= 1;
 	case IPC_KEEP:
 		return true;
+	case IPC_TAKE:
+		return r->size >= 1 && r->size <= IPC_MAX_MESSAGE;
 	case IPC_EVENTFD:
 	case IPC_ASSIGN:
 		return r->queue < VIRTIO_MAX_QUEUES && r->which <= IPC_CALL && r->on <= 1;
@@ -273,6 +300,9 @@ bool broker_answer(struct broker *b, const struct ipc_request *request, struct i
 		break;
 	case IPC_KEEP:
 		reply->err = keep(d, fds, n_fds);
+		break;
+	case IPC_TAKE:
+		reply->err = take(b, d, request->size, reply, fds, n_fds);
 		break;
 	case IPC_ASSIGN:
 		reply->err = assign(b, d, request->queue, request->which, request->on);

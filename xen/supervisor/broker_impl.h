@@ -2,6 +2,7 @@
 /* The broker's data, shared by its files. */
 #pragma once
 
+#include "base/log.h"
 #include "xen/hypervisor/devmodel.h"
 #include "xen/hypervisor/evtchn.h"
 #include "xen/supervisor/broker.h"
@@ -32,6 +33,7 @@ struct broker_device {
 	int area; /* the in-flight area, as sent by a worker; -1: none */
 	struct broker_queue *queue; /* up to the highest requested */
 	unsigned n_queues;
+	struct log_limit limit; /* of lines about its back-end */
 };
 
 struct broker_server {

@@ -43,6 +43,30 @@ static unsigned memory(void *opaque, struct vmm_dev *v, const struct virtio_mmio
 	return n;
 }
 
+/* A worker could not end while a file system does not answer to close(). */
+static bool take(void *opaque, const struct vu_header *header, struct vu_msg *msg, GError **error)
+{
+	struct ipc_request request = { .type = IPC_TAKE, .size = sizeof(*header) + header->size };
+	struct ipc_reply reply;
+	int fds[IPC_MAX_FDS];
+	unsigned n_fds = 0;
+	bool ok = request.size <= IPC_MAX_MESSAGE && ask(opaque, &request, &reply, fds, &n_fds);
+
+	vu_msg_init(msg, header->request);
+	if (!ok || reply.err) {
+		g_set_error(error, VU_MSG_ERROR, VU_MSG_ERROR_GONE,
+			"message %" PRIu32 " with %" PRIu32 " bytes cannot be read",
+			header->request, header->size);
+		fds_close(fds, n_fds);
+		return false;
+	}
+	msg->header = *header;
+	memcpy(msg->payload.bytes, reply.message + sizeof(*header), header->size);
+	memcpy(msg->fds, fds, n_fds * sizeof(*fds));
+	msg->n_fds = n_fds;
+	return true;
+}
+
 static bool dial(void *opaque, struct vmm_dev *v, bool fresh, struct vu_front_options *options,
 	struct vu_front_sockets *sockets, bool *kept, GError **error)
 {
@@ -69,6 +93,8 @@ static bool dial(void *opaque, struct vmm_dev *v, bool fresh, struct vu_front_op
 		.channel_peer = n_fds > 2 ? fds[2] : -1,
 	};
 	fds_close(fds + 3, n_fds > 3 ? n_fds - 3 : 0);
+	options->take = take;
+	options->take_opaque = d;
 	options->probe = reply.probe;
 	options->packed = reply.packed;
 	options->device_id = reply.device_id;

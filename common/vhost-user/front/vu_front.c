@@ -174,6 +174,15 @@ static bool wait_for_input(
 	return true;
 }
 
+static bool take(struct vu_front *f, const struct vu_header *header, GError **error)
+{
+	const struct vu_front_options *o = &f->options;
+
+	if (f->reply_fds && o->take)
+		return o->take(o->take_opaque, header, &f->msg, error);
+	return vu_msg_take(f->fd, header, f->reply_fds, &f->msg, error);
+}
+
 bool vu_front_receive_until(
 	struct vu_front *f, const char *what, unsigned timeout_ms, gint64 deadline, GError **error)
 {
@@ -183,7 +192,7 @@ bool vu_front_receive_until(
 	for (;;) {
 		switch (vu_msg_peek(f->fd, &header, &why)) {
 		case VU_READ_DONE:
-			if (vu_msg_take(f->fd, &header, &f->msg, &why)) {
+			if (take(f, &header, &why)) {
 				f->answered = true;
 				return true;
 			}
@@ -241,6 +250,7 @@ bool vu_front_call(struct vu_front *f, GError **error)
 	g_autoptr(GError) why = NULL;
 	bool own_reply = shape->reply == VU_REPLY_ALWAYS;
 	bool ack = !own_reply && vu_front_acked(f, VU_F_REPLY_ACK);
+	bool ok;
 
 	if (ack)
 		f->msg.header.flags |= VU_FLAG_NEED_REPLY;
@@ -248,7 +258,10 @@ bool vu_front_call(struct vu_front *f, GError **error)
 		return false;
 	if (!own_reply && !ack)
 		return true;
-	if (!vu_front_receive(f, what, f->options.deadline_ms, error))
+	f->reply_fds = own_reply ? shape->reply_max_fds : 0;
+	ok = vu_front_receive(f, what, f->options.deadline_ms, error);
+	f->reply_fds = 0;
+	if (!ok)
 		return false;
 	if (!vu_msg_check_reply(&f->msg, request, shape, &why)) {
 		vu_msg_clear(&f->msg);

@@ -14,6 +14,7 @@
 #include "base/choice.h"
 #include "virtio/probe.h"
 #include "memory/guest_mem.h"
+#include "vhost-user/wire/vu_msg.h"
 #include "vhost-user/wire/vu_proto.h"
 
 #define VU_FRONT_ERROR vu_front_error_quark()
@@ -106,6 +107,14 @@ struct vu_front_options {
 	 */
 	const struct vu_front_shm_ops *shm;
 	void *shm_opaque;
+	/*
+	 * Takes the message with this header, which is whole, from the socket: where it may have
+	 * an fd, and another process has to look at that first, as this one could not close each
+	 * (base/fd_kind.h). What is no memory is left out. NULL: vu_front does so itself.
+	 */
+	bool (*take)(
+		void *opaque, const struct vu_header *header, struct vu_msg *msg, GError **error);
+	void *take_opaque;
 	/* Kept up to date for vu_front_adopt(); the caller's. NULL: no process will adopt. */
 	struct vu_front_state *state;
 };

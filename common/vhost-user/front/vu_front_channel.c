@@ -100,19 +100,20 @@ static uint64_t result_of(uint32_t request)
 static uint64_t serve_request(struct vu_front *f, const struct vu_shape *shape)
 {
 	struct vu_msg *msg = &f->channel_msg;
+	bool shm = msg->header.request == VU_BACKEND_SHMEM_MAP ||
+		msg->header.request == VU_BACKEND_SHMEM_UNMAP;
 	g_autoptr(GError) why = NULL;
 
+	if (shm && !vu_front_acked(f, VU_F_SHMEM))
+		return EOPNOTSUPP;
 	if (shape && !vu_msg_check(msg, shape, &why)) {
 		log_limited(&f->channel_log, LOG_LEVEL_WARNING, f->name, "%s", why->message);
 		return EINVAL;
 	}
-	switch (msg->header.request) {
-	case VU_BACKEND_SHMEM_MAP:
-	case VU_BACKEND_SHMEM_UNMAP:
+	if (shm)
 		return vu_front_shm_serve(f, msg);
-	case VU_BACKEND_CONFIG_CHANGE_MSG:
+	if (msg->header.request == VU_BACKEND_CONFIG_CHANGE_MSG)
 		eventfd_write(f->changed, 1);
-	}
 	return result_of(msg->header.request);
 }
 
@@ -178,6 +179,12 @@ static bool check_rest(struct vu_front *f)
 	return true;
 }
 
+/* How many fds of a request are of use: of others this process had better have none. */
+static unsigned useful_fds(const struct vu_front *f, const struct vu_header *h)
+{
+	return h->request == VU_BACKEND_SHMEM_MAP && vu_front_acked(f, VU_F_SHMEM) ? 1 : 0;
+}
+
 static bool serve_one(struct vu_front *f, const struct vu_header *h)
 {
 	struct vu_msg *msg = &f->channel_msg;
@@ -188,7 +195,7 @@ static bool serve_one(struct vu_front *f, const struct vu_header *h)
 	expect_rest(f, 0);
 	if (wanted)
 		set_owed(f, h->request);
-	if (!vu_msg_take(f->channel, h, msg, &why)) {
+	if (!vu_msg_take(f->channel, h, useful_fds(f, h), msg, &why)) {
 		vu_msg_clear(msg);
 		log_warning(f->name, "back-end channel: %s", why->message);
 		return false;

@@ -26,6 +26,7 @@ struct vu_front {
 	/* An epoll of socket and channel, edge-triggered: vu_front_watch(); and *options.cancel */
 	int arrivals;
 	bool answered; /* at least one reply came on it */
+	unsigned reply_fds; /* that the reply which is waited for may have */
 	void (*late)(void *opaque); /* vu_front_on_late(), at late_at (monotonic µs) */
 	void *late_opaque;
 	gint64 late_at;
@@ -146,7 +147,7 @@ void vu_front_publish(struct vu_front *f);
 
 /* Asks for the regions' sizes, if SHMEM was acked. */
 bool vu_front_shm_learn(struct vu_front *f, GError **error);
-/* Serves SHMEM_MAP or SHMEM_UNMAP of a sound shape. Returns 0 or an errno for the back-end. */
+/* Serves SHMEM_MAP or SHMEM_UNMAP, of a sound shape, as acked. Returns an errno for the back-end. */
 int vu_front_shm_serve(struct vu_front *f, const struct vu_msg *msg);
 /* Unmaps everything. */
 void vu_front_shm_drop(struct vu_front *f);

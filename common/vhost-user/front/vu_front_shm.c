@@ -150,8 +150,6 @@ int vu_front_shm_serve(struct vu_front *f, const struct vu_msg *msg)
 	bool is_map = msg->header.request == VU_BACKEND_SHMEM_MAP;
 	int err;
 
-	if (!vu_front_acked(f, VU_F_SHMEM))
-		return EOPNOTSUPP;
 	err = is_map ? map(f, m, msg->fds[0]) : unmap(f, m);
 	if (err)
 		log_limited(&f->channel_log, LOG_LEVEL_WARNING, f->name,

@@ -144,7 +144,8 @@ enum vu_read vu_msg_peek(int fd, struct vu_header *header, GError **error)
 	return ended ? fail_short(have, header, error) : VU_READ_AGAIN;
 }
 
-bool vu_msg_take(int fd, const struct vu_header *header, struct vu_msg *msg, GError **error)
+bool vu_msg_take(int fd, const struct vu_header *header, unsigned max_fds, struct vu_msg *msg,
+	GError **error)
 {
 	uint8_t wire[HEADER + VU_MAX_PAYLOAD];
 	size_t want = HEADER + header->size, have = 0;
@@ -153,8 +154,8 @@ bool vu_msg_take(int fd, const struct vu_header *header, struct vu_msg *msg, GEr
 	/* A page that was still to come could end the copy half-way in a process being killed. */
 	memset(wire, 0, want);
 	while (have < want) {
-		ssize_t n = sock_recv(fd, wire + have, want - have, msg->fds, SOCK_MAX_FDS,
-			&msg->n_fds, &msg->truncated);
+		ssize_t n = sock_recv(fd, wire + have, want - have, msg->fds, max_fds, &msg->n_fds,
+			&msg->truncated);
 
 		if (n <= 0) {
 			fail_read(n, error);

@@ -83,9 +83,11 @@ enum vu_read vu_msg_read(struct vu_reader *r, int fd, struct vu_msg *msg, GError
 enum vu_read vu_msg_peek(int fd, struct vu_header *header, GError **error);
 /*
  * Takes the message that vu_msg_peek() has just seen. In one piece, unless fds are attached to
- * its middle. False: error, as VU_READ_ERROR.
+ * its middle. Fds beyond max_fds are lost, as vu_msg_check() reports; 0: this process never has
+ * any. False: error, as VU_READ_ERROR.
  */
-bool vu_msg_take(int fd, const struct vu_header *header, struct vu_msg *msg, GError **error);
+bool vu_msg_take(int fd, const struct vu_header *header, unsigned max_fds, struct vu_msg *msg,
+	GError **error);
 
 /*
  * Is this request of its shape? Size, number of fds, truncation, and what the shape says of the
