@@ -18,10 +18,11 @@ void figures_add(struct figures *f, const char *when, int64_t us, int64_t usual_
 
 	f->sum += us;
 	f->longest = MAX(f->longest, us);
+	f->usual = MAX(f->usual, usual_us);
 	f->n++;
-	if (us > MAX(limit, LIMIT_TIMES * usual_us))
+	if (us > MAX(limit, LIMIT_TIMES * f->usual))
 		fail_msg("%s: %s within %u ms instead of %u", when, f->what, as_ms(us),
-			as_ms(usual_us));
+			as_ms(f->usual));
 }
 
 void figures_print(const struct figures *f)

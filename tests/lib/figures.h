@@ -6,14 +6,14 @@
 
 struct figures {
 	const char *what; /* for messages: "served again" */
-	int64_t sum, longest; /* µs */
+	int64_t sum, longest, usual; /* µs; usual: the longest of those */
 	unsigned n;
 };
 
 /*
  * Adds a time. The test fails if it is longer than a second, which an idle machine is far from, and
- * than 20 times usual_us, which the same took just before where nothing was wrong. when: for the
- * message.
+ * than 20 times what the same took where nothing was wrong: usual_us, just before, or before that.
+ * when: for the message.
  */
 void figures_add(struct figures *f, const char *when, int64_t us, int64_t usual_us);
 void figures_print(const struct figures *f);

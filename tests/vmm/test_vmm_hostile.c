@@ -76,6 +76,11 @@ static unsigned rises(struct guest *g)
 	return n;
 }
 
+static bool needs_reset(struct guest *g)
+{
+	return rd32(g, VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET;
+}
+
 /* Returns how long an honest back-end, from its start, and a driver take to exchange signals. */
 static int64_t be_served(struct guest *g)
 {
@@ -85,8 +90,10 @@ static int64_t be_served(struct guest *g)
 	fake_up(g->backend);
 	if (!g->d)
 		guest_start(g);
-	drive(g, true);
-	WAIT_UNTIL(fake_ring(g->backend, 0).enabled);
+	do {
+		drive(g, true);
+		WAIT_UNTIL(fake_ring(g->backend, 0).enabled || needs_reset(g));
+	} while (needs_reset(g));
 	kicks = fake_ring(g->backend, 0).kicks;
 	before = rises(g);
 	wr32(g, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
