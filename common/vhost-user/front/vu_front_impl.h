@@ -147,7 +147,7 @@ void vu_front_publish(struct vu_front *f);
 
 /* Asks for the regions' sizes, if SHMEM was acked. */
 bool vu_front_shm_learn(struct vu_front *f, GError **error);
-/* Serves SHMEM_MAP or SHMEM_UNMAP, of a sound shape, as acked. Returns an errno for the back-end. */
+/* Serves SHMEM_MAP or SHMEM_UNMAP, of a sound shape and acked. Returns 0 or an errno to answer. */
 int vu_front_shm_serve(struct vu_front *f, const struct vu_msg *msg);
 /* Unmaps everything. */
 void vu_front_shm_drop(struct vu_front *f);
