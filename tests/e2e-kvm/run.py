@@ -2,8 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A stock Linux guest under virtiod-kvm, on nested KVM: QEMU plays the machine that has KVM.
 
-Usage: run.py MACHINE VIRTIOD_KVM VIRTIOD_BLK VIRTIOD_RNG VIRTIOD_SHM; MACHINE: x86_64 or aarch64,
-which the programs are built for. Exits 77 (skipped) where QEMU or the kernel is missing.
+Usage: run.py [--kills=N] MACHINE VIRTIOD_KVM VIRTIOD_BLK VIRTIOD_RNG VIRTIOD_SHM [HOSTILE];
+MACHINE: x86_64 or aarch64, which the programs are built for. With --kills nothing is tested but
+what becomes of the guest while its back-ends are killed so often, in any order, and what a hostile
+guest can do (HOSTILE: its code, for x86_64). Exits 77 (skipped) where QEMU or the kernel is
+missing.
 """
 
 import json
@@ -32,7 +35,8 @@ class Machine:
             self.kernel = initrd.cached("linux-cloud-amd64")
             self.root = "/"
             self.modules = ["kvm-amd"]
-            self.console = "ttyS0"
+            # A loaded machine's TCG may fail its test of the timer.
+            self.console = "ttyS0 no_timer_check"
             self.qemu = ["qemu-system-x86_64", "-machine", "q35", "-cpu", "EPYC,+svm"]
         else:
             self.kernel = self.root = initrd.cached("arm64")
@@ -56,6 +60,14 @@ def add_resets(content):
     for port, value in RESETS.items():
         with open(os.path.join(content.folder, f"guest/reset-{port:x}"), "wb") as file:
             file.write(pvh.vmlinux(pvh.out(port, value)))
+
+
+def add_hostile(content, binary):
+    """Its zeroes, and its stack, are not in the file."""
+    with open(binary, "rb") as file:
+        code = file.read()
+    with open(os.path.join(content.folder, "guest/hostile"), "wb") as file:
+        file.write(pvh.vmlinux(code.ljust(256 << 10, b"\0")))
 
 
 def add_foreign(content):
@@ -89,6 +101,8 @@ def build_image(machine, folder, programs):
                            initrd.kernel_image(machine.kernel), vmlinux]).returncode == 0:
             content.add(vmlinux, "guest/vmlinux")
         add_resets(content)
+        if len(programs) > 4:
+            add_hostile(content, programs.pop())
         add_foreign(content)
     for program in programs + ["mke2fs"]:
         content.add_program(program)
@@ -104,20 +118,23 @@ def build_image(machine, folder, programs):
     return image
 
 
-def main(name, *programs):
+def main(kills, name, *programs):
     machine = Machine(name)
     with tempfile.TemporaryDirectory(prefix="e2e-") as folder:
-        qemu = machine.start(build_image(machine, folder, list(programs)))
+        qemu = machine.start(build_image(machine, folder, list(programs)),
+                             f"storm={kills}" if kills else "")
         try:
-            qemu.wait("done", 360)
+            qemu.wait("done", 360 + 10 * kills)
             check(qemu.process.wait(30) == 0, "QEMU ends with status 0")
         finally:
             qemu.kill()
 
 
 if __name__ == "__main__":
+    argv = sys.argv[1:]
+    many = int(argv.pop(0).removeprefix("--kills=")) if argv[0].startswith("--kills=") else 0
     try:
-        main(*sys.argv[1:])
+        main(many, *argv)
     except initrd.Missing as missing:
         print(f"SKIPPED: {missing}", flush=True)
         sys.exit(77)
