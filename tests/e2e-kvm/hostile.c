@@ -137,7 +137,7 @@ static void set_addr(const struct bare_disk *k, uint32_t offset, const volatile 
 	set(k, offset + 4, (uint32_t)((uint64_t)(uintptr_t)at >> 32));
 }
 
-/* Up to the vring, which is not ready yet. */
+/* Sets the device up to the vring, which is not ready yet. */
 static void begin(struct bare_disk *k)
 {
 	uint64_t start = arch_ticks();
@@ -178,7 +178,7 @@ static void describe(struct bare_disk *k, uint32_t at, void *piece, uint32_t len
 	k->memory->ring.desc[at].next = (uint16_t)(at + 1);
 }
 
-/* REQUESTS chunks from sector on, a request each. */
+/* Issues REQUESTS chunks from sector on, a request each. */
 static void issue(struct bare_disk *k, uint32_t type, uint32_t sector)
 {
 	for (uint32_t i = 0; i < REQUESTS; i++) {
@@ -216,7 +216,7 @@ static uint32_t word_of(uint32_t i, uint32_t j)
 	return (round_of_witness / 2 << 16) ^ (i << 10 | j) * 2654435761u;
 }
 
-/* By turns: what even rounds write, odd ones read. */
+/* Writes in even rounds what it reads in odd ones. */
 static void issue_witness(void)
 {
 	for (uint32_t i = 0; i < REQUESTS; i++)
@@ -279,7 +279,7 @@ static bool needs_reset(void)
 	return mmio_read(hostile.base + STATUS) & NEEDS_RESET;
 }
 
-/* wrong: attack n is made. */
+/* Makes attack n, if wrong; else what an honest driver does. */
 static void round_of_hostile(uint32_t n, bool wrong)
 {
 	uint64_t start;
@@ -317,7 +317,7 @@ static uint32_t interval(uint32_t n, bool wrong)
 	return (uint32_t)(witness_ticks >> 10);
 }
 
-/* In percent, the other disk's rate as a part of that beside an honest driver. */
+/* Returns the other disk's rate, in percent of that beside an honest driver. */
 static uint32_t median_rate(uint32_t n)
 {
 	static uint32_t rates[MAX_INTERVALS];
@@ -355,7 +355,7 @@ static void find_disks(void)
 		fail("too few disks", n);
 }
 
-/* An index that is further on than the vring is long: no device can miss that. */
+/* Sets an index further on than the vring is long: no device can miss that. */
 static void break_queue(void)
 {
 	uint64_t start = arch_ticks();

@@ -45,7 +45,7 @@ static bool finish_access(struct worker_test *w, bool patient)
 	return true;
 }
 
-/* What a driver does, whatever becomes of it; not patient: up to what takes long. */
+/* Does what a driver does, whatever becomes of it; not patient: up to what takes long. */
 static void drive(struct worker_test *w, bool patient)
 {
 	const struct {

@@ -227,7 +227,7 @@ static int keep(struct broker_device *d, int fds[IPC_MAX_FDS], unsigned *n_fds)
 	return 0;
 }
 
-/* Each file that the back-end sent is closed here, or is memory. */
+/* Takes a reply; each file that the back-end sent is closed here, or is memory. */
 static int take(struct broker *b, struct broker_device *d, uint32_t size, struct ipc_reply *reply,
 	int fds[IPC_MAX_FDS], unsigned *n_fds)
 {

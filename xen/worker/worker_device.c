@@ -43,7 +43,7 @@ static unsigned memory(void *opaque, struct vmm_dev *v, const struct virtio_mmio
 	return n;
 }
 
-/* A worker could not end while a file system does not answer to close(). */
+/* Has the supervisor take a reply's file: a worker could not end while its close() waits. */
 static bool take(void *opaque, const struct vu_header *header, struct vu_msg *msg, GError **error)
 {
 	struct ipc_request request = { .type = IPC_TAKE, .size = sizeof(*header) + header->size };

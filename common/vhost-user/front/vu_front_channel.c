@@ -179,7 +179,7 @@ static bool check_rest(struct vu_front *f)
 	return true;
 }
 
-/* How many fds of a request are of use: of others this process had better have none. */
+/* Returns how many fds of a request are of use: this process had better have no others. */
 static unsigned useful_fds(const struct vu_front *f, const struct vu_header *h)
 {
 	return h->request == VU_BACKEND_SHMEM_MAP && vu_front_acked(f, VU_F_SHMEM) ? 1 : 0;
