@@ -6,6 +6,7 @@
  */
 #include "worker_fixture.h"
 
+#include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
 #include <sys/wait.h>
 
@@ -84,6 +85,11 @@ static void begin(struct worker_test *w)
 	assert_int_equal(worker_event(w).type, IPC_READY);
 }
 
+static bool needs_reset(struct worker_test *w)
+{
+	return guest_read(w, 0, VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET;
+}
+
 /* Returns how long an honest back-end, from its start, and a driver take to exchange signals. */
 static int64_t be_served(struct worker_test *w)
 {
@@ -93,8 +99,10 @@ static int64_t be_served(struct worker_test *w)
 
 	begin(w);
 	fake_up(b);
-	drive(w, true);
-	WAIT_UNTIL(fake_ring(b, 0).enabled);
+	do {
+		drive(w, true);
+		WAIT_UNTIL(fake_ring(b, 0).enabled || needs_reset(w));
+	} while (needs_reset(w));
 	kicks = fake_ring(b, 0).kicks;
 	guest_write(w, 0, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
 	WAIT_UNTIL(fake_ring(b, 0).kicks > kicks);
