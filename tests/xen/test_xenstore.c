@@ -5,6 +5,7 @@
 #include "xen/supervisor/xenstore.h"
 
 static GString *seen;
+static void *plain; /* the state of the fixture below */
 
 static void on_changed(void *opaque, const char *path)
 {
@@ -14,6 +15,7 @@ static void on_changed(void *opaque, const char *path)
 static int store_setup(void **state)
 {
 	setup(state);
+	plain = *state;
 	seen = g_string_new(NULL);
 	*state = xenstore_open(on_changed, NULL, NULL);
 	return 0;
@@ -23,6 +25,7 @@ static int store_teardown(void **state)
 {
 	xenstore_free(*state);
 	g_string_free(seen, TRUE);
+	*state = plain;
 	return teardown(state);
 }
 
