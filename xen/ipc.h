@@ -4,7 +4,7 @@
  * over two socketpairs (SOCK_SEQPACKET).
  *
  *	commands	supervisor -> worker	GUEST once, then ADD and REMOVE, COUNTERS, QUIT
- *	  events	worker -> supervisor	READY, REMOVED (on the same socketpair)
+ *	  events	worker -> supervisor	READY, REMOVED, GIVEN_UP (on the same socketpair)
  *	requests	worker -> supervisor	one at a time, each answered at once
  *
  * The worker handles guest input, so the supervisor does not trust it: an invalid record ends the
@@ -96,11 +96,12 @@ struct ipc_command {
 enum ipc_event_type {
 	IPC_READY = 1, /* GUEST is done: privileges are dropped, the ioreq pages are mapped */
 	IPC_REMOVED,
+	IPC_GIVEN_UP, /* no back-end came in time: the guest finds an empty slot */
 };
 
 struct ipc_event {
 	uint32_t type;
-	uint32_t device; /* REMOVED */
+	uint32_t device; /* REMOVED, GIVEN_UP */
 };
 
 enum ipc_request_type {

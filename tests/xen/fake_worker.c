@@ -108,6 +108,9 @@ static void obey(int commands, int requests, struct ipc_client *c, const struct 
 	case IPC_ADD:
 		misbehave(commands, requests, &o->add);
 		add(c, &o->add, n_fds);
+		if (g_strcmp0(mode, "give up") == 0 && o->add.device == 0)
+			for (unsigned i = 0; i < 2; i++)
+				say(commands, IPC_GIVEN_UP, i ? 0 : UINT32_MAX);
 		break;
 	case IPC_REMOVE:
 		record("REMOVE %u\n", o->device);

@@ -233,14 +233,20 @@ char **xenstore_list(struct xenstore *s, const char *path, GError **error)
 	return (char **)g_ptr_array_steal(names, NULL);
 }
 
-bool xenstore_update(struct xenstore *s, const char *path, const char *value, GError **error)
+bool xenstore_write(
+	struct xenstore *s, const char *path, const char *beside, const char *value, GError **error)
 {
 	GBytes *bytes;
 
-	if (!look_up(path, &bytes, error))
+	if (!look_up(beside, &bytes, error))
 		return false;
 	fake_xenstore_set(path, value);
 	return true;
+}
+
+bool xenstore_update(struct xenstore *s, const char *path, const char *value, GError **error)
+{
+	return xenstore_write(s, path, path, value, error);
 }
 
 bool xenstore_has_domain(struct xenstore *s, unsigned domid)

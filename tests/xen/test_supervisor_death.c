@@ -50,6 +50,22 @@ static void test_killed(void **state)
 	end(w);
 }
 
+/* The toolstack's user learns of it; the device stays until it is removed. */
+static void test_gives_up(void **state)
+{
+	struct supervisor_test *w = *state;
+
+	begin(w, "give up");
+	WAIT_IN_LOOP(fake_xenstore_get("backend/virtio/3/0/error"));
+	assert_true(
+		g_str_has_prefix(fake_xenstore_get("backend/virtio/3/0/error"), "no back-end: "));
+	WAIT_IN_LOOP(world_recorded(w, "ADD ") == 2);
+	assert_null(fake_xenstore_get("backend/virtio/3/1/error"));
+	assert_int_equal(fake_xen.ranges, 2);
+	end(w);
+	assert_int_equal(world_recorded(w, "START "), 1);
+}
+
 static void test_dies_early(void **state)
 {
 	begin(*state, "die GUEST");
@@ -217,6 +233,7 @@ int main(int argc, char **argv)
 		TEST_WITH(world, test_dies_at_quit),
 		TEST_WITH(world, test_deaf_to_quit),
 		TEST_WITH(world, test_between_workers),
+		TEST_WITH(world, test_gives_up),
 		TEST_WITH(world, test_bad_order),
 		TEST_WITH(world, test_bad_removed),
 		TEST_WITH(world, test_bad_request),

@@ -139,6 +139,8 @@ static void test_give_up(void **state)
 	for (unsigned i = 0; i < 10; i++)
 		assert_int_equal(guest_read(w, 1, VIRTIO_MMIO_DEVICE_ID), 42);
 	assert_int_equal(guest_wait(w, 1), 0);
+	assert_int_equal(worker_event(w).type, IPC_READY);
+	assert_int_equal(worker_event(w).type, IPC_GIVEN_UP);
 	assert_int_equal(guest_read(w, 0, VIRTIO_MMIO_MAGIC_VALUE), 0x74726976);
 	worker_quit(w);
 }

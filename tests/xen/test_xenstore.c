@@ -147,6 +147,8 @@ static void test_update_of_removed(void **state)
 	assert_false(xenstore_update(s, "a/b", "4", &error));
 	assert_failed(&error, ENOENT, "a/b");
 	assert_int_equal(fake.aborted, 1);
+	assert_false(xenstore_write(s, "a/c", "a/b", "4", &error));
+	assert_failed(&error, ENOENT, "a/c");
 	set_value("1", 1);
 	fake.removed_meanwhile = true;
 	assert_false(xenstore_update(s, "a/b", "4", &error));

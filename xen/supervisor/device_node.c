@@ -325,6 +325,18 @@ void device_node_set_state(struct xenstore *s, const char *kind, unsigned domid,
 		log_warning(NULL, "%s", error->message);
 }
 
+void device_node_set_error(
+	struct xenstore *s, const char *kind, unsigned domid, unsigned devid, const char *text)
+{
+	g_autofree char *state = g_strdup_printf("backend/%s/%u/%u/state", kind, domid, devid);
+	g_autofree char *path = g_strdup_printf("backend/%s/%u/%u/error", kind, domid, devid);
+	g_autoptr(GError) error = NULL;
+
+	if (!xenstore_write(s, path, state, text, &error) &&
+		!g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+		log_warning(NULL, "%s", error->message);
+}
+
 uint64_t device_node_domain_memory(struct xenstore *s, unsigned domid)
 {
 	g_autofree char *path = g_strdup_printf("/local/domain/%u/memory/static-max", domid);

@@ -72,5 +72,8 @@ enum xenbus_state device_node_get_state(
 /* Writes the state, unless the node was removed. */
 void device_node_set_state(struct xenstore *s, const char *kind, unsigned domid, unsigned devid,
 	enum xenbus_state state);
+/* Writes the text to the node "error", for the toolstack's user, unless the node was removed. */
+void device_node_set_error(
+	struct xenstore *s, const char *kind, unsigned domid, unsigned devid, const char *text);
 /* Returns the domain's memory/static-max in bytes; 0: unknown. */
 uint64_t device_node_domain_memory(struct xenstore *s, unsigned domid);

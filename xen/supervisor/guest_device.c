@@ -55,6 +55,16 @@ static void on_removed(void *opaque, unsigned number)
 	guest_device_free(d);
 }
 
+static void on_given_up(void *opaque, unsigned number)
+{
+	struct domain *domain = opaque;
+	const struct guest_device *d = domain->device[number];
+
+	if (d->kind)
+		device_node_set_error(domain->supervisor->store, d->kind, d->domid, d->devid,
+			"no back-end: the guest finds no device; the log of virtiod-xen tells why");
+}
+
 static void on_ended(void *opaque)
 {
 	struct domain *domain = opaque;
@@ -74,7 +84,9 @@ static void on_ended(void *opaque)
 static struct domain *get_domain(
 	struct supervisor *s, const char *name, unsigned domid, bool *new, GError **error)
 {
-	static const struct xen_guest_events events = { .removed = on_removed, .ended = on_ended };
+	static const struct xen_guest_events events = {
+		.removed = on_removed, .given_up = on_given_up, .ended = on_ended
+	};
 	struct domain *domain = g_hash_table_lookup(s->domains, GUINT_TO_POINTER(domid));
 	const struct xen_guest_config config = {
 		.broker = { .domid = domid,

@@ -85,7 +85,7 @@ static void on_events(void *opaque, uint32_t revents)
 		return;
 	}
 	fds_discard(fds, n_fds);
-	if (event.type == IPC_READY || event.type == IPC_REMOVED)
+	if (event.type >= IPC_READY && event.type <= IPC_GIVEN_UP)
 		p->events->event(p->opaque, &event);
 	else
 		worker_process_kill(p, "it sent an invalid event");

@@ -38,6 +38,7 @@ struct xen_guest {
 	struct {
 		enum { ABSENT, PRESENT, LEAVING } state;
 		bool empty; /* unknown to the worker */
+		bool given_up; /* reported */
 		int64_t deadline; /* of LEAVING */
 	} device[IPC_MAX_DEVICES];
 };
@@ -135,12 +136,24 @@ static void go_on(struct xen_guest *g)
 	g->events->ended(g->opaque); /* which may free g */
 }
 
+static void on_given_up(struct xen_guest *g, uint32_t device)
+{
+	/* It may have been removed meanwhile; and each worker may tell of it. */
+	if (device >= IPC_MAX_DEVICES || g->device[device].state != PRESENT ||
+		g->device[device].given_up)
+		return;
+	g->device[device].given_up = true;
+	g->events->given_up(g->opaque, device);
+}
+
 static void on_event(void *opaque, const struct ipc_event *event)
 {
 	struct xen_guest *g = opaque;
 
 	if (event->type == IPC_READY)
 		log_debug(g->who, "worker process %d serves it", worker_process_id(g->worker));
+	else if (event->type == IPC_GIVEN_UP)
+		on_given_up(g, event->device);
 	else if (event->device >= IPC_MAX_DEVICES || g->device[event->device].state != LEAVING)
 		worker_process_kill(g->worker, "it sent REMOVED for a device that is not leaving");
 	else if (!g->quitting)
@@ -229,6 +242,7 @@ static void came(struct xen_guest *g, unsigned device, bool empty)
 {
 	g->device[device].state = PRESENT;
 	g->device[device].empty = empty;
+	g->device[device].given_up = false;
 	if (g->worker && !g->quitting)
 		tell_device(g, device);
 	else if (!g->worker && !g->delay && !g->soon)

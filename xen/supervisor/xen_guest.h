@@ -22,6 +22,8 @@ struct xen_guest_config {
 struct xen_guest_events {
 	/* xen_guest_remove() is complete: nothing of the device is left. */
 	void (*removed)(void *opaque, unsigned device);
+	/* No back-end came for the device: its slot is empty, until it is removed. */
+	void (*given_up)(void *opaque, unsigned device);
 	/* Follows the last removed(): broker and worker have ended. May call xen_guest_free(). */
 	void (*ended)(void *opaque);
 };

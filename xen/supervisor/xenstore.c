@@ -139,8 +139,8 @@ char **xenstore_list(struct xenstore *s, const char *path, GError **error)
 	return list;
 }
 
-/* Makes one attempt. Returns 0 or an errno. */
-static int update(struct xs_handle *xs, const char *path, const char *value)
+/* Makes one attempt, if the node beside exists. Returns 0 or an errno. */
+static int try_write(struct xs_handle *xs, const char *path, const char *beside, const char *value)
 {
 	xs_transaction_t t = xs_transaction_start(xs);
 	g_autoptr(xs_memory) old = NULL;
@@ -149,7 +149,7 @@ static int update(struct xs_handle *xs, const char *path, const char *value)
 
 	if (!t)
 		return errno;
-	old = xs_read(xs, t, path, &len);
+	old = xs_read(xs, t, beside, &len);
 	if (!old || !xs_write(xs, t, path, value, strlen(value)))
 		err = errno;
 	if (!xs_transaction_end(xs, t, err) && !err)
@@ -157,13 +157,19 @@ static int update(struct xs_handle *xs, const char *path, const char *value)
 	return err;
 }
 
-bool xenstore_update(struct xenstore *s, const char *path, const char *value, GError **error)
+bool xenstore_write(
+	struct xenstore *s, const char *path, const char *beside, const char *value, GError **error)
 {
 	int err = EAGAIN;
 
 	for (int i = 0; i < TRIES && err == EAGAIN; i++)
-		err = update(s->xs, path, value);
+		err = try_write(s->xs, path, beside, value);
 	return !err || fail(error, err, "cannot change", path);
+}
+
+bool xenstore_update(struct xenstore *s, const char *path, const char *value, GError **error)
+{
+	return xenstore_write(s, path, path, value, error);
 }
 
 bool xenstore_has_domain(struct xenstore *s, unsigned domid)

@@ -31,5 +31,8 @@ char *xenstore_read(struct xenstore *s, const char *path, size_t max, GError **e
 char **xenstore_list(struct xenstore *s, const char *path, GError **error);
 /* Writes a value to an existing node; does not create one that was removed. */
 bool xenstore_update(struct xenstore *s, const char *path, const char *value, GError **error);
+/* Likewise, and creates it, provided that the node beside exists (else NOENT). */
+bool xenstore_write(struct xenstore *s, const char *path, const char *beside, const char *value,
+	GError **error);
 /* Returns false once the domain is dying, even if its folder still exists. See "@releaseDomain". */
 bool xenstore_has_domain(struct xenstore *s, unsigned domid);

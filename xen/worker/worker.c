@@ -312,6 +312,18 @@ static int sooner(int a, int b)
 	return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
+static int check_device(struct xen_worker *w, unsigned i)
+{
+	struct worker_device *d = w->device[i];
+	int next = d ? worker_device_check(d) : -1;
+
+	if (d && d->given_up)
+		send_event(w, IPC_GIVEN_UP, i);
+	if (d)
+		d->given_up = false;
+	return next;
+}
+
 /* Returns the milliseconds until something is due without an event; -1: nothing is. */
 static int next_look(struct xen_worker *w)
 {
@@ -320,8 +332,7 @@ static int next_look(struct xen_worker *w)
 	for (unsigned i = 0; w->ready && i < w->guest.servers; i++)
 		next = sooner(next, ioreq_again(w->server[i].ioreq));
 	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++)
-		if (w->device[i])
-			next = sooner(next, worker_device_check(w->device[i]));
+		next = sooner(next, check_device(w, i));
 	return next;
 }
 

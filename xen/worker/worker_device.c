@@ -330,7 +330,7 @@ int worker_device_check(struct worker_device *d)
 	if (wait)
 		return CHECK_MS;
 	vmm_dev_give_up(d->vmm);
-	d->decided = true;
+	d->decided = d->given_up = true;
 	return -1;
 }
 

@@ -60,6 +60,7 @@ struct worker_device {
 	uint64_t kernel[VIRTIO_MAX_QUEUES / 64];
 	uint64_t config_accesses;
 	bool decided; /* a back-end was found, or the slot was given up */
+	bool given_up; /* the latter, and the supervisor has not been told */
 	int64_t give_up_at; /* monotonic µs; 0: never */
 	bool leaving;
 	bool gone; /* atomic: its thread is done */
