@@ -79,6 +79,16 @@ void vq_track_stop(struct vq *q)
 	q->track = NULL;
 }
 
+void vq_track_forgo(struct vq *q)
+{
+	struct virtio_inflight_split *a = q->area;
+
+	if (!q->track)
+		return;
+	vq_area_store(a->version, 0);
+	q->track = NULL;
+}
+
 void vq_track_retry(struct vq *q, struct vq_retry *list, unsigned n)
 {
 	vq_retry_clear(q);

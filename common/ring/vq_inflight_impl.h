@@ -34,6 +34,11 @@ static inline void vq_area_order(void)
 void vq_track_drop(struct vq *q, const char *why);
 /* Warns that what a previous owner left makes no sense; the caller begins anew. */
 void vq_track_unfit(struct vq *q, const char *why);
+/*
+ * Records nothing until the queue starts again: requests were lost that the area does not know, so
+ * where to go on would not follow from it.
+ */
+void vq_track_forgo(struct vq *q);
 /* Sorts the list of what is in flight and makes it q->retry, which owns it. */
 void vq_track_retry(struct vq *q, struct vq_retry *list, unsigned n);
 

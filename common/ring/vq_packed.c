@@ -135,10 +135,12 @@ static bool packed_set_base(struct vq *q, const struct vq_setup *setup, GError *
 			"base 0x%x is no pair of positions in a vring of %u", setup->base, q->size);
 		return false;
 	}
-	if (open && recovered < 0 && !q->retry)
+	if (open && recovered < 0 && !q->retry) {
+		vq_track_forgo(q);
 		log_limited(&q->log_limit, LOG_LEVEL_WARNING, q->name,
 			"%u descriptors before index %u were taken and never completed", open,
 			index_of(p->avail));
+	}
 	if (recovered > 0)
 		take_back_used(q, p->used, recovered);
 	p->decided = p->used;

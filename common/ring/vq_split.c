@@ -98,6 +98,7 @@ static bool split_set_base(struct vq *q, const struct vq_setup *setup, GError **
 	if (q->retry || !ahead)
 		return true;
 	if (!q->in_order) {
+		vq_track_forgo(q);
 		log_limited(&q->log_limit, LOG_LEVEL_WARNING, q->name,
 			"%u requests before available index %u were taken and never completed",
 			ahead, setup->base);
