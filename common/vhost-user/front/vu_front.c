@@ -45,20 +45,6 @@ bool vu_front_fail(
 	return false;
 }
 
-bool vu_front_watch(struct vu_front *f, int fd)
-{
-	struct epoll_event in = { .events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.fd = fd };
-
-	return epoll_ctl(f->arrivals, EPOLL_CTL_ADD, fd, &in) == 0 ||
-		(errno == EEXIST && epoll_ctl(f->arrivals, EPOLL_CTL_MOD, fd, &in) == 0);
-}
-
-void vu_front_unwatch(struct vu_front *f, int fd)
-{
-	if (fd >= 0)
-		epoll_ctl(f->arrivals, EPOLL_CTL_DEL, fd, NULL);
-}
-
 static void close_fds(struct vu_front *f)
 {
 	vu_front_channel_close(f);
@@ -81,7 +67,7 @@ bool vu_front_open(struct vu_front *f, int fd, GError **error)
 {
 	f->fd = fd;
 	f->answered = false;
-	return vu_front_watch(f, fd) ||
+	return (vu_front_open_arrivals(f) && vu_front_watch(f, fd)) ||
 		vu_front_fail(f, error, VU_FRONT_ERROR_GONE, "cannot watch the socket: %s",
 			g_strerror(errno));
 }
@@ -104,6 +90,13 @@ static bool fail_gone(struct vu_front *f, const char *why, GError **error)
 		f, error, VU_FRONT_ERROR_BUSY, "busy: the back-end serves another front-end");
 }
 
+static bool has_peer_closed(const struct vu_front *f)
+{
+	struct pollfd p = { .fd = f->fd };
+
+	return poll(&p, 1, 0) == 1 && p.revents & POLLHUP;
+}
+
 bool vu_front_send(struct vu_front *f, GError **error)
 {
 	g_autoptr(GError) why = NULL;
@@ -120,7 +113,11 @@ bool vu_front_send(struct vu_front *f, GError **error)
 	}
 	ok = vu_msg_write(f->fd, &f->msg, f->options.deadline_ms, &why);
 	f->msg.n_fds = 0; /* they are the caller's */
-	return ok || fail_gone(f, why->message, error);
+	if (ok)
+		return true;
+	if (has_peer_closed(f))
+		return fail_gone(f, why->message, error);
+	return vu_front_fail(f, error, VU_FRONT_ERROR_GONE, "%s", why->message);
 }
 
 void vu_front_on_late(struct vu_front *f, void (*late)(void *opaque), void *opaque)
@@ -292,7 +289,6 @@ struct vu_front *vu_front_alloc(
 	const char *name, const char *path, const struct vu_front_options *options)
 {
 	struct vu_front *f = g_new0(struct vu_front, 1);
-	struct epoll_event in = { .events = EPOLLIN };
 
 	f->name = g_strdup(name);
 	f->path = g_strdup(path);
@@ -300,12 +296,7 @@ struct vu_front *vu_front_alloc(
 	if (!f->options.deadline_ms)
 		f->options.deadline_ms = DEFAULT_DEADLINE_MS;
 	f->fd = f->channel = f->channel_peer = -1;
-	f->changed = f->channel_timer = f->channel_poll = -1;
-	f->arrivals = epoll_create1(EPOLL_CLOEXEC);
-	if (options->cancel) {
-		in.data.fd = *options->cancel;
-		epoll_ctl(f->arrivals, EPOLL_CTL_ADD, *options->cancel, &in);
-	}
+	f->arrivals = f->changed = f->channel_timer = f->channel_poll = -1;
 	f->regions = g_array_new(FALSE, FALSE, sizeof(struct vu_front_region));
 	f->mappings = g_array_new(FALSE, FALSE, sizeof(struct vu_front_mapping));
 	return f;

@@ -78,6 +78,8 @@ struct vu_front *vu_front_alloc(
 void vu_front_close(struct vu_front *f);
 /* Takes over a new connection; there is none. */
 bool vu_front_open(struct vu_front *f, int fd, GError **error);
+/* Makes f->arrivals at the first connection. Returns false with errno. */
+bool vu_front_open_arrivals(struct vu_front *f);
 /*
  * Adds fd (f->fd or f->channel) to f->arrivals, or makes that report again what is there already.
  * Half a message stays in the socket, for which poll() would always return at once: so the watch is
