@@ -155,11 +155,17 @@ static void on_wakeup(void *opaque, uint32_t revents)
 
 /* The pool's life. */
 
-/* Opens the device's set before the device, which may register something. */
-static bool open_device_sources(struct pool *pool)
+/*
+ * Opens the device's set before the device, which may register something. Returns false with
+ * errno.
+ */
+static bool open_sources(struct pool *pool)
 {
 	bool one = pool->ops->threads == VIRTIO_DEVICE_ONE;
 
+	pool->wakeup = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (pool->wakeup < 0)
+		return false;
 	pool->device_sources = one ? &pool->workers[0].sources : &pool->own_sources;
 	return sources_open(pool->device_sources, pool);
 }
@@ -174,12 +180,12 @@ struct pool *pool_new(const struct pool_setup *setup, GError **error)
 		.ops = setup->device->ops,
 		.mem = setup->mem,
 		.own_sources = { .epoll = -1, .wakeup.fd = -1 },
-		.wakeup = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+		.wakeup = -1,
 	};
 	setup->device->pool = pool;
 	pthread_mutex_init(&pool->config_lock, NULL);
 	threads_init(pool);
-	if (pool->wakeup < 0 || !open_device_sources(pool)) {
+	if (!open_sources(pool)) {
 		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
 			"cannot make an eventfd or an epoll set: %s", g_strerror(errno));
 		pool_free(pool);
