@@ -65,7 +65,7 @@ static void reply_to(const struct ipc_request *r)
 	}
 	if (how & 1)
 		fuzz_copy(input, &reply, fuzz_u8(input));
-	size = how & 2 ? fuzz_u8(input) : sizeof(reply);
+	size = how & 2 ? 1 + fuzz_u8(input) : sizeof(reply); /* without a reply, it waits */
 	ipc_send(requests[0], &reply, size, fds, how & 4 ? fuzz_u8(input) % (n + 1) : n);
 	fds_close(fds, n);
 }

@@ -1,0 +1,201 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Fault countdown: the n-th call of a kind fails (fault.c), in a whole session of each program.
+
+A program may fail for it, with a message that names the error, or do without. It must not crash,
+hang, or keep what it opened; and a daemon that lives serves the next session as if nothing had
+been.
+
+    test_fault.py [long]    a few calls of each kind; with the argument each of them
+"""
+import os
+import signal
+import struct
+import subprocess
+import time
+
+from harness import (BLK, LONG, MIB, OK, RNG, VIRTIOCTL, Daemon, LoopTest, listens, main,
+                     open_fds, pattern, wait_until)
+
+KVM, XEN = os.environ.get("VIRTIOD_KVM"), os.environ.get("VIRTIOD_XEN")
+LIBRARY = os.environ["VIRTIOD_FAULTS"]
+KINDS = {
+    "accept": "Too many open files",
+    "epoll_create": "Too many open files",
+    "epoll_ctl": "No space left on device",
+    "eventfd": "Too many open files",
+    "fstat": "Input/output error",
+    "memalign": "Cannot allocate memory",
+    "memfd": "Too many open files in system",
+    "mmap": "Cannot allocate memory",
+    "pread": "Input/output error",
+    "pwrite": "No space left on device",
+    "read": "Input/output error",
+    "recvmsg": "Cannot allocate memory",
+    "sendmsg": "No buffer space available",
+    "signalfd": "Too many open files",
+    "socketpair": "Too many open files",
+    "thread": "Resource temporarily unavailable",
+    "timerfd": "Too many open files",
+    "uring": "(Cannot allocate memory|Resource temporarily unavailable)",
+}
+DATA = pattern(3 * 65536 + 512)
+
+
+class Fault:
+    """The environment of a program in which the n-th call of a kind fails; 0: none."""
+
+    def __init__(self, test, kind, n):
+        self.kind, self.n = kind, n
+        self.report = test.file("report", bytes(8))
+        self.env = dict(os.environ, LD_PRELOAD=LIBRARY, VIRTIOD_FAULT=f"{kind}:{n}",
+                        VIRTIOD_FAULT_REPORT=self.report)
+
+    def read(self):
+        with open(self.report, "rb") as f:
+            return struct.unpack("=II", f.read())
+
+    @property
+    def calls(self):
+        return self.read()[0]
+
+    @property
+    def failed(self):
+        return bool(self.read()[1])
+
+
+class Sweep(LoopTest):
+    limit = 60  # seconds; a multiple of what takes a run without faults
+    usual = None  # the number of the daemon's fds after such a run
+
+    def execute(self, *argv, data=None, env=None):
+        """Runs a program to its end, which is no crash; returns (status, stdout, stderr)."""
+        done = subprocess.run(argv, input=data, capture_output=True, timeout=self.limit, env=env,
+                              stdin=subprocess.DEVNULL if data is None else None, check=False)
+        err = done.stderr.decode(errors="replace")
+        self.assertIn(done.returncode, range(5), f"{' '.join(argv)}: {err}")
+        return done.returncode, done.stdout, err
+
+    def use_disk(self, path, env=None):
+        """Returns what went wrong; nothing: an empty list."""
+        wrote, _, err1 = self.execute(VIRTIOCTL, "write", path, data=DATA, env=env)
+        read, got, err2 = self.execute(VIRTIOCTL, "read", f"--length={len(DATA)}", path, env=env)
+        if wrote == OK and read == OK:
+            self.assertEqual(got, DATA)
+        return [e for status, e in ((wrote, err1), (read, err2)) if status != OK]
+
+    def use_any(self, path, env=None):
+        status, _, err = self.execute(VIRTIOCTL, "probe", path, env=env)
+        more, _, err2 = self.execute(VIRTIOCTL, "bench", "--requests=64", path, env=env)
+        return [e for s, e in ((status, err), (more, err2)) if s != OK]
+
+    def assert_named(self, fault, text, where):
+        """The message is that of the call that failed."""
+        self.assertRegex(text, KINDS[fault.kind], f"{where}: {fault.kind} {fault.n}")
+
+    def count_fds(self, daemon):
+        """What is open when all connections are done with; no more than usual."""
+        if self.usual is not None:
+            wait_until(lambda: open_fds(daemon.pid) <= self.usual, "as few fds as usual")
+            return self.usual
+        counts = [0]
+        while len(counts) < 10 or len(set(counts[-10:])) > 1:
+            counts.append(open_fds(daemon.pid))
+            time.sleep(0.01)
+        return counts[-1]
+
+    def daemon_session(self, argv, use, fault):
+        """Returns the number of fds that are open after two sessions; None: it did not start."""
+        path = self.file(f"s{next(self.numbers)}")
+        d = Daemon(self, [*argv, f"--socket-path={path}"], path, env=fault.env)
+        wait_until(lambda: listens(path) or d.process.poll() is not None, "listening")
+        for _ in range(2):
+            problems = use(path)
+            if problems:
+                self.assertTrue(fault.failed, problems)
+                self.assert_named(fault, d.log() + "".join(problems), argv[0])
+            # Its threads start after the socket listens.
+            if d.process.poll() is not None:
+                self.assertEqual(d.wait(), 1, d.log())
+                return None
+        if fault.failed:
+            self.assertEqual(use(path), [], d.log())
+        fds = self.count_fds(d)
+        # Where signals cannot be watched, SIGTERM does what it does to any program.
+        self.assertIn(d.stop(), (0, -signal.SIGTERM) if fault.kind == "signalfd" else (0,), d.log())
+        return fds
+
+    def run_usual(self, kind, run):
+        """Without a fault: returns the number of calls."""
+        start = time.monotonic()
+        fault = Fault(self, kind, 0)
+        self.usual = None
+        self.usual = run(fault)
+        self.limit = 10 + 30 * (time.monotonic() - start)
+        return fault.calls
+
+    def run_one(self, run, fault):
+        with self.subTest(kind=fault.kind, n=fault.n):
+            run(fault)
+        return fault.failed
+
+    def sweep(self, run, kinds=KINDS):
+        """Calls run(fault) for each call of these kinds, or for a few; it returns count_fds()."""
+        for kind in kinds:
+            calls = self.run_usual(kind, run)
+            n = 0
+            for n in range(1, calls + 1) if LONG else sorted({1, calls} - {0}):
+                self.run_one(run, Fault(self, kind, n))
+            # The number of calls is not the same each time.
+            while LONG and n and self.run_one(run, Fault(self, kind, n := n + 1)):
+                pass
+
+    def sweep_daemon(self, use, *argv):
+        self.sweep(lambda fault: self.daemon_session(argv, use, fault))
+
+    def test_blk(self):
+        image = self.file("img", size=MIB)
+        self.sweep_daemon(self.use_disk, BLK, f"--blk-file={image}", "--workers=2")
+
+    def test_blk_sync(self):
+        image = self.file("img", size=MIB)
+        if LONG:
+            self.sweep_daemon(self.use_disk, BLK, f"--blk-file={image}", "--engine=sync")
+
+    def test_rng(self):
+        if LONG:
+            self.sweep_daemon(self.use_any, RNG)
+
+    def client_session(self, daemon, use, fault):
+        problems = use(daemon.path, fault.env)
+        if problems:
+            self.assertTrue(fault.failed, problems)
+            self.assert_named(fault, "".join(problems), "virtioctl")
+        self.assertEqual(use(daemon.path), [], daemon.log())
+        return self.count_fds(daemon)
+
+    def test_virtioctl(self):
+        d = self.blk(self.file("img", size=MIB))
+        self.use_disk(d.path)
+        for use in (self.use_disk, self.use_any) if LONG else (self.use_disk,):
+            self.sweep(lambda fault, use=use: self.client_session(d, use, fault))
+        self.stop(d)
+
+    def start_only(self, argv, fault):
+        """Without KVM or Xen they end soon, and say why."""
+        status, _, err = self.execute(*argv, env=fault.env)
+        self.assertNotEqual(status, OK)
+        self.assertTrue(err)
+
+    def test_monitors(self):
+        if KVM and not os.path.exists("/dev/kvm"):
+            d = self.rng()
+            argv = KVM, "--guest=selftest", f"--device=socket={d.path}"
+            self.sweep(lambda fault: self.start_only(argv, fault))
+            self.stop(d)
+        if XEN and not os.path.exists("/dev/xen/privcmd"):
+            self.sweep(lambda fault: self.start_only((XEN,), fault))
+
+
+if __name__ == "__main__":
+    main()
