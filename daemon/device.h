@@ -142,6 +142,16 @@ struct virtio_device_ops {
 	/* SIGHUP: look at the host side again. */
 	void (*reload)(struct virtio_device *d);
 
+	/*
+	 * What only one process can have, such as the lock of a disk image, on the way of a guest
+	 * to another host. Both run on the control thread while all queues are stopped, whatever
+	 * thread other verbs run on, and touch nothing that those do.
+	 */
+	/* Takes it, before the first queue runs after open() or release(). False: no queue runs. */
+	bool (*claim)(struct virtio_device *d, GError **error);
+	/* Gives it up: the last queue has stopped while the guest's memory is being copied. */
+	void (*release)(struct virtio_device *d);
+
 	/* The queue runs from now on. */
 	void (*queue_start)(struct virtio_device *d, struct vq *q);
 	/*

@@ -197,7 +197,7 @@ static void forget_connection(struct backend *b)
 	b->reader = (struct vu_reader){ 0 };
 	b->protocol_features = 0;
 	b->features = 0;
-	b->has_features = false;
+	b->has_features = b->migrates = false;
 	b->status = 0;
 	b->needs_reset = false;
 }

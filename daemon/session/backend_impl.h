@@ -96,6 +96,7 @@ struct backend {
 	struct pool_verb verb; /* of the request */
 	struct log_limit refusals, visits;
 	bool queues_hinted;
+	bool claimed; /* ops->claim() came, and not ops->release() since */
 
 	/* The connection. */
 	enum backend_state state;
@@ -118,6 +119,7 @@ struct backend {
 	uint64_t protocol_features;
 	uint64_t features; /* bit 30 included */
 	bool has_features; /* SET_FEATURES came */
+	bool migrates; /* the last one, also if the status is 0 since, had VHOST_F_LOG_ALL */
 	uint8_t status; /* as the front-end set it */
 	bool needs_reset;
 
@@ -290,6 +292,11 @@ const char *vring_name(const struct backend_vring *v);
 bool vring_start(struct backend_vring *v, GError **error);
 /* Begins to stop a vring that runs; nothing in any other state. */
 void vring_drain(struct backend_vring *v);
+/*
+ * The vring has been stopped for good. If it was the last one, and the guest's memory is being
+ * copied, the guest may go on elsewhere: the device gives up what only one process can have.
+ */
+void vring_yield(struct backend *b);
 /* The pool: the vring has stopped. */
 void vring_stopped(struct backend_vring *v, uint32_t base);
 /* The pool: the driver broke the rules. */

@@ -52,6 +52,7 @@ bool on_set_features(struct backend *b, struct backend_request *rq, GError **err
 		return refuse(error, EINVAL, "0x%" PRIx64 " was not offered", unknown);
 	b->features = features;
 	b->has_features = true;
+	b->migrates = features & VU_BIT(VHOST_F_LOG_ALL);
 	log_apply(b);
 	/* Without protocol features there is no SET_VRING_ENABLE: vrings are always enabled. */
 	for (unsigned i = 0; i < b->device.num_queues; i++)

@@ -52,6 +52,7 @@ bool on_get_vring_base(struct backend *b, struct backend_request *rq, GError **e
 	struct backend_vring *v = rq->vring;
 
 	vring_take_back(v);
+	vring_yield(b);
 	rq->out.payload.state = (struct vu_vring_state){ .index = v->index, .num = v->base };
 	rq->out.header.size = sizeof(rq->out.payload.state);
 	return true;

@@ -66,6 +66,23 @@ static bool is_complete(const struct backend_vring *v)
 		guest_mem_regions(b->mem);
 }
 
+static bool claim(struct backend *b, GError **error)
+{
+	const struct virtio_device_ops *ops = b->device.ops;
+
+	b->claimed = b->claimed || !ops->claim || ops->claim(&b->device, error);
+	return b->claimed;
+}
+
+void vring_yield(struct backend *b)
+{
+	if (!b->claimed || !b->migrates || pool_is_active(b->pool))
+		return;
+	if (b->device.ops->release)
+		b->device.ops->release(&b->device);
+	b->claimed = false;
+}
+
 bool vring_start(struct backend_vring *v, GError **error)
 {
 	struct backend *b = v->backend;
@@ -84,6 +101,8 @@ bool vring_start(struct backend_vring *v, GError **error)
 
 	if (pool_queue_state(b->pool, v->index) != QUEUE_STOPPED || v->dead || !is_complete(v))
 		return true;
+	if (!claim(b, error))
+		return false;
 	inflight_find(v, &setup);
 	if (!pool_queue_map(b->pool, v->index, &setup, error))
 		return false;

@@ -44,6 +44,8 @@ struct toy {
 	_Atomic uint64_t driver_features; /* at the last start */
 	struct virtio_device *device;
 	bool fail_open;
+	unsigned claims, releases;
+	bool fail_claim;
 };
 extern struct toy toy;
 extern const struct virtio_device_ops toy_ops;

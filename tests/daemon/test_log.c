@@ -166,6 +166,21 @@ static void test_replaced(void **state)
 	drop_log(&second);
 }
 
+/* Pauses the guest, as a front-end does; start_rings() continues it. */
+static void stop_rings(struct peer *p)
+{
+	for (unsigned i = 0; i < TOY_QUEUES; i++)
+		peer_get_base(p, i);
+}
+
+static void start_rings(struct peer *p)
+{
+	for (unsigned i = 0; i < TOY_QUEUES; i++) {
+		peer_setup_ring(p, i, driver_used(p, i));
+		peer_enable(p, i, true);
+	}
+}
+
 /* LOG_ALL comes before the log when a device starts during a migration, or the log never does. */
 static void test_log_comes_later(void **state)
 {
@@ -178,14 +193,10 @@ static void test_log_comes_later(void **state)
 	set_log(p, &log);
 	expect_marks(p, &log, true);
 	/* QEMU's pause. */
-	for (unsigned i = 0; i < TOY_QUEUES; i++)
-		peer_get_base(p, i);
+	stop_rings(p);
 	assert_int_equal(peer_ack_u64(p, VU_SET_STATUS, 0), 0);
 	assert_int_equal(peer_ack_u64(p, VU_SET_FEATURES, DRIVER_FEATURES), 0);
-	for (unsigned i = 0; i < TOY_QUEUES; i++) {
-		peer_setup_ring(p, i, driver_used(p, i));
-		peer_enable(p, i, true);
-	}
+	start_rings(p);
 	expect_marks(p, &log, false);
 	drop_log(&log);
 }
@@ -207,6 +218,52 @@ static void test_forgotten(void **state)
 	peer_start(p);
 	log_all(p, true);
 	expect_marks(p, &log, false);
+	drop_log(&log);
+}
+
+/* What only one host can have is given up with the last ring, if the guest is on its way. */
+static void test_claims(void **state)
+{
+	struct peer *p = *state;
+	struct log log = make_log();
+
+	peer_start(p);
+	assert_int_equal(toy.claims, 1);
+	stop_rings(p);
+	assert_int_equal(toy.releases, 0);
+	start_rings(p);
+	set_log(p, &log);
+	log_all(p, true);
+	peer_get_base(p, 0);
+	assert_int_equal(toy.releases, 0);
+	peer_get_base(p, 1);
+	assert_int_equal(toy.releases, 1);
+	assert_int_equal(toy.claims, 1);
+	/* The migration fails. */
+	start_rings(p);
+	assert_int_equal(toy.claims, 2);
+	driver_round_trip(p, 0);
+	/* As QEMU 7.2 stops, by the status first. */
+	assert_int_equal(peer_ack_u64(p, VU_SET_STATUS, 0), 0);
+	assert_int_equal(toy.releases, 1);
+	stop_rings(p);
+	assert_int_equal(toy.releases, 2);
+	drop_log(&log);
+}
+
+/* The guest has arrived elsewhere, and is continued here all the same. */
+static void test_claim_fails(void **state)
+{
+	struct peer *p = *state;
+	struct log log = make_log();
+
+	peer_start(p);
+	set_log(p, &log);
+	log_all(p, true);
+	stop_rings(p);
+	toy.fail_claim = true;
+	assert_true(peer_ack_fd(p, VU_SET_VRING_KICK, 0, p->kick[0]) != 0);
+	assert_logged("SET_VRING_KICK: the toy is elsewhere");
 	drop_log(&log);
 }
 
@@ -294,6 +351,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_replaced, peer_setup, peer_teardown),
 		cmocka_unit_test_setup_teardown(test_log_comes_later, peer_setup, peer_teardown),
 		cmocka_unit_test_setup_teardown(test_forgotten, peer_setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(test_claims, peer_setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(test_claim_fails, peer_setup, peer_teardown),
 		cmocka_unit_test_setup_teardown(test_signalled, peer_setup, peer_teardown),
 		cmocka_unit_test_setup_teardown(test_grants, peer_setup, peer_teardown),
 		cmocka_unit_test_setup_teardown(test_refused, peer_setup, peer_teardown),

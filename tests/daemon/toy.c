@@ -71,6 +71,21 @@ static void toy_reload(struct virtio_device *d)
 	toy_config_change();
 }
 
+static bool toy_claim(struct virtio_device *d, GError **error)
+{
+	if (toy.fail_claim) {
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN, "the toy is elsewhere");
+		return false;
+	}
+	toy.claims++;
+	return true;
+}
+
+static void toy_release(struct virtio_device *d)
+{
+	toy.releases++;
+}
+
 static void toy_queue_start(struct virtio_device *d, struct vq *q)
 {
 	toy.starts++;
@@ -145,6 +160,8 @@ const struct virtio_device_ops toy_ops = {
 	.reset = toy_reset,
 	.config_written = toy_config_written,
 	.reload = toy_reload,
+	.claim = toy_claim,
+	.release = toy_release,
 	.queue_start = toy_queue_start,
 	.queue_stop = toy_queue_stop,
 	.kick = toy_kick,

@@ -251,6 +251,8 @@ void kit_core_resume(struct kit_core *c)
 		if (!vq_start(kq->q, &setup, &error))
 			fail_msg("%s", error->message);
 	}
+	if (virtio_device_ops.claim)
+		assert_true(virtio_device_ops.claim(&c->device, NULL));
 	for (unsigned i = 0; i < c->n_queues; i++) {
 		kit_core_begin(c, c->queue[i].q);
 		if (virtio_device_ops.queue_start)
