@@ -115,6 +115,19 @@ void blk_file_close(struct blk_file *f)
 	g_clear_pointer(&f->path, g_free);
 }
 
+bool blk_file_lock(struct blk_file *f, GError **error)
+{
+	return true;
+}
+
+void blk_file_unlock(struct blk_file *f)
+{
+}
+
+void blk_file_refresh(const struct blk_file *f)
+{
+}
+
 void blk_file_check_name(const struct blk_file *f)
 {
 }

@@ -73,6 +73,54 @@ static void test_lock_reader(void **state)
 	assert_refused(c, NULL);
 }
 
+/* The image goes to another host, and comes back. */
+static void test_lock_moves(void **state)
+{
+	struct kit_core *c = *state;
+	g_autoptr(GError) error = NULL;
+
+	image_open(c, NULL);
+	assert_refused(c, NULL);
+	kit_core_stop(c);
+	virtio_device_ops.release(&c->device);
+	assert_allowed(c, NULL);
+	assert_true(virtio_device_ops.claim(&c->device, &error));
+	assert_refused(c, NULL);
+	/* The destination starts before the source lets go. */
+	assert_allowed(c, "--incoming");
+	kit_core_close(c);
+}
+
+/* Takes the lock of another process that writes, by QEMU's numbers. */
+static int lock_as_writer(void)
+{
+	struct flock lock = { .l_type = F_RDLCK, .l_start = 101, .l_len = 1 };
+	int fd = open(image_path, O_RDWR | O_CLOEXEC);
+
+	assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+	return fd;
+}
+
+static void test_lock_incoming(void **state)
+{
+	struct kit_core *c = *state;
+	g_autoptr(GError) error = NULL;
+	int writer = lock_as_writer();
+
+	assert_false(kit_core_open(c, &error, image_arg, NULL));
+	g_clear_error(&error);
+	assert_true(kit_core_open(c, &error, image_arg, "--incoming", NULL));
+	for (unsigned i = 0; i < 2; i++) {
+		assert_false(virtio_device_ops.claim(&c->device, &error));
+		assert_error_has(&error, "open for writing by another process");
+	}
+	/* It has not been in the way of others. */
+	close(writer);
+	assert_allowed(c, NULL);
+	kit_core_start(c, 0);
+	assert_refused(c, NULL);
+}
+
 /* Returns true if qemu-img lets itself read the image_path; its stderr goes to *err. */
 static bool qemu_reads(char **err)
 {
@@ -108,6 +156,8 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_lock_writer, image_setup, kit_core_teardown),
 		cmocka_unit_test_setup_teardown(test_lock_reader, image_setup, kit_core_teardown),
+		cmocka_unit_test_setup_teardown(test_lock_moves, image_setup, kit_core_teardown),
+		cmocka_unit_test_setup_teardown(test_lock_incoming, image_setup, kit_core_teardown),
 		cmocka_unit_test_setup_teardown(test_lock_qemu, image_setup, kit_core_teardown),
 	};
 

@@ -31,7 +31,7 @@ static const char *const engine_words[] = {
 
 static struct {
 	char *file, *serial;
-	bool read_only, direct, force;
+	bool read_only, direct, force, incoming;
 	unsigned num_queues, block_size, format, engine;
 } options;
 
@@ -99,6 +99,7 @@ static bool blk_open_file(struct blk *b, GError **error)
 		.direct = options.direct,
 		.raw = options.format == FORMAT_RAW,
 		.force = options.force,
+		.incoming = options.incoming,
 	};
 
 	return blk_file_open(&b->file, &setup, error) && blk_engine_open(b, options.engine, error);
@@ -141,6 +142,27 @@ static void blk_close(struct virtio_device *d)
 	g_free(b);
 	g_clear_pointer(&options.file, g_free);
 	g_clear_pointer(&options.serial, g_free);
+}
+
+static bool blk_claim(struct virtio_device *d, GError **error)
+{
+	struct blk *b = d->data;
+
+	if (b->file.locked)
+		return true;
+	if (!blk_file_lock(&b->file, error))
+		return false;
+	blk_file_refresh(&b->file);
+	log_info(NULL, "'%s' is locked: the guest runs here", b->file.path);
+	return true;
+}
+
+static void blk_release(struct virtio_device *d)
+{
+	struct blk *b = d->data;
+
+	blk_file_unlock(&b->file);
+	log_info(NULL, "'%s' is not locked any more: the guest may go on elsewhere", b->file.path);
 }
 
 static struct blk_queue *blk_queue_of(struct virtio_device *d, struct vq *q)
@@ -245,6 +267,8 @@ static const struct option_entry blk_options[] = {
 		.help = "Serve an image of another format as if it were raw, or refuse it" },
 	{ "force", .flag = &options.force,
 		.help = "Let the guest write to a block device that is in use on the host" },
+	{ "incoming", .flag = &options.incoming,
+		.help = "Lock the image when the guest, which is migrated to here, has arrived" },
 	{ "engine", "auto|sync|uring|mmap", .word = &options.engine, .words = engine_words,
 		.initial = "auto", .help = "How to read and write" },
 	{ "direct", .flag = &options.direct, .help = "Bypass the host's page cache (O_DIRECT)" },
@@ -287,6 +311,8 @@ const struct virtio_device_ops virtio_device_ops = {
 	.close = blk_close,
 	.reset = blk_reset,
 	.reload = blk_reload,
+	.claim = blk_claim,
+	.release = blk_release,
 	.config_written = blk_config_written,
 	.queue_start = blk_queue_start,
 	.queue_stop = blk_queue_stop,

@@ -1,13 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The disk image of virtiod-blk: opening, locking, its size and limits.
- *
- * Locks. QEMU (block/file-posix.c) announces how an image is used by shared locks on single bytes,
- * two for each permission p: 100 + p for using p, 200 + p for denying p to others. A user takes its
- * bytes, then tests with a write lock whether another process denies what it uses or uses what it
- * denies. No byte is locked exclusively. This program takes what QEMU takes for a guest's disk: it
- * reads, writes unless read-only, and denies writing to others. A second writer is therefore
- * refused, in whichever order they start; read-only users coexist.
+ * The disk image of virtiod-blk: opening, its size and limits. Its locks: blk_lock.c.
  *
  * The locks have an open file description of their own. Locks last as long as their description,
  * and an io_uring holds the files registered with it for a while after its process has died: a
@@ -29,48 +22,9 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "daemon/devices/blk/blk_guard.h"
-
-#define LOCK_DOES(permission) (100 + (permission))
-#define LOCK_FORBIDS(permission) (200 + (permission))
-enum { PERM_READ, PERM_WRITE };
+#include "daemon/devices/blk/blk_lock.h"
 
 #define DIRECT_ALIGN_MAX 4096
-
-static bool lock_byte(int fd, off_t byte)
-{
-	struct flock lock = { .l_type = F_RDLCK, .l_start = byte, .l_len = 1 };
-
-	return fcntl(fd, F_OFD_SETLK, &lock) == 0;
-}
-
-/* Tests for other users: an open file description does not conflict with itself. */
-static bool is_locked(int fd, off_t byte)
-{
-	struct flock lock = { .l_type = F_WRLCK, .l_start = byte, .l_len = 1 };
-
-	return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
-}
-
-/* Returns NULL, or in which way another process uses the image. */
-static const char *lock_image(const struct blk_file *f)
-{
-	if (!lock_byte(f->lock, LOCK_DOES(PERM_READ)) ||
-		!lock_byte(f->lock, LOCK_FORBIDS(PERM_WRITE)) ||
-		(!f->read_only && !lock_byte(f->lock, LOCK_DOES(PERM_WRITE)))) {
-		if (errno == EAGAIN || errno == EACCES)
-			return "locked";
-		/* A file system without locks has no conflicts. */
-		log_warning(f->path, "cannot be locked: %s", g_strerror(errno));
-		return NULL;
-	}
-	if (is_locked(f->lock, LOCK_DOES(PERM_WRITE)))
-		return "open for writing";
-	if (is_locked(f->lock, LOCK_FORBIDS(PERM_READ)))
-		return "in exclusive use";
-	if (!f->read_only && is_locked(f->lock, LOCK_FORBIDS(PERM_WRITE)))
-		return "protected against other writers";
-	return NULL;
-}
 
 static bool errno_error(GError **error, const char *what, const char *path)
 {
@@ -277,25 +231,44 @@ static bool open_file(struct blk_file *f, GError **error)
 	return f->fd >= 0;
 }
 
-static bool lock_file(struct blk_file *f, GError **error)
+bool blk_file_lock(struct blk_file *f, GError **error)
 {
-	const char *conflict;
+	if (f->locked)
+		return true;
+	if (!blk_lock_take(f->lock, f->path, f->read_only, error))
+		return false;
+	f->locked = true;
+	return true;
+}
+
+void blk_file_unlock(struct blk_file *f)
+{
+	/* Who uses the image next may be on another host, where only what is stable is seen. */
+	if (!f->read_only && fdatasync(f->fd) < 0)
+		log_error(NULL, "cannot flush '%s': %s", f->path, g_strerror(errno));
+	blk_lock_drop(f->lock);
+	f->locked = false;
+}
+
+void blk_file_refresh(const struct blk_file *f)
+{
+	posix_fadvise(f->fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
+static bool query_file(struct blk_file *f, GError **error)
+{
 	struct stat st;
 
-	f->lock = open_again(f, 0, error);
-	if (f->lock < 0)
-		return false;
-	conflict = lock_image(f);
-	if (conflict) {
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN,
-			"'%s' is %s by another process: is another virtiod-blk or QEMU using it?",
-			f->path, conflict);
-		return false;
-	}
 	if (fstat(f->fd, &st) < 0)
 		return errno_error(error, "cannot open", f->path);
 	query_limits(f, &st);
 	return blk_file_update_size(f, error) && (!f->direct || query_alignment(f, error));
+}
+
+static bool lock_file(struct blk_file *f, bool incoming, GError **error)
+{
+	f->lock = open_again(f, 0, error);
+	return f->lock >= 0 && (incoming || blk_file_lock(f, error)) && query_file(f, error);
 }
 
 /* Checks before the locks: a file that is not meant is left alone. */
@@ -313,7 +286,8 @@ bool blk_file_open(struct blk_file *f, const struct blk_file_setup *setup, GErro
 	f->read_only = setup->read_only;
 	f->direct = setup->direct;
 	f->fd = f->lock = -1;
-	if (open_file(f, error) && check_meaning(f, setup, error) && lock_file(f, error))
+	if (open_file(f, error) && check_meaning(f, setup, error) &&
+		lock_file(f, setup->incoming, error))
 		return true;
 	blk_file_close(f);
 	return false;
@@ -328,5 +302,6 @@ void blk_file_close(struct blk_file *f)
 {
 	fd_close(&f->fd);
 	fd_close(&f->lock);
+	f->locked = false;
 	g_clear_pointer(&f->path, g_free);
 }

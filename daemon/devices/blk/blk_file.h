@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The disk image of virtiod-blk: a raw file or a block device of the host, locked against other
- * users as QEMU locks it. After open nothing here changes but the size.
+ * users as QEMU locks it. After open nothing here changes but the size, and whether it is locked.
  */
 #pragma once
 
@@ -12,7 +12,8 @@
 
 struct blk_file {
 	int fd; /* through the page cache, also with `direct` */
-	int lock; /* holds the locks */
+	int lock; /* for the locks alone */
+	bool locked;
 	char *path;
 	bool read_only;
 	bool direct; /* past the page cache, where alignment allows */
@@ -33,12 +34,19 @@ struct blk_file_setup {
 	bool read_only, direct;
 	bool raw; /* whatever it begins with */
 	bool force; /* although this host uses it */
+	bool incoming; /* not locked yet: blk_file_lock() follows */
 };
 
-/* Opens and locks it. False: it remains closed, and the error names the file. */
+/* Opens and locks it (but see incoming). False: it remains closed, and the error names the file. */
 bool blk_file_open(struct blk_file *f, const struct blk_file_setup *setup, GError **error);
 /* Releases the locks, too. Does nothing if it is not open (zeroes; fd and lock -1). */
 void blk_file_close(struct blk_file *f);
+/* Locks it unless it is. False: another process uses it, which the error says. */
+bool blk_file_lock(struct blk_file *f, GError **error);
+/* Makes stable what was written, and lets others use it. */
+void blk_file_unlock(struct blk_file *f);
+/* Others have used it: forgets what is cached of it. */
+void blk_file_refresh(const struct blk_file *f);
 /* Returns an fd for one queue, O_DIRECT if f->direct; -1 with an error. */
 int blk_file_open_queue(const struct blk_file *f, GError **error);
 /* Logs it if the path does not lead to the file any more. */
