@@ -9,11 +9,9 @@ Exits 77 (skipped) where QEMU or the kernel is missing.
 """
 
 import hashlib
-import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,70 +20,13 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import initrd  # noqa: E402
 from guest import Guest, check  # noqa: E402
+from qemu import Daemon, Monitor  # noqa: E402
 
 MIB = 1 << 20
 DISK = 256 * MIB
 GROWN = 320 * MIB
 HAMMER = 2.5  # seconds of writes for each kill, at the most
 SERIAL = "virtiod-e2e-0001"
-
-
-class Daemon:
-    """A back-end, from start to a clean end."""
-
-    def __init__(self, folder, program, *options, socket_name=None):
-        self.name = os.path.basename(program)
-        self.socket = os.path.join(folder, (socket_name or self.name) + ".sock")
-        self.argv = [program, "--socket-path=" + self.socket, *options]
-        self.start()
-
-    def start(self, *options):
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the test may run under nohup
-        self.process = subprocess.Popen([*self.argv, *options])
-        deadline = time.monotonic() + 60
-        while not os.path.exists(self.socket):
-            check_running(self.process, self.name)
-            if time.monotonic() > deadline:
-                raise AssertionError(f"{self.name} does not listen")
-            time.sleep(0.01)
-
-    def kill(self):
-        """At once, wherever it is; nothing is left but its socket file."""
-        check_running(self.process, self.name)
-        self.process.kill()
-        self.process.wait()
-        os.unlink(self.socket)
-
-    def stop(self):
-        check_running(self.process, self.name)
-        self.process.send_signal(signal.SIGTERM)
-        check(self.process.wait(60) == 0, f"{self.name} ends with status 0 on SIGTERM")
-
-
-def check_running(process, name):
-    if process.poll() is not None:
-        raise AssertionError(f"{name} ended with status {process.returncode}")
-
-
-class Monitor:
-    """QMP, as much as is needed."""
-
-    def __init__(self, path):
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.connect(path)
-        self.stream = self.socket.makefile("rw")
-        self.stream.readline()
-        self.run("qmp_capabilities")
-
-    def run(self, command):
-        self.stream.write(json.dumps({"execute": command}))
-        self.stream.flush()
-        while True:
-            answer = json.loads(self.stream.readline())
-            if "return" in answer:
-                return answer["return"]
-            if "error" in answer:
-                raise AssertionError(f"QMP {command}: {answer['error']}")
 
 
 def generic(virtio_id, name, back_end, options=""):
