@@ -4,11 +4,22 @@
 
 #include <fcntl.h>
 #include <glib.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "base/util.h"
+
+static bool is_kept; /* nothing can be opened any more */
+static int kept_links = AT_FDCWD; /* /proc/self/fd, O_PATH; -1: there is no /proc */
+
+void fd_kind_keep_proc(void)
+{
+	if (!is_kept)
+		kept_links = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	is_kept = true;
+}
 
 /* Reads what the kernel itself says in /proc; false: there is no /proc, or no such file. */
 static bool read_link(int fd, char *to, size_t size)
@@ -16,12 +27,19 @@ static bool read_link(int fd, char *to, size_t size)
 	char path[32];
 	ssize_t n;
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	n = readlink(path, to, size - 1);
+	snprintf(path, sizeof(path), "%s%d", is_kept ? "" : "/proc/self/fd/", fd);
+	n = readlinkat(kept_links, path, to, size - 1);
 	if (n < 0)
 		return false;
 	to[n] = '\0';
 	return true;
+}
+
+char *fd_link(int fd)
+{
+	g_autofree char *text = g_malloc(PATH_MAX);
+
+	return read_link(fd, text, PATH_MAX) ? g_strdup(text) : NULL;
 }
 
 static bool is_dmabuf(int fd)
@@ -30,6 +48,8 @@ static bool is_dmabuf(int fd)
 	autofd info = -1;
 	ssize_t n;
 
+	if (is_kept)
+		return false;
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
 	info = open(path, O_RDONLY | O_CLOEXEC);
 	n = info < 0 ? -1 : read(info, text, sizeof(text) - 1);
@@ -50,8 +70,8 @@ static enum fd_kind socket_kind(int fd)
 }
 
 /*
- * Tells the kind by the name: an anonymous inode's has no slash in front, which any file's path
- * has.
+ * Tells the kind by the name. Files of file systems have a type, so that none with a path like one
+ * of these names comes here.
  */
 static enum fd_kind anonymous_kind(int fd)
 {
@@ -59,7 +79,7 @@ static enum fd_kind anonymous_kind(int fd)
 
 	if (!read_link(fd, name, sizeof(name)) || !strcmp(name, "anon_inode:[eventfd]"))
 		return FD_EVENTFD;
-	return is_dmabuf(fd) ? FD_DMABUF : FD_ANONYMOUS;
+	return g_str_has_prefix(name, "/dmabuf:") || is_dmabuf(fd) ? FD_DMABUF : FD_ANONYMOUS;
 }
 
 enum fd_kind fd_kind(int fd)

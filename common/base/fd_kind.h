@@ -21,7 +21,18 @@ enum fd_kind {
 	FD_OTHER, /* a file of any other file system, or a network socket: close() may wait */
 };
 
-/* Without /proc (in another root directory) FD_ANONYMOUS is also reported as FD_EVENTFD. */
+/*
+ * Keeps what it asks of /proc open, for the time when its path cannot be found or not be opened (in
+ * another root directory, in a sandbox). Linux 6.16 made dma-bufs look like files: these cannot be
+ * told apart then, and are FD_OTHER.
+ */
+void fd_kind_keep_proc(void);
+/*
+ * Returns the name by which the kernel knows an open file now: its path, with " (deleted)" after
+ * one that is removed. The caller frees; NULL: there is no /proc.
+ */
+char *fd_link(int fd);
+/* Without /proc, which was not kept either, FD_ANONYMOUS is also reported as FD_EVENTFD. */
 enum fd_kind fd_kind(int fd);
 /* "an eventfd" and so on, for messages. */
 const char *fd_kind_name(enum fd_kind kind);

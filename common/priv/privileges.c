@@ -11,6 +11,8 @@
 #include "base/number.h"
 #include "base/option.h"
 #include "base/util.h"
+#include "priv/capabilities.h"
+#include "priv/namespaces.h"
 #include "priv/root.h"
 #include "priv/user.h"
 
@@ -119,16 +121,76 @@ static bool fail_option(GError **error, const char *option, const char *value)
 	return false;
 }
 
+/* Linux 6.3: no memory becomes executable. The filter forbids it, too. */
+static void forbid_code(const struct privileges *p)
+{
+#ifndef PR_SET_MDWE
+#define PR_SET_MDWE 65
+#define PR_MDWE_REFUSE_EXEC_GAIN 1
+#endif
+	if (!p->keep_code)
+		prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0);
+}
+
+/* GLib and the C library open files for the first message about an error. */
+static void load_messages(void)
+{
+	const char *volatile message = g_strerror(EPERM);
+
+	(void)message;
+}
+
+/* With a user to become there are capabilities to leave namespaces by, or none that would help. */
+static void leave_host(struct privileges *p)
+{
+	load_messages();
+	namespaces_enter(p->keep_network, !p->uid, &p->missing);
+	if (p->root < 0 && !p->keep_files && !root_leave())
+		sandbox_report(&p->missing, "empty root directory", errno);
+}
+
+/* Only files that the process goes on using make it indispensable. */
+static void restrict_paths(struct privileges *p)
+{
+	int err = landlock_enter(p->paths, p->keep_network);
+
+	if (err && (p->keep_files || p->paths))
+		sandbox_report(&p->missing, "Landlock", -err);
+}
+
 bool privileges_drop(struct privileges *p, GError **error)
 {
-	if (!p->uid && p->root < 0 && !p->n_limits && !p->filter)
-		return true;
+	bool sandboxed = p->sandbox != SANDBOX_NONE;
+
+	if (sandboxed)
+		leave_host(p);
 	if (p->root >= 0 && !root_change(&p->root, error))
 		return fail_option(error, "--chroot", p->chroot);
-	return (refuse_new(error) && (!p->uid || change_user(p, error)) && forbid_tracing(error) &&
-		       lower_limits(p, error) &&
-		       (!p->filter || syscall_filter_load(p->filter, error))) ||
-		fail_option(error, "--run-as", p->run_as);
+	if ((sandboxed || p->uid || p->untraceable) && !refuse_new(error))
+		return false;
+	if (sandboxed)
+		capabilities_unbind();
+	if (p->uid && !change_user(p, error))
+		return fail_option(error, "--run-as", p->run_as);
+	if ((p->uid || p->untraceable) && !forbid_tracing(error))
+		return false;
+	if (!sandboxed)
+		return true;
+	restrict_paths(p);
+	forbid_code(p);
+	return capabilities_drop(error) && lower_limits(p, error);
+}
+
+bool privileges_seal(struct privileges *p, GError **error)
+{
+	int err;
+
+	if (p->sandbox == SANDBOX_NONE)
+		return true;
+	err = p->calls ? syscall_filter_load(p->calls) : 0;
+	if (err)
+		sandbox_report(&p->missing, "system call filter", -err);
+	return sandbox_check(&p->missing, p->sandbox, error);
 }
 
 void privileges_clear(struct privileges *p)

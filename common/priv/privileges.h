@@ -3,8 +3,9 @@
  * Privileges that a process needs at its start, and drops for good before it reads what others
  * sent.
  *
- *	a daemon	sets run_as and chroot; privileges_prepare(), later privileges_drop()
- *	a Xen worker	sets uid, gid, root, limits and filter; privileges_drop()
+ *	a daemon	sets run_as, chroot, sandbox; privileges_prepare(), then privileges_drop(),
+ *			and privileges_seal() when its threads run
+ *	a Xen worker	sets uid, gid, root, limits and calls; privileges_drop(), privileges_seal()
  */
 #pragma once
 
@@ -13,7 +14,9 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "priv/landlock.h"
 #include "priv/resource_limits.h"
+#include "priv/sandbox.h"
 #include "priv/syscall_filter.h"
 
 struct privileges {
@@ -23,12 +26,21 @@ struct privileges {
 	/* Set by privileges_prepare(), or by the caller. */
 	uid_t uid; /* to become; 0: stay the current user */
 	gid_t gid;
-	int root; /* root_open()'s, owned; -1: keep the root directory */
+	int root; /* root_open()'s, owned; -1: an empty one in a sandbox, else the present one */
+	bool untraceable; /* also if the user stays */
 
+	/* With SANDBOX_NONE what follows is ignored. */
+	enum sandbox_mode sandbox;
+	bool keep_network; /* the host's network namespace, and use of sockets of it */
+	bool keep_files; /* the root directory; see paths */
+	bool keep_code; /* executable memory can be made */
+	const struct landlock_path *paths; /* what can still be opened or removed; NULL: nothing */
 	const struct resource_limit
 		*limits; /* RLIMIT_NPROC, which counts per user: only with uid */
 	size_t n_limits;
-	const struct syscall_filter *filter; /* NULL: no filter */
+	const struct syscall_rule *const *calls; /* tables of those allowed; NULL: no filter */
+
+	struct sandbox_report missing; /* of the sandbox, so far */
 };
 
 /*
@@ -39,9 +51,14 @@ struct privileges {
 bool privileges_prepare(struct privileges *p, GError **error);
 /*
  * From now on the process, all its threads, is that user in that group and no other, sees nothing
- * outside the new root, cannot be traced, dumps no core if limits say so, and is bound by the
- * limits and (this thread and its children) the filter. On error the process is in an undefined
- * state and must exit.
+ * outside the new root, and is bound by the limits. In a sandbox it has no capabilities, and is in
+ * network and IPC namespaces of its own: to be called while it has one thread. On error the process
+ * is in an undefined state and must exit.
  */
 bool privileges_drop(struct privileges *p, GError **error);
+/*
+ * Filters the system calls of all threads. What could not be done of the sandbox, here and before,
+ * is logged, or is an error: after that, too, the process must exit.
+ */
+bool privileges_seal(struct privileges *p, GError **error);
 void privileges_clear(struct privileges *p);

@@ -9,3 +9,8 @@
 int root_open(const char *path);
 /* Makes the directory the root and the working directory, then closes it: it would be a way out. */
 bool root_change(int *dir, GError **error);
+/*
+ * Makes an empty directory, in which nothing can ever be made, the root and the working directory.
+ * On error errno is set. It takes a capability, and /proc.
+ */
+bool root_leave(void);

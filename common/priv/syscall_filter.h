@@ -1,26 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A filter of system calls, by libseccomp. */
+/*
+ * A filter of system calls (seccomp). What is not allowed is logged with the call's name, and ends
+ * the process by SIGSYS. clone3(), whose flags a filter cannot see, fails with ENOSYS instead, so
+ * that the C library uses clone().
+ */
 #pragma once
 
-#include <glib.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "base/syscall_rule.h"
 
 /*
- * The system calls that stay allowed; all others fail with EPERM. Besides those listed: mmap() and
- * mprotect() without PROT_EXEC, clone() of threads; clone3() fails with ENOSYS, so that the C
- * library uses clone().
+ * What the C library, GLib and common/ need, in any program: memory that is not executable,
+ * threads, open files and sockets, time. Of processes: closing a descriptor whose file system does
+ * not answer (base/fd_kind.h). No file, no socket and no other process can be named.
  */
-struct syscall_filter {
-	const char *const
-		*calls; /* names; NULL-terminated. Those that this machine lacks are skipped */
-	const uint32_t *ioctls; /* requests that ioctl() may have */
-	size_t n_ioctls;
-};
+extern const struct syscall_rule syscall_core[];
 
 /*
- * Filters the calling thread and those that it makes, for good; no new privileges must be set.
- * Built without libseccomp, it only logs a warning.
+ * Filters all threads of the process, for good: tables, and signals to the process's own threads.
+ * No new privileges must be set. Returns 0 or -errno; -ENOSYS, -EINVAL: the kernel has no filters.
  */
-bool syscall_filter_load(const struct syscall_filter *filter, GError **error);
+int syscall_filter_load(const struct syscall_rule *const *tables);

@@ -4,23 +4,10 @@
 
 #include <errno.h>
 #include <grp.h>
-#include <linux/capability.h>
 #include <stdbool.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-static bool has_capabilities(void)
-{
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { { 0 } };
-
-	if (syscall(SYS_capget, &header, data) < 0)
-		return true;
-	for (unsigned i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
-		if (data[i].effective || data[i].permitted)
-			return true;
-	return false;
-}
+#include "priv/capabilities.h"
 
 static bool is_only(uid_t wanted_uid, gid_t wanted_gid)
 {
@@ -43,7 +30,7 @@ const char *user_become(uid_t uid, gid_t gid)
 		return "cannot change the group";
 	if (setresuid(uid, uid, uid) < 0)
 		return "cannot change the user";
-	if (is_only(uid, gid) && !has_capabilities() && setuid(0) < 0)
+	if (is_only(uid, gid) && !capabilities_left() && setuid(0) < 0)
 		return NULL;
 	errno = 0;
 	return "privileges are left";

@@ -47,7 +47,9 @@ static void in_child(void (*what)(const char *dir))
 
 static void drop_all(const char *dir)
 {
-	struct privileges r = { .run_as = g_strdup("65534:65533"), .chroot = g_strdup(dir) };
+	struct privileges r = {
+		.run_as = g_strdup("65534:65533"), .chroot = g_strdup(dir), .sandbox = SANDBOX_NONE
+	};
 	const gid_t groups[] = { 0, 4, 27 };
 	int kept = open("/dev/null", O_RDWR | O_CLOEXEC);
 	gid_t gid;
@@ -84,7 +86,7 @@ static void test_drop(void **state)
 /* Drops the user without a new root: the file system stays, as that user sees it. */
 static void drop_user(const char *dir)
 {
-	struct privileges r = { .run_as = g_strdup("65534:65534") };
+	struct privileges r = { .run_as = g_strdup("65534:65534"), .sandbox = SANDBOX_NONE };
 
 	CHECK(privileges_prepare(&r, NULL));
 	CHECK(privileges_drop(&r, NULL));
@@ -104,7 +106,7 @@ static void test_drop_user(void **state)
 /* Capabilities that would survive the change of user are noticed. */
 static void keep_capabilities(const char *dir)
 {
-	struct privileges r = { .run_as = g_strdup("65534:65534") };
+	struct privileges r = { .run_as = g_strdup("65534:65534"), .sandbox = SANDBOX_NONE };
 	g_autoptr(GError) error = NULL;
 
 	CHECK(prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == 0);
@@ -124,7 +126,9 @@ static void test_capabilities(void **state)
 /* Checks that dropping fails without the privilege to do so. */
 static void without_root(const char *dir)
 {
-	struct privileges r = { .run_as = g_strdup("65533:65533"), .chroot = g_strdup("/") };
+	struct privileges r = {
+		.run_as = g_strdup("65533:65533"), .chroot = g_strdup("/"), .sandbox = SANDBOX_NONE
+	};
 	g_autoptr(GError) error = NULL;
 
 	if (geteuid() == 0)
@@ -208,7 +212,9 @@ static void lower(const char *dir)
 		{ RLIMIT_CORE, 0 },
 		{ RLIMIT_MSGQUEUE, 33 },
 	};
-	struct privileges p = { .root = -1, .limits = limits, .n_limits = G_N_ELEMENTS(limits) };
+	struct privileges p = {
+		.root = -1, .untraceable = true, .limits = limits, .n_limits = G_N_ELEMENTS(limits)
+	};
 	struct rlimit before[3], after[3];
 
 	for (unsigned i = 0; i < 3; i++)
@@ -247,7 +253,7 @@ static void test_limits_only_fall(void **state)
 /* Neither option: nothing happens. */
 static void test_none(void **state)
 {
-	struct privileges r = { 0 };
+	struct privileges r = { .sandbox = SANDBOX_NONE };
 	int before = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
 
 	assert_true(privileges_prepare(&r, NULL));

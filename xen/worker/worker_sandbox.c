@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 
 #include "base/error.h"
+#include "base/fd_kind.h"
 #include "base/xen_abi.h"
 #include "priv/privileges.h"
 #include "priv/root.h"
@@ -19,42 +20,18 @@ static const struct resource_limit limits[] = {
 	{ RLIMIT_MEMLOCK, 0 },
 };
 
-/* clang-format off */
-static const char *const calls[] = {
-	/* memory */
-	"brk", "munmap", "madvise", "mremap",
-	/* open files, and connections */
-	"read", "write", "readv", "writev", "close", "poll", "ppoll", "fcntl", "dup", "lseek",
-	"epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "fstat", "newfstatat", "statx",
-	"sendmsg", "recvmsg", "recvfrom", "getsockopt", "shutdown", "eventfd2", "fallocate",
-	"timerfd_create", "timerfd_settime",
-	/* threads */
-	"futex", "set_robust_list", "rseq", "sched_yield", "sched_getaffinity", "exit",
-	"exit_group", "gettid", "getpid", "tgkill", "restart_syscall",
-	"rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack",
-	/* time, and what the C library calls by itself */
-	"clock_gettime", "clock_nanosleep", "nanosleep", "gettimeofday", "getrandom",
-	"getuid", "geteuid", "getgid", "getegid",
-	NULL,
-};
-/* clang-format on */
-
 /*
  * MMAP_BATCH maps the guest's own memory: the used ring tells how far a lost back-end was. Grants
  * cannot be mapped, as a gntdev is not restricted to one guest.
  */
-static const uint32_t ioctls[] = {
-	XEN_IOCTL_DM_OP,
-	XEN_IOCTL_EVTCHN_NOTIFY,
-	XEN_IOCTL_MMAP_BATCH,
-	FIONREAD,
+static const struct syscall_rule own_calls[] = {
+	SYSCALL_IOCTL(XEN_IOCTL_DM_OP),
+	SYSCALL_IOCTL(XEN_IOCTL_EVTCHN_NOTIFY),
+	SYSCALL_IOCTL(XEN_IOCTL_MMAP_BATCH),
+	SYSCALL_END,
 };
 
-static const struct syscall_filter filter = {
-	.calls = calls,
-	.ioctls = ioctls,
-	.n_ioctls = G_N_ELEMENTS(ioctls),
-};
+static const struct syscall_rule *const calls[] = { syscall_core, own_calls, NULL };
 
 bool worker_sandbox_enter(const char *root, uid_t uid, gid_t gid, GError **error)
 {
@@ -62,14 +39,16 @@ bool worker_sandbox_enter(const char *root, uid_t uid, gid_t gid, GError **error
 		.uid = uid,
 		.gid = gid,
 		.root = *root ? root_open(root) : -1,
+		.untraceable = true,
 		.limits = limits,
 		.n_limits = G_N_ELEMENTS(limits),
-		.filter = &filter,
+		.calls = calls,
 	};
 	bool ok = !*root || p.root >= 0;
 
+	fd_kind_keep_proc();
 	if (ok)
-		ok = privileges_drop(&p, error);
+		ok = privileges_drop(&p, error) && privileges_seal(&p, error);
 	else
 		error_errno(error, errno, "%s", root);
 	privileges_clear(&p);

@@ -8,9 +8,10 @@
 
 /*
  * Restricts the process, which must have one thread, and all its threads to come: user uid (0: the
- * current one) in an empty root directory ("": the current one), no new privileges, no core dumps,
- * no tracing, few files; only the system calls that a worker needs, and of all ioctls device model
- * operations, event channel notifications and mappings of the guest's memory. All else fails with
- * EPERM. On error the process is in an undefined state and must exit.
+ * current one) in the directory root, which is empty ("": one without a name), no capabilities, no
+ * network, no core dumps, no tracing, few files; only the system calls that a worker needs, and of
+ * all ioctls device model operations, event channel notifications and mappings of the guest's
+ * memory. All else ends it (priv/syscall_filter.h). On error the process is in an undefined state
+ * and must exit.
  */
 bool worker_sandbox_enter(const char *root, uid_t uid, gid_t gid, GError **error);
