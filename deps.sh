@@ -10,7 +10,7 @@ deps_build='gcc libc6-dev pkg-config meson ninja-build libglib2.0-dev libjson-gl
 deps_quickstart='e2fsprogs'
 deps_check="clang lld clang-format libclang-rt-dev libcmocka-dev valgrind e2fsprogs qemu-system-x86
 	qemu-utils busybox-static cpio kmod util-linux man-db binutils acpica-tools libfdt-dev
-	device-tree-compiler lz4 libxen-dev libseccomp-dev"
+	device-tree-compiler lz4 libxen-dev"
 deps_check_arm64='gcc-aarch64-linux-gnu qemu-system-arm xz-utils'
 # To compile Xen and Linux.
 deps_xen_lab='gcc libc6-dev make flex bison bc cpio patch python3 xz-utils gcc-aarch64-linux-gnu'

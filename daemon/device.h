@@ -25,6 +25,7 @@
 #include "base/iov.h"
 #include "base/option.h"
 #include "base/log.h"
+#include "base/syscall_rule.h"
 #include "base/util.h"
 #include "ring/vq.h"
 #include "virtio/probe.h"
@@ -89,6 +90,18 @@ struct virtio_device_wire {
 	void (*left)(struct virtio_device *d);
 };
 
+/*
+ * What a device goes on needing of the host once it is open: all else is out of reach then
+ * (--sandbox). Without such a table: only open files, sockets and memory, by read, write, sendmsg,
+ * recvmsg and the like.
+ */
+struct virtio_device_needs {
+	const struct syscall_rule *calls; /* besides those of the core; NULL: none */
+	unsigned files; /* that it opens or receives later, at a time */
+	bool network; /* the host's network: for sockets that it makes later */
+	bool code; /* memory that is executable: for libraries that compile */
+};
+
 struct virtio_device {
 	const struct virtio_device_ops *ops;
 	/* open() may clear bits here (or set those that an option asks for), and set num_queues. */
@@ -124,6 +137,7 @@ struct virtio_device_ops {
 	const struct virtio_shm_region *shm; /* shared memory regions; NULL: none */
 	const struct virtio_device_wire *wire; /* device-specific messages; NULL: none */
 	const struct option_entry *options; /* a table (base/option.h); NULL: none */
+	const struct virtio_device_needs *needs; /* once it is open; NULL: nothing */
 	const char *const *capabilities; /* for --print-capabilities; NULL-terminated; NULL: none */
 
 	/* Verbs. Only kick is mandatory. */

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* main() of every virtiod-<device>: options, device, socket, and then the loop. */
-#include <errno.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/footprint.h"
 #include "base/option.h"
@@ -12,24 +11,11 @@
 #include "base/start.h"
 #include "base/util.h"
 #include "daemon/options.h"
+#include "daemon/sandbox.h"
 #include "daemon/session/server.h"
 #include "daemon/socket.h"
 #include "memory/guest_mem.h"
 #include "memory/types/mem_xen.h"
-
-/*
- * Removes the socket if it is still the one that was made here. After privileges were dropped that
- * may not be permitted, and in another root it cannot be found: the next start replaces it.
- */
-static void remove_socket(const char *path, const struct stat *ours)
-{
-	struct stat now;
-
-	if (lstat(path, &now) == 0 && (now.st_ino != ours->st_ino || now.st_dev != ours->st_dev))
-		return;
-	if (unlink(path) < 0)
-		log_debug(NULL, "cannot remove '%s': %s", path, g_strerror(errno));
-}
 
 /*
  * Serves front-ends: nothing has been read of what one may have sent. Sets *idle as server_run()
@@ -38,14 +24,9 @@ static void remove_socket(const char *path, const struct stat *ours)
 static bool serve(
 	struct server *s, struct backend *b, struct options *o, int fd, bool *idle, GError **error)
 {
-	struct stat ours = { 0 };
-	bool ok;
+	struct socket_name name;
+	bool ok = daemon_sandbox_enter(b, o, &name, error);
 
-	if (o->socket_path)
-		lstat(o->socket_path, &ours);
-	if (o->privileges.chroot)
-		service_notify_keep();
-	ok = privileges_drop(&o->privileges, error) && backend_start_workers(b, error);
 	*idle = true;
 	if (ok) {
 		server_start(s, fd);
@@ -57,8 +38,7 @@ static bool serve(
 	} else {
 		close(fd);
 	}
-	if (o->socket_path)
-		remove_socket(o->socket_path, &ours);
+	daemon_socket_remove(&name);
 	return ok;
 }
 

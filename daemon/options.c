@@ -19,6 +19,7 @@
 /* Where the tables put values: a command line is parsed by one thread. */
 static struct options parsed;
 static enum choice parsed_xen;
+static unsigned parsed_sandbox;
 
 static bool parse_group(const char *text, GError **error)
 {
@@ -109,6 +110,9 @@ static const struct option_entry service_options[] = {
 		.help = "Switch to this user, and group, before serving" },
 	{ "chroot", "DIR", .path = &parsed.privileges.chroot,
 		.help = "Change the root directory to this one before serving" },
+	{ "sandbox", .word = &parsed_sandbox, .words = sandbox_words, .initial = SANDBOX_DEFAULT,
+		.help = "Give up what serving does not need: what this machine permits, or all, or "
+			"nothing" },
 	{ "stats", "SECONDS", .number = &parsed.stats, .min = 1, .max = MAX_STATS_S,
 		.help = "Log statistics every so many seconds, as on SIGUSR1" },
 	OPTION_LOG_LEVEL(&parsed.log_level),
@@ -155,6 +159,7 @@ bool options_parse(struct options *o, const struct virtio_device_ops *ops, int a
 	parsed_xen = CHOICE_AUTO;
 	ok = parsed.print_capabilities || parsed.version || option_parse(&syntax, &args, error);
 	parsed.xen = parsed_xen == CHOICE_ON || (parsed_xen == CHOICE_AUTO && is_xen_host());
+	parsed.privileges.sandbox = parsed_sandbox;
 	*o = parsed;
 	return ok;
 }

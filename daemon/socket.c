@@ -6,11 +6,13 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/option.h"
 #include "base/service.h"
 #include "base/sock.h"
+#include "base/util.h"
 
 static bool bad_fd(int fd, const char *why, GError **error)
 {
@@ -56,4 +58,36 @@ bool daemon_socket_check(const struct options *o, unsigned activated, int *fd, G
 int daemon_socket_listen(const struct options *o, GError **error)
 {
 	return sock_listen(o->socket_path, o->socket_mode, o->socket_group, error);
+}
+
+void daemon_socket_name(struct socket_name *name, const struct options *o, bool keep)
+{
+	g_autofree char *folder = NULL;
+	const char *slash;
+
+	*name = (struct socket_name){ .folder = AT_FDCWD, .path = o->socket_path };
+	if (!name->path || lstat(name->path, &name->made) < 0 || !keep)
+		return;
+	slash = strrchr(name->path, '/');
+	folder = g_path_get_dirname(name->path);
+	name->folder = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (slash)
+		name->path = slash + 1;
+}
+
+/*
+ * After privileges were dropped that may not be permitted, and in another root it cannot be found:
+ * the next start replaces it.
+ */
+void daemon_socket_remove(struct socket_name *name)
+{
+	struct stat now;
+
+	if (name->path && name->folder != -1 &&
+		(fstatat(name->folder, name->path, &now, AT_SYMLINK_NOFOLLOW) < 0 ||
+			(now.st_ino == name->made.st_ino && now.st_dev == name->made.st_dev)) &&
+		unlinkat(name->folder, name->path, 0) < 0)
+		log_debug(NULL, "cannot remove '%s': %s", name->path, g_strerror(errno));
+	if (name->folder >= 0)
+		fd_close(&name->folder);
 }

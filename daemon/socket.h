@@ -2,7 +2,16 @@
 /* The socket of a daemon: made at a path, inherited by number, or passed by socket activation. */
 #pragma once
 
+#include <sys/stat.h>
+
 #include "daemon/options.h"
+
+/* The name of a socket that was made here. */
+struct socket_name {
+	int folder; /* O_PATH, owned; AT_FDCWD: path is absolute or relative; -1: out of reach */
+	const char *path; /* --socket-path, from folder on; NULL: there is none */
+	struct stat made; /* what it names */
+};
 
 /*
  * Returns whether exactly one socket is named, and, where it is an inherited one, whether it is a
@@ -13,3 +22,10 @@
 bool daemon_socket_check(const struct options *o, unsigned activated, int *fd, GError **error);
 /* Returns a socket that listens at --socket-path, or -1. */
 int daemon_socket_listen(const struct options *o, GError **error);
+/*
+ * Sets what daemon_socket_remove() needs, while the path can be found. keep: by its folder, as the
+ * path cannot be found later.
+ */
+void daemon_socket_name(struct socket_name *name, const struct options *o, bool keep);
+/* Removes the name at the program's end, if it still leads to the socket and that is permitted. */
+void daemon_socket_remove(struct socket_name *name);

@@ -19,15 +19,23 @@
 #pragma once
 
 #include <glib.h>
+#include <linux/io_uring.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "base/syscall_rule.h"
+
 /* The most pieces of one read or write. */
 #define VIRTIO_URING_MAX_IOV 128u
 
 struct virtio_uring;
+
+/* What using rings takes, in the table of a device's needs; making one takes more. */
+#define VIRTIO_URING_SYSCALLS    \
+	SYSCALL(io_uring_enter), \
+		SYSCALL_IF(io_uring_register, 1, UINT32_MAX, IORING_REGISTER_ENABLE_RINGS)
 
 enum virtio_uring_op {
 	VIRTIO_URING_END, /* of a list */

@@ -66,7 +66,8 @@ static bool prepare(struct pool *pool, unsigned i, GError **error)
  */
 static void block_signals(sigset_t *before)
 {
-	static const int own[] = { SIGBUS, SIGSEGV, SIGILL, SIGFPE, SIGTRAP, INTERRUPT_SIGNAL };
+	static const int own[] = { SIGBUS, SIGSEGV, SIGILL, SIGFPE, SIGTRAP, SIGSYS,
+		INTERRUPT_SIGNAL };
 	sigset_t set;
 
 	sigfillset(&set);
@@ -106,7 +107,7 @@ static bool start_worker(struct pool *pool, unsigned i, GError **error)
 {
 	const struct pool_setup *s = &pool->setup;
 	int cpu = s->n_cpus ? (int)s->cpus[i % s->n_cpus] : -1, err;
-	g_autofree char *what = NULL, *name = NULL;
+	g_autofree char *what = NULL;
 
 	if (!prepare(pool, i, error))
 		return false;
@@ -116,8 +117,6 @@ static bool start_worker(struct pool *pool, unsigned i, GError **error)
 			       : g_strdup_printf("cannot start it on CPU %d", cpu);
 		return fail(error, i, what, err);
 	}
-	name = g_strdup_printf("worker %u", i);
-	pthread_setname_np(pool->workers[i].thread, name);
 	pool->n_workers++;
 	return true;
 }

@@ -82,10 +82,21 @@ static int work(struct worker_thread *w)
 	}
 }
 
+/* In a sandbox a thread can only name itself. */
+static void name_thread(const struct worker_thread *w)
+{
+	char name[16];
+
+	g_snprintf(name, sizeof(name), "worker %u", (unsigned)(w - w->pool->workers));
+	pthread_setname_np(pthread_self(), name);
+}
+
 void *worker_main(void *opaque)
 {
 	struct worker_thread *w = opaque;
 	int timeout = -1;
+
+	name_thread(w);
 
 	while (!w->quit) {
 		sources_wait(&w->sources, timer_bound(&w->sources, timeout));

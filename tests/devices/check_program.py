@@ -65,9 +65,10 @@ done
 def check_completion():
     """What values can be is taken from --help."""
     completed = run('bash', '-c', COMPLETE, 'bash', os.path.join(folder, name), program, '--xen',
-                    '--socket-path', '--poll-us', '--workers')
+                    '--socket-path', '--poll-us', '--workers', '--sandbox')
     assert completed.splitlines() == ['--xen auto on off', '--socket-path a file',
-                                      '--poll-us auto', '--workers '], completed
+                                      '--poll-us auto', '--workers ',
+                                      '--sandbox auto strict none'], completed
 
 
 def check_units():

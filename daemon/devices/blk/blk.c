@@ -6,11 +6,13 @@
 #include "daemon/device.h"
 
 #include <inttypes.h>
+#include <linux/fs.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_ids.h>
 
 #include "base/option.h"
 #include "daemon/devices/blk/blk_request.h"
+#include "daemon/uring.h"
 
 #define MAX_BLOCK_SIZE 65536
 /* Header and status are a segment each, too: fits the usual queue size of 128. */
@@ -288,6 +290,22 @@ static const struct virtio_config_range blk_config_writable[] = {
 	{},
 };
 
+static const struct syscall_rule blk_calls[] = {
+	VIRTIO_URING_SYSCALLS,
+	SYSCALL(pread64),
+	SYSCALL(pwrite64),
+	SYSCALL(preadv),
+	SYSCALL(pwritev),
+	SYSCALL(preadv2),
+	SYSCALL(pwritev2),
+	SYSCALL(fdatasync),
+	SYSCALL_IOCTL(BLKGETSIZE64),
+	SYSCALL_IOCTL(BLKDISCARD),
+	SYSCALL_END,
+};
+
+static const struct virtio_device_needs blk_needs = { .calls = blk_calls };
+
 static const char *const blk_capabilities[] = { "read-only", "blk-file", NULL };
 
 const struct virtio_device_ops virtio_device_ops = {
@@ -306,6 +324,7 @@ const struct virtio_device_ops virtio_device_ops = {
 	.threads = VIRTIO_DEVICE_PER_QUEUE,
 	.config_writable = blk_config_writable,
 	.options = blk_options,
+	.needs = &blk_needs,
 	.capabilities = blk_capabilities,
 	.open = blk_open,
 	.close = blk_close,

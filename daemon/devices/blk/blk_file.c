@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fd_kind.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "daemon/devices/blk/blk_guard.h"
@@ -157,6 +158,14 @@ static bool check_kind(struct blk_file *f, GError **error)
 	return false;
 }
 
+/* Where no path leads anywhere. udev makes nodes of the same device again and again. */
+static const char *lost_link(const struct blk_file *f)
+{
+	g_autofree char *now = f->is_device || !f->link ? NULL : fd_link(f->fd);
+
+	return now && !g_str_equal(now, f->link) ? "has been renamed, removed or replaced" : NULL;
+}
+
 /* Returns what has become of the file's name; NULL: it still leads to the file, or cannot. */
 static const char *lost_name(const struct blk_file *f)
 {
@@ -164,9 +173,9 @@ static const char *lost_name(const struct blk_file *f)
 
 	if (fstat(f->fd, &st) == 0 && !st.st_nlink)
 		return "has been removed or replaced";
-	/* In another root directory (--chroot) no name leads anywhere. */
+	/* In another root directory (--chroot, --sandbox) no name leads anywhere. */
 	if (stat("/", &root) < 0 || root.st_dev != f->root_device || root.st_ino != f->root_inode)
-		return NULL;
+		return lost_link(f);
 	if (stat(f->path, &st) < 0)
 		return errno == ENOENT || errno == ENOTDIR ? "has been renamed or removed" : NULL;
 	/* udev makes nodes of the same device again and again. */
@@ -228,6 +237,7 @@ static bool open_file(struct blk_file *f, GError **error)
 	if (!check_kind(f, error))
 		return false;
 	f->fd = open_again(f, 0, error);
+	f->link = f->fd < 0 ? NULL : fd_link(f->fd);
 	return f->fd >= 0;
 }
 
@@ -304,4 +314,5 @@ void blk_file_close(struct blk_file *f)
 	fd_close(&f->lock);
 	f->locked = false;
 	g_clear_pointer(&f->path, g_free);
+	g_clear_pointer(&f->link, g_free);
 }

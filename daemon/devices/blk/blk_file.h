@@ -15,6 +15,7 @@ struct blk_file {
 	int lock; /* for the locks alone */
 	bool locked;
 	char *path;
+	char *link; /* fd_link() at the start; NULL: not known */
 	bool read_only;
 	bool direct; /* past the page cache, where alignment allows */
 	bool is_device;

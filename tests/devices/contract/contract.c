@@ -311,6 +311,7 @@ const struct virtio_device_ops virtio_device_ops = {
 	.stack = 2 * CONTRACT_STACK_MAX,
 	.shm = contract_regions,
 	.wire = &contract_wire,
+	.needs = &contract_needs,
 	.open = contract_open,
 	.close = contract_close,
 	.reset = contract_reset,

@@ -62,6 +62,7 @@ void contract_sources_start(struct contract *t, struct vq *q);
 /* The requests that wait for sources are kept. */
 void contract_sources_stop(struct contract *t, struct vq *q);
 void contract_sources_close(struct contract *t);
+extern const struct virtio_device_needs contract_needs;
 
 int contract_do_map(struct contract *t, struct vq_chain *c, const struct contract_request *r);
 bool contract_shm_open(struct contract *t);

@@ -191,3 +191,7 @@ void contract_sources_close(struct contract *t)
 	join(t);
 	close_socket(t);
 }
+
+/* Sources are made while it runs. */
+static const struct syscall_rule calls[] = { SYSCALL(socketpair), SYSCALL_END };
+const struct virtio_device_needs contract_needs = { .calls = calls };
