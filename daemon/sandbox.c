@@ -31,8 +31,8 @@ static const struct syscall_rule no_calls[] = { SYSCALL_END };
 static const struct virtio_device_needs no_needs;
 
 /*
- * The folder would lead out of another root directory, and, without Landlock, to all others: the
- * socket's name is left behind then.
+ * Sets name. The folder would lead out of another root directory, and, without Landlock, to all
+ * others: the name is left behind then.
  */
 static void name_socket(struct socket_name *name, const struct options *o)
 {

@@ -76,8 +76,8 @@ void daemon_socket_name(struct socket_name *name, const struct options *o, bool 
 }
 
 /*
- * After privileges were dropped that may not be permitted, and in another root it cannot be found:
- * the next start replaces it.
+ * Removes the name. After privileges were dropped that may not be permitted, and in another root it
+ * cannot be found: the next start replaces it.
  */
 void daemon_socket_remove(struct socket_name *name)
 {

@@ -19,6 +19,8 @@
 #define LINE_MAX_BYTES 1024
 #define LIMIT_WINDOW (5 * G_USEC_PER_SEC)
 #define LIMIT_LINES 10
+/* Of the whole process, in as long a time. */
+#define PROCESS_LINES 1000
 
 const char *const log_level_words[] = {
 	[LOG_LEVEL_ERROR] = "error",
@@ -39,6 +41,9 @@ static struct {
 	struct output output;
 	unsigned dropped; /* lines, not yet reported */
 	bool cut; /* the last line has no end */
+	bool limited; /* log_limit_process() */
+	int64_t window_start; /* monotonic µs */
+	unsigned in_window, excess; /* lines; the latter dropped, not yet reported */
 } err = { .lock = PTHREAD_MUTEX_INITIALIZER, .output = { .fd = STDERR_FILENO, .own = -1 } };
 
 void log_set_program(const char *name)
@@ -108,20 +113,42 @@ static bool put(const char *text, size_t len)
 	return n == (ssize_t)len;
 }
 
-/* Returns whether no dropped lines are left to be reported. Under the lock. */
-static bool report_dropped(void)
+/* Returns whether *dropped is 0 or could be reported, and so is 0. Under the lock. */
+static bool report(unsigned *dropped, const char *why)
 {
 	char line[128];
 
-	if (!err.dropped)
+	if (!*dropped)
 		return true;
-	g_snprintf(line, sizeof(line),
-		"%s: warning: %u log lines were dropped: standard error was not read\n", program,
-		err.dropped);
+	g_snprintf(line, sizeof(line), "%s: warning: %u log lines were dropped: %s\n", program,
+		*dropped, why);
 	if (!put(line, strlen(line)))
 		return false;
-	err.dropped = 0;
+	*dropped = 0;
 	return true;
+}
+
+/* Returns whether no dropped lines are left to be reported. Under the lock. */
+static bool report_dropped(void)
+{
+	return report(&err.dropped, "standard error was not read") &&
+		report(&err.excess,
+			"more than " G_STRINGIFY(PROCESS_LINES) " came within five seconds");
+}
+
+/* Returns whether this line is too much. Debug lines were asked for. Under the lock. */
+static bool is_excess(enum log_level level)
+{
+	int64_t now;
+
+	if (!err.limited || level >= LOG_LEVEL_DEBUG)
+		return false;
+	now = g_get_monotonic_time();
+	if (now - err.window_start >= LIMIT_WINDOW) {
+		err.window_start = now;
+		err.in_window = 0;
+	}
+	return ++err.in_window > PROCESS_LINES;
 }
 
 /*
@@ -136,7 +163,9 @@ static void emit(enum log_level level, char *line, size_t len)
 	}
 	line[len++] = '\n';
 	pthread_mutex_lock(&err.lock);
-	if (!report_dropped() || !put(line, len))
+	if (is_excess(level))
+		err.excess++;
+	else if (!report_dropped() || !put(line, len))
 		err.dropped++;
 	pthread_mutex_unlock(&err.lock);
 }
@@ -158,6 +187,11 @@ void log_open(void)
 {
 	output_close(&err.output);
 	output_open(&err.output, STDERR_FILENO);
+}
+
+void log_limit_process(void)
+{
+	err.limited = true;
 }
 
 void log_flush(void)

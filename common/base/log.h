@@ -55,6 +55,11 @@ void log_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
  * room and the write, in which another process can take the room.
  */
 void log_open(void);
+/*
+ * Drops, from now on, what exceeds 1000 lines in 5 seconds, whatever they are about; debug lines do
+ * not count. The next line let through comes after the number of those dropped.
+ */
+void log_limit_process(void);
 /* Reports lines dropped since the last one written, if there is room now: for the program's end. */
 void log_flush(void);
 

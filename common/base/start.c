@@ -81,6 +81,7 @@ void start_program(const char *name, const int *pending)
 	set_signals(pending);
 	g_set_prgname(name);
 	log_set_program(name);
+	log_limit_process();
 	atexit(check_stdout);
 }
 

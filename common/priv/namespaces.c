@@ -20,7 +20,7 @@ static const struct {
 	{ CLONE_NEWIPC, "IPC namespace" },
 };
 
-/* A directory has a link for each of its directories, and two more. */
+/* Counts: a directory has a link for each of its directories, and two more. */
 static bool has_one_thread(void)
 {
 	struct stat st;

@@ -121,7 +121,7 @@ static bool fail_option(GError **error, const char *option, const char *value)
 	return false;
 }
 
-/* Linux 6.3: no memory becomes executable. The filter forbids it, too. */
+/* Keeps memory from becoming executable (Linux 6.3). The filter forbids it, too. */
 static void forbid_code(const struct privileges *p)
 {
 #ifndef PR_SET_MDWE
@@ -132,7 +132,7 @@ static void forbid_code(const struct privileges *p)
 		prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0);
 }
 
-/* GLib and the C library open files for the first message about an error. */
+/* Loads what GLib and the C library open for the first message about an error. */
 static void load_messages(void)
 {
 	const char *volatile message = g_strerror(EPERM);
@@ -140,7 +140,7 @@ static void load_messages(void)
 	(void)message;
 }
 
-/* With a user to become there are capabilities to leave namespaces by, or none that would help. */
+/* Leaves namespaces: with a user to become there are capabilities for it, or none that help. */
 static void leave_host(struct privileges *p)
 {
 	load_messages();
@@ -149,7 +149,7 @@ static void leave_host(struct privileges *p)
 		sandbox_report(&p->missing, "empty root directory", errno);
 }
 
-/* Only files that the process goes on using make it indispensable. */
+/* Reports Landlock as missing only if there are files that the process goes on using. */
 static void restrict_paths(struct privileges *p)
 {
 	int err = landlock_enter(p->paths, p->keep_network);

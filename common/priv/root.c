@@ -32,7 +32,7 @@ static int enter_own_folder(void *unused)
 	_exit(chdir("/proc/self/fdinfo") == 0 && chroot(".") == 0 && chdir("/") == 0 ? 0 : errno);
 }
 
-/* What /proc has of a process that has ended is empty, and stays so. */
+/* Enters what /proc has of a process, which then ends: it is empty, and stays so. */
 bool root_leave(void)
 {
 	char stack[8 << 10] __attribute__((aligned(16)));

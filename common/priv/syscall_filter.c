@@ -102,7 +102,7 @@ static GArray *compile(const struct syscall_rule *const *tables)
 	return program;
 }
 
-/* The signal is blocked until this returns, and then ends the process. */
+/* Logs the call. The signal is blocked until this returns, and then ends the process. */
 static void on_violation(int signum, siginfo_t *info, void *context)
 {
 	const char *name = syscall_name(info->si_syscall);

@@ -82,7 +82,7 @@ static int work(struct worker_thread *w)
 	}
 }
 
-/* In a sandbox a thread can only name itself. */
+/* Names the calling thread: in a sandbox it can only do so itself. */
 static void name_thread(const struct worker_thread *w)
 {
 	char name[16];

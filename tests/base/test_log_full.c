@@ -4,6 +4,7 @@
 
 #include <pty.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include "base/log.h"
 #include "base/util.h"
@@ -151,6 +152,37 @@ static void test_log_never_blocks_beside_others(void **state)
 	log_flush();
 }
 
+/* A process that logs too much: in a child, as it is for good. */
+static void test_log_limit_of_process(void **state)
+{
+	struct log_full *w = *state;
+	g_autoptr(GString) text = g_string_new(NULL);
+	pid_t pid;
+	int status;
+
+	replace_stderr(w, PIPE);
+	fcntl(w->reader, F_SETPIPE_SZ, 1 << 20);
+	pid = fork();
+	if (pid == 0) {
+		log_open();
+		log_limit_process();
+		log_set_level(LOG_LEVEL_DEBUG);
+		for (unsigned i = 0; i < 1500; i++)
+			log_warning(NULL, "line %u", i);
+		log_debug(NULL, "is let through");
+		_exit(0);
+	}
+	dup2(w->saved, STDERR_FILENO);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	drain(w, text);
+	assert_non_null(strstr(text->str, "test: warning: line 999\n"));
+	assert_null(strstr(text->str, "line 1000\n"));
+	assert_true(g_str_has_suffix(text->str,
+		"line 999\ntest: warning: 500 log lines were dropped: more than 1000 came within "
+		"five seconds\ntest: debug: is let through\n"));
+	fd_close(&w->reader);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -158,6 +190,7 @@ int main(void)
 		TEST(test_log_never_blocks_on_terminal),
 		TEST(test_log_never_blocks_on_socket),
 		TEST(test_log_never_blocks_beside_others),
+		TEST(test_log_limit_of_process),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

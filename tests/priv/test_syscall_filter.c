@@ -57,7 +57,7 @@ static bool listed_ioctl(void)
 	return ioctl(pipe_fds[0], FIONREAD, &n) == 0 && ioctl(pipe_fds[0], FIOASYNC, &n) == 0;
 }
 
-/* The kernel ignores what is above 32 bits, and so does the filter. */
+/* Tries one with more bits: the kernel ignores what is above 32, and so does the filter. */
 static bool wide_ioctl(void)
 {
 	int n;
@@ -70,7 +70,7 @@ static bool other_ioctl(void)
 	return ioctl(pipe_fds[0], FIONBIO, &(int){ 1 }) == 0;
 }
 
-/* One whose low bits are those of a listed one. */
+/* Tries one whose low bits are those of a listed one. */
 static bool similar_ioctl(void)
 {
 	return ioctl(pipe_fds[0], FIONREAD | 0x80000000, &(int){ 1 }) == 0;
@@ -146,7 +146,7 @@ static bool process(void)
 	return fork() >= 0;
 }
 
-/* No filter can tell threads from processes there; the C library has another call. */
+/* Tries clone3(), in which no filter can tell threads from processes. */
 static bool clone3_is_missing(void)
 {
 	return syscall(SYS_clone3, NULL, 0) < 0 && errno == ENOSYS;
@@ -198,7 +198,7 @@ static int run(bool (*works)(void), char *log, size_t size)
 	return status;
 }
 
-/* Its own system calls would be refused. */
+/* Tells whether valgrind runs this: its own system calls would be refused. */
 static bool is_valgrind(void)
 {
 	const char *preloaded = g_getenv("LD_PRELOAD");

@@ -138,7 +138,7 @@ static long try_unlink_outside(void)
 	return via_folders(unlink_outside);
 }
 
-/* Aimed at the socket's own folder: permitted, so that the socket can be removed. */
+/* Removes a file in the socket's own folder: permitted, so that the socket can be removed. */
 static long unlink_sibling(int folder)
 {
 	return unlinkat(folder, "sibling", 0);
@@ -149,7 +149,7 @@ static long try_unlink_sibling(void)
 	return via_folders(unlink_sibling);
 }
 
-/* A datagram by a socket that is open (the service manager's) to another one of the host. */
+/* Sends a datagram by a socket that is open (the service manager's) to another of the host. */
 static long try_abstract_socket(void)
 {
 	static const struct sockaddr_un to = { AF_UNIX, "\0virtiod-victim" };
@@ -165,7 +165,7 @@ static long try_abstract_socket(void)
 	return -1;
 }
 
-/* What base/fd_discard.c does. */
+/* Does what base/fd_discard.c does. */
 static long try_closer(void)
 {
 	pid_t pid = (pid_t)syscall(SYS_clone, CLONE_FILES, 0, 0, 0, 0);
@@ -252,7 +252,7 @@ static const struct {
 	ATTEMPT(closer),
 };
 
-/* Every type and number that an ioctl() could have, with the usual directions and sizes. */
+/* Tries every type and number that an ioctl() could have, with the usual directions and sizes. */
 static void sweep_ioctls(void)
 {
 	static const uint32_t sizes[] = { 0, _IOC(_IOC_READ, 0, 0, 8), _IOC(_IOC_WRITE, 0, 0, 8) };

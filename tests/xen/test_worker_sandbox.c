@@ -106,13 +106,13 @@ static void other_ioctl(void)
 	ioctl(0, FIONBIO, &(int){ 1 });
 }
 
-/* privcmd's hypercall, and one that only ends as an allowed one. */
+/* Tries privcmd's hypercall. */
 static void hypercall(void)
 {
 	ioctl(0, _IOC(_IOC_NONE, 'P', 0, 48), NULL);
 }
 
-/* gntdev is not restricted to one guest. */
+/* Maps grants: gntdev is not restricted to one guest. */
 static void map_grants(void)
 {
 	ioctl(0, XEN_IOCTL_MAP_GRANTS, NULL);

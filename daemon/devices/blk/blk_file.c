@@ -158,7 +158,10 @@ static bool check_kind(struct blk_file *f, GError **error)
 	return false;
 }
 
-/* Where no path leads anywhere. udev makes nodes of the same device again and again. */
+/*
+ * Does the same where no path leads anywhere, but for devices: udev makes nodes of the same one
+ * again and again.
+ */
 static const char *lost_link(const struct blk_file *f)
 {
 	g_autofree char *now = f->is_device || !f->link ? NULL : fd_link(f->fd);
