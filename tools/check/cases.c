@@ -7,6 +7,13 @@ const struct check_case *const check_subjects[] = {
 	check_features,
 	check_messages,
 	check_device_messages,
+	check_vrings,
+	check_memory,
+	check_inflight,
+	check_block,
+	check_rng,
 	check_malformed,
+	check_split,
+	check_packed,
 	NULL,
 };

@@ -198,6 +198,37 @@ void data_wait(struct check *k, struct check_queue *q)
 	}
 }
 
+uint32_t data_exchange(struct check *k, struct check_queue *q, const struct driver_buf *buf,
+	unsigned n_out, unsigned n_in)
+{
+	uint64_t until = (uint64_t)g_get_monotonic_time() + wire_timeout_us(k);
+	void *token;
+	uint32_t len = 0;
+	int rc;
+
+	if (check_over(k))
+		return 0;
+	if (driver_ring_add(q->ring, buf, n_out, n_in, q) < 0) {
+		check_fail(k, "the request does not fit the vring");
+		return 0;
+	}
+	if (driver_ring_publish(q->ring))
+		data_kick(k, q);
+	while ((rc = driver_ring_reap(q->ring, &token, &len)) == 0) {
+		if (driver_ring_arm(q->ring))
+			continue;
+		if (!data_call(k, q, wire_timeout_us(k)) &&
+			(uint64_t)g_get_monotonic_time() >= until) {
+			check_fail(k, "the request is not completed within %" PRIu64 " ms",
+				wire_timeout_us(k) / 1000);
+			return 0;
+		}
+	}
+	if (rc < 0)
+		check_fail(k, "the device returns a request that it does not have");
+	return len;
+}
+
 void data_run(struct check *k, struct check_queue *q, unsigned n)
 {
 	for (unsigned i = 0; i < n && !check_over(k); i++) {

@@ -7,6 +7,7 @@
 
 #include "base/util.h"
 #include "tools/check/wire.h"
+#include "virtio/ring_layout.h"
 
 #define MEMORY_BYTES (8u << 20)
 /* Of buffers, one for each descriptor. */
@@ -180,6 +181,19 @@ uint32_t session_stop_queue(struct check *k, struct check_queue *q)
 	check_equal(k, "the index in the reply to GET_VRING_BASE", k->msg.payload.state.index,
 		q->index);
 	return k->msg.payload.state.num;
+}
+
+uint32_t session_base_after(const struct check *k, const struct check_queue *q, unsigned n)
+{
+	const struct check_device *d = k->peer.data;
+	unsigned each = (d->out_len > 0) + (d->in_len[0] > 0) + (d->in_len[1] > 0);
+	unsigned at = n * each;
+	uint16_t position;
+
+	if (!(k->features & VU_BIT(VIRTIO_F_RING_PACKED)))
+		return n;
+	position = (uint16_t)(at % q->size | (at / q->size % 2 ? 0 : VIRTIO_PACKED_WRAP));
+	return virtio_packed_base(position, position);
 }
 
 struct check_queue *session_start(struct check *k, uint64_t features, unsigned size)

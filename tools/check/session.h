@@ -22,6 +22,8 @@ struct vu_vring_addr session_addr(const struct check_queue *q, uint64_t user_off
 /* NUM, BASE, ADDR, CALL, ERR, KICK; then ENABLE if that is negotiated. */
 void session_start_queue(struct check *k, struct check_queue *q, uint32_t base);
 void session_enable(struct check *k, struct check_queue *q, bool on);
+/* Returns the base after n requests without indirect tables, all completed. */
+uint32_t session_base_after(const struct check *k, const struct check_queue *q, unsigned n);
 /* GET_VRING_BASE: returns the base. */
 uint32_t session_stop_queue(struct check *k, struct check_queue *q);
 /* Closes the connection and frees what was shared. */
@@ -39,6 +41,12 @@ void data_kick(struct check *k, struct check_queue *q);
 void data_reap(struct check *k, struct check_queue *q);
 /* Waits until all requests are completed; a completion without a call is a failure. */
 void data_wait(struct check *k, struct check_queue *q);
+/*
+ * A request of these buffers, of which the first n_out are read; returns the used length once it is
+ * completed. Not with others in flight.
+ */
+uint32_t data_exchange(struct check *k, struct check_queue *q, const struct driver_buf *buf,
+	unsigned n_out, unsigned n_in);
 /* n requests, one after the other. */
 void data_run(struct check *k, struct check_queue *q, unsigned n);
 /* n requests, as many at a time as fit. */
