@@ -93,6 +93,8 @@ static void run_stopped(struct check *k)
 
 	data_run(k, q, 3);
 	session_stop_queue(k, q);
+	/* What was called before the reply. */
+	data_call(k, q, 0);
 	data_submit(k, q, 1);
 	data_kick(k, q);
 	if (data_call(k, q, wire_quiet_us(k)))

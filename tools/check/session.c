@@ -41,7 +41,7 @@ void session_open(struct check *k, uint64_t features)
 	if (check_case_protocol(k->c) & VU_BIT(VU_F_INFLIGHT_SHMFD))
 		wanted |= VU_BIT(VU_F_INFLIGHT_SHMFD);
 	wire_connect(k);
-	if (!(k->peer.features & VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES)))
+	if (!(features & VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES)))
 		wanted = 0;
 	/* Some take what is accepted for offered only where it was asked for. */
 	if (wanted)
@@ -52,8 +52,7 @@ void session_open(struct check *k, uint64_t features)
 	if (k->c->request != VU_SET_OWNER)
 		wire_tell(k, VU_SET_OWNER, NULL, 0, NULL, 0);
 	wire_tell_u64(k, VU_SET_FEATURES, features);
-	if (features & VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES))
-		k->acked = wanted;
+	k->acked = wanted;
 	k->features = features;
 	wire_barrier(k);
 }
