@@ -207,7 +207,8 @@ static void run_resubmit(struct check *k)
 
 	q = take_one(k, &a, &head);
 	area_set(k, &a);
-	session_start_queue(k, q, 0);
+	/* Only the area tells of it. */
+	session_start_queue(k, q, 1);
 	data_wait(k, q);
 	data_run(k, q, 3);
 	completed_once(k, q, 4);

@@ -33,6 +33,21 @@ static void run_quiet(struct check *k)
 	valid_clear(&v);
 }
 
+/* Requires one of the sizes that a reply may have, where there are several. */
+static void check_reply_size(struct check *k, size_t requested)
+{
+	uint32_t size = k->msg.header.size;
+
+	if (check_over(k))
+		return;
+	if (k->c->request == VU_GET_CONFIG && size && size != requested)
+		check_fail(
+			k, "GET_CONFIG: a reply of %u bytes to a request of %zu", size, requested);
+	if (k->c->request == VU_GET_INFLIGHT_FD && size != VU_INFLIGHT_UNPADDED &&
+		size != sizeof(struct vu_inflight))
+		check_fail(k, "GET_INFLIGHT_FD: a reply of %u bytes", size);
+}
+
 /* Expects, of a message with a reply of its own, one reply with these flags. */
 static void reply_once(struct check *k, uint32_t flags)
 {
@@ -42,6 +57,7 @@ static void reply_once(struct check *k, uint32_t flags)
 	valid_send(k, &v, flags);
 	if (wire_receive(k))
 		wire_check_reply(k, k->c->request, vu_shape(k->c->request));
+	check_reply_size(k, v.size);
 	wire_barrier(k);
 	valid_clear(&v);
 }

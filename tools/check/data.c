@@ -201,7 +201,7 @@ void data_wait(struct check *k, struct check_queue *q)
 uint32_t data_exchange(struct check *k, struct check_queue *q, const struct driver_buf *buf,
 	unsigned n_out, unsigned n_in)
 {
-	uint64_t until = (uint64_t)g_get_monotonic_time() + wire_timeout_us(k);
+	bool called;
 	void *token;
 	uint32_t len = 0;
 	int rc;
@@ -212,20 +212,19 @@ uint32_t data_exchange(struct check *k, struct check_queue *q, const struct driv
 		check_fail(k, "the request does not fit the vring");
 		return 0;
 	}
+	driver_ring_arm(q->ring);
+	data_call(k, q, 0);
 	if (driver_ring_publish(q->ring))
 		data_kick(k, q);
-	while ((rc = driver_ring_reap(q->ring, &token, &len)) == 0) {
-		if (driver_ring_arm(q->ring))
-			continue;
-		if (!data_call(k, q, wire_timeout_us(k)) &&
-			(uint64_t)g_get_monotonic_time() >= until) {
-			check_fail(k, "the request is not completed within %" PRIu64 " ms",
-				wire_timeout_us(k) / 1000);
-			return 0;
-		}
-	}
+	called = data_call(k, q, wire_timeout_us(k));
+	rc = driver_ring_reap(q->ring, &token, &len);
 	if (rc < 0)
 		check_fail(k, "the device returns a request that it does not have");
+	else if (rc == 0)
+		check_fail(k, "the request is not completed within %" PRIu64 " ms",
+			wire_timeout_us(k) / 1000);
+	else if (!called)
+		check_fail(k, "the request was completed without a call");
 	return len;
 }
 
