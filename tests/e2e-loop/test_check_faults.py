@@ -46,7 +46,7 @@ class Faults(LoopTest):
             done = subprocess.run(
                 [VIRTIOCTL, "check", "--json", "--hostile", "--write", f"--timeout={TIMEOUT}",
                  f"--case={name}", f"--device-id={'rng' if kind == 'rng' else 'block'}",
-                 proxy.path], capture_output=True, timeout=PATIENCE, check=False)
+                 proxy.path], capture_output=True, timeout=10 * PATIENCE, check=False)
         finally:
             proxy.close()
             self.daemons.put(daemons)

@@ -84,7 +84,7 @@ struct check_peer {
 	uint32_t device; /* 0: not known */
 	int64_t config_size; /* -1: not known */
 	const struct check_device *data;
-	uint64_t reply_us; /* the longest time that a simple request took */
+	uint64_t reply_us; /* what a simple request takes */
 };
 
 #define CHECK_MAX_QUEUES 4 /* that one case sets up */

@@ -87,6 +87,14 @@ uint64_t check_case_protocol(const struct check_case *c)
 	return c->protocol | VU_BIT(shape->needs_feature_plus1 - 1);
 }
 
+static void skip_for_device(struct check *k, const struct check_case *c)
+{
+	if (c->device && !k->peer.device)
+		check_skip(k, "the device's type is not known: --device-id");
+	if (c->device && c->device != k->peer.device)
+		check_skip(k, "the device is no %s", names_device(c->device));
+}
+
 static void skip_for_needs(struct check *k, const struct check_case *c)
 {
 	const struct check_peer *p = &k->peer;
@@ -95,10 +103,6 @@ static void skip_for_needs(struct check *k, const struct check_case *c)
 		check_skip(k, "needs --hostile");
 	if (c->needs & CHECK_WRITE && !k->options->write)
 		check_skip(k, "needs --write");
-	if (c->device && !p->device)
-		check_skip(k, "the device's type is not known: --device-id");
-	if (c->device && c->device != p->device)
-		check_skip(k, "the device is no %s", names_device(c->device));
 	if (c->needs & CHECK_DATA && !p->data)
 		check_skip(k,
 			p->device ? "no requests to this type of device are known"
@@ -116,6 +120,7 @@ static void skip_for_offer(struct check *k, const struct check_case *c)
 	uint64_t protocol = check_case_protocol(c) & ~k->peer.protocol;
 	uint64_t features = c->features & ~k->peer.features;
 
+	skip_for_device(k, c);
 	if (features)
 		skip_bits(k, features, feature_name);
 	if (protocol)

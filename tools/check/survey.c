@@ -9,14 +9,13 @@
 
 #include "tools/check/wire.h"
 
-/* How often the time of a reply is taken. */
-#define TIMES 5
+/* How often the time of a reply is taken: what counts is the median. */
+#define TIMES 9
 
 /* Asks as wire_ask() does, but a wrong or missing reply is no failure: *value stays. */
 static bool try_ask(struct check *k, uint32_t request, uint64_t *value)
 {
 	const struct vu_shape *probe = vu_probe_shape(request, 0, 0, 0, false);
-	int64_t start = g_get_monotonic_time();
 
 	wire_send(k, request, 0, NULL, 0, NULL, 0);
 	if (wire_next(k, wire_timeout_us(k)) != WIRE_MESSAGE)
@@ -24,8 +23,26 @@ static bool try_ask(struct check *k, uint32_t request, uint64_t *value)
 	if (!vu_msg_check_reply(&k->msg, request, probe ? probe : vu_shape(request), NULL))
 		return false;
 	*value = probe ? k->msg.payload.u32 : k->msg.payload.u64;
-	k->peer.reply_us = MAX(k->peer.reply_us, (uint64_t)(g_get_monotonic_time() - start));
 	return true;
+}
+
+static int compare_times(const void *a, const void *b)
+{
+	return *(const int64_t *)a < *(const int64_t *)b ? -1 : 1;
+}
+
+static void take_times(struct check *k)
+{
+	int64_t times[TIMES];
+
+	for (unsigned i = 0; i < TIMES; i++) {
+		int64_t start = g_get_monotonic_time();
+
+		try_ask(k, VU_GET_FEATURES, &k->peer.features);
+		times[i] = g_get_monotonic_time() - start;
+	}
+	qsort(times, TIMES, sizeof(*times), compare_times);
+	k->peer.reply_us = (uint64_t)times[TIMES / 2];
 }
 
 static void ask_basics(struct check *k)
@@ -33,8 +50,7 @@ static void ask_basics(struct check *k)
 	struct check_peer *p = &k->peer;
 	uint64_t queues = 0;
 
-	for (unsigned i = 0; i < TIMES; i++)
-		try_ask(k, VU_GET_FEATURES, &p->features);
+	take_times(k);
 	if (!(p->features & VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES)))
 		return;
 	if (!try_ask(k, VU_GET_PROTOCOL_FEATURES, &p->protocol))

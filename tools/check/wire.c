@@ -8,7 +8,7 @@
 
 #include "base/util.h"
 
-/* Multiples of what the slowest simple request took. */
+/* Multiples of what a simple request takes. */
 #define TIMEOUT_TIMES 500
 #define QUIET_TIMES 50
 #define QUIET_FLOOR_US 20000
