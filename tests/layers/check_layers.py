@@ -52,7 +52,7 @@ LAYERS = {
                      'tools/bench', 'tools/probe'),
     'tools/block': FRONT + ('common/driver', 'tools'),
     'tools/bench': FRONT + ('common/driver', 'tools', 'tools/block'),
-    'tools/check': WIRE + ('common/driver', 'tools'),
+    'tools/check': WIRE + ('common/driver', 'tools', 'tools/block'),
     'tools/probe': WIRE + ('common/vhost-user/front', 'tools', 'tools/block'),
 }
 CODE_FOLDERS = ('common', 'daemon', 'xen', 'kvm-stub', 'tools')

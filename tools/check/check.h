@@ -72,6 +72,7 @@ struct check_options {
 	const char *start; /* shell command that starts the back-end if none listens; NULL */
 	char *const *patterns; /* --case; NULL: all */
 	bool hostile, write;
+	bool frontend; /* the socket is where a front-end connects */
 	uint64_t floor_us; /* the shortest time-out */
 	const char *repeat; /* the command line but for the case and the socket */
 	const char *quoted_socket;

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "tools/check/report.h"
+#include "tools/check/frontend.h"
 #include "tools/connect.h"
 #include "tools/virtioctl.h"
 
@@ -14,7 +14,7 @@
 struct command {
 	struct check_options check;
 	struct connect_options connect;
-	char *start;
+	char *start, *frontend;
 	char **patterns;
 	double floor;
 	bool hostile, write, list, json, junit;
@@ -33,6 +33,9 @@ static bool parse(struct command *o, char **argv, char ***args, GError **error)
 			.help = "Start the back-end so whenever none listens on the socket" },
 		{ "timeout", .argument = "SECONDS", .real = &o->floor, .initial = FLOOR_SECONDS,
 			.help = "The least to wait for a reply or a request" },
+		{ "frontend", .path = &o->frontend, .argument = "PATH",
+			.help = "Check a front-end that connects there",
+			.excludes = { "hostile", "case" } },
 		{ "list", .flag = &o->list, .help = "List the cases, with their sections" },
 		{ "json", .flag = &o->json, .help = "Print JSON", .excludes = { "junit" } },
 		{ "junit", .flag = &o->junit, .help = "Print JUnit's XML" },
@@ -48,8 +51,9 @@ static bool parse(struct command *o, char **argv, char ***args, GError **error)
 	*args = connect_parse(argv, syntax, &o->connect, error);
 	if (!*args)
 		return false;
-	if (!o->list && !(*args)[1])
-		return option_bad(error, "no socket is named");
+	if (!o->list && !(*args)[1] == !o->frontend)
+		return option_bad(error,
+			o->frontend ? "--frontend is the only socket" : "no socket is named");
 	return true;
 }
 
@@ -119,9 +123,14 @@ static const char *run_cases(struct check *k, struct check_report *r, const stru
 	return NULL;
 }
 
+static const struct check_format *format_of(const struct command *o)
+{
+	return o->json ? &check_json : o->junit ? &check_junit : &check_tap;
+}
+
 static int run(const struct command *o, GPtrArray *cases)
 {
-	const struct check_format *f = o->json ? &check_json : o->junit ? &check_junit : &check_tap;
+	const struct check_format *f = format_of(o);
 	g_autoptr(GString) record = g_string_new(NULL), body = g_string_new(NULL);
 	struct check k = {
 		.options = &o->check,
@@ -157,16 +166,20 @@ int check_run(int argc, char **argv)
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GPtrArray) cases = NULL;
 	g_auto(GStrv) args = NULL, patterns = NULL;
-	g_autofree char *start = NULL, *repeat = repeatable(argv), *quoted = NULL;
+	g_autofree char *start = NULL, *frontend = NULL, *repeat = repeatable(argv), *quoted = NULL;
+	const char *socket;
 	bool parsed = parse(&o, argv, &args, &error);
 
+	frontend = o.frontend;
 	patterns = o.patterns;
 	start = o.start;
 	if (!parsed)
 		return ctl_report(error);
-	quoted = g_shell_quote(args[1] ? args[1] : "");
+	socket = frontend ? frontend : args[1];
+	quoted = g_shell_quote(socket ? socket : "");
 	o.check = (struct check_options){
-		.socket = args[1],
+		.socket = socket,
+		.frontend = frontend,
 		.quoted_socket = quoted,
 		.start = start,
 		.patterns = patterns,
@@ -175,6 +188,8 @@ int check_run(int argc, char **argv)
 		.floor_us = (uint64_t)(o.floor * 1e6),
 		.repeat = repeat,
 	};
+	if (frontend)
+		return frontend_run(&o.check, o.connect.keys.device_id, format_of(&o));
 	cases = select_cases(&o.check);
 	if (!cases->len) {
 		log_print("virtioctl: there is no such case (--list names them)\n");

@@ -8,6 +8,9 @@
 
 char *check_repeat(const struct check *k)
 {
+	if (k->options->frontend)
+		return g_strdup_printf(
+			"%s --frontend=%s", k->options->repeat, k->options->quoted_socket);
 	return g_strdup_printf("%s --case=%s%s%s %s", k->options->repeat, k->c->name,
 		k->c->needs & CHECK_HOSTILE ? " --hostile" : "",
 		k->c->needs & CHECK_WRITE ? " --write" : "", k->options->quoted_socket);

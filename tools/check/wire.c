@@ -79,6 +79,11 @@ static void note_message(struct check *k, const char *arrow, const struct vu_hea
 	note_bytes(k, payload, size);
 }
 
+void wire_note_message(struct check *k, const char *arrow, const struct vu_msg *msg)
+{
+	note_message(k, arrow, &msg->header, msg->payload.bytes, msg->header.size, msg->n_fds);
+}
+
 static uint64_t now_us(void)
 {
 	return g_get_monotonic_time();
@@ -202,7 +207,7 @@ void wire_connect(struct check *k)
 		if (error && !g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN)) {
 			if (check_process_start(k))
 				timeout = START_TIMES * wire_timeout_us(k);
-			k->dead = check_over(k) || now_us() - start > timeout;
+			k->dead = !check_over(k) && now_us() - start > timeout;
 		}
 		if (now_us() - start > timeout)
 			check_fail(

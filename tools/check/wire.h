@@ -54,5 +54,7 @@ void wire_tell_fd(struct check *k, uint32_t request, uint32_t index, int fd);
 void wire_barrier(struct check *k);
 /* Adds a line to the record. */
 void wire_note(struct check *k, const char *format, ...) G_GNUC_PRINTF(2, 3);
+/* Adds a message with its bytes; arrow: ">" from the front-end, "<" to it. */
+void wire_note_message(struct check *k, const char *arrow, const struct vu_msg *msg);
 /* The name of a front-end's message, or its number, in static memory. */
 const char *wire_name(uint32_t request, uint32_t size);
