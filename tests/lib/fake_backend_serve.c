@@ -249,7 +249,8 @@ static bool use_channel(struct fake_backend *b, enum fake_quirk quirk, bool enab
 /* Sends two parts of a reply of eight bytes, or only the first. False: closes. */
 static bool send_in_parts(struct fake_backend *b, enum fake_quirk quirk)
 {
-	struct pollfd next = { .fd = b->conn, .events = POLLIN };
+	struct pollfd next[] = { { .fd = b->conn, .events = POLLIN },
+		{ .fd = b->stop, .events = POLLIN } };
 	size_t first = quirk == FAKE_HALF_HEADER ? 7 : 15;
 	uint8_t wire[20];
 
@@ -258,7 +259,7 @@ static bool send_in_parts(struct fake_backend *b, enum fake_quirk quirk)
 	sock_send(b->conn, wire, first, NULL, 0, FAKE_TIMEOUT_MS);
 	if (quirk != FAKE_IN_TWO)
 		return false;
-	poll(&next, 1, -1);
+	poll(next, G_N_ELEMENTS(next), -1);
 	sock_send(b->conn, wire + first, sizeof(wire) - first, NULL, 0, FAKE_TIMEOUT_MS);
 	return true;
 }

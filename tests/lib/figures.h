@@ -12,7 +12,7 @@ struct figures {
 
 /*
  * Adds a time. The test fails if it is longer than a second, which an idle machine is far from, and
- * than 20 times what the same took where nothing was wrong: usual_us, just before, or before that.
+ * than 50 times what the same took where nothing was wrong: usual_us, just before, or before that.
  * when: for the message.
  */
 void figures_add(struct figures *f, const char *when, int64_t us, int64_t usual_us);
