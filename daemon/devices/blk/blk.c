@@ -299,6 +299,7 @@ static const struct syscall_rule blk_calls[] = {
 	SYSCALL(preadv2),
 	SYSCALL(pwritev2),
 	SYSCALL(fdatasync),
+	SYSCALL(fadvise64),
 	SYSCALL_IOCTL(BLKGETSIZE64),
 	SYSCALL_IOCTL(BLKDISCARD),
 	SYSCALL_END,
