@@ -144,7 +144,7 @@ class Sandbox(LoopTest):
             self.check_status(d)
             self.probe(d.path)
             self.stop(d)
-            for engine in ("auto", "sync", "mmap"):
+            for engine in ("auto", "uring", "sync", "mmap"):
                 os.truncate(image, MIB)
                 d = self.start(BLK, f"--sandbox={mode}", f"--blk-file={image}",
                                f"--engine={engine}", user=user)
