@@ -124,7 +124,7 @@ def main(kills, name, *programs):
         qemu = machine.start(build_image(machine, folder, list(programs)),
                              f"storm={kills}" if kills else "")
         try:
-            qemu.wait("done", 360 + 10 * kills)
+            qemu.wait("done", 360 + 20 * kills)
             check(qemu.process.wait(30) == 0, "QEMU ends with status 0")
         finally:
             qemu.kill()
