@@ -46,7 +46,7 @@ const struct syscall_rule syscall_core[] = {
 	/* time, and what the C library calls by itself */
 	SYSCALL(clock_gettime), SYSCALL(clock_nanosleep), SYSCALL(nanosleep),
 	SYSCALL(gettimeofday), SYSCALL(getrandom), SYSCALL(getuid), SYSCALL(geteuid),
-	SYSCALL(getgid), SYSCALL(getegid),
+	SYSCALL(getgid), SYSCALL(getegid), SYSCALL(sysinfo) /* by qsort() of many */,
 	SYSCALL_END,
 };
 /* clang-format on */
