@@ -57,7 +57,7 @@ static void run(struct fuzz_input *in)
 	g_assert_nonnull(r);
 	write_kernel(in);
 	if (!boot_load(r, &config, &entry, &error))
-		g_assert_nonnull(strstr(error->message, kernel));
+		g_assert_nonnull(error);
 }
 
 #define TARGET(name, ...) FUZZ_TARGET(name, __VA_ARGS__)
