@@ -55,7 +55,7 @@ static void put_header(struct block_case *d, uint32_t type, uint64_t sector)
 	d->host[STATUS_AT] = 0xee;
 }
 
-/* A request of n bytes of data in `pieces` buffers; returns the status. */
+/* Makes a request of n bytes of data in `pieces` buffers, and returns the status. */
 static unsigned transfer(struct check *k, struct block_case *d, uint32_t type, uint64_t sector,
 	uint32_t n, unsigned pieces)
 {
@@ -86,7 +86,7 @@ static void fill(uint8_t *data, size_t n, uint8_t seed)
 		data[i] = (uint8_t)(seed + i * 7 + i / 251);
 }
 
-/* The device holds the pattern of this seed in n bytes at sector. */
+/* Requires the pattern of this seed in n bytes at sector. */
 static void verify(struct check *k, struct block_case *d, uint64_t sector, uint32_t n, uint8_t seed)
 {
 	g_autofree uint8_t *expected = g_malloc(n);
@@ -100,7 +100,7 @@ static void verify(struct check *k, struct block_case *d, uint64_t sector, uint3
 		check_fail(k, "what is read is not what was written");
 }
 
-/* arg: the bytes, and in the upper half the number of buffers. */
+/* Returns the bytes of arg, whose upper half is the number of buffers. */
 static uint32_t bytes_of(const struct check *k)
 {
 	return (uint32_t)k->c->arg;
@@ -145,7 +145,7 @@ static void run_read_last(struct check *k)
 			VIRTIO_BLK_S_OK);
 }
 
-/* Only buffers for the device are written, and of those only what the used length may tell. */
+/* Requires that nothing but the buffers for the device is written. */
 static void run_bounds(struct check *k)
 {
 	struct block_case d;
@@ -169,7 +169,7 @@ static void run_bounds(struct check *k)
 		"the device wrote to a buffer that it may only read");
 }
 
-/* The header in two buffers, data and status in one. */
+/* Puts the header into two buffers, or data and status into one. */
 static void run_framing(struct check *k)
 {
 	struct block_case d;
@@ -198,7 +198,7 @@ static void run_flush(struct check *k)
 		expect(k, transfer(k, &d, VIRTIO_BLK_T_FLUSH, 0, 0, 1), VIRTIO_BLK_S_OK);
 }
 
-/* A type without a meaning, as the last one is for ever. */
+/* Makes a request of a type that has no meaning. */
 static void run_unknown(struct check *k)
 {
 	struct block_case d;
@@ -207,7 +207,7 @@ static void run_unknown(struct check *k)
 		expect(k, transfer(k, &d, 0x7ffffffe, 0, 0, 1), VIRTIO_BLK_S_UNSUPP);
 }
 
-/* Twenty bytes of name, or that there is none. */
+/* Expects twenty bytes of name, or that there is none. */
 static void run_get_id(struct check *k)
 {
 	unsigned status;
@@ -240,7 +240,7 @@ static void run_write(struct check *k)
 	}
 }
 
-/* What is written, and flushed, is there on the next connection. */
+/* Expects what was written and flushed on the next connection. */
 static void run_write_stays(struct check *k)
 {
 	struct block_case d;
@@ -256,7 +256,7 @@ static void run_write_stays(struct check *k)
 		verify(k, &d, AT, SECTOR, 9);
 }
 
-/* A write to a device that says it is read-only fails, and nothing is written. */
+/* Expects that a write to a device that says it is read-only fails. */
 static void run_read_only(struct check *k)
 {
 	struct block_case d;
@@ -267,7 +267,7 @@ static void run_read_only(struct check *k)
 	expect(k, transfer(k, &d, VIRTIO_BLK_T_OUT, 0, SECTOR, 1), VIRTIO_BLK_S_IOERR);
 }
 
-/* DISCARD or WRITE_ZEROES of what was written. The device may fail it, as any request. */
+/* Discards what was written, or zeroes it. The device may fail that, as any request. */
 static void run_zeroes(struct check *k)
 {
 	struct virtio_blk_discard_write_zeroes range = { .sector = htole64(AT),
@@ -294,7 +294,7 @@ static void run_zeroes(struct check *k)
 	}
 }
 
-/* Where no sector is. data: type and sector. */
+/* Reads or writes where there is no sector; arg: the type, and whether far away. */
 static void run_past_end(struct check *k)
 {
 	struct block_case d;

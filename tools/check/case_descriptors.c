@@ -91,7 +91,7 @@ static void put_split(const struct check *k, const struct check_queue *q, const 
 	shm_store16_release(&avail->idx, b->idx ? b->idx : 1);
 }
 
-/* The first descriptor last, as drivers do. */
+/* Writes the first descriptor last, as drivers do. */
 static void put_packed(const struct check *k, const struct check_queue *q, const struct bad *b)
 {
 	struct vu_vring_addr a = session_addr(q, 0);

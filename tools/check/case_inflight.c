@@ -103,7 +103,7 @@ static void run_area(struct check *k)
 	area_free(&a);
 }
 
-/* No request of a new area is in flight. */
+/* Requires that no request of a new area is in flight. */
 static void run_area_new(struct check *k)
 {
 	struct area a;
@@ -139,7 +139,7 @@ static void run_tracked(struct check *k)
 	area_free(&a);
 }
 
-/* The area is the front-end's to keep: the next connection brings it along. */
+/* Brings the area along to the next connection: it is the front-end's to keep. */
 static void run_kept(struct check *k)
 {
 	struct check_queue *q;
@@ -159,7 +159,7 @@ static void run_kept(struct check *k)
 	area_free(&a);
 }
 
-/* The vring's areas, as the driver sees them. */
+/* Returns the available ring, as the driver sees it. */
 static struct vring_avail *avail_of(const struct check *k, const struct check_queue *q)
 {
 	return driver_mem_host(k->mem, session_addr(q, 0).avail, sizeof(struct vring_avail) + 2);
@@ -171,7 +171,7 @@ static struct vring_used *used_of(const struct check *k, const struct check_queu
 		sizeof(struct vring_used) + sizeof(struct vring_used_elem));
 }
 
-/* A queue with one request, which the area says the last back-end had taken. */
+/* Makes a queue with one request, which the area says the last back-end had taken. */
 static struct check_queue *take_one(struct check *k, struct area *a, unsigned *head)
 {
 	struct check_queue *q = NULL;
@@ -189,7 +189,7 @@ static struct check_queue *take_one(struct check *k, struct area *a, unsigned *h
 	return q;
 }
 
-/* After so many requests, each has been completed once. */
+/* Requires that, of so many requests, each has been completed once. */
 static void completed_once(struct check *k, struct check_queue *q, unsigned n)
 {
 	if (check_over(k))
@@ -198,7 +198,7 @@ static void completed_once(struct check *k, struct check_queue *q, unsigned n)
 	check_equal(k, "the used index", shm_load16(&used_of(k, q)->idx), n);
 }
 
-/* What the last back-end had not completed, this one completes, without a new kick. */
+/* Expects that what the last back-end had not completed, this one completes. */
 static void run_resubmit(struct check *k)
 {
 	struct check_queue *q;
@@ -215,7 +215,7 @@ static void run_resubmit(struct check *k)
 	area_free(&a);
 }
 
-/* What the last back-end had published as used, but not struck out, is not done again. */
+/* Expects that what was published as used, but not struck out, is not done again. */
 static void run_published(struct check *k)
 {
 	struct check_queue *q;
@@ -240,7 +240,7 @@ static void run_published(struct check *k)
 	area_free(&a);
 }
 
-/* An area whose numbers cannot be: data is its description, or arg fills it with this byte. */
+/* Sets an area that cannot be: data is its description, or arg fills it with this byte. */
 static void run_bad_area(struct check *k)
 {
 	const struct vu_inflight *bad = k->c->data;
@@ -278,7 +278,7 @@ static void check_log(struct check *k, struct check_queue *q, const uint8_t *log
 		"the page of the used ring is not logged");
 }
 
-/* While LOG_ALL is set, buffers and used rings are logged. */
+/* Requires that buffers and used rings are logged while LOG_ALL is set. */
 static void run_log(struct check *k)
 {
 	struct vu_log described = { .mmap_size = LOG_BYTES };

@@ -15,7 +15,7 @@
 /* As data.c has it in a slot. */
 #define IN_AT 512
 
-/* A vring in piece `piece` of the table, where user addresses differ by so much. */
+/* Starts a vring in piece `piece` of the table, where user addresses differ by so much. */
 static struct check_queue *start_in(
 	struct check *k, unsigned pieces, unsigned piece, uint64_t user_offset)
 {
@@ -45,19 +45,19 @@ static struct check_queue *start_in(
 	return q;
 }
 
-/* Guest and user addresses are different numbers. */
+/* Uses different numbers for guest and user addresses. */
 static void run_user_addresses(struct check *k)
 {
 	data_run(k, start_in(k, 1, 0, USER_OFFSET), 10);
 }
 
-/* arg: the piece of eight that has it all; it begins at an offset of its file. */
+/* Uses the piece of eight that arg says, which begins at an offset of its file. */
 static void run_pieces(struct check *k)
 {
 	data_run(k, start_in(k, PIECES, (unsigned)k->c->arg, USER_OFFSET), 10);
 }
 
-/* A buffer that begins in one region and ends in the next. */
+/* Uses a buffer that begins in one region and ends in the next. */
 static void run_straddle(struct check *k)
 {
 	struct check_queue *q = start_in(k, 2, 0, USER_OFFSET);
@@ -72,7 +72,7 @@ static void run_straddle(struct check *k)
 	data_run(k, q, 3);
 }
 
-/* The same table again, while the vring runs. */
+/* Sends the same table again, while the vring runs. */
 static void run_again(struct check *k)
 {
 	struct check_queue *q = start_in(k, 1, 0, 0);
@@ -84,7 +84,7 @@ static void run_again(struct check *k)
 	data_run(k, q, 5);
 }
 
-/* As front-ends do that plug memory in: the table grows while requests are in flight. */
+/* Changes the table while requests are in flight, as front-ends do that plug memory in. */
 static void run_under_load(struct check *k)
 {
 	struct check_queue *q = start_in(k, 1, 0, 0);
@@ -96,7 +96,7 @@ static void run_under_load(struct check *k)
 	}
 }
 
-/* The half of the memory that holds buffers beyond the first ones, as a message has it. */
+/* Adds or removes the second half of the memory; sets *buffers to its address. */
 static void second_half(struct check *k, uint32_t request, uint64_t *buffers)
 {
 	struct {
@@ -149,7 +149,7 @@ static void run_slots(struct check *k)
 	}
 }
 
-/* A table of regions that are added one by one: as many as there are slots, up to 32. */
+/* Adds regions one by one: as many as there are slots, up to 32. */
 static void run_all_slots(struct check *k)
 {
 	uint64_t n;
@@ -173,7 +173,7 @@ static void run_all_slots(struct check *k)
 	data_run(k, q, 5);
 }
 
-/* A table that cannot be: data says what is wrong with its one region. */
+/* Sends a table that cannot be: data says what is wrong with its first region. */
 static void run_impossible(struct check *k)
 {
 	const struct vu_region *wrong = k->c->data;
@@ -200,7 +200,7 @@ static void run_impossible(struct check *k)
 	framing_settle(k);
 }
 
-/* The memory goes while the vring runs: a table without it, or a file that is cut. */
+/* Takes memory away while the vring runs: by a table without it. */
 static void run_gone(struct check *k)
 {
 	struct check_queue *q = start_in(k, 1, 0, 0);

@@ -19,7 +19,7 @@ static struct check_queue *open_rng(struct check *k, uint64_t *addr, uint8_t **h
 	return q;
 }
 
-/* A buffer of arg bytes gets at least one, and none behind it. */
+/* Expects at least one byte in a buffer of arg bytes, and none behind it. */
 static void run_fill(struct check *k)
 {
 	uint32_t n = (uint32_t)k->c->arg, len;
@@ -36,7 +36,7 @@ static void run_fill(struct check *k)
 		check_equal(k, "a byte behind the buffer", host[i], 0);
 }
 
-/* Several buffers of one request. */
+/* Makes a request of several buffers. */
 static void run_buffers(struct check *k)
 {
 	struct driver_buf buf[4];
@@ -51,7 +51,7 @@ static void run_buffers(struct check *k)
 			"no random byte");
 }
 
-/* 32 bytes twice the same are no random ones. */
+/* Requires that two requests do not return the same bytes. */
 static void run_differs(struct check *k)
 {
 	uint8_t *host;

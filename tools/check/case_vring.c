@@ -13,7 +13,7 @@
 
 #define SIZE 64
 
-/* Those of the session: the basic ones, and what the row needs. */
+/* Returns the session's features: the basic ones, and what the row needs. */
 static uint64_t features_of(const struct check *k)
 {
 	return session_basic_features(k) | k->c->features;
@@ -24,19 +24,19 @@ static struct check_queue *start(struct check *k)
 	return session_start(k, features_of(k), SIZE);
 }
 
-/* arg requests, one after the other: more than once around the vring. */
+/* Makes arg requests, one after the other. */
 static void run_one_by_one(struct check *k)
 {
 	data_run(k, start(k), (unsigned)k->c->arg);
 }
 
-/* arg requests, as many at a time as fit. */
+/* Makes arg requests, as many at a time as fit. */
 static void run_flood(struct check *k)
 {
 	data_flood(k, start(k), (unsigned)k->c->arg);
 }
 
-/* A vring of arg descriptors, unless the back-end refuses the size. */
+/* Uses a vring of arg descriptors, unless the back-end refuses the size. */
 static void run_size(struct check *k)
 {
 	struct vu_vring_state s = { k->peer.data->queue, (uint32_t)k->c->arg };
@@ -61,7 +61,7 @@ static void run_base(struct check *k)
 		check_equal(k, "the base", base, session_base_after(k, q, (unsigned)k->c->arg));
 }
 
-/* What is set is what a vring that never ran returns. */
+/* Expects the base that was set, of a vring that never ran. */
 static void run_base_unused(struct check *k)
 {
 	struct vu_vring_state s = { 0 };
@@ -86,7 +86,7 @@ static void run_restart(struct check *k)
 	data_run(k, q, 10);
 }
 
-/* A stopped vring is not processed, whatever is kicked. */
+/* Expects that a stopped vring is not processed, whatever is kicked. */
 static void run_stopped(struct check *k)
 {
 	struct check_queue *q = start(k);
@@ -132,7 +132,7 @@ static void run_stop_under_load(struct check *k)
 	}
 }
 
-/* The driver of a guest's firmware, then that of its kernel: another vring in its place. */
+/* Puts another vring in its place, as a kernel's driver does after a firmware's. */
 static void run_another_ring(struct check *k)
 {
 	struct check_queue *q = start(k), *next;
@@ -179,7 +179,7 @@ static void run_enable_twice(struct check *k)
 	data_run(k, q, 3);
 }
 
-/* The state is kept for a vring that is described later. */
+/* Enables a vring that is described later. */
 static void run_enable_first(struct check *k)
 {
 	const struct check_device *d = k->peer.data;
@@ -193,7 +193,7 @@ static void run_enable_first(struct check *k)
 	data_run(k, q, 3);
 }
 
-/* Without bit 30 there is no SET_VRING_ENABLE: vrings are enabled. */
+/* Leaves bit 30 out: there is no SET_VRING_ENABLE then, and vrings are enabled. */
 static void run_no_protocol(struct check *k)
 {
 	data_run(k,
@@ -272,7 +272,7 @@ static void run_used_length(struct check *k)
 			(unsigned)driver_ring_excess(q->ring)->writable);
 }
 
-/* A connection that ends with requests in flight leaves nothing behind. */
+/* Ends connections with requests in flight. */
 static void run_leave_under_load(struct check *k)
 {
 	for (unsigned i = 0; i < 5 && !check_over(k); i++) {
@@ -282,7 +282,7 @@ static void run_leave_under_load(struct check *k)
 	data_run(k, start(k), 10);
 }
 
-/* The last of the device's queues works as the first one does. */
+/* Uses the last of the device's queues. */
 static void run_last_queue(struct check *k)
 {
 	struct check_queue *q;
@@ -294,7 +294,7 @@ static void run_last_queue(struct check *k)
 	data_run(k, q, 100);
 }
 
-/* One queue is stopped, the other one goes on. */
+/* Stops one queue while the other one goes on. */
 static void run_two_queues(struct check *k)
 {
 	struct check_queue *a = start(k), *b;

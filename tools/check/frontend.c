@@ -45,7 +45,7 @@ static void offer(struct listener *l)
 		(config_size(l) ? VU_BIT(VU_F_CONFIG) : 0);
 }
 
-/* As much configuration as is asked for. */
+/* Replies with as much configuration as is asked for. */
 static void reply_config(const struct vu_msg *in, struct vu_msg *out)
 {
 	const struct virtio_blk_config c = {
@@ -86,7 +86,7 @@ static bool reply_probe(struct listener *l, const struct vu_msg *in, struct vu_m
 	return true;
 }
 
-/* False: the message has no reply of its own. */
+/* Makes a message's own reply; false: it has none. */
 static bool make_reply(struct listener *l, const struct vu_msg *in, struct vu_msg *out)
 {
 	switch (in->header.request) {
@@ -179,7 +179,7 @@ static void learn_regions(struct frontend *f, const struct vu_msg *msg)
 	}
 }
 
-/* Only well-formed messages. */
+/* Notes what a well-formed message says. */
 static void learn(struct frontend *f, const struct vu_msg *msg, const struct vu_shape *shape)
 {
 	switch (msg->header.request) {
@@ -294,7 +294,7 @@ static int report(struct listener *l, const struct check_format *format)
 	return r.failed ? CTL_FAILED : CTL_OK;
 }
 
-/* A front-end that is accepted; -1: none came. */
+/* Waits for a front-end; returns its socket, or -1 if none came. */
 static int await(const char *path, GError **error)
 {
 	autofd listening = sock_listen(path, 0600, (gid_t)-1, error);

@@ -2,6 +2,7 @@
 /* A back-end that is started when none listens: many serve one connection and end. */
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "tools/check/wire.h"
@@ -38,6 +39,12 @@ bool check_process_ended(struct check *k, uint64_t wait_us)
 	return true;
 }
 
+/* Makes the child end with us, also if we are killed. */
+static void set_up_child(gpointer data)
+{
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+}
+
 bool check_process_start(struct check *k)
 {
 	g_autofree char *command = NULL;
@@ -55,7 +62,7 @@ bool check_process_start(struct check *k)
 	/* The process that listens is the one that is waited for. */
 	argv[2] = command = g_strdup_printf("exec %s", k->options->start);
 	if (g_spawn_async(NULL, argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL,
-		    NULL, NULL, &k->child, &error))
+		    set_up_child, NULL, &k->child, &error))
 		return true;
 	check_fail(k, "%s: %s", k->options->start, error->message);
 	return false;

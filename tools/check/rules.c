@@ -5,7 +5,7 @@
 #include "tools/check/frontend.h"
 #include "virtio/ring_layout.h"
 
-/* The message's row, by its shape; NULL: there is no such message. */
+/* Returns the message's row, by its shape; NULL: there is no such message. */
 static const struct vu_shape *shape_of(const struct frontend *f, const struct vu_msg *msg)
 {
 	const struct vu_shape *probe = vu_probe_shape(
@@ -19,7 +19,7 @@ static bool always(const struct frontend *f, const struct vu_msg *msg)
 	return true;
 }
 
-/* A message that came whole; frontend.c knows of those that did not. */
+/* Accepts a message that came whole; frontend.c knows of those that did not. */
 static const char *breaks_framing(const struct frontend *f, const struct vu_msg *msg)
 {
 	return NULL;
@@ -189,7 +189,7 @@ static bool is_mapped(const struct frontend *f, uint64_t user, uint64_t len)
 	return false;
 }
 
-/* What a vring must have before it is started. */
+/* Requires what a vring must have before it is started. */
 static const char *breaks_complete(const struct frontend *f, const struct vu_msg *msg)
 {
 	const struct frontend_ring *r = ring_of(f, msg);
