@@ -273,7 +273,7 @@ class AreaChanged(Fault):
 
 
 # Pattern of names; fault; what the failure says.
-TIME = r"not completed within|no reply within"
+TIME = r"not completed within|no reply within|is not served"
 FAULTS = [
     ("framing-request-number", lambda: Altered("GET_FEATURES", header(request=1)), "request is"),
     ("framing-reply-flag", lambda: Altered("GET_FEATURES", header(flags=REPLY)), "bit 2"),

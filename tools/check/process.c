@@ -11,13 +11,16 @@
 #define LOOK_US 2000
 #define TERM_US 2000000
 
+/* Notes how it ended. By its exit status it may refuse what no front-end should send. */
 static void note_end(struct check *k, int status)
 {
+	bool may_refuse = k->c && k->c->needs & CHECK_HOSTILE;
+
 	g_clear_pointer(&k->child_end, g_free);
 	if (WIFSIGNALED(status))
 		k->child_end = g_strdup_printf("the back-end was ended by signal %d (%s)",
 			WTERMSIG(status), strsignal(WTERMSIG(status)));
-	else if (WEXITSTATUS(status))
+	else if (WEXITSTATUS(status) && !may_refuse)
 		k->child_end =
 			g_strdup_printf("the back-end ended with status %d", WEXITSTATUS(status));
 	k->child = 0;
