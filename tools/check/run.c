@@ -172,6 +172,9 @@ enum check_result check_run_case(struct check *k, const struct check_case *c)
 		see_that_it_lives(k);
 	session_end(k);
 	look_at_process(k);
+	/* One that hangs would fail the cases to come, too. */
+	if (k->failure)
+		check_process_stop(k);
 	if (k->failure)
 		return CHECK_FAILED;
 	return k->skip ? CHECK_SKIPPED : CHECK_PASSED;
