@@ -109,6 +109,7 @@ struct check {
 	/* The verdict: the first of these counts. */
 	char *failure, *skip;
 	bool dead; /* nothing listens any more */
+	bool after; /* the case is over: does the back-end live on? */
 	GString *record; /* of messages, as text */
 	GPid child; /* of --start; 0 */
 	char *child_end; /* how it ended, if not by exit status 0 */

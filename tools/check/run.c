@@ -168,8 +168,10 @@ enum check_result check_run_case(struct check *k, const struct check_case *c)
 	if (check_over(k))
 		return CHECK_SKIPPED;
 	c->run(k);
+	k->after = true;
 	if (c->needs & CHECK_HOSTILE)
 		see_that_it_lives(k);
+	k->after = false;
 	session_end(k);
 	look_at_process(k);
 	/* One that hangs would fail the cases to come, too. */

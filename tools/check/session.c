@@ -38,7 +38,7 @@ void session_open(struct check *k, uint64_t features)
 {
 	uint64_t wanted = known_protocol & k->peer.protocol;
 
-	if (check_case_protocol(k->c) & VU_BIT(VU_F_INFLIGHT_SHMFD))
+	if (!k->after && check_case_protocol(k->c) & VU_BIT(VU_F_INFLIGHT_SHMFD))
 		wanted |= VU_BIT(VU_F_INFLIGHT_SHMFD);
 	wire_connect(k);
 	if (!(features & VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES)))
