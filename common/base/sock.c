@@ -245,23 +245,28 @@ int sock_connect_datagram(const char *path)
 	return fd_steal(&fd);
 }
 
-/* Waits until fd can take bytes; deadline: monotonic µs, -1: none. 0 or -errno. */
-static int wait_writable(int fd, gint64 deadline)
+/*
+ * Waits until fd can take more than when it failed with err; deadline: monotonic µs, -1: none. 0 or
+ * -errno. ETOOMANYREFS: sockets hold more fds on their way than all processes of this user may
+ * send; nothing tells when they are received.
+ */
+static int wait_writable(int fd, int err, gint64 deadline)
 {
-	struct pollfd pfd = { .fd = fd, .events = POLLOUT };
-	gint64 left = -1;
+	struct pollfd pfd = { .fd = fd, .events = err == EAGAIN ? POLLOUT : 0 };
+	gint64 left = err == EAGAIN ? -1 : 1;
 	int ret;
 
 	if (deadline >= 0) {
-		left = deadline - g_get_monotonic_time();
-		if (left <= 0)
+		gint64 us = deadline - g_get_monotonic_time();
+
+		if (us <= 0)
 			return -ETIMEDOUT;
-		left = (left + 999) / 1000;
+		left = left < 0 ? (us + 999) / 1000 : left;
 	}
 	ret = poll(&pfd, 1, left);
 	if (ret < 0 && errno != EINTR)
 		return -errno;
-	return 0;
+	return ret > 0 && err != EAGAIN ? -EPIPE : 0; /* the peer has left */
 }
 
 int sock_send(int fd, const void *buf, size_t len, const int *fds, unsigned n_fds, int timeout_ms)
@@ -283,12 +288,12 @@ int sock_send(int fd, const void *buf, size_t len, const int *fds, unsigned n_fd
 	}
 	while (iov.iov_len) {
 		ssize_t n = sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-		int err = n < 0 && errno == EAGAIN ? wait_writable(fd, deadline) : 0;
+		int err = n < 0 ? errno : 0;
 
-		if (n < 0 && errno != EAGAIN && errno != EINTR)
-			return -errno;
-		if (err)
-			return err;
+		if (err == EAGAIN || err == ETOOMANYREFS)
+			err = -wait_writable(fd, err, deadline);
+		if (err && err != EINTR)
+			return -err;
 		if (n <= 0)
 			continue;
 		iov.iov_base = (char *)iov.iov_base + n;

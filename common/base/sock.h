@@ -39,7 +39,7 @@ int sock_connect_datagram(const char *path);
 
 /*
  * Sends all len bytes, the fds with the first one; waits (poll) while a non-blocking socket is
- * full, at most timeout_ms (-1: for ever). 0, or -errno (-EPIPE when the peer is gone, never
+ * full, or too many fds are on their way (ETOOMANYREFS), at most timeout_ms (-1: for ever). 0, or -errno (-EPIPE when the peer is gone, never
  * SIGPIPE; -ETIMEDOUT).
  */
 int sock_send(int fd, const void *buf, size_t len, const int *fds, unsigned n_fds, int timeout_ms);

@@ -2,7 +2,9 @@
 /* Bytes and fds over a socket pair. */
 #include "tests/lib/test.h"
 
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include "base/sock.h"
 #include "base/util.h"
@@ -304,6 +306,40 @@ static void test_peek(void **state)
 	assert_int_equal(sock_peek(-1, buf, 8), -EBADF);
 }
 
+/* An ordinary user: root may have more fds on their way than its limit. */
+static int send_too_many(struct sock_fds_test *w)
+{
+	const struct rlimit few = { 64, 64 };
+	bool truncated = false;
+	unsigned sent = 0, n_fds = 0;
+	int err, fd = -1;
+	char byte;
+
+	if (setrlimit(RLIMIT_NOFILE, &few) < 0 || (geteuid() == 0 && setuid(65534) < 0))
+		return 1;
+	do {
+		err = sock_send(w->a, "x", 1, &w->a, 1, 0);
+	} while (err == 0 && ++sent < 1000);
+	if (err != -ETIMEDOUT)
+		return 2;
+	for (; sent; sent--, n_fds = 0) {
+		if (sock_recv(w->b, &byte, 1, &fd, 1, &n_fds, &truncated) != 1 || n_fds != 1)
+			return 3;
+		close(fd);
+	}
+	return sock_send(w->a, "x", 1, &w->a, 1, 0) == 0 ? 0 : 4;
+}
+
+/* As a full socket does: it is waited for, and passes. */
+static void test_too_many_on_their_way(void **state)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(send_too_many(*state));
+	assert_int_equal(test_wait_child(pid), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -317,6 +353,7 @@ int main(void)
 		TEST(test_send_in_pieces),
 		TEST(test_send_timeout),
 		TEST(test_send_to_nobody),
+		TEST(test_too_many_on_their_way),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -78,15 +78,30 @@ static void log_all(struct peer *p, bool on)
 		assert_int_equal(log_ring(p, i, on), 0);
 }
 
+/* The used ring is marked after the driver sees it. */
+static void expect_used_mark(struct log *l, unsigned ring)
+{
+	WAIT_UNTIL(take_mark(l, ring, USED_PAGE));
+}
+
 static void expect_marks(struct peer *p, struct log *l, bool marked)
 {
 	for (unsigned i = 0; i < TOY_QUEUES; i++) {
 		driver_round_trip(p, i);
 		assert_int_equal(take_mark(l, i, DATA_PAGE), marked);
-		assert_int_equal(take_mark(l, i, USED_PAGE), marked);
+		if (marked)
+			expect_used_mark(l, i);
+		else
+			assert_false(take_mark(l, i, USED_PAGE));
 		assert_false(take_mark(l, i, 0));
 		assert_false(take_mark(l, i, 1));
 	}
+}
+
+/* A ring that stops asks for kicks again after its last round trip, and marks that. */
+static void drop_marks(struct log *l)
+{
+	memset(l->bits, 0, LOG_BYTES);
 }
 
 /* In QEMU's order, while rings run. */
@@ -106,6 +121,7 @@ static void test_on_and_off(void **state)
 		log_all(p, true);
 		expect_marks(p, &log, true);
 		log_all(p, false);
+		drop_marks(&log);
 		expect_marks(p, &log, false);
 	}
 	/* The driver and the device notice nothing. */
@@ -196,6 +212,7 @@ static void test_log_comes_later(void **state)
 	stop_rings(p);
 	assert_int_equal(peer_ack_u64(p, VU_SET_STATUS, 0), 0);
 	assert_int_equal(peer_ack_u64(p, VU_SET_FEATURES, DRIVER_FEATURES), 0);
+	drop_marks(&log);
 	start_rings(p);
 	expect_marks(p, &log, false);
 	drop_log(&log);
@@ -212,6 +229,7 @@ static void test_forgotten(void **state)
 	log_all(p, true);
 	expect_marks(p, &log, true);
 	peer_disconnect(p);
+	drop_marks(&log);
 	peer_connect(p);
 	for (unsigned i = 0; i < TOY_QUEUES; i++)
 		driver_reset(p, i);

@@ -281,7 +281,7 @@ FAULTS = [
     ("framing-reply-size", lambda: Altered("GET_FEATURES", shorter), "size is 0x7"),
     ("framing-pipelined", lambda: Altered("GET_FEATURES", nothing, SURVEY + 2), "no reply within"),
     ("framing-alternating", lambda: Altered("GET_PROTOCOL_FEATURES", twice), "answered by message"),
-    ("framing-unsolicited", Unsolicited, "without being asked"),
+    ("framing-unsolicited", Unsolicited, "without being asked|answered by message"),
     ("features-stay", lambda: Unstable("GET_FEATURES"), "second reply"),
     ("features-stay-when-accepted",
      lambda: Altered("GET_FEATURES", u64(lambda old: old ^ 32), SURVEY + 2), "after SET_FEATURES"),
