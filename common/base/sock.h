@@ -39,8 +39,8 @@ int sock_connect_datagram(const char *path);
 
 /*
  * Sends all len bytes, the fds with the first one; waits (poll) while a non-blocking socket is
- * full, or too many fds are on their way (ETOOMANYREFS), at most timeout_ms (-1: for ever). 0, or -errno (-EPIPE when the peer is gone, never
- * SIGPIPE; -ETIMEDOUT).
+ * full, or too many fds are on their way (ETOOMANYREFS), at most timeout_ms (-1: for ever). 0, or
+ * -errno (-EPIPE when the peer is gone, never SIGPIPE; -ETIMEDOUT).
  */
 int sock_send(int fd, const void *buf, size_t len, const int *fds, unsigned n_fds, int timeout_ms);
 /* Sends as much as there is room for, without waiting: bytes, or -1 with errno (no SIGPIPE). */

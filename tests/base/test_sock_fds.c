@@ -306,7 +306,7 @@ static void test_peek(void **state)
 	assert_int_equal(sock_peek(-1, buf, 8), -EBADF);
 }
 
-/* An ordinary user: root may have more fds on their way than its limit. */
+/* Sends as an ordinary user: root may have more fds on their way than its limit. */
 static int send_too_many(struct sock_fds_test *w)
 {
 	const struct rlimit few = { 64, 64 };

@@ -78,7 +78,7 @@ static void log_all(struct peer *p, bool on)
 		assert_int_equal(log_ring(p, i, on), 0);
 }
 
-/* The used ring is marked after the driver sees it. */
+/* Expects the mark of the used ring, which comes after the driver saw what it is for. */
 static void expect_used_mark(struct log *l, unsigned ring)
 {
 	WAIT_UNTIL(take_mark(l, ring, USED_PAGE));
@@ -98,7 +98,7 @@ static void expect_marks(struct peer *p, struct log *l, bool marked)
 	}
 }
 
-/* A ring that stops asks for kicks again after its last round trip, and marks that. */
+/* Drops all marks, also those of the wish for kicks after the last round trip. */
 static void drop_marks(struct log *l)
 {
 	memset(l->bits, 0, LOG_BYTES);
