@@ -8,7 +8,7 @@ deps_build='gcc libc6-dev pkg-config meson ninja-build libglib2.0-dev libjson-gl
 	python3'
 [ "$(uname -m)" != aarch64 ] || deps_build="$deps_build libfdt-dev"
 deps_quickstart='e2fsprogs'
-deps_check="clang lld clang-format libclang-rt-dev libcmocka-dev valgrind e2fsprogs qemu-system-x86
+deps_check="clang clang-format libclang-rt-dev libcmocka-dev valgrind e2fsprogs qemu-system-x86
 	qemu-utils busybox-static cpio kmod util-linux man-db binutils acpica-tools libfdt-dev
 	device-tree-compiler lz4 libxen-dev"
 deps_check_arm64='gcc-aarch64-linux-gnu qemu-system-arm xz-utils'

@@ -15,6 +15,7 @@
 
 static const struct syscall_rule session_calls[] = {
 	SYSCALL(accept4),
+	SYSCALL(preadv2), /* a kick by a pipe (worker/queue.c) */
 	SYSCALL_END,
 };
 

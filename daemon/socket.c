@@ -66,6 +66,8 @@ void daemon_socket_name(struct socket_name *name, const struct options *o, bool 
 	const char *slash;
 
 	*name = (struct socket_name){ .folder = AT_FDCWD, .path = o->socket_path };
+	if (name->path && keep)
+		name->folder = -1;
 	if (!name->path || lstat(name->path, &name->made) < 0 || !keep)
 		return;
 	slash = strrchr(name->path, '/');

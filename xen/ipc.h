@@ -116,8 +116,8 @@ enum ipc_request_type {
 	IPC_ASSIGN, /* on: let the kernel serve that eventfd; 0: no longer */
 	/*
 	 * Read size bytes of the back-end's, which are there, from its socket. The reply has them,
-	 * and their file, if that is memory: a worker cannot close every file of a back-end, as
-	 * it may make no process that waits in its place (base/fd_kind.h).
+	 * and their file, if that is memory: a worker does not close every file of a back-end, as
+	 * what waits in its place (base/fd_kind.h) would keep its own descriptors open.
 	 */
 	IPC_TAKE,
 };

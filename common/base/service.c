@@ -14,6 +14,7 @@
 #define NOTIFY_MS 100
 
 static int kept = -1; /* connected to $NOTIFY_SOCKET */
+static bool is_kept; /* it is that, or nothing: no other can be made any more */
 
 /* Connects; -1 without such a variable. */
 static int dial(void)
@@ -33,12 +34,13 @@ void service_notify_keep(void)
 {
 	fd_close(&kept);
 	kept = dial();
+	is_kept = true;
 }
 
 void service_notify(const char *state)
 {
-	autofd dialled = kept < 0 ? dial() : -1;
-	int fd = kept < 0 ? dialled : kept;
+	autofd dialled = is_kept ? -1 : dial();
+	int fd = is_kept ? kept : dialled;
 	int err;
 
 	if (fd < 0)

@@ -74,6 +74,15 @@ static void check_stdout(void)
 		_exit(EXIT_FAILURE);
 }
 
+/* Logs what GLib has to say: its own way asks what standard error is, which a sandbox forbids. */
+static void log_of_glib(const char *domain, GLogLevelFlags level, const char *text, void *unused)
+{
+	if (level & (G_LOG_LEVEL_ERROR | G_LOG_LEVEL_CRITICAL))
+		log_error(domain, "%s", text);
+	else
+		log_warning(domain, "%s", text);
+}
+
 void start_program(const char *name, const int *pending)
 {
 	fill_standard_fds();
@@ -82,6 +91,7 @@ void start_program(const char *name, const int *pending)
 	g_set_prgname(name);
 	log_set_program(name);
 	log_limit_process();
+	g_log_set_default_handler(log_of_glib, NULL);
 	atexit(check_stdout);
 }
 

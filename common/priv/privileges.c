@@ -154,7 +154,7 @@ static void restrict_paths(struct privileges *p)
 {
 	int err = landlock_enter(p->paths, p->keep_network);
 
-	if (err && (p->keep_files || p->paths))
+	if (err && (p->keep_files || (p->paths && p->paths->use)))
 		sandbox_report(&p->missing, "Landlock", -err);
 }
 

@@ -6,8 +6,10 @@ Each row of the table "Back-ends" in docs/security.md is checked here.
 """
 import os
 import re
+import select
 import signal
 import socket
+import struct
 import subprocess
 import unittest
 
@@ -29,6 +31,7 @@ NOT_CAUGHT = {
     "closer": "works",
 }
 FIONREAD = 0x541B
+SET_VRING_KICK = 12
 STATUS = {"Seccomp": "2", "NoNewPrivs": "1", "CapEff": "0" * 16, "CapPrm": "0" * 16,
           "CapInh": "0" * 16, "CapBnd": "0" * 16, "CapAmb": "0" * 16}
 
@@ -158,6 +161,26 @@ class Sandbox(LoopTest):
                 os.rename(image + "2", image)
                 self.stop(d)
                 self.assertFalse(os.path.exists(d.path))
+
+    def test_stale_notify_socket(self):
+        """A service manager that is not there is not looked for again."""
+        d = self.start(RNG, user=os.geteuid(), env={"NOTIFY_SOCKET": self.file("notify")})
+        self.probe(d.path)
+        self.stop(d)
+
+    def test_kick_by_pipe(self):
+        d = self.start(RNG, user=os.geteuid())
+        read, write = os.pipe()
+        with Client(d.path) as client:
+            message = struct.pack("=IIIQ", SET_VRING_KICK, 1, 8, 0)
+            socket.send_fds(client.sock, [message], [read])
+            os.write(write, bytes(8))
+            wait_until(lambda: not select.select([read], [], [], 0)[0]
+                       or d.process.poll() is not None, "that the kick is taken")
+            client.features()
+        os.close(read)
+        os.close(write)
+        self.stop(d)
 
     @unittest.skipUnless(os.geteuid() == 0, "only root can forbid it")
     def test_not_permitted(self):

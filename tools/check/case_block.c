@@ -18,6 +18,7 @@
 #define DATA_MAX (ROOM - DATA_AT)
 /* Where cases write, in sectors. */
 #define AT 8
+#define MOST (64 * SECTOR) /* bytes of a request */
 
 struct block_case {
 	struct check_queue *q;
@@ -41,6 +42,10 @@ static bool disk_open(struct check *k, struct block_case *d)
 	if (k->msg.header.size > sizeof(c.config))
 		memcpy(&d->config, k->msg.payload.bytes + sizeof(c.config),
 			MIN(k->msg.header.size - sizeof(c.config), sizeof(d->config)));
+	if (le64toh(d->config.capacity) < AT + MOST / SECTOR) {
+		check_skip(k, "the disk has fewer than %u sectors", AT + MOST / SECTOR);
+		return false;
+	}
 	d->addr = driver_mem_alloc(k->mem, ROOM, 4096);
 	d->host = driver_mem_host(k->mem, d->addr, ROOM);
 	d->data = d->host + DATA_AT;
@@ -353,8 +358,8 @@ const struct check_case check_block[] = {
 	{ "block-config-queues", LAYOUT, run_config_queues, BLOCK, HAS(MQ),
 		.request = VU_GET_QUEUE_NUM },
 	{ "block-read", OPERATION, run_read, BLOCK, DATA(SECTOR, 1) },
-	{ "block-read-large", OPERATION, run_read, BLOCK, DATA(64 * SECTOR, 1) },
-	{ "block-read-buffers", OPERATION, run_read_same, BLOCK, DATA(64 * SECTOR, 8) },
+	{ "block-read-large", OPERATION, run_read, BLOCK, DATA(MOST, 1) },
+	{ "block-read-buffers", OPERATION, run_read_same, BLOCK, DATA(MOST, 8) },
 	{ "block-read-odd-buffers", "virtio 1.2 §2.7.4.1 Device Requirements: Message Framing",
 		run_read_same, BLOCK, DATA(4 * SECTOR, 3) },
 	{ "block-read-last", OPERATION, run_read_last, BLOCK },
@@ -369,8 +374,8 @@ const struct check_case check_block[] = {
 	{ "block-get-id", OPERATION, run_get_id, BLOCK },
 	{ "block-read-only", REQUIRED, run_read_only, WRITES, HAS(RO) },
 	{ "block-write", OPERATION, run_write, WRITES, DATA(SECTOR, 1) },
-	{ "block-write-large", OPERATION, run_write, WRITES, DATA(64 * SECTOR, 1) },
-	{ "block-write-buffers", OPERATION, run_write, WRITES, DATA(64 * SECTOR, 8) },
+	{ "block-write-large", OPERATION, run_write, WRITES, DATA(MOST, 1) },
+	{ "block-write-buffers", OPERATION, run_write, WRITES, DATA(MOST, 8) },
 	{ "block-write-odd-buffers", "virtio 1.2 §2.7.4.1 Device Requirements: Message Framing",
 		run_write, WRITES, DATA(4 * SECTOR, 3) },
 	{ "block-write-stays", REQUIRED, run_write_stays, WRITES, HAS(FLUSH) },

@@ -174,7 +174,8 @@ bool data_call(struct check *k, struct check_queue *q, uint64_t timeout_us)
 void data_wait(struct check *k, struct check_queue *q)
 {
 	uint64_t timeout = wire_timeout_us(k);
-	unsigned before;
+	gint64 end = g_get_monotonic_time() + (gint64)timeout;
+	unsigned before, seen = q->done;
 
 	if (check_over(k))
 		return;
@@ -184,7 +185,14 @@ void data_wait(struct check *k, struct check_queue *q)
 		data_reap(k, q);
 		if (check_over(k) || q->done == q->added)
 			return;
-		if (more || data_call(k, q, q->polls ? 1000 : timeout))
+		if (q->done != seen) {
+			end = g_get_monotonic_time() + (gint64)wire_timeout_us(k);
+		} else if (g_get_monotonic_time() > end) { /* calls alone are no progress */
+			more = false;
+			timeout = 0;
+		}
+		seen = q->done;
+		if (more || (timeout && data_call(k, q, q->polls ? 1000 : timeout)))
 			continue;
 		before = q->done;
 		data_reap(k, q);

@@ -148,7 +148,8 @@ static void see_that_it_lives(struct check *k)
  */
 static void look_at_process(struct check *k)
 {
-	if (k->child && !check_process_ended(k, 0))
+	/* It may take a moment to crash over the end of the connection. */
+	if (k->child && !check_process_ended(k, wire_quiet_us(k)))
 		return;
 	if (!k->child_end)
 		return;

@@ -85,8 +85,11 @@ static void assume(struct check *k)
 	/* The virtio 1.0 part, which every back-end for block devices has. */
 	if (k->peer.device == VIRTIO_ID_BLOCK && k->peer.config_size < 0)
 		k->peer.config_size = offsetof(struct virtio_blk_config, max_discard_sectors);
+	k->peer.data = check_device(k->peer.device);
 	if (!k->peer.queues)
-		k->peer.queues = 1;
+		k->peer.queues = k->peer.data ? k->peer.data->queues : 1;
+	else if (k->peer.data && k->peer.data->queues > k->peer.queues)
+		k->peer.data = NULL; /* fewer than its requests need */
 }
 
 bool check_survey(struct check *k)
@@ -97,9 +100,6 @@ bool check_survey(struct check *k)
 	ask_basics(k);
 	ask_probe(k);
 	assume(k);
-	k->peer.data = check_device(k->peer.device);
-	if (k->peer.data && k->peer.data->queues > k->peer.queues)
-		k->peer.queues = k->peer.data->queues;
 	wire_close(k);
 	/* A damaged reply has been seen here, too; the cases come to it. */
 	g_clear_pointer(&k->failure, g_free);

@@ -246,8 +246,9 @@ static int take(struct broker *b, struct broker_device *d, uint32_t size, struct
 		fds[(*n_fds)++] = fd_steal(&got[0]);
 	else if (n)
 		log_limited(&d->limit, LOG_LEVEL_WARNING, b->who,
-			"%s: the back-end sent %s instead of shared memory", d->name,
-			fd_kind_name(fd_kind(got[0])));
+			"%s: the back-end sent %u files, the first of them %s, instead of shared "
+			"memory",
+			d->name, n, fd_kind_name(fd_kind(got[0])));
 	fds_discard(got, n);
 	return have == size ? 0 : EPROTO;
 }

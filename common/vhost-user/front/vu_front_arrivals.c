@@ -2,6 +2,7 @@
 /* The epoll set in which a front-end waits for its back-end. */
 #include <sys/epoll.h>
 
+#include "base/util.h"
 #include "vhost-user/front/vu_front_impl.h"
 
 bool vu_front_open_arrivals(struct vu_front *f)
@@ -14,7 +15,10 @@ bool vu_front_open_arrivals(struct vu_front *f)
 	if (f->arrivals < 0 || !f->options.cancel)
 		return f->arrivals >= 0;
 	in.data.fd = *f->options.cancel;
-	return epoll_ctl(f->arrivals, EPOLL_CTL_ADD, *f->options.cancel, &in) == 0;
+	if (epoll_ctl(f->arrivals, EPOLL_CTL_ADD, *f->options.cancel, &in) == 0)
+		return true;
+	fd_close(&f->arrivals);
+	return false;
 }
 
 bool vu_front_watch(struct vu_front *f, int fd)
