@@ -31,6 +31,7 @@ NOT_CAUGHT = {
     "closer": "works",
 }
 FIONREAD = 0x541B
+SET_FEATURES, SET_MEM_TABLE, SET_VRING_NUM, SET_VRING_ADDR, SET_VRING_BASE = 2, 5, 8, 9, 10
 SET_VRING_KICK = 12
 STATUS = {"Seccomp": "2", "NoNewPrivs": "1", "CapEff": "0" * 16, "CapPrm": "0" * 16,
           "CapInh": "0" * 16, "CapBnd": "0" * 16, "CapAmb": "0" * 16}
@@ -170,16 +171,25 @@ class Sandbox(LoopTest):
 
     def test_kick_by_pipe(self):
         d = self.start(RNG, user=os.geteuid())
+        size, memory = 1 << 16, os.memfd_create("memory")
+        os.truncate(memory, size)
         read, write = os.pipe()
         with Client(d.path) as client:
-            message = struct.pack("=IIIQ", SET_VRING_KICK, 1, 8, 0)
-            socket.send_fds(client.sock, [message], [read])
+            for request, payload, fds in (
+                    (SET_FEATURES, struct.pack("=Q", 1 << 32), []),
+                    (SET_MEM_TABLE, struct.pack("=II4Q", 1, 0, 0, size, 0, 0), [memory]),
+                    (SET_VRING_NUM, struct.pack("=II", 0, 16), []),
+                    (SET_VRING_ADDR, struct.pack("=II4Q", 0, 0, 0, 0x2000, 0x1000, 0), []),
+                    (SET_VRING_BASE, bytes(8), []),
+                    (SET_VRING_KICK, bytes(8), [read])):
+                message = struct.pack("=III", request, 1, len(payload)) + payload
+                socket.send_fds(client.sock, [message], fds)
             os.write(write, bytes(8))
             wait_until(lambda: not select.select([read], [], [], 0)[0]
                        or d.process.poll() is not None, "that the kick is taken")
             client.features()
-        os.close(read)
-        os.close(write)
+        for fd in memory, read, write:
+            os.close(fd)
         self.stop(d)
 
     @unittest.skipUnless(os.geteuid() == 0, "only root can forbid it")
