@@ -104,7 +104,7 @@ static void test_notify_without(void **state)
 	assert_int_equal(w->n_lines, 0);
 }
 
-/* The way there is not needed any more. */
+/* The way there is not needed any more; the last test, as none is looked for from then on. */
 static void test_notify_keep(void **state)
 {
 	struct service_test *w = *state;
@@ -200,10 +200,10 @@ int main(void)
 		TEST(test_notify),
 		TEST(test_notify_abstract),
 		TEST(test_notify_without),
-		TEST(test_notify_keep),
 		TEST(test_notify_fails),
 		TEST(test_listen_fds),
 		TEST(test_log_never_blocks_on_manager),
+		TEST(test_notify_keep),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

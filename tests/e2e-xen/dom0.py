@@ -14,8 +14,10 @@ sys.path[:0] = [os.path.join(HERE, "../lib"), os.path.join(HERE, "../xen-lab")]
 import initrd  # noqa: E402
 import lab  # noqa: E402
 from lines import Lines  # noqa: E402
+from qemu import Monitor  # noqa: E402
 
 PATIENCE = 240  # seconds, for what takes a moment on a machine that has nothing else to do
+SILENCE = 60  # seconds
 BOOT_SECONDS = 4  # at most, to dom0's shell on such a machine
 
 # What dom0 runs: a shell that takes commands from QEMU's stdin.
@@ -98,8 +100,11 @@ class Dom0:
         if stock == "all":
             self.lab.add(self.lab.kernel, "boot/Image")
         self.lab.command(AGENT)
-        self.process = subprocess.Popen(self.lab.qemu(), stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE)
+        monitor = os.path.join(folder, "qmp")
+        self.process = subprocess.Popen(
+            [*self.lab.qemu(), "-qmp", f"unix:{monitor},server=on,wait=off"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.monitor = Monitor(monitor)
         self.shell = Lines(self.process.stdout)
         start = time.monotonic()
         self.result(PATIENCE)
@@ -117,9 +122,27 @@ class Dom0:
                 if os.path.basename(path) not in there:
                     self.lab.add(root + path, "usr/lib/aarch64-linux-gnu/" + os.path.basename(path))
 
+    def next_line(self, deadline):
+        """A machine that has stood still for good, with all its CPUs idle, is woken up."""
+        while True:
+            line = self.shell.next(min(deadline, time.monotonic() + SILENCE))
+            if line is not None or time.monotonic() >= deadline or self.process.poll() is not None:
+                return line
+            self.wake_up()
+
+    def wake_up(self):
+        try:
+            registers = self.monitor.run("human-monitor-command", command_line="info registers -a")
+            self.monitor.run("stop")
+            self.monitor.run("cont")
+        except (AssertionError, OSError, ValueError):
+            return  # QEMU ends
+        print(f"nothing from dom0 for {SILENCE} s; QEMU is stopped and continued; its CPUs were at",
+              *re.findall(r"PC=(\w+)", registers), flush=True)
+
     def line(self, deadline):
         """The next line of dom0's shell; those of guests go where they belong. None: no more."""
-        line = self.shell.next(deadline)
+        line = self.next_line(deadline)
         if line is None:
             return None
         if line and not line.startswith("@@"):

@@ -27,7 +27,8 @@ struct block_case {
 	struct virtio_blk_config config; /* what of it is there */
 };
 
-static bool disk_open(struct check *k, struct block_case *d)
+/* Starts a disk and reads its configuration; of any size. */
+static bool disk_open_any(struct check *k, struct block_case *d)
 {
 	struct {
 		struct vu_config config;
@@ -42,14 +43,19 @@ static bool disk_open(struct check *k, struct block_case *d)
 	if (k->msg.header.size > sizeof(c.config))
 		memcpy(&d->config, k->msg.payload.bytes + sizeof(c.config),
 			MIN(k->msg.header.size - sizeof(c.config), sizeof(d->config)));
-	if (le64toh(d->config.capacity) < AT + MOST / SECTOR) {
-		check_skip(k, "the disk has fewer than %u sectors", AT + MOST / SECTOR);
-		return false;
-	}
 	d->addr = driver_mem_alloc(k->mem, ROOM, 4096);
 	d->host = driver_mem_host(k->mem, d->addr, ROOM);
 	d->data = d->host + DATA_AT;
 	return true;
+}
+
+static bool disk_open(struct check *k, struct block_case *d)
+{
+	if (!disk_open_any(k, d))
+		return false;
+	if (le64toh(d->config.capacity) < AT + MOST / SECTOR)
+		check_skip(k, "the disk has fewer than %u sectors", AT + MOST / SECTOR);
+	return !check_over(k);
 }
 
 static void put_header(struct block_case *d, uint32_t type, uint64_t sector)
@@ -316,7 +322,7 @@ static void run_config(struct check *k)
 	uint32_t size;
 	struct block_case d;
 
-	if (!disk_open(k, &d))
+	if (!disk_open_any(k, &d))
 		return;
 	check_that(k, d.config.capacity > 0, "the capacity is 0");
 	size = le32toh(d.config.blk_size);
@@ -332,7 +338,7 @@ static void run_config_queues(struct check *k)
 	struct block_case d;
 	uint64_t queues;
 
-	if (!disk_open(k, &d))
+	if (!disk_open_any(k, &d))
 		return;
 	queues = wire_ask(k, VU_GET_QUEUE_NUM, NULL, 0);
 	if (!check_over(k) && (!d.config.num_queues || le16toh(d.config.num_queues) > queues))

@@ -244,11 +244,13 @@ static int take(struct broker *b, struct broker_device *d, uint32_t size, struct
 	}
 	if (n == 1 && fd_kind(got[0]) == FD_MEMORY)
 		fds[(*n_fds)++] = fd_steal(&got[0]);
+	else if (n == 1)
+		log_limited(&d->limit, LOG_LEVEL_WARNING, b->who,
+			"%s: the back-end sent %s instead of shared memory", d->name,
+			fd_kind_name(fd_kind(got[0])));
 	else if (n)
 		log_limited(&d->limit, LOG_LEVEL_WARNING, b->who,
-			"%s: the back-end sent %u files, the first of them %s, instead of shared "
-			"memory",
-			d->name, n, fd_kind_name(fd_kind(got[0])));
+			"%s: the back-end sent %u files instead of one", d->name, n);
 	fds_discard(got, n);
 	return have == size ? 0 : EPROTO;
 }
