@@ -291,9 +291,8 @@ struct vu_front_events {
 	void (*config_changed)(void *opaque);
 };
 /*
- * Reads and acks what is there, without waiting; half a message must become whole within
- * deadline_ms. SHARED_OBJECT_LOOKUP is answered with failure,
- * ADD and REMOVE are ignored (PROBE was acked, not sharing). False: the channel is closed or
- * broken.
+ * Reads and acks what is there, without waiting; half a message must become whole within 500 ms, or
+ * deadline_ms if that is less. SHARED_OBJECT_LOOKUP is answered with failure, ADD and REMOVE are
+ * ignored (PROBE was acked, not sharing). False: the channel is closed or broken.
  */
 bool vu_front_backend_event(struct vu_front *f, const struct vu_front_events *events, void *opaque);

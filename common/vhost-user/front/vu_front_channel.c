@@ -4,7 +4,7 @@
  * socket serves it, too, as the back-end may wait for our answer there before it answers here. What
  * the caller must hear of then waits in an eventfd; caller and back-end's end are polled as one.
  *
- * A message that has begun must be whole within the deadline of our own requests. Until then it
+ * A message that has begun must be whole soon: its sender has nothing to wait for. Until then it
  * stays in the socket, and with it fds of the back-end: if one of them is its end of the main
  * socket, that socket does not close when the back-end ends.
  */
@@ -20,6 +20,8 @@
 
 /* Of a back-end that never stops sending. */
 #define MAX_AT_ONCE 64
+/* How long the rest of a message may take; no longer than a reply. */
+#define REST_MS 500
 
 void vu_front_channel_close(struct vu_front *f)
 {
@@ -165,15 +167,16 @@ static void expect_rest(struct vu_front *f, unsigned ms)
  */
 static bool check_rest(struct vu_front *f)
 {
+	unsigned ms = MIN(f->options.deadline_ms, REST_MS);
 	bool ended;
 
 	if (sock_unread(f->channel, &ended) <= 0)
 		expect_rest(f, 0);
 	else if (!f->channel_half_until)
-		expect_rest(f, f->options.deadline_ms);
+		expect_rest(f, ms);
 	else if (g_get_monotonic_time() >= f->channel_half_until) {
-		log_warning(f->name, "back-end channel: half a message, and no more within %u ms",
-			f->options.deadline_ms);
+		log_warning(
+			f->name, "back-end channel: half a message, and no more within %u ms", ms);
 		return false;
 	}
 	return true;
