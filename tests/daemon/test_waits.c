@@ -166,6 +166,7 @@ static void index_that_does_not_move(struct peer *p, uint64_t features, bool pro
 	assert_logged("queue 0: was kicked, but its available index does not move");
 	peer_disconnect(p);
 	assert_null(p->backend->quiet);
+	eventfd_take(p->kick[0]); /* or the next ring starts with a kick */
 	log_clear();
 	peer_connect(p);
 }
