@@ -11,7 +11,7 @@ import subprocess
 import time
 
 from harness import (BLK, FAILED, MIB, PATIENCE, RNG, USAGE, VIRTIOCTL, Client, Daemon, LoopTest,
-                     main, pattern, wait_until)
+                     listens, main, pattern, wait_until)
 
 
 class Start(LoopTest):
@@ -37,11 +37,22 @@ class Start(LoopTest):
         self.stop(d)
 
     def test_socket_of_a_killed_daemon_is_replaced(self):
-        first = self.rng()
+        """Also of one that was killed while it started: nothing goes on holding the socket."""
+        path = self.file("s")
+        argv = [RNG, f"--socket-path={path}"]
+        for i in range(100):
+            first = Daemon(self, argv, path)
+            while not os.path.exists(path) or not listens(path):
+                self.assertIsNone(first.process.poll(), first.log())
+            time.sleep(i * 10e-6)
+            first.kill()
+            self.assertFalse(listens(path))
+            os.unlink(path)
+        first = Daemon(self, argv, path).wait_ready()
         first.kill()
-        self.assertTrue(os.path.exists(first.path))
-        second = Daemon(self, [RNG, f"--socket-path={first.path}"], first.path).wait_ready()
-        self.ctl("probe", first.path)
+        self.assertTrue(os.path.exists(path))
+        second = Daemon(self, argv, path).wait_ready()
+        self.ctl("probe", path)
         self.stop(second)
 
     def test_unmeant_files_are_refused(self):

@@ -291,19 +291,15 @@ static void test_empty(void **state)
 /* A bool that is neither false nor true is not read as one. */
 static void test_damaged_bool(void **state)
 {
-	struct guest *g = ((struct worker *)*state)->g;
-	g_autofree struct vmm_state *used = g_malloc0(vmm_dev_state_size());
-	g_autofree struct vmm_state *copy = g_malloc(vmm_dev_state_size());
+	struct worker *w = *state;
+	struct vmm_state *left = (struct vmm_state *)w->shared->vmm;
 	g_autoptr(GError) error = NULL;
 
-	g->config.state = used;
-	guest_new_dev(g);
-	assert_true(vmm_dev_wait(g->d, WAIT_MS, NULL));
-	memcpy(copy, used, sizeof(*copy));
-	g_clear_pointer(&g->d, vmm_dev_free);
-	memset(&copy->mmio.reg.queue[VIRTIO_MAX_QUEUES - 1].ready, 2, 1);
-	g->config.state = copy;
-	assert_null(vmm_dev_new(&g->config, &g->ops, g, &error));
+	worker_boot(w);
+	worker_kill(w);
+	memset(&left->mmio.reg.queue[VIRTIO_MAX_QUEUES - 1].ready, 2, 1);
+	w->g->config.state = left;
+	assert_null(vmm_dev_new(&w->g->config, &w->g->ops, w->g, &error));
 	assert_non_null(strstr(error->message, "dev0: the state is not one"));
 }
 
