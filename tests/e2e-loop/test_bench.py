@@ -86,6 +86,16 @@ class Bench(LoopTest):
             self.assertIn(word, text)
         self.stop(d)
 
+    def test_nothing_in_time(self):
+        """No request was complete when the time was over: that, too, is a result."""
+        class Late(FakeBlk):
+            def read(self, offset, length):
+                time.sleep(0.05)  # of 1 ms
+                return super().read(offset, length)
+
+        result, _ = self.bench(Late(self, MIB).path, "--type=block", "--seconds=0.001")
+        self.assertEqual((result["requests"], result["errors"], result["iops"]), (0, 0, 0))
+
     def test_rate(self):
         d = self.blk(self.image, "--num-queues=2")
         for mode in ("blocking", "polling"):

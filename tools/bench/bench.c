@@ -13,7 +13,7 @@ static int run(struct bench_session *s, GError **error)
 
 	if (!s->options->strict)
 		bench_session_warn(s);
-	if (r->requests)
+	if (r->requests || (ok && !cancel_signal()))
 		bench_report(s->options, r);
 	if (ok && first) {
 		g_set_error(

@@ -116,8 +116,9 @@ bool vu_front_send(struct vu_front *f, GError **error)
 	if (ok)
 		return true;
 	if (has_peer_closed(f))
-		return fail_gone(f, why->message, error);
-	return vu_front_fail(f, error, VU_FRONT_ERROR_GONE, "%s", why->message);
+		return fail_gone(f, "the back-end closed the connection", error);
+	return vu_front_fail(f, error, VU_FRONT_ERROR_GONE, "the back-end takes no messages: %s",
+		why->message);
 }
 
 void vu_front_on_late(struct vu_front *f, void (*late)(void *opaque), void *opaque)
