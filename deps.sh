@@ -163,14 +163,28 @@ private_program()
 	chmod +x "bin/${deps_path##*/}"
 }
 
-get_newer_qemu()
+# get_qemu PACKAGE...: of the private apt.
+get_qemu()
 {
-	private_apt trixie-backports amd64 trixie
-	private_packages -t trixie-backports libc6 qemu-system-x86 seabios
+	private_packages "$@" libc6 qemu-system-x86 seabios
 	rm -r apt
 	private_program usr/bin/qemu-system-x86_64 \
 		-L '"$root/usr/share/qemu"' -L '"$root/usr/share/seabios"'
 	bin/qemu-system-x86_64 --version
+}
+
+get_newer_qemu()
+{
+	private_apt trixie-backports amd64 trixie
+	get_qemu -t trixie-backports
+}
+
+get_qemu_10()
+{
+	private_apt trixie amd64
+	get_qemu qemu-utils || return 1
+	private_program usr/bin/qemu-storage-daemon
+	bin/qemu-storage-daemon --version
 }
 
 # From trixie, as what this release has lacks what is needed, or is not there.
@@ -263,6 +277,12 @@ debian_kernel()
 newer_qemu()
 {
 	unpacked qemu-backports get_newer_qemu
+}
+
+# The QEMU of Debian 13 itself: bin/qemu-system-x86_64, bin/qemu-storage-daemon. For the long tests.
+qemu_10()
+{
+	unpacked qemu-10 get_qemu_10
 }
 
 # Debian 13's programs that speak vhost-user: usr/bin/passt, usr/libexec/virtiofsd; bin/blkio-copy

@@ -8,15 +8,12 @@ cache. Exits 77 (skipped) where QEMU or the kernel is missing.
 
 import hashlib
 import os
-import subprocess
-import sys
 import tempfile
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
-import initrd  # noqa: E402
-from guest import Guest, check  # noqa: E402
-from qemu import Daemon, Monitor  # noqa: E402
+import stock  # finds the others
+from guest import check
+from qemu import Daemon, Monitor
 
 MIB = 1 << 20
 DISK = 16 * MIB
@@ -32,17 +29,9 @@ class World:
     def __init__(self, folder, blk, rings, qemu):
         self.folder, self.blk, self.qemu = folder, blk, qemu
         self.packed = rings == "packed"
-        self.disk = os.path.join(folder, "disk.img")
-        self.image = os.path.join(folder, "initrd")
-        self.kernel = initrd.kernel_image(initrd.cached("linux-cloud-amd64"))
+        self.disk = stock.make_disk(folder, "disk.img", DISK)
+        self.image = stock.make_initrd(folder, "init-migrate", ["virtio_pci", "virtio_blk"])
         self.hosts = []
-        with open(self.disk, "wb") as file:
-            file.truncate(DISK)
-        content = initrd.Initrd(os.path.join(folder, "root"))
-        content.add_init(os.path.join(os.path.dirname(os.path.abspath(__file__)), "init-migrate"))
-        content.add_modules(initrd.modules(initrd.cached("linux-cloud-amd64"),
-                                           ["virtio_pci", "virtio_blk"]))
-        content.pack(self.image)
 
 
 class Host:
@@ -58,17 +47,12 @@ class Host:
             self.back_end = Daemon(
                 world.folder, world.blk, "--blk-file=" + world.disk, "--num-queues=2",
                 *(["--incoming"] if incoming else []), socket_name=self.name, log=log)
-        self.guest = Guest([
-            world.qemu, "-accel", "tcg", "-machine", "q35,memory-backend=ram", "-cpu", "max",
-            "-object", "memory-backend-memfd,id=ram,size=256M,share=on", "-m", "256M",
-            "-smp", "2", "-nodefaults", "-nographic", "-serial", "stdio",
-            "-qmp", f"unix:{self.path}.qmp,server=on,wait=off",
-            "-kernel", world.kernel, "-initrd", world.image,
-            "-append", "console=ttyS0 quiet panic=-1",
+        self.guest = world.qemu.start(
+            world.image, 256, f"{self.path}.qmp",
             "-chardev", f"socket,id=blk,path={self.back_end.socket}",
             "-device", f"vhost-user-blk-pci,chardev=blk,num-queues={queues}"
                        + (",packed=on" if world.packed else ""),
-            *(["-incoming", "defer"] if incoming else [])])
+            *(["-incoming", "defer"] if incoming else []))
         self.monitor = Monitor(self.path + ".qmp")
         if incoming:
             self.monitor.run("migrate-set-capabilities", capabilities=RETURN_PATH)
@@ -182,11 +166,8 @@ def finish(world, host):
 
 
 def main(blk, rings, times, cached_qemu=None):
-    qemu = (os.path.join(initrd.cached(cached_qemu), "bin/qemu-system-x86_64") if cached_qemu
-            else initrd.program("qemu-system-x86_64"))
-    subprocess.run([qemu, "--version"], check=True)
     with tempfile.TemporaryDirectory(prefix="migrate-") as folder:
-        world = World(folder, blk, rings, qemu)
+        world = World(folder, blk, rings, stock.Qemu(cached_qemu))
         try:
             host = Host(world)
             queues, packed = host.guest.wait("ready", 120).split()
@@ -203,8 +184,4 @@ def main(blk, rings, times, cached_qemu=None):
 
 
 if __name__ == "__main__":
-    try:
-        main(*sys.argv[1:])
-    except initrd.Missing as missing:
-        print(f"SKIPPED: {missing}", flush=True)
-        sys.exit(77)
+    stock.run(main)

@@ -3,8 +3,8 @@
 """A stock Linux guest under unmodified QEMU uses virtiod-blk and virtiod-rng.
 
 Usage: run.py VIRTIOD_BLK VIRTIOD_RNG split|packed KILLS [CACHED]: the disk's rings; how often the
-disk's back-end is killed at least; with the QEMU in the folder CACHED of the cache. That one has a
-generic device, which serves the random numbers and a second disk there.
+disk's back-end is killed at least; with the QEMU in the folder CACHED of the cache. From
+version 11 on a generic device serves the random numbers and a second disk.
 Exits 77 (skipped) where QEMU or the kernel is missing.
 """
 
@@ -13,44 +13,41 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
-import initrd  # noqa: E402
-from guest import Guest, check  # noqa: E402
-from qemu import Daemon, Monitor  # noqa: E402
+import stock  # finds the others
+import initrd
+from guest import check
+from qemu import Daemon, Monitor
 
 MIB = 1 << 20
 DISK = 256 * MIB
 GROWN = 320 * MIB
 HAMMER = 2.5  # seconds of writes for each kill, at the most
 SERIAL = "virtiod-e2e-0001"
+GENERIC = "vhost-user-test-device-pci"
 
 
 def generic(virtio_id, name, back_end, options=""):
     """QEMU's device that knows nothing of its type but what is said here."""
     return ["-chardev", f"socket,id={name},path={back_end.socket}",
-            "-device", f"vhost-user-test-device-pci,chardev={name},virtio-id={virtio_id}{options}"]
+            "-device", f"{GENERIC},chardev={name},virtio-id={virtio_id}{options}"]
 
 
-def start_guest(folder, qemu, reconnect, kernel, image, blk, rng, packed, kills, second):
+def start_guest(folder, qemu, image, blk, rng, packed, kills, second):
     if second:
         others = generic(4, "rng", rng) + generic(2, "second", second, ",config_size=60")
     else:
         others = ["-chardev", f"socket,id=rng,path={rng.socket}",
                   "-device", "vhost-user-rng-pci,chardev=rng"]
-    guest = Guest([
-        qemu, "-accel", "tcg", "-machine", "q35,memory-backend=ram",
-        "-object", "memory-backend-memfd,id=ram,size=512M,share=on", "-m", "512M", "-cpu", "max",
-        "-smp", "2", "-nodefaults", "-nographic", "-serial", "stdio",
-        "-qmp", f"unix:{folder}/qmp,server=on,wait=off",
-        "-kernel", initrd.kernel_image(kernel), "-initrd", image,
-        "-append", f"console=ttyS0 quiet panic=-1 hammer={HAMMER * (kills + 1):.0f}",
+    # Both names in one release: from 9.2 on, until 10.1.
+    reconnect = "reconnect-ms=100" if qemu.version >= (9, 2) else "reconnect=1"
+    guest = qemu.start(
+        image, 512, os.path.join(folder, "qmp"),
         "-chardev", f"socket,id=blk,path={blk.socket},{reconnect}",
         "-device", "vhost-user-blk-pci,chardev=blk,num-queues=2" + (",packed=on" if packed else ""),
-        *others])
+        *others, append=f"hammer={HAMMER * (kills + 1):.0f}")
     guest.monitor_path = os.path.join(folder, "qmp")
     return guest
 
@@ -142,22 +139,24 @@ def boot_and_work(guest, disk, blk, packed, at_least, second):
     return written
 
 
+def check_disk(folder, disk, written):
+    """The file system is whole, and its file holds what the guest wrote."""
+    subprocess.run([initrd.program("e2fsck"), "-fn", disk], check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    data = os.path.join(folder, "data")
+    subprocess.run([initrd.program("debugfs"), "-R", f"dump /data {data}", disk], check=True,
+                   stderr=subprocess.DEVNULL)
+    check(sha256(data) == written, "the host's file holds what the guest wrote")
+
+
 def main(blk_program, rng_program, rings, kills, cached_qemu=None):
     packed, kills = rings == "packed", int(kills)
-    kernel = initrd.cached("linux-cloud-amd64")
-    qemu = (os.path.join(initrd.cached(cached_qemu), "bin/qemu-system-x86_64") if cached_qemu
-            else initrd.program("qemu-system-x86_64"))
+    qemu = stock.Qemu(cached_qemu)
     with tempfile.TemporaryDirectory(prefix="e2e-") as folder:
-        image = os.path.join(folder, "initrd")
-        content = initrd.Initrd(os.path.join(folder, "root"))
-        content.add_init(os.path.join(os.path.dirname(os.path.abspath(__file__)), "init"))
-        content.add_modules(initrd.modules(kernel, ["virtio_pci", "virtio_blk", "virtio-rng"]))
-        content.add_program("mke2fs")
-        content.pack(image)
-        disk, second_disk = (os.path.join(folder, name) for name in ("disk.img", "second.img"))
-        for path, size in (disk, DISK), (second_disk, 4 * MIB):
-            with open(path, "wb") as file:
-                file.truncate(size)
+        image = stock.make_initrd(folder, "init", ["virtio_pci", "virtio_blk", "virtio-rng"],
+                                  "mke2fs")
+        disk = stock.make_disk(folder, "disk.img", DISK)
+        second_disk = stock.make_disk(folder, "second.img", 4 * MIB)
         started = []
         try:
             blk = Daemon(folder, blk_program, "--blk-file=" + disk, "--serial=" + SERIAL,
@@ -165,14 +164,12 @@ def main(blk_program, rng_program, rings, kills, cached_qemu=None):
             started.append(blk)
             rng = Daemon(folder, rng_program)
             started.append(rng)
-            second = cached_qemu and Daemon(
+            second = qemu.version >= (11,) and Daemon(
                 folder, blk_program, "--blk-file=" + second_disk, socket_name="second")
             started += [second] if second else []
-            guest = start_guest(folder, qemu, "reconnect-ms=100" if cached_qemu else "reconnect=1",
-                                kernel, image, blk, rng, packed, kills, second)
+            guest = start_guest(folder, qemu, image, blk, rng, packed, kills, second)
             started.append(guest)
-            written = boot_and_work(guest, disk, blk, packed, kills,
-                                    second and second_disk)
+            written = boot_and_work(guest, disk, blk, packed, kills, second and second_disk)
             for back_end in blk, rng, second:
                 if back_end:
                     back_end.stop()
@@ -181,17 +178,8 @@ def main(blk_program, rng_program, rings, kills, cached_qemu=None):
                 if process.poll() is None:
                     process.kill()
                     process.wait()
-        subprocess.run([initrd.program("e2fsck"), "-fn", disk], check=True,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        data = os.path.join(folder, "data")
-        subprocess.run([initrd.program("debugfs"), "-R", f"dump /data {data}", disk], check=True,
-                       stderr=subprocess.DEVNULL)
-        check(sha256(data) == written, "the host's file holds what the guest wrote")
+        check_disk(folder, disk, written)
 
 
 if __name__ == "__main__":
-    try:
-        main(*sys.argv[1:])
-    except initrd.Missing as missing:
-        print(f"SKIPPED: {missing}", flush=True)
-        sys.exit(77)
+    stock.run(main)
