@@ -232,7 +232,8 @@ static bool execute(struct xen_worker *w, const struct ipc_command *command, int
 	case IPC_GUEST:
 		return !w->ready && on_guest(w, &command->guest, fds, n_fds);
 	case IPC_ADD:
-		return w->ready && on_add(w, &command->add, fds, n_fds);
+		/* None of those that leave already: it would stay. */
+		return w->ready && !w->quit && on_add(w, &command->add, fds, n_fds);
 	case IPC_REMOVE:
 		leave(w, command->device);
 		return true;
