@@ -36,18 +36,23 @@ static bool no_kvm(int err, GError **error)
 
 static bool open_kvm(struct vm *vm, GError **error)
 {
-	int version, max;
+	int version, can_end, max;
 
 	vm->kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (vm->kvm_fd < 0)
 		return no_kvm(errno, error);
 	version = ioctl(vm->kvm_fd, KVM_GET_API_VERSION, 0);
+	if (version < 0)
+		return vm_fail("KVM_GET_API_VERSION", error);
 	if (version != KVM_API_VERSION) {
 		g_set_error(error, VM_ERROR, VM_ERROR_FAILED, "/dev/kvm has version %d, not %d",
 			version, KVM_API_VERSION);
 		return false;
 	}
-	if (ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_IMMEDIATE_EXIT) <= 0) {
+	can_end = ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_IMMEDIATE_EXIT);
+	if (can_end < 0)
+		return vm_fail("KVM_CHECK_EXTENSION", error);
+	if (!can_end) {
 		g_set_error(error, VM_ERROR, VM_ERROR_FAILED,
 			"this kernel's KVM is too old: it has no immediate_exit (Linux 4.13)");
 		return false;

@@ -3,8 +3,8 @@
 """Fault countdown: the n-th call of a kind fails (fault.c), in a whole session of each program.
 
 A program may fail for it, with a message that names the error, or do without. It must not crash,
-hang, or keep what it opened; and a daemon that lives serves the next session as if nothing had
-been.
+hang, keep what it opened or lose memory (LeakSanitizer looks for that at its end); and a daemon
+that lives serves the next session as if nothing had been.
 
     test_fault.py [long]    a few calls of each kind; with the argument each of them
 """
@@ -19,12 +19,14 @@ from harness import (BLK, LONG, MIB, OK, RNG, VIRTIOCTL, Daemon, LoopTest, liste
                      open_fds, pattern, wait_until)
 
 KVM, XEN = os.environ.get("VIRTIOD_KVM"), os.environ.get("VIRTIOD_XEN")
-LIBRARY = os.environ["VIRTIOD_FAULTS"]
+FAULTS, LEAKS, FAKE_KVM = (os.environ.get(f"VIRTIOD_{name}")
+                           for name in ("FAULTS", "LEAKS", "FAKE_KVM"))
 KINDS = {
     "accept": "Too many open files",
     "epoll_create": "Too many open files",
     "epoll_ctl": "No space left on device",
     "eventfd": "Too many open files",
+    "ioctl": "Cannot allocate memory",
     "fstat": "Input/output error",
     "memalign": "Cannot allocate memory",
     "memfd": "Too many open files in system",
@@ -49,7 +51,7 @@ class Fault:
     def __init__(self, test, kind, n):
         self.kind, self.n = kind, n
         self.report = test.file("report", bytes(8))
-        self.env = dict(os.environ, LD_PRELOAD=LIBRARY, VIRTIOD_FAULT=f"{kind}:{n}",
+        self.env = dict(os.environ, LD_PRELOAD=":".join([FAULTS, *test.libraries]), VIRTIOD_FAULT=f"{kind}:{n}",
                         VIRTIOD_FAULT_REPORT=self.report)
 
     def read(self):
@@ -67,6 +69,7 @@ class Fault:
 
 class Sweep(LoopTest):
     limit = 60  # seconds; a multiple of what takes a run without faults
+    libraries = ()  # what programs are run with, beside FAULTS
     usual = None  # the number of the daemon's fds after such a run
 
     def setUp(self):
@@ -78,7 +81,7 @@ class Sweep(LoopTest):
         done = subprocess.run(argv, input=data, capture_output=True, timeout=self.limit, env=env,
                               stdin=subprocess.DEVNULL if data is None else None, check=False)
         err = done.stderr.decode(errors="replace")
-        self.assertIn(done.returncode, range(5), f"{' '.join(argv)}: {err}")
+        self.assertIn(done.returncode, range(7), f"{' '.join(argv)}: {err}")
         return done.returncode, done.stdout, err
 
     def use_disk(self, path, env=None):
@@ -160,6 +163,15 @@ class Sweep(LoopTest):
 
     def sweep_daemon(self, use, *argv):
         self.sweep(lambda fault: self.daemon_session(argv, use, fault))
+        # LeakSanitizer cannot work in a sandbox.
+        if LONG:
+            self.find_leaks()
+            self.sweep(lambda fault: self.daemon_session([*argv, "--sandbox=none"], use, fault))
+
+    def find_leaks(self):
+        """From now on. It takes as long as all else, so not each time."""
+        if LEAKS and LONG:
+            self.libraries += (LEAKS,)
 
     def test_blk(self):
         image = self.file("img", size=MIB)
@@ -183,25 +195,40 @@ class Sweep(LoopTest):
         return self.count_fds(daemon)
 
     def test_virtioctl(self):
+        self.find_leaks()
         d = self.blk(self.file("img", size=MIB))
         self.use_disk(d.path)
         for use in (self.use_disk, self.use_bench) if LONG else (self.use_disk,):
             self.sweep(lambda fault, use=use: self.client_session(d, use, fault))
         self.stop(d)
 
+    def monitor_session(self, argv, fault):
+        status, _, err = self.execute(*argv, env=fault.env)
+        if status != OK:
+            self.assertTrue(fault.failed, err)
+            self.assert_named(fault, err, argv[0])
+
+    def test_kvm(self):
+        if not KVM or not FAKE_KVM:
+            self.skipTest("no virtiod-kvm, or not of this architecture")
+        self.libraries = (FAKE_KVM,)
+        self.find_leaks()
+        back_ends = self.rng(), self.blk(self.file("img", size=MIB))
+        argv = [KVM, "--guest=selftest", *(f"--device=socket={d.path}" for d in back_ends)]
+        self.sweep(lambda fault: self.monitor_session(argv, fault))
+        for back_end in back_ends:
+            self.assertEqual(self.use_any(back_end.path), [], back_end.log())
+            self.stop(back_end)
+
     def start_only(self, argv, fault):
-        """Without KVM or Xen they end soon, and say why."""
+        """Without Xen it ends soon, and says why."""
         status, _, err = self.execute(*argv, env=fault.env)
         self.assertNotEqual(status, OK)
         self.assertTrue(err)
 
-    def test_monitors(self):
-        if KVM and not os.path.exists("/dev/kvm"):
-            d = self.rng()
-            argv = KVM, "--guest=selftest", f"--device=socket={d.path}"
-            self.sweep(lambda fault: self.start_only(argv, fault))
-            self.stop(d)
+    def test_xen(self):
         if XEN and not os.path.exists("/dev/xen/privcmd"):
+            self.find_leaks()
             self.sweep(lambda fault: self.start_only((XEN,), fault))
 
 
