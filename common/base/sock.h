@@ -61,6 +61,8 @@ ssize_t sock_recv(int fd, void *buf, size_t len, int *fds, unsigned max_fds, uns
 ssize_t sock_peek(int fd, void *buf, size_t len);
 /* How many bytes wait to be read, or -errno. *ended: no more will come, the peer has closed. */
 ssize_t sock_unread(int fd, bool *ended);
+/* Returns whether there are fds with the first 64 KiB of what waits to be read. */
+bool sock_has_unread_fds(int fd);
 /*
  * Returns whether fd, a Unix socket, is the other end of our socket: who keeps it never sees the
  * peer leave. To find out, fd is given a name (an abstract address) if it has none.

@@ -157,3 +157,19 @@ ssize_t sock_unread(int fd, bool *ended)
 	*ended = poll(&pfd, 1, 0) == 1;
 	return ioctl(fd, FIONREAD, &n) < 0 ? -errno : n;
 }
+
+bool sock_has_unread_fds(int fd)
+{
+	char bytes[4096];
+	struct iovec iov[16];
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = G_N_ELEMENTS(iov) };
+	ssize_t n;
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(iov); i++)
+		iov[i] = (struct iovec){ .iov_base = bytes, .iov_len = sizeof(bytes) };
+	do {
+		/* Without room for fds the kernel makes none, but tells of them. */
+		n = recvmsg(fd, &msg, MSG_PEEK | MSG_DONTWAIT);
+	} while (n < 0 && errno == EINTR);
+	return n > 0 && (msg.msg_flags & MSG_CTRUNC);
+}

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include "base/error.h"
@@ -14,7 +13,6 @@
 #include "vhost-user/front/vu_front_impl.h"
 
 #define DEFAULT_DEADLINE_MS 3000
-#define CANCELLED "the wait for the back-end was cancelled"
 
 G_DEFINE_QUARK(vu_front_error, vu_front_error)
 
@@ -109,7 +107,7 @@ bool vu_front_send(struct vu_front *f, GError **error)
 	if (f->options.cancel &&
 		!vu_front_wait(&f->options, f->fd, POLLOUT, f->options.deadline_ms)) {
 		f->msg.n_fds = 0;
-		return vu_front_fail(f, error, VU_FRONT_ERROR_GONE, "%s", CANCELLED);
+		return vu_front_fail(f, error, VU_FRONT_ERROR_GONE, VU_FRONT_CANCELLED);
 	}
 	ok = vu_msg_write(f->fd, &f->msg, f->options.deadline_ms, &why);
 	f->msg.n_fds = 0; /* they are the caller's */
@@ -121,57 +119,6 @@ bool vu_front_send(struct vu_front *f, GError **error)
 		why->message);
 }
 
-void vu_front_on_late(struct vu_front *f, void (*late)(void *opaque), void *opaque)
-{
-	f->late = late;
-	f->late_opaque = opaque;
-	f->late_at = g_get_monotonic_time() + f->options.deadline_ms * G_TIME_SPAN_MILLISECOND;
-}
-
-/* Returns how long to wait, of left µs, until it is late. */
-static gint64 until_late(struct vu_front *f, gint64 left)
-{
-	gint64 until = f->late_at - g_get_monotonic_time();
-	void (*late)(void *opaque) = f->late;
-
-	if (!late)
-		return left;
-	if (until > 0)
-		return MIN(left, until);
-	f->late = NULL;
-	late(f->late_opaque);
-	return left;
-}
-
-/*
- * Waits for input. Meanwhile serves the channel: some back-ends wait there for an answer of ours
- * before they answer us.
- */
-static bool wait_for_input(
-	struct vu_front *f, const char *what, unsigned timeout_ms, gint64 deadline, GError **error)
-{
-	gint64 left = deadline - g_get_monotonic_time();
-	struct epoll_event events[3];
-	int n;
-
-	if (left <= 0)
-		return vu_front_fail(f, error, VU_FRONT_ERROR_GONE,
-			"no answer to %s within %u ms%s", what, timeout_ms,
-			f->answered ? "" : ": does the back-end serve another front-end?");
-	left = until_late(f, left);
-	n = epoll_wait(f->arrivals, events, G_N_ELEMENTS(events), (left + 999) / 1000);
-	if (n < 0 && errno != EINTR)
-		return vu_front_fail(
-			f, error, VU_FRONT_ERROR_GONE, "cannot wait: %s", g_strerror(errno));
-	for (int i = 0; i < n; i++) {
-		if (f->options.cancel && events[i].data.fd == *f->options.cancel)
-			return vu_front_fail(f, error, VU_FRONT_ERROR_GONE, "%s", CANCELLED);
-		if (events[i].data.fd == f->channel && !vu_front_channel_serve(f))
-			vu_front_channel_lose(f);
-	}
-	return true;
-}
-
 static bool take(struct vu_front *f, const struct vu_header *header, GError **error)
 {
 	const struct vu_front_options *o = &f->options;
@@ -181,12 +128,36 @@ static bool take(struct vu_front *f, const struct vu_header *header, GError **er
 	return vu_msg_take(f->fd, header, f->reply_fds, &f->msg, error);
 }
 
+/*
+ * Checks that half a reply with fds becomes whole soon. Until then it stays in the socket, and with
+ * it the fds: one of them may be the back-end's end of this socket, which then does not close when
+ * the back-end ends.
+ */
+static bool check_rest(struct vu_front *f, GError **error)
+{
+	unsigned ms = MIN(f->options.deadline_ms, VU_FRONT_REST_MS);
+	gint64 now = g_get_monotonic_time();
+
+	if (!sock_has_unread_fds(f->fd)) {
+		f->half_until = 0;
+		return true;
+	}
+	if (!f->half_until)
+		f->half_until = now + ms * G_TIME_SPAN_MILLISECOND;
+	if (now < f->half_until)
+		return true;
+	g_set_error(error, VU_MSG_ERROR, VU_MSG_ERROR_GONE,
+		"half a message with file descriptors, and no more within %u ms", ms);
+	return false;
+}
+
 bool vu_front_receive_until(
 	struct vu_front *f, const char *what, unsigned timeout_ms, gint64 deadline, GError **error)
 {
 	g_autoptr(GError) why = NULL;
 	struct vu_header header;
 
+	f->half_until = 0;
 	for (;;) {
 		switch (vu_msg_peek(f->fd, &header, &why)) {
 		case VU_READ_DONE:
@@ -201,7 +172,9 @@ bool vu_front_receive_until(
 		case VU_READ_ERROR:
 			break;
 		case VU_READ_AGAIN:
-			if (!wait_for_input(f, what, timeout_ms, deadline, error))
+			if (!check_rest(f, &why))
+				break;
+			if (!vu_front_wait_for_input(f, what, timeout_ms, deadline, error))
 				return false;
 			continue;
 		}

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/timerfd.h>
 
 #include "base/log.h"
@@ -20,8 +21,6 @@
 
 /* Of a back-end that never stops sending. */
 #define MAX_AT_ONCE 64
-/* How long the rest of a message may take; no longer than a reply. */
-#define REST_MS 500
 
 void vu_front_channel_close(struct vu_front *f)
 {
@@ -34,11 +33,25 @@ void vu_front_channel_close(struct vu_front *f)
 	f->channel_half_until = 0;
 }
 
+/* Throws away what is unread: it may hold the back-end's own sockets. */
+static void drain(int fd)
+{
+	bool truncated;
+	uint8_t bytes[4096];
+	unsigned n_fds = 0;
+
+	shutdown(fd, SHUT_RDWR); /* no more comes */
+	while (sock_recv(fd, bytes, sizeof(bytes), NULL, 0, &n_fds, &truncated) > 0)
+		continue;
+}
+
 void vu_front_channel_lose(struct vu_front *f)
 {
 	/* The caller may be about to poll vu_front_backend_fd(): that stays, and wakes it. */
 	vu_front_unwatch(f, f->channel);
+	drain(f->channel);
 	fd_close(&f->channel);
+	f->channel_half_until = 0;
 	eventfd_write(f->changed, 1);
 }
 
@@ -167,7 +180,7 @@ static void expect_rest(struct vu_front *f, unsigned ms)
  */
 static bool check_rest(struct vu_front *f)
 {
-	unsigned ms = MIN(f->options.deadline_ms, REST_MS);
+	unsigned ms = MIN(f->options.deadline_ms, VU_FRONT_REST_MS);
 	bool ended;
 
 	if (sock_unread(f->channel, &ended) <= 0)

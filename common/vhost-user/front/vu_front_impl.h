@@ -8,6 +8,10 @@
 #include "vhost-user/front/vu_front.h"
 #include "vhost-user/wire/vu_msg.h"
 
+/* How long the rest of a message may take that is, or may be, with fds; no longer than a reply. */
+#define VU_FRONT_REST_MS 500
+#define VU_FRONT_CANCELLED "the wait for the back-end was cancelled"
+
 /* A region that the back-end has; the same addresses backed by another file are another one. */
 struct vu_front_region {
 	struct mem_region_desc desc;
@@ -26,6 +30,7 @@ struct vu_front {
 	/* An epoll of socket and channel, edge-triggered: vu_front_watch(); and *options.cancel */
 	int arrivals;
 	bool answered; /* at least one reply came on it */
+	gint64 half_until; /* monotonic µs: half a reply with fds must be whole by then; 0: none */
 	unsigned reply_fds; /* that the reply which is waited for may have */
 	void (*late)(void *opaque); /* vu_front_on_late(), at late_at (monotonic µs) */
 	void *late_opaque;
@@ -78,6 +83,9 @@ struct vu_front *vu_front_alloc(
 void vu_front_close(struct vu_front *f);
 /* Takes over a new connection; there is none. */
 bool vu_front_open(struct vu_front *f, int fd, GError **error);
+
+/* vu_front_arrivals.c */
+
 /* Makes f->arrivals at the first connection. Returns false with errno. */
 bool vu_front_open_arrivals(struct vu_front *f);
 /*
@@ -91,6 +99,13 @@ bool vu_front_watch(struct vu_front *f, int fd);
  * still be reported.
  */
 void vu_front_unwatch(struct vu_front *f, int fd);
+/*
+ * Waits for input, until deadline, which is timeout_ms from where the wait began. Meanwhile serves
+ * the channel: some back-ends wait there for an answer of ours before they answer us. what names
+ * the request that is to be answered. False: it is too late, or the caller cancels.
+ */
+bool vu_front_wait_for_input(
+	struct vu_front *f, const char *what, unsigned timeout_ms, gint64 deadline, GError **error);
 
 /* f->msg, empty, to be filled with payload and fds (which stay the caller's). */
 struct vu_msg *vu_front_request(struct vu_front *f, uint32_t request);
@@ -139,7 +154,10 @@ bool vu_front_channel_adopt(struct vu_front *f, GError **error);
 void vu_front_channel_close(struct vu_front *f);
 /* Reads and answers what is there, and notes a change of configuration in f->changed. */
 bool vu_front_channel_serve(struct vu_front *f);
-/* The channel broke during a call: vu_front_backend_event() reports it. */
+/*
+ * The channel broke during a call: vu_front_backend_event() reports it. Nothing unread is left in
+ * it: another process may have it open, too.
+ */
 void vu_front_channel_lose(struct vu_front *f);
 
 /* vu_front_adopt.c: from here on a successor could go on with the connection. */
