@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A stock Linux guest under virtiod-kvm, on nested KVM: QEMU plays the machine that has KVM.
 
-Usage: run.py [--kills=N] MACHINE VIRTIOD_KVM VIRTIOD_BLK VIRTIOD_RNG VIRTIOD_SHM [HOSTILE];
-MACHINE: x86_64 or aarch64, which the programs are built for. With --kills nothing is tested but
-what becomes of the guest while its back-ends are killed so often, in any order, and what a hostile
-guest can do (HOSTILE: its code, for x86_64). Exits 77 (skipped) where QEMU or the kernel is
-missing.
+Usage: run.py [--kills=N] MACHINE PROGRAM...; MACHINE: x86_64 or aarch64, which the programs are
+built for: virtiod-kvm, virtiod-blk, virtiod-rng, virtiod-shm and, for x86_64, hostile-back-end and
+the code of guests (NAME.bin). With --kills nothing is tested but what becomes of the guest while
+its back-ends are killed so often, in any order, what a hostile guest can do, and all that hostile
+back-ends can do. Exits 77 (skipped) where QEMU or the kernel is missing.
 """
 
 import json
@@ -34,7 +34,7 @@ class Machine:
         if name == "x86_64":
             self.kernel = initrd.cached("linux-cloud-amd64")
             self.root = "/"
-            self.modules = ["kvm-amd"]
+            self.modules = ["kvm-amd", "fuse"]
             # A loaded machine's TCG may fail its test of the timer.
             self.console = "ttyS0 no_timer_check"
             self.qemu = ["qemu-system-x86_64", "-machine", "q35", "-cpu", "EPYC,+svm"]
@@ -62,11 +62,12 @@ def add_resets(content):
             file.write(pvh.vmlinux(pvh.out(port, value)))
 
 
-def add_hostile(content, binary):
+def add_guest(content, binary):
     """Its zeroes, and its stack, are not in the file."""
     with open(binary, "rb") as file:
         code = file.read()
-    with open(os.path.join(content.folder, "guest/hostile"), "wb") as file:
+    name = os.path.basename(binary).removesuffix(".bin")
+    with open(os.path.join(content.folder, "guest", name), "wb") as file:
         file.write(pvh.vmlinux(code.ljust(256 << 10, b"\0")))
 
 
@@ -101,11 +102,12 @@ def build_image(machine, folder, programs):
                            initrd.kernel_image(machine.kernel), vmlinux]).returncode == 0:
             content.add(vmlinux, "guest/vmlinux")
         add_resets(content)
-        if len(programs) > 4:
-            add_hostile(content, programs.pop())
         add_foreign(content)
     for program in programs + ["mke2fs"]:
-        content.add_program(program)
+        if program.endswith(".bin"):
+            add_guest(content, program)
+        else:
+            content.add_program(program)
     if machine.root == "/":
         content.add_program("qemu-storage-daemon")
     for kind, name in ("block", "virtiod-blk"), ("rng", "virtiod-rng"):
