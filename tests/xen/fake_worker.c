@@ -3,6 +3,7 @@
 #include "tests/lib/test.h"
 
 #include "base/util.h"
+#include "hostile_worker.h"
 #include "supervisor_world.h"
 #include "xen/ipc.h"
 
@@ -70,7 +71,9 @@ static void misbehave(int commands, int requests, const struct ipc_device *d)
 {
 	const struct ipc_request bad = { .type = 77, .device = d->device };
 
-	if (g_strcmp0(mode, "event") == 0)
+	if (mode && g_str_has_prefix(mode, "hostile "))
+		hostile_worker_act(atoi(mode + strlen("hostile ")), commands, requests, d->device);
+	else if (g_strcmp0(mode, "event") == 0)
 		say(commands, 77, 0);
 	else if (g_strcmp0(mode, "removed") == 0)
 		say(commands, IPC_REMOVED, d->device);

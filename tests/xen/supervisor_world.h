@@ -32,7 +32,8 @@ bool world_state_is(unsigned domid, unsigned devid, const char *state);
 
 /*
  * How the next worker that starts, and no other, behaves: "die ADD" (or GUEST, REMOVE, QUIT), "deaf
- * REMOVE" (or QUIT), "event", "request", "removed", "short", "close" (at ADD), "sleep".
+ * REMOVE" (or QUIT), "sleep"; at ADD: "event", "request", "removed", "short", "close", "hostile N"
+ * (a trick of hostile_worker.h).
  */
 void world_set_mode(struct supervisor_test *w, const char *mode);
 /* How often that is in the workers' record, in our log. */
