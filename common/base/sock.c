@@ -11,9 +11,11 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "base/sock_maker.h"
 #include "base/util.h"
 
 #define CONNECT_TIMEOUT_S 3
+#define ASK_PAUSE_US 20000
 #define LOCK_TRIES 100
 #define LOCK_PAUSE_US 10000
 
@@ -141,36 +143,61 @@ int sock_listen(const char *path, mode_t mode, gid_t group, GError **error)
 	return fd_steal(&fd);
 }
 
-/* Connects. timeout_s: how long a full backlog may delay it (a wedged server); 0: not at all. */
-static int dial(const char *path, unsigned timeout_s, GError **error)
+/* Connects. timeout_s: how long a full backlog may delay it; 0: not at all. fd, or -errno. */
+static int connect_to(const struct sockaddr_un *address, unsigned timeout_s)
 {
 	struct timeval timeout = { .tv_sec = timeout_s }, none = { 0 };
-	struct sockaddr_un address;
 	autofd fd = -1;
 	int ret;
 
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | (timeout_s ? 0 : SOCK_NONBLOCK), 0);
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0)
+		return -errno;
+	do {
+		ret = connect(fd, (const struct sockaddr *)address, sizeof(*address));
+	} while (ret < 0 && errno == EINTR);
+	if (ret < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof(none)) < 0 ||
+		fcntl(fd, F_SETFL, 0) < 0)
+		return -errno;
+	return fd_steal(&fd);
+}
+
+/* Does the same by the process that makes sockets for this one. */
+static int ask_for(const char *path, unsigned timeout_s)
+{
+	gint64 end = g_get_monotonic_time() + timeout_s * G_TIME_SPAN_SECOND;
+	int fd;
+
+	while ((fd = sock_maker_connect(path)) == -EAGAIN && g_get_monotonic_time() < end)
+		g_usleep(ASK_PAUSE_US);
+	return fd;
+}
+
+/* Connects, however long a wedged server delays it up to timeout_s. */
+static int dial(const char *path, unsigned timeout_s, GError **error)
+{
+	struct sockaddr_un address;
+	int fd;
+
 	if (!set_address(&address, path, error))
 		return -1;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | (timeout_s ? 0 : SOCK_NONBLOCK), 0);
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0) {
-		set_error(error, errno, "no socket for", path);
-		return -1;
-	}
-	do {
-		ret = connect(fd, (const struct sockaddr *)&address, sizeof(address));
-	} while (ret < 0 && errno == EINTR);
-	if (ret < 0 && errno == EAGAIN) {
+	fd = sock_maker_is_used() ? ask_for(path, timeout_s) : connect_to(&address, timeout_s);
+	if (fd >= 0)
+		return fd;
+	if (fd == -EAGAIN)
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN,
 			"cannot connect to '%s': its server has accepted no connection for %u s",
 			path, timeout_s);
-		return -1;
-	}
-	if (ret < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof(none)) < 0 ||
-		fcntl(fd, F_SETFL, 0) < 0) {
-		set_error(error, errno, "cannot connect to", path);
-		return -1;
-	}
-	return fd_steal(&fd);
+	else
+		set_error(error, -fd, "cannot connect to", path);
+	return -1;
+}
+
+int sock_try(const char *path)
+{
+	struct sockaddr_un address;
+
+	return set_address(&address, path, NULL) ? connect_to(&address, 0) : -EINVAL;
 }
 
 int sock_connect(const char *path, GError **error)
@@ -195,6 +222,13 @@ int sock_accept(int fd)
 
 bool sock_pair(int fds[2])
 {
+	int err;
+
+	if (sock_maker_is_used()) {
+		err = sock_maker_pair(fds);
+		errno = -err;
+		return !err;
+	}
 	return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0;
 }
 

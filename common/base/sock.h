@@ -23,6 +23,8 @@ int sock_listen(const char *path, mode_t mode, gid_t group, GError **error);
 int sock_connect(const char *path, GError **error);
 /* Likewise, without waiting: G_FILE_ERROR_AGAIN at once while the server accepts nothing. */
 int sock_connect_now(const char *path, GError **error);
+/* Likewise, by this process itself whatever sock_maker.h has; -errno. */
+int sock_try(const char *path);
 /* The next connection, non-blocking; -1 with errno as accept4(). */
 int sock_accept(int fd);
 /* Two sockets connected to each other, blocking. False with errno as socketpair(). */

@@ -15,5 +15,7 @@ void capabilities_unbind(void);
  * ambient.
  */
 bool capabilities_drop(GError **error);
+/* Likewise, but for cap (CAP_...), if the thread has it. */
+bool capabilities_keep(unsigned cap, GError **error);
 /* Returns whether the calling thread has any, or that is not known. */
 bool capabilities_left(void);

@@ -21,6 +21,9 @@
 #define FS_READ_DIR (1u << 3)
 #define FS_REMOVE_FILE (1u << 5)
 
+#define SCOPED_ABSTRACT_SOCKET UINT64_C(1)
+#define SCOPED_SIGNAL UINT64_C(2)
+
 struct ruleset {
 	uint64_t fs, net, scoped;
 };
@@ -74,7 +77,7 @@ bool landlock_is_there(void)
 	return get_version() > 0;
 }
 
-int landlock_enter(const struct landlock_path *paths, bool network)
+int landlock_enter(const struct landlock_path *paths, unsigned keep)
 {
 	int version = get_version();
 	struct ruleset rules;
@@ -86,8 +89,12 @@ int landlock_enter(const struct landlock_path *paths, bool network)
 		return version;
 	known = MIN(version, (int)G_N_ELEMENTS(versions)) - 1;
 	rules = versions[known].all;
-	if (network)
-		rules.net = rules.scoped = 0;
+	if (keep & LANDLOCK_NETWORK) {
+		rules.net = 0;
+		rules.scoped &= ~SCOPED_ABSTRACT_SOCKET;
+	}
+	if (keep & LANDLOCK_SIGNALS)
+		rules.scoped &= ~SCOPED_SIGNAL;
 	ruleset = (int)syscall(SYS_CREATE_RULESET, &rules, versions[known].size, 0);
 	if (ruleset < 0)
 		return -errno;

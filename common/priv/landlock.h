@@ -16,12 +16,17 @@ struct landlock_path {
 	unsigned use; /* of enum landlock_use; 0 ends a list */
 };
 
+/* What else stays permitted. */
+enum landlock_keep {
+	LANDLOCK_NETWORK = 1 << 0, /* TCP, abstract Unix sockets of other processes */
+	LANDLOCK_SIGNALS = 1 << 1, /* signals to other processes */
+};
+
 /* Returns whether the kernel has Landlock. */
 bool landlock_is_there(void);
 /*
  * Forbids the calling thread, and those that it makes, to open, make, rename or remove anything but
- * for paths. Without network, and as far as the kernel knows how, it also forbids TCP, abstract
- * Unix sockets of other processes, and signals to them. No new privileges must be set. Returns 0 or
- * -errno; -ENOSYS, -EOPNOTSUPP: the kernel has no Landlock.
+ * for paths, and as far as the kernel knows how what is not in keep (of enum landlock_keep). No new
+ * privileges must be set. Returns 0 or -errno; -ENOSYS, -EOPNOTSUPP: the kernel has no Landlock.
  */
-int landlock_enter(const struct landlock_path *paths, bool network);
+int landlock_enter(const struct landlock_path *paths, unsigned keep);

@@ -12,6 +12,7 @@
 #include "base/option.h"
 #include "base/util.h"
 #include "priv/capabilities.h"
+#include "priv/connector.h"
 #include "priv/namespaces.h"
 #include "priv/root.h"
 #include "priv/user.h"
@@ -152,7 +153,9 @@ static void leave_host(struct privileges *p)
 /* Reports Landlock as missing only if there are files that the process goes on using. */
 static void restrict_paths(struct privileges *p)
 {
-	int err = landlock_enter(p->paths, p->keep_network);
+	int err = landlock_enter(p->paths,
+		(p->keep_network ? LANDLOCK_NETWORK : 0) |
+			(p->keep_signals ? LANDLOCK_SIGNALS : 0));
 
 	if (err && (p->keep_files || (p->paths && p->paths->use)))
 		sandbox_report(&p->missing, "Landlock", -err);
@@ -162,6 +165,8 @@ bool privileges_drop(struct privileges *p, GError **error)
 {
 	bool sandboxed = p->sandbox != SANDBOX_NONE;
 
+	if (sandboxed && p->sockets && !connector_start(p->sockets, error))
+		return false;
 	if (sandboxed)
 		leave_host(p);
 	if (p->root >= 0 && !root_change(&p->root, error))

@@ -5,6 +5,8 @@
  *
  *	a daemon	sets run_as, chroot, sandbox; privileges_prepare(), then privileges_drop(),
  *			and privileges_seal() when its threads run
+ *	a front-end	sets sandbox, sockets, limits and calls; privileges_drop(),
+ *			privileges_seal()
  *	a Xen worker	sets uid, gid, root, limits and calls; privileges_drop(), privileges_seal()
  */
 #pragma once
@@ -33,8 +35,14 @@ struct privileges {
 	enum sandbox_mode sandbox;
 	bool keep_network; /* the host's network namespace, and use of sockets of it */
 	bool keep_files; /* the root directory; see paths */
+	bool keep_signals; /* to other processes, as far as calls allow them */
 	bool keep_code; /* executable memory can be made */
 	const struct landlock_path *paths; /* what can still be opened or removed; NULL: nothing */
+	/*
+	 * Unix sockets that can still be connected to, by a process of its own (connector.h); NULL:
+	 * none, and no pairs can be made, either.
+	 */
+	const char *const *sockets;
 	const struct resource_limit
 		*limits; /* RLIMIT_NPROC, which counts per user: only with uid */
 	size_t n_limits;

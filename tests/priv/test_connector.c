@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The process that connects, for a process that has one of its own in each case. */
+#include "tests/lib/test.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "base/sock.h"
+#include "priv/connector.h"
+
+static struct test test;
+static char *path, *other;
+static int listener, other_listener;
+
+static int setup(void **state)
+{
+	test_begin(&test);
+	path = test_path(&test, "listed");
+	other = test_path(&test, "other");
+	listener = sock_listen(path, 0600, (gid_t)-1, NULL);
+	other_listener = sock_listen(other, 0600, (gid_t)-1, NULL);
+	return listener >= 0 && other_listener >= 0 ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	close(listener);
+	close(other_listener);
+	test_end(&test);
+	return 0;
+}
+
+/* Each returns whether all is as it should be, in a process that has a connector. */
+
+static bool connects(void)
+{
+	int fd = sock_connect(path, NULL);
+	int conn = sock_accept(listener);
+	char byte = 0;
+
+	return fd >= 0 && conn >= 0 && write(fd, "x", 1) == 1 && read(conn, &byte, 1) == 1 &&
+		byte == 'x';
+}
+
+static bool refuses_others(void)
+{
+	g_autoptr(GError) error = NULL;
+
+	return sock_connect(other, &error) < 0 &&
+		g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_ACCES) &&
+		strstr(error->message, other) && connects();
+}
+
+static bool reports_absence(void)
+{
+	g_autoptr(GError) error = NULL;
+
+	unlink(path);
+	return sock_connect_now(path, &error) < 0 &&
+		g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT);
+}
+
+static bool makes_pairs(void)
+{
+	char byte = 0;
+	int fds[2];
+
+	return sock_pair(fds) && write(fds[0], "y", 1) == 1 && read(fds[1], &byte, 1) == 1 &&
+		byte == 'y';
+}
+
+static void *connect_often(void *unused)
+{
+	for (unsigned i = 0; i < 200; i++) {
+		int fd = sock_connect(path, NULL), fds[2];
+
+		if (fd < 0 || !sock_pair(fds))
+			return NULL;
+		close(fd);
+		close(fds[0]);
+		close(fds[1]);
+	}
+	return &listener;
+}
+
+static bool serves_threads(void)
+{
+	pthread_t threads[4];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(threads); i++)
+		pthread_create(&threads[i], NULL, connect_often, NULL);
+	for (unsigned accepted = 0; accepted < 200 * G_N_ELEMENTS(threads);) {
+		int conn = sock_accept(listener);
+
+		if (conn < 0)
+			continue;
+		close(conn);
+		accepted++;
+	}
+	for (unsigned i = 0; i < G_N_ELEMENTS(threads); i++) {
+		void *ok;
+
+		pthread_join(threads[i], &ok);
+		n += ok != NULL;
+	}
+	return n == G_N_ELEMENTS(threads);
+}
+
+/* Returns the only child of this process. */
+static pid_t find_connector(void)
+{
+	g_autofree char *children =
+		g_strdup_printf("/proc/%d/task/%d/children", getpid(), getpid());
+	g_autofree char *text = NULL;
+
+	return g_file_get_contents(children, &text, NULL, NULL) ? atoi(text) : 0;
+}
+
+static bool notes_its_end(void)
+{
+	pid_t pid = find_connector();
+	g_autoptr(GError) error = NULL;
+
+	if (!pid || kill(pid, SIGKILL) < 0 || waitpid(pid, NULL, 0) != pid)
+		return false;
+	return sock_connect_now(path, &error) < 0 && strstr(error->message, path);
+}
+
+static bool leaves_signals(void)
+{
+	pid_t pid = find_connector();
+
+	return pid && kill(pid, SIGINT) == 0 && kill(pid, SIGTERM) == 0 && connects();
+}
+
+/* Runs it in a process of its own. */
+static void run(void **state)
+{
+	bool (*check)(void) = *state;
+	const char *const paths[] = { path, NULL };
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0)
+		_exit(connector_start(paths, NULL) && check() ? 0 : 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+#define CASE(name)                                \
+	{                                         \
+#name, run, setup, teardown, name \
+	}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(connects),
+		CASE(refuses_others),
+		CASE(reports_absence),
+		CASE(makes_pairs),
+		CASE(serves_threads),
+		CASE(notes_its_end),
+		CASE(leaves_signals),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
