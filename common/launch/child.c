@@ -277,6 +277,11 @@ void child_kill(struct child *c)
 	reaper_kill(&c->process, SIGKILL);
 }
 
+struct syscall_rule child_rule(const struct child *c)
+{
+	return reaper_kill_rule(&c->process);
+}
+
 void child_free(struct child *c)
 {
 	if (!c)

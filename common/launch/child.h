@@ -5,6 +5,8 @@
 #include <glib.h>
 #include <stdbool.h>
 
+#include "base/syscall_rule.h"
+
 struct child;
 typedef struct child child; /* for g_autoptr */
 
@@ -26,6 +28,8 @@ bool child_failed(struct child *c, unsigned timeout_ms, GError **error);
 void child_stop(struct child *c);
 /* SIGKILL, likewise. */
 void child_kill(struct child *c);
+/* What these take of a sandbox, likewise child_free(): signals to this process alone. */
+struct syscall_rule child_rule(const struct child *c);
 /* SIGTERM, after two seconds SIGKILL; waits. NULL is nothing. */
 void child_free(struct child *c);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(child, child_free)

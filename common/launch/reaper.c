@@ -26,6 +26,7 @@ static void look_later(int fd)
 bool reaper_init(struct reaper *r, pid_t pid)
 {
 	*r = (struct reaper){ .pid = pid, .fd = syscall(SYS_pidfd_open, pid, 0) };
+	r->by_fd = r->fd >= 0 && syscall(SYS_pidfd_send_signal, r->fd, 0, NULL, 0) == 0;
 	if (r->fd >= 0 || errno != ENOSYS)
 		return r->fd >= 0;
 	r->fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
@@ -61,8 +62,21 @@ void reaper_wait(struct reaper *r)
 
 void reaper_kill(const struct reaper *r, int signum)
 {
-	if (!r->ended)
+	if (r->ended)
+		return;
+	if (r->by_fd)
+		syscall(SYS_pidfd_send_signal, r->fd, signum, NULL, 0);
+	else
 		kill(r->pid, signum);
+}
+
+struct syscall_rule reaper_kill_rule(const struct reaper *r)
+{
+	const struct syscall_rule by_fd =
+		SYSCALL_IF(pidfd_send_signal, 0, UINT32_MAX, (uint32_t)r->fd);
+	const struct syscall_rule by_pid = SYSCALL_IF(kill, 0, UINT32_MAX, (uint32_t)r->pid);
+
+	return r->by_fd ? by_fd : by_pid;
 }
 
 char *reaper_describe(const struct reaper *r)

@@ -8,9 +8,12 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "base/syscall_rule.h"
+
 struct reaper {
 	pid_t pid;
 	int fd; /* readable: look; -1: not watched */
+	bool by_fd; /* signals are sent by it */
 	bool ended; /* and waited for: no process has this pid any more */
 	int status; /* then: waitpid()'s */
 };
@@ -26,6 +29,8 @@ bool reaper_look(struct reaper *r);
 void reaper_wait(struct reaper *r);
 /* Nothing to one that has ended. */
 void reaper_kill(const struct reaper *r, int signum);
+/* What reaper_kill() takes of a sandbox (priv/syscall_filter.h), but for what its core has. */
+struct syscall_rule reaper_kill_rule(const struct reaper *r);
 /* "was ended by signal 9 (Killed)", "ended with status 1"; to free. */
 char *reaper_describe(const struct reaper *r);
 /* Closes the fd. */
