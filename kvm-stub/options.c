@@ -11,7 +11,7 @@ enum { GUEST_SELFTEST, GUEST_NONE };
 
 struct kvm_texts {
 	char **devices;
-	unsigned guest;
+	unsigned guest, sandbox;
 };
 
 /* Parses the arguments of --device, in order. */
@@ -63,6 +63,10 @@ static bool parse(struct kvm_options *o, struct kvm_texts *texts, char ***argv, 
 		{ "no-reboot", NULL, "end when the guest restarts", .flag = &o->no_reboot },
 		{ "console", "FILE", "write the serial port's output to this file",
 			.path = &o->terminal_file },
+		{ "sandbox", .word = &texts->sandbox, .words = sandbox_words,
+			.initial = SANDBOX_DEFAULT,
+			.help = "give up what the machine does not need: what this host permits, "
+				"or all, or nothing" },
 		OPTION_LOG_LEVEL(&o->log_level),
 		{ "version", NULL, "print the version and exit", .flag = &o->version },
 		{ NULL },
@@ -86,6 +90,7 @@ bool kvm_options_parse(struct kvm_options *o, int argc, char **argv, GError **er
 		.devices = g_ptr_array_new_with_free_func((GDestroyNotify)device_spec_free),
 	};
 	ok = parse(o, &texts, &args, error);
+	o->sandbox = texts.sandbox;
 	o->selftest = texts.guest == GUEST_SELFTEST;
 	if (ok && !o->version)
 		ok = check_guest(o, error) && parse_devices(o->devices, texts.devices, error);

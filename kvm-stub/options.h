@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/log.h"
+#include "priv/sandbox.h"
 
 typedef struct kvm_options kvm_options; /* for g_auto */
 struct kvm_options {
@@ -18,6 +19,7 @@ struct kvm_options {
 	char **folders; /* of discovery files; NULL: the conventional ones */
 	bool no_reboot; /* end when the guest restarts */
 	char *terminal_file; /* NULL: standard input and output */
+	enum sandbox_mode sandbox;
 	enum log_level log_level;
 	bool version;
 };

@@ -25,12 +25,13 @@ bool boot_refuse(const struct boot_file *f, GError **error, const char *format, 
 	return false;
 }
 
-bool boot_file_open(struct boot_file *f, const char *path, GError **error)
+bool boot_file_open(struct boot_file *f, const struct boot_source *source, GError **error)
 {
 	struct stat st;
 
-	*f = (struct boot_file){ .path = path,
-		.fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) };
+	*f = (struct boot_file){ .path = source->path };
+	f->fd = source->kept ? fcntl(source->kept, F_DUPFD_CLOEXEC, 0)
+			     : open(source->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (f->fd < 0 || fstat(f->fd, &st) < 0)
 		return boot_refuse(f, error, "cannot open it: %s", g_strerror(errno));
 	if (!S_ISREG(st.st_mode))
@@ -103,6 +104,34 @@ const char *boot_cmdline(
 	boot_refuse(f, error, "the command line has %zu bytes, this kernel takes at most %" PRIu64,
 		len, max);
 	return NULL;
+}
+
+static bool keep(struct boot_source *source, GError **error)
+{
+	autobootfile f = BOOT_FILE_NONE;
+
+	if (!source->path)
+		return true;
+	if (!boot_file_open(&f, source, error))
+		return false;
+	source->kept = fd_steal(&f.fd);
+	return true;
+}
+
+bool boot_keep(struct boot_config *config, GError **error)
+{
+	return keep(&config->kernel, error) && keep(&config->initrd, error);
+}
+
+void boot_drop(struct boot_config *config)
+{
+	struct boot_source *sources[] = { &config->kernel, &config->initrd };
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(sources); i++) {
+		if (sources[i]->kept)
+			close(sources[i]->kept);
+		sources[i]->kept = 0;
+	}
 }
 
 bool boot_load(const struct ram *r, const struct boot_config *config, struct vm_entry *entry,

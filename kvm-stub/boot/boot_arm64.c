@@ -53,7 +53,7 @@ static bool load_kernel(const struct ram *r, const struct boot_config *config,
 	struct image_header h;
 	uint64_t room;
 
-	if (!boot_file_open(&f, config->kernel, error) || !read_header(&f, &h, error))
+	if (!boot_file_open(&f, &config->kernel, error) || !read_header(&f, &h, error))
 		return false;
 	*cmdline = boot_cmdline(config, &f, LINUX_CMDLINE_MAX, error);
 	if (!*cmdline)
@@ -84,11 +84,11 @@ bool boot_arch_kernel(const struct ram *r, const struct boot_config *config, str
 	if (!load_kernel(r, config, entry, &end, &machine.cmdline, error))
 		return false;
 	entry->arg = align_up(end, ALIGNMENT);
-	if (config->initrd) {
+	if (config->initrd.path) {
 		autobootfile f = BOOT_FILE_NONE;
 
 		machine.initrd = entry->arg + ALIGNMENT;
-		if (!boot_file_open(&f, config->initrd, error) ||
+		if (!boot_file_open(&f, &config->initrd, error) ||
 			!boot_file_load(&f, 0, f.size, r, machine.initrd, "initrd", error))
 			return false;
 		machine.initrd_size = f.size;

@@ -15,7 +15,7 @@ struct boot_file {
 #define autobootfile __attribute__((cleanup(boot_file_close))) struct boot_file
 #define BOOT_FILE_NONE ((struct boot_file){ .fd = -1 })
 
-bool boot_file_open(struct boot_file *f, const char *path, GError **error);
+bool boot_file_open(struct boot_file *f, const struct boot_source *source, GError **error);
 void boot_file_close(struct boot_file *f);
 /* Reads all of [offset, offset + len), or sets an error that names what is missing. */
 bool boot_file_read(

@@ -89,12 +89,13 @@ static uint64_t low_end(const struct ram *r)
 }
 
 /* Loads the initrd as high as possible, page-aligned, above the kernel. */
-static bool put_initrd(const struct ram *r, const char *path, struct x86_kernel *k, GError **error)
+static bool put_initrd(
+	const struct ram *r, const struct boot_source *source, struct x86_kernel *k, GError **error)
 {
 	autobootfile f = BOOT_FILE_NONE;
 	uint64_t top = MIN(low_end(r), k->initrd_limit);
 
-	if (!boot_file_open(&f, path, error))
+	if (!boot_file_open(&f, source, error))
 		return false;
 	k->initrd = f.size < top ? (top - f.size) & ~UINT64_C(4095) : 0;
 	if (k->initrd < k->end)
@@ -132,7 +133,7 @@ bool boot_arch_kernel(const struct ram *r, const struct boot_config *config, str
 	autobootfile f = BOOT_FILE_NONE;
 	bool elf;
 
-	if (!boot_file_open(&f, config->kernel, error))
+	if (!boot_file_open(&f, &config->kernel, error))
 		return false;
 	elf = is_elf(&f);
 	if (!(elf ? pvh_load : bzimage_load)(&f, r, &k, entry, error))
@@ -141,7 +142,7 @@ bool boot_arch_kernel(const struct ram *r, const struct boot_config *config, str
 		return boot_refuse(&f, error, "wants to be loaded at 4 GiB or above");
 	make_map(r, &k);
 	if (!put_cmdline(r, config, &f, k.cmdline_max, error) || !put_gdt(r, !elf, error) ||
-		(config->initrd && !put_initrd(r, config->initrd, &k, error)) ||
+		(config->initrd.path && !put_initrd(r, &config->initrd, &k, error)) ||
 		!acpi_build(r, ACPI_ADDR, ACPI_MAX, config->cpus, config->n_slots, error) ||
 		!put_reset_code(r, error))
 		return false;

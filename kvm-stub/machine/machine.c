@@ -13,12 +13,14 @@
 #include "kvm-stub/machine/serial.h"
 #include "kvm-stub/machine/slots.h"
 #include "kvm-stub/machine/terminal.h"
+#include "kvm-stub/sandbox.h"
 
 /* How long each back-end may take to appear and to answer its probe. */
 #define BACK_END_MS 5000
 
 struct machine {
 	const struct kvm_options *options;
+	struct boot_config boot;
 	struct ram *ram;
 	struct bus *bus;
 	struct vm *vm;
@@ -92,19 +94,10 @@ static const struct terminal_ops terminal_ops = {
 
 static bool boot(struct machine *m, GError **error)
 {
-	const struct kvm_options *o = m->options;
-	const struct boot_config config = {
-		.kernel = o->kernel,
-		.initrd = o->initrd,
-		.append = o->append,
-		.selftest = o->selftest,
-		.cpus = o->cpus,
-		.n_slots = o->devices->len,
-		.gic_version = vm_gic_version(m->vm),
-	};
 	struct vm_entry entry = { 0 };
 
-	return boot_load(m->ram, &config, &entry, error) && vm_start(m->vm, &entry, error);
+	m->boot.gic_version = vm_gic_version(m->vm);
+	return boot_load(m->ram, &m->boot, &entry, error) && vm_start(m->vm, &entry, error);
 }
 
 /* Resets the devices first: back-ends must not write to RAM while it is cleared and loaded. */
@@ -161,7 +154,26 @@ static void add_clock(struct machine *m)
 #endif
 }
 
-/* Builds everything that needs no back-end. */
+/* Opens what the guest is started from, and what it writes to. */
+static bool open_files(struct machine *m, GError **error)
+{
+	const struct kvm_options *o = m->options;
+
+	m->boot = (struct boot_config){
+		.kernel.path = o->kernel,
+		.initrd.path = o->initrd,
+		.append = o->append,
+		.selftest = o->selftest,
+		.cpus = o->cpus,
+		.n_slots = o->devices->len,
+	};
+	if (!boot_keep(&m->boot, error))
+		return false;
+	m->terminal = terminal_new(o->terminal_file, &terminal_ops, m, error);
+	return m->terminal != NULL;
+}
+
+/* Opens and builds everything that needs no back-end, but for KVM's VM. */
 static enum exit_status build(struct machine *m, GError **error)
 {
 	const struct kvm_options *o = m->options;
@@ -181,9 +193,21 @@ static enum exit_status build(struct machine *m, GError **error)
 	power_init(&m->power, m->bus, m->vm);
 	add_serial(m);
 	add_clock(m);
-	return EXIT_STATUS_OK;
+	return open_files(m, error) ? EXIT_STATUS_OK : EXIT_STATUS_FAILED;
 }
 
+/* Enters the sandbox: before KVM's VM is made, with which KVM may start threads. */
+static bool confine(void *opaque, const struct syscall_rule *rules, GError **error)
+{
+	struct machine *m = opaque;
+
+	if (kvm_sandbox_enter(m->options, rules, error) && vm_create(m->vm, error))
+		return true;
+	m->status = EXIT_STATUS_FAILED;
+	return false;
+}
+
+/* Makes the devices. On error m->status is why. */
 static bool add_slots(struct machine *m, GError **error)
 {
 	const struct slots_config config = {
@@ -192,14 +216,19 @@ static bool add_slots(struct machine *m, GError **error)
 		.folders = (const char *const *)m->options->folders,
 		.wait_ms = BACK_END_MS,
 		.go_on = go_on,
+		.confine = confine,
 		.opaque = m,
 		.vm = m->vm,
 		.bus = m->bus,
 		.ram = m->ram,
 	};
 
+	m->status = EXIT_STATUS_NO_BACK_END;
 	m->slots = slots_new(&config, error);
-	return m->slots != NULL;
+	if (!m->slots)
+		return false;
+	m->status = EXIT_STATUS_OK;
+	return true;
 }
 
 /* Takes the terminal and runs the guest until it ends. */
@@ -207,8 +236,8 @@ static enum exit_status run(struct machine *m, GError **error)
 {
 	struct loop_watch *end;
 
-	m->terminal = terminal_new(m->options->terminal_file, &terminal_ops, m, error);
-	if (!m->terminal || !boot(m, error))
+	terminal_start(m->terminal);
+	if (!boot(m, error))
 		return EXIT_STATUS_FAILED;
 	m->loop = g_main_loop_new(NULL, FALSE);
 	end = loop_watch_fd(vm_end_fd(m->vm), EPOLLIN, on_end, m);
@@ -224,6 +253,7 @@ static enum exit_status run(struct machine *m, GError **error)
 static void take_apart(struct machine *m)
 {
 	g_clear_pointer(&m->terminal, terminal_free);
+	boot_drop(&m->boot);
 	g_clear_pointer(&m->slots, slots_free);
 	g_clear_pointer(&m->vm, vm_free);
 	g_clear_pointer(&m->serial, serial_free);
@@ -241,7 +271,7 @@ enum exit_status machine_run(const struct kvm_options *o, GError **error)
 	for (unsigned i = 0; i < G_N_ELEMENTS(signals); i++)
 		watch[i] = loop_watch_signal(signals[i], on_leave, &m);
 	if (status == EXIT_STATUS_OK)
-		status = add_slots(&m, error) ? run(&m, error) : EXIT_STATUS_NO_BACK_END;
+		status = add_slots(&m, error) ? run(&m, error) : m.status;
 	if (m.leave && status == EXIT_STATUS_NO_BACK_END) {
 		g_clear_error(error);
 		status = EXIT_STATUS_OK;

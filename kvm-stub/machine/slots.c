@@ -4,6 +4,7 @@
 
 #include <linux/virtio_mmio.h>
 
+#include "base/util.h"
 #include "launch/child.h"
 #include "launch/discovery.h"
 #include "kvm-stub/layout.h"
@@ -18,6 +19,7 @@ struct slot {
 	struct slots *all;
 	unsigned index;
 	struct vmm_dev *d;
+	int fd; /* of its socket, until d has it; -1: dialled by d */
 	struct child *child; /* NULL: the back-end was not started here */
 };
 
@@ -125,15 +127,33 @@ static struct child *start_back_end(
 	return child_start(binary, (const char *const *)options->pdata, fd, error);
 }
 
+static char *name_slot(const struct slot *s, const struct device_spec *spec)
+{
+	return g_strdup_printf("device %u (%s=%s)", s->index, spec->socket ? "socket" : "type",
+		spec->socket ? spec->socket : spec->type);
+}
+
 static bool start_slot(
 	struct slot *s, const struct device_spec *spec, const char *const *folders, GError **error)
 {
-	g_autofree char *name = g_strdup_printf("device %u (%s=%s)", s->index,
-		spec->socket ? "socket" : "type", spec->socket ? spec->socket : spec->type);
-	struct vmm_dev_config config = {
+	g_autofree char *name = name_slot(s, spec);
+
+	if (spec->socket)
+		return true;
+	s->child = start_back_end(spec, folders, &s->fd, error);
+	if (s->child)
+		return true;
+	g_prefix_error(error, "%s: ", name);
+	return false;
+}
+
+static bool make_slot(struct slot *s, const struct device_spec *spec, GError **error)
+{
+	g_autofree char *name = name_slot(s, spec);
+	const struct vmm_dev_config config = {
 		.name = name,
 		.socket_path = spec->socket,
-		.fd = -1,
+		.fd = fd_steal(&s->fd),
 		.front = spec->front,
 		.base = virtio_addr(s->index),
 		.window = VIRTIO_STRIDE,
@@ -141,13 +161,6 @@ static bool start_slot(
 		.needs = "its kernel needs CONFIG_VIRTIO_MMIO",
 	};
 
-	if (!spec->socket) {
-		s->child = start_back_end(spec, folders, &config.fd, error);
-		if (!s->child) {
-			g_prefix_error(error, "%s: ", name);
-			return false;
-		}
-	}
 	s->d = vmm_dev_new(&config, &ops, s, error);
 	if (!s->d)
 		return false;
@@ -183,6 +196,42 @@ static void stop_children(struct slots *all, unsigned from)
 			child_stop(all->slot[i].child);
 }
 
+static bool start_all(struct slots *all, const struct slots_config *config, GError **error)
+{
+	while (all->n < config->n_specs) {
+		struct slot *s = &all->slot[all->n];
+
+		s->all = all;
+		s->fd = -1;
+		s->index = all->n++;
+		if (!start_slot(s, config->specs[s->index], config->folders, error))
+			return false;
+	}
+	return true;
+}
+
+static bool confine(const struct slots *all, const struct slots_config *config, GError **error)
+{
+	struct syscall_rule rules[MAX_SLOTS + 1];
+	unsigned n = 0;
+
+	if (!config->confine)
+		return true;
+	for (unsigned i = 0; i < all->n; i++)
+		if (all->slot[i].child)
+			rules[n++] = child_rule(all->slot[i].child);
+	rules[n] = (struct syscall_rule)SYSCALL_END;
+	return config->confine(config->opaque, rules, error);
+}
+
+static bool make_all(struct slots *all, const struct slots_config *config, GError **error)
+{
+	for (unsigned i = 0; i < all->n; i++)
+		if (!make_slot(&all->slot[i], config->specs[i], error))
+			return false;
+	return true;
+}
+
 struct slots *slots_new(const struct slots_config *config, GError **error)
 {
 	g_autoptr(slots) all = g_new0(struct slots, 1);
@@ -197,14 +246,9 @@ struct slots *slots_new(const struct slots_config *config, GError **error)
 		return NULL;
 	}
 	/* All start at once, then each is waited for. */
-	while (all->n < config->n_specs) {
-		struct slot *s = &all->slot[all->n];
-
-		s->all = all;
-		s->index = all->n++;
-		if (!start_slot(s, config->specs[s->index], config->folders, error))
-			return NULL;
-	}
+	if (!start_all(all, config, error) || !confine(all, config, error) ||
+		!make_all(all, config, error))
+		return NULL;
 	for (unsigned i = 0; i < all->n; i++)
 		if (!wait_for_slot(&all->slot[i], config, error)) {
 			/* So that no device waits for their answers. */
@@ -237,8 +281,10 @@ void slots_free(struct slots *all)
 	for (unsigned i = 0; i < all->n; i++)
 		vmm_dev_free(all->slot[i].d);
 	stop_children(all, 0);
-	for (unsigned i = 0; i < all->n; i++)
+	for (unsigned i = 0; i < all->n; i++) {
 		child_free(all->slot[i].child);
+		fd_close(&all->slot[i].fd);
+	}
 	shm_free(all->shm);
 	g_free(all);
 }

@@ -19,6 +19,12 @@ struct slots_config {
 	unsigned wait_ms; /* for a back-end to be there and to answer its probe */
 	/* Called now and then meanwhile; false: no more of that, slots_new() fails. */
 	bool (*go_on)(void *opaque);
+	/*
+	 * Called once, when the back-ends that are started here run, and before there are threads:
+	 * nothing is opened or started later. rules: signals to these back-ends, a table. False:
+	 * slots_new() fails. NULL: nothing.
+	 */
+	bool (*confine)(void *opaque, const struct syscall_rule *rules, GError **error);
 	void *opaque;
 	struct vm *vm; /* these three outlive the slots */
 	struct bus *bus;

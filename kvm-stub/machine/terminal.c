@@ -11,6 +11,7 @@
  */
 #include "kvm-stub/machine/terminal.h"
 
+#include <asm/termbits.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -18,6 +19,7 @@
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 
 #include "base/log.h"
 #include "base/loop.h"
@@ -28,6 +30,21 @@
 #define ESCAPE 0x01 /* Ctrl-A */
 #define MAX_TYPED 65536
 #define PATIENCE_MS 1000
+
+const struct syscall_rule terminal_calls[] = {
+	/* the terminal's mode, by old and new C libraries */
+	SYSCALL_IOCTL(TCGETS),
+	SYSCALL_IOCTL(TCSETS),
+	SYSCALL_IOCTL(TCGETS2),
+	SYSCALL_IOCTL(TCSETS2),
+	/* is this a background job? */
+	SYSCALL_IOCTL(TIOCGPGRP),
+	SYSCALL(getpgid),
+#ifdef SYS_getpgrp
+	SYSCALL(getpgrp),
+#endif
+	SYSCALL_END,
+};
 
 struct terminal {
 	const struct terminal_ops *ops;
@@ -111,8 +128,10 @@ static void on_resume(void *opaque, uint32_t revents)
 	watch_keys(t);
 }
 
-static void start_keys(struct terminal *t)
+void terminal_start(struct terminal *t)
 {
+	if (t->file >= 0)
+		return;
 	if (raw_mode_in_background())
 		log_info(NULL, "in the background: nothing is read from the terminal");
 	raw_mode_enter(t->resume);
@@ -149,8 +168,6 @@ struct terminal *terminal_new(
 	t->resume = fd_steal(&resume);
 	t->ending = fd_steal(&ending);
 	t->resumed = loop_watch_fd(t->resume, EPOLLIN, on_resume, t);
-	if (!path)
-		start_keys(t);
 	return t;
 }
 

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/syscall_rule.h"
+
 struct terminal_ops {
 	/*
 	 * Typed bytes; returns how many were taken; the rest is offered again after
@@ -25,11 +27,15 @@ typedef struct terminal terminal; /* for g_autoptr */
 
 /*
  * Opens path for output, without input; NULL: standard input and output. One terminal may exist at
- * a time; ops are called by the main loop.
+ * a time; ops are called by the main loop, from terminal_start() on.
  */
 struct terminal *terminal_new(
 	const char *path, const struct terminal_ops *ops, void *opaque, GError **error);
 void terminal_free(struct terminal *t);
+/* Enters raw mode and reads standard input, unless output goes to a file. Opens nothing. */
+void terminal_start(struct terminal *t);
+/* What the functions of this file take of a sandbox (priv/syscall_filter.h). */
+extern const struct syscall_rule terminal_calls[];
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(terminal, terminal_free)
 /*
  * Writes output; any thread. Waits for a slow reader, up to a second for one that has stopped:

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/syscall_rule.h"
 #include "kvm-stub/bus.h"
 #include "kvm-stub/entry.h"
 #include "kvm-stub/ram.h"
@@ -36,8 +37,12 @@ struct vm_config {
 
 struct vm;
 
-/* Opens KVM, makes VM, interrupt controller and vCPUs; nothing runs yet. */
+/* Opens KVM: nothing of the host is opened later. */
 struct vm *vm_new(const struct vm_config *config, GError **error);
+/* Makes KVM's VM, interrupt controller and vCPUs, before what follows is called. */
+bool vm_create(struct vm *vm, GError **error);
+/* What the functions of this file take of a sandbox (priv/syscall_filter.h). */
+extern const struct syscall_rule vm_calls[], vm_arch_calls[];
 /*
  * The vCPU threads have ended (vm_wait()), and the devices that may still complete an access of
  * theirs are gone. NULL is nothing.

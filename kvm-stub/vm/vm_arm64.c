@@ -13,6 +13,16 @@
 
 G_STATIC_ASSERT(FIRST_SPI + VIRTIO_FIRST_IRQ + MAX_SLOTS <= GIC_INTERRUPTS);
 
+const struct syscall_rule vm_arch_calls[] = {
+	SYSCALL_IOCTL(KVM_ARM_PREFERRED_TARGET),
+	SYSCALL_IOCTL(KVM_ARM_VCPU_INIT),
+	SYSCALL_IOCTL(KVM_CREATE_DEVICE),
+	SYSCALL_IOCTL(KVM_SET_DEVICE_ATTR),
+	SYSCALL_IOCTL(KVM_SET_ONE_REG),
+	SYSCALL_IOCTL(KVM_GET_ONE_REG),
+	SYSCALL_END,
+};
+
 /* Returns what this CPU has: not every one has as many as a VM has by default. */
 unsigned vm_arch_address_bits(int kvm_fd)
 {

@@ -29,8 +29,15 @@ CRASH = bytes.fromhex("0f0b")  # ud2, and there is no handler
 
 
 def children(pid):
+    """Its back-ends: not the process that connects to sockets."""
     with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
-        return [int(child) for child in f.read().split()]
+        pids = [int(child) for child in f.read().split()]
+    return [child for child in pids if name_of(child) != "connector"]
+
+
+def name_of(pid):
+    with open(f"/proc/{pid}/comm", encoding="ascii") as f:
+        return f.read().rstrip("\n")
 
 
 def runs(pid):

@@ -45,8 +45,8 @@ static void run(struct fuzz_input *in)
 	g_autofree char *append = fuzz_string(in);
 	uint8_t how = fuzz_u8(in);
 	const struct boot_config config = {
-		.kernel = kernel,
-		.initrd = how & 1 ? initrd : NULL,
+		.kernel.path = kernel,
+		.initrd.path = how & 1 ? initrd : NULL,
 		.append = how & 2 ? append : NULL,
 		.cpus = 1 + (how >> 2 & 3),
 		.n_slots = how >> 4,

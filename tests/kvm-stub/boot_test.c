@@ -10,7 +10,7 @@ int boot_begin(uint64_t ram_size)
 	boot.kernel = test_path(&boot.test, "kernel");
 	boot.initrd = test_path(&boot.test, "initrd");
 	boot_new_ram(ram_size);
-	boot.config = (struct boot_config){ .kernel = boot.kernel, .cpus = 2, .n_slots = 3 };
+	boot.config = (struct boot_config){ .kernel.path = boot.kernel, .cpus = 2, .n_slots = 3 };
 	return 0;
 }
 

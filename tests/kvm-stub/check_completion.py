@@ -21,6 +21,7 @@ done
 EXPECTED = {
     '--log-level ': 'error warning info debug',
     '--log-level w': 'warning',
+    '--sandbox ': 'auto strict none',
     '--guest ': 'selftest',
     '--kernel ': 'file',
     '--discovery-dir ': 'file -d',

@@ -51,4 +51,5 @@ void terminal_make(struct terminal_test *w, const char *path)
 	w->t = terminal_new(path, &terminal_test_ops, w, &error);
 	if (!w->t)
 		fail_msg("%s", error->message);
+	terminal_start(w->t);
 }

@@ -155,7 +155,7 @@ static void test_initrd(void **state)
 	g_autofree char *bytes = g_malloc0(10 * MIB + 1);
 	const void *tree;
 
-	boot.config.initrd = boot.initrd;
+	boot.config.initrd.path = boot.initrd;
 	assert_true(g_file_set_contents(boot.initrd, "initrd", 6, NULL));
 	tree = load();
 	CELLS(tree, "/chosen", "linux,initrd-start", 0, at);

@@ -154,7 +154,7 @@ static void test_initrd(void **state)
 
 	for (unsigned i = 0; i < 15 * MIB; i++)
 		bytes[i] = (char)(i * 13 >> 4);
-	boot.config.initrd = boot.initrd;
+	boot.config.initrd.path = boot.initrd;
 	boot_write(boot.initrd, bytes, 5001);
 	boot_loads();
 	assert_int_equal(p->hdr.ramdisk_size, 5001);
@@ -178,7 +178,7 @@ static void test_initrd_limit(void **state)
 {
 	const struct boot_params *p = boot_at(START_ADDR, sizeof(*p));
 
-	boot.config.initrd = boot.initrd;
+	boot.config.initrd.path = boot.initrd;
 	boot_write(boot.initrd, "initrd", 6);
 	bz.h.initrd_addr_max = 20 * MIB - 1;
 	bz_write();
@@ -266,7 +266,7 @@ static void test_bzimage_hostile(void **state)
 	}
 	g_unlink(boot.kernel);
 	boot_refuses(boot.kernel, "No such file");
-	boot.config.kernel = boot.test.dir;
+	boot.config.kernel.path = boot.test.dir;
 	boot_refuses(boot.test.dir, "not a regular file");
 }
 

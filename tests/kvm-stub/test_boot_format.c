@@ -45,7 +45,7 @@ static void refused(const struct start_of_file *s, size_t size)
 
 	memcpy(bytes + s->at, s->magic, s->len);
 	boot_write(boot.kernel, bytes, size);
-	assert_true(boot_file_open(&f, boot.kernel, NULL));
+	assert_true(boot_file_open(&f, &boot.config.kernel, NULL));
 	assert_false(boot_refuse_format(&f, "a kernel", &error));
 	if (!strstr(error->message, boot.kernel) || !strstr(error->message, "not a kernel") ||
 		!strstr(error->message, s->words))

@@ -112,7 +112,7 @@ static void test_pvh(void **state)
 	assert_int_equal(((uint64_t *)boot_at(boot.entry.gdt, 32))[2] >> 53 & 3, 2);
 	check_start_info(0, 0);
 
-	boot.config.initrd = boot.initrd;
+	boot.config.initrd.path = boot.initrd;
 	boot_write(boot.initrd, "initrd", 6);
 	elf.notes.n.n_descsz = 4;
 	elf_write();
@@ -223,7 +223,7 @@ static void test_debian(void **state)
 		skip();
 	}
 	boot_new_ram(256 * MIB);
-	boot.config.kernel = bzimage;
+	boot.config.kernel.path = bzimage;
 	boot_loads();
 	assert_int_equal(boot.entry.mode, VM_ENTRY_X86_64);
 	assert_int_equal(boot.entry.pc, KERNEL_AT + 0x200);
@@ -235,7 +235,7 @@ static void test_debian(void **state)
 		skip();
 	}
 	assert_int_equal(status, 0);
-	boot.config.kernel = boot.kernel;
+	boot.config.kernel.path = boot.kernel;
 	assert_true(ram_clear(boot.ram, NULL));
 	boot_loads();
 	assert_int_equal(boot.entry.mode, VM_ENTRY_X86_32);

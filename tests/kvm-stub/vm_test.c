@@ -66,10 +66,11 @@ static int setup_cpus(void **state, unsigned cpus)
 	config.ram = w->ram;
 	config.bus = w->bus;
 	w->vm = vm_new(&config, &error);
-	if (!w->vm)
-		print_error("%s\n", error->message);
 	*state = w;
-	return w->vm ? 0 : -1;
+	if (w->vm && vm_create(w->vm, &error))
+		return 0;
+	print_error("%s\n", error->message);
+	return -1;
 }
 
 int one_setup(void **state)

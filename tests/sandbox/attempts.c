@@ -50,7 +50,9 @@ CALL(socket_inet, socket, AF_INET, SOCK_STREAM, 0)
 CALL(socket_unix, socket, AF_UNIX, SOCK_STREAM, 0)
 CALL(socket_netlink, socket, AF_NETLINK, SOCK_RAW, 0)
 CALL(socket_vsock, socket, AF_VSOCK, SOCK_STREAM, 0)
+CALL(socket_tipc, socket, AF_TIPC, SOCK_DGRAM, 0)
 CALL(socketpair, socketpair, AF_UNIX, SOCK_STREAM, 0, NULL)
+CALL(socketpair_stream, socketpair, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, NULL)
 CALL(connect, connect, 0, NULL, 0)
 CALL(bind, bind, 0, NULL, sizeof(struct sockaddr_un))
 CALL(listen, listen, 0, 1)
@@ -194,7 +196,9 @@ static const struct {
 	ATTEMPT(socket_unix),
 	ATTEMPT(socket_netlink),
 	ATTEMPT(socket_vsock),
+	ATTEMPT(socket_tipc),
 	ATTEMPT(socketpair),
+	ATTEMPT(socketpair_stream),
 	ATTEMPT(connect),
 	ATTEMPT(bind),
 	ATTEMPT(listen),
@@ -252,20 +256,35 @@ static const struct {
 	ATTEMPT(closer),
 };
 
-/* Tries every type and number that an ioctl() could have, with the usual directions and sizes. */
+/* Tries requests [first, first + n), with this direction and size; adds those that are allowed. */
+static void sweep(GString *allowed, uint32_t first, uint32_t n, uint32_t how)
+{
+	for (uint32_t request = first; request < first + n; request++) {
+		caught = 0;
+		syscall(SYS_ioctl, -1, how | request, NULL);
+		if (!caught)
+			g_string_append_printf(allowed, " %#x", how | request);
+	}
+}
+
+/*
+ * Tries every type and number that an ioctl() could have, with the usual directions and sizes, and
+ * those of KVM and terminals with more.
+ */
 static void sweep_ioctls(void)
 {
-	static const uint32_t sizes[] = { 0, _IOC(_IOC_READ, 0, 0, 8), _IOC(_IOC_WRITE, 0, 0, 8) };
+	static const uint32_t usual[] = { 0, _IOC(_IOC_READ, 0, 0, 8), _IOC(_IOC_WRITE, 0, 0, 8) };
+	static const uint32_t types[] = { 0xae, 'T' };
+	static const uint32_t sizes[] = { 4, 12, 16, 24, 32, 44, 64, 0x90, 0x138 };
 	g_autoptr(GString) allowed = g_string_new(NULL);
 
-	for (unsigned i = 0; i < G_N_ELEMENTS(sizes); i++) {
-		for (uint32_t request = 0; request < 0x10000; request++) {
-			caught = 0;
-			syscall(SYS_ioctl, -1, sizes[i] | request, NULL);
-			if (!caught)
-				g_string_append_printf(allowed, " %#x", sizes[i] | request);
-		}
-	}
+	for (unsigned i = 0; i < G_N_ELEMENTS(usual); i++)
+		sweep(allowed, 0, 0x10000, usual[i]);
+	for (unsigned i = 0; i < 3 * G_N_ELEMENTS(sizes); i++)
+		for (unsigned t = 0; t < G_N_ELEMENTS(types); t++)
+			sweep(allowed, types[t] << 8, 0x100, _IOC(1 + i % 3, 0, 0, sizes[i / 3]));
+	for (unsigned t = 0; t < G_N_ELEMENTS(types); t++)
+		sweep(allowed, types[t] << 8, 0x100, _IOC(_IOC_READ | _IOC_WRITE, 0, 0, 8));
 	log_info("attempt", "ioctls:%s", allowed->str);
 }
 
