@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs virtiod-kvm (argv[1]) with a guest (argv[3], of neighbour.c) and two devices. The first has
- * hostile back-ends, one after another, argv[4] rounds; the second has virtiod-rng (argv[2]). The
- * guest goes on with the second one all the time. After each hostile back-end an honest one is
- * served, or SIGTERM ends virtiod-kvm while the hostile one is there. Limits are multiples of what
- * that takes with an honest back-end.
+ * Runs virtiod-kvm (argv[1], with the options from argv[4] on) with the guest of neighbour.c and
+ * two devices. The first has hostile back-ends, one after another, argv[3] rounds; the second has
+ * virtiod-rng (argv[2]). The guest goes on with the second one all the time. After each hostile
+ * back-end an honest one is served, or SIGTERM ends virtiod-kvm while the hostile one is there.
+ * Limits are multiples of what that takes with an honest back-end. VIRTIOD_FAKE_KVM: a library to
+ * load into virtiod-kvm.
  */
 #include "tests/lib/test.h"
 
@@ -20,7 +21,10 @@
 #define STRIDE 37
 #define DOTS 30 /* two rounds of the guest */
 
-static const char *const *programs; /* main()'s arguments */
+#define MAX_OPTIONS 8
+
+static const char *program, *rng_program; /* virtiod-kvm, virtiod-rng */
+static const char *const *options; /* of the former */
 static unsigned rounds;
 static struct figures served = { "served again" }, ended = { "ended" };
 
@@ -59,7 +63,7 @@ static int setup(void **state)
 	w->devices[0] = g_strdup_printf("--device=socket=%s", odd);
 	w->devices[1] = g_strdup_printf("--device=socket=%s", rng);
 	option = g_strdup_printf("--socket-path=%s", rng);
-	w->rng = run((const char *[]){ programs[2], option, NULL }, "/dev/null");
+	w->rng = run((const char *[]){ rng_program, option, NULL }, "/dev/null");
 	WAIT_UNTIL(g_file_test(rng, G_FILE_TEST_EXISTS));
 	*state = w;
 	return 0;
@@ -111,11 +115,15 @@ static void expect_dots(struct kvm_test *w, off_t n)
 
 static void begin(struct kvm_test *w)
 {
-	g_autofree char *kernel = g_strdup_printf("--kernel=%s", programs[3]);
+	const char *argv[MAX_OPTIONS] = { program, "--memory=16M", w->devices[0], w->devices[1] };
+	const char *preload = g_getenv("VIRTIOD_FAKE_KVM");
 
-	w->vm = run((const char *[]){ programs[1], kernel, "--memory=16M", w->devices[0],
-			    w->devices[1], NULL },
-		w->console);
+	for (unsigned i = 0; options[i]; i++)
+		argv[4 + i] = options[i];
+	if (preload)
+		g_setenv("LD_PRELOAD", preload, TRUE);
+	w->vm = run(argv, w->console);
+	g_unsetenv("LD_PRELOAD");
 }
 
 /* Returns how long an honest back-end, from its start, and the guest take to exchange a signal. */
@@ -186,9 +194,11 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = { TEST(test_every_trick) };
 
-	if (argc != 5)
+	if (argc < 5 || argc > MAX_OPTIONS)
 		return 2;
-	programs = (const char *const *)argv;
-	rounds = atoi(argv[4]);
+	program = argv[1];
+	rng_program = argv[2];
+	rounds = atoi(argv[3]);
+	options = (const char *const *)argv + 4;
 	return cmocka_run_group_tests_name("kvm_hostile", tests, NULL, NULL);
 }

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A guest, bare metal, in place of the selftest guest's main.c, with a device whose back-end may do
- * anything, and its neighbour, an entropy device, whose back-end is honest. It goes through the
- * driver's steps with the first device, for ever and whatever that answers; after each step it asks
- * the neighbour for some bytes, and prints a dot for them.
+ * A guest with a device whose back-end may do anything, and its neighbour, an entropy device, whose
+ * back-end is honest. It goes through a driver's steps with the first device, for ever and whatever
+ * that answers; after each step it asks the neighbour for some bytes, and prints a dot for them.
  */
-#include "kvm-stub/guest/arch.h"
+#include "neighbour.h"
+
+#include "kvm-stub/layout.h"
 
 enum {
-	MAGIC = 0x0,
 	DRIVER_FEATURES = 0x20,
 	DRIVER_FEATURES_SEL = 0x24,
 	QUEUE_SEL = 0x30,
@@ -21,39 +21,20 @@ enum {
 	QUEUE_DRIVER = 0x90,
 	QUEUE_DEVICE = 0xa0,
 };
-#define MAGIC_VALUE 0x74726976u /* "virt" */
+
+enum { HOSTILE, NEIGHBOUR }; /* slots */
 
 #define RING 8u
 #define BYTES 16u
 #define DESC_WRITE 2
-
-struct bare_ring {
-	struct {
-		uint64_t addr;
-		uint32_t len;
-		uint16_t flags, next;
-	} desc[RING] __attribute__((aligned(16)));
-	struct {
-		uint16_t flags, idx, ring[RING];
-	} avail;
-	volatile struct {
-		uint16_t flags, idx;
-		struct {
-			uint32_t id, len;
-		} ring[RING];
-	} used __attribute__((aligned(4)));
-	uint8_t bytes[BYTES];
-};
-
-struct bare_device {
-	uint64_t base;
-	struct bare_ring *ring;
-};
-
-static struct bare_ring rings[2];
+/* Of each slot's only virtqueue. */
+#define DESC(slot) ((uint32_t)RAM_BASE + 0x800000u + (slot)*0x10000u)
+#define AVAIL(slot) (DESC(slot) + 0x1000u)
+#define USED(slot) (DESC(slot) + 0x2000u)
+#define DATA(slot) (DESC(slot) + 0x3000u)
 
 /* Takes step n of a driver, and returns the next one. Upper halves of addresses stay 0. */
-static uint32_t step(const struct bare_device *d, uint32_t n)
+static uint32_t step(unsigned slot, uint32_t n)
 {
 	const struct {
 		uint32_t offset, value;
@@ -66,51 +47,51 @@ static uint32_t step(const struct bare_device *d, uint32_t n)
 		{ STATUS, 11 },
 		{ QUEUE_SEL, 0 },
 		{ QUEUE_SIZE, RING },
-		{ QUEUE_DESC, (uint32_t)(uintptr_t)d->ring->desc },
-		{ QUEUE_DRIVER, (uint32_t)(uintptr_t)&d->ring->avail },
-		{ QUEUE_DEVICE, (uint32_t)(uintptr_t)&d->ring->used },
+		{ QUEUE_DESC, DESC(slot) },
+		{ QUEUE_DRIVER, AVAIL(slot) },
+		{ QUEUE_DEVICE, USED(slot) },
 		{ QUEUE_READY, 1 },
 		{ STATUS, 15 },
 		{ QUEUE_NOTIFY, 0 },
 		{ INTERRUPT_ACK, 3 },
 	};
 
-	mmio_write(d->base + steps[n].offset, steps[n].value);
+	neighbour_mmio(virtio_addr(slot) + steps[n].offset, true, steps[n].value);
 	return (n + 1) % (sizeof(steps) / sizeof(*steps));
 }
 
-static void ask(const struct bare_device *d)
+/* Asks for bytes, by descriptor 0 as ever. */
+static void ask(unsigned slot)
 {
-	uint64_t start = arch_ticks();
-	struct bare_ring *r = d->ring;
+	volatile uint16_t *avail = neighbour_memory(AVAIL(slot));
+	const volatile uint16_t *used = neighbour_memory(USED(slot));
 
-	r->avail.idx++;
-	barrier();
-	mmio_write(d->base + QUEUE_NOTIFY, 0);
-	while (r->used.idx != r->avail.idx)
-		if (arch_ticks() - start > arch_patience())
-			arch_power_off(true);
+	avail[1]++;
+	__sync_synchronize();
+	neighbour_mmio(virtio_addr(slot) + QUEUE_NOTIFY, true, 0);
+	while (used[1] != avail[1])
+		neighbour_wait(virtio_irq(slot));
+	neighbour_mmio(virtio_addr(slot) + INTERRUPT_ACK, true, 3);
 }
 
-void selftest_main(void)
+void neighbour_main(void)
 {
-	const struct bare_device odd = { virtio_addr(0), &rings[0] };
-	const struct bare_device neighbour = { virtio_addr(1), &rings[1] };
+	struct {
+		uint64_t addr;
+		uint32_t len;
+		uint16_t flags, next;
+	} *desc = neighbour_memory(DESC(NEIGHBOUR));
 	uint32_t n = 0;
 
-	if (mmio_read(odd.base + MAGIC) != MAGIC_VALUE ||
-		mmio_read(neighbour.base + MAGIC) != MAGIC_VALUE)
-		arch_power_off(true);
-	/* Each request is the same: descriptor 0. */
-	rings[1].desc[0].addr = (uintptr_t)rings[1].bytes;
-	rings[1].desc[0].len = BYTES;
-	rings[1].desc[0].flags = DESC_WRITE;
+	desc->addr = DATA(NEIGHBOUR);
+	desc->len = BYTES;
+	desc->flags = DESC_WRITE;
 	do {
-		n = step(&neighbour, n);
+		n = step(NEIGHBOUR, n);
 	} while (n);
 	for (;;) {
-		n = step(&odd, n);
-		ask(&neighbour);
-		arch_putc('.');
+		n = step(HOSTILE, n);
+		ask(NEIGHBOUR);
+		neighbour_print('.');
 	}
 }

@@ -46,14 +46,18 @@ static void exit_to_user(uint32_t reason)
 	swapcontext(&vm.guest, &vm.user);
 }
 
-/* Whether the kernel has the kick. */
+/* Returns whether the kernel has the kick. Does not wait for one that a back-end has filled. */
 static bool is_kick(uint64_t addr, uint32_t value)
 {
+	struct pollfd pfd = { .fd = -1, .events = POLLOUT };
+
 	for (unsigned i = 0; i < WIRES; i++)
 		if (vm.ioeventfd[i].len && vm.ioeventfd[i].addr == addr &&
 			vm.ioeventfd[i].datamatch == value)
-			return eventfd_write(vm.ioeventfd[i].fd, 1) == 0;
-	return false;
+			pfd.fd = vm.ioeventfd[i].fd;
+	if (poll(&pfd, 1, 0) > 0)
+		eventfd_write(pfd.fd, 1);
+	return pfd.fd >= 0;
 }
 
 uint32_t guest_mmio(uint64_t addr, bool write, uint32_t value)

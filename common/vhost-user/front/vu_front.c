@@ -115,8 +115,8 @@ bool vu_front_send(struct vu_front *f, GError **error)
 		return true;
 	if (has_peer_closed(f))
 		return fail_gone(f, "the back-end closed the connection", error);
-	return vu_front_fail(f, error, VU_FRONT_ERROR_GONE, "the back-end takes no messages: %s",
-		why->message);
+	return vu_front_fail(
+		f, error, VU_FRONT_ERROR_GONE, "the back-end takes no messages: %s", why->message);
 }
 
 static bool take(struct vu_front *f, const struct vu_header *header, GError **error)
