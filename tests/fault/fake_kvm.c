@@ -247,7 +247,7 @@ static int open_any(const char *path, int flags, mode_t mode)
 	return openat(AT_FDCWD, path, flags, mode);
 }
 
-/* Named open64() where files are large. */
+/* Stands for open64(), too: they are one where files are large. */
 int open(const char *path, int flags, ...)
 {
 	va_list args;

@@ -5,9 +5,8 @@
  * GLib ends the process if it gets no eventfd, and what it allocates is not tried here either, as
  * g_malloc() ends the process, too.
  *
- *	VIRTIOD_FAULT		KIND:N, of the table at the end
- *	VIRTIOD_FAULT_REPORT	a file of 8 bytes: two uint32_t, the number of calls of that kind
- *				so far, and whether one has failed
+ *	VIRTIOD_FAULT		KIND:N, of the table below; N 0: none fails
+ *	VIRTIOD_FAULT_REPORT	a file, of zeroes and at least as large as struct report
  *
  * Programs that this one starts are not concerned.
  */
@@ -34,20 +33,46 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+static const char *const kinds[] = { "accept", "epoll_create", "epoll_ctl", "eventfd", "fstat",
+	"ioctl", "memalign", "memfd", "mmap", "pread", "pwrite", "read", "recvmsg", "sendmsg",
+	"signalfd", "socketpair", "thread", "timerfd", "uring" };
+#define N_KINDS (sizeof(kinds) / sizeof(*kinds))
+
+struct report {
+	uint32_t failed; /* one has */
+	struct {
+		char name[16];
+		uint32_t calls; /* so far */
+	} kind[N_KINDS];
+};
+
 static struct {
-	char kind[32];
+	unsigned kind; /* an index */
 	uint32_t n;
 	uintptr_t from, to; /* the program's code */
-	struct {
-		uint32_t calls, failed;
-	} * report;
+	struct report *report;
 } fault;
 
-static bool is_chosen(const char *kind, uintptr_t caller)
+static unsigned find_kind(const char *name, size_t len)
 {
-	if (!fault.report || caller < fault.from || caller >= fault.to || strcmp(kind, fault.kind))
+	unsigned i = 0;
+
+	while (i < N_KINDS && (strlen(kinds[i]) != len || memcmp(kinds[i], name, len)))
+		i++;
+	return i;
+}
+
+static bool is_chosen(const char *name, uintptr_t caller)
+{
+	unsigned kind;
+
+	if (!fault.report || caller < fault.from || caller >= fault.to)
 		return false;
-	if (__atomic_add_fetch(&fault.report->calls, 1, __ATOMIC_SEQ_CST) != fault.n)
+	kind = find_kind(name, strlen(name));
+	if (kind == N_KINDS)
+		abort();
+	if (__atomic_add_fetch(&fault.report->kind[kind].calls, 1, __ATOMIC_SEQ_CST) != fault.n ||
+		kind != fault.kind)
 		return false;
 	__atomic_store_n(&fault.report->failed, 1, __ATOMIC_SEQ_CST);
 	return true;
@@ -74,9 +99,9 @@ __attribute__((constructor)) static void begin(void)
 	int fd;
 
 	unsetenv("LD_PRELOAD");
-	if (!colon || !path || (size_t)(colon - what) >= sizeof(fault.kind))
+	if (!colon || !path)
 		return;
-	memcpy(fault.kind, what, colon - what);
+	fault.kind = find_kind(what, (size_t)(colon - what));
 	fault.n = strtoul(colon + 1, NULL, 10);
 	dl_iterate_phdr(find_program, NULL);
 	fd = open(path, O_RDWR | O_CLOEXEC);
@@ -84,6 +109,8 @@ __attribute__((constructor)) static void begin(void)
 	close(fd);
 	if (fault.report == MAP_FAILED)
 		abort();
+	for (unsigned i = 0; i < N_KINDS; i++)
+		strcpy(fault.report->kind[i].name, kinds[i]);
 }
 
 #define NEXT(symbol)                                      \
@@ -104,7 +131,7 @@ __attribute__((constructor)) static void begin(void)
 		return ((__typeof__(&name))NEXT(symbol))args;                  \
 	}
 
-/* KVM_RUN is left alone: each of the guest's accesses is one. */
+/* Leaves KVM_RUN alone: each of the guest's accesses is one. */
 int ioctl(int fd, unsigned long request, ...)
 {
 	va_list args;

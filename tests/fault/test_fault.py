@@ -19,8 +19,9 @@ from harness import (BLK, LONG, MIB, OK, RNG, VIRTIOCTL, Daemon, LoopTest, liste
                      open_fds, pattern, wait_until)
 
 KVM, XEN = os.environ.get("VIRTIOD_KVM"), os.environ.get("VIRTIOD_XEN")
-FAULTS, LEAKS, FAKE_KVM = (os.environ.get(f"VIRTIOD_{name}")
-                           for name in ("FAULTS", "LEAKS", "FAKE_KVM"))
+FAULTS, LEAKS, FAKE_KVM, WORKER, SUPERVISOR = (
+    os.environ.get(f"VIRTIOD_{name}")
+    for name in ("FAULTS", "LEAKS", "FAKE_KVM", "FAULT_WORKER", "FAULT_SUPERVISOR"))
 KINDS = {
     "accept": "Too many open files",
     "epoll_create": "Too many open files",
@@ -46,25 +47,33 @@ DATA = pattern(3 * 65536 + 512)
 
 
 class Fault:
-    """The environment of a program in which the n-th call of a kind fails; 0: none."""
+    """The environment of a program in which the n-th call of a kind fails; 0: none.
+
+    settings: of one that passes it on to another program, without the libraries' names.
+    """
 
     def __init__(self, test, kind, n):
         self.kind, self.n = kind, n
-        self.report = test.file("report", bytes(8))
-        self.env = dict(os.environ, LD_PRELOAD=":".join([FAULTS, *test.libraries]), VIRTIOD_FAULT=f"{kind}:{n}",
-                        VIRTIOD_FAULT_REPORT=self.report)
+        # Where signals cannot be watched, SIGTERM does what it does to any program.
+        self.ends = (-signal.SIGTERM,) if kind == "signalfd" else ()
+        self.report = test.file("report", bytes(4096))
+        self.preload = ":".join([FAULTS, *test.libraries])
+        self.settings = dict(os.environ, VIRTIOD_FAULT=f"{kind}:{n}",
+                             VIRTIOD_FAULT_REPORT=self.report)
+        self.env = dict(self.settings, LD_PRELOAD=self.preload)
 
-    def read(self):
+    def read(self, layout, offset=0):
         with open(self.report, "rb") as f:
-            return struct.unpack("=II", f.read())
-
-    @property
-    def calls(self):
-        return self.read()[0]
+            return struct.unpack_from(layout, f.read(), offset)
 
     @property
     def failed(self):
-        return bool(self.read()[1])
+        return bool(*self.read("=I"))
+
+    def count_calls(self):
+        """{kind: calls}, as in fault.c."""
+        entries = self.read(len(KINDS) * "16sI", 4)
+        return {name.rstrip(b"\0").decode(): n for name, n in zip(entries[::2], entries[1::2])}
 
 
 class Sweep(LoopTest):
@@ -76,12 +85,15 @@ class Sweep(LoopTest):
         super().setUp()
         self.numbers = itertools.count()  # many daemons
 
-    def execute(self, *argv, data=None, env=None):
-        """Runs a program to its end, which is no crash; returns (status, stdout, stderr)."""
+    def execute(self, *argv, data=None, env=None, ends=()):
+        """Runs a program to its end, which is no crash; returns (status, stdout, stderr).
+
+        ends: further statuses that it may have.
+        """
         done = subprocess.run(argv, input=data, capture_output=True, timeout=self.limit, env=env,
                               stdin=subprocess.DEVNULL if data is None else None, check=False)
         err = done.stderr.decode(errors="replace")
-        self.assertIn(done.returncode, range(7), f"{' '.join(argv)}: {err}")
+        self.assertIn(done.returncode, [*range(7), *ends], f"{' '.join(argv)}: {err}")
         return done.returncode, done.stdout, err
 
     def use_disk(self, path, env=None):
@@ -132,28 +144,28 @@ class Sweep(LoopTest):
         if fault.failed:
             self.assertEqual(use(path), [], d.log())
         fds = self.count_fds(d)
-        # Where signals cannot be watched, SIGTERM does what it does to any program.
-        self.assertIn(d.stop(), (0, -signal.SIGTERM) if fault.kind == "signalfd" else (0,), d.log())
+        self.assertIn(d.stop(), (0, *fault.ends), d.log())
         return fds
 
-    def run_usual(self, kind, run):
-        """Without a fault: returns the number of calls."""
+    def run_usual(self, run):
+        """Without a fault: returns the number of calls of each kind."""
         start = time.monotonic()
-        fault = Fault(self, kind, 0)
+        fault = Fault(self, "none", 0)
         self.usual = None
         self.usual = run(fault)
         self.limit = 10 + 30 * (time.monotonic() - start)
-        return fault.calls
+        return fault.count_calls()
 
     def run_one(self, run, fault):
         with self.subTest(kind=fault.kind, n=fault.n):
             run(fault)
         return fault.failed
 
-    def sweep(self, run, kinds=KINDS):
-        """Calls run(fault) for each call of these kinds, or for a few; it returns count_fds()."""
-        for kind in kinds:
-            calls = self.run_usual(kind, run)
+    def sweep(self, run):
+        """Calls run(fault) for each call of each kind, or for a few; it returns count_fds()."""
+        counts = self.run_usual(run)
+        self.assertEqual(sorted(counts), sorted(KINDS))
+        for kind, calls in counts.items():
             n = 0
             for n in range(1, calls + 1) if LONG else sorted({1, calls} - {0}):
                 self.run_one(run, Fault(self, kind, n))
@@ -221,13 +233,50 @@ class Sweep(LoopTest):
             self.stop(back_end)
 
     def start_only(self, argv, fault):
-        """Without Xen it ends soon, and says why."""
+        """Without Xen it ends soon, with a message."""
         status, _, err = self.execute(*argv, env=fault.env)
         self.assertNotEqual(status, OK)
         self.assertTrue(err)
 
+    def worker_session(self, argv, fault):
+        env = dict(fault.settings, VIRTIOD_TEST_LOG="yes")
+        status, out, err = self.execute(*argv, fault.preload, env=env)
+        self.assertEqual(status, OK, err)
+        fds, workers = (int(n) for n in out.split())
+        if workers > 1:
+            self.assertTrue(fault.failed, err)
+            self.assert_named(fault, err, "the worker")
+        if self.usual is not None:
+            self.assertLessEqual(fds, self.usual)
+        return fds
+
+    def test_worker(self):
+        if not WORKER:
+            self.skipTest("no virtiod-xen")
+        self.sweep(lambda fault: self.worker_session([WORKER], fault))
+        if LONG:
+            self.find_leaks()
+            self.sweep(lambda fault: self.worker_session([WORKER + "_leaks"], fault))
+
+    def supervisor_session(self, fault):
+        folder = self.file(f"run{next(self.numbers)}")
+        os.mkdir(folder)
+        # Its three steps fit in the limit.
+        patience = str(int(1000 * self.limit / 4))
+        status, out, err = self.execute(SUPERVISOR, folder, patience, env=fault.env,
+                                        ends=fault.ends)
+        if status != OK or out:
+            self.assertTrue(fault.failed, err)
+            self.assert_named(fault, err, "the supervisor")
+
+    def test_supervisor(self):
+        if not SUPERVISOR:
+            self.skipTest("no virtiod-xen")
+        self.find_leaks()
+        self.sweep(self.supervisor_session)
+
     def test_xen(self):
-        if XEN and not os.path.exists("/dev/xen/privcmd"):
+        if LONG and XEN and not os.path.exists("/dev/xen/privcmd"):
             self.find_leaks()
             self.sweep(lambda fault: self.start_only((XEN,), fault))
 

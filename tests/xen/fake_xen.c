@@ -9,6 +9,7 @@
 /* Wants the types of the one before. */
 #include <xen/hvm/ioreq.h>
 
+#include "base/error.h"
 #include "base/sock.h"
 #include "base/util.h"
 #include "xen/hypervisor/devmodel.h"
@@ -156,9 +157,14 @@ struct evtchn *evtchn_open(GError **error)
 
 	if (!works(error))
 		return NULL;
-	fake_xen.handles++;
 	e = g_new0(struct evtchn, 1);
 	e->fd = eventfd(0, EFD_CLOEXEC);
+	if (e->fd < 0) {
+		error_errno(error, errno, "fake Xen");
+		g_free(e);
+		return NULL;
+	}
+	fake_xen.handles++;
 	return e;
 }
 

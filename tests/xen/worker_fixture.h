@@ -41,6 +41,7 @@ struct worker_test {
 	int events[2]; /* the test's end, the worker's */
 	int journal, privcmd;
 	pid_t pid;
+	bool faulty; /* it may end, and lose commands; its devices may need a reset */
 	int commands, requests; /* the test's ends */
 	int stop;
 	pthread_t supervisor;

@@ -77,7 +77,7 @@ void guest_drive(struct worker_test *w, unsigned device, uint64_t ring, uint32_t
 	guest_write(w, device, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
 	guest_write(w, device, VIRTIO_MMIO_DRIVER_FEATURES, features | (ring >= GRANTS ? 3 : 1));
 	guest_write(w, device, VIRTIO_MMIO_STATUS, 0xb);
-	assert_int_equal(guest_read(w, device, VIRTIO_MMIO_STATUS), 0xb);
+	assert_true(guest_read(w, device, VIRTIO_MMIO_STATUS) == 0xb || w->faulty);
 	guest_write(w, device, VIRTIO_MMIO_QUEUE_SEL, 0);
 	guest_write(w, device, VIRTIO_MMIO_QUEUE_NUM, 256);
 	guest_write64(w, device, VIRTIO_MMIO_QUEUE_DESC_LOW, ring);

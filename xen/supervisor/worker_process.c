@@ -91,6 +91,12 @@ static void on_events(void *opaque, uint32_t revents)
 		worker_process_kill(p, "it sent an invalid event");
 }
 
+/* Returns the reason why ipc_send() failed: `unread` if the worker lets records wait. */
+static const char *describe_unsent(const char *unread)
+{
+	return errno == EAGAIN ? unread : g_strerror(errno);
+}
+
 static void on_requests(void *opaque, uint32_t revents)
 {
 	struct worker_process *p = opaque;
@@ -110,7 +116,7 @@ static void on_requests(void *opaque, uint32_t revents)
 		return;
 	}
 	if (!ipc_send(p->requests, &reply, sizeof(reply), fds, n_fds))
-		worker_process_kill(p, "it does not read replies");
+		worker_process_kill(p, describe_unsent("it does not read replies"));
 	fds_close(fds, n_fds);
 }
 
@@ -188,7 +194,7 @@ void worker_process_send(
 		return;
 	/* After other errors the process has ended, which is reported. */
 	if (errno != EPIPE && errno != ECONNRESET)
-		worker_process_kill(p, "it does not read commands");
+		worker_process_kill(p, describe_unsent("it does not read commands"));
 }
 
 int worker_process_id(const struct worker_process *p)

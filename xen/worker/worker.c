@@ -250,6 +250,7 @@ static bool execute(struct xen_worker *w, const struct ipc_command *command, int
 
 /*
  * Executes all commands that wait. Returns 1; 0: no more will come; -1: one was invalid or failed.
+ * What cannot be received for want of memory is still there: an end would cost the devices' state.
  */
 static int read_commands(struct xen_worker *w)
 {
@@ -264,7 +265,10 @@ static int read_commands(struct xen_worker *w)
 		if (!ok)
 			return -1;
 	}
-	return result < 0 && errno == EAGAIN ? 1 : result;
+	if (result < 0 && errno != EAGAIN)
+		log_limited(&w->limit, LOG_LEVEL_ERROR, NULL, "cannot receive a command: %s",
+			g_strerror(errno));
+	return result < 0 && errno != EPROTO ? 1 : result;
 }
 
 /* --- the loop --- */

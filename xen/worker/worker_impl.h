@@ -13,6 +13,7 @@
 
 #include <pthread.h>
 
+#include "base/log.h"
 #include "vmm/vmm_dev.h"
 #include "xen/hypervisor/evtchn.h"
 #include "xen/hypervisor/foreign_memory.h"
@@ -42,6 +43,7 @@ struct xen_worker {
 	struct worker_device *device[IPC_MAX_DEVICES];
 	int left; /* eventfd: a device has left */
 	bool quit;
+	struct log_limit limit;
 };
 
 struct worker_device {
