@@ -76,7 +76,10 @@ void ipc_client_free(struct ipc_client *c)
 	g_free(c);
 }
 
-/* Waits for the reply; the socket closes if the supervisor ends. */
+/*
+ * Waits for the reply; the socket closes if the supervisor ends. What cannot be received for want
+ * of memory is tried again: left there, it would be taken for the reply to the next request.
+ */
 static bool receive_reply(int fd, struct ipc_reply *reply, int fds[IPC_MAX_FDS], unsigned *n_fds)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
@@ -86,7 +89,7 @@ static bool receive_reply(int fd, struct ipc_reply *reply, int fds[IPC_MAX_FDS],
 		if (poll(&pfd, 1, -1) < 0 && errno != EINTR)
 			return false;
 		result = ipc_receive(fd, reply, sizeof(*reply), fds, n_fds);
-	} while (result < 0 && errno == EAGAIN);
+	} while (result < 0 && errno != EPROTO);
 	return result > 0;
 }
 
