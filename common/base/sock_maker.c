@@ -30,7 +30,10 @@ bool sock_maker_is_used(void)
 	return maker >= 0;
 }
 
-/* Waits for a record. Returns its length, 0 at the end, or -errno. */
+/*
+ * Waits for a record. Returns its length, 0 at the end, or -errno. What cannot be received for want
+ * of memory is tried again: left there, it would be taken for the answer to the next request.
+ */
 static ssize_t receive(int fd, void *buf, size_t len, int *fds, unsigned max_fds, unsigned *n_fds)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
@@ -40,7 +43,7 @@ static ssize_t receive(int fd, void *buf, size_t len, int *fds, unsigned max_fds
 	do {
 		poll(&pfd, 1, -1);
 		n = sock_recv(fd, buf, len, fds, max_fds, n_fds, &truncated);
-	} while (n == -EAGAIN || n == -EINTR);
+	} while (n == -EAGAIN || n == -ENOMEM || n == -ENOBUFS);
 	return n;
 }
 
