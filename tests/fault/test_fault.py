@@ -175,15 +175,18 @@ class Sweep(LoopTest):
 
     def sweep_daemon(self, use, *argv):
         self.sweep(lambda fault: self.daemon_session(argv, use, fault))
-        # LeakSanitizer cannot work in a sandbox.
-        if LONG:
-            self.find_leaks()
-            self.sweep(lambda fault: self.daemon_session([*argv, "--sandbox=none"], use, fault))
+        self.sweep_leaks(lambda fault: self.daemon_session([*argv, "--sandbox=none"], use, fault))
 
-    def find_leaks(self):
-        """From now on. It takes as long as all else, so not each time."""
-        if LEAKS and LONG:
-            self.libraries += (LEAKS,)
+    def sweep_leaks(self, run):
+        """As sweep(), with LeakSanitizer, which cannot work in a sandbox; in the long run."""
+        if LONG and LEAKS:
+            usual, self.libraries = self.libraries, (*self.libraries, LEAKS)
+            self.sweep(run)
+            self.libraries = usual
+
+    def sweep_one(self, run):
+        """A program without a sandbox: both in one."""
+        (self.sweep_leaks if LONG and LEAKS else self.sweep)(run)
 
     def test_blk(self):
         image = self.file("img", size=MIB)
@@ -207,11 +210,10 @@ class Sweep(LoopTest):
         return self.count_fds(daemon)
 
     def test_virtioctl(self):
-        self.find_leaks()
         d = self.blk(self.file("img", size=MIB))
         self.use_disk(d.path)
         for use in (self.use_disk, self.use_bench) if LONG else (self.use_disk,):
-            self.sweep(lambda fault, use=use: self.client_session(d, use, fault))
+            self.sweep_one(lambda fault, use=use: self.client_session(d, use, fault))
         self.stop(d)
 
     def monitor_session(self, argv, fault):
@@ -224,10 +226,10 @@ class Sweep(LoopTest):
         if not KVM or not FAKE_KVM:
             self.skipTest("no virtiod-kvm, or not of this architecture")
         self.libraries = (FAKE_KVM,)
-        self.find_leaks()
         back_ends = self.rng(), self.blk(self.file("img", size=MIB))
         argv = [KVM, "--guest=selftest", *(f"--device=socket={d.path}" for d in back_ends)]
         self.sweep(lambda fault: self.monitor_session(argv, fault))
+        self.sweep_leaks(lambda fault: self.monitor_session([*argv, "--sandbox=none"], fault))
         for back_end in back_ends:
             self.assertEqual(self.use_any(back_end.path), [], back_end.log())
             self.stop(back_end)
@@ -254,9 +256,7 @@ class Sweep(LoopTest):
         if not WORKER:
             self.skipTest("no virtiod-xen")
         self.sweep(lambda fault: self.worker_session([WORKER], fault))
-        if LONG:
-            self.find_leaks()
-            self.sweep(lambda fault: self.worker_session([WORKER + "_leaks"], fault))
+        self.sweep_leaks(lambda fault: self.worker_session([WORKER + "_leaks"], fault))
 
     def supervisor_session(self, fault):
         folder = self.file(f"run{next(self.numbers)}")
@@ -272,13 +272,11 @@ class Sweep(LoopTest):
     def test_supervisor(self):
         if not SUPERVISOR:
             self.skipTest("no virtiod-xen")
-        self.find_leaks()
-        self.sweep(self.supervisor_session)
+        self.sweep_one(self.supervisor_session)
 
     def test_xen(self):
         if LONG and XEN and not os.path.exists("/dev/xen/privcmd"):
-            self.find_leaks()
-            self.sweep(lambda fault: self.start_only((XEN,), fault))
+            self.sweep_one(lambda fault: self.start_only((XEN,), fault))
 
 
 if __name__ == "__main__":
