@@ -147,12 +147,15 @@ static int64_t be_served(struct kvm_test *w)
 static void attack(struct kvm_test *w, struct hostile *h, unsigned trick, bool ends)
 {
 	g_autofree char *name = hostile_name(trick);
-	int64_t honest;
+	int64_t honest, end_us = 0;
 
-	if (!w->vm) {
+	if (!w->vm)
 		be_served(w);
-		fake_down(w->b);
+	if (ends) {
+		end_us = end(w);
+		be_served(w);
 	}
+	fake_down(w->b);
 	honest = be_served(w);
 	fake_down(w->b);
 	hostile_begin(h, trick);
@@ -161,7 +164,7 @@ static void attack(struct kvm_test *w, struct hostile *h, unsigned trick, bool e
 	expect_dots(w, 1);
 	deaf_file_check_threads(w->vm);
 	if (ends)
-		figures_add(&ended, name, end(w), 0);
+		figures_add(&ended, name, end(w), end_us);
 	hostile_leave(h);
 	if (ends) {
 		hostile_end(h);
@@ -180,9 +183,6 @@ static void test_every_trick(void **state)
 	struct hostile h;
 
 	hostile_init(&h, w->b);
-	be_served(w);
-	figures_add(&ended, "an honest one", 0, end(w));
-	fake_down(w->b);
 	for (unsigned i = 0; i < rounds; i++)
 		attack(w, &h, i * STRIDE % hostile_tricks(), i % 2 == 0);
 	hostile_clear(&h);

@@ -102,7 +102,7 @@ static void attack(unsigned trick)
 		figures_add(&replaced, name, us, usual);
 	figures_add(&other, name, serve_other(w, 2), honest);
 	deaf_file_check_threads(getpid());
-	figures_add(&ended, name, end(w), 0);
+	figures_add(&ended, name, end(w), honest);
 	assert_int_equal(world_recorded(w, "START "), lives ? 4 : 5);
 	world_teardown(&state);
 }
