@@ -5,8 +5,8 @@
 Usage: run.py [--kills=N] MACHINE PROGRAM...; MACHINE: x86_64 or aarch64, which the programs are
 built for: virtiod-kvm, virtiod-blk, virtiod-rng, virtiod-shm and, for x86_64, hostile-back-end and
 the code of guests (NAME.bin). With --kills nothing is tested but what becomes of the guest while
-its back-ends are killed so often, in any order, what a hostile guest can do, and all that hostile
-back-ends can do. Exits 77 (skipped) where QEMU or the kernel is missing.
+its back-ends are killed so often, in any order, and what a hostile guest and hostile back-ends can
+do. Exits 77 (skipped) where QEMU or the kernel is missing.
 """
 
 import json
