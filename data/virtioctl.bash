@@ -18,6 +18,10 @@ _virtioctl()
 		COMPREPLY=($(compgen -W 'auto force off' -- "$cur"))
 		return
 	fi
+	if [[ $prev == --sandbox ]]; then
+		COMPREPLY=($(compgen -W 'auto strict none' -- "$cur"))
+		return
+	fi
 	if [[ $prev == --packed ]]; then
 		COMPREPLY=($(compgen -W 'auto on off' -- "$cur"))
 		return

@@ -4,7 +4,10 @@
 
 #include <string.h>
 
+#include "base/sock.h"
+#include "base/util.h"
 #include "tools/names.h"
+#include "tools/sandbox.h"
 #include "tools/virtioctl.h"
 
 /* Tells which options there are: a bench says itself how many queues, of what size and format. */
@@ -35,7 +38,11 @@ static struct option_entry with_unset(struct option_entry row)
 char **connect_parse(
 	char **argv, struct option_syntax syntax, struct connect_options *o, GError **error)
 {
-	struct option_entry all[BACKEND_KEYS_ROWS], offered[BACKEND_KEYS_ROWS];
+	const struct option_entry sandbox = { "sandbox", .word = &o->sandbox,
+		.words = sandbox_words, .initial = SANDBOX_DEFAULT,
+		.help = "Give up what is not needed: what this machine permits, or all, or "
+			"nothing" };
+	struct option_entry all[BACKEND_KEYS_ROWS], offered[BACKEND_KEYS_ROWS + 1];
 	g_auto(GStrv) args = g_strdupv(argv);
 	unsigned n = 0;
 
@@ -44,15 +51,22 @@ char **connect_parse(
 		if (is_offered(row, syntax.tables[0]))
 			offered[n++] = with_unset(*row);
 	}
+	offered[n++] = sandbox;
 	offered[n] = (struct option_entry){ NULL };
 	syntax.tables[OPTION_TABLES - 1] = offered;
 	return option_parse(&syntax, &args, error) ? g_steal_pointer(&args) : NULL;
 }
 
-struct vu_front *connect_dial(const char *path, const struct connect_options *o, GError **error)
+bool connect_is_confined(const struct connect_options *o)
+{
+	return o->sandbox != SANDBOX_NONE;
+}
+
+static struct vu_front_options front_options(const struct connect_options *o)
 {
 	const struct backend_keys *k = &o->keys;
-	const struct vu_front_options options = {
+
+	return (struct vu_front_options){
 		.probe = k->probe,
 		.device_id = k->device_id,
 		.config_size =
@@ -61,19 +75,42 @@ struct vu_front *connect_dial(const char *path, const struct connect_options *o,
 		.inflight = o->inflight,
 		.speaks_probe = o->speaks_probe,
 	};
+}
+
+struct vu_front *connect_dial(const char *path, const struct connect_options *o, GError **error)
+{
+	const struct vu_front_options options = front_options(o);
 
 	return vu_front_connect(path, &options, error);
 }
 
+static bool confine(const char *path, const struct connect_options *o, int fd, GError **error)
+{
+	return (!o->open_files || o->open_files(o->opaque, fd, error)) &&
+		ctl_sandbox_enter(o->sandbox, path, error);
+}
+
 struct vu_front *connect_socket(const char *path, const struct connect_options *o, int *status)
 {
+	const struct vu_front_options options = front_options(o);
 	g_autoptr(GError) error = NULL;
-	struct vu_front *f = connect_dial(path, o, &error);
+	autofd fd = sock_connect(path, &error);
+	struct vu_front *f = NULL;
 
+	if (fd < 0) {
+		ctl_report(error);
+		*status = CTL_ABSENT;
+		return NULL;
+	}
+	if (!confine(path, o, fd, &error)) {
+		*status = ctl_report(error);
+		return NULL;
+	}
+	f = vu_front_connect_on(fd_steal(&fd), path, &options, &error);
 	if (f)
 		return f;
 	*status = ctl_report(error);
-	if (error->domain == G_FILE_ERROR) /* the connect() itself */
+	if (error->domain == G_FILE_ERROR) /* it was dialled again */
 		*status = CTL_ABSENT;
 	return NULL;
 }

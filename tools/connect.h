@@ -13,6 +13,13 @@ struct connect_options {
 	struct backend_keys keys;
 	bool inflight; /* accept an in-flight area */
 	bool speaks_probe; /* as in struct vu_front_options */
+	unsigned sandbox; /* --sandbox: an enum sandbox_mode */
+	/*
+	 * Called by connect_socket() when fd is connected, before the sandbox: opens files. False:
+	 * an error. NULL: there are none.
+	 */
+	bool (*open_files)(void *opaque, int fd, GError **error);
+	void *opaque;
 };
 #define CONNECT_OPTIONS_INIT               \
 	{                                  \
@@ -27,7 +34,12 @@ struct connect_options {
 char **connect_parse(
 	char **argv, struct option_syntax syntax, struct connect_options *o, GError **error);
 
+/* Returns whether connect_socket() enters a sandbox. */
+bool connect_is_confined(const struct connect_options *o);
 /* Connects as the options tell. */
 struct vu_front *connect_dial(const char *path, const struct connect_options *o, GError **error);
-/* Likewise. *status is the exit status on failure; a message is printed. */
+/*
+ * Connects, and enters the sandbox before the first byte. *status is the exit status on failure; a
+ * message is printed.
+ */
 struct vu_front *connect_socket(const char *path, const struct connect_options *o, int *status);

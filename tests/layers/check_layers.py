@@ -48,8 +48,8 @@ LAYERS = {
     'kvm-stub/machine': FRONT + ('common/launch', 'common/vmm', 'kvm-stub', 'kvm-stub/boot',
                                  'kvm-stub/vm'),
     'kvm-stub/guest': ('kvm-stub',),  # a driver that runs in the guest: it knows devices
-    'tools': WIRE + ('common/vhost-user/front', 'common/driver', 'common/launch', 'tools/block',
-                     'tools/bench', 'tools/probe'),
+    'tools': WIRE + ('common/vhost-user/front', 'common/driver', 'common/launch', 'common/priv',
+                     'tools/block', 'tools/bench', 'tools/probe'),
     'tools/block': FRONT + ('common/driver', 'tools'),
     'tools/bench': FRONT + ('common/driver', 'tools', 'tools/block'),
     'tools/check': WIRE + ('common/driver', 'tools', 'tools/block'),

@@ -267,34 +267,41 @@ static void sweep(GString *allowed, uint32_t first, uint32_t n, uint32_t how)
 	}
 }
 
+static void catch_traps(struct sigaction *before)
+{
+	const struct sigaction trap = { .sa_sigaction = on_trap, .sa_flags = SA_SIGINFO };
+
+	sigaction(SIGSYS, &trap, before);
+}
+
 /*
  * Tries every type and number that an ioctl() could have, with the usual directions and sizes, and
  * those of KVM and terminals with more.
  */
-static void sweep_ioctls(void)
+void attempts_ioctls(void)
 {
 	static const uint32_t usual[] = { 0, _IOC(_IOC_READ, 0, 0, 8), _IOC(_IOC_WRITE, 0, 0, 8) };
 	static const uint32_t types[] = { 0xae, 'T' };
-	static const uint32_t sizes[] = { 4, 12, 16, 24, 32, 44, 64, 0x90, 0x138 };
+	static const uint32_t sizes[] = { 4, 8, 12, 16, 24, 32, 44, 64, 0x90, 0x138 };
 	g_autoptr(GString) allowed = g_string_new(NULL);
+	struct sigaction before;
 
+	catch_traps(&before);
 	for (unsigned i = 0; i < G_N_ELEMENTS(usual); i++)
 		sweep(allowed, 0, 0x10000, usual[i]);
 	for (unsigned i = 0; i < 3 * G_N_ELEMENTS(sizes); i++)
 		for (unsigned t = 0; t < G_N_ELEMENTS(types); t++)
 			sweep(allowed, types[t] << 8, 0x100, _IOC(1 + i % 3, 0, 0, sizes[i / 3]));
-	for (unsigned t = 0; t < G_N_ELEMENTS(types); t++)
-		sweep(allowed, types[t] << 8, 0x100, _IOC(_IOC_READ | _IOC_WRITE, 0, 0, 8));
+	sigaction(SIGSYS, &before, NULL);
 	log_info("attempt", "ioctls:%s", allowed->str);
 }
 
 void attempts_run(int victim)
 {
-	const struct sigaction trap = { .sa_sigaction = on_trap, .sa_flags = SA_SIGINFO };
 	struct sigaction before;
 
 	other = victim;
-	sigaction(SIGSYS, &trap, &before);
+	catch_traps(&before);
 	for (unsigned i = 0; i < G_N_ELEMENTS(attempts); i++) {
 		long result;
 
@@ -306,6 +313,5 @@ void attempts_run(int victim)
 				: result < 0 ? g_strerror(errno)
 					     : "works");
 	}
-	sweep_ioctls();
 	sigaction(SIGSYS, &before, NULL);
 }

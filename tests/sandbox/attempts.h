@@ -6,8 +6,12 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 /*
  * Tries all of them, catching SIGSYS as an attacker would. victim: the pid of another process of
  * the same user.
  */
 void attempts_run(int victim);
+/* Tries ioctls: "attempt: ioctls: NUMBER ...", those that the filter does not catch. */
+void attempts_ioctls(void);

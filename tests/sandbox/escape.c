@@ -20,6 +20,7 @@ static void escape_reload(struct virtio_device *d)
 	if (carelessly)
 		execl("/bin/true", "true", NULL);
 	attempts_run((int)victim);
+	attempts_ioctls();
 }
 
 static const struct option_entry escape_options[] = {

@@ -80,6 +80,7 @@ static bool run(const struct kvm_options *o, GError **error)
 	if (number_of("RAISE"))
 		raise(number_of("RAISE"));
 	attempts_run(number_of("VICTIM"));
+	attempts_ioctls();
 	return true;
 }
 

@@ -52,9 +52,7 @@ class Sandbox(EscapeTest):
 
     def test_attempts(self):
         """Nothing but what the documentation names."""
-        victim = subprocess.Popen(["sleep", "1000"])
-        self.addCleanup(victim.wait)
-        self.addCleanup(victim.kill)
+        victim = self.start_victim()
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as target, \
                 socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
             target.bind("\0virtiod-victim")

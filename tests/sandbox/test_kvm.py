@@ -48,9 +48,7 @@ class Kvm(EscapeTest):
     def setUp(self):
         super().setUp()
         os.chmod(self.dir, 0o777)
-        self.victim = subprocess.Popen(["sleep", "1000"])
-        self.addCleanup(self.victim.wait)
-        self.addCleanup(self.victim.kill)
+        self.victim = self.start_victim()
         self.path = self.rng().path
         os.chmod(self.path, 0o666)
         self.controller, self.terminal = pty.openpty()

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* virtioctl bench: how fast a block back-end is, and what that costs. */
-
+#include "base/sock.h"
 #include "tools/bench/bench_session.h"
+#include "tools/bench/bench_usage.h"
 #include "tools/block/cancel.h"
 #include "tools/virtioctl.h"
 
@@ -21,6 +22,13 @@ static int run(struct bench_session *s, GError **error)
 		return CTL_FAILED;
 	}
 	return cancel_signal() ? CTL_SIGNALLED + cancel_signal() : CTL_OK;
+}
+
+/* Opens what tells of the back-end's memory. */
+static bool open_usage(void *opaque, int fd, GError **error)
+{
+	bench_usage_keep(sock_peer_pid(fd));
+	return true;
 }
 
 static int connect_and_run(const struct bench_options *o, const struct connect_options *connect)
@@ -53,6 +61,7 @@ int bench_run(int argc, char **argv)
 
 	if (!bench_parse(argv, &o, &connect, &error))
 		return ctl_report(error);
+	connect.open_files = connect_is_confined(&connect) ? open_usage : NULL;
 	connect.inflight = o.inflight != CHOICE_OFF;
 	status = connect_and_run(&o, &connect);
 	g_free(o.socket);

@@ -2,9 +2,13 @@
 /* See bench_usage.h. */
 #include "tools/bench/bench_usage.h"
 
+#include <fcntl.h>
 #include <glib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
+
+#include "base/util.h"
 
 /*
  * Reads the process's CPU clock rather than /proc/PID/stat, which counts in ticks of 10 ms, or
@@ -33,19 +37,46 @@ static int64_t value_of(const char *text, const char *key)
 	return BENCH_UNKNOWN;
 }
 
-static char *read_proc(int pid, const char *file)
-{
-	g_autofree char *path = g_strdup_printf("/proc/%d/%s", pid, file);
-	char *text = NULL;
+enum { STATUS, ROLLUP };
 
-	g_file_get_contents(path, &text, NULL, NULL);
-	return text;
+static const char *const names[] = { [STATUS] = "status", [ROLLUP] = "smaps_rollup" };
+/* What bench_usage_keep() opened. */
+static int kept_pid, kept[G_N_ELEMENTS(names)];
+
+static int open_proc(int pid, unsigned which)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d/%s", pid, names[which]);
+
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+void bench_usage_keep(int pid)
+{
+	kept_pid = pid;
+	for (unsigned i = 0; i < G_N_ELEMENTS(names); i++)
+		kept[i] = open_proc(pid, i);
+}
+
+/* Reads from the beginning: these files are short. NULL: it cannot be read. */
+static char *read_proc(int pid, unsigned which)
+{
+	autofd own = kept_pid ? -1 : open_proc(pid, which);
+	int fd = kept_pid ? kept[which] : own;
+	char text[8192];
+	size_t len = 0;
+	ssize_t n;
+
+	if ((kept_pid && kept_pid != pid) || lseek(fd, 0, SEEK_SET) < 0)
+		return NULL;
+	while (len < sizeof(text) && (n = read(fd, text + len, sizeof(text) - len)) > 0)
+		len += (size_t)n;
+	return len ? g_strndup(text, len) : NULL;
 }
 
 void bench_usage_memory(int pid, struct bench_usage *u)
 {
-	g_autofree char *status = pid > 0 ? read_proc(pid, "status") : NULL;
-	g_autofree char *rollup = pid > 0 ? read_proc(pid, "smaps_rollup") : NULL;
+	g_autofree char *status = pid > 0 ? read_proc(pid, STATUS) : NULL;
+	g_autofree char *rollup = pid > 0 ? read_proc(pid, ROLLUP) : NULL;
 
 	u->rss_kib = status ? value_of(status, "VmRSS") : BENCH_UNKNOWN;
 	u->pss_kib = rollup ? value_of(rollup, "Pss") : BENCH_UNKNOWN;

@@ -11,6 +11,11 @@ struct bench_usage {
 	int64_t rss_kib, pss_kib, private_dirty_kib;
 };
 
+/*
+ * Opens what bench_usage_memory() reads of this process, for the time when nothing can be opened:
+ * of others nothing is known then.
+ */
+void bench_usage_keep(int pid);
 int64_t bench_usage_cpu(int pid);
 /* All but the CPU. What cannot be read (a sandboxed or foreign process) is BENCH_UNKNOWN. */
 void bench_usage_memory(int pid, struct bench_usage *u);

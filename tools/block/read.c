@@ -4,13 +4,16 @@
 #include <fcntl.h>
 #include <linux/virtio_blk.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/error.h"
 #include "base/util.h"
 #include "tools/block/transfer.h"
 #include "tools/virtioctl.h"
 
-static bool open_output(struct transfer *t, GError **error)
+/* Opens the file; one that is there stays as it is until the device can be read. */
+static bool choose_output(struct transfer *t, GError **error)
 {
 	if (!t->file && isatty(STDOUT_FILENO)) {
 		g_set_error(error, CTL_ERROR, CTL_ERROR_USAGE,
@@ -22,7 +25,7 @@ static bool open_output(struct transfer *t, GError **error)
 		t->fd = STDOUT_FILENO;
 		return true;
 	}
-	t->fd = open(t->file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	t->fd = open(t->file, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
 	if (t->fd < 0) {
 		g_set_error(
 			error, CTL_ERROR, CTL_ERROR_FAILED, "%s: %s", t->file, g_strerror(errno));
@@ -30,6 +33,25 @@ static bool open_output(struct transfer *t, GError **error)
 	}
 	t->fd_is_ours = true;
 	return true;
+}
+
+static bool open_file(struct transfer *t, GError **error)
+{
+	if (!choose_output(t, error))
+		return false;
+	output_open(&t->output, t->fd);
+	return true;
+}
+
+/* Empties it, if it is a file that open() with O_TRUNC would empty. */
+static bool empty_output(struct transfer *t, GError **error)
+{
+	struct stat st;
+
+	if (!t->fd_is_ours || fstat(t->fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+		ftruncate(t->fd, 0) == 0)
+		return true;
+	return error_set(error, CTL_ERROR, CTL_ERROR_FAILED, "%s: %s", t->file, g_strerror(errno));
 }
 
 /* Closes it: some file systems report a full disk only then. */
@@ -94,9 +116,8 @@ static bool run(struct transfer *t, GError **error)
 
 	if (!t->has_length)
 		t->length = transfer_room(t);
-	if (!open_output(t, error))
+	if (!empty_output(t, error))
 		return false;
-	output_open(&t->output, t->fd);
 	progress_start(&t->progress, t->length);
 	ok = read_all(t, error);
 	progress_end(&t->progress, t->done, t->verb, t->verbose);
@@ -104,10 +125,15 @@ static bool run(struct transfer *t, GError **error)
 	return close_file(t, error) && ok;
 }
 
+static const struct transfer_ops ops = {
+	.summary = "Copies the contents of a block device to FILE or standard output.",
+	.open = open_file,
+	.run = run,
+};
+
 int read_run(int argc, char **argv)
 {
 	struct transfer t = { .verb = "read" };
 
-	return transfer_main(
-		argv, &t, "Copies the contents of a block device to FILE or standard output.", run);
+	return transfer_main(argv, &t, &ops);
 }

@@ -100,8 +100,8 @@ static void name_backend(const struct transfer *t, GError **error)
 		g_prefix_error(error, "%s: ", t->socket);
 }
 
-static bool serve(struct transfer *t, struct vu_front *f, const struct blkio_options *o,
-	bool (*run)(struct transfer *t, GError **error), GError **error)
+static bool serve(
+	struct transfer *t, struct vu_front *f, const struct blkio_options *o, GError **error)
 {
 	g_autoptr(blkio) io = NULL;
 	bool ok;
@@ -114,15 +114,15 @@ static bool serve(struct transfer *t, struct vu_front *f, const struct blkio_opt
 		return false;
 	}
 	t->io = io;
-	ok = blk_device_check_extent(&io->device, t->offset, t->length, error) && run(t, error);
+	ok = blk_device_check_extent(&io->device, t->offset, t->length, error) &&
+		t->ops->run(t, error);
 	if (!o->strict)
 		blk_warn_excess(t->socket, &io->queue);
 	t->io = NULL;
 	return ok;
 }
 
-static int connect_and_serve(struct transfer *t, const struct connect_options *connect,
-	bool (*run)(struct transfer *t, GError **error))
+static int connect_and_serve(struct transfer *t, const struct connect_options *connect)
 {
 	g_autoptr(GError) error = NULL;
 	g_autoptr(vu_front) f = NULL;
@@ -131,26 +131,33 @@ static int connect_and_serve(struct transfer *t, const struct connect_options *c
 	cancel_on_signals();
 	parsed.io.cancel_fd = cancel_fd();
 	f = connect_socket(t->socket, connect, &status);
-	if (!f)
-		return status;
-	if (!serve(t, f, &parsed.io, run, &error))
+	if (f && !serve(t, f, &parsed.io, &error))
 		status = ctl_report(error);
 	if (t->fd_is_ours)
 		fd_close(&t->fd);
 	return status;
 }
 
-int transfer_main(char **argv, struct transfer *t, const char *summary,
-	bool (*run)(struct transfer *t, GError **error))
+static bool open_file(void *opaque, int fd, GError **error)
+{
+	struct transfer *t = opaque;
+
+	return t->ops->open(t, error);
+}
+
+int transfer_main(char **argv, struct transfer *t, const struct transfer_ops *ops)
 {
 	struct connect_options connect = CONNECT_OPTIONS_INIT;
 	g_autoptr(GError) error = NULL;
 	int status;
 
 	t->fd = -1;
-	if (!parse(argv, t, &connect, summary, &error))
+	t->ops = ops;
+	if (!parse(argv, t, &connect, ops->summary, &error))
 		return ctl_report(error);
-	status = connect_and_serve(t, &connect, run);
+	connect.open_files = open_file;
+	connect.opaque = t;
+	status = connect_and_serve(t, &connect);
 	g_strfreev(t->args);
 	return status;
 }

@@ -17,6 +17,7 @@ struct transfer {
 	const char *file; /* likewise; NULL: not named; "-": standard input or output */
 	int fd; /* of the file; -1 until the subcommand opens it */
 	bool fd_is_ours;
+	const struct transfer_ops *ops;
 	struct output output; /* fd's, for transfer_output() */
 	bool verbose;
 	uint64_t offset; /* on the device */
@@ -27,12 +28,16 @@ struct transfer {
 	struct progress progress;
 };
 
-/*
- * The whole life of a read or write: parses argv, connects, calls run() with io ready, and reports.
- * Returns an exit status.
- */
-int transfer_main(char **argv, struct transfer *t, const char *summary,
-	bool (*run)(struct transfer *t, GError **error));
+/* What read and write do themselves. */
+struct transfer_ops {
+	const char *summary;
+	/* Once connected, before the sandbox: opens t->file. */
+	bool (*open)(struct transfer *t, GError **error);
+	bool (*run)(struct transfer *t, GError **error); /* with io ready */
+};
+
+/* The whole life of a read or write, from argv on. Returns an exit status. */
+int transfer_main(char **argv, struct transfer *t, const struct transfer_ops *ops);
 
 /* Waits until r is done, and for its success. */
 bool transfer_wait(struct transfer *t, struct blkio_request *r, GError **error);

@@ -161,7 +161,7 @@ static bool run(struct transfer *t, GError **error)
 {
 	bool bounded, ok;
 
-	if (!open_input(t, error) || !check_source(t, error))
+	if (!check_source(t, error))
 		return false;
 	bounded = t->has_length || t->length > 0;
 	progress_start(&t->progress, t->length);
@@ -170,12 +170,16 @@ static bool run(struct transfer *t, GError **error)
 	return ok;
 }
 
+static const struct transfer_ops ops = {
+	.summary = "Copies FILE or standard input to a block device and flushes it. A last part of "
+		   "a block leaves the rest of that block as it is.",
+	.open = open_input,
+	.run = run,
+};
+
 int write_run(int argc, char **argv)
 {
 	struct transfer t = { .verb = "wrote" };
 
-	return transfer_main(argv, &t,
-		"Copies FILE or standard input to a block device and flushes it. A last part of a "
-		"block leaves the rest of that block as it is.",
-		run);
+	return transfer_main(argv, &t, &ops);
 }

@@ -13,6 +13,7 @@
 #include "base/util.h"
 #include "tools/block/cancel.h"
 #include "tools/check/wire.h"
+#include "tools/sandbox.h"
 #include "tools/virtioctl.h"
 #include "virtio/inflight.h"
 
@@ -310,13 +311,13 @@ static int await(const char *path, GError **error)
 	return fd;
 }
 
-int frontend_run(
-	const struct check_options *o, uint32_t device_id, const struct check_format *format)
+int frontend_run(const struct check_options *o, const struct connect_options *connect,
+	const struct check_format *format)
 {
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GString) record = g_string_new(NULL);
 	struct listener l = {
-		.device_id = device_id ? device_id : VIRTIO_ID_RNG,
+		.device_id = connect->keys.device_id ? connect->keys.device_id : VIRTIO_ID_RNG,
 		.k = { .options = o, .record = record, .sock = -1, .channel = -1 },
 	};
 	g_auto(GStrv) failures = g_new0(char *, frontend_n_rules + 1);
@@ -333,7 +334,8 @@ int frontend_run(
 		return ctl_report(error);
 	if (l.fd < 0)
 		return CTL_SIGNALLED + cancel_signal();
-	serve(&l);
+	if (ctl_sandbox_enter(connect->sandbox, NULL, &error))
+		serve(&l);
 	fd_close(&l.fd);
-	return report(&l, format);
+	return error ? ctl_report(error) : report(&l, format);
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "tools/check/report.h"
+#include "tools/connect.h"
 
 #define FRONTEND_QUEUES 8 /* that are offered */
 
@@ -38,5 +39,5 @@ extern const struct frontend_rule frontend_rules[];
 extern const unsigned frontend_n_rules;
 
 /* Listens at the socket until a front-end has come and gone; returns the exit status. */
-int frontend_run(
-	const struct check_options *o, uint32_t device_id, const struct check_format *format);
+int frontend_run(const struct check_options *o, const struct connect_options *connect,
+	const struct check_format *format);

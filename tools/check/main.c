@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "tools/check/frontend.h"
 #include "tools/connect.h"
+#include "tools/sandbox.h"
 #include "tools/virtioctl.h"
 
 /* Of time-outs, if --timeout does not say otherwise. */
@@ -51,6 +52,12 @@ static bool parse(struct command *o, char **argv, char ***args, GError **error)
 	*args = connect_parse(argv, syntax, &o->connect, error);
 	if (!*args)
 		return false;
+	if (o->start && o->connect.sandbox == SANDBOX_STRICT)
+		return option_bad(
+			error, "--start runs programs, which --sandbox=strict does not permit");
+	/* The program would be in the sandbox, too. */
+	if (o->start)
+		o->connect.sandbox = SANDBOX_NONE;
 	if (!o->list && !(*args)[1] == !o->frontend)
 		return option_bad(error,
 			o->frontend ? "--frontend is the only socket" : "no socket is named");
@@ -144,8 +151,11 @@ static int run(const struct command *o, GPtrArray *cases)
 		.channel = -1,
 	};
 	struct check_report r = { .k = &k, .cases = cases, .body = body };
+	g_autoptr(GError) error = NULL;
 	int status = CTL_FAILED;
 
+	if (!ctl_sandbox_enter(o->connect.sandbox, o->check.socket, &error))
+		return ctl_report(error);
 	if (check_survey(&k)) {
 		f->begin(&r);
 		f->end(&r, run_cases(&k, &r, f));
@@ -189,7 +199,7 @@ int check_run(int argc, char **argv)
 		.repeat = repeat,
 	};
 	if (frontend)
-		return frontend_run(&o.check, o.connect.keys.device_id, format_of(&o));
+		return frontend_run(&o.check, &o.connect, format_of(&o));
 	cases = select_cases(&o.check);
 	if (!cases->len) {
 		log_print("virtioctl: there is no such case (--list names them)\n");

@@ -307,8 +307,12 @@ struct vu_front *vu_front_connect(
 {
 	int fd = vu_front_dial(options, path, error);
 
-	if (fd < 0)
-		return NULL;
+	return fd < 0 ? NULL : vu_front_connect_on(fd, path, options, error);
+}
+
+struct vu_front *vu_front_connect_on(
+	int fd, const char *path, const struct vu_front_options *options, GError **error)
+{
 	return front_new(&(struct vu_front_sockets){ fd, -1, -1 }, path, path, options, error);
 }
 

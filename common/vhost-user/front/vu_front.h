@@ -183,6 +183,9 @@ typedef struct vu_front vu_front; /* for g_autoptr */
  */
 struct vu_front *vu_front_new(
 	int fd, const char *name, const struct vu_front_options *options, GError **error);
+/* Goes on with fd, which is connected to path, and taken over. */
+struct vu_front *vu_front_connect_on(
+	int fd, const char *path, const struct vu_front_options *options, GError **error);
 /* Dials path first. */
 struct vu_front *vu_front_connect(
 	const char *path, const struct vu_front_options *options, GError **error);

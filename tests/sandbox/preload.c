@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A library by which any program turns into one that has been taken over ($LD_PRELOAD): on SIGUSR2
+ * it tries all that it can. $VICTIM is the pid of another process; with $IOCTLS it tries all
+ * ioctls, too.
+ */
+#include <signal.h>
+#include <stdlib.h>
+
+#include "tests/sandbox/attempts.h"
+
+static int victim;
+static bool with_ioctls;
+
+static void on_signal(int signum)
+{
+	attempts_run(victim);
+	if (with_ioctls)
+		attempts_ioctls();
+}
+
+__attribute__((constructor)) static void prepare(void)
+{
+	const struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+	const char *pid = getenv("VICTIM");
+
+	victim = pid ? atoi(pid) : 0;
+	with_ioctls = getenv("IOCTLS");
+	sigaction(SIGUSR2, &action, NULL);
+}

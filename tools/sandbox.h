@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* --sandbox: what a subcommand gives up before it reads what a back-end sends. */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+#include "priv/sandbox.h"
+
+/*
+ * To be called once files are open, while the process has one thread. socket: the path that can be
+ * connected to, later as well; NULL: none.
+ */
+bool ctl_sandbox_enter(enum sandbox_mode mode, const char *socket, GError **error);
