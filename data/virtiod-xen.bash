@@ -14,6 +14,10 @@ _virtiod_xen()
 		_filedir -d
 		return
 		;;
+	--sandbox)
+		COMPREPLY=($(compgen -W 'auto strict none' -- "$cur"))
+		return
+		;;
 	--log-level)
 		COMPREPLY=($(compgen -W 'error warning info debug' -- "$cur"))
 		return

@@ -71,6 +71,7 @@ struct ipc_guest {
 	uint32_t banks; /* 0: all devices use grants */
 	struct foreign_memory_bank bank[FOREIGN_MEMORY_MAX_BANKS];
 	uint32_t uid, gid; /* to change to; 0: stay root */
+	uint32_t sandbox; /* enum sandbox_mode */
 	char root[IPC_NAME]; /* an empty directory to chroot to; "": none */
 };
 

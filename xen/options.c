@@ -7,6 +7,7 @@
 #include "base/number.h"
 #include "base/option.h"
 #include "base/xen_abi.h"
+#include "priv/sandbox.h"
 #include "xen/supervisor/device_node.h"
 
 #define DEFAULT_WAIT_S 10
@@ -99,6 +100,9 @@ static bool parse(struct xen_options *o, char ***args, GError **error)
 		{ "uid-base", "N", "The worker of domain D runs as user N+D; 0: as root",
 			G_STRINGIFY(DEFAULT_UID_BASE), .number = &o->supervisor.uid_base,
 			.max = MAX_UID_BASE },
+		{ "sandbox", "auto|strict|none",
+			"What workers give up besides: what this host permits, or all, or nothing",
+			SANDBOX_DEFAULT, .word = &o->supervisor.sandbox, .words = sandbox_words },
 		OPTION_LOG_LEVEL(&o->log_level),
 		{ "version", NULL, "Print the version and exit", .flag = &o->version },
 		{ NULL },

@@ -125,11 +125,11 @@ class Start(LoopTest):
             client.close()
 
     def test_ends_under_load(self):
-        d = self.blk(self.file("img", size=2048 * MIB))
+        image = self.file("img", size=2048 * MIB)
+        d = self.blk(image)
         ctl = subprocess.Popen([VIRTIOCTL, "write", "--length=2048M", d.path, "/dev/zero"],
                                stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        wait_until(lambda: "connected" in d.log(), "a connection")
-        time.sleep(0.02)
+        wait_until(lambda: os.stat(image).st_blocks, "requests")
         start = time.monotonic()
         self.assertEqual(d.stop(), 0, d.log())
         self.assertLess(time.monotonic() - start, 20)

@@ -276,12 +276,12 @@ static void catch_traps(struct sigaction *before)
 
 /*
  * Tries every type and number that an ioctl() could have, with the usual directions and sizes, and
- * those of KVM and terminals with more.
+ * those of KVM, Xen and terminals with more.
  */
 void attempts_ioctls(void)
 {
 	static const uint32_t usual[] = { 0, _IOC(_IOC_READ, 0, 0, 8), _IOC(_IOC_WRITE, 0, 0, 8) };
-	static const uint32_t types[] = { 0xae, 'T' };
+	static const uint32_t types[] = { 0xae, 'E', 'G', 'P', 'T' };
 	static const uint32_t sizes[] = { 4, 8, 12, 16, 24, 32, 44, 64, 0x90, 0x138 };
 	g_autoptr(GString) allowed = g_string_new(NULL);
 	struct sigaction before;
@@ -289,9 +289,9 @@ void attempts_ioctls(void)
 	catch_traps(&before);
 	for (unsigned i = 0; i < G_N_ELEMENTS(usual); i++)
 		sweep(allowed, 0, 0x10000, usual[i]);
-	for (unsigned i = 0; i < 3 * G_N_ELEMENTS(sizes); i++)
+	for (unsigned i = 0; i < 4 * G_N_ELEMENTS(sizes); i++)
 		for (unsigned t = 0; t < G_N_ELEMENTS(types); t++)
-			sweep(allowed, types[t] << 8, 0x100, _IOC(1 + i % 3, 0, 0, sizes[i / 3]));
+			sweep(allowed, types[t] << 8, 0x100, _IOC(i % 4, 0, 0, sizes[i / 4]));
 	sigaction(SIGSYS, &before, NULL);
 	log_info("attempt", "ioctls:%s", allowed->str);
 }

@@ -7,7 +7,8 @@
 
 #include "xen/worker/worker_sandbox.h"
 
-bool worker_sandbox_enter(const char *root, uid_t uid, gid_t gid, GError **error)
+bool worker_sandbox_enter(
+	enum sandbox_mode mode, const char *root, uid_t uid, gid_t gid, GError **error)
 {
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
 }

@@ -2,6 +2,7 @@
 /* The command line of virtiod-xen: what it means, and what it does not take. */
 #include "tests/lib/test.h"
 
+#include "priv/sandbox.h"
 #include "xen/options.h"
 
 /* Parses a command line of words with one space between them. */
@@ -43,7 +44,7 @@ static void test_all(void **state)
 
 	assert_true(parse(&o,
 		"virtiod-xen --config=/c --defaults=/d --run-dir=/r --wait=0 --no-eventfds "
-		"--uid-base=0 --log-level=debug",
+		"--uid-base=0 --sandbox=strict --log-level=debug",
 		NULL));
 	assert_string_equal(o.supervisor.config, "/c");
 	assert_string_equal(o.supervisor.defaults, "/d");
@@ -51,6 +52,7 @@ static void test_all(void **state)
 	assert_int_equal(o.supervisor.wait_ms, 0);
 	assert_false(o.supervisor.eventfds);
 	assert_int_equal(o.supervisor.uid_base, 0);
+	assert_int_equal(o.supervisor.sandbox, SANDBOX_STRICT);
 	assert_int_equal(o.log_level, LOG_LEVEL_DEBUG);
 }
 
@@ -107,6 +109,7 @@ static void test_refused(void **state)
 	assert_refused("virtiod-xen --wait=-1", "--wait=-1");
 	assert_refused("virtiod-xen --uid-base=4294967295", "--uid-base=4294967295");
 	assert_refused("virtiod-xen --log-level=loud", "--log-level=loud");
+	assert_refused("virtiod-xen --sandbox=some", "--sandbox=some");
 	assert_refused("virtiod-xen --run-dir=here", "invalid --run-dir=here: an absolute path");
 	assert_refused("virtiod-xen detach", "unknown command 'detach'");
 	assert_refused("virtiod-xen attach detach", "unexpected argument 'detach'");

@@ -154,7 +154,8 @@ static int try(const char *root, uid_t uid, gid_t gid, void (*what)(void))
 		g_autoptr(GError) error = NULL;
 		int pair[2];
 
-		CHECK(sock_pair(pair) && worker_sandbox_enter(root, uid, gid, &error));
+		CHECK(sock_pair(pair) &&
+			worker_sandbox_enter(SANDBOX_AUTO, root, uid, gid, &error));
 		if (what) {
 			what();
 			_exit(0);
@@ -204,7 +205,7 @@ static void test_errors(void **state)
 {
 	g_autoptr(GError) error = NULL;
 
-	assert_false(worker_sandbox_enter("/no/such/folder", 0, 0, &error));
+	assert_false(worker_sandbox_enter(SANDBOX_AUTO, "/no/such/folder", 0, 0, &error));
 	assert_non_null(strstr(error->message, "sandbox: /no/such/folder: No such file"));
 }
 

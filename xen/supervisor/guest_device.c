@@ -94,6 +94,7 @@ static struct domain *get_domain(
 			.max_memory = device_node_domain_memory(s->store, domid),
 			.eventfds = s->options->eventfds,
 			.run = s->options->run },
+		.sandbox = s->options->sandbox,
 		.uid_base = s->options->uid_base,
 		.root = s->root,
 	};

@@ -14,6 +14,7 @@ struct supervisor_options {
 	const char *run; /* folder of sockets, of the lock and of the workers' empty root */
 	unsigned wait_ms;
 	bool eventfds;
+	unsigned sandbox; /* of workers: an enum sandbox_mode */
 	unsigned uid_base; /* a guest's worker runs as uid_base + domid; 0: the current user */
 };
 

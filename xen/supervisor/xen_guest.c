@@ -89,6 +89,7 @@ static void tell_guest(struct xen_guest *g)
 	unsigned n_fds = 0;
 
 	broker_describe_guest(g->broker, &command, fds, &n_fds);
+	command.guest.sandbox = g->config.sandbox;
 	if (g->config.uid_base) {
 		command.guest.uid = g->config.uid_base + g->config.broker.domid;
 		command.guest.gid = command.guest.uid;

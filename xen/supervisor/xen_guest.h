@@ -14,6 +14,7 @@ typedef struct xen_guest xen_guest; /* for g_autoptr */
 
 struct xen_guest_config {
 	struct broker_config broker;
+	unsigned sandbox; /* the worker's: an enum sandbox_mode */
 	unsigned uid_base; /* the worker's user is uid_base + domid; 0: the current one */
 	const char *root; /* the worker's root, an empty directory; "": the current one. Copied */
 };

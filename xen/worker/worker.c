@@ -150,7 +150,7 @@ static bool on_guest(
 	w->guest = *g;
 	w->guest.name[IPC_NAME - 1] = w->guest.root[IPC_NAME - 1] = '\0';
 	ok = open_guest(w, fds, n_fds, &error) &&
-		worker_sandbox_enter(w->guest.root, g->uid, g->gid, &error);
+		worker_sandbox_enter(g->sandbox, w->guest.root, g->uid, g->gid, &error);
 	if (!ok) {
 		log_error(w->guest.name, "%s", error->message);
 		return false;

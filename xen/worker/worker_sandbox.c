@@ -33,20 +33,23 @@ static const struct syscall_rule own_calls[] = {
 
 static const struct syscall_rule *const calls[] = { syscall_core, own_calls, NULL };
 
-bool worker_sandbox_enter(const char *root, uid_t uid, gid_t gid, GError **error)
+bool worker_sandbox_enter(
+	enum sandbox_mode mode, const char *root, uid_t uid, gid_t gid, GError **error)
 {
 	struct privileges p = {
 		.uid = uid,
 		.gid = gid,
 		.root = *root ? root_open(root) : -1,
 		.untraceable = true,
+		.sandbox = mode,
 		.limits = limits,
 		.n_limits = G_N_ELEMENTS(limits),
 		.calls = calls,
 	};
 	bool ok = !*root || p.root >= 0;
 
-	fd_kind_keep_proc();
+	if (mode != SANDBOX_NONE || *root)
+		fd_kind_keep_proc();
 	if (ok)
 		ok = privileges_drop(&p, error) && privileges_seal(&p, error);
 	else
