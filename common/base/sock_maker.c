@@ -104,18 +104,26 @@ static int make(const char *path, const char *const *paths, int fds[2])
 	return fds[0] < 0 ? fds[0] : 1;
 }
 
+/* Sends the sockets, or why there are none: the other process waits for one of the two. */
+static bool answer(int fd, int result, const int fds[2])
+{
+	int word = MIN(result, 0);
+
+	if (result > 0 && (word = sock_send(fd, &word, sizeof(word), fds, result, -1)) == 0)
+		return true;
+	return sock_send(fd, &word, sizeof(word), NULL, 0, -1) == 0;
+}
+
 void sock_maker_serve(int fd, const char *const *paths)
 {
 	struct request request;
+	bool ok = true;
 
-	while (receive(fd, &request, sizeof(request), NULL, 0, NULL) == sizeof(request)) {
+	while (ok && receive(fd, &request, sizeof(request), NULL, 0, NULL) == sizeof(request)) {
 		int fds[2] = { -1, -1 };
-		int answer, n;
 
 		request.path[sizeof(request.path) - 1] = '\0';
-		n = make(request.path, paths, fds);
-		answer = MIN(n, 0);
-		sock_send(fd, &answer, sizeof(answer), fds, MAX(n, 0), -1);
+		ok = answer(fd, make(request.path, paths, fds), fds);
 		fd_close(&fds[0]);
 		fd_close(&fds[1]);
 	}
