@@ -79,6 +79,7 @@ class Fault:
 class Sweep(LoopTest):
     limit = 60  # seconds; a multiple of what takes a run without faults
     libraries = ()  # what programs are run with, beside FAULTS
+    options = ()  # of virtioctl
     usual = None  # the number of the daemon's fds after such a run
 
     def setUp(self):
@@ -98,18 +99,20 @@ class Sweep(LoopTest):
 
     def use_disk(self, path, env=None):
         """Returns what went wrong; nothing: an empty list."""
-        wrote, _, err1 = self.execute(VIRTIOCTL, "write", path, data=DATA, env=env)
-        read, got, err2 = self.execute(VIRTIOCTL, "read", f"--length={len(DATA)}", path, env=env)
+        wrote, _, err1 = self.execute(VIRTIOCTL, "write", *self.options, path, data=DATA, env=env)
+        read, got, err2 = self.execute(
+            VIRTIOCTL, "read", *self.options, f"--length={len(DATA)}", path, env=env)
         if wrote == OK and read == OK:
             self.assertEqual(got, DATA)
         return [e for status, e in ((wrote, err1), (read, err2)) if status != OK]
 
     def use_any(self, path, env=None):
-        status, _, err = self.execute(VIRTIOCTL, "probe", path, env=env)
+        status, _, err = self.execute(VIRTIOCTL, "probe", *self.options, path, env=env)
         return [err] if status != OK else []
 
     def use_bench(self, path, env=None):
-        status, _, err = self.execute(VIRTIOCTL, "bench", "--requests=64", path, env=env)
+        status, _, err = self.execute(
+            VIRTIOCTL, "bench", *self.options, "--requests=64", path, env=env)
         return self.use_any(path, env) + ([err] if status != OK else [])
 
     def assert_named(self, fault, text, where):
@@ -213,7 +216,10 @@ class Sweep(LoopTest):
         d = self.blk(self.file("img", size=MIB))
         self.use_disk(d.path)
         for use in (self.use_disk, self.use_bench) if LONG else (self.use_disk,):
-            self.sweep_one(lambda fault, use=use: self.client_session(d, use, fault))
+            self.sweep(lambda fault, use=use: self.client_session(d, use, fault))
+            self.options = ("--sandbox=none",)
+            self.sweep_leaks(lambda fault, use=use: self.client_session(d, use, fault))
+            self.options = ()
         self.stop(d)
 
     def monitor_session(self, argv, fault):
