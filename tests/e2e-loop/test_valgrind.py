@@ -33,13 +33,11 @@ class Valgrind(LoopTest):
     def test_virtioctl(self):
         image = self.file("img", pattern(MIB))
         d = self.blk(image)
-        for args in (["probe", "--json"], ["probe"], ["read"]):
-            done = subprocess.run([*VALGRIND, VIRTIOCTL, *args, d.path], capture_output=True,
-                                  timeout=120, check=False)
-            self.assertEqual((done.returncode, done.stderr), (0, b""))
-        done = subprocess.run([*VALGRIND, VIRTIOCTL, "write", d.path], capture_output=True,
-                              input=pattern(100001, seed=5), timeout=120, check=False)
-        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        for data, *args in ((None, "probe", "--json"), (None, "probe"), (None, "read"),
+                            (pattern(100001, seed=5), "write")):
+            done = subprocess.run([*VALGRIND, VIRTIOCTL, *args, "--sandbox=none", d.path],
+                                  capture_output=True, input=data, timeout=120, check=False)
+            self.assertEqual((done.returncode, done.stderr), (0, b""), args)
         self.stop(d)
 
 

@@ -90,7 +90,8 @@ class Connections(LoopTest):
         return n, requests / (time.monotonic() - begin)
 
     def check_as_before(self, daemon, fds, rss):
-        wait_until(lambda: open_fds(daemon.pid) == fds, "as many open fds as before")
+        # Those of connections that had just ended may have been open before.
+        wait_until(lambda: open_fds(daemon.pid) <= fds, "no more open fds than before")
         if not SANITIZED:  # freed memory is kept then
             self.assertLess(rss_kib(daemon.pid), rss + RSS_KIB)
 
