@@ -86,6 +86,24 @@ static void test_grants(void **state)
 	worker_quit(w);
 }
 
+/* A driver that cannot grant its memory is told what its kernel needs; another one is not. */
+static void test_waits_unsaid_grants(void **state)
+{
+	struct worker_test *w = *state;
+
+	worker_start(w);
+	for (unsigned i = 0; i < 2; i++) {
+		worker_add(w, i, i == 1, 0, 0);
+		guest_write(w, i, VIRTIO_MMIO_STATUS, 3);
+		guest_write(w, i, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
+		guest_write(w, i, VIRTIO_MMIO_DRIVER_FEATURES, 1);
+		guest_write(w, i, VIRTIO_MMIO_STATUS, 0xb);
+		assert_int_equal(guest_read(w, i, VIRTIO_MMIO_STATUS), i == 1 ? 3 : 0xb);
+		assert_int_equal(worker_logged(w, "CONFIG_XEN_VIRTIO to grant"), i == 1);
+	}
+	worker_quit(w);
+}
+
 /* The device area of a packed ring is four bytes, and what follows need not be granted. */
 static void test_packed(void **state)
 {
@@ -281,6 +299,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		TEST_WITH(worker, test_life),
 		TEST_WITH(worker, test_grants),
+		TEST_WITH(worker, test_waits_unsaid_grants),
 		TEST_WITH(worker, test_packed),
 		TEST_WITH(worker, test_kernel),
 		TEST_WITH(worker, test_give_up),

@@ -180,15 +180,14 @@ void worker_start(struct worker_test *w)
 	assert_true(w->pid >= 0);
 	/* By exec, as it really is: a program that has nothing of ours. */
 	if (w->pid == 0) {
-		char arg[3][16];
+		const int fds[] = { w->host, commands[1], requests[1], w->log };
+		char arg[G_N_ELEMENTS(fds)][16];
 
-		for (unsigned i = 0; i < 3; i++) {
-			int fd = i == 0 ? w->host : i == 1 ? commands[1] : requests[1];
-
-			fcntl(fd, F_SETFD, 0);
-			g_snprintf(arg[i], sizeof(arg[i]), "%d", fd);
+		for (unsigned i = 0; i < G_N_ELEMENTS(fds); i++) {
+			fcntl(fds[i], F_SETFD, 0);
+			g_snprintf(arg[i], sizeof(arg[i]), "%d", fds[i]);
 		}
-		execl(program, program, arg[0], arg[1], arg[2], NULL);
+		execl(program, program, arg[0], arg[1], arg[2], arg[3], NULL);
 		_exit(127);
 	}
 	close(commands[1]);
@@ -235,6 +234,15 @@ unsigned worker_assigned(struct worker_test *w, unsigned device, enum ipc_eventf
 	return queues;
 }
 
+bool worker_logged(struct worker_test *w, const char *words)
+{
+	char lines[16384];
+	ssize_t n = pread(w->log, lines, sizeof(lines), 0);
+
+	assert_true(n >= 0);
+	return memmem(lines, (size_t)n, words, strlen(words));
+}
+
 /* --- the fixture --- */
 
 int worker_setup(void **state)
@@ -247,6 +255,7 @@ int worker_setup(void **state)
 		return -1;
 	w->journal = memfd_create("journal", MFD_CLOEXEC);
 	w->privcmd = memfd_create("privcmd", MFD_CLOEXEC);
+	w->log = memfd_create("log", MFD_CLOEXEC);
 	w->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	w->commands = w->requests = -1;
 	pthread_mutex_init(&w->lock, NULL);
@@ -295,6 +304,7 @@ int worker_teardown(void **state)
 	fd_close(&w->journal);
 	fd_close(&w->host);
 	fd_close(&w->privcmd);
+	fd_close(&w->log);
 	fd_close(&w->stop);
 	pthread_mutex_destroy(&w->lock);
 	munmap(fake_host, sizeof(*fake_host));
@@ -336,10 +346,16 @@ unsigned worker_tables(struct worker_test *w, unsigned device)
 	return n;
 }
 
+static void keep_line(enum log_level level, const char *line, void *opaque)
+{
+	dprintf(GPOINTER_TO_INT(opaque), "%s\n", line);
+	if (level == LOG_LEVEL_ERROR || g_getenv("VIRTIOD_TEST_LOG"))
+		dprintf(STDERR_FILENO, "%s\n", line);
+}
+
 static int be_worker(char **args)
 {
-	if (!g_getenv("VIRTIOD_TEST_LOG"))
-		log_set_level(LOG_LEVEL_ERROR);
+	log_set_sink(keep_line, GINT_TO_POINTER(atoi(args[3])));
 	if (!fake_host_map(atoi(args[0]))) {
 		perror("the fake host");
 		return 1;
@@ -353,5 +369,5 @@ static int be_worker(char **args)
 int worker_if_asked(int argc, char **argv)
 {
 	program = argv[0];
-	return argc == 4 ? be_worker(argv + 1) : -1;
+	return argc == 5 ? be_worker(argv + 1) : -1;
 }

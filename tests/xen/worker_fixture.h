@@ -40,6 +40,7 @@ struct worker_test {
 	struct kept_device device[DEVICES];
 	int events[2]; /* the test's end, the worker's */
 	int journal, privcmd;
+	int log; /* the lines of all its workers */
 	pid_t pid;
 	bool faulty; /* it may end, and lose commands; its devices may need a reset */
 	int commands, requests; /* the test's ends */
@@ -67,6 +68,8 @@ void worker_add(
 	struct worker_test *w, unsigned i, bool grants, unsigned wait_ms, uint32_t device_id);
 /* Waits for its next event. */
 struct ipc_event worker_event(struct worker_test *w);
+/* Returns whether a line of a worker (among the first 16 KiB) contains these words. */
+bool worker_logged(struct worker_test *w, const char *words);
 unsigned worker_assigned(struct worker_test *w, unsigned device, enum ipc_eventfd which);
 
 /* --- the back-end --- */
