@@ -125,16 +125,21 @@ static void fill(int fd)
 	assert_int_equal(fcntl(fd, F_SETFL, 0), 0);
 }
 
+/* Leaves when the worker is about to call, or does already. */
 static void full_call(struct hostile_front *h)
 {
 	const struct driver_buf buf = { driver_mem_alloc(h->mem, 64, 64), 64 };
+	uint32_t len;
+	void *token;
 
 	start_ring(h);
 	fill(h->call);
+	driver_ring_arm(h->ring);
 	for (unsigned i = 0; i < RING_SIZE; i++)
 		driver_ring_add(h->ring, &buf, 0, 1, h);
 	driver_ring_publish(h->ring);
 	eventfd_write(h->kick, 1);
+	WAIT_UNTIL(driver_ring_reap(h->ring, &token, &len) == 1);
 }
 
 /* Breaks the ring: so many requests at a time there cannot be. */

@@ -96,15 +96,18 @@ static const struct {
 
 /* --- the rest --- */
 
-/* Fills an fd: the driver's kicks, and its reading of calls, must not wait. */
+/*
+ * Fills an fd: the driver's kicks, and its reading of calls, must not wait. Takes it from the ring:
+ * its owner would empty a kick at once.
+ */
 static void fill(struct hostile *h, bool kick)
 {
+	int fd, *of_ring = kick ? &h->b->ring[0].kick : &h->b->ring[0].call;
 	eventfd_t count;
-	int fd;
 
 	pthread_mutex_lock(&h->b->lock);
-	fd = kick ? h->b->ring[0].kick : h->b->ring[0].call;
-	fd = fd < 0 ? -1 : hostile_own(h, fcntl(fd, F_DUPFD_CLOEXEC, 0));
+	fd = *of_ring < 0 ? -1 : hostile_own(h, *of_ring);
+	*of_ring = -1;
 	pthread_mutex_unlock(&h->b->lock);
 	if (fd < 0)
 		return;

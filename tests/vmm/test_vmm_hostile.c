@@ -160,8 +160,9 @@ static void test_every_trick(void **state)
 	g->ops.shm_map = on_map_shm;
 	g->ops.shm_unmap = on_unmap_shm;
 	hostile_init(&h, g->backend);
+	/* In a first pass, those that fill an fd meet a driver that goes on. */
 	for (unsigned i = 0; i < rounds; i++)
-		attack(g, &h, i * STRIDE % hostile_tricks(), i % 2 == 0);
+		attack(g, &h, i * STRIDE % hostile_tricks(), i % 2 == 1);
 	hostile_clear(&h);
 	figures_print(&served);
 	figures_print(&ended);
