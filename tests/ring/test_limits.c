@@ -99,5 +99,5 @@ int main(void)
 		cmocka_unit_test(test_limit_in_a_batch),
 	};
 
-	fake_run_both(tests);
+	return fake_run_both(tests);
 }
