@@ -10,6 +10,7 @@
 
 #include "blk_image.h"
 #include "daemon/devices/blk/blk_io.h"
+#include "tests/lib/dumped.h"
 
 #define F(bit) (1ull << VIRTIO_BLK_F_##bit)
 
@@ -114,6 +115,17 @@ static void test_full(void **state)
 		blk_request(c, VIRTIO_BLK_T_IN, IMAGE_SIZE / 1024 - 1, data, 512), VIRTIO_BLK_S_OK);
 	assert_int_equal(data[0], 0x5a);
 	assert_int_equal(data[511], 0x5a);
+}
+
+static void test_limit_not_dumped(void **state)
+{
+	struct kit_core *c = *state;
+	const struct blk *b;
+
+	image_open(c, NULL);
+	b = c->device.data;
+	assert_int_equal(b->map != NULL, image_engine_is("mmap"));
+	assert_false(b->map && is_dumped(b->map));
 }
 
 static uint8_t segments(struct kit_core *c, uint32_t type,
@@ -268,6 +280,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(
 			test_truncated_and_back, image_setup, kit_core_teardown),
 		cmocka_unit_test_setup_teardown(test_full, image_setup, kit_core_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_limit_not_dumped, image_setup, kit_core_teardown),
 		cmocka_unit_test_setup_teardown(test_discard, image_setup, kit_core_teardown),
 		cmocka_unit_test_setup_teardown(
 			test_discard_on_device, image_setup, kit_core_teardown),

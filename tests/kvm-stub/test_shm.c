@@ -12,6 +12,7 @@
 #include "kvm-stub/layout.h"
 #include "kvm-stub/machine/shm.h"
 #include "kvm-stub/machine/slots.h"
+#include "tests/lib/dumped.h"
 #include "tests/lib/fake_backend.h"
 
 #define PAGE UINT64_C(4096)
@@ -148,6 +149,21 @@ static void test_contents(void **state)
 	assert_int_equal(byte, 0x77);
 }
 
+static void test_limit_not_dumped(void **state)
+{
+	struct shm_test *w = *state;
+	autofd file = make_file(1);
+	const struct vu_front_mapping m = { .fd = file, .len = PAGE };
+	uint8_t *host;
+
+	reserve(w, 0, 0, 2 * PAGE);
+	host = w->vm.window[0].host;
+	assert_false(is_dumped(host));
+	assert_int_equal(shm_map(w->shm, 0, &m), 0);
+	assert_false(is_dumped(host));
+	assert_false(is_dumped(host + PAGE));
+}
+
 /* From a back-end's request to what the guest reads, on the bus. */
 struct slot_test {
 	struct fake_backend *backend;
@@ -239,6 +255,7 @@ int main(void)
 		TEST(test_addresses),
 		TEST(test_above_all_ram),
 		TEST(test_contents),
+		TEST(test_limit_not_dumped),
 		TEST(test_end_to_end),
 	};
 
