@@ -1,23 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See sock_maker.h. A request and its answer are a record each; one is on its way at a time. */
+/*
+ * See sock_maker.h. A request and its answer are a record each; one is on its way at a time, but
+ * for those that were given up, whose answers come later: a number tells them apart.
+ */
 #include "base/sock_maker.h"
 
 #include <errno.h>
 #include <glib.h>
 #include <poll.h>
-#include <pthread.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/un.h>
 
 #include "base/sock.h"
 #include "base/util.h"
 
+#define ANSWER_US (3 * G_TIME_SPAN_SECOND) /* how long a request may take, with those before it */
+#define SEND_MS 100
+
 struct request {
+	uint32_t serial;
 	char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)]; /* empty: a pair */
 };
 
+struct answer {
+	uint32_t serial; /* the request's */
+	int32_t error; /* 0, with the sockets, or -errno */
+};
+
 static int maker = -1;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static GMutex lock;
+static GCond freed;
+static bool busy; /* under the lock; what is below belongs to the request on its way */
+static uint32_t last_serial;
 
 void sock_maker_use(int fd)
 {
@@ -30,53 +45,107 @@ bool sock_maker_is_used(void)
 	return maker >= 0;
 }
 
+/* Returns the milliseconds until then (monotonic µs, -1: never), as poll() takes them. */
+static int ms_until(gint64 end)
+{
+	gint64 left = end - g_get_monotonic_time();
+
+	return end < 0 ? -1 : (int)(MAX(left, 0) + 999) / 1000;
+}
+
 /*
- * Waits for a record. Returns its length, 0 at the end, or -errno. What cannot be received for want
- * of memory is tried again: left there, it would be taken for the answer to the next request.
+ * Waits for a record until then, as above. Returns its length, 0 at the end of the socket, or
+ * -errno. What cannot be received for want of memory is tried again.
  */
-static ssize_t receive(int fd, void *buf, size_t len, int *fds, unsigned max_fds, unsigned *n_fds)
+static ssize_t receive(
+	int fd, void *buf, size_t len, int *fds, unsigned max_fds, unsigned *n_fds, gint64 end)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
 	bool truncated = false;
+	int left;
+
+	do {
+		ssize_t n;
+
+		left = ms_until(end);
+		poll(&pfd, 1, left);
+		n = sock_recv(fd, buf, len, fds, max_fds, n_fds, &truncated);
+		if (n == -ENOMEM || n == -ENOBUFS)
+			poll(NULL, 0, 1);
+		else if (n != -EAGAIN)
+			return n;
+	} while (left);
+	return -ETIMEDOUT;
+}
+
+/* Receives the answer of this number; *fds are the caller's, also on error. 1, or -errno. */
+static int receive_answer(uint32_t serial, struct answer *answer, int *fds, unsigned wanted,
+	unsigned *n_fds, gint64 end)
+{
 	ssize_t n;
 
 	do {
-		poll(&pfd, 1, -1);
-		n = sock_recv(fd, buf, len, fds, max_fds, n_fds, &truncated);
-	} while (n == -EAGAIN || n == -ENOMEM || n == -ENOBUFS);
-	return n;
+		fds_close(fds, *n_fds);
+		*n_fds = 0;
+		n = receive(maker, answer, sizeof(*answer), fds, wanted, n_fds, end);
+	} while (n == sizeof(*answer) && answer->serial != serial);
+	if (n < 0)
+		return (int)n;
+	return n == sizeof(*answer) ? 1 : -EPIPE;
 }
 
-/* Receives as many sockets as are wanted, or -errno and none. Under the lock. */
-static int exchange(const struct request *request, int *fds, unsigned wanted)
+/* Receives as many sockets as are wanted, or -errno and none. */
+static int exchange(const struct request *request, int *fds, unsigned wanted, gint64 end)
 {
+	struct answer answer;
 	unsigned n_fds = 0;
-	int answer = 0;
-	int err = sock_send(maker, request, sizeof(*request), NULL, 0, -1);
-	ssize_t n;
+	int err = sock_send(maker, request, sizeof(*request), NULL, 0, ms_until(end));
 
-	if (err)
-		return err;
-	n = receive(maker, &answer, sizeof(answer), fds, wanted, &n_fds);
-	if (n == (ssize_t)sizeof(answer) && !answer && n_fds == wanted)
+	if (!err)
+		err = receive_answer(request->serial, &answer, fds, wanted, &n_fds, end);
+	if (err == 1 && !answer.error && n_fds == wanted)
 		return 0;
-	for (unsigned i = 0; i < n_fds; i++)
-		fd_close(&fds[i]);
-	if (n != (ssize_t)sizeof(answer))
-		return n < 0 ? (int)n : -EPIPE;
+	fds_close(fds, n_fds);
 	/* Without an error the sockets were sent: this process has no room for them. */
-	return answer < 0 ? answer : -EMFILE;
+	if (err == 1)
+		return answer.error < 0 ? answer.error : -EMFILE;
+	return err;
+}
+
+/* Begins a request, after that of another thread has ended. False: it has not, until then. */
+static bool begin(gint64 end)
+{
+	bool ok;
+
+	g_mutex_lock(&lock);
+	while (busy && g_cond_wait_until(&freed, &lock, end))
+		continue;
+	ok = !busy;
+	busy = true;
+	g_mutex_unlock(&lock);
+	return ok;
+}
+
+static void finish(void)
+{
+	g_mutex_lock(&lock);
+	busy = false;
+	g_cond_signal(&freed);
+	g_mutex_unlock(&lock);
 }
 
 static int ask(const char *path, int *fds, unsigned wanted)
 {
+	gint64 end = g_get_monotonic_time() + ANSWER_US;
 	struct request request = { 0 };
 	int err;
 
 	g_strlcpy(request.path, path, sizeof(request.path));
-	pthread_mutex_lock(&lock);
-	err = exchange(&request, fds, wanted);
-	pthread_mutex_unlock(&lock);
+	if (!begin(end))
+		return -ETIMEDOUT;
+	request.serial = ++last_serial;
+	err = exchange(&request, fds, wanted, end);
+	finish();
 	return err;
 }
 
@@ -104,14 +173,23 @@ static int make(const char *path, const char *const *paths, int fds[2])
 	return fds[0] < 0 ? fds[0] : 1;
 }
 
-/* Sends the sockets, or why there are none: the other process waits for one of the two. */
-static bool answer(int fd, int result, const int fds[2])
+/*
+ * Sends the sockets, or why there are none. Neither waits for ever: the other process may have
+ * stopped, or sockets of the user hold too many that no process receives. Returns false if there is
+ * no other process any more.
+ */
+static bool send_answer(int fd, uint32_t serial, int result, const int fds[2])
 {
-	int word = MIN(result, 0);
+	struct answer answer = { .serial = serial, .error = MIN(result, 0) };
+	int err = 0;
 
-	if (result > 0 && (word = sock_send(fd, &word, sizeof(word), fds, result, -1)) == 0)
-		return true;
-	return sock_send(fd, &word, sizeof(word), NULL, 0, -1) == 0;
+	if (result > 0)
+		err = sock_send(fd, &answer, sizeof(answer), fds, result, SEND_MS);
+	if (err)
+		answer.error = err == -ETIMEDOUT ? -ETOOMANYREFS : err;
+	if (err || result <= 0)
+		err = sock_send(fd, &answer, sizeof(answer), NULL, 0, SEND_MS);
+	return err != -EPIPE && err != -ECONNRESET;
 }
 
 void sock_maker_serve(int fd, const char *const *paths)
@@ -119,12 +197,11 @@ void sock_maker_serve(int fd, const char *const *paths)
 	struct request request;
 	bool ok = true;
 
-	while (ok && receive(fd, &request, sizeof(request), NULL, 0, NULL) == sizeof(request)) {
+	while (ok && receive(fd, &request, sizeof(request), NULL, 0, NULL, -1) == sizeof(request)) {
 		int fds[2] = { -1, -1 };
 
 		request.path[sizeof(request.path) - 1] = '\0';
-		ok = answer(fd, make(request.path, paths, fds), fds);
-		fd_close(&fds[0]);
-		fd_close(&fds[1]);
+		ok = send_answer(fd, request.serial, make(request.path, paths, fds), fds);
+		fds_close(fds, 2);
 	}
 }

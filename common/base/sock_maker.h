@@ -14,9 +14,12 @@
 void sock_maker_use(int fd);
 /* Returns whether sock_maker_use() was called. */
 bool sock_maker_is_used(void);
-/* Returns a socket connected to path, without waiting for its server, or -errno. Any thread. */
+/*
+ * Returns a socket connected to path, without waiting for its server, or -errno: -ETIMEDOUT if the
+ * other process does not answer for 3 s. Any thread.
+ */
 int sock_maker_connect(const char *path);
-/* Makes two connected sockets as sock_pair() does. 0 or -errno. Any thread. */
+/* Makes two connected sockets as sock_pair() does. 0 or -errno, likewise. Any thread. */
 int sock_maker_pair(int fds[2]);
 
 /* Answers requests that arrive at fd, until its other end is closed. paths: a NULL-ended list. */

@@ -35,7 +35,12 @@ static bool confine(void)
 {
 	static const struct syscall_rule *const calls[] = { syscall_core, own_calls, NULL };
 
-	static const struct resource_limit limits[] = { { RLIMIT_CORE, 0 }, { RLIMIT_NOFILE, 64 } };
+	/*
+	 * It opens few files, but can send none while sockets of any process of its user hold
+	 * more than this.
+	 */
+	static const struct resource_limit limits[] = { { RLIMIT_CORE, 0 },
+		{ RLIMIT_NOFILE, 16384 } };
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(limits); i++)
 		resource_limit_lower(&limits[i], NULL);

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -131,6 +132,37 @@ static bool notes_its_end(void)
 	return sock_connect_now(path, &error) < 0 && strstr(error->message, path);
 }
 
+/* Returns whether a request to a stopped connector ends, and its late answer is dropped. */
+static bool outlasts_a_stop(void)
+{
+	pid_t pid = find_connector();
+	g_autoptr(GError) error = NULL;
+
+	if (!pid || kill(pid, SIGSTOP) < 0 || sock_connect_now(path, &error) >= 0 ||
+		!strstr(error->message, g_strerror(ETIMEDOUT)) || kill(pid, SIGCONT) < 0)
+		return false;
+	/* The answer to the first request has one socket, that to the second has two. */
+	return makes_pairs() && close(sock_accept(listener)) == 0 && connects();
+}
+
+/* Leaves as many sockets in a socket as the connector may have on their way, and more. */
+static bool too_many_on_their_way(void)
+{
+	const struct rlimit few = { 16, 16 };
+	int fds[32], pair[2];
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(fds); i++)
+		fds[i] = listener;
+	if (!sock_pair(pair) || prlimit(find_connector(), RLIMIT_NOFILE, &few, NULL) < 0 ||
+		sock_send(pair[0], "x", 1, fds, G_N_ELEMENTS(fds), -1))
+		return false;
+	if (sock_pair(fds) || errno != ETOOMANYREFS)
+		return false;
+	close(pair[0]);
+	close(pair[1]);
+	return makes_pairs() && connects();
+}
+
 static bool leaves_signals(void)
 {
 	pid_t pid = find_connector();
@@ -167,6 +199,8 @@ int main(void)
 		CASE(serves_threads),
 		CASE(notes_its_end),
 		CASE(leaves_signals),
+		CASE(outlasts_a_stop),
+		CASE(too_many_on_their_way),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
