@@ -181,7 +181,7 @@ void vm_stop(struct vm *vm, enum vm_end reason)
  */
 static bool start_threads(struct vm *vm, GError **error)
 {
-	static const int faults[] = { SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP };
+	static const int faults[] = { SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP };
 	const struct sigaction kick = { .sa_handler = on_kick };
 	sigset_t others, before;
 	int err = 0;
