@@ -54,6 +54,8 @@ static bool map_file(struct ram *r, GError **error)
 	if (host == MAP_FAILED)
 		return fail("mmap", r->size, error);
 	r->host = core_dump_exclude(host, r->size);
+	/* The process that connects to back-ends is a copy of this one, and has no use for it. */
+	madvise(host, r->size, MADV_DONTFORK);
 	return true;
 }
 
