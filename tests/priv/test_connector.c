@@ -96,8 +96,12 @@ static bool serves_threads(void)
 	for (unsigned i = 0; i < G_N_ELEMENTS(threads); i++)
 		pthread_create(&threads[i], NULL, connect_often, NULL);
 	for (unsigned accepted = 0; accepted < 200 * G_N_ELEMENTS(threads);) {
-		int conn = sock_accept(listener);
+		struct pollfd p = { .fd = listener, .events = POLLIN };
+		int conn;
 
+		if (poll(&p, 1, TEST_WAIT_MS * test_patience()) <= 0)
+			return false;
+		conn = sock_accept(listener);
 		if (conn < 0)
 			continue;
 		close(conn);
