@@ -8,7 +8,14 @@
 #include "vhost-user/front/vu_front.h"
 #include "vhost-user/wire/vu_msg.h"
 
-/* How long the rest of a message may take that is, or may be, with fds; no longer than a reply. */
+/*
+ * How long the rest of a message may take that is, or may be, with fds; no longer than a reply.
+ *
+ * A trade-off. Whether an fd that waits to be read is the back-end's own end of the socket is known
+ * only by reading it, and as long as it waits the end of the back-end is not seen: the next one
+ * would not be served within a second. An honest back-end sends the rest with its next system call,
+ * but a host so busy that it does not run for this long in between costs it the connection.
+ */
 #define VU_FRONT_REST_MS 500
 #define VU_FRONT_CANCELLED "the wait for the back-end was cancelled"
 
