@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 
-from harness import LoopTest
+from harness import LoopTest, wait_until
 
 NOBODY = 65534
 KERNEL = tuple(map(int, os.uname().release.split(".")[:2]))
@@ -51,6 +51,12 @@ class EscapeTest(LoopTest):
                                 os.readlink(f"/proc/self/ns/{name}"))
         with open(f"/proc/{pid}/limits", encoding="ascii") as f:
             self.assertRegex(f.read(), r"Max core file size +0 +0 ")
+
+    def wait_stopped(self, process):
+        """Returns once it has stopped itself: it does nothing before SIGCONT."""
+        flags = os.WSTOPPED | os.WEXITED | os.WNOWAIT | os.WNOHANG
+        wait_until(lambda: os.waitid(os.P_PID, process.pid, flags), "that it stops")
+        self.assertIsNone(process.poll(), self.log())
 
     def start_victim(self):
         """Another process, which lives until the end of the test."""

@@ -2,7 +2,8 @@
 /*
  * virtiod-kvm that has been taken over, without KVM: options, back-ends, terminal and sandbox are
  * the program's. It takes its options; $VICTIM is the pid of another process, $OTHER a socket that
- * no option names, $RAISE the number of a signal that ends it (none: it ends by itself).
+ * no option names, $RAISE the number of a signal that ends it (none: it stops before its attempts,
+ * then ends by itself).
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -77,8 +78,7 @@ static bool run(const struct kvm_options *o, GError **error)
 	terminal_start(t);
 	log_info(NULL, "entered");
 	work(o, back_end);
-	if (number_of("RAISE"))
-		raise(number_of("RAISE"));
+	raise(number_of("RAISE") ? number_of("RAISE") : SIGSTOP);
 	attempts_run(number_of("VICTIM"));
 	attempts_ioctls();
 	return true;

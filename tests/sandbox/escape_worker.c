@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A worker of virtiod-xen that has been taken over, without Xen: $SANDBOX is the number of the
- * mode, $USER_ID its user's (0: the present one), $VICTIM the pid of another process.
+ * mode, $USER_ID its user's (0: the present one), $VICTIM the pid of another process. It stops
+ * before its attempts.
  */
+#include <signal.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -29,6 +31,7 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	log_info(NULL, "entered");
+	raise(SIGSTOP);
 	attempts_run(number_of("VICTIM"));
 	attempts_ioctls();
 	return EXIT_SUCCESS;

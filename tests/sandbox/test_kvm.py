@@ -12,7 +12,7 @@ import subprocess
 import termios
 
 from escape import FIONREAD, STATUS, EscapeTest, as_user, status_of
-from harness import PATIENCE, main, wait_until
+from harness import PATIENCE, main
 
 ESCAPE = os.environ["VIRTIOD_KVM_ESCAPE"]
 NOT_CAUGHT = {
@@ -79,9 +79,8 @@ class Kvm(EscapeTest):
             with self.subTest(user=user, mode=mode):
                 before = termios.tcgetattr(self.terminal)
                 process = self.start(mode, user)
-                wait_until(lambda: "entered" in self.log() or process.poll() is not None, "entry")
+                self.wait_stopped(process)
                 self.assertTrue(self.is_raw())
-                os.kill(process.pid, signal.SIGSTOP)
                 self.check_status(process.pid)
                 self.check_connector(process.pid)
                 os.kill(process.pid, signal.SIGCONT)

@@ -6,7 +6,7 @@ import signal
 import subprocess
 
 from escape import FIONREAD, NOBODY, EscapeTest, as_user
-from harness import PATIENCE, main, wait_until
+from harness import PATIENCE, main
 
 ESCAPE = os.environ["VIRTIOD_WORKER_ESCAPE"]
 AUTO, STRICT, NONE = range(3)
@@ -31,7 +31,7 @@ class Worker(EscapeTest):
             process = subprocess.Popen([*as_user(user), ESCAPE], env=env, stdout=log, stderr=log)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
-        wait_until(lambda: "entered" in self.log() or process.poll() is not None, "entry")
+        self.wait_stopped(process)
         return process
 
     def test_attempts(self):
@@ -41,7 +41,6 @@ class Worker(EscapeTest):
             for mode in AUTO, STRICT:
                 with self.subTest(user=user, change_to=change_to, mode=mode):
                     process = self.start(mode, user, change_to)
-                    os.kill(process.pid, signal.SIGSTOP)
                     self.check_status(process.pid)
                     os.kill(process.pid, signal.SIGCONT)
                     self.assertEqual(process.wait(PATIENCE), 0, self.log())
