@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -91,6 +92,13 @@ class Daemon:
         if self.process.poll() is not None:
             raise AssertionError(f"the daemon ended: {self.log()}")
         return self
+
+    def served(self):
+        """How many requests it has served so far, by its own count."""
+        shown = self.log().count("Xen memory: ")
+        self.process.send_signal(signal.SIGUSR1)
+        wait_until(lambda: self.log().count("Xen memory: ") > shown, "statistics")
+        return int(re.findall(r"(\d+) requests served", self.log())[-1])
 
     def wait(self):
         return self.process.wait(PATIENCE)

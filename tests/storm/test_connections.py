@@ -55,13 +55,6 @@ class Connections(LoopTest):
             return self.rng()
         return self.blk(self.file(f"img{next(self.numbers)}", size=16 * MIB))
 
-    def served(self, daemon):
-        """How many requests the daemon has served so far, by its own count."""
-        shown = daemon.log().count("Xen memory: ")
-        daemon.process.send_signal(signal.SIGUSR1)
-        wait_until(lambda: daemon.log().count("Xen memory: ") > shown, "statistics")
-        return int(re.findall(r"(\d+) requests served", daemon.log())[-1])
-
     def front_end(self, kind, path):
         """A process that drives the device until its input ends or it is interrupted."""
         argv = [VIRTIOCTL, "bench", "--verify", "--seconds=3600", "--warmup=0", path]
@@ -81,11 +74,11 @@ class Connections(LoopTest):
 
     def rate(self, daemon, path):
         """(connections there, requests of daemon in each second meanwhile)"""
-        before, begin = self.served(daemon), time.monotonic()
+        before, begin = daemon.served(), time.monotonic()
         n = requests = 0
         while requests < LEAST_REQUESTS and time.monotonic() < begin + PATIENCE:
             n += self.storm.at(path)
-            requests = self.served(daemon) - before
+            requests = daemon.served() - before
         self.assertGreaterEqual(requests, LEAST_REQUESTS, "the front-end stands still")
         return n, requests / (time.monotonic() - begin)
 
@@ -116,7 +109,7 @@ class Connections(LoopTest):
         process = self.front_end(kind, daemon.path)
         with Client(twin.path) as client:
             client.features()
-            wait_until(lambda: self.served(daemon) > 1000, "requests")
+            wait_until(lambda: daemon.served() > 1000, "requests")
             self.storm.at(daemon.path)
             fds, rss = open_fds(daemon.pid), rss_kib(daemon.pid)
             total, ratio = self.compare(daemon, twin)
