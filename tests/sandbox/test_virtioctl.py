@@ -57,16 +57,21 @@ class Virtioctl(EscapeTest):
     def check(self, *args, user, mode, ioctls=False):
         with self.subTest(args=args, user=user, mode=mode):
             process = self.start(args[0], f"--sandbox={mode}", *args[1:], user=user, ioctls=ioctls)
-            wait_until(lambda: self.in_sandbox(process), "the sandbox")
-            self.assertIsNone(process.poll(), self.log())
-            self.check_status(process.pid)
-            process.send_signal(signal.SIGUSR2)
-            last = "ioctls:" if ioctls else "closer:"
-            wait_until(lambda: "attempt: " + last in self.log() or process.poll() is not None, last)
-            self.assertNotIn("the sandbox does without", self.log())
-            self.check_results(self.results(self.log()), NOT_CAUGHT, IOCTLS if ioctls else None)
-            process.kill()
-            process.wait()
+            try:
+                self.check_attempts(process, ioctls)
+            finally:
+                process.kill()
+                process.wait()
+
+    def check_attempts(self, process, ioctls):
+        wait_until(lambda: self.in_sandbox(process), "the sandbox")
+        self.assertIsNone(process.poll(), self.log())
+        self.check_status(process.pid)
+        process.send_signal(signal.SIGUSR2)
+        last = "ioctls:" if ioctls else "closer:"
+        wait_until(lambda: "attempt: " + last in self.log() or process.poll() is not None, last)
+        self.assertNotIn("the sandbox does without", self.log())
+        self.check_results(self.results(self.log()), NOT_CAUGHT, IOCTLS if ioctls else None)
 
     def test_attempts(self):
         """Nothing but what the documentation names, in each subcommand."""
