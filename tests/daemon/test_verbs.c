@@ -268,7 +268,8 @@ static void config_set(struct peer *p)
 	p->channel = pair[0];
 	changing = true;
 	agent_do(p, 0, begin_changes);
-	for (unsigned i = 0; i < 2000; i++) {
+	/* Until some changes were seen: the daemon's thread may have to wait for a CPU. */
+	for (unsigned i = 0; i < 2000 || (distinct <= 10 && i < 1000000); i++) {
 		peer_send(p, VU_GET_CONFIG, 0, &ask, sizeof(ask), NULL, 0);
 		WAIT_IN_LOOP(vu_msg_read(&p->reader, p->sock, &p->msg, NULL) == VU_READ_DONE);
 		for (unsigned n = 1; n < AGENT_CONFIG; n++)

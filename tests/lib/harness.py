@@ -27,8 +27,10 @@ RNG = os.environ["VIRTIOD_RNG"]
 
 OK, FAILED, USAGE, BUSY, ABSENT = range(5)  # exit statuses of virtioctl
 
-# Programs started here inherit this: the tests may run under nohup.
+# Programs started here inherit this: the tests may run under nohup, or in a shell's background.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 MIB = 1 << 20
 # Longer than anything takes on a slow machine; only a failing test waits for it.
