@@ -83,6 +83,15 @@ static void on_continue(int signum)
 	errno = saved;
 }
 
+static struct sigaction violation; /* what the sandbox does on SIGSYS */
+
+/* Restores the terminal, so that the shell gets it back, before the sandbox ends the process. */
+static void on_violation(int signum, siginfo_t *info, void *context)
+{
+	restore();
+	violation.sa_sigaction(signum, info, context);
+}
+
 static void on_stop(int signum);
 
 static const struct sigaction fatal_action = { .sa_handler = on_fatal_signal,
@@ -124,6 +133,31 @@ static void leave(int signum, const struct sigaction *action)
 		signal(signum, SIG_DFL);
 }
 
+static bool handles(const struct sigaction *action, void (*handler)(int, siginfo_t *, void *))
+{
+	return action->sa_flags & SA_SIGINFO && action->sa_sigaction == handler;
+}
+
+static void catch_violation(void)
+{
+	struct sigaction now;
+
+	if (sigaction(SIGSYS, NULL, &now) < 0 || !(now.sa_flags & SA_SIGINFO) ||
+		handles(&now, on_violation))
+		return;
+	violation = now;
+	now.sa_sigaction = on_violation;
+	sigaction(SIGSYS, &now, NULL);
+}
+
+static void leave_violation(void)
+{
+	struct sigaction now;
+
+	if (sigaction(SIGSYS, NULL, &now) == 0 && handles(&now, on_violation))
+		sigaction(SIGSYS, &violation, NULL);
+}
+
 void raw_mode_enter(int continued)
 {
 	static bool at_exit;
@@ -134,6 +168,7 @@ void raw_mode_enter(int continued)
 	is_wanted = 1;
 	for (unsigned i = 0; i < G_N_ELEMENTS(fatal_signals); i++)
 		catch (fatal_signals[i], &fatal_action);
+	catch_violation();
 	catch (SIGTSTP, &stop_action);
 	catch (SIGCONT, &continue_action);
 	if (!at_exit)
@@ -150,6 +185,7 @@ void raw_mode_leave(void)
 	restore();
 	for (unsigned i = 0; i < G_N_ELEMENTS(fatal_signals); i++)
 		leave(fatal_signals[i], &fatal_action);
+	leave_violation();
 	leave(SIGTSTP, &stop_action);
 	leave(SIGCONT, &continue_action);
 	continued_fd = -1;

@@ -104,7 +104,7 @@ class Kvm(EscapeTest):
     def test_fatal_signal(self):
         """The terminal's mode is restored."""
         for user, mode in self.modes():
-            for signum in (signal.SIGTERM, signal.SIGQUIT, signal.SIGSEGV):
+            for signum in (signal.SIGTERM, signal.SIGQUIT, signal.SIGSEGV, signal.SIGSYS):
                 with self.subTest(user=user, mode=mode, signum=signum):
                     process = self.start(mode, user, RAISE=str(int(signum)))
                     self.assertEqual(process.wait(PATIENCE), -signum, self.log())
