@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <glib.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/un.h>
@@ -29,8 +30,8 @@ struct answer {
 };
 
 static int maker = -1;
-static GMutex lock;
-static GCond freed;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t freed = PTHREAD_COND_INITIALIZER;
 static bool busy; /* under the lock; what is below belongs to the request on its way */
 static uint32_t last_serial;
 
@@ -115,23 +116,25 @@ static int exchange(const struct request *request, int *fds, unsigned wanted, gi
 /* Begins a request, after that of another thread has ended. False: it has not, until then. */
 static bool begin(gint64 end)
 {
+	const struct timespec until = { .tv_sec = end / G_USEC_PER_SEC,
+		.tv_nsec = end % G_USEC_PER_SEC * 1000 };
 	bool ok;
 
-	g_mutex_lock(&lock);
-	while (busy && g_cond_wait_until(&freed, &lock, end))
+	pthread_mutex_lock(&lock);
+	while (busy && pthread_cond_clockwait(&freed, &lock, CLOCK_MONOTONIC, &until) == 0)
 		continue;
 	ok = !busy;
 	busy = true;
-	g_mutex_unlock(&lock);
+	pthread_mutex_unlock(&lock);
 	return ok;
 }
 
 static void finish(void)
 {
-	g_mutex_lock(&lock);
+	pthread_mutex_lock(&lock);
 	busy = false;
-	g_cond_signal(&freed);
-	g_mutex_unlock(&lock);
+	pthread_cond_signal(&freed);
+	pthread_mutex_unlock(&lock);
 }
 
 static int ask(const char *path, int *fds, unsigned wanted)
