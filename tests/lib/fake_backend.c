@@ -84,8 +84,10 @@ static bool wait_for_events(struct fake_backend *b, struct pollfd *pfd)
 
 	pfd[POLL_STOP].fd = finishing && b->conn >= 0 ? -1 : b->stop;
 	pfd[POLL_SOCKET].fd = b->conn >= 0 ? b->conn : b->listener;
+	pthread_mutex_lock(&b->lock);
 	for (unsigned i = 0; i < FAKE_QUEUES; i++)
 		pfd[POLL_KICKS + i].fd = b->ring[i].enabled ? b->ring[i].kick : -1;
+	pthread_mutex_unlock(&b->lock);
 	for (unsigned i = 0; i < POLL_KICKS + FAKE_QUEUES; i++)
 		pfd[i].events = POLLIN;
 	return poll(pfd, POLL_KICKS + FAKE_QUEUES, -1) > 0;
