@@ -14,6 +14,12 @@ static inline uint64_t clock_now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
+/* Returns a time of g_get_monotonic_time() as pthread_cond_clockwait() takes it. */
+static inline struct timespec clock_timespec(int64_t us)
+{
+	return (struct timespec){ .tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000 };
+}
+
 /* Tells the CPU that this thread spins: saves power, and lets the sibling thread run. */
 static inline void cpu_relax(void)
 {

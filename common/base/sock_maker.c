@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "base/clock.h"
 #include "base/sock.h"
 #include "base/util.h"
 
@@ -116,8 +117,7 @@ static int exchange(const struct request *request, int *fds, unsigned wanted, gi
 /* Begins a request, after that of another thread has ended. False: it has not, until then. */
 static bool begin(gint64 end)
 {
-	const struct timespec until = { .tv_sec = end / G_USEC_PER_SEC,
-		.tv_nsec = end % G_USEC_PER_SEC * 1000 };
+	const struct timespec until = clock_timespec(end);
 	bool ok;
 
 	pthread_mutex_lock(&lock);

@@ -9,6 +9,7 @@
 #include <linux/virtio_mmio.h>
 #include <linux/virtio_ring.h>
 
+#include "base/clock.h"
 #include "base/util.h"
 
 #define BIT(n) (UINT64_C(1) << (n))
@@ -137,14 +138,6 @@ struct vmm_dev *vmm_dev_new(const struct vmm_dev_config *config, const struct vm
 	return NULL;
 }
 
-static struct timespec as_timespec(int64_t us)
-{
-	return (struct timespec){
-		.tv_sec = us / G_USEC_PER_SEC,
-		.tv_nsec = us % G_USEC_PER_SEC * 1000,
-	};
-}
-
 void vmm_dev_end(struct vmm_dev *d)
 {
 	pthread_mutex_lock(&d->lock);
@@ -165,7 +158,7 @@ void vmm_dev_free(struct vmm_dev *d)
 	if (d->ops->unmap_range)
 		d->ops->unmap_range(d->opaque, d, d->base, d->window);
 	vmm_dev_end(d);
-	until = as_timespec(d->end_by);
+	until = clock_timespec(d->end_by);
 	pthread_mutex_lock(&d->lock);
 	while (!d->ended)
 		if (pthread_cond_clockwait(&d->cond, &d->lock, CLOCK_MONOTONIC, &until))
@@ -179,7 +172,7 @@ void vmm_dev_free(struct vmm_dev *d)
 bool vmm_dev_wait(struct vmm_dev *d, unsigned timeout_ms, GError **error)
 {
 	struct timespec until =
-		as_timespec(g_get_monotonic_time() + timeout_ms * G_TIME_SPAN_MILLISECOND);
+		clock_timespec(g_get_monotonic_time() + timeout_ms * G_TIME_SPAN_MILLISECOND);
 	bool ok, again;
 
 	pthread_mutex_lock(&d->lock);

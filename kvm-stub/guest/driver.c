@@ -2,26 +2,7 @@
 /* Driver of virtio-mmio (virtio 1.2 §4.2) and of one split virtqueue (§2.7), by polling. */
 #include "arch.h"
 #include "guest.h"
-
-enum {
-	DEVICE_FEATURES = 0x10,
-	DEVICE_FEATURES_SEL = 0x14,
-	DRIVER_FEATURES = 0x20,
-	DRIVER_FEATURES_SEL = 0x24,
-	QUEUE_SEL = 0x30,
-	QUEUE_SIZE_MAX = 0x34,
-	QUEUE_SIZE = 0x38,
-	QUEUE_READY = 0x44,
-	QUEUE_NOTIFY = 0x50,
-	INTERRUPT_STATUS = 0x60,
-	INTERRUPT_ACK = 0x64,
-	STATUS = 0x70,
-	QUEUE_DESC = 0x80,
-	QUEUE_DRIVER = 0x90,
-	QUEUE_DEVICE = 0xa0,
-	CONFIG_GENERATION = 0xfc,
-	CONFIG = 0x100,
-};
+#include "registers.h"
 
 enum { ACKNOWLEDGE = 1, DRIVER = 2, DRIVER_OK = 4, FEATURES_OK = 8, NEEDS_RESET = 64 };
 enum { DESC_NEXT = 1, DESC_WRITE = 2 };

@@ -7,25 +7,12 @@
  * all that and nothing wrong.
  */
 #include "kvm-stub/guest/arch.h"
+#include "kvm-stub/guest/registers.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
-enum {
-	MAGIC = 0x0,
-	DEVICE_ID = 0x8,
-	DRIVER_FEATURES = 0x20,
-	DRIVER_FEATURES_SEL = 0x24,
-	QUEUE_SEL = 0x30,
-	QUEUE_SIZE = 0x38,
-	QUEUE_READY = 0x44,
-	QUEUE_NOTIFY = 0x50,
-	STATUS = 0x70,
-	QUEUE_DESC = 0x80,
-	QUEUE_DRIVER = 0x90,
-	QUEUE_DEVICE = 0xa0,
-	WINDOW = 0x140, /* with the part of the configuration that is of use */
-};
+#define WINDOW 0x140u /* of registers, with the part of the configuration that is of use */
 #define MAGIC_VALUE 0x74726976u /* "virt" */
 #define ID_BLOCK 2u
 

@@ -6,21 +6,8 @@
  */
 #include "neighbour.h"
 
+#include "kvm-stub/guest/registers.h"
 #include "kvm-stub/layout.h"
-
-enum {
-	DRIVER_FEATURES = 0x20,
-	DRIVER_FEATURES_SEL = 0x24,
-	QUEUE_SEL = 0x30,
-	QUEUE_SIZE = 0x38,
-	QUEUE_READY = 0x44,
-	QUEUE_NOTIFY = 0x50,
-	INTERRUPT_ACK = 0x64,
-	STATUS = 0x70,
-	QUEUE_DESC = 0x80,
-	QUEUE_DRIVER = 0x90,
-	QUEUE_DEVICE = 0xa0,
-};
 
 enum { HOSTILE, NEIGHBOUR }; /* slots */
 
