@@ -21,6 +21,8 @@ int world_setup(void **state)
 		.defaults = "/nonexistent/defaults",
 		.run = w->run,
 		.wait_ms = 10000,
+		/* Workers of a loaded machine are not deaf. */
+		.leave_ms = TEST_WAIT_MS * test_patience(),
 		.eventfds = true,
 		.uid_base = 1000,
 	};

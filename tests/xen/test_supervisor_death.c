@@ -11,6 +11,8 @@ static void begin(struct supervisor_test *w, const char *mode)
 {
 	if (mode)
 		world_set_mode(w, mode);
+	if (mode && g_str_has_prefix(mode, "deaf "))
+		w->options.leave_ms = XEN_GUEST_LEAVE_MS;
 	world_start(w);
 	world_add_domain(3, "web");
 	world_add_node(3, 0);

@@ -54,6 +54,7 @@ static struct supervisor_test *begin(void)
 
 	assert_int_equal(world_setup(&state), 0);
 	w = state;
+	w->options.leave_ms = XEN_GUEST_LEAVE_MS;
 	world_start(w);
 	world_add_domain(WEB, "web");
 	world_add_domain(DB, "db");

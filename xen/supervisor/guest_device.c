@@ -96,6 +96,7 @@ static struct domain *get_domain(
 			.run = s->options->run },
 		.sandbox = s->options->sandbox,
 		.uid_base = s->options->uid_base,
+		.leave_ms = s->options->leave_ms,
 		.root = s->root,
 	};
 

@@ -13,6 +13,7 @@ struct supervisor_options {
 	const char *config, *defaults; /* rule files */
 	const char *run; /* folder of sockets, of the lock and of the workers' empty root */
 	unsigned wait_ms;
+	unsigned leave_ms; /* of struct xen_guest_config */
 	bool eventfds;
 	unsigned sandbox; /* of workers: an enum sandbox_mode */
 	unsigned uid_base; /* a guest's worker runs as uid_base + domid; 0: the current user */

@@ -16,11 +16,6 @@
 #include "base/loop.h"
 #include "xen/supervisor/worker_process.h"
 
-/*
- * A worker needs half a second at most, whatever its back-ends do. libxl waits ten seconds, its
- * users two; SIGTERM ends the supervisor within one.
- */
-#define LEAVE_MS 800
 #define LEAVE_TICK_MS 50
 /* After two shorter lives in a row, successors start with a delay. */
 #define SHORT_LIFE_MS 1000
@@ -311,8 +306,10 @@ static void tell_leaving(struct xen_guest *g, unsigned device)
 
 void xen_guest_remove(struct xen_guest *g, unsigned device)
 {
+	unsigned ms = g->config.leave_ms ? g->config.leave_ms : XEN_GUEST_LEAVE_MS;
+
 	g->device[device].state = LEAVING;
-	g->device[device].deadline = g_get_monotonic_time() + LEAVE_MS * G_TIME_SPAN_MILLISECOND;
+	g->device[device].deadline = g_get_monotonic_time() + ms * G_TIME_SPAN_MILLISECOND;
 	if (!g->leave)
 		g->leave = loop_watch_timer(LEAVE_TICK_MS, on_leave, g);
 	if (g->quitting)

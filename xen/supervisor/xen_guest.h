@@ -12,10 +12,17 @@
 struct xen_guest;
 typedef struct xen_guest xen_guest; /* for g_autoptr */
 
+/*
+ * A worker needs half a second at most, whatever its back-ends do. libxl waits ten seconds, its
+ * users two; SIGTERM ends the supervisor within one.
+ */
+#define XEN_GUEST_LEAVE_MS 800
+
 struct xen_guest_config {
 	struct broker_config broker;
 	unsigned sandbox; /* the worker's: an enum sandbox_mode */
 	unsigned uid_base; /* the worker's user is uid_base + domid; 0: the current one */
+	unsigned leave_ms; /* the worker's, for a device; 0: XEN_GUEST_LEAVE_MS */
 	const char *root; /* the worker's root, an empty directory; "": the current one. Copied */
 };
 
@@ -41,7 +48,7 @@ bool xen_guest_add(struct xen_guest *g, const struct broker_device_config *confi
 	struct backend_process *backend, unsigned *device, GError **error);
 bool xen_guest_add_empty(struct xen_guest *g, uint64_t base, unsigned *device, GError **error);
 /*
- * Has the worker release the device; a worker that takes more than a second is replaced. removed()
+ * Has the worker release the device; one that takes longer than leave_ms is replaced. removed()
  * follows. With the last device the worker ends, then ended() follows.
  */
 void xen_guest_remove(struct xen_guest *g, unsigned device);
