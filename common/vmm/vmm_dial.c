@@ -12,6 +12,9 @@
 
 #include "base/util.h"
 
+/* The longest wait for a first answer. */
+#define MOST_TIMES_DEADLINE 4
+
 bool vmm_can_dial_again(const struct vmm_dev *d)
 {
 	return d->socket_path || d->ops->dial;
@@ -152,6 +155,7 @@ static struct vu_front *connect_front(struct vmm_dev *d, bool *kept, GError **er
 	bool fresh = !*kept || !d->ops->dial;
 
 	options.speaks_probe = d->properties.device_id == VU_SOURCE_PROBE;
+	options.first_answer_ms = d->first_answer_ms;
 	if (fresh)
 		vmm_state_forget_front(d);
 	*kept = false;
@@ -254,11 +258,28 @@ static bool dial_kept(struct vmm_dev *d, struct vu_front **fresh, GError **error
 	return false;
 }
 
+/*
+ * Doubles, after a dial that took as long as its deadline, that of the next one: on a host so busy
+ * that a program starts for seconds, the same deadline would be missed again and again.
+ */
+static void set_patience(struct vmm_dev *d, bool connected, int64_t took)
+{
+	unsigned usual = d->options.deadline_ms ? d->options.deadline_ms : VU_FRONT_DEADLINE_MS;
+	unsigned ms = MAX(d->first_answer_ms, usual);
+
+	if (connected)
+		ms = usual;
+	else if (took >= ms * G_TIME_SPAN_MILLISECOND)
+		ms = MIN(2 * ms, MOST_TIMES_DEADLINE * usual);
+	d->first_answer_ms = ms;
+}
+
 void vmm_dial(struct vmm_dev *d)
 {
 	g_autoptr(GError) error = NULL;
 	g_autoptr(vu_front) f = NULL;
 	bool kept = false, first = !d->vring;
+	int64_t start = g_get_monotonic_time(), now;
 
 	/* A guest that resets from here on is not notified of what is found here. */
 	vmm_snapshot(d);
@@ -266,7 +287,9 @@ void vmm_dial(struct vmm_dev *d)
 		f = connect_front(d, &kept, &error);
 	else if (dial_kept(d, &f, &error))
 		return;
-	d->retry_at = g_get_monotonic_time() + d->retry_ms * G_TIME_SPAN_MILLISECOND;
+	now = g_get_monotonic_time();
+	d->retry_at = now + d->retry_ms * G_TIME_SPAN_MILLISECOND;
+	set_patience(d, f, now - start);
 	if (!f) {
 		dial_failed(d, error);
 		return;

@@ -180,6 +180,7 @@ struct vmm_dev {
 	struct vmm_desired desired;
 	struct vmm_vring *vring; /* properties.probe.max_queues */
 	int64_t retry_at; /* monotonic µs */
+	unsigned first_answer_ms; /* vu_front_options: of the next dial */
 	int64_t idle_at; /* likewise: a device without a driver is named; 0: no more */
 	bool kept; /* the predecessor's connection is still to be asked for */
 	bool compare; /* the configuration may have changed unnoticed: compare it */

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 
-from dom0 import Dom0, Guest, LostTimer, initrd
+from dom0 import PATIENCE, Dom0, Guest, LostTimer, initrd
 from guest import check
 
 PRIVILEGES = "--run-as=65534:65534 --chroot=/run/empty"
@@ -54,8 +54,9 @@ def blk(dom0, guest, devid, mib=32, options=""):
                     f"--blk-file={image} --num-queues=2 {options}")
 
 
-def start_xen(dom0, options=""):
-    pid = dom0.start("xen", f"{XEN} {options}")
+def start_xen(dom0, options="", wait=PATIENCE):
+    """wait: for how many seconds an access of a guest waits for a back-end."""
+    pid = dom0.start("xen", f"{XEN} --wait={wait:.0f} {options}")
     dom0.wait_log("xen", "waiting for guests")
     return pid
 
@@ -320,7 +321,7 @@ def privileges(dom0, memory):
 
 def absent(dom0, memory):
     """A device without a back-end, one with another back-end than the guest was promised."""
-    xen = start_xen(dom0, f"--wait={3 * dom0.slowness:.0f}")
+    xen = start_xen(dom0, wait=3 * dom0.slowness)
     back_ends = [blk(dom0, "a", 0), back_end(dom0, "a", 2, "virtiod-rng")]
     a = Guest(dom0, "a", [device(memory), device(memory), device(memory, "device2")]).create()
     a.wait("up")
@@ -339,8 +340,9 @@ def attached(dom0, memory):
     """A device that is served by hand, its node or not."""
     name, pid = blk(dom0, "a", 0)
     a = Guest(dom0, "a", [device(memory)]).create("-p")
-    xen = dom0.start("xen", f"virtiod-xen attach --domid={a.domid()} --base=0x2000000 --irq=33 "
-                     f"--socket=/run/virtiod/a/0.sock {'--grants' if memory == 'grants' else ''}")
+    grants = "--grants" if memory == "grants" else ""
+    xen = dom0.start("xen", f"virtiod-xen attach --wait={PATIENCE} --domid={a.domid()} "
+                     f"--base=0x2000000 --irq=33 --socket=/run/virtiod/a/0.sock {grants}")
     dom0.sh("sleep 0.5; xl unpause a")
     a.wait("up")
     a.sh("load $(disk 32) 8 500")

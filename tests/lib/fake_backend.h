@@ -18,6 +18,7 @@
 enum fake_quirk {
 	FAKE_RIGHT,
 	FAKE_SILENT, /* no answer */
+	FAKE_LATE, /* answers after late_ms */
 	FAKE_CLOSE,
 	FAKE_REFUSE, /* does not obey; an acknowledgement of EINVAL, or a reply without payload */
 	FAKE_ECHO, /* does not obey; the request itself as its reply */
@@ -57,6 +58,7 @@ struct fake_backend {
 	int given_area_fd; /* the test's; -1: none */
 	bool busy; /* closes what it accepts */
 	unsigned busy_until; /* after the first connection so does it with all up to this one */
+	unsigned late_ms; /* FAKE_LATE */
 	unsigned quirky_connections; /* the first so many have the quirks; 0: all */
 	/* Serves a ring that was kicked, and moves its base on; under the lock. */
 	void (*device)(struct fake_backend *b, struct fake_ring *r);

@@ -313,6 +313,8 @@ static bool carry_out(struct fake_backend *b, enum fake_quirk quirk, const struc
 		vu_msg_clear(m);
 	silent = quirk == FAKE_SILENT || is_silent_at(b);
 	pthread_mutex_unlock(&b->lock);
+	if (quirk == FAKE_LATE)
+		g_usleep(b->late_ms * 1000);
 	return !silent;
 }
 

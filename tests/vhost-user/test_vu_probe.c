@@ -122,6 +122,17 @@ static void test_peer_that_ignores_probe(void **state)
 	expect_no_probe(2);
 }
 
+/* On a host where the first answer took longer than PROBE may take elsewhere. */
+static void test_peer_that_is_slow(void **state)
+{
+	b->quirk[VU_GET_FEATURES] = b->quirk[VU_GET_DEVICE_ID] = FAKE_LATE;
+	b->late_ms = 1100;
+	connect_path();
+	assert_int_equal(vu_front_properties(f)->probe.device_id, 42);
+	finish();
+	assert_int_equal(b->connections, 1);
+}
+
 static void test_implausible(void **state)
 {
 	static const struct {
@@ -168,6 +179,7 @@ int main(void)
 		TEST_WITH(front, test_peer_that_hangs_up_for_good),
 		TEST_WITH(front, test_peer_that_was_probed_before),
 		TEST_WITH(front, test_peer_that_ignores_probe),
+		TEST_WITH(front, test_peer_that_is_slow),
 		TEST_WITH(front, test_implausible),
 		TEST_WITH(front, test_config_size_zero_is_plausible),
 	};

@@ -12,8 +12,6 @@
 #include "base/util.h"
 #include "vhost-user/front/vu_front_impl.h"
 
-#define DEFAULT_DEADLINE_MS 3000
-
 G_DEFINE_QUARK(vu_front_error, vu_front_error)
 
 const char *const vu_probe_words[] = {
@@ -230,7 +228,8 @@ bool vu_front_call(struct vu_front *f, GError **error)
 	if (!own_reply && !ack)
 		return true;
 	f->reply_fds = own_reply ? shape->reply_max_fds : 0;
-	ok = vu_front_receive(f, what, f->options.deadline_ms, error);
+	ok = vu_front_receive(
+		f, what, f->answered ? f->options.deadline_ms : f->options.first_answer_ms, error);
 	f->reply_fds = 0;
 	if (!ok)
 		return false;
@@ -268,7 +267,9 @@ struct vu_front *vu_front_alloc(
 	f->path = g_strdup(path);
 	f->options = *options;
 	if (!f->options.deadline_ms)
-		f->options.deadline_ms = DEFAULT_DEADLINE_MS;
+		f->options.deadline_ms = VU_FRONT_DEADLINE_MS;
+	if (!f->options.first_answer_ms)
+		f->options.first_answer_ms = f->options.deadline_ms;
 	f->fd = f->channel = f->channel_peer = -1;
 	f->arrivals = f->changed = f->channel_timer = f->channel_poll = -1;
 	f->regions = g_array_new(FALSE, FALSE, sizeof(struct vu_front_region));

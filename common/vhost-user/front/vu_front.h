@@ -17,6 +17,8 @@
 #include "vhost-user/wire/vu_msg.h"
 #include "vhost-user/wire/vu_proto.h"
 
+#define VU_FRONT_DEADLINE_MS 3000
+
 #define VU_FRONT_ERROR vu_front_error_quark()
 GQuark vu_front_error_quark(void);
 enum vu_front_error {
@@ -73,7 +75,9 @@ struct vu_front_options {
 	 * ON takes it without that condition; a back-end that does not offer it is an error.
 	 */
 	enum choice packed;
-	unsigned deadline_ms; /* for each request; 0: 3000 */
+	unsigned deadline_ms; /* for each request; 0: VU_FRONT_DEADLINE_MS */
+	/* For the first answer, which a program gives late that only starts; 0: deadline_ms. */
+	unsigned first_answer_ms;
 	/*
 	 * An eventfd, which stays the caller's: from when it is readable no call waits for the
 	 * back-end, and those that would fail with GONE. NULL: there is none.

@@ -37,6 +37,7 @@ struct vu_front {
 	/* An epoll of socket and channel, edge-triggered: vu_front_watch(); and *options.cancel */
 	int arrivals;
 	bool answered; /* at least one reply came on it */
+	unsigned first_ms; /* how long that took */
 	gint64 half_until; /* monotonic µs: half a reply with fds must be whole by then; 0: none */
 	unsigned reply_fds; /* that the reply which is waited for may have */
 	void (*late)(void *opaque); /* vu_front_on_late(), at late_at (monotonic µs) */

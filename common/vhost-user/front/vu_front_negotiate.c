@@ -20,7 +20,9 @@
 #include "base/sock.h"
 #include "vhost-user/front/vu_front_impl.h"
 
+/* For an answer to PROBE; more if the first answer came late. */
 #define PROBE_TIMEOUT_MS 1000
+#define PROBE_TIMES_FIRST 10
 #define PROBE_MAX_DEVICE_ID 63
 #define PATIENCE_MS 1000
 #define PATIENCE_STEP_MS 10
@@ -93,10 +95,12 @@ static bool can_do_memory(struct vu_front *f, GError **error)
 static bool exchange_features(struct vu_front *f, GError **error)
 {
 	struct vu_properties *properties = &f->properties;
+	gint64 start = g_get_monotonic_time();
 	uint64_t acked;
 
 	if (!vu_front_get_u64(f, VU_GET_FEATURES, &properties->features, error))
 		return false;
+	f->first_ms = (g_get_monotonic_time() - start) / G_TIME_SPAN_MILLISECOND;
 	if (!(properties->features & VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES)))
 		return can_do_memory(f, error);
 	if (!vu_front_get_u64(f, VU_GET_PROTOCOL_FEATURES, &properties->protocol_features, error) ||
@@ -121,13 +125,13 @@ static bool exchange_features(struct vu_front *f, GError **error)
 static bool probe_property(struct vu_front *f, uint32_t request, uint32_t *value, GError **error)
 {
 	struct vu_shape shape = *vu_probe_shape(request, 0, 0, 0, false);
+	unsigned patience = MAX(PROBE_TIMEOUT_MS, PROBE_TIMES_FIRST * f->first_ms);
 	g_autoptr(GError) why = NULL;
 	bool ok;
 
 	vu_front_request(f, request);
 	if (!vu_front_send(f, error) ||
-		!vu_front_receive(
-			f, shape.name, MIN(PROBE_TIMEOUT_MS, f->options.deadline_ms), error))
+		!vu_front_receive(f, shape.name, MIN(patience, f->options.deadline_ms), error))
 		return false;
 	/* Some may send the u64 that other numbers have; any size between is nonsense. */
 	shape.reply_max = sizeof(uint64_t);
