@@ -159,9 +159,10 @@ static void (*const tricks[])(struct hostile_front *h) = { own_socket_as_eventfd
 	deaf_file_as_memory, nothing_at_all, full_call, full_err };
 
 /* Returns how long the next front-end waits. */
-static int64_t be_served(void)
+static struct figures_time be_served(void)
 {
-	int64_t start = g_get_monotonic_time(), until = test_deadline(TEST_WAIT_MS);
+	struct figures_time start = figures_now();
+	int64_t until = test_deadline(TEST_WAIT_MS);
 	bool ok = false;
 
 	while (!ok && g_get_monotonic_time() < until) {
@@ -170,7 +171,7 @@ static int64_t be_served(void)
 		ok = is_served(fd);
 	}
 	assert_true(ok);
-	return g_get_monotonic_time() - start;
+	return figures_since(start);
 }
 
 static void attack(unsigned round, bool deaf)
@@ -179,7 +180,7 @@ static void attack(unsigned round, bool deaf)
 	const struct vu_front_options options = { .inflight = true };
 	struct hostile_front h = { .silent = -1, .deaf.fd = -1 };
 	g_autofree char *when = g_strdup_printf("round %u", round);
-	int64_t honest = be_served();
+	int64_t honest = be_served().us;
 
 	h.kick = eventfd(0, EFD_CLOEXEC);
 	h.call = eventfd(0, EFD_CLOEXEC);
@@ -209,7 +210,7 @@ static void test_peer_tries_everything(void **state)
 	struct running c = START(-1, NULL, path_option, "--log-level=error");
 	struct deaf_file f;
 	bool deaf = deaf_file_open(&f);
-	int64_t start_of_end;
+	struct figures_time start_of_end;
 
 	if (deaf)
 		deaf_file_end(&f);
@@ -226,10 +227,10 @@ static void test_peer_tries_everything(void **state)
 		close(dial());
 	}
 	deaf_file_check_threads(c.pid);
-	start_of_end = g_get_monotonic_time();
+	start_of_end = figures_now();
 	kill(c.pid, SIGTERM);
 	assert_int_equal(test_wait_child(c.pid), 0);
-	figures_add(&ended, "SIGTERM", g_get_monotonic_time() - start_of_end, served.sum / rounds);
+	figures_add(&ended, "SIGTERM", figures_since(start_of_end), served.sum / rounds);
 	figures_print(&served);
 	figures_print(&ended);
 	close(c.out);

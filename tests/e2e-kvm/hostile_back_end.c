@@ -4,8 +4,8 @@
  * two devices. The first has hostile back-ends, one after another, argv[3] rounds; the second has
  * virtiod-rng (argv[2]). The guest goes on with the second one all the time. After each hostile
  * back-end an honest one is served, or SIGTERM ends virtiod-kvm while the hostile one is there.
- * Limits are multiples of what that takes with an honest back-end. VIRTIOD_FAKE_KVM: a library to
- * load into virtiod-kvm.
+ * Neither takes much longer than with an honest back-end. VIRTIOD_FAKE_KVM: a library to load into
+ * virtiod-kvm.
  */
 #include "tests/lib/test.h"
 
@@ -70,14 +70,14 @@ static int setup(void **state)
 }
 
 /* Returns how long SIGTERM takes to end virtiod-kvm. */
-static int64_t end(struct kvm_test *w)
+static struct figures_time end(struct kvm_test *w)
 {
-	int64_t start = g_get_monotonic_time();
+	struct figures_time start = figures_now();
 
 	kill(w->vm, SIGTERM);
 	assert_int_equal(test_wait_child(w->vm), 0);
 	w->vm = 0;
-	return g_get_monotonic_time() - start;
+	return figures_since(start);
 }
 
 static int teardown(void **state)
@@ -127,9 +127,9 @@ static void begin(struct kvm_test *w)
 }
 
 /* Returns how long an honest back-end, from its start, and the guest take to exchange a signal. */
-static int64_t be_served(struct kvm_test *w)
+static struct figures_time be_served(struct kvm_test *w)
 {
-	int64_t start = g_get_monotonic_time();
+	struct figures_time start = figures_now();
 	unsigned kicks = 0;
 
 	if (!w->b->up)
@@ -139,7 +139,7 @@ static int64_t be_served(struct kvm_test *w)
 	else
 		kicks = fake_ring(w->b, 0).kicks;
 	WAIT_UNTIL(fake_ring(w->b, 0).kicks > kicks);
-	start = g_get_monotonic_time() - start;
+	start = figures_since(start);
 	expect_dots(w, DOTS);
 	return start;
 }
@@ -152,11 +152,11 @@ static void attack(struct kvm_test *w, struct hostile *h, unsigned trick, bool e
 	if (!w->vm)
 		be_served(w);
 	if (ends) {
-		end_us = end(w);
+		end_us = end(w).us;
 		be_served(w);
 	}
 	fake_down(w->b);
-	honest = be_served(w);
+	honest = be_served(w).us;
 	fake_down(w->b);
 	hostile_begin(h, trick);
 	hostile_meet(h, trick);

@@ -3,7 +3,7 @@
  * A device of a virtual machine whose back-ends are hostile, one after another, argv[1] rounds;
  * with argv[2] its waits are as long as they really are.
  * After each an honest one is served; every second time the device ends while the hostile one is
- * there. Limits are multiples of what that takes with an honest back-end, just before.
+ * there. None of that takes much longer than with an honest back-end, just before.
  */
 #include "guest.h"
 
@@ -85,9 +85,9 @@ static bool needs_reset(struct guest *g)
 }
 
 /* Returns how long an honest back-end, from its start, and a driver take to exchange signals. */
-static int64_t be_served(struct guest *g)
+static struct figures_time be_served(struct guest *g)
 {
-	int64_t start = g_get_monotonic_time();
+	struct figures_time start = figures_now();
 	unsigned before, kicks;
 
 	fake_up(g->backend);
@@ -105,7 +105,7 @@ static int64_t be_served(struct guest *g)
 	fake_call(g->backend, 0);
 	WAIT_UNTIL(rises(g) > before);
 	assert_int_equal(rd32(g, VIRTIO_MMIO_STATUS), S_ALL);
-	return g_get_monotonic_time() - start;
+	return figures_since(start);
 }
 
 static unsigned deadline_ms(void)
@@ -113,21 +113,21 @@ static unsigned deadline_ms(void)
 	return all ? 0 : DEADLINE_MS * test_patience();
 }
 
-static int64_t end(struct guest *g)
+static struct figures_time end(struct guest *g)
 {
-	int64_t start = g_get_monotonic_time();
+	struct figures_time start = figures_now();
 
 	g_clear_pointer(&g->d, vmm_dev_free);
-	return g_get_monotonic_time() - start;
+	return figures_since(start);
 }
 
 static void attack(struct guest *g, struct hostile *h, unsigned trick, bool ends)
 {
 	g_autofree char *name = hostile_name(trick);
-	int64_t honest = be_served(g);
+	int64_t honest = be_served(g).us;
 
 	if (ends)
-		honest += end(g);
+		honest += end(g).us;
 	fake_down(g->backend);
 	g->config.front.deadline_ms = ends ? 0 : deadline_ms();
 	if (ends)
