@@ -278,6 +278,13 @@ bool xs_watch(struct xs_handle *h, const char *path, const char *token)
 	return true;
 }
 
+bool xs_unwatch(struct xs_handle *h, const char *path, const char *token)
+{
+	g_assert_cmpstr(path, ==, token);
+	fake.unwatched = path;
+	return !fails(__func__);
+}
+
 char **xs_check_watch(struct xs_handle *h)
 {
 	const char *path;

@@ -35,6 +35,7 @@ struct fake_libxen {
 	const char *path;
 	char value[64];
 	unsigned value_len;
+	const char *unwatched; /* the last one */
 	const char *events[4]; /* to come; NULL-terminated */
 	unsigned event;
 	const char *names[3];

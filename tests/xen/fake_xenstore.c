@@ -134,6 +134,16 @@ void fake_xenstore_fail(const char *path, GFileError code)
 	fail_code = code;
 }
 
+static bool find_watch(const char *path, unsigned *i)
+{
+	return g_ptr_array_find_with_equal_func(open_store->watched, path, g_str_equal, i);
+}
+
+bool fake_xenstore_is_watched(const char *path)
+{
+	return find_watch(path, NULL);
+}
+
 unsigned fake_xenstore_pending(void)
 {
 	return open_store ? open_store->events.length : 0;
@@ -188,6 +198,14 @@ bool xenstore_watch(struct xenstore *s, const char *path, GError **error)
 	g_ptr_array_add(s->watched, g_strdup(path));
 	add_event(s, path);
 	return true;
+}
+
+void xenstore_unwatch(struct xenstore *s, const char *path)
+{
+	unsigned i;
+
+	if (find_watch(path, &i))
+		g_ptr_array_remove_index(s->watched, i);
 }
 
 char *xenstore_read(struct xenstore *s, const char *path, size_t max, GError **error)

@@ -20,6 +20,8 @@ void fake_xenstore_remove(const char *path);
 const char *fake_xenstore_get(const char *path);
 /* Reading and writing of this path fail with this error, once it is wanted; -1: no more. */
 void fake_xenstore_fail(const char *path, GFileError code);
+/* Returns whether this very path is watched. */
+bool fake_xenstore_is_watched(const char *path);
 /* Returns the number of events that were not delivered yet. */
 unsigned fake_xenstore_pending(void);
 void fake_xenstore_clear(void);

@@ -185,6 +185,8 @@ static void test_events(void **state)
 	run_loop();
 	assert_string_equal(seen->str, "a;a/b;");
 	assert_int_equal(test_log_lines(), 0);
+	xenstore_unwatch(s, "a");
+	assert_string_equal(fake.unwatched, "a");
 	fail_at("xs_watch", EINVAL);
 	assert_false(xenstore_watch(s, "a\\", &error));
 	assert_failed(&error, EINVAL, "a\\");

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* virtiod-xen attach: a supervisor with one device that the command line describes. */
+#include <string.h>
+
 #include "xen/supervisor/backend_process.h"
 #include "xen/supervisor/supervisor_impl.h"
 
-/* Ends the program when the domain has ended; other changes in xenstore do not matter. */
+#define DOMAIN_GONE "@releaseDomain"
+
+/* Ends the program when the domain has ended. */
 static void on_change(void *opaque, const char *path)
 {
 	struct supervisor *s = opaque;
@@ -11,6 +15,9 @@ static void on_change(void *opaque, const char *path)
 	gpointer id;
 	bool alive = false;
 
+	domain_changed(s, path);
+	if (strcmp(path, DOMAIN_GONE) != 0)
+		return;
 	g_hash_table_iter_init(&iter, s->domains);
 	while (g_hash_table_iter_next(&iter, &id, NULL))
 		alive |= xenstore_has_domain(s->store, GPOINTER_TO_UINT(id));
@@ -58,7 +65,7 @@ static bool serve(struct supervisor *s, const struct attach_options *a, GError *
 		return false;
 	d = guest_device_new(s, NULL, n->domain, n->domid, 0);
 	if (!guest_device_serve(d, n, backend_process_new(s->rules, n, d->who), error) ||
-		!xenstore_watch(s->store, "@releaseDomain", error))
+		!xenstore_watch(s->store, DOMAIN_GONE, error))
 		return false;
 	supervisor_loop(s);
 	return true;

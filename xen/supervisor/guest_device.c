@@ -65,14 +65,30 @@ static void on_given_up(void *opaque, unsigned number)
 			"no back-end: the guest finds no device; the log of virtiod-xen tells why");
 }
 
+void domain_free(struct domain *domain)
+{
+	suspend_free(domain->suspend);
+	xen_guest_free(domain->guest);
+	g_free(domain);
+}
+
+void domain_changed(struct supervisor *s, const char *path)
+{
+	GHashTableIter iter;
+	gpointer domain;
+
+	g_hash_table_iter_init(&iter, s->domains);
+	while (g_hash_table_iter_next(&iter, NULL, &domain))
+		suspend_changed(((struct domain *)domain)->suspend, path);
+}
+
 static void on_ended(void *opaque)
 {
 	struct domain *domain = opaque;
 	struct supervisor *s = domain->supervisor;
 
 	g_hash_table_remove(s->domains, GUINT_TO_POINTER(domain->domid));
-	xen_guest_free(domain->guest);
-	g_free(domain);
+	domain_free(domain);
 	if (s->ending && g_hash_table_size(s->domains) == 0)
 		g_main_loop_quit(s->loop);
 }
@@ -111,6 +127,7 @@ static struct domain *get_domain(
 		g_free(domain);
 		return NULL;
 	}
+	domain->suspend = suspend_new(s->store, domid, xen_guest_who(domain->guest));
 	g_hash_table_insert(s->domains, GUINT_TO_POINTER(domid), domain);
 	return domain;
 }
@@ -123,8 +140,7 @@ static bool settle(struct guest_device *d, struct domain *domain, bool new, bool
 		domain->device[d->number] = d;
 	} else if (new) {
 		g_hash_table_remove(d->supervisor->domains, GUINT_TO_POINTER(domain->domid));
-		xen_guest_free(domain->guest);
-		g_free(domain);
+		domain_free(domain);
 	}
 	return ok;
 }

@@ -182,6 +182,7 @@ void nodes_changed(void *opaque, const char *path)
 		look(s, kind, domid, devid);
 		return;
 	}
+	domain_changed(s, path);
 	for (unsigned i = 0; i < G_N_ELEMENTS(kinds); i++) {
 		if (is_of_kind(path, kinds[i]))
 			look_at_all(s, kinds[i]);

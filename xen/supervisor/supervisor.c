@@ -119,12 +119,8 @@ void supervisor_clear(struct supervisor *s)
 	g_autoptr(GList) domains = g_hash_table_get_values(s->domains);
 	g_autoptr(GList) devices = g_hash_table_get_values(s->devices);
 
-	for (const GList *l = domains; l; l = l->next) {
-		struct domain *domain = l->data;
-
-		xen_guest_free(domain->guest);
-		g_free(domain);
-	}
+	for (const GList *l = domains; l; l = l->next)
+		domain_free(l->data);
 	for (const GList *l = devices; l; l = l->next)
 		guest_device_free(l->data);
 	g_hash_table_unref(s->domains);

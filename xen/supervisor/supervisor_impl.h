@@ -5,6 +5,7 @@
 #include "xen/supervisor/xen_guest.h"
 #include "xen/supervisor/device_node.h"
 #include "xen/supervisor/backend_rules.h"
+#include "xen/supervisor/suspend.h"
 #include "xen/supervisor/xenstore.h"
 #include "xen/supervisor/supervisor.h"
 
@@ -40,6 +41,7 @@ struct domain {
 	struct supervisor *supervisor;
 	unsigned domid;
 	struct xen_guest *guest;
+	struct suspend *suspend;
 	struct guest_device *device[IPC_MAX_DEVICES];
 };
 
@@ -66,6 +68,10 @@ bool guest_device_serve_empty(
 	struct guest_device *d, const char *name, uint64_t base, GError **error);
 /* Removes it from its guest; then its node's state is Closed, and it is freed. */
 void guest_device_leave(struct guest_device *d);
+/* Ends its worker, if it has one. Its devices are the caller's. */
+void domain_free(struct domain *domain);
+/* Looks whether a change in xenstore at this path is about one of the domains. */
+void domain_changed(struct supervisor *s, const char *path);
 /* Removes all devices of the domain; NULL: of all domains. */
 void guest_device_leave_all(struct supervisor *s, struct domain *of);
 

@@ -87,6 +87,11 @@ bool xenstore_watch(struct xenstore *s, const char *path, GError **error)
 	return xs_watch(s->xs, path, path) || fail(error, errno, "cannot watch", path);
 }
 
+void xenstore_unwatch(struct xenstore *s, const char *path)
+{
+	xs_unwatch(s->xs, path, path);
+}
+
 static bool is_text(const char *value, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {

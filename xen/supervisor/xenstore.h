@@ -22,6 +22,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(xenstore, xenstore_free)
  * reported with the path in the same form. The path itself is reported once immediately.
  */
 bool xenstore_watch(struct xenstore *s, const char *path, GError **error);
+/* Ends a watch. Reports of earlier changes may still follow. */
+void xenstore_unwatch(struct xenstore *s, const char *path);
 /*
  * Returns the value, which the caller frees. NULL with G_FILE_ERROR_NOENT: there is none; with
  * G_FILE_ERROR_INVAL: longer than max bytes, or not text. Errors name the path.
