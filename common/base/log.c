@@ -183,6 +183,17 @@ void log_print(const char *format, ...)
 	pthread_mutex_unlock(&err.lock);
 }
 
+void log_error_in_handler(const char *text)
+{
+	char line[LINE_MAX_BYTES];
+
+	g_strlcpy(line, program, sizeof(line));
+	g_strlcat(line, ": error: ", sizeof(line));
+	g_strlcat(line, text, sizeof(line) - 1);
+	g_strlcat(line, "\n", sizeof(line));
+	output_write(&err.output, line, strlen(line));
+}
+
 void log_open(void)
 {
 	output_close(&err.output);

@@ -51,6 +51,12 @@ void log_limited(struct log_limit *limit, enum log_level level, const char *who,
 void log_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /*
+ * Logs an error from a signal handler, whatever the signal has interrupted: takes no lock and no
+ * memory. The line may come amid another one of another thread.
+ */
+void log_error_in_handler(const char *text);
+
+/*
  * Opens standard error once more, without blocking. Before, there is a gap between the check for
  * room and the write, in which another process can take the room.
  */

@@ -102,15 +102,36 @@ static GArray *compile(const struct syscall_rule *const *tables)
 	return program;
 }
 
-/* Logs the call. The signal is blocked until this returns, and then ends the process. */
+/* Adds a number to a text, as g_snprintf() would, which is not for signal handlers. */
+static void add_number(char *text, size_t size, unsigned number)
+{
+	char digits[16] = "";
+	char *digit = &digits[sizeof(digits) - 1];
+
+	do {
+		*--digit = (char)('0' + number % 10);
+		number /= 10;
+	} while (number);
+	g_strlcat(text, digit, size);
+}
+
+/*
+ * Logs the call: it may be one of the log itself, or of malloc(), amid their locks. The signal is
+ * blocked until this returns, and then ends the process.
+ */
 static void on_violation(int signum, siginfo_t *info, void *context)
 {
 	const char *name = syscall_name(info->si_syscall);
+	char text[256] = "the sandbox forbids the system call ";
 
-	log_error(NULL,
-		"the sandbox forbids the system call %s (%d), the program ends: it has a fault, or "
-		"has been taken over (--sandbox=none does without)",
-		name ? name : "?", info->si_syscall);
+	g_strlcat(text, name ? name : "?", sizeof(text));
+	g_strlcat(text, " (", sizeof(text));
+	add_number(text, sizeof(text), (unsigned)info->si_syscall);
+	g_strlcat(text,
+		"), the program ends: it has a fault, or has been taken over (--sandbox=none does "
+		"without)",
+		sizeof(text));
+	log_error_in_handler(text);
 	signal(SIGSYS, SIG_DFL);
 	raise(SIGSYS);
 }
