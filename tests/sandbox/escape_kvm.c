@@ -8,13 +8,16 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/sock.h"
 #include "base/start.h"
+#include "kvm-stub/boot/boot.h"
 #include "kvm-stub/machine/device_spec.h"
 #include "kvm-stub/machine/terminal.h"
+#include "kvm-stub/ram.h"
 #include "kvm-stub/sandbox.h"
 #include "launch/child.h"
 #include "tests/sandbox/attempts.h"
@@ -68,19 +71,25 @@ static void work(const struct kvm_options *o, struct child *back_end)
 static bool run(const struct kvm_options *o, GError **error)
 {
 	static const char *const options[] = { "-c", "exec sleep 1000", NULL };
-	g_autoptr(terminal) t = terminal_new(NULL, &terminal_ops, NULL, error);
+	g_autoptr(terminal) t = terminal_new(o->terminal_file, &terminal_ops, NULL, error);
+	struct boot_config boot = { .kernel.path = o->kernel, .initrd.path = o->initrd };
+	g_autoptr(ram) memory = ram_new(1 << 20, error);
 	int fd;
 	g_autoptr(child) back_end = child_start("/bin/sh", options, &fd, error);
 	const struct syscall_rule rules[] = { child_rule(back_end), SYSCALL_END };
 
-	if (!kvm_sandbox_enter(o, rules, error))
+	if (!t || !memory || !boot_keep(&boot, error) || !kvm_sandbox_enter(o, rules, error))
 		return false;
 	terminal_start(t);
 	log_info(NULL, "entered");
 	work(o, back_end);
+	log_result("guest_memory",
+		lseek(memory->fd, 0, SEEK_SET) == 0 && write(memory->fd, "!", 1) == 1 &&
+			*memory->host == '!');
 	raise(number_of("RAISE") ? number_of("RAISE") : SIGSTOP);
 	attempts_run(number_of("VICTIM"));
 	attempts_ioctls();
+	attempts_calls();
 	return true;
 }
 

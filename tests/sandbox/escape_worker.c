@@ -34,5 +34,6 @@ int main(int argc, char **argv)
 	raise(SIGSTOP);
 	attempts_run(number_of("VICTIM"));
 	attempts_ioctls();
+	attempts_calls();
 	return EXIT_SUCCESS;
 }

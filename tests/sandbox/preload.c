@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A library by which any program turns into one that has been taken over ($LD_PRELOAD): on SIGUSR2
- * it tries all that it can. $VICTIM is the pid of another process; with $IOCTLS it tries all
- * ioctls, too.
+ * it tries all that it can. $VICTIM is the pid of another process; with $SWEEP it tries all ioctls
+ * and system calls, too.
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -10,13 +10,16 @@
 #include "tests/sandbox/attempts.h"
 
 static int victim;
-static bool with_ioctls;
+static bool with_sweep;
 
 static void on_signal(int signum)
 {
 	attempts_run(victim);
-	if (with_ioctls)
+	if (with_sweep) {
 		attempts_ioctls();
+		attempts_calls();
+	}
+	attempts_note("end", 0);
 }
 
 __attribute__((constructor)) static void prepare(void)
@@ -25,6 +28,6 @@ __attribute__((constructor)) static void prepare(void)
 	const char *pid = getenv("VICTIM");
 
 	victim = pid ? atoi(pid) : 0;
-	with_ioctls = getenv("IOCTLS");
+	with_sweep = getenv("SWEEP");
 	sigaction(SIGUSR2, &action, NULL);
 }

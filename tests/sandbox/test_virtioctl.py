@@ -1,30 +1,30 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What virtioctl reaches after it was taken over: the program itself, with a library that tries it.
-
-Each row of the table "virtioctl" in docs/security.md is checked here.
-"""
+"""What virtioctl reaches after it was taken over: the program, with a library that tries it."""
 import os
+import pty
 import signal
 import socket
 import subprocess
 
-from escape import FIONREAD, EscapeTest, as_user, status_of
+import reach
+from escape import EscapeTest, as_user, confinement, open_files, status_of
 from harness import BLK, MIB, PATIENCE, USAGE, VIRTIOCTL, Daemon, main, wait_until
 
 LIBRARY = os.environ["VIRTIOD_ESCAPE_LIBRARY"]
-NOT_CAUGHT = {"abstract_socket": "Bad file descriptor"}  # there is no datagram socket
-TCGETS, TCGETS2, TIOCGWINSZ = 0x5401, 0x802C542A, 0x5413
-IOCTLS = {FIONREAD, TCGETS, TCGETS2, TIOCGWINSZ}
 
 
 class Virtioctl(EscapeTest):
+    program = reach.VIRTIOCTL
+    calls = ("tools/sandbox.c",)
+
     def setUp(self):
         super().setUp()
         os.chmod(self.dir, 0o777)
         self.victim = self.start_victim()
         image = self.file("img", size=MIB)
-        self.disk = self.daemon(BLK, f"--blk-file={image}", "--socket-mode=666").path
+        disk = self.daemon(BLK, f"--blk-file={image}", "--socket-mode=666")
+        self.disk, self.disk_pid = disk.path, disk.pid
         # Connections that are accepted, and never answered.
         self.silent = self.file("silent")
         listener = socket.socket(socket.AF_UNIX)
@@ -33,17 +33,19 @@ class Virtioctl(EscapeTest):
         listener.listen(100)
         os.chmod(self.silent, 0o777)
 
-    def start(self, *args, user, ioctls=False):
+    def start(self, *args, user, sweep=False, stdin=subprocess.PIPE, stdout=subprocess.PIPE):
         """Until it is in its sandbox."""
         self.log_path = self.file("messages")
         variables = [f"LD_PRELOAD={LIBRARY}", f"VICTIM={self.victim.pid}"]
-        variables += ["IOCTLS=1"] if ioctls else []
+        variables += ["SWEEP=1"] if sweep else []
         argv = [*as_user(user), "env", *variables, VIRTIOCTL, *args]
         with open(self.log_path, "w", encoding="utf-8") as log:
-            process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                       stderr=log)
-        for close in (process.wait, process.kill, process.stdin.close, process.stdout.close):
-            self.addCleanup(close)
+            process = subprocess.Popen(argv, stdin=stdin, stdout=stdout, stderr=log)
+        for stream in process.stdin, process.stdout:
+            if stream:
+                self.addCleanup(stream.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
         return process
 
     def log(self):
@@ -54,34 +56,72 @@ class Virtioctl(EscapeTest):
         return status_of(f"/proc/{process.pid}/status").get("Seccomp") == "2" \
             or process.poll() is not None
 
-    def check(self, *args, user, mode, ioctls=False):
+    def check(self, *args, user, mode, sweep=False, but=None):
         with self.subTest(args=args, user=user, mode=mode):
-            process = self.start(args[0], f"--sandbox={mode}", *args[1:], user=user, ioctls=ioctls)
+            process = self.start(args[0], f"--sandbox={mode}", *args[1:], user=user, sweep=sweep)
             try:
-                self.check_attempts(process, ioctls)
+                self.check_attempts(process, but)
             finally:
                 process.kill()
                 process.wait()
 
-    def check_attempts(self, process, ioctls):
+    def check_attempts(self, process, but):
         wait_until(lambda: self.in_sandbox(process), "the sandbox")
         self.assertIsNone(process.poll(), self.log())
-        self.check_status(process.pid)
+        self.attempts(process, but)
+
+    def attempts(self, process, but=None):
+        results = confinement(process.pid)
         process.send_signal(signal.SIGUSR2)
-        last = "ioctls:" if ioctls else "closer:"
-        wait_until(lambda: "attempt: " + last in self.log() or process.poll() is not None, last)
+        wait_until(lambda: "attempt: end:" in self.log() or process.poll() is not None, "the end")
         self.assertNotIn("the sandbox does without", self.log())
-        self.check_results(self.results(self.log()), NOT_CAUGHT, IOCTLS if ioctls else None)
+        self.check_reach({**results, **self.results(self.log())}, but)
 
     def test_attempts(self):
-        """Nothing but what the documentation names, in each subcommand."""
+        """Nothing but what the table tells, in each subcommand."""
         for user, mode in self.modes():
-            self.check("bench", "--seconds=1000", self.disk, user=user, mode=mode, ioctls=True)
+            self.check("bench", "--seconds=1000", self.disk, user=user, mode=mode, sweep=True)
             self.check("probe", self.silent, user=user, mode=mode)
             self.check("read", self.disk, "-", user=user, mode=mode)
             self.check("write", self.disk, user=user, mode=mode)
-            self.check("check", "--timeout=100", self.silent, user=user, mode=mode)
+            self.check("check", "--timeout=100", self.silent, user=user, mode=mode,
+                       but={"peer": ("works", "Bad file descriptor")})  # between connections
         self.assertIsNone(self.victim.poll())
+
+    def seen(self, *args, **streams):
+        """Starts it; what it has open in its sandbox, without the log."""
+        process = self.start(*args, user=os.geteuid(), **streams)
+        wait_until(lambda: self.in_sandbox(process), "the sandbox")
+        files = open_files(process.pid)
+        files.pop(self.log_path)
+        children = open(f"/proc/{process.pid}/task/{process.pid}/children", encoding="ascii")
+        with children:
+            confined = [confinement(child)["Seccomp"] for child in children.read().split()]
+        self.check_reach({"connector": "works" if confined == ["2"] else str(confined)})
+        process.kill()
+        process.wait()
+        return files
+
+    def test_files(self):
+        """What is open."""
+        path = self.file("file", b"x")
+        self.check_reach({"file_of_write": self.seen("write", self.silent, path).pop(path)})
+        path = self.file("new")
+        self.check_reach({"file_of_read": self.seen("read", self.silent, path).pop(path)})
+        pid = self.disk_pid
+        files = self.seen("bench", "--seconds=1000", self.disk)
+        self.assertEqual({files.pop(path) for path in list(files)
+                          if path.startswith(f"/proc/{pid}/")}, {"read"})
+        self.assertEqual(files, {})
+        self.check_reach({"memory_of_back_end": "read"})
+        controller, terminal = pty.openpty()
+        files = self.seen("probe", self.silent, stdin=terminal, stdout=terminal)
+        self.check_reach({"terminal": files.pop(os.ttyname(terminal))})
+        os.close(controller)
+        os.close(terminal)
+
+    def test_z_complete(self):
+        self.check_complete()
 
     def test_frontend(self):
         for number, (user, mode) in enumerate(self.modes()):
@@ -91,10 +131,7 @@ class Virtioctl(EscapeTest):
                 wait_until(lambda p=path: os.path.exists(p), "the socket")
                 wait_until(lambda c=client, p=path: c.connect_ex(p) in (0, 106), "a connection")
                 wait_until(lambda p=process: self.in_sandbox(p), "the sandbox")
-                self.check_status(process.pid)
-                process.send_signal(signal.SIGUSR2)
-                wait_until(lambda: "attempt: closer:" in self.log(), "the attempts")
-                self.check_results(self.results(self.log()), NOT_CAUGHT, None)
+                self.attempts(process)
             self.assertFalse(os.path.exists(path))
             process.kill()
             process.wait(PATIENCE)
@@ -122,6 +159,7 @@ class Virtioctl(EscapeTest):
         out, err = bench.communicate(timeout=PATIENCE)
         self.assertEqual(bench.returncode, 0, err)
         self.assertIn(b'"reconnects": 1', out)
+        self.check_reach({"reconnect": "works"})
         self.stop(again)
 
 
