@@ -5,17 +5,19 @@ import json
 import re
 import xml.etree.ElementTree as xml
 
-from harness import ABSENT, FAILED, MIB, RNG, USAGE, LoopTest, main, pattern
+from harness import ABSENT, FAILED, MIB, PATIENCE, RNG, USAGE, LoopTest, main, pattern
 
 # What a daemon need not offer. Whatever else a case is skipped for is a fault of ours.
 NOT_OFFERED = re.compile(r"[A-Z_0-9]+ is not offered|the device is no \w+|"
                          r"there is no configuration space|there are fewer than \d+ virtqueues")
+# The time-outs of what must not fail; no case that passes waits for one.
+UNHURRIED = f"--timeout={PATIENCE}"
 
 
 class Check(LoopTest):
-    def run_all(self, daemon, *options):
+    def run_all(self, daemon):
         """Every case; returns the results by name."""
-        out, err = self.ctl("check", "--json", "--hostile", "--write", *options, daemon.path)
+        out, err = self.ctl("check", "--json", "--hostile", "--write", UNHURRIED, daemon.path)
         results = json.loads(out)
         self.assertEqual((results["failed"], results["ended_by"]), (0, None), err)
         for case in results["cases"]:
@@ -39,7 +41,7 @@ class Check(LoopTest):
 
     def test_contents_stay_without_write(self):
         image = self.file("img", pattern(MIB))
-        self.ctl("check", "--hostile", self.blk(image).path)
+        self.ctl("check", "--hostile", UNHURRIED, self.blk(image).path)
         self.assertEqual(self.contents(image), pattern(MIB))
 
     def test_formats(self):
@@ -68,7 +70,7 @@ class Check(LoopTest):
         """A back-end that is started for the check, and one that ends in the middle of it."""
         path = self.file("s")
         start = f"--start={RNG} --socket-path={path}"
-        self.ctl("check", start, "--case=framing-*", path)
+        self.ctl("check", UNHURRIED, start, "--case=framing-*", path)
         out, _ = self.ctl("check", "--timeout=0.1", "--start=false", "--case=framing-*", path,
                           expect=FAILED)
         self.assertEqual(out, b"")

@@ -6,14 +6,14 @@ import os
 import shutil
 import tempfile
 
-from harness import (BLK, FAILED, LONG, MIB, SANITIZED, LoopTest, main, pattern, sha256,
+from harness import (BLK, FAILED, LONG, MIB, PATIENCE, SANITIZED, LoopTest, main, pattern, sha256,
                      sha256_file, wait_until)
 
 ENGINES = (("--engine=auto",), ("--engine=sync",), ("--engine=uring",), ("--engine=mmap",))
 DIRECT = (("--direct",), ("--direct", "--engine=sync"))
 UNIT = MIB if LONG else MIB // 4
 SIZE = 8 * UNIT
-VERIFY = ("--verify", "--timeout=60", "--block-size=4K",
+VERIFY = ("--verify", f"--timeout={PATIENCE}", "--block-size=4K",
           f"--requests={4000 if LONG else 1000}")
 
 

@@ -105,6 +105,9 @@ class Session(LoopTest):
         image = self.file("img", pattern(MIB))
         argv = [sys.executable, "-c", ACTIVATE, str(sock.fileno()), BLK, f"--blk-file={image}"]
         d = Daemon(self, argv, path, pass_fds=(sock.fileno(),))
+        # A connection may come before the daemon; virtioctl does not wait for one to start.
+        with Client(path) as client:
+            client.features()
         self.assertEqual(sha256(self.ctl("read", path)[0]), sha256_file(image))
         self.ctl("probe", path)
         self.stop(d)

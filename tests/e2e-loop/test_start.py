@@ -118,9 +118,7 @@ class Start(LoopTest):
             d = self.rng()
             client = Client(d.path)
             client.features()
-            start = time.monotonic()
             self.assertEqual(d.stop(signum), 0, d.log())
-            self.assertLess(time.monotonic() - start, 20)
             self.assertFalse(os.path.exists(d.path))
             client.close()
 
@@ -130,9 +128,7 @@ class Start(LoopTest):
         ctl = subprocess.Popen([VIRTIOCTL, "write", "--length=2048M", d.path, "/dev/zero"],
                                stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
         wait_until(lambda: os.stat(image).st_blocks, "requests")
-        start = time.monotonic()
         self.assertEqual(d.stop(), 0, d.log())
-        self.assertLess(time.monotonic() - start, 20)
         _, err = ctl.communicate(timeout=PATIENCE)
         self.assertEqual(ctl.returncode, FAILED)
         self.assertIn(b"back-end", err)

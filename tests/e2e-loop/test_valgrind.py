@@ -4,7 +4,8 @@
 import subprocess
 import sys
 
-from harness import MIB, VIRTIOCTL, LoopTest, main, need_program, pattern, sha256, sha256_file
+from harness import (MIB, PATIENCE, VIRTIOCTL, LoopTest, main, need_program, pattern, sha256,
+                     sha256_file)
 
 VALGRIND = [need_program("valgrind", "valgrind"), "-q", "--error-exitcode=99", "--leak-check=full",
             "--show-leak-kinds=definite,indirect", "--errors-for-leak-kinds=definite,indirect",
@@ -36,7 +37,7 @@ class Valgrind(LoopTest):
         for data, *args in ((None, "probe", "--json"), (None, "probe"), (None, "read"),
                             (pattern(100001, seed=5), "write")):
             done = subprocess.run([*VALGRIND, VIRTIOCTL, *args, "--sandbox=none", d.path],
-                                  capture_output=True, input=data, timeout=120, check=False)
+                                  capture_output=True, input=data, timeout=PATIENCE, check=False)
             self.assertEqual((done.returncode, done.stderr), (0, b""), args)
         self.stop(d)
 
