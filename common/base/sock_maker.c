@@ -14,6 +14,7 @@
 #include <sys/un.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/sock.h"
 #include "base/util.h"
 
@@ -35,6 +36,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t freed = PTHREAD_COND_INITIALIZER;
 static bool busy; /* under the lock; what is below belongs to the request on its way */
 static uint32_t last_serial;
+static bool has_ended; /* which was logged */
 
 void sock_maker_use(int fd)
 {
@@ -96,6 +98,17 @@ static int receive_answer(uint32_t serial, struct answer *answer, int *fds, unsi
 	return n == sizeof(*answer) ? 1 : -EPIPE;
 }
 
+/* Logs, once, that the other process has ended: each request fails from now on. */
+static void note_end(void)
+{
+	if (!has_ended)
+		log_error(NULL,
+			"the process that connects to back-ends ('connector') has ended: until "
+			"this "
+			"program is restarted, it can connect to none again");
+	has_ended = true;
+}
+
 /* Receives as many sockets as are wanted, or -errno and none. */
 static int exchange(const struct request *request, int *fds, unsigned wanted, gint64 end)
 {
@@ -111,6 +124,8 @@ static int exchange(const struct request *request, int *fds, unsigned wanted, gi
 	/* Without an error the sockets were sent: this process has no room for them. */
 	if (err == 1)
 		return answer.error < 0 ? answer.error : -EMFILE;
+	if (err == -EPIPE || err == -ECONNRESET)
+		note_end();
 	return err;
 }
 

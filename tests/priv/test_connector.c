@@ -126,14 +126,20 @@ static pid_t find_connector(void)
 	return g_file_get_contents(children, &text, NULL, NULL) ? atoi(text) : 0;
 }
 
+/* Returns whether each error names its own path, and one line of the log the cause. */
 static bool notes_its_end(void)
 {
 	pid_t pid = find_connector();
-	g_autoptr(GError) error = NULL;
 
 	if (!pid || kill(pid, SIGKILL) < 0 || waitpid(pid, NULL, 0) != pid)
 		return false;
-	return sock_connect_now(path, &error) < 0 && strstr(error->message, path);
+	for (unsigned i = 0; i < 3; i++) {
+		g_autoptr(GError) error = NULL;
+
+		if (sock_connect_now(path, &error) >= 0 || !strstr(error->message, path))
+			return false;
+	}
+	return test_log_lines() == 1 && test_logged("('connector') has ended");
 }
 
 /* Returns whether a request to a stopped connector ends, and its late answer is dropped. */
