@@ -11,6 +11,8 @@
 #include "base/sock.h"
 #include "base/util.h"
 
+#define AGAIN_MS 10 /* until a reply that could not be received is tried again */
+
 /* Room for any record, and for one more byte, which reveals a longer one. */
 union ipc_buffer {
 	struct ipc_command command;
@@ -83,14 +85,18 @@ void ipc_client_free(struct ipc_client *c)
 static bool receive_reply(int fd, struct ipc_reply *reply, int fds[IPC_MAX_FDS], unsigned *n_fds)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
-	int result;
 
-	do {
+	for (;;) {
+		int result;
+
 		if (poll(&pfd, 1, -1) < 0 && errno != EINTR)
 			return false;
 		result = ipc_receive(fd, reply, sizeof(*reply), fds, n_fds);
-	} while (result < 0 && errno != EPROTO);
-	return result > 0;
+		if (result >= 0 || errno == EPROTO)
+			return result > 0;
+		if (errno != EAGAIN)
+			poll(NULL, 0, AGAIN_MS);
+	}
 }
 
 bool ipc_call(struct ipc_client *c, const struct ipc_request *request, struct ipc_reply *reply,

@@ -17,6 +17,8 @@ struct fake_host {
 	uint32_t irqs[FAKE_IRQS]; /* how often each was raised */
 	uint32_t unmasked; /* how often a port was */
 	uint32_t restricted; /* how many handles */
+	bool no_memory; /* a worker can receive nothing (atomic) */
+	uint32_t unreceived; /* how often it tried then (atomic) */
 };
 
 /* Shared with workers in other processes: in a file. */

@@ -3,9 +3,23 @@
 #include "worker_fixture.h"
 
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
+
+static bool is_worker; /* this process */
+
+/* Fails in a worker that is out of memory, else does what the C library's does. */
+ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
+{
+	if (is_worker && fake_host && __atomic_load_n(&fake_host->no_memory, __ATOMIC_RELAXED)) {
+		__atomic_fetch_add(&fake_host->unreceived, 1, __ATOMIC_RELAXED);
+		errno = ENOMEM;
+		return -1;
+	}
+	return syscall(SYS_recvmsg, fd, msg, flags);
+}
 
 static bool is_confined(pid_t pid)
 {
@@ -294,6 +308,33 @@ static void test_nonsense(void **state)
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
 }
 
+static unsigned unreceived(void)
+{
+	return __atomic_load_n(&fake_host->unreceived, __ATOMIC_RELAXED);
+}
+
+/* A command that cannot be received is tried again, but not all the time. */
+static void test_no_memory(void **state)
+{
+	struct worker_test *w = *state;
+	const unsigned times = 20;
+	gint64 start;
+	unsigned n;
+
+	worker_start(w);
+	assert_int_equal(worker_event(w).type, IPC_READY);
+	__atomic_store_n(&fake_host->no_memory, true, __ATOMIC_RELAXED);
+	worker_command(w, &(struct ipc_command){ .type = IPC_COUNTERS }, NULL, 0);
+	WAIT_UNTIL(unreceived() > 0);
+	start = g_get_monotonic_time();
+	n = unreceived();
+	WAIT_UNTIL(unreceived() >= n + times);
+	assert_true(g_get_monotonic_time() - start >= times * G_TIME_SPAN_MILLISECOND);
+	__atomic_store_n(&fake_host->no_memory, false, __ATOMIC_RELAXED);
+	WAIT_UNTIL(worker_logged(w, "requests="));
+	worker_quit(w);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -310,8 +351,12 @@ int main(int argc, char **argv)
 		TEST_WITH(worker, test_stale_events),
 		TEST_WITH(worker, test_supervisor_gone),
 		TEST_WITH(worker, test_nonsense),
+		TEST_WITH(worker, test_no_memory),
 	};
-	int status = worker_if_asked(argc, argv);
+	int status;
+
+	is_worker = argc == 5;
+	status = worker_if_asked(argc, argv);
 
 	return status >= 0 ? status : cmocka_run_group_tests(tests, NULL, NULL);
 }

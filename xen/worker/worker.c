@@ -265,6 +265,7 @@ static int read_commands(struct xen_worker *w)
 		if (!ok)
 			return -1;
 	}
+	w->unread = result < 0 && errno != EAGAIN && errno != EPROTO;
 	if (result < 0 && errno != EAGAIN)
 		log_limited(&w->limit, LOG_LEVEL_ERROR, NULL, "cannot receive a command: %s",
 			g_strerror(errno));
@@ -333,7 +334,7 @@ static int check_device(struct xen_worker *w, unsigned i)
 /* Returns the milliseconds until something is due without an event; -1: nothing is. */
 static int next_look(struct xen_worker *w)
 {
-	int next = -1;
+	int next = w->unread ? AGAIN_MS : -1;
 
 	for (unsigned i = 0; w->ready && i < w->guest.servers; i++)
 		next = sooner(next, ioreq_again(w->server[i].ioreq));
@@ -349,13 +350,13 @@ static int loop(struct xen_worker *w)
 	while (reap(w) || !w->quit) {
 		struct pollfd pfd[] = {
 			{ .fd = w->left, .events = POLLIN },
-			{ .fd = commands > 0 ? w->commands : -1, .events = POLLIN },
+			{ .fd = commands <= 0 || w->unread ? -1 : w->commands, .events = POLLIN },
 			{ .fd = w->evtchn ? evtchn_fd(w->evtchn) : -1, .events = POLLIN },
 		};
 
 		if (poll(pfd, G_N_ELEMENTS(pfd), next_look(w)) < 0)
 			continue;
-		if (pfd[1].revents)
+		if (pfd[1].revents || (commands > 0 && w->unread))
 			commands = read_commands(w);
 		/* The end of the socket counts as QUIT. */
 		if (commands <= 0 && !w->quit)

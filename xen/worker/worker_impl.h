@@ -21,6 +21,8 @@
 #include "xen/ipc.h"
 #include "xen/worker/memory_regions.h"
 
+#define AGAIN_MS 10 /* until a command that could not be received is tried again */
+
 struct xen_worker;
 
 /* An ioreq server. */
@@ -44,6 +46,7 @@ struct xen_worker {
 	int left; /* eventfd: a device has left */
 	bool quit;
 	struct log_limit limit;
+	bool unread; /* a command waits that could not be received */
 };
 
 struct worker_device {
