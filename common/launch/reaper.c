@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <glib.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -35,29 +36,29 @@ bool reaper_init(struct reaper *r, pid_t pid)
 	return r->fd >= 0;
 }
 
-static bool reap(struct reaper *r, int flags)
-{
-	pid_t pid;
-
-	do
-		pid = waitpid(r->pid, &r->status, flags);
-	while (pid < 0 && errno == EINTR);
-	r->ended = pid != 0;
-	return r->ended;
-}
-
 bool reaper_look(struct reaper *r)
 {
-	if (r->ended || reap(r, WNOHANG))
-		return true;
-	look_later(r->fd);
-	return false;
+	if (!r->ended && waitpid(r->pid, &r->status, WNOHANG) == 0) {
+		look_later(r->fd);
+		return false;
+	}
+	r->ended = true;
+	return true;
 }
 
-void reaper_wait(struct reaper *r)
+bool reaper_wait(struct reaper *r, unsigned ms)
 {
-	if (!r->ended)
-		reap(r, 0);
+	gint64 end = g_get_monotonic_time() + (gint64)ms * G_TIME_SPAN_MILLISECOND;
+	struct pollfd pfd = { .fd = r->fd, .events = POLLIN };
+
+	while (!reaper_look(r)) {
+		gint64 left = (end - g_get_monotonic_time()) / G_TIME_SPAN_MILLISECOND;
+
+		if (left < 0)
+			return false;
+		poll(&pfd, 1, (int)MIN(left + 1, r->fd < 0 ? LOOK_MS : G_MAXINT));
+	}
+	return true;
 }
 
 void reaper_kill(const struct reaper *r, int signum)

@@ -25,8 +25,11 @@ struct reaper {
 bool reaper_init(struct reaper *r, pid_t pid);
 /* Has it ended? If not, r->fd is readable again when that may be otherwise. */
 bool reaper_look(struct reaper *r);
-/* The same, when it must. */
-void reaper_wait(struct reaper *r);
+/*
+ * The same, and waits for it: false if it has not ended after so many ms. That may be so even after
+ * SIGKILL, while it closes a file of a file system that does not answer.
+ */
+bool reaper_wait(struct reaper *r, unsigned ms);
 /* Nothing to one that has ended. */
 void reaper_kill(const struct reaper *r, int signum);
 /* What reaper_kill() takes of a sandbox (priv/syscall_filter.h), but for what its core has. */

@@ -13,6 +13,7 @@
 
 #include "base/util.h"
 #include "launch/reaper.h"
+#include "tests/lib/deaf_file.h"
 #include "tests/lib/deny.h"
 
 /* For events: being slow is no failure. */
@@ -121,7 +122,7 @@ static void test_end_is_seen(void **state)
 	assert_described(w, "ended with status 7");
 	/* It remains so. */
 	assert_true(reaper_look(&w->r));
-	reaper_wait(&w->r);
+	assert_true(reaper_wait(&w->r, WAIT_MS));
 	assert_described(w, "ended with status 7");
 }
 
@@ -161,7 +162,7 @@ static void test_signals(void **state)
 
 	assert_true(reaper_init(&w->r, w->pid));
 	reaper_kill(&w->r, SIGTERM);
-	reaper_wait(&w->r);
+	assert_true(reaper_wait(&w->r, WAIT_MS));
 	assert_described(w, "was ended by signal 15 (Terminated)");
 }
 
@@ -187,7 +188,7 @@ static void test_wait_interrupted(void **state)
 		_exit(5);
 	}
 	assert_true(reaper_init(&w->r, pid));
-	reaper_wait(&w->r);
+	assert_true(reaper_wait(&w->r, WAIT_MS));
 	sigaction(SIGUSR1, &before, NULL);
 	assert_described(w, "ended with status 5");
 }
@@ -203,10 +204,10 @@ static void test_ended_is_left_alone(void **state)
 	ended.ended = true;
 	reaper_kill(&ended, SIGKILL);
 	assert_true(reaper_look(&ended));
-	reaper_wait(&ended);
+	assert_true(reaper_wait(&ended, WAIT_MS));
 	assert_false(reaper_look(&w->r));
 	end_with(w, 3);
-	reaper_wait(&w->r);
+	assert_true(reaper_wait(&w->r, WAIT_MS));
 	assert_described(w, "ended with status 3");
 }
 
@@ -237,6 +238,33 @@ static void test_no_process(void **state)
 	assert_true(w->r.ended);
 }
 
+/* Not even SIGKILL ends what closes a file that does not answer. */
+static void test_deaf_file(void **state)
+{
+	struct reaper_test *w = *state;
+	struct deaf_file deaf;
+	struct reaper r;
+	pid_t pid;
+
+	if (!deaf_file_open(&deaf))
+		skip();
+	pid = fork();
+	if (pid == 0) {
+		close(w->order);
+		for (;;)
+			pause();
+	}
+	assert_true(reaper_init(&r, pid));
+	reaper_kill(&r, SIGKILL);
+	assert_false(reaper_wait(&r, 100));
+	deaf_file_end(&deaf);
+	assert_true(reaper_wait(&r, WAIT_MS));
+	reaper_close(&r);
+	end_with(w, 0);
+	assert_true(reaper_init(&w->r, w->pid));
+	assert_true(reaper_wait(&w->r, WAIT_MS));
+}
+
 /* All of it is nothing; a signal to its pid would be one to us all. */
 static void test_none(void **state)
 {
@@ -244,7 +272,7 @@ static void test_none(void **state)
 
 	reaper_kill(&none, SIGKILL);
 	assert_true(reaper_look(&none));
-	reaper_wait(&none);
+	assert_true(reaper_wait(&none, WAIT_MS));
 	reaper_close(&none);
 	assert_int_equal(none.fd, -1);
 }
@@ -269,7 +297,7 @@ static void test_unwatched(void **state)
 	assert_int_equal(w->r.fd, -1);
 	assert_false(reaper_look(&w->r));
 	reaper_kill(&w->r, SIGKILL);
-	reaper_wait(&w->r);
+	assert_true(reaper_wait(&w->r, WAIT_MS));
 	assert_described(w, "was ended by signal 9 (Killed)");
 }
 
@@ -285,6 +313,7 @@ int main(void)
 		TEST(test_ended_is_left_alone),
 		TEST(test_others_are_left_alone),
 		TEST(test_no_process),
+		TEST(test_deaf_file),
 		TEST(test_none),
 		TEST(test_unwatched),
 	};

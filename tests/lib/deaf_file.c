@@ -78,7 +78,7 @@ static void send_file(int to)
 	_exit(sent ? 0 : 1);
 }
 
-static void serve(int to)
+static void serve(int to, int deaf)
 {
 	int device;
 	pid_t opener;
@@ -88,6 +88,7 @@ static void serve(int to)
 	opener = device < 0 ? -1 : fork();
 	if (opener == 0) {
 		close(device);
+		close(deaf);
 		send_file(to);
 	}
 	close(to);
@@ -95,6 +96,7 @@ static void serve(int to)
 		_exit(1);
 	while (answer_one(device))
 		continue;
+	close(deaf);
 	/* A test that fails hangs over its own copy of the fd as it ends. */
 	alarm(60);
 	for (;;)
@@ -105,7 +107,7 @@ bool deaf_file_open(struct deaf_file *f)
 {
 	bool truncated = false;
 	unsigned n_fds = 0;
-	int pair[2];
+	int pair[2], deaf[2];
 	uint8_t byte;
 
 	*f = (struct deaf_file){ .fd = -1 };
@@ -113,17 +115,23 @@ bool deaf_file_open(struct deaf_file *f)
 		print_message("[  NOTE    ] not tested here: valgrind does not follow\n");
 		return false;
 	}
-	assert_true(sock_pair(pair));
+	assert_true(sock_pair(pair) && sock_pair(deaf));
 	f->server = fork();
 	assert_true(f->server >= 0);
 	if (f->server == 0) {
 		close(pair[0]);
-		serve(pair[1]);
+		close(deaf[0]);
+		serve(pair[1], deaf[1]);
 	}
 	close(pair[1]);
+	close(deaf[1]);
 	test_wait_fd(pair[0], POLLIN);
 	sock_recv(pair[0], &byte, 1, &f->fd, 1, &n_fds, &truncated);
 	close(pair[0]);
+	/* Until the opener has closed it: a child of ours could do so first, and be answered. */
+	if (n_fds == 1)
+		test_wait_fd(deaf[0], POLLIN);
+	close(deaf[0]);
 	if (n_fds == 1)
 		return true;
 	deaf_file_end(f);

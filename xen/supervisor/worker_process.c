@@ -20,6 +20,7 @@
 /* Its sockets in the worker. */
 #define COMMANDS_FD 3
 #define REQUESTS_FD 4
+#define END_MS 3000 /* how long one that was killed may take to end */
 
 struct worker_process {
 	char *who;
@@ -180,7 +181,11 @@ void worker_process_free(struct worker_process *p)
 	if (!p)
 		return;
 	worker_process_kill(p, NULL);
-	reaper_wait(&p->reaper);
+	if (!reaper_wait(&p->reaper, END_MS))
+		log_warning(p->who,
+			"worker process %d is left behind: killed, it does not end; it may have a "
+			"file open whose file system does not answer",
+			(int)p->reaper.pid);
 	g_clear_pointer(&p->reaper_watch, loop_watch_free);
 	reaper_close(&p->reaper);
 	g_free(p->who);
