@@ -4,10 +4,12 @@ import os
 import re
 import subprocess
 
+import harness
 import reach
 from harness import LoopTest, wait_until
 
 NOBODY = 65534
+PATIENCE = 5 * harness.PATIENCE  # for hundreds of thousands of system calls
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
 LIMITS = {"core_file": "Max core file size", "cpu_time": "Max cpu time",
           "memory": "Max address space", "descriptors": "Max open files"}

@@ -11,8 +11,8 @@ import subprocess
 import unittest
 
 import reach
-from escape import (NOBODY, EscapeTest, as_user, confinement, limits_of, open_files, source,
-                    status_of)
+from escape import (NOBODY, PATIENCE, EscapeTest, as_user, confinement, limits_of, open_files,
+                    source, status_of)
 from harness import BLK, MIB, RNG, Client, Daemon, main, wait_until
 
 ESCAPE = os.environ["VIRTIOD_ESCAPE"]
@@ -85,7 +85,8 @@ class Sandbox(EscapeTest):
 
     def attempts(self, d, signum=signal.SIGHUP):
         d.process.send_signal(signum)
-        wait_until(lambda: "attempt: calls:" in d.log() or d.process.poll() is not None, "end")
+        wait_until(lambda: "attempt: calls:" in d.log() or d.process.poll() is not None, "end",
+                   PATIENCE)
         self.assertIsNone(d.process.poll(), d.log())
         return self.results(d.log())
 

@@ -9,8 +9,8 @@ import termios
 import unittest
 
 import reach
-from escape import CAPABILITIES, EscapeTest, as_user, confinement, open_files, status_of
-from harness import PATIENCE, main
+from escape import CAPABILITIES, PATIENCE, EscapeTest, as_user, confinement, open_files, status_of
+from harness import main
 
 ESCAPE = os.environ["VIRTIOD_KVM_ESCAPE"]
 KVM, GUEST = (os.environ.get("VIRTIOD_" + name) for name in ("KVM", "ESCAPE_GUEST"))

@@ -6,8 +6,8 @@ import signal
 import subprocess
 
 import reach
-from escape import NOBODY, EscapeTest, as_user, confinement, status_of
-from harness import PATIENCE, main
+from escape import NOBODY, PATIENCE, EscapeTest, as_user, confinement, status_of
+from harness import main
 
 ESCAPE = os.environ["VIRTIOD_WORKER_ESCAPE"]
 AUTO, STRICT, NONE = range(3)
