@@ -105,7 +105,8 @@ static int find_socket(int wanted)
 		int type;
 
 		if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &(socklen_t){ sizeof(type) }) == 0 &&
-			type == wanted && send(fd, "", 0, MSG_NOSIGNAL) == 0)
+			type == wanted &&
+			(send(fd, "", 0, MSG_NOSIGNAL | MSG_DONTWAIT) == 0 || errno == EAGAIN))
 			return fd;
 	}
 	return -1;
