@@ -81,18 +81,12 @@ static void open_with(struct check *k, struct area *a)
 	area_get(k, a);
 }
 
-static struct check_queue *start_queue(struct check *k)
+/* Starts the queues with a new area. */
+static struct check_queue *start_tracked(struct check *k, struct area *a)
 {
-	struct check_queue *used = NULL;
-
-	for (unsigned i = 0; i < k->peer.data->queues; i++) {
-		struct check_queue *q = check_over(k) ? NULL : session_queue(k, i, SIZE);
-
-		session_start_queue(k, q, q ? driver_ring_initial_base(q->ring) : 0);
-		if (i == k->peer.data->queue)
-			used = q;
-	}
-	return used;
+	open_with(k, a);
+	area_set(k, a);
+	return session_start_queues(k, SIZE);
 }
 
 static void run_area(struct check *k)
@@ -123,9 +117,7 @@ static void run_tracked(struct check *k)
 	struct check_queue *q;
 	struct area a;
 
-	open_with(k, &a);
-	area_set(k, &a);
-	q = start_queue(k);
+	q = start_tracked(k, &a);
 	data_run(k, q, 20);
 	session_stop_queue(k, q);
 	for (unsigned i = 0; i < SIZE && !check_over(k); i++) {
@@ -145,9 +137,7 @@ static void run_kept(struct check *k)
 	struct check_queue *q;
 	struct area a;
 
-	open_with(k, &a);
-	area_set(k, &a);
-	q = start_queue(k);
+	q = start_tracked(k, &a);
 	data_run(k, q, 5);
 	wire_close(k);
 	session_open(k, session_basic_features(k) | k->c->features);

@@ -99,13 +99,9 @@ static void run_under_load(struct check *k)
 /* Adds or removes the second half of the memory; sets *buffers to its address. */
 static void second_half(struct check *k, uint32_t request, uint64_t *buffers)
 {
-	struct {
-		struct vu_mem_single single;
-		struct vu_region region;
-	} m = { 0 };
 	int fd;
+	struct session_slot m = { .region = session_region(k, &fd) };
 
-	m.region = session_region(k, &fd);
 	m.region.size /= 2;
 	m.region.guest_addr += m.region.size;
 	m.region.user_addr += m.region.size;
@@ -117,17 +113,14 @@ static void second_half(struct check *k, uint32_t request, uint64_t *buffers)
 /* Shares the first half only. */
 static void share_half(struct check *k)
 {
-	struct {
-		struct vu_mem_table table;
-		struct vu_region region;
-	} m = { .table.n_regions = 1 };
+	struct vu_region half;
 	int fd;
 
 	if (check_over(k))
 		return;
-	m.region = session_region(k, &fd);
-	m.region.size /= 2;
-	wire_tell(k, VU_SET_MEM_TABLE, &m, sizeof(m), &fd, 1);
+	half = session_region(k, &fd);
+	half.size /= 2;
+	session_table(k, &half, &fd, 1);
 }
 
 /* Buffers in a region that is added while the vring runs, and removed again. */
@@ -154,10 +147,7 @@ static void run_all_slots(struct check *k)
 {
 	uint64_t n;
 	struct check_queue *q = start_in(k, 1, 0, 0);
-	struct {
-		struct vu_mem_single single;
-		struct vu_region region;
-	} m = { 0 };
+	struct session_slot m = { 0 };
 	int fd;
 
 	n = MIN(wire_ask(k, VU_GET_MAX_MEM_SLOTS, NULL, 0), 32);

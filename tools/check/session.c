@@ -78,14 +78,21 @@ struct vu_region session_region(const struct check *k, int *fd)
 	return (struct vu_region){ d.guest_addr, d.size, d.user_addr, d.mmap_offset };
 }
 
-void session_share(struct check *k, unsigned pieces, uint64_t user_offset)
+void session_table(struct check *k, const struct vu_region *region, const int *fd, unsigned n)
 {
 	struct {
 		struct vu_mem_table table;
 		struct vu_region region[VU_MAX_REGIONS];
-	} m = { .table.n_regions = pieces };
+	} m = { .table.n_regions = n };
+
+	memcpy(m.region, region, n * sizeof(*region));
+	wire_tell(k, VU_SET_MEM_TABLE, &m, sizeof(m.table) + n * sizeof(*region), fd, n);
+}
+
+void session_share(struct check *k, unsigned pieces, uint64_t user_offset)
+{
+	struct vu_region region[VU_MAX_REGIONS], all;
 	int fd[VU_MAX_REGIONS];
-	struct vu_region all;
 
 	make_memory(k);
 	if (check_over(k))
@@ -95,15 +102,14 @@ void session_share(struct check *k, unsigned pieces, uint64_t user_offset)
 		uint64_t piece = all.size / pieces, at = i * piece;
 
 		fd[i] = fd[0];
-		m.region[i] = (struct vu_region){
+		region[i] = (struct vu_region){
 			.guest_addr = all.guest_addr + at,
 			.size = piece,
 			.user_addr = all.user_addr + at + user_offset * (i + 1),
 			.mmap_offset = at,
 		};
 	}
-	wire_tell(k, VU_SET_MEM_TABLE, &m, sizeof(m.table) + pieces * sizeof(m.region[0]), fd,
-		pieces);
+	session_table(k, region, fd, pieces);
 }
 
 void session_memory(struct check *k)
@@ -195,20 +201,27 @@ uint32_t session_base_after(const struct check *k, const struct check_queue *q, 
 	return virtio_packed_base(position, position);
 }
 
-struct check_queue *session_start(struct check *k, uint64_t features, unsigned size)
+struct check_queue *session_start_queues(struct check *k, unsigned size)
 {
-	unsigned queues = k->peer.data->queues;
 	struct check_queue *used = NULL;
 
-	session_open(k, features);
-	session_memory(k);
-	for (unsigned i = 0; i < queues; i++) {
+	for (unsigned i = 0; i < k->peer.data->queues; i++) {
 		struct check_queue *q = session_queue(k, i, size);
 
 		session_start_queue(k, q, q ? driver_ring_initial_base(q->ring) : 0);
 		if (i == k->peer.data->queue)
 			used = q;
 	}
+	return used;
+}
+
+struct check_queue *session_start(struct check *k, uint64_t features, unsigned size)
+{
+	struct check_queue *used;
+
+	session_open(k, features);
+	session_memory(k);
+	used = session_start_queues(k, size);
 	if (k->acked & VU_BIT(VU_F_STATUS))
 		wire_tell_u64(k, VU_SET_STATUS,
 			VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |

@@ -15,6 +15,13 @@ void session_memory(struct check *k);
 void session_share(struct check *k, unsigned pieces, uint64_t user_offset);
 /* The region that this is; fd is the memory's. */
 struct vu_region session_region(const struct check *k, int *fd);
+/* SET_MEM_TABLE of these. */
+void session_table(struct check *k, const struct vu_region *region, const int *fd, unsigned n);
+/* The payload of ADD_MEM_REG and REM_MEM_REG. */
+struct session_slot {
+	struct vu_mem_single single;
+	struct vu_region region;
+};
 
 /* Makes a vring; nothing is sent. NULL: the case has failed. */
 struct check_queue *session_queue(struct check *k, unsigned index, unsigned size);
@@ -29,6 +36,8 @@ uint32_t session_stop_queue(struct check *k, struct check_queue *q);
 /* Closes the connection and frees what was shared. */
 void session_end(struct check *k);
 
+/* Starts the queues that the device's requests need: returns the requests' one. */
+struct check_queue *session_start_queues(struct check *k, unsigned size);
 /* All of these, with the queues that the device's requests need: returns the requests' one. */
 struct check_queue *session_start(struct check *k, uint64_t features, unsigned size);
 

@@ -87,17 +87,11 @@ static void make_table(struct check *k, struct valid *v, uint64_t arg)
 /* Makes a region beside the one that is shared: the same memory once more. */
 static void make_region(struct check *k, struct valid *v, uint64_t arg)
 {
-	struct {
-		struct vu_mem_single single;
-		struct vu_region region;
-	} m = { 0 };
-	int fd;
+	struct session_slot m = { .region = session_region(k, &v->fds[v->n_fds++]) };
 
-	m.region = session_region(k, &fd);
 	m.region.guest_addr += m.region.size;
 	m.region.user_addr += m.region.size;
 	put(v, &m, sizeof(m));
-	v->fds[v->n_fds++] = fd;
 }
 
 static void make_added_region(struct check *k, struct valid *v, uint64_t arg)
