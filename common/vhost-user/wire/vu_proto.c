@@ -42,9 +42,9 @@ static const struct vu_shape shapes[VU_REQUEST_END] = {
 	[VU_RESET_OWNER] = { "RESET_OWNER" },
 	[VU_SET_MEM_TABLE] = { "SET_MEM_TABLE", SIZES(TABLE, VU_MAX_PAYLOAD),
 			       FDS(0, VU_MAX_REGIONS), BODY(TABLE) },
-	/* Peers answer with the struct they got, or with a u64. */
+	/* The reply's payload is not specified: the struct that came, a u64, or nothing. */
 	[VU_SET_LOG_BASE] = { "SET_LOG_BASE", SIZE(sizeof(struct vu_log)), FDS(0, 1),
-			      REPLIES(U64, sizeof(struct vu_log)), NEEDS(LOG_SHMFD) },
+			      REPLIES(0, sizeof(struct vu_log)), NEEDS(LOG_SHMFD) },
 	[VU_SET_LOG_FD] = { "SET_LOG_FD", FDS(1, 1) },
 	[VU_SET_VRING_NUM] = { "SET_VRING_NUM", SIZE(STATE), RING(U32) },
 	[VU_SET_VRING_ADDR] = { "SET_VRING_ADDR", SIZE(sizeof(struct vu_vring_addr)), RING(U32) },
