@@ -205,6 +205,17 @@ get_others()
 	rm -r usr/share
 }
 
+# DPDK's testpmd, whose net_vhost device is a back-end; the drivers that it needs are plug-ins.
+get_dpdk()
+{
+	private_apt trixie amd64
+	private_packages dpdk-dev librte-net-vhost25 librte-mempool-ring25
+	rm -r apt usr/share
+	private_program usr/bin/dpdk-testpmd \
+		-d '"$root/usr/lib/x86_64-linux-gnu/dpdk/pmds-25.0"'
+	ls usr/lib/x86_64-linux-gnu/dpdk/pmds-25.0/librte_net_vhost.so*
+}
+
 # QEMU's sample of a back-end, which its packages lack, by its own files and the headers that its
 # build would include.
 get_qemu_sample()
@@ -290,6 +301,12 @@ qemu_10()
 others()
 {
 	unpacked others get_others
+}
+
+# Debian 13's dpdk-testpmd, for tests/e2e-loop/check_others.py alone.
+dpdk()
+{
+	unpacked dpdk get_dpdk
 }
 
 # Debian for arm64: boot/, lib/, usr/ with its cloud kernel, and what virtiod is built from and

@@ -31,11 +31,19 @@ OTHERS = {
     "vhost-user-blk": ("qemu-sample", "vhost-user-blk", False,
                        "{program} --socket-path={socket} --blk-file={folder}/img",
                        ["--device-id=block", "--write"]),
+    "virtiofsd-7": (None, "/usr/lib/qemu/virtiofsd", False,
+                    "{program} -f --socket-path={socket} -o source={folder}/shared "
+                    "-o sandbox=chroot", ["--device-id=fs"]),
     "virtiofsd": ("others", "usr/libexec/virtiofsd", True,
                   "{program} --socket-path={socket} --shared-dir={folder}/shared --sandbox=none",
                   ["--device-id=fs"]),
     "passt": ("others", "usr/bin/passt", True,
               "{program} --foreground --vhost-user --socket {socket}", ["--device-id=net"]),
+    "dpdk-testpmd": ("dpdk", "bin/dpdk-testpmd", False,
+                     "{program} -l 0,1 -m 512 --no-huge --no-pci --no-shconf --file-prefix=check "
+                     "--vdev=net_vhost0,iface={socket},queues=1 -- --forward-mode=rxonly "
+                     "--stats-period=3600 --total-num-mbufs=2048 --no-mlockall",
+                     ["--device-id=net"]),
 }
 
 
