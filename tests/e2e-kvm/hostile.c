@@ -6,6 +6,8 @@
  * must work again, and the second one must not be slower than while the first one's driver does
  * all that and nothing wrong.
  */
+#include "hostile.h"
+
 #include "kvm-stub/guest/arch.h"
 #include "kvm-stub/guest/registers.h"
 
@@ -27,7 +29,9 @@ enum { READ = 0, WRITE = 1 };
 #define TURNS 4u /* of the second disk, during each attack */
 #define PER_INTERVAL 16u /* attacks */
 #define MAX_INTERVALS 128u
+#ifndef STEP
 #define STEP 7u /* one of so many attacks is made */
+#endif
 #define LEAST_RATE 80u /* percent */
 
 struct vring {
@@ -113,6 +117,12 @@ static void __attribute__((noreturn)) fail(const char *what, uint32_t n)
 	arch_power_off(true);
 }
 
+/* Returns whether something takes too long: minutes, as the machine may be emulated, and busy. */
+static bool is_late(uint64_t start)
+{
+	return arch_ticks() - start > 20 * arch_patience();
+}
+
 static void set(const struct bare_disk *k, uint32_t offset, uint32_t value)
 {
 	mmio_write(k->base + offset, value);
@@ -131,7 +141,7 @@ static void begin(struct bare_disk *k)
 
 	set(k, STATUS, 0);
 	while (mmio_read(k->base + STATUS))
-		if (arch_ticks() - start > arch_patience())
+		if (is_late(start))
 			fail("no end of reset", 0);
 	/* The device has let go of it. */
 	memset(&k->memory->ring, 0, sizeof(k->memory->ring));
@@ -218,7 +228,7 @@ static void wait_for(const struct bare_disk *k, const char *what)
 	uint64_t start = arch_ticks();
 
 	while (!is_done(k))
-		if (arch_ticks() - start > arch_patience())
+		if (is_late(start))
 			fail(what, k->memory->ring.used.idx);
 }
 
@@ -328,11 +338,10 @@ static uint32_t median_rate(uint32_t n)
 static void find_disks(void)
 {
 	struct bare_disk *const disks[] = { &hostile, &witness };
+	uint64_t base;
 	uint32_t n = 0;
 
-	for (uint32_t slot = 0; slot < MAX_SLOTS && n < 2; slot++) {
-		uint64_t base = virtio_addr(slot);
-
+	for (uint32_t slot = 0; n < 2 && (base = hostile_slot(slot)); slot++) {
 		if (mmio_read(base + MAGIC) != MAGIC_VALUE ||
 			mmio_read(base + DEVICE_ID) != ID_BLOCK)
 			continue;
@@ -353,7 +362,7 @@ static void break_queue(void)
 	barrier();
 	set(&hostile, QUEUE_NOTIFY, 0);
 	while (!needs_reset())
-		if (arch_ticks() - start > arch_patience())
+		if (is_late(start))
 			fail("no NEEDS_RESET", 0);
 	round_of_hostile(0, false);
 }

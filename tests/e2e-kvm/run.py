@@ -2,26 +2,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """A stock Linux guest under virtiod-kvm, on nested KVM: QEMU plays the machine that has KVM.
 
-Usage: run.py [--kills=N] MACHINE PROGRAM...; MACHINE: x86_64 or aarch64, which the programs are
-built for: virtiod-kvm, virtiod-blk, virtiod-rng, virtiod-shm and, for x86_64, hostile-back-end and
-the code of guests (NAME.bin). With --kills nothing is tested but what becomes of the guest while
-its back-ends are killed so often, in any order, and what a hostile guest and hostile back-ends can
-do. Exits 77 (skipped) where QEMU or the kernel is missing.
+Usage: run.py [--JOB=N] MACHINE PROGRAM...; MACHINE: x86_64 or aarch64, which the programs are built
+for: virtiod-kvm, virtiod-blk, virtiod-rng, virtiod-shm, hostile-back-end and the code of guests
+(NAME.bin). With a JOB nothing else is tested: storm, what becomes of the guest while its back-ends
+are killed N times, in any order; attacks, what a hostile guest and N hostile back-ends can do.
+Exits 77 (skipped) where QEMU or the kernel is missing.
 """
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../lib"))
+import arm64  # noqa: E402
 import initrd  # noqa: E402
 import pvh  # noqa: E402
 from guest import Guest, check  # noqa: E402
 
 GUEST_MODULES = ["virtio_mmio", "virtio_blk", "virtio-rng", "virtio_net", "virtiofs"]
+LIMIT = 200  # times as long as the machine takes to boot, for all that follows
 # Ports by which a guest restarts an x86 machine, and what it writes there.
 RESETS = {0x602: 1, 0x64: 0xfe, 0xcf9: 6}
 
@@ -35,12 +39,14 @@ class Machine:
             self.kernel = initrd.cached("linux-cloud-amd64")
             self.root = "/"
             self.modules = ["kvm-amd", "fuse"]
+            self.bare = pvh.vmlinux
             # A loaded machine's TCG may fail its test of the timer.
             self.console = "ttyS0 no_timer_check"
             self.qemu = ["qemu-system-x86_64", "-machine", "q35", "-cpu", "EPYC,+svm"]
         else:
             self.kernel = self.root = initrd.cached("arm64")
-            self.modules = []
+            self.modules = ["fuse"]
+            self.bare = arm64.image
             self.console = "ttyAMA0"
             self.qemu = ["qemu-system-aarch64", "-machine",
                          "virt,virtualization=on,gic-version=3", "-cpu", "cortex-a57"]
@@ -62,13 +68,13 @@ def add_resets(content):
             file.write(pvh.vmlinux(pvh.out(port, value)))
 
 
-def add_guest(content, binary):
+def add_guest(machine, content, binary):
     """Its zeroes, and its stack, are not in the file."""
     with open(binary, "rb") as file:
-        code = file.read()
+        code = file.read().ljust(256 << 10, b"\0")
     name = os.path.basename(binary).removesuffix(".bin")
     with open(os.path.join(content.folder, "guest", name), "wb") as file:
-        file.write(pvh.vmlinux(code.ljust(256 << 10, b"\0")))
+        file.write(machine.bare(code))
 
 
 def add_foreign(content):
@@ -105,7 +111,7 @@ def build_image(machine, folder, programs):
         add_foreign(content)
     for program in programs + ["mke2fs"]:
         if program.endswith(".bin"):
-            add_guest(content, program)
+            add_guest(machine, content, program)
         else:
             content.add_program(program)
     if machine.root == "/":
@@ -120,13 +126,19 @@ def build_image(machine, folder, programs):
     return image
 
 
-def main(kills, name, *programs):
+def main(job, count, name, *programs):
     machine = Machine(name)
     with tempfile.TemporaryDirectory(prefix="e2e-") as folder:
         qemu = machine.start(build_image(machine, folder, list(programs)),
-                             f"storm={kills}" if kills else "")
+                             f"{job}={count}" if job else "")
+        start = time.monotonic()
         try:
-            qemu.wait("done", 360 + 20 * kills)
+            qemu.wait("up", 600)
+            boot = time.monotonic() - start
+            # For 20 hostile back-ends it is 4 times that, for a hostile guest about 45 times.
+            qemu.wait("done", max(360, LIMIT * boot) + 20 * int(count))
+            print(f"up after {boot:.0f} s, done {time.monotonic() - start - boot:.0f} s later",
+                  flush=True)
             check(qemu.process.wait(30) == 0, "QEMU ends with status 0")
         finally:
             qemu.kill()
@@ -134,9 +146,11 @@ def main(kills, name, *programs):
 
 if __name__ == "__main__":
     argv = sys.argv[1:]
-    many = int(argv.pop(0).removeprefix("--kills=")) if argv[0].startswith("--kills=") else 0
+    found = re.match("--(storm|attacks)=([0-9]+)$", argv[0])
+    if found:
+        argv.pop(0)
     try:
-        main(many, *argv)
+        main(*(found.groups() if found else ("", 0)), *argv)
     except initrd.Missing as missing:
         print(f"SKIPPED: {missing}", flush=True)
         sys.exit(77)
