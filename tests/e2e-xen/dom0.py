@@ -11,6 +11,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "../lib"), os.path.join(HERE, "../xen-lab")]
+import arm64  # noqa: E402
 import initrd  # noqa: E402
 import lab  # noqa: E402
 from lines import Lines  # noqa: E402
@@ -98,6 +99,7 @@ class Dom0:
                      "boot/guest")
         for tool in "probe_fd", "take_fd":
             self.lab.add(os.path.join(tools, tool), "payload/" + tool)
+        self.add_hostile(os.path.join(tools, "hostile.bin"))
         if stock == "all":
             self.lab.add(self.lab.kernel, "boot/Image")
         self.lab.command(AGENT)
@@ -109,7 +111,8 @@ class Dom0:
         self.shell = Lines(self.process.stdout)
         start = time.monotonic()
         self.result(PATIENCE)
-        self.slowness = max((time.monotonic() - start) / BOOT_SECONDS, 1)
+        self.boot = time.monotonic() - start
+        self.slowness = max(self.boot / BOOT_SECONDS, 1)
 
     def add_libraries(self):
         """What our programs need and dom0 lacks (its libc and libxen are other versions)."""
@@ -122,6 +125,15 @@ class Dom0:
             for path in initrd.libraries(program, root, "aarch64"):
                 if os.path.basename(path) not in there:
                     self.lab.add(root + path, "usr/lib/aarch64-linux-gnu/" + os.path.basename(path))
+
+    def add_hostile(self, binary):
+        """A guest's kernel. Its zeroes, and its stack, are not in the file."""
+        if not os.path.exists(binary):
+            return
+        with open(binary, "rb") as file:
+            code = file.read().ljust(256 << 10, b"\0")
+        with open(os.path.join(self.lab.root, "boot/hostile"), "wb") as file:
+            file.write(arm64.image(code))
 
     def next_line(self, deadline):
         """A machine that has stood still for good is woken up, or given up."""
@@ -226,14 +238,16 @@ class LostTimer(Exception):
 
 
 class Guest:
-    """A domain; name: letters."""
+    """A domain; name: letters; kernel: instead of Linux with the guests' initrd."""
 
-    def __init__(self, dom0, name, virtio=(), disk=(), vcpus=2):
+    def __init__(self, dom0, name, virtio=(), disk=(), vcpus=2, kernel=None):
         self.dom0, self.name, self.lines, self.tty, self.ended = dom0, name, [], None, False
         dom0.guests[name] = self
-        config = [f'name = "{name}"', 'kernel = "/boot/Image"', 'ramdisk = "/boot/guest"',
-                  'memory = 384', f'vcpus = {vcpus}', 'cmdline = "console=hvc0 quiet panic=-1"',
-                  'on_crash = "destroy"', f"virtio = {list(virtio)}", f"disk = {list(disk)}"]
+        config = [f'name = "{name}"', f'vcpus = {vcpus}', 'on_crash = "destroy"',
+                  f"virtio = {list(virtio)}", f"disk = {list(disk)}"]
+        config += [f'kernel = "{kernel}"', 'memory = 64', 'cpus = "1"'] if kernel else [
+            'kernel = "/boot/Image"', 'ramdisk = "/boot/guest"', 'memory = 384',
+            'cmdline = "console=hvc0 quiet panic=-1"']
         dom0.sh(f"printf '%s\\n' {' '.join(map(shlex.quote, config))} >/tmp/{name}.cfg")
 
     def create(self, *options):

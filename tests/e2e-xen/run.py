@@ -3,9 +3,9 @@
 """Guests of a real Xen, in the lab, on virtiod-xen and our back-ends.
 
 Usage: run.py [--stock=KERNELS] BUILD TOOLS SCENARIO[-ARGUMENT...]...: what meson installs from the
-folder BUILD, the folder TOOLS with load, probe_fd and take_fd, and functions below, with "foreign"
-or "grants" as their first argument; all in one dom0. KERNELS: "dom0" has Debian's own kernel, or
-"all" have. Exits 77 (skipped) where the lab is missing.
+folder BUILD, the folder TOOLS with load, probe_fd, take_fd and hostile.bin, and functions below,
+with "foreign" or "grants" as their first argument; all in one dom0. KERNELS: "dom0" has Debian's
+own kernel, or "all" have. Exits 77 (skipped) where the lab is missing.
 
 A limit of time is a multiple of what the same dom0 needs for something like it in the same minute:
 on a loaded machine all takes longer.
@@ -16,57 +16,12 @@ import sys
 import tempfile
 import time
 
+from daemons import back_end, blk, device, disk, other, start_xen, worker
 from dom0 import PATIENCE, Dom0, Guest, LostTimer, initrd
 from guest import check
 
-PRIVILEGES = "--run-as=65534:65534 --chroot=/run/empty"
-XEN = "virtiod-xen --log-level=info"
+ATTACKS_LIMIT = 500  # times as long as dom0 takes to boot
 DESTROY_LIMIT = 8  # times as long as with a guest without devices; a timeout is 15 times as long
-
-
-def device(memory, kind="device"):
-    return f"type=virtio,{kind},transport=mmio,grant_usage={int(memory == 'grants')}"
-
-
-def disk(memory, image):
-    return (f"{image},raw,xvda,w,specification=virtio,backendtype=standalone,"
-            f"grant_usage={int(memory == 'grants')}")
-
-
-def other(memory):
-    return "foreign" if memory == "grants" else "grants"
-
-
-def back_end(dom0, guest, devid, program, options=""):
-    """Listens where virtiod-xen looks; without privileges. Its log's name, and its pid."""
-    name = f"{program}-{guest}{devid}"
-    path = f"/run/virtiod/{guest}/{devid}.sock"
-    dom0.sh(f"mkdir -p /run/virtiod/{guest} /run/empty")
-    pid = dom0.start(name, f"{program} --socket-path={path} {PRIVILEGES} {options}")
-    dom0.wait_for(f"test -S {path}")
-    return name, pid
-
-
-def blk(dom0, guest, devid, mib=32, options=""):
-    image = f"/tmp/{guest}{devid}.img"
-    dom0.sh(f"test -e {image} || truncate -s {mib}M {image}")
-    return back_end(dom0, guest, devid, "virtiod-blk",
-                    f"--blk-file={image} --num-queues=2 {options}")
-
-
-def start_xen(dom0, options="", wait=PATIENCE):
-    """wait: for how many seconds an access of a guest waits for a back-end."""
-    pid = dom0.start("xen", f"{XEN} --wait={wait:.0f} {options}")
-    dom0.wait_log("xen", "waiting for guests")
-    return pid
-
-
-def worker(dom0, guest, but=0):
-    """The pid of the guest's worker, when it is another than that one."""
-    say = (f"sed -n 's/.*domain {guest} .*: worker process \\([0-9]*\\)$/\\1/p' /tmp/xen.log | "
-           "tail -n 1")
-    return int(dom0.sh(f"other_worker() {{ pid=$({say}); [ ${{pid:-{but}}} != {but} ]; }}; "
-                       "wait_for 2000 other_worker && echo $pid"))
 
 
 def end_all(dom0, xen, back_ends):
@@ -351,6 +306,25 @@ def attached(dom0, memory):
     dom0.end("virtiod-xen attach", xen)
     a.gone()
     dom0.end(name, pid)
+
+
+def hostile(dom0, memory):
+    """A bare-metal guest attacks one of its two disks, and works with the other."""
+    xen = start_xen(dom0)
+    back_ends = [blk(dom0, "a", devid, 4) for devid in range(2)]
+    # A guest that polls all the time has a CPU of its own: dom0 loses its timers beside it.
+    dom0.sh("xl vcpu-pin 0 all 0")
+    a = Guest(dom0, "a", [device(memory)] * 2, vcpus=1, kernel="/boot/hostile").create()
+    first = worker(dom0, "a")
+    said = "/var/log/xen/console/guest-a.log"
+    dom0.wait_for(f"grep -qE 'passed|FAILED' {said}", int(ATTACKS_LIMIT * dom0.boot))
+    check("hostile: passed" in dom0.sh(f"cat {said}"),
+          "a guest's attacks on one of its disks leave the other one alone")
+    a.gone()
+    check(worker(dom0, "a") == first, "its worker lived through it")
+    check("needs a reset" in dom0.log("xen"), "the attacked device needed a reset")
+    end_all(dom0, xen, back_ends)
+    dom0.sh("xl vcpu-pin 0 all all")
 
 
 def run(dom0, scenario, *arguments):
