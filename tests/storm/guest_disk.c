@@ -161,7 +161,12 @@ void disk_free(struct disk *k)
 	struct vmm_dev_counters counters;
 
 	vmm_dev_counters(k->d, &counters);
-	assert_int_equal(counters.reconnects, 0);
+	if (counters.reconnects) {
+		g_autofree char *log = test_log();
+
+		fail_msg("%s: %" PRIu64 " reconnects: %s", vmm_dev_name(k->d), counters.reconnects,
+			log);
+	}
 	vmm_dev_free(k->d);
 	assert_int_equal(kill(k->pid, SIGTERM), 0);
 	assert_int_equal(test_wait_child(k->pid), 0);
