@@ -103,9 +103,8 @@ static void note_end(void)
 {
 	if (!has_ended)
 		log_error(NULL,
-			"the process that connects to back-ends ('connector') has ended: until "
-			"this "
-			"program is restarted, it can connect to none again");
+			"the process that connects to back-ends ('connector') has ended: no "
+			"back-end is connected to again; restart this program");
 	has_ended = true;
 }
 
