@@ -162,23 +162,6 @@ class Data(LoopTest):
         self.assertIn("no block device, but rng (4)", err)
         self.stop(d)
 
-    def test_new_file_of_nothing(self):
-        """A file that is made for a device that cannot be read is removed; none that was there."""
-        d = self.rng()
-        new, old, link = (self.file(name) for name in ("new", "old", "link"))
-        self.file("old", b"")
-        os.symlink(old, link)
-        for path in (new, old, link):
-            for sandbox in ("auto", "none"):
-                self.ctl("read", f"--sandbox={sandbox}", d.path, path, expect=FAILED)
-        self.assertFalse(os.path.exists(new))
-        self.assertTrue(os.path.exists(old) and os.path.islink(link))
-        self.stop(d)
-        d = self.blk(self.image)
-        self.ctl("read", d.path, new)
-        self.assertEqual(self.contents(new), self.original)
-        self.stop(d)
-
     def test_quiet_unless_asked(self):
         d = self.blk(self.image)
         self.assertEqual(self.ctl("read", d.path, "/dev/null")[1], "")

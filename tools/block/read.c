@@ -12,10 +12,7 @@
 #include "tools/block/transfer.h"
 #include "tools/virtioctl.h"
 
-/*
- * Opens the file. One that is there stays as it is until the device can be read; a new one is
- * removed if that never comes.
- */
+/* Opens the file; one that is there stays as it is until the device can be read. */
 static bool choose_output(struct transfer *t, GError **error)
 {
 	if (!t->file && isatty(STDOUT_FILENO)) {
@@ -28,11 +25,7 @@ static bool choose_output(struct transfer *t, GError **error)
 		t->fd = STDOUT_FILENO;
 		return true;
 	}
-	t->fd = open(t->file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-	if (t->fd >= 0)
-		new_file_guard(&t->new_file, t->file, t->fd);
-	else
-		t->fd = open(t->file, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+	t->fd = open(t->file, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
 	if (t->fd < 0) {
 		g_set_error(
 			error, CTL_ERROR, CTL_ERROR_FAILED, "%s: %s", t->file, g_strerror(errno));
@@ -125,7 +118,6 @@ static bool run(struct transfer *t, GError **error)
 		t->length = transfer_room(t);
 	if (!empty_output(t, error))
 		return false;
-	new_file_keep(&t->new_file);
 	progress_start(&t->progress, t->length);
 	ok = read_all(t, error);
 	progress_end(&t->progress, t->done, t->verb, t->verbose);

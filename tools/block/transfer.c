@@ -135,7 +135,6 @@ static int connect_and_serve(struct transfer *t, const struct connect_options *c
 		status = ctl_report(error);
 	if (t->fd_is_ours)
 		fd_close(&t->fd);
-	new_file_end(&t->new_file);
 	return status;
 }
 

@@ -9,7 +9,6 @@
 #include "base/output.h"
 #include "tools/block/blkio.h"
 #include "tools/block/progress.h"
-#include "tools/new_file.h"
 
 struct transfer {
 	const char *verb; /* "read", "wrote" */
@@ -18,7 +17,6 @@ struct transfer {
 	const char *file; /* likewise; NULL: not named; "-": standard input or output */
 	int fd; /* of the file; -1 until the subcommand opens it */
 	bool fd_is_ours;
-	struct new_file new_file; /* the file, if it is one */
 	const struct transfer_ops *ops;
 	struct output output; /* fd's, for transfer_output() */
 	bool verbose;
