@@ -50,6 +50,8 @@ domid()
 		[ "$(xenstore-read /local/domain/$id/name)" != "$1" ] || echo "$id"
 	done
 }
+# The toolstack makes nodes empty first.
+has_value() { [ -n "$(xenstore-read "$1" 2>/dev/null)" ]; }
 reborn() { id=$(domid "$1"); [ "${id:-$2}" != "$2" ]; }
 is_gone() { ! xl list | grep -qE "^($1|\\(null\\)) "; }
 echo "@@ 0 0"
@@ -257,7 +259,7 @@ class Guest:
 
     def follow(self):
         node = f"/local/domain/{self.domid()}/console/tty"
-        self.tty = self.dom0.sh(f"wait_for 2000 xenstore-exists {node} && xenstore-read {node}")
+        self.tty = self.dom0.sh(f"wait_for 2000 has_value {node} && xenstore-read {node}")
         self.ended = False
         self.dom0.sh(f"follow {self.name} {self.tty} &")
 
