@@ -23,14 +23,16 @@ static void wait_for_growth(void)
 static void test_first(void **state)
 {
 	struct guest *g = *state;
-	unsigned sent;
+	unsigned n;
 
 	g->config.front.deadline_ms = DEADLINE_MS;
 	fake_quirk(g->backend, VU_GET_FEATURES, FAKE_SILENT);
 	guest_new_dev(g);
 	wait_for_growth();
-	sent = fake_received(g->backend);
-	WAIT_UNTIL(fake_received(g->backend) > sent + 1);
+	pthread_mutex_lock(&g->backend->lock);
+	n = g->backend->connections;
+	pthread_mutex_unlock(&g->backend->lock);
+	WAIT_UNTIL_LOCKED(&g->backend->lock, g->backend->connections > n + 1);
 	assert_false(was_late("800"));
 	/* Later than the deadline, and within what it has become. */
 	g->backend->late_ms = 3 * DEADLINE_MS / 2;
