@@ -176,9 +176,7 @@ get_qemu()
 get_newer_qemu()
 {
 	private_apt trixie-backports amd64 trixie
-	get_qemu -t trixie-backports qemu-system-arm
-	private_program usr/bin/qemu-system-aarch64 -L '"$root/usr/share/qemu"'
-	bin/qemu-system-aarch64 --version
+	get_qemu -t trixie-backports
 }
 
 get_qemu_10()
@@ -286,11 +284,10 @@ debian_kernel()
 	unpacked linux-cloud-amd64 get_kernel
 }
 
-# The QEMU of the backports to Debian 13: bin/qemu-system-x86_64 and -aarch64, with the libraries
-# they need.
+# The QEMU of the backports to Debian 13: bin/qemu-system-x86_64, with the libraries it needs.
 newer_qemu()
 {
-	unpacked qemu-backports get_newer_qemu "x86_64 aarch64"
+	unpacked qemu-backports get_newer_qemu
 }
 
 # The QEMU of Debian 13 itself: bin/qemu-system-x86_64, bin/qemu-storage-daemon. For the long tests.

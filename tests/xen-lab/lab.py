@@ -50,17 +50,6 @@ def stock_modules(names, folder):
                 shutil.copyfileobj(source, out)
 
 
-def machine():
-    """
-    QEMU, the newest that is there. 7.2 loses an interrupt now and then on a busy host: Xen and all
-    its guests sleep then, each with something to do.
-    """
-    try:
-        return os.path.join(initrd.cached("qemu-backports"), "bin/qemu-system-aarch64")
-    except initrd.Missing:
-        return initrd.program("qemu-system-aarch64")
-
-
 class Lab:
     """A folder whose content dom0 gets; qemu() is the machine."""
 
@@ -97,7 +86,7 @@ class Lab:
             with open(file, "wb"):
                 pass
         return [
-            machine(),
+            initrd.program("qemu-system-aarch64"),
             "-machine", "virt,virtualization=on,gic-version=3", "-accel", "tcg,thread=multi",
             "-cpu", "cortex-a57", "-smp", "2", "-m", "2G", "-nodefaults", "-no-reboot",
             "-display", "none", "-serial", "file:" + self.console,
