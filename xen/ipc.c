@@ -11,8 +11,6 @@
 #include "base/sock.h"
 #include "base/util.h"
 
-#define AGAIN_MS 10 /* until a reply that could not be received is tried again */
-
 /* Room for any record, and for one more byte, which reveals a longer one. */
 union ipc_buffer {
 	struct ipc_command command;
@@ -95,7 +93,7 @@ static bool receive_reply(int fd, struct ipc_reply *reply, int fds[IPC_MAX_FDS],
 		if (result >= 0 || errno == EPROTO)
 			return result > 0;
 		if (errno != EAGAIN)
-			poll(NULL, 0, AGAIN_MS);
+			poll(NULL, 0, IPC_AGAIN_MS);
 	}
 }
 

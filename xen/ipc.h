@@ -24,6 +24,7 @@
 #define IPC_MAX_FDS 4
 #define IPC_NAME 128
 #define IPC_MAX_MESSAGE 64
+#define IPC_AGAIN_MS 10 /* until a record that could not be received is tried again */
 /* Bytes of a device's state memfd: at least vmm_dev_state_size(), which the worker checks. */
 #define IPC_STATE_SIZE 0x20000
 

@@ -334,7 +334,7 @@ static int check_device(struct xen_worker *w, unsigned i)
 /* Returns the milliseconds until something is due without an event; -1: nothing is. */
 static int next_look(struct xen_worker *w)
 {
-	int next = w->unread ? AGAIN_MS : -1;
+	int next = w->unread ? IPC_AGAIN_MS : -1;
 
 	for (unsigned i = 0; w->ready && i < w->guest.servers; i++)
 		next = sooner(next, ioreq_again(w->server[i].ioreq));

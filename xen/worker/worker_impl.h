@@ -21,8 +21,6 @@
 #include "xen/ipc.h"
 #include "xen/worker/memory_regions.h"
 
-#define AGAIN_MS 10 /* until a command that could not be received is tried again */
-
 struct xen_worker;
 
 /* An ioreq server. */
