@@ -59,19 +59,3 @@ bool arch_irq_take(unsigned irq)
 	mmio_write(GICD_ICPENDR + n / 32 * 4, 1u << n % 32);
 	return true;
 }
-
-uint64_t arch_ticks(void)
-{
-	uint64_t ticks;
-
-	__asm__ volatile("isb; mrs %0, cntvct_el0" : "=r"(ticks) : : "memory");
-	return ticks;
-}
-
-uint64_t arch_patience(void)
-{
-	uint64_t hertz;
-
-	__asm__("mrs %0, cntfrq_el0" : "=r"(hertz));
-	return 10 * hertz;
-}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A bare guest of Xen on arm64, in place of arch_arm64.c: its console, a clock, its end. The
- * console is below RAM, where head_arm64.S has devices: good enough for the lab's emulated CPUs,
- * which have no caches.
+ * A bare guest of Xen on arm64, in place of arch_arm64.c: its console and its end. The console is
+ * below RAM, where head_arm64.S has devices: good enough for the lab's emulated CPUs, which have no
+ * caches.
  */
 #include "kvm-stub/guest/arch.h"
 
@@ -83,22 +83,6 @@ void arch_power_off(bool failed)
 	__asm__ volatile("hvc #0" : "+r"(function) : : "x1", "x2", "x3", "memory");
 	for (;;)
 		__asm__ volatile("wfi");
-}
-
-uint64_t arch_ticks(void)
-{
-	uint64_t ticks;
-
-	__asm__ volatile("isb; mrs %0, cntvct_el0" : "=r"(ticks) : : "memory");
-	return ticks;
-}
-
-uint64_t arch_patience(void)
-{
-	uint64_t hertz;
-
-	__asm__("mrs %0, cntfrq_el0" : "=r"(hertz));
-	return 10 * hertz;
 }
 
 uint64_t hostile_slot(unsigned slot)
