@@ -51,6 +51,13 @@ class Docs(unittest.TestCase):
                 with self.subTest(text):
                     self.assertEqual([f for _, f in page.faults()], [fault] if fault else [])
 
+    def test_length(self):
+        with tempfile.TemporaryDirectory() as root:
+            for lines, found in (150, []), (151, [(151, 'more than 150 lines')]):
+                with open(os.path.join(root, 'README.md'), 'w', encoding='utf-8') as f:
+                    f.write('A line.\n' * lines)
+                self.assertEqual(list(check_docs.Page(root, 'README.md', {}).faults()), found)
+
 
 if __name__ == '__main__':
     unittest.main()
