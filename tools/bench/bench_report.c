@@ -3,8 +3,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/json.h"
 #include "tools/bench/bench.h"
-#include "tools/json.h"
 #include "tools/text.h"
 
 static const struct {

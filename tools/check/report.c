@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "tools/json.h"
+#include "base/json.h"
 
 char *check_repeat(const struct check *k)
 {

@@ -4,8 +4,8 @@
 
 #include <linux/virtio_ids.h>
 
+#include "base/json.h"
 #include "tools/block/blk_config.h"
-#include "tools/json.h"
 #include "tools/names.h"
 
 static const char *source_key(enum vu_source source)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See json.h. */
-#include "json.h"
+#include "base/json.h"
 
+#include <inttypes.h>
 #include <math.h>
 
 static void quote(GString *out, const char *text)
@@ -22,16 +23,22 @@ static void quote(GString *out, const char *text)
 	g_string_append_c(out, '"');
 }
 
+static void new_line(struct json *j)
+{
+	if (!j->one_line)
+		g_string_append_printf(j->out, "\n%*s", (int)j->depth * 2, "");
+}
+
 /* Writes the comma, the line break and the key before any value. */
 static void lead(struct json *j, const char *key)
 {
 	if (j->follows)
 		g_string_append_c(j->out, ',');
 	if (j->depth > 0)
-		g_string_append_printf(j->out, "\n%*s", (int)j->depth * 2, "");
+		new_line(j);
 	if (key) {
 		quote(j->out, key);
-		g_string_append(j->out, ": ");
+		g_string_append(j->out, j->one_line ? ":" : ": ");
 	}
 	j->follows = true;
 }
@@ -48,7 +55,7 @@ static void leave(struct json *j, char bracket)
 {
 	j->depth--;
 	if (j->follows)
-		g_string_append_printf(j->out, "\n%*s", (int)j->depth * 2, "");
+		new_line(j);
 	g_string_append_c(j->out, bracket);
 	j->follows = true;
 }
@@ -87,6 +94,12 @@ void json_uint(struct json *j, const char *key, uint64_t value)
 {
 	lead(j, key);
 	g_string_append_printf(j->out, "%" G_GUINT64_FORMAT, value);
+}
+
+void json_int(struct json *j, const char *key, int64_t value)
+{
+	lead(j, key);
+	g_string_append_printf(j->out, "%" PRId64, value);
 }
 
 void json_double(struct json *j, const char *key, double value)

@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#include "json.h"
+#include "base/json.h"
 
 static void test_structure(void **state)
 {
@@ -85,12 +85,29 @@ static void test_key_is_escaped(void **state)
 	assert_string_equal(out->str, "{\n  \"a\\\"b\": 1\n}");
 }
 
+static void test_one_line(void **state)
+{
+	g_autoptr(GString) out = g_string_new(NULL);
+	struct json j = { .out = out, .one_line = true };
+
+	json_open_object(&j, NULL);
+	json_int(&j, "n", INT64_MIN);
+	json_open_array(&j, "list");
+	json_string(&j, NULL, "a\nb");
+	json_open_object(&j, NULL);
+	json_close_object(&j);
+	json_close_array(&j);
+	json_close_object(&j);
+	assert_string_equal(out->str, "{\"n\":-9223372036854775808,\"list\":[\"a\\u000ab\",{}]}");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_structure),
 		cmocka_unit_test(test_escapes),
 		cmocka_unit_test(test_key_is_escaped),
+		cmocka_unit_test(test_one_line),
 	};
 
 	return cmocka_run_group_tests_name("json", tests, NULL, NULL);
