@@ -23,6 +23,7 @@
 #include <sys/epoll.h>
 
 #include "base/iov.h"
+#include "base/json.h"
 #include "base/option.h"
 #include "base/log.h"
 #include "base/syscall_rule.h"
@@ -90,6 +91,43 @@ struct virtio_device_wire {
 	void (*left)(struct virtio_device *d);
 };
 
+/* What a method of the control socket takes. */
+enum virtio_param_type {
+	VIRTIO_PARAM_TEXT, /* at most max bytes (0: 4096), UTF-8 without NUL */
+	VIRTIO_PARAM_NUMBER, /* from min to max; also as text: "0x50" */
+	VIRTIO_PARAM_FLAG, /* true or false; also as text: "on" */
+};
+struct virtio_param {
+	const char *name; /* NULL ends the list */
+	enum virtio_param_type type;
+	int64_t min, max;
+	bool optional;
+};
+/* What was given for it. */
+struct virtio_arg {
+	bool given; /* true unless the parameter is optional */
+	const char *text; /* of a text, valid during the call; "" if not given */
+	int64_t number; /* of a number; 0 if not given */
+	bool flag;
+};
+#define VIRTIO_MAX_PARAMS 8
+
+/*
+ * A method that the control socket has for this device, besides those of every daemon:
+ * "virtioctl call SOCKET set line=3 value=1". A device verb.
+ */
+struct virtio_method {
+	const char *name; /* lower case; NULL ends the table */
+	const char *summary; /* one line, for the method "help" */
+	struct virtio_param params[VIRTIO_MAX_PARAMS + 1];
+	/*
+	 * args[i] is what was given for params[i], checked. result is an open object that the
+	 * device adds members to, at most 1 MiB. False, with an error: the caller gets its message.
+	 */
+	bool (*call)(struct virtio_device *d, const struct virtio_arg *args, struct json *result,
+		GError **error);
+};
+
 /*
  * What a device goes on needing of the host once it is open: all else is out of reach then
  * (--sandbox). Without such a table: only open files, sockets and memory, by read, write, sendmsg,
@@ -137,6 +175,7 @@ struct virtio_device_ops {
 	const struct virtio_shm_region *shm; /* shared memory regions; NULL: none */
 	const struct virtio_device_wire *wire; /* device-specific messages; NULL: none */
 	const struct option_entry *options; /* a table (base/option.h); NULL: none */
+	const struct virtio_method *methods; /* of the control socket; NULL: only the core's */
 	const struct virtio_device_needs *needs; /* once it is open; NULL: nothing */
 	const char *const *capabilities; /* for --print-capabilities; NULL-terminated; NULL: none */
 
