@@ -35,6 +35,8 @@ bool sock_pair_records(int fds[2]);
 bool sock_is_listening(int fd);
 /* The process that listens (or made the pair), by its own word to the kernel; 0: not known. */
 pid_t sock_peer_pid(int fd);
+/* The user and group of the process that connected; false: not known. */
+bool sock_peer_user(int fd, uid_t *uid, gid_t *gid);
 
 /* For datagrams to the socket at path ("@name": an abstract one); blocking. -errno on error. */
 int sock_connect_datagram(const char *path);
