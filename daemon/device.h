@@ -309,6 +309,16 @@ void virtio_wakeup_signal(struct virtio_wakeup *w);
 void virtio_config_set(struct virtio_device *d, uint32_t offset, const void *from, uint32_t size);
 
 /*
+ * An event for the clients of the control socket that asked for them (method "watch"), such as
+ * {"method":"edge","params":{"line":3,"value":1}}: params is the open object that the first of the
+ * two returns, for the device to add members to; NULL: no client has asked. From any callback.
+ * Events that no client reads are dropped. Allocates memory.
+ */
+struct json *virtio_event_begin(struct virtio_device *d, const char *name);
+/* At most one system call. */
+void virtio_event_end(struct virtio_device *d, struct json *event);
+
+/*
  * Guest memory that a request's payload names (the backing of a GPU resource, a balloon's pages),
  * for reading and writing. A hold belongs to the thread of the queue that it was made for, and
  * lasts until it is released, also while the queue is stopped. When guest memory changes, between

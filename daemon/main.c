@@ -10,6 +10,7 @@
 #include "base/service.h"
 #include "base/start.h"
 #include "base/util.h"
+#include "daemon/control/control.h"
 #include "daemon/options.h"
 #include "daemon/sandbox.h"
 #include "daemon/session/server.h"
@@ -24,8 +25,8 @@
 static bool serve(
 	struct server *s, struct backend *b, struct options *o, int fd, bool *idle, GError **error)
 {
-	struct socket_name name;
-	bool ok = daemon_sandbox_enter(b, o, &name, error);
+	struct socket_names names;
+	bool ok = daemon_sandbox_enter(b, o, &names, error);
 
 	*idle = true;
 	if (ok) {
@@ -38,8 +39,20 @@ static bool serve(
 	} else {
 		close(fd);
 	}
-	daemon_socket_remove(&name);
+	daemon_socket_remove(&names.front_end);
+	daemon_socket_remove(&names.control);
 	return ok;
+}
+
+/* Makes the control socket, if there is to be one. */
+static bool start_control(struct control **c, struct backend *b, struct server *s,
+	const struct options *o, GError **error)
+{
+	int fd = o->control ? daemon_socket_listen_control(o, error) : -1;
+
+	if (fd >= 0)
+		*c = control_new(b, s, fd);
+	return !o->control || fd >= 0;
 }
 
 /* Runs the daemon. fd: an inherited socket, which has been checked; -1: to be made. */
@@ -47,6 +60,7 @@ static bool run(struct options *o, int fd, GError **error)
 {
 	struct backend *b;
 	struct server *s;
+	struct control *c = NULL;
 	bool idle = true, ok;
 
 	if (!privileges_prepare(&o->privileges, error))
@@ -79,12 +93,14 @@ static bool run(struct options *o, int fd, GError **error)
 	s = server_new(b, o->one_off);
 	if (o->stats)
 		server_log_stats_every(s, o->stats);
-	if (fd < 0)
+	ok = start_control(&c, b, s, o, error);
+	if (ok && fd < 0)
 		fd = daemon_socket_listen(o, error);
-	ok = fd >= 0 && serve(s, b, o, fd, &idle, error);
+	ok = ok && fd >= 0 && serve(s, b, o, fd, &idle, error);
 	if (idle) {
 		server_free(s);
 		backend_free(b);
+		control_free(c);
 	}
 	return ok;
 }

@@ -113,6 +113,8 @@ static const struct option_entry service_options[] = {
 	{ "sandbox", .word = &parsed_sandbox, .words = sandbox_words, .initial = SANDBOX_DEFAULT,
 		.help = "Give up what serving does not need: what this machine permits, or all, or "
 			"nothing" },
+	{ "control", .path = &parsed.control,
+		.help = "Take requests at this socket, from virtioctl call for example" },
 	{ "stats", "SECONDS", .number = &parsed.stats, .min = 1, .max = MAX_STATS_S,
 		.help = "Log statistics every so many seconds, as on SIGUSR1" },
 	OPTION_LOG_LEVEL(&parsed.log_level),
@@ -167,6 +169,7 @@ bool options_parse(struct options *o, const struct virtio_device_ops *ops, int a
 void options_clear(struct options *o)
 {
 	g_clear_pointer(&o->socket_path, g_free);
+	g_clear_pointer(&o->control, g_free);
 	g_clear_pointer(&o->cpus, g_free);
 	privileges_clear(&o->privileges);
 }

@@ -22,6 +22,7 @@ struct options {
 	unsigned n_cpus;
 	unsigned poll_us; /* the longest that a worker polls; 0: never */
 	struct privileges privileges; /* not prepared yet */
+	char *control; /* NULL: not given */
 	unsigned stats; /* log them every so many seconds; 0: when asked */
 	enum log_level log_level;
 	bool print_capabilities, version;

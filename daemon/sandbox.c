@@ -12,6 +12,8 @@
 /* Memory regions, eventfds of queues, fds on their way; those of devices come on top. */
 #define FILES 2048
 #define FILES_PER_QUEUE 4
+/* The control socket and its clients. */
+#define CONTROL_FILES 20
 
 static const struct syscall_rule session_calls[] = {
 	SYSCALL(accept4),
@@ -32,19 +34,36 @@ static const struct syscall_rule no_calls[] = { SYSCALL_END };
 static const struct virtio_device_needs no_needs;
 
 /*
- * Sets name. The folder would lead out of another root directory, and, without Landlock, to all
+ * Sets a name. The folder would lead out of another root directory, and, without Landlock, to all
  * others: the name is left behind then.
  */
-static void name_socket(struct socket_name *name, const struct options *o)
+static void name_socket(struct socket_name *name, const char *path, const struct options *o)
 {
 	bool sandboxed = o->privileges.sandbox != SANDBOX_NONE;
 
-	daemon_socket_name(name, o, sandboxed);
+	daemon_socket_name(name, path, sandboxed);
 	if (!sandboxed || (!o->privileges.chroot && landlock_is_there()))
 		return;
 	if (name->folder >= 0)
 		close(name->folder);
 	name->folder = -1;
+}
+
+/* What removing the sockets' names takes. */
+struct removal {
+	struct landlock_path paths[3];
+	struct syscall_rule calls[3];
+	unsigned n;
+};
+
+static void allow_removal(struct removal *r, const struct socket_name *name)
+{
+	if (name->folder < 0)
+		return;
+	r->paths[r->n] = (struct landlock_path){ name->folder, LANDLOCK_REMOVE };
+	r->calls[r->n] =
+		(struct syscall_rule)SYSCALL_IF(unlinkat, 0, UINT32_MAX, (uint32_t)name->folder);
+	r->n++;
 }
 
 static bool drop(struct privileges *p, struct backend *b, GError **error)
@@ -59,37 +78,35 @@ static bool drop(struct privileges *p, struct backend *b, GError **error)
 }
 
 bool daemon_sandbox_enter(
-	struct backend *b, struct options *o, struct socket_name *name, GError **error)
+	struct backend *b, struct options *o, struct socket_names *names, GError **error)
 {
 	const struct virtio_device_ops *ops = &virtio_device_ops;
 	const struct virtio_device_needs *needs = ops->needs ? ops->needs : &no_needs;
+	struct removal removal = { .calls = { SYSCALL_END, SYSCALL_END, SYSCALL_END } };
 	const struct resource_limit limits[] = {
 		{ RLIMIT_CORE, 0 },
-		{ RLIMIT_NOFILE, FILES + FILES_PER_QUEUE * ops->probe.max_queues + needs->files },
+		{ RLIMIT_NOFILE,
+			FILES + FILES_PER_QUEUE * ops->probe.max_queues + needs->files +
+				(o->control ? CONTROL_FILES : 0) },
 	};
 	struct privileges *p = &o->privileges;
 
-	name_socket(name, o);
-	const struct landlock_path paths[] = {
-		{ name->folder, name->folder >= 0 ? LANDLOCK_REMOVE : 0 },
-		{ -1, 0 },
-	};
-	const struct syscall_rule remove[] = {
-		SYSCALL_IF(unlinkat, 0, UINT32_MAX, name->folder),
-		SYSCALL_END,
-	};
+	name_socket(&names->front_end, o->socket_path, o);
+	name_socket(&names->control, o->control, o);
+	allow_removal(&removal, &names->front_end);
+	allow_removal(&removal, &names->control);
 	const struct syscall_rule *const calls[] = {
 		syscall_core,
 		session_calls,
 		needs->calls ? needs->calls : no_calls,
 		o->xen ? xen_calls : no_calls,
-		name->folder >= 0 ? remove : no_calls,
+		removal.calls,
 		NULL,
 	};
 
 	p->keep_network = needs->network;
 	p->keep_code = needs->code;
-	p->paths = paths;
+	p->paths = removal.paths;
 	p->limits = limits;
 	p->n_limits = G_N_ELEMENTS(limits);
 	p->calls = calls;

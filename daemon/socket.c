@@ -60,12 +60,17 @@ int daemon_socket_listen(const struct options *o, GError **error)
 	return sock_listen(o->socket_path, o->socket_mode, o->socket_group, error);
 }
 
-void daemon_socket_name(struct socket_name *name, const struct options *o, bool keep)
+int daemon_socket_listen_control(const struct options *o, GError **error)
+{
+	return sock_listen(o->control, 0600, (gid_t)-1, error);
+}
+
+void daemon_socket_name(struct socket_name *name, const char *path, bool keep)
 {
 	g_autofree char *folder = NULL;
 	const char *slash;
 
-	*name = (struct socket_name){ .folder = AT_FDCWD, .path = o->socket_path };
+	*name = (struct socket_name){ .folder = AT_FDCWD, .path = path };
 	if (name->path && keep)
 		name->folder = -1;
 	if (!name->path || lstat(name->path, &name->made) < 0 || !keep)

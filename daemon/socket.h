@@ -9,7 +9,7 @@
 /* The name of a socket that was made here. */
 struct socket_name {
 	int folder; /* O_PATH, owned; AT_FDCWD: path is absolute or relative; -1: out of reach */
-	const char *path; /* --socket-path, from folder on; NULL: there is none */
+	const char *path; /* from folder on; NULL: there is none */
 	struct stat made; /* what it names */
 };
 
@@ -22,10 +22,12 @@ struct socket_name {
 bool daemon_socket_check(const struct options *o, unsigned activated, int *fd, GError **error);
 /* Returns a socket that listens at --socket-path, or -1. */
 int daemon_socket_listen(const struct options *o, GError **error);
+/* Returns a socket that listens at --control, or -1. */
+int daemon_socket_listen_control(const struct options *o, GError **error);
 /*
- * Sets what daemon_socket_remove() needs, while the path can be found. keep: by its folder, as the
- * path cannot be found later.
+ * Sets what daemon_socket_remove() needs, while the path (NULL: there is none) can be found. keep:
+ * by its folder, as the path cannot be found later.
  */
-void daemon_socket_name(struct socket_name *name, const struct options *o, bool keep);
+void daemon_socket_name(struct socket_name *name, const char *path, bool keep);
 /* Removes the name at the program's end, if it still leads to the socket and that is permitted. */
 void daemon_socket_remove(struct socket_name *name);

@@ -39,12 +39,21 @@ static void on_shm_map(void *opaque, unsigned queue, struct virtio_shm_map *m)
 	shm_map(opaque, queue, m);
 }
 
+static void on_event(void *opaque, const char *line, size_t len)
+{
+	const struct backend *b = opaque;
+
+	if (b->event)
+		b->event(b->event_opaque, line, len);
+}
+
 static const struct pool_callbacks callbacks = {
 	.broke = on_broke,
 	.kicked = on_kicked,
 	.drained = on_drained,
 	.config_changed = on_config_changed,
 	.shm_map = on_shm_map,
+	.event = on_event,
 };
 
 static void run_reset(struct virtio_device *d, void *opaque)
@@ -119,6 +128,11 @@ struct backend *backend_new(
 	g_assert(d->config_size <= VIRTIO_MAX_CONFIG);
 	vrings_new(b);
 	return b;
+}
+
+const struct virtio_device_ops *backend_ops(const struct backend *b)
+{
+	return b->device.ops;
 }
 
 bool backend_start_workers(struct backend *b, GError **error)

@@ -25,6 +25,7 @@ struct backend_options {
 /* Opens the device. */
 struct backend *backend_new(
 	const struct virtio_device_ops *ops, const struct backend_options *options, GError **error);
+const struct virtio_device_ops *backend_ops(const struct backend *b);
 /* Starts its threads: before it serves, and after privileges were dropped. */
 bool backend_start_workers(struct backend *b, GError **error);
 /* Closes the device; the back-end is idle. NULL is nothing. */
@@ -60,3 +61,28 @@ int64_t backend_silent_us(const struct backend *b);
 void backend_reload(struct backend *b);
 /* stats.c: what was done until now, as log lines. */
 void backend_log_stats(const struct backend *b);
+/* The same, and what is connected, as members of an open JSON object. */
+void backend_json_stats(const struct backend *b, struct json *j);
+void backend_json_status(const struct backend *b, struct json *j);
+
+/* method.c: the device's methods of the control socket. */
+
+struct backend_call {
+	const struct virtio_method *method;
+	struct virtio_arg args[VIRTIO_MAX_PARAMS];
+	struct json *result; /* an open object */
+	/* Gets the call, on the main loop, perhaps before backend_call() returns. */
+	void (*done)(void *call);
+	bool ok; /* what the method returned; if false, the caller frees the error */
+	GError *error;
+};
+/*
+ * Runs the method, as a device verb. call and what it points to live until done(), or until the
+ * back-end is freed. One at a time.
+ */
+void backend_call(struct backend *b, struct backend_call *call);
+/* Calls event() on the main loop for each event of the device, from now on; NULL: for none. */
+void backend_watch_events(
+	struct backend *b, void (*event)(void *opaque, const char *line, size_t len), void *opaque);
+/* Returns how many were lost since the last call. */
+uint64_t backend_lost_events(struct backend *b);

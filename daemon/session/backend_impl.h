@@ -94,6 +94,9 @@ struct backend {
 	int log_call; /* SET_LOG_FD; -1 */
 	struct pool_verb reset, reload, left;
 	struct pool_verb verb; /* of the request */
+	struct pool_verb call; /* method.c */
+	void (*event)(void *opaque, const char *line, size_t len); /* NULL: not asked for */
+	void *event_opaque;
 	struct log_limit refusals, visits;
 	bool queues_hinted;
 	bool claimed; /* ops->claim() came, and not ops->release() since */

@@ -181,6 +181,11 @@ static void on_stop(void *opaque)
 	backend_disconnect(s->backend);
 }
 
+void server_quit(struct server *s)
+{
+	on_stop(s);
+}
+
 static void on_reload(void *opaque)
 {
 	const struct server *s = opaque;

@@ -26,4 +26,6 @@ void server_start(struct server *s, int fd);
  * nothing of the back-end may be freed.
  */
 bool server_run(struct server *s);
+/* Ends as on SIGTERM: soon, from the main loop. */
+void server_quit(struct server *s);
 void server_free(struct server *s);

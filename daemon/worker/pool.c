@@ -149,6 +149,7 @@ static void on_wakeup(void *opaque, uint32_t revents)
 	if (__atomic_exchange_n(&pool->config_changed, false, __ATOMIC_ACQUIRE))
 		pool->setup.callbacks->config_changed(pool->setup.opaque);
 	shm_take(pool);
+	events_take(pool);
 	verbs_continue(pool);
 	pool_update_interrupt(pool);
 }
@@ -239,6 +240,7 @@ void pool_free(struct pool *pool)
 		vq_free(pool->queues[i].vq);
 	}
 	g_aligned_free(pool->queues);
+	events_drop(pool);
 	threads_free(pool);
 	sources_close(&pool->own_sources);
 	fd_close(&pool->wakeup);

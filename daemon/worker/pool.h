@@ -71,6 +71,8 @@ struct pool_callbacks {
 	 * follows, and until then the queue does not stop.
 	 */
 	void (*shm_map)(void *opaque, unsigned queue, struct virtio_shm_map *m);
+	/* An event of the device (virtio_event_begin()), as a line of JSON. */
+	void (*event)(void *opaque, const char *line, size_t len);
 };
 
 struct pool_setup {
@@ -130,6 +132,11 @@ const struct vq *pool_queue_vq(const struct pool *pool, unsigned i);
 
 /* Ends what callbacks.shm_map() began, with 0 or -errno. m is the device's again. */
 void pool_shm_done(struct virtio_shm_map *m, int result);
+
+/* Whether the device's events are made, and callbacks.event() called; at first they are not. */
+void pool_want_events(struct pool *pool, bool wanted);
+/* Returns how many were lost since the last call: they came faster than the main loop took them. */
+uint64_t pool_lost_events(struct pool *pool);
 
 /* Work on the device as a whole. Zeroed at first but for its first three members. */
 struct pool_verb {

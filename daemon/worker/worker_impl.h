@@ -152,6 +152,10 @@ struct pool {
 	unsigned paused; /* atomic: workers that pause */
 	struct pool_verb *posted, *finished; /* atomic: for worker 0, by it; the last one first */
 	bool config_changed; /* atomic */
+	struct pool_event *events; /* atomic: for the control thread; the last one first */
+	unsigned n_events; /* atomic: of these, about */
+	bool events_wanted; /* atomic */
+	uint64_t events_lost; /* atomic */
 	struct virtio_shm_map *shm_maps; /* atomic: for the control thread; the last one first */
 	pthread_mutex_t config_lock; /* for bytes of device->config */
 	/* Written by workers only when requests become larger. */
@@ -272,6 +276,10 @@ void wakeup_resume(struct sources *s, struct vq *q);
 
 /* shm.c: the control thread takes pool.shm_maps. */
 void shm_take(struct pool *pool);
+
+/* events.c: the control thread takes pool.events, or drops them at the end. */
+void events_take(struct pool *pool);
+void events_drop(struct pool *pool);
 
 /* poll.c */
 

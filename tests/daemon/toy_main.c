@@ -40,6 +40,36 @@ static const struct option_entry toy_options[] = {
 	{ NULL },
 };
 
+/* Tells what it was given, to the caller and as an event. */
+static bool toy_paint(
+	struct virtio_device *d, const struct virtio_arg *args, struct json *result, GError **error)
+{
+	struct json *event;
+
+	if (g_str_equal(args[0].text, "blue")) {
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "there is no more blue");
+		return false;
+	}
+	json_string(result, "color", args[0].text);
+	json_int(result, "layers", args[1].number);
+	json_bool(result, "wet", args[2].flag);
+	event = virtio_event_begin(d, "painted");
+	if (event) {
+		json_string(event, "color", args[0].text);
+		virtio_event_end(d, event);
+	}
+	return true;
+}
+
+static const struct virtio_method toy_methods[] = {
+	{ "paint", "Paint the toy",
+		{ { "color", VIRTIO_PARAM_TEXT, .max = 8 },
+			{ "layers", VIRTIO_PARAM_NUMBER, .min = -1, .max = 255, .optional = true },
+			{ "wet", VIRTIO_PARAM_FLAG, .optional = true } },
+		toy_paint },
+	{ NULL },
+};
+
 static const char *const toy_capabilities[] = { "color", "shape", NULL };
 
 const struct virtio_device_ops virtio_device_ops = {
@@ -48,6 +78,7 @@ const struct virtio_device_ops virtio_device_ops = {
 	.summary = "a toy",
 	.probe = { .device_id = 18, .min_queues = 1, .max_queues = 1 },
 	.options = toy_options,
+	.methods = toy_methods,
 	.capabilities = toy_capabilities,
 	.open = toy_open,
 	.close = toy_close,

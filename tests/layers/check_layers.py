@@ -33,7 +33,8 @@ LAYERS = {
     'common/vhost-user/front': WIRE,
     'common/mmio': PURE,
     'common/vmm': FRONT + ('common/vhost-user/wire', 'common/mmio'),
-    'daemon': WIRE + ('common/priv', 'common/ring', 'daemon/session'),
+    'daemon': WIRE + ('common/priv', 'common/ring', 'daemon/control', 'daemon/session'),
+    'daemon/control': PURE + ('common/ring', 'daemon', 'daemon/session'),
     'daemon/session': WIRE + ('common/ring', 'daemon', 'daemon/worker'),
     'daemon/worker': PURE + ('common/memory', 'common/ring', 'daemon'),
     'daemon/devices': PURE,
@@ -61,6 +62,8 @@ CODE_FOLDERS = ('common', 'daemon', 'xen', 'kvm-stub', 'tools')
 SHARED = {'xen/ipc.h': ('xen/supervisor', 'xen/worker')}
 # (Layer, other layer) -> the only headers of the other one that it includes.
 DOORS = {
+    ('daemon/control', 'daemon'): ('daemon/device.h',),
+    ('daemon/control', 'daemon/session'): ('daemon/session/backend.h', 'daemon/session/server.h'),
     ('daemon/session', 'daemon'): ('daemon/device.h',),
     ('daemon/session', 'daemon/worker'): ('daemon/worker/pool.h',),
     ('daemon/worker', 'daemon'): ('daemon/device.h', 'daemon/uring.h'),

@@ -115,6 +115,12 @@ int kit_object(struct kit *k, const uint8_t uuid[16]);
 GByteArray *kit_save(struct kit *k);
 bool kit_load(struct kit *k, GByteArray *state);
 
+/*
+ * Calls a method of the control socket: kit_call(k, "set", "\"line\":3,\"value\":1"). Returns the
+ * reply, valid for the test. (In this process events are lines of the log.)
+ */
+const char *kit_call(struct kit *k, const char *method, const char *params);
+
 /* Waits until something is mapped there in a shared memory region, and returns where it is. */
 uint8_t *kit_wait_mapped(struct kit *k, uint8_t id, uint64_t at);
 void kit_wait_unmapped(struct kit *k, uint8_t id, uint64_t at);

@@ -100,6 +100,9 @@ unsigned kit_core_in_flight(const struct kit_core *c);
 uint64_t kit_core_alloc(struct kit_core *c, uint64_t len, uint8_t fill);
 void *kit_core_host(struct kit_core *c, uint64_t addr);
 
+/* kit_call.c: runs a method of the device; line is changed. The caller frees. */
+char *kit_core_call(struct kit_core *c, char *line);
+
 /* Between kit_core.c, kit_core_shm.c and kit_services.c. */
 
 /*

@@ -31,6 +31,8 @@ struct kit_world {
 	/* As kit_core_message() and kit_core_state(). */
 	bool (*message)(struct kit *k, struct vu_msg *msg);
 	bool (*state)(struct kit *k, GByteArray *state, bool load);
+	/* Returns the reply to a line of JSON-RPC (changed); the caller frees. */
+	char *(*call)(struct kit *k, char *line);
 	/* The front-end's shared memory. */
 	struct kit_shm *(*shm)(struct kit *k);
 	void (*config_read)(struct kit *k, uint32_t offset, void *to, uint32_t size);

@@ -56,6 +56,13 @@ void kit_process_options(struct kit *k, va_list options)
 	g_strv_builder_add(builder, k->program);
 	while ((arg = va_arg(options, const char *)))
 		g_strv_builder_add(builder, arg);
+	if (virtio_device_ops.methods) {
+		g_autofree char *option = NULL;
+
+		p->control = kit_path(k, "control");
+		option = g_strconcat("--control=", p->control, NULL);
+		g_strv_builder_add(builder, option);
+	}
 	p->argv = g_strv_builder_end(builder);
 }
 

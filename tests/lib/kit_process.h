@@ -10,6 +10,7 @@
 struct kit_process {
 	unsigned fds; /* open before the test */
 	char **argv; /* without the socket */
+	const char *control; /* --control, if the device has methods */
 	pid_t pid; /* 0: none */
 	int log;
 	char *log_text;
@@ -29,5 +30,7 @@ void kit_process_options(struct kit *k, va_list options);
 int kit_process_spawn(struct kit_process *p);
 /* Waits for its end; returns waitpid()'s status. */
 int kit_process_reap(struct kit_process *p);
+/* Returns the reply of its control socket; the caller frees. */
+char *kit_process_call(struct kit *k, char *line);
 /* Returns all that it and its predecessors have logged. */
 const char *kit_process_log(struct kit *k);

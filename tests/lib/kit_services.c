@@ -190,6 +190,26 @@ static bool run_wakeup(struct kit_core *c)
 	return false;
 }
 
+/* Events for the control socket: lines of the log. */
+
+static struct json control_event;
+
+struct json *virtio_event_begin(struct virtio_device *d, const char *name)
+{
+	control_event = (struct json){ .out = g_string_new(NULL), .one_line = true };
+	json_open_object(&control_event, NULL);
+	json_open_object(&control_event, name);
+	return &control_event;
+}
+
+void virtio_event_end(struct virtio_device *d, struct json *j)
+{
+	json_close_object(j);
+	json_close_object(j);
+	log_info("event", "%s", j->out->str);
+	g_string_free(j->out, TRUE);
+}
+
 /* The loop. */
 
 /* Runs a watch's callback. False: the watch of this event has ended in the meantime. */

@@ -87,6 +87,11 @@ static bool world_state(struct kit *k, GByteArray *state, bool load)
 	return kit_core_state(k->data, state, load);
 }
 
+static char *world_call(struct kit *k, char *line)
+{
+	return kit_core_call(k->data, line);
+}
+
 static struct kit_shm *world_shm(struct kit *k)
 {
 	return &((struct kit_core *)k->data)->shm;
@@ -138,6 +143,7 @@ const struct kit_world kit_world_core = {
 	.leave = world_leave,
 	.message = world_message,
 	.state = world_state,
+	.call = world_call,
 	.shm = world_shm,
 	.config_read = world_config_read,
 	.config_write = world_config_write,

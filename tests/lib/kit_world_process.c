@@ -352,6 +352,7 @@ const struct kit_world kit_world_process = {
 	.leave = process_leave,
 	.message = process_message,
 	.state = process_state,
+	.call = kit_process_call,
 	.shm = process_shm,
 	.config_read = process_config_read,
 	.config_write = process_config_write,
