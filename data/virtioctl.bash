@@ -6,12 +6,12 @@ _virtioctl()
 	_init_completion -s || return
 
 	if [[ $cword -eq 1 ]]; then
-		COMPREPLY=($(compgen -W 'probe read write bench check help --help --version' \
+		COMPREPLY=($(compgen -W 'probe read write bench check call help --help --version' \
 			-- "$cur"))
 		return
 	fi
 	if [[ ${words[1]} == help ]]; then
-		COMPREPLY=($(compgen -W 'probe read write bench check' -- "$cur"))
+		COMPREPLY=($(compgen -W 'probe read write bench check call' -- "$cur"))
 		return
 	fi
 	if [[ $prev == --probe ]]; then
@@ -38,6 +38,11 @@ _virtioctl()
 	if [[ ${words[1]} == check && $prev == --case ]]; then
 		COMPREPLY=($(compgen -W '$("$1" check --list 2>/dev/null | cut -d" " -f1)' \
 			-- "$cur"))
+		return
+	fi
+	if [[ ${words[1]} == call && $cur != -* && $cword -eq 3 && -S ${words[2]} ]]; then
+		COMPREPLY=($(compgen -W '$("$1" call "${words[2]}" help 2>/dev/null |
+			grep -o "{\"name\":\"[a-z-]*\",\"summary" | cut -d\" -f4)' -- "$cur"))
 		return
 	fi
 	$split && return

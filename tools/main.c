@@ -13,6 +13,7 @@ static const struct subcommand subcommands[] = {
 	{ "write", "Copy a file or pipe to a block device", write_run },
 	{ "bench", "Measure the speed and the cost of a block device", bench_run },
 	{ "check", "Check whether a back-end keeps to the protocol", check_run },
+	{ "call", "Call a method of a daemon's control socket", call_run },
 };
 
 static void print_help(FILE *to)

@@ -25,6 +25,7 @@ struct subcommand {
 };
 
 int bench_run(int argc, char **argv);
+int call_run(int argc, char **argv);
 int check_run(int argc, char **argv);
 int probe_run(int argc, char **argv);
 int read_run(int argc, char **argv);
