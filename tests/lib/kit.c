@@ -38,17 +38,23 @@ struct kit_request *kit_add(
 	struct kit *k, unsigned queue, const void *out, size_t out_size, size_t in_size)
 {
 	struct kit_request *r = g_new0(struct kit_request, 1);
-	struct driver_buf buf[2 * MAX_PIECES];
-	unsigned n_out, n_in;
 
 	*r = (struct kit_request){ .queue = queue, .out_size = out_size, .in_size = in_size };
 	r->out_address = alloc(k, out, out_size, &r->out);
 	r->in_address = alloc(k, NULL, in_size, &r->in);
-	n_out = cut(k, r->out_address, out_size, buf);
-	n_in = cut(k, r->in_address, in_size, buf + n_out);
-	assert_int_equal(driver_ring_add(k->ring[queue], buf, n_out, n_in, r), 0);
 	g_ptr_array_add(k->requests, r);
+	kit_add_again(k, r);
 	return r;
+}
+
+void kit_add_again(struct kit *k, struct kit_request *r)
+{
+	struct driver_buf buf[2 * MAX_PIECES];
+	unsigned n_out = cut(k, r->out_address, r->out_size, buf);
+	unsigned n_in = cut(k, r->in_address, r->in_size, buf + n_out);
+
+	r->done = false;
+	assert_int_equal(driver_ring_add(k->ring[r->queue], buf, n_out, n_in, r), 0);
 }
 
 void kit_kick(struct kit *k, unsigned queue)

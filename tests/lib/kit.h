@@ -76,6 +76,8 @@ struct kit_request *kit_send(
 /* As kit_send(), but the device learns of it with the next kit_send() or kit_kick(). */
 struct kit_request *kit_add(
 	struct kit *k, unsigned queue, const void *out, size_t out_size, size_t in_size);
+/* Adds a request that is complete once more, with the same buffers. */
+void kit_add_again(struct kit *k, struct kit_request *r);
 void kit_kick(struct kit *k, unsigned queue);
 /* Waits until the request is complete; returns how much was written. */
 uint32_t kit_wait(struct kit *k, struct kit_request *r);
