@@ -5,7 +5,8 @@ import json
 import re
 import xml.etree.ElementTree as xml
 
-from harness import ABSENT, FAILED, MIB, PATIENCE, RNG, USAGE, LoopTest, main, pattern
+from harness import (ABSENT, DEVICES, FAILED, MIB, PATIENCE, RNG, USAGE, LoopTest, main, pattern,
+                     program)
 
 # What a daemon need not offer. Whatever else a case is skipped for is a fault of ours.
 NOT_OFFERED = re.compile(r"[A-Z_0-9]+ is not offered|the device is no \w+|"
@@ -34,10 +35,13 @@ class Check(LoopTest):
                 self.assertGreaterEqual(list(results.values()).count("pass"), 150)
                 self.stop(daemon)
 
-    def test_rng(self):
-        daemon = self.rng()
-        self.run_all(daemon)
-        self.stop(daemon)
+    def test_devices(self):
+        for name, ways in DEVICES.items():
+            for options in ways:
+                with self.subTest(name=name, options=options):
+                    daemon = self.daemon(program(name), *options)
+                    self.run_all(daemon)
+                    self.stop(daemon)
 
     def test_contents_stay_without_write(self):
         image = self.file("img", pattern(MIB))

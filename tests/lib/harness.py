@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the end-to-end tests share: daemons on sockets in a short-lived folder, and virtioctl.
 
-Programs come from the environment (meson sets it): VIRTIOCTL, VIRTIOD_BLK, VIRTIOD_RNG.
+Programs come from the environment (meson sets it): VIRTIOCTL, VIRTIOD_BLK, VIRTIOD_RNG ...
 Only processes that a test started are ended, by their pid.
 """
 import hashlib
@@ -24,6 +24,11 @@ import initrd
 VIRTIOCTL = os.environ["VIRTIOCTL"]
 BLK = os.environ["VIRTIOD_BLK"]
 RNG = os.environ["VIRTIOD_RNG"]
+# Devices that need nothing of this machine when they have these options, of which each is a way to
+# run them. What every device must pass is tried with each.
+DEVICES = {
+    "rng": [()],
+}
 
 OK, FAILED, USAGE, BUSY, ABSENT = range(5)  # exit statuses of virtioctl
 
@@ -39,6 +44,10 @@ PATIENCE = 600
 # With the argument "long": larger images and more requests, for minutes.
 LONG = "long" in sys.argv[1:]
 SANITIZED = "SANITIZED" in os.environ
+
+
+def program(device):
+    return os.environ["VIRTIOD_" + device.upper().replace("-", "_")]
 
 
 def pattern(size, seed=1):

@@ -100,6 +100,13 @@ def as_back_ends(sockets, **more):
 
 PAIRS = "the connector makes connected pairs"
 
+# Of devices: the ioctls in their tables.
+LISTED = {
+    "blk": "BLKGETSIZE64 BLKDISCARD",
+}
+LISTED_TEXT = "; ".join(f"`virtiod-{device}`: {names.replace(' ', ', ')}"
+                        for device, names in LISTED.items())
+
 BACK_END = {
     "guest memory": [
         ("all that the front-end shares, not only what requests name", yes("guest_memory"))],
@@ -140,8 +147,7 @@ BACK_END = {
          {"abstract_socket": NOT_OURS if KERNEL >= (6, 12) else WORKS})],
     "network, System V IPC": [("namespaces of its own, both empty", NAMESPACES)],
     "ioctls": [
-        ("those that the device lists (`virtiod-blk`: BLKGETSIZE64, BLKDISCARD)",
-         yes("BLKGETSIZE64 BLKDISCARD")),
+        (f"those that the device lists ({LISTED_TEXT})", yes(" ".join(LISTED.values()))),
         ("FIONREAD", yes("FIONREAD")),
         ("and with `--xen` the four of Xen below",
          yes("MMAP_BATCH MAP_GRANTS UNMAP_GRANTS COPY_GRANTS"))],

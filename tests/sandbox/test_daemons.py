@@ -13,13 +13,14 @@ import unittest
 import reach
 from escape import (NOBODY, PATIENCE, EscapeTest, as_user, confinement, limits_of, open_files,
                     source, status_of)
-from harness import BLK, MIB, RNG, Client, Daemon, main, wait_until
+from harness import BLK, DEVICES, MIB, RNG, Client, Daemon, main, program, wait_until
 
 ESCAPE = os.environ["VIRTIOD_ESCAPE"]
 LIBRARY = os.environ["VIRTIOD_ESCAPE_LIBRARY"]
 SET_FEATURES, SET_MEM_TABLE, SET_VRING_NUM, SET_VRING_ADDR, SET_VRING_BASE = 2, 5, 8, 9, 10
 SET_VRING_KICK, SET_VRING_CALL = 12, 13
-NOT_LISTED = reach.no("BLKGETSIZE64 BLKDISCARD MMAP_BATCH MAP_GRANTS UNMAP_GRANTS COPY_GRANTS")
+NOT_LISTED = reach.no(" ".join(reach.LISTED.values()) +
+                      " MMAP_BATCH MAP_GRANTS UNMAP_GRANTS COPY_GRANTS")
 MEMORY, AVAIL, USED, BUFFER = 1 << 16, 0x1000, 0x2000, 0x3000
 
 
@@ -138,27 +139,32 @@ class Sandbox(EscapeTest):
             "MMAP_BATCH", "MAP_GRANTS", "UNMAP_GRANTS", "COPY_GRANTS", "DM_OP")})
         self.stop(d)
 
-    def test_files_and_ioctls(self):
-        """Those of real devices: what is open, and the table of virtiod-blk."""
-        for name, mode, program, *options in (
+    def test_files(self):
+        """Those of real devices that are open."""
+        for name, mode, path_of, *options in (
                 ("disk_image", "", BLK, "--blk-file="), ("read_only_image", "", BLK, "--read-only",
                                                          "--blk-file="),
                 ("filename", "", RNG, "--filename=")):
             path = self.file(name, size=MIB)
             options[-1] += path
-            d = self.start(program, *options, user=os.geteuid())
+            d = self.start(path_of, *options, user=os.geteuid())
             files = open_files(d.pid)
             files.pop(d.log_path)
             self.assertEqual(list(files), [path])
             self.check_reach({name: files[path]})
             self.stop(d)
-        d = self.start(BLK, "--blk-file=" + self.file("disk_image"), user=os.geteuid(),
-                       env={"LD_PRELOAD": LIBRARY, "SWEEP": "1"})
-        results = self.attempts(d, signal.SIGUSR2)
-        self.check_reach({name: results[name] for name in reach.IOCTLS},
-                         {**NOT_LISTED, **reach.yes("BLKGETSIZE64 BLKDISCARD")})
-        self.tried |= {"BLKGETSIZE64", "BLKDISCARD"}
-        self.stop(d)
+
+    def test_ioctls(self):
+        """Those of the devices' own tables."""
+        ways = {"blk": [["--blk-file=" + self.file("image", size=MIB)]], **DEVICES}
+        for device, listed in reach.LISTED.items():
+            d = self.start(program(device), *ways[device][0], user=os.geteuid(),
+                           env={"LD_PRELOAD": LIBRARY, "SWEEP": "1"})
+            results = self.attempts(d, signal.SIGUSR2)
+            self.check_reach({name: results[name] for name in reach.IOCTLS},
+                             {**NOT_LISTED, **reach.yes(listed)})
+            self.tried.update(listed.split())
+            self.stop(d)
 
     def check_confined(self, d):
         self.check_reach(confinement(d.pid), {"descriptors": limits_of(d.pid)["descriptors"]})
@@ -225,10 +231,11 @@ class Sandbox(EscapeTest):
         image = self.file("img", size=MIB)
         os.chmod(image, 0o666)
         for user, mode in self.modes():
-            d = self.start(RNG, f"--sandbox={mode}", user=user)
-            self.check_confined(d)
-            self.probe(d.path)
-            self.stop(d)
+            for name, options in ((name, o) for name, ways in DEVICES.items() for o in ways):
+                d = self.start(program(name), f"--sandbox={mode}", *options, user=user)
+                self.check_confined(d)
+                self.probe(d.path)
+                self.stop(d)
             for engine in ("auto", "uring", "sync", "mmap"):
                 os.truncate(image, MIB)
                 d = self.start(BLK, f"--sandbox={mode}", f"--blk-file={image}",
