@@ -291,6 +291,16 @@ def blk(_):
             yield start + request(0, pack('IIQ', 0, 0, 0), 513, 0) + u8(4) + u8(6, 0, 1) + u8(5)
 
 
+@target('i2c')
+def i2c(_):
+    start = u8(0) + pack('Q', 0)
+    for address in (0x50, 0x68, 0x48):
+        write = pack('HHI', address << 1, 0, 1) + u8(1)
+        read = pack('HHI', address << 1, 0, 2)
+        yield start + request(0, write, 1, 0) + request(0, read, 9)
+        yield start + request(0, write + bytes(8), 1) + u8(3, 4) + request(0, read, 1) + u8(5)
+
+
 def write_seeds(name, folder):
     os.makedirs(folder, exist_ok=True)
     for i, seed in enumerate([b''] + list(TARGETS[name]() if name in TARGETS else [])):

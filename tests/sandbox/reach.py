@@ -27,6 +27,7 @@ IOCTLS = {
     "FIONREAD": 0x541B, "TCGETS": 0x5401, "TCSETS": 0x5402, "TCGETS2": 0x802C542A,
     "TCSETS2": 0x402C542B, "TIOCGPGRP": 0x540F, "TIOCGWINSZ": 0x5413, "TIOCSTI": 0x5412,
     "BLKGETSIZE64": 0x80081272, "BLKDISCARD": 0x1277,
+    "I2C_RDWR": 0x707, "I2C_SMBUS": 0x720, "I2C_SLAVE": 0x703, "I2C_SLAVE_FORCE": 0x706,
     "DM_OP": 0x105005, "MMAP_BATCH": 0x205004, "EVTCHN_NOTIFY": 0x44504,
     "MAP_GRANTS": 0x184700, "UNMAP_GRANTS": 0x104701, "COPY_GRANTS": 0x104708,
     "KVM_CREATE_VM": 0xAE01, "KVM_CHECK_EXTENSION": 0xAE03, "KVM_GET_VCPU_MMAP_SIZE": 0xAE04,
@@ -103,6 +104,7 @@ PAIRS = "the connector makes connected pairs"
 # Of devices: the ioctls in their tables.
 LISTED = {
     "blk": "BLKGETSIZE64 BLKDISCARD",
+    "i2c": "I2C_RDWR I2C_SMBUS I2C_SLAVE I2C_SLAVE_FORCE",
 }
 LISTED_TEXT = "; ".join(f"`virtiod-{device}`: {names.replace(' ', ', ')}"
                         for device, names in LISTED.items())
@@ -113,7 +115,9 @@ BACK_END = {
     "the device's host side": [
         ("what is open: the disk image (for writing unless `--read-only`)",
          {"disk_image": "read, written", "read_only_image": "read"}),
-        ("`--filename`", {"filename": "read"})],
+        ("`--filename`", {"filename": "read"}),
+        ("the files of `--state` and of simulated chips (for writing)",
+         {"eeprom_file": "read, written"})],
     "the front-end": [
         ("its socket", yes("peer")), ("and the eventfds of its vrings", yes("vring_eventfds")),
         ("the next front-end's, too", yes("next_front_end"))],

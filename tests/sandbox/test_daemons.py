@@ -144,7 +144,8 @@ class Sandbox(EscapeTest):
         for name, mode, path_of, *options in (
                 ("disk_image", "", BLK, "--blk-file="), ("read_only_image", "", BLK, "--read-only",
                                                          "--blk-file="),
-                ("filename", "", RNG, "--filename=")):
+                ("filename", "", RNG, "--filename="),
+                ("eeprom_file", "", program("i2c"), "--sim=eeprom@0x50,file=")):
             path = self.file(name, size=MIB)
             options[-1] += path
             d = self.start(path_of, *options, user=os.geteuid())

@@ -2,6 +2,7 @@
 /* Requests without lasting effect, by device: one row a type. */
 #include <inttypes.h>
 #include <linux/virtio_blk.h>
+#include <linux/virtio_i2c.h>
 #include <linux/virtio_ids.h>
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -54,6 +55,22 @@ static void fill_fs(uint8_t *out)
 	memcpy(out, words, sizeof(words));
 }
 
+/* Fills in an SMBus Quick command to an address that no device may have. */
+static void fill_i2c(uint8_t *out)
+{
+	const struct virtio_i2c_out_hdr h = {
+		.addr = htole16(0x03 << 1),
+		.flags = htole32(VIRTIO_I2C_FLAGS_M_RD),
+	};
+
+	memcpy(out, &h, sizeof(h));
+}
+
+static const char *verify_i2c(const uint8_t *in, uint32_t len)
+{
+	return len == 1 && in[0] <= VIRTIO_I2C_MSG_ERR ? NULL : "no status is returned";
+}
+
 static const struct check_device devices[] = {
 	{ .id = VIRTIO_ID_BLOCK,
 		.queues = 1,
@@ -69,6 +86,12 @@ static const struct check_device devices[] = {
 		.out_len = 104,
 		.in_len = { 80 },
 		.fill = fill_fs },
+	{ .id = VIRTIO_ID_I2C_ADAPTER,
+		.queues = 1,
+		.out_len = sizeof(struct virtio_i2c_out_hdr),
+		.in_len = { 1 },
+		.fill = fill_i2c,
+		.verify = verify_i2c },
 };
 
 const struct check_device *check_device(uint32_t id)
