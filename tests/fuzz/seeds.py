@@ -301,6 +301,17 @@ def i2c(_):
         yield start + request(0, write + bytes(8), 1) + u8(3, 4) + request(0, read, 1) + u8(5)
 
 
+@target('gpio')
+def gpio(_):
+    for way in range(2):
+        start = u8(way) + pack('Q', 0)
+        yield start + b''.join(request(0, pack('HHI', kind, 1, 1), 64) for kind in range(8))
+        unmask = request(1, pack('H', 0), 1)
+        yield start + request(0, pack('HHI', 6, 0, 3), 2) + unmask + u8(4) + unmask + \
+            request(0, pack('HHI', 6, 0, 0), 2) + request(0, pack('HHI', 6, 0, 8), 2) + \
+            unmask + u8(5)
+
+
 def write_seeds(name, folder):
     os.makedirs(folder, exist_ok=True)
     for i, seed in enumerate([b''] + list(TARGETS[name]() if name in TARGETS else [])):

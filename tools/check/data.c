@@ -2,6 +2,7 @@
 /* Requests without lasting effect, by device: one row a type. */
 #include <inttypes.h>
 #include <linux/virtio_blk.h>
+#include <linux/virtio_gpio.h>
 #include <linux/virtio_i2c.h>
 #include <linux/virtio_ids.h>
 #include <poll.h>
@@ -71,6 +72,22 @@ static const char *verify_i2c(const uint8_t *in, uint32_t len)
 	return len == 1 && in[0] <= VIRTIO_I2C_MSG_ERR ? NULL : "no status is returned";
 }
 
+/* Asks for the direction of line 0. */
+static void fill_gpio(uint8_t *out)
+{
+	const struct virtio_gpio_request r = { .type = htole16(VIRTIO_GPIO_MSG_GET_DIRECTION) };
+
+	memcpy(out, &r, sizeof(r));
+}
+
+static const char *verify_gpio(const uint8_t *in, uint32_t len)
+{
+	return len == sizeof(struct virtio_gpio_response) && in[0] == VIRTIO_GPIO_STATUS_OK &&
+			in[1] <= VIRTIO_GPIO_DIRECTION_IN
+		? NULL
+		: "the direction of line 0 is not told";
+}
+
 static const struct check_device devices[] = {
 	{ .id = VIRTIO_ID_BLOCK,
 		.queues = 1,
@@ -92,6 +109,12 @@ static const struct check_device devices[] = {
 		.in_len = { 1 },
 		.fill = fill_i2c,
 		.verify = verify_i2c },
+	{ .id = VIRTIO_ID_GPIO,
+		.queues = 1,
+		.out_len = sizeof(struct virtio_gpio_request),
+		.in_len = { sizeof(struct virtio_gpio_response) },
+		.fill = fill_gpio,
+		.verify = verify_gpio },
 };
 
 const struct check_device *check_device(uint32_t id)
