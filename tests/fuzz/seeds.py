@@ -312,6 +312,16 @@ def gpio(_):
             unmask + u8(5)
 
 
+@target('rtc')
+def rtc(_):
+    for way in range(2):
+        start = u8(way) + pack('Q', 0)
+        for kind in (1, 2, 0x1000, 0x1001, 0x1002, 0x1003, 0x1005):
+            yield start + request(0, pack('HxxxxxxHBxxxxx', kind, 1, 1), 24) + u8(4)
+        alarm = request(0, pack('HxxxxxxQHBxxxxx', 0x1004, 1, 0, 1), 8)
+        yield start + alarm + request(1, b'', 16) + u8(3) + alarm + request(1, b'', 8) + u8(5)
+
+
 def write_seeds(name, folder):
     os.makedirs(folder, exist_ok=True)
     for i, seed in enumerate([b''] + list(TARGETS[name]() if name in TARGETS else [])):

@@ -30,6 +30,7 @@ DEVICES = {
     "gpio": [("--sim=16",)],
     "i2c": [("--sim=eeprom@0x50", "--sim=rtc@0x68", "--sim=tmp@0x48")],
     "rng": [()],
+    "rtc": [()],
 }
 
 OK, FAILED, USAGE, BUSY, ABSENT = range(5)  # exit statuses of virtioctl

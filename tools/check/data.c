@@ -88,6 +88,19 @@ static const char *verify_gpio(const uint8_t *in, uint32_t len)
 		: "the direction of line 0 is not told";
 }
 
+/* Asks for the number of clocks (virtio 1.4 §5.23). */
+static void fill_rtc(uint8_t *out)
+{
+	const uint16_t message = htole16(0x1000);
+
+	memcpy(out, &message, sizeof(message));
+}
+
+static const char *verify_rtc(const uint8_t *in, uint32_t len)
+{
+	return len == 16 && in[0] == 0 ? NULL : "the number of clocks is not told";
+}
+
 static const struct check_device devices[] = {
 	{ .id = VIRTIO_ID_BLOCK,
 		.queues = 1,
@@ -115,6 +128,12 @@ static const struct check_device devices[] = {
 		.in_len = { sizeof(struct virtio_gpio_response) },
 		.fill = fill_gpio,
 		.verify = verify_gpio },
+	{ .id = VIRTIO_ID_CLOCK,
+		.queues = 1,
+		.out_len = 8,
+		.in_len = { 16 },
+		.fill = fill_rtc,
+		.verify = verify_rtc },
 };
 
 const struct check_device *check_device(uint32_t id)
