@@ -89,10 +89,10 @@ def guest_image(folder, load, stock):
 class Dom0:
     """Boots with what meson installs; stock: Debian's own kernel (in guests, too: "all")."""
 
-    def __init__(self, folder, build, tools, stock=None):
+    def __init__(self, folder, build, tools, stock=None, cpus=1):
         self.commands = 0
         self.guests = {}
-        self.lab = lab.Lab(folder, stock is not None)
+        self.lab = lab.Lab(folder, stock is not None, cpus)
         subprocess.run([initrd.program("meson"), "install", "--quiet", "--no-rebuild", "-C",
                         build], env=dict(os.environ, DESTDIR=self.lab.root), check=True,
                        stdout=subprocess.DEVNULL)
