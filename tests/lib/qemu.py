@@ -21,9 +21,9 @@ class Daemon:
         self.argv = [program, "--socket-path=" + self.socket, *options]
         self.start()
 
-    def start(self, *options):
+    def start(self, *options, stdout=None):
         signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the test may run under nohup
-        self.process = subprocess.Popen([*self.argv, *options], stderr=self.log)
+        self.process = subprocess.Popen([*self.argv, *options], stdout=stdout, stderr=self.log)
         deadline = time.monotonic() + 60
         while not os.path.exists(self.socket):
             check_running(self.process, self.name)
