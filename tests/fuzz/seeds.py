@@ -322,6 +322,22 @@ def rtc(_):
         yield start + alarm + request(1, b'', 16) + u8(3) + alarm + request(1, b'', 8) + u8(5)
 
 
+@target('spi')
+def spi(_):
+    def transfer(select, data, room):
+        return request(0, u8(select, 8) + bytes(30) + data, room + 1)
+
+    for way in range(2):
+        start = u8(way) + pack('Q', 0)
+        flash = 1 - way
+        yield start + transfer(0, b'abc', 3) + transfer(0, b'', 5) + transfer(0, bytes(1500), 0)
+        yield start + transfer(flash, b'\x06', 0) + transfer(flash, b'\x02\0\0\0abc', 0) + \
+            transfer(flash, b'\x03\0\0', 0) + transfer(flash, b'\0', 0) + u8(4) + \
+            transfer(flash, b'', 300)
+        yield start + transfer(flash, b'\x06', 0) + transfer(flash, b'\x20\0\x10\0', 0) + \
+            transfer(flash, b'\x9f\0\0\0', 4) + u8(5)
+
+
 def write_seeds(name, folder):
     os.makedirs(folder, exist_ok=True)
     for i, seed in enumerate([b''] + list(TARGETS[name]() if name in TARGETS else [])):

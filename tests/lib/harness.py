@@ -31,6 +31,7 @@ DEVICES = {
     "i2c": [("--sim=eeprom@0x50", "--sim=rtc@0x68", "--sim=tmp@0x48")],
     "rng": [()],
     "rtc": [()],
+    "spi": [("--sim=loopback", "--sim=flash")],
 }
 
 OK, FAILED, USAGE, BUSY, ABSENT = range(5)  # exit statuses of virtioctl

@@ -38,12 +38,12 @@ static void sweep(uint32_t first, uint32_t n, uint32_t how)
 
 /*
  * Tries every type and number that an ioctl() could have, with the usual directions and sizes, and
- * those of KVM, Xen, GPIO chips and terminals with more.
+ * those of KVM, Xen, GPIO chips, SPI and terminals with more.
  */
 void attempts_ioctls(void)
 {
 	static const uint32_t usual[] = { 0, _IOC(_IOC_READ, 0, 0, 8), _IOC(_IOC_WRITE, 0, 0, 8) };
-	static const uint32_t types[] = { 0xae, 0xb4, 'E', 'G', 'P', 'T' };
+	static const uint32_t types[] = { 0xae, 0xb4, 'E', 'G', 'P', 'T', 'k' };
 	static const uint32_t sizes[] = { 4, 8, 12, 16, 24, 32, 44, 64, 0x90, 0x110, 0x138 };
 	struct sigaction before;
 

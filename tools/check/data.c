@@ -18,6 +18,8 @@
 #define STATUS_AT 1536
 #define SLOT_BYTES 2048
 
+#define ID_SPI 45 /* VIRTIO_ID_SPI of Linux 6.18 */
+
 /* Reads the first sector. */
 static void fill_block(uint8_t *out)
 {
@@ -101,6 +103,17 @@ static const char *verify_rtc(const uint8_t *in, uint32_t len)
 	return len == 16 && in[0] == 0 ? NULL : "the number of clocks is not told";
 }
 
+/* Fills in the head of a transfer (virtio 1.4 §5.21) with chip select 255 and a byte to send. */
+static void fill_spi(uint8_t *out)
+{
+	out[0] = 0xff;
+}
+
+static const char *verify_spi(const uint8_t *in, uint32_t len)
+{
+	return len == 1 && in[0] <= 2 ? NULL : "no result is returned";
+}
+
 static const struct check_device devices[] = {
 	{ .id = VIRTIO_ID_BLOCK,
 		.queues = 1,
@@ -134,6 +147,12 @@ static const struct check_device devices[] = {
 		.in_len = { 16 },
 		.fill = fill_rtc,
 		.verify = verify_rtc },
+	{ .id = ID_SPI,
+		.queues = 1,
+		.out_len = 32 + 1,
+		.in_len = { 1 },
+		.fill = fill_spi,
+		.verify = verify_spi },
 };
 
 const struct check_device *check_device(uint32_t id)
