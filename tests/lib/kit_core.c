@@ -302,6 +302,7 @@ void kit_core_restart(struct kit_core *c)
 	kit_core_stop(c);
 	close_device(c);
 	kit_shm_drop(&c->shm);
+	kit_options_parse_again(c);
 	if (!open_device(c, &error))
 		fail_msg("%s", error->message);
 	kit_core_resume(c);

@@ -56,6 +56,7 @@ struct kit_core {
 	struct virtio_wakeup *wakeups;
 	struct virtio_shm_map *shm_maps; /* that await an answer */
 	GPtrArray *timers;
+	char **argv;
 	GArray *saved_options;
 	unsigned fds; /* open before the test */
 };
@@ -123,3 +124,5 @@ void kit_services_close(struct kit_core *c);
 /* kit_options.c: parses as main() does; afterwards the variables get their defaults again. */
 bool kit_options_parse(struct kit_core *c, va_list ap, GError **error);
 void kit_options_restore(struct kit_core *c);
+/* The same options for another device. */
+void kit_options_parse_again(struct kit_core *c);

@@ -11,32 +11,15 @@ static const struct option_entry *options(void)
 	return virtio_device_ops.options ? virtio_device_ops.options : none;
 }
 
-bool kit_options_parse(struct kit_core *c, va_list ap, GError **error)
+static bool parse(struct kit_core *c, GError **error)
 {
 	const struct option_syntax syntax = { .tables = { options() } };
-	g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
-	g_auto(GStrv) argv = NULL;
-	const char *arg;
+	g_auto(GStrv) argv = g_strdupv(c->argv);
 
-	g_strv_builder_add(builder, "program");
-	while ((arg = va_arg(ap, const char *)))
-		g_strv_builder_add(builder, arg);
-	argv = g_strv_builder_end(builder);
-	c->saved_options = g_array_new(FALSE, TRUE, 1);
-	for (const struct option_entry *o = options(); o->name; o++) {
-		size_t size;
-		const void *target = option_target(o, &size);
-
-		g_array_append_vals(c->saved_options, target, size);
-	}
-	if (option_parse(&syntax, &argv, error))
-		return true;
-	option_clear(options());
-	kit_options_restore(c);
-	return false;
+	return option_parse(&syntax, &argv, error);
 }
 
-void kit_options_restore(struct kit_core *c)
+static void set_defaults(const struct kit_core *c)
 {
 	const char *from = c->saved_options->data;
 
@@ -47,5 +30,40 @@ void kit_options_restore(struct kit_core *c)
 		memcpy(target, from, size);
 		from += size;
 	}
+}
+
+bool kit_options_parse(struct kit_core *c, va_list ap, GError **error)
+{
+	g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+	const char *arg;
+
+	g_strv_builder_add(builder, "program");
+	while ((arg = va_arg(ap, const char *)))
+		g_strv_builder_add(builder, arg);
+	c->argv = g_strv_builder_end(builder);
+	c->saved_options = g_array_new(FALSE, TRUE, 1);
+	for (const struct option_entry *o = options(); o->name; o++) {
+		size_t size;
+		const void *target = option_target(o, &size);
+
+		g_array_append_vals(c->saved_options, target, size);
+	}
+	if (parse(c, error))
+		return true;
+	option_clear(options());
+	kit_options_restore(c);
+	return false;
+}
+
+void kit_options_parse_again(struct kit_core *c)
+{
+	set_defaults(c);
+	assert_true(parse(c, NULL));
+}
+
+void kit_options_restore(struct kit_core *c)
+{
+	set_defaults(c);
+	g_clear_pointer(&c->argv, g_strfreev);
 	g_array_free(g_steal_pointer(&c->saved_options), TRUE);
 }
