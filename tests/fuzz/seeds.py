@@ -338,6 +338,19 @@ def spi(_):
             transfer(flash, b'\x9f\0\0\0', 4) + u8(5)
 
 
+@target('console')
+def console(_):
+    def control(port, event, value):
+        return request(3, pack('IHH', port, event, value), 0)
+
+    for way in range(2):
+        start = u8(way) + pack('Q', 7)
+        yield start + request(0, b'', 64) + request(1, b'Hello', 0) + u8(3, 2) + u8(4, 0)
+        yield start + b''.join(request(2, b'', 64) for _ in range(6)) + b''.join(
+            control(*m) for m in ((0xffffffff, 0, 1), (0, 3, 1), (1, 3, 1), (0, 6, 1), (9, 6, 1))
+        ) + u8(3) + request(5, b'x' * 600, 0) + u8(4)
+
+
 def write_seeds(name, folder):
     os.makedirs(folder, exist_ok=True)
     for i, seed in enumerate([b''] + list(TARGETS[name]() if name in TARGETS else [])):

@@ -27,6 +27,8 @@ RNG = os.environ["VIRTIOD_RNG"]
 # Devices that need nothing of this machine when they have these options, of which each is a way to
 # run them. What every device must pass is tried with each.
 DEVICES = {
+    "console": [("--backend=null",),
+                ("--port=backend=null,name=a", "--port=backend=null,console=on")],
     "gpio": [("--sim=16",)],
     "i2c": [("--sim=eeprom@0x50", "--sim=rtc@0x68", "--sim=tmp@0x48")],
     "rng": [()],

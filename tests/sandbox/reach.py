@@ -111,6 +111,7 @@ LISTED = {
     "gpio": "GPIO_V2_LINE_SET_CONFIG_IOCTL GPIO_V2_LINE_SET_VALUES_IOCTL "
             "GPIO_V2_LINE_GET_VALUES_IOCTL",
     "spi": "SPI_IOC_MESSAGE SPI_IOC_WR_MODE32",
+    "console": "TIOCGWINSZ TCGETS TCSETS",
 }
 LISTED_TEXT = "; ".join(f"`virtiod-{device}`: {names.replace(' ', ', ')}"
                         for device, names in LISTED.items())

@@ -38,6 +38,12 @@ static const char *verify_rng(const uint8_t *in, uint32_t len)
 	return len ? NULL : "no random byte";
 }
 
+/* Fills in a line of text for the reader of the port. */
+static void fill_port(uint8_t *out)
+{
+	memcpy(out, "virtioctl check\n", 16);
+}
+
 /*
  * Fills in a frame to nobody: virtio_net_hdr_v1, then an Ethernet header of an experimental
  * type.
@@ -122,6 +128,7 @@ static const struct check_device devices[] = {
 		.fill = fill_block,
 		.verify = verify_block },
 	{ .id = VIRTIO_ID_RNG, .queues = 1, .in_len = { 64 }, .verify = verify_rng },
+	{ .id = VIRTIO_ID_CONSOLE, .queue = 1, .queues = 2, .out_len = 16, .fill = fill_port },
 	{ .id = VIRTIO_ID_NET, .queue = 1, .queues = 2, .out_len = 12 + 60, .fill = fill_net },
 	{ .id = VIRTIO_ID_FS,
 		.queue = 1,
