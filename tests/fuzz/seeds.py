@@ -351,6 +351,11 @@ def console(_):
         ) + u8(3) + request(5, b'x' * 600, 0) + u8(4)
 
 
+@target('rproc-serial')
+def rproc_serial(_):
+    yield u8(0) + pack('Q', 0) + request(0, b'', 64) + request(1, b'Hello', 0) + u8(3)
+
+
 def write_seeds(name, folder):
     os.makedirs(folder, exist_ok=True)
     for i, seed in enumerate([b''] + list(TARGETS[name]() if name in TARGETS else [])):

@@ -60,6 +60,11 @@ LAYERS = {
 CODE_FOLDERS = ('common', 'daemon', 'xen', 'kvm-stub', 'tools')
 # Headers that layers may include beyond those named above.
 SHARED = {'xen/ipc.h': ('xen/supervisor', 'xen/worker')}
+# Header of a device -> other devices that include it: both have ends of the same kinds on the host.
+SHARED_BY_DEVICES = {
+    'daemon/devices/console/console_port.h': ('rproc-serial',),
+    'daemon/devices/console/test_ports.h': ('rproc-serial',),
+}
 # (Layer, other layer) -> the only headers of the other one that it includes.
 DOORS = {
     ('daemon/control', 'daemon'): ('daemon/device.h',),
@@ -152,7 +157,8 @@ def include_fault(path, target):
     if layer == 'daemon/devices':
         if os.path.basename(path).startswith('test_') and target.startswith('tests/lib/'):
             return None  # a device's unit test, on the device kit
-        own = to == layer and device_of(path) == device_of(target)
+        own = to == layer and (device_of(path) == device_of(target) or
+                               device_of(path) in SHARED_BY_DEVICES.get(target, ()))
         if own or target in DEVICE_CONTRACT or (to in PURE and target != LOOP + '.h'):
             return None
         return f'a device includes {DEVICE_CONTRACT[0]}, base and host libraries, not {target}'

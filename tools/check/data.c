@@ -129,6 +129,7 @@ static const struct check_device devices[] = {
 		.verify = verify_block },
 	{ .id = VIRTIO_ID_RNG, .queues = 1, .in_len = { 64 }, .verify = verify_rng },
 	{ .id = VIRTIO_ID_CONSOLE, .queue = 1, .queues = 2, .out_len = 16, .fill = fill_port },
+	{ .id = VIRTIO_ID_RPROC_SERIAL, .queue = 1, .queues = 2, .out_len = 16, .fill = fill_port },
 	{ .id = VIRTIO_ID_NET, .queue = 1, .queues = 2, .out_len = 12 + 60, .fill = fill_net },
 	{ .id = VIRTIO_ID_FS,
 		.queue = 1,
