@@ -356,6 +356,19 @@ def rproc_serial(_):
     yield u8(0) + pack('Q', 0) + request(0, b'', 64) + request(1, b'Hello', 0) + u8(3)
 
 
+@target('rpmsg')
+def rpmsg(_):
+    def message(destination, payload):
+        return request(1, pack('IIIHH', 1030, destination, 0, len(payload), 0) + payload, 0)
+
+    for way in range(2):
+        for features in (0, 1):
+            yield u8(way) + pack('Q', features) + \
+                b''.join(request(0, b'', 512) for _ in range(5)) + message(1024, b'Hello') + \
+                message(7, b'x') + message(53, b'mine'.ljust(40, b'\0')) + message(9, b'') + \
+                u8(3) + message(1026, b'y' * 496) + u8(4)
+
+
 def write_seeds(name, folder):
     os.makedirs(folder, exist_ok=True)
     for i, seed in enumerate([b''] + list(TARGETS[name]() if name in TARGETS else [])):

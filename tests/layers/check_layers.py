@@ -62,8 +62,9 @@ CODE_FOLDERS = ('common', 'daemon', 'xen', 'kvm-stub', 'tools')
 SHARED = {'xen/ipc.h': ('xen/supervisor', 'xen/worker')}
 # Header of a device -> other devices that include it: both have ends of the same kinds on the host.
 SHARED_BY_DEVICES = {
+    'daemon/devices/console/console_end.h': ('rpmsg',),
     'daemon/devices/console/console_port.h': ('rproc-serial',),
-    'daemon/devices/console/test_ports.h': ('rproc-serial',),
+    'daemon/devices/console/test_ports.h': ('rpmsg', 'rproc-serial'),
 }
 # (Layer, other layer) -> the only headers of the other one that it includes.
 DOORS = {

@@ -32,6 +32,7 @@ DEVICES = {
     "gpio": [("--sim=16",)],
     "i2c": [("--sim=eeprom@0x50", "--sim=rtc@0x68", "--sim=tmp@0x48")],
     "rng": [()],
+    "rpmsg": [(), ("--service=a,backend=null",)],
     "rproc-serial": [("--backend=null",)],
     "rtc": [()],
     "spi": [("--sim=loopback", "--sim=flash")],

@@ -112,6 +112,7 @@ LISTED = {
             "GPIO_V2_LINE_GET_VALUES_IOCTL",
     "spi": "SPI_IOC_MESSAGE SPI_IOC_WR_MODE32",
     "console": "TIOCGWINSZ TCGETS TCSETS",
+    "rpmsg": "TIOCGWINSZ TCGETS TCSETS",
     "rproc-serial": "TIOCGWINSZ TCGETS TCSETS",
 }
 LISTED_TEXT = "; ".join(f"`virtiod-{device}`: {names.replace(' ', ', ')}"

@@ -44,6 +44,14 @@ static void fill_port(uint8_t *out)
 	memcpy(out, "virtioctl check\n", 16);
 }
 
+/* Fills in a message to the name service, of a type that it drops. */
+static void fill_rpmsg(uint8_t *out)
+{
+	const uint32_t words[] = { htole32(1024), htole32(53), 0, htole32(16) };
+
+	memcpy(out, words, sizeof(words));
+}
+
 /*
  * Fills in a frame to nobody: virtio_net_hdr_v1, then an Ethernet header of an experimental
  * type.
@@ -130,6 +138,7 @@ static const struct check_device devices[] = {
 	{ .id = VIRTIO_ID_RNG, .queues = 1, .in_len = { 64 }, .verify = verify_rng },
 	{ .id = VIRTIO_ID_CONSOLE, .queue = 1, .queues = 2, .out_len = 16, .fill = fill_port },
 	{ .id = VIRTIO_ID_RPROC_SERIAL, .queue = 1, .queues = 2, .out_len = 16, .fill = fill_port },
+	{ .id = VIRTIO_ID_RPMSG, .queue = 1, .queues = 2, .out_len = 32, .fill = fill_rpmsg },
 	{ .id = VIRTIO_ID_NET, .queue = 1, .queues = 2, .out_len = 12 + 60, .fill = fill_net },
 	{ .id = VIRTIO_ID_FS,
 		.queue = 1,
