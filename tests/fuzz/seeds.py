@@ -369,6 +369,18 @@ def rpmsg(_):
                 u8(3) + message(1026, b'y' * 496) + u8(4)
 
 
+@target('can')
+def can(_):
+    def frame(flags, ident, data):
+        return request(0, pack('HHBBHII', 1, len(data), 0, 0, 0, flags, ident) + data, 1)
+
+    start = u8(0) + pack('Q', 0) + request(2, pack('H', 0x201), 1)
+    yield start + frame(0, 0x123, b'abc') + frame(0x8000, 0x12345, b'') + \
+        frame(0x4000, 1, bytes(64)) + frame(0x2000, 1, b'xy') + request(1, b'', 80)
+    yield start + request(1, b'', 80) * 3 + frame(0, 1, b'') + u8(4) + \
+        request(2, pack('H', 0x202), 1) + frame(0, 1, b'') + u8(5)
+
+
 def write_seeds(name, folder):
     os.makedirs(folder, exist_ok=True)
     for i, seed in enumerate([b''] + list(TARGETS[name]() if name in TARGETS else [])):

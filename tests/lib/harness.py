@@ -27,6 +27,7 @@ RNG = os.environ["VIRTIOD_RNG"]
 # Devices that need nothing of this machine when they have these options, of which each is a way to
 # run them. What every device must pass is tried with each.
 DEVICES = {
+    "can": [("--bus=null",)],
     "console": [("--backend=null",),
                 ("--port=backend=null,name=a", "--port=backend=null,console=on")],
     "gpio": [("--sim=16",)],

@@ -128,6 +128,12 @@ static const char *verify_spi(const uint8_t *in, uint32_t len)
 	return len == 1 && in[0] <= 2 ? NULL : "no result is returned";
 }
 
+/* Checks the answer to a message of zeroes, which is no frame (virtio 1.4 §5.20). */
+static const char *verify_can(const uint8_t *in, uint32_t len)
+{
+	return len == 1 && in[0] == 1 ? NULL : "the result is not NOT_OK";
+}
+
 static const struct check_device devices[] = {
 	{ .id = VIRTIO_ID_BLOCK,
 		.queues = 1,
@@ -170,6 +176,7 @@ static const struct check_device devices[] = {
 		.in_len = { 1 },
 		.fill = fill_spi,
 		.verify = verify_spi },
+	{ .id = VIRTIO_ID_CAN, .queues = 3, .out_len = 16, .in_len = { 1 }, .verify = verify_can },
 };
 
 const struct check_device *check_device(uint32_t id)
