@@ -381,6 +381,16 @@ def can(_):
         request(2, pack('H', 0x202), 1) + frame(0, 1, b'') + u8(5)
 
 
+@target('input')
+def input_device(_):
+    event = request(0, b'', 8)
+    for way in range(2):
+        start = u8(way) + pack('Q', 0)
+        yield start + event * 3 + request(1, pack('HHI', 0x11, 1, 1), 0) + u8(4) + event + u8(5)
+        for select in (1, 3, 0x10, 0x11, 0x12):
+            yield start + u8(6, 0, select, 1 if select > 0x10 else 0) + request(0, b'', 7)
+
+
 def write_seeds(name, folder):
     os.makedirs(folder, exist_ok=True)
     for i, seed in enumerate([b''] + list(TARGETS[name]() if name in TARGETS else [])):

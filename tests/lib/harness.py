@@ -32,6 +32,7 @@ DEVICES = {
                 ("--port=backend=null,name=a", "--port=backend=null,console=on")],
     "gpio": [("--sim=16",)],
     "i2c": [("--sim=eeprom@0x50", "--sim=rtc@0x68", "--sim=tmp@0x48")],
+    "input": [("--sim=keyboard",), ("--sim=tablet",)],
     "rng": [()],
     "rpmsg": [(), ("--service=a,backend=null",)],
     "rproc-serial": [("--backend=null",)],

@@ -128,11 +128,13 @@ class EscapeTest(LoopTest):
                 results[name] = os.strerror(int(result.split()[1]))
         results.pop("end", None)
         if "ioctls" in results:
-            allowed = [int(n, 16) for n in results.pop("ioctls").split()]
-            results.update({n: "works" if number in allowed else "forbidden"
-                            for n, number in reach.IOCTLS.items()})
-            results.update({hex(number): "works" for number in allowed
-                            if number not in reach.IOCTLS.values()})
+            allowed = {int(n, 16) for n in results.pop("ioctls").split()}
+            for name, numbers in reach.IOCTLS.items():
+                numbers = {numbers} if isinstance(numbers, int) else set(numbers)
+                results[name] = ("works" if numbers <= allowed else
+                                 "some work" if numbers & allowed else "forbidden")
+                allowed -= numbers
+            results.update({hex(number): "works" for number in allowed})
         if "calls" in results:
             others = set(results.pop("calls").split()) - listed_calls(*self.calls)
             results["other_calls"] = " ".join(sorted(others)) or "forbidden"

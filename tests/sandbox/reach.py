@@ -22,7 +22,17 @@ def yes(names):
     return dict.fromkeys(names.split(), WORKS)
 
 
-# Of ioctls: numbers by architecture. All that a filter does not catch must be "yes" below.
+# Sizes of an argument that the sweep over all ioctls tries (attempts_sweep.c).
+SIZES = (4, 8, 12, 16, 24, 32, 44, 64, 0x90, 0x138)
+
+
+def of_any_size(number):
+    """The numbers of an ioctl that returns as much as there is room for."""
+    return [0x80000000 | size << 16 | number for size in SIZES]
+
+
+# Of ioctls: numbers by architecture, or several. All that a filter does not catch must be "yes"
+# below.
 IOCTLS = {
     "FIONREAD": 0x541B, "TCGETS": 0x5401, "TCSETS": 0x5402, "TCGETS2": 0x802C542A,
     "TCSETS2": 0x402C542B, "TIOCGPGRP": 0x540F, "TIOCGWINSZ": 0x5413, "TIOCSTI": 0x5412,
@@ -31,6 +41,9 @@ IOCTLS = {
     "GPIO_V2_LINE_SET_CONFIG_IOCTL": 0xC110B40D, "GPIO_V2_LINE_GET_VALUES_IOCTL": 0xC010B40E,
     "GPIO_V2_LINE_SET_VALUES_IOCTL": 0xC010B40F,
     "SPI_IOC_MESSAGE": 0x40206B00, "SPI_IOC_WR_MODE32": 0x40046B05,
+    "EVIOCGKEY": of_any_size(0x4518), "EVIOCGLED": of_any_size(0x4519),
+    "EVIOCGSW": of_any_size(0x451B), "EVIOCGMTSLOTS": of_any_size(0x450A),
+    "EVIOCGABS": range(0x80184540, 0x80184580),
     "DM_OP": 0x105005, "MMAP_BATCH": 0x205004, "EVTCHN_NOTIFY": 0x44504,
     "MAP_GRANTS": 0x184700, "UNMAP_GRANTS": 0x104701, "COPY_GRANTS": 0x104708,
     "KVM_CREATE_VM": 0xAE01, "KVM_CHECK_EXTENSION": 0xAE03, "KVM_GET_VCPU_MMAP_SIZE": 0xAE04,
@@ -110,6 +123,7 @@ LISTED = {
     "i2c": "I2C_RDWR I2C_SMBUS I2C_SLAVE I2C_SLAVE_FORCE",
     "gpio": "GPIO_V2_LINE_SET_CONFIG_IOCTL GPIO_V2_LINE_SET_VALUES_IOCTL "
             "GPIO_V2_LINE_GET_VALUES_IOCTL",
+    "input": "EVIOCGKEY EVIOCGLED EVIOCGSW EVIOCGMTSLOTS EVIOCGABS",
     "spi": "SPI_IOC_MESSAGE SPI_IOC_WR_MODE32",
     "console": "TIOCGWINSZ TCGETS TCSETS",
     "rpmsg": "TIOCGWINSZ TCGETS TCSETS",
