@@ -27,7 +27,8 @@ static void set_defaults(const struct kit_core *c)
 		size_t size;
 		void *target = option_target(o, &size);
 
-		memcpy(target, from, size);
+		if (size)
+			memcpy(target, from, size);
 		from += size;
 	}
 }
