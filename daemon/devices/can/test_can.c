@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* virtiod-can on a bus of Unix sockets: the controller, frames, others at the bus. */
+/*
+ * virtiod-can on a bus of Unix sockets: the controller, frames, others at the bus. argv[2]: the
+ * number of kills.
+ */
 #include "daemon/devices/can/test_can.h"
 
 #include <fcntl.h>
@@ -13,6 +16,8 @@
 
 #define OK CAN_RESULT_OK
 #define NOT_OK CAN_RESULT_NOT_OK
+
+static unsigned kills = 10;
 
 static const char *bus(struct kit *k)
 {
@@ -346,15 +351,15 @@ static void test_once(struct kit *k)
 {
 	g_autofree char *path = g_strdup(kit_path(k, "bus"));
 	autofd listener = sock_listen(path, 0600, (gid_t)-1, NULL);
-	unsigned seen[20] = { 0 }, results[20];
+	g_autofree unsigned *seen = g_new0(unsigned, kills), *results = g_new0(unsigned, kills);
 
 	kit_start(k, bus(k), NULL);
 	while (can_control(k, CAN_MSG_START) != OK)
 		assert_true(kit_has_kills(k));
-	for (unsigned i = 0; i < G_N_ELEMENTS(results); i++)
+	for (unsigned i = 0; i < kills; i++)
 		results[i] = can_result(k, can_send(k, i, 0, 0, 1));
-	count_frames(listener, seen, G_N_ELEMENTS(seen));
-	for (unsigned i = 0; i < G_N_ELEMENTS(results); i++) {
+	count_frames(listener, seen, kills);
+	for (unsigned i = 0; i < kills; i++) {
 		assert_true(seen[i] <= 1);
 		assert_true(results[i] == NOT_OK || seen[i] == 1);
 		assert_true(results[i] == OK || kit_has_kills(k));
@@ -388,5 +393,7 @@ static const struct kit_test tests[] = {
 
 int main(int argc, char **argv)
 {
+	if (argc > 2)
+		kills = (unsigned)g_ascii_strtoull(argv[2], NULL, 10);
 	return kit_main(tests, G_N_ELEMENTS(tests), argc, argv);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* virtiod-gpio: requests and interrupts, on simulated lines. */
+/* virtiod-gpio: requests and interrupts, on simulated lines. argv[2]: the number of kills. */
 #include "tests/lib/kit.h"
 
 #include <linux/virtio_gpio.h>
@@ -18,6 +18,8 @@
 #define LOW VIRTIO_GPIO_IRQ_TYPE_LEVEL_LOW
 #define VALID VIRTIO_GPIO_IRQ_STATUS_VALID
 #define INVALID VIRTIO_GPIO_IRQ_STATUS_INVALID
+
+static unsigned kills = 10;
 
 /* Returns the status; *value, if given, receives the value. */
 static uint8_t ask(struct kit *k, unsigned type, unsigned line, uint32_t to, uint8_t *value)
@@ -119,6 +121,17 @@ static void test_values(struct kit *k)
 	assert_int_equal(get(k, VIRTIO_GPIO_MSG_GET_DIRECTION, 3), NONE);
 	set(k, VIRTIO_GPIO_MSG_SET_DIRECTION, 3, OUT);
 	assert_int_equal(get(k, VIRTIO_GPIO_MSG_GET_VALUE, 3), 0);
+}
+
+/* Keeps what it has acknowledged over many kills. */
+static void test_kills(struct kit *k)
+{
+	kit_start(k, "--sim=4", with_state(k), NULL);
+	set(k, VIRTIO_GPIO_MSG_SET_DIRECTION, 3, OUT);
+	for (unsigned i = 0; i < kills; i++) {
+		set(k, VIRTIO_GPIO_MSG_SET_VALUE, 3, i / 2 % 2);
+		assert_int_equal(get(k, VIRTIO_GPIO_MSG_GET_VALUE, 3), i / 2 % 2);
+	}
 }
 
 static void test_bad_requests(struct kit *k)
@@ -317,6 +330,7 @@ static void test_bad_options(struct kit *k)
 static const struct kit_test tests[] = {
 	{ "configuration", test_config },
 	{ "values", test_values },
+	{ "kills", test_kills },
 	{ "bad requests", test_bad_requests },
 	{ "edges", test_edges, .skip = KIT_NO_KILL },
 	{ "latch", test_latch, .skip = KIT_NO_KILL },
@@ -331,5 +345,7 @@ static const struct kit_test tests[] = {
 
 int main(int argc, char **argv)
 {
+	if (argc > 2)
+		kills = (unsigned)g_ascii_strtoull(argv[2], NULL, 10);
 	return kit_main(tests, G_N_ELEMENTS(tests), argc, argv);
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* virtiod-rtc: clocks, alarms, and what it refuses. */
+/* virtiod-rtc: clocks, alarms, and what it refuses. argv[2]: the number of kills. */
 #include "tests/lib/kit.h"
 
 #include "daemon/devices/rtc/rtc.h"
 
 #define NS 1000000000ull
 #define ENABLED RTC_FLAG_ALARM_ENABLED
+
+static unsigned kills = 10;
 
 /* Sends a request about a clock; returns the response, of which all of len bytes must be there. */
 static union rtc_response *ask(
@@ -199,6 +201,22 @@ static void test_state(struct kit *k)
 		assert_int_equal(alarm_of(k, listen_to(k)), 1);
 }
 
+/* Keeps alarms that it has acknowledged over many kills. */
+static void test_kills(struct kit *k)
+{
+	g_autofree char *option = g_strdup_printf("--state=%s", kit_path(k, "state"));
+
+	kit_start(k, "--clocks=utc,monotonic", option, NULL);
+	for (unsigned i = 0; i < kills; i++) {
+		union rtc_response *a;
+
+		set_alarm(k, 1, UINT64_MAX - i, i % 2);
+		a = ask(k, RTC_REQ_READ_ALARM, 1, 0, 24);
+		assert_int_equal(le64toh(a->read_alarm.alarm_time), UINT64_MAX - i);
+		assert_int_equal(a->read_alarm.flags, i % 2);
+	}
+}
+
 static void test_short_buffer(struct kit *k)
 {
 	kit_start(k, "--clocks=utc", NULL);
@@ -230,6 +248,7 @@ static const struct kit_test tests[] = {
 	{ "alarm", test_alarm, .skip = KIT_NO_KILL },
 	{ "no alarm", test_no_alarm, .skip = KIT_NO_KILL },
 	{ "state", test_state },
+	{ "kills", test_kills },
 	{ "short buffer", test_short_buffer, .skip = KIT_NO_KILL },
 	{ "no F_ALARM", test_no_feature, .features = 1ull << 24 },
 	{ "bad options", test_bad_options },
@@ -237,5 +256,7 @@ static const struct kit_test tests[] = {
 
 int main(int argc, char **argv)
 {
+	if (argc > 2)
+		kills = (unsigned)g_ascii_strtoull(argv[2], NULL, 10);
 	return kit_main(tests, G_N_ELEMENTS(tests), argc, argv);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* virtiod-spi: requests, and the simulated chips. */
+/* virtiod-spi: requests, and the simulated chips. argv[2]: the number of kills. */
 #include "tests/lib/kit.h"
 
 #include <glib/gstdio.h>
@@ -7,7 +7,8 @@
 #include "daemon/devices/spi/spi.h"
 
 #define OK SPI_TRANS_OK
-#define WREN 0x06
+
+static unsigned kills = 10;
 
 static const char *with_file(struct kit *k)
 {
@@ -85,6 +86,19 @@ static void test_loopback(struct kit *k)
 	while (!transfer(k, true, NULL, 0, rx, 5))
 		assert_true(kit_has_kills(k));
 	assert_memory_equal(rx, "\0\0\0\0\0", 5);
+}
+
+/* Loses no answer, and gives no wrong one, over many kills. */
+static void test_kills(struct kit *k)
+{
+	kit_start(k, "--sim=loopback", NULL);
+	for (unsigned i = 0; i < kills; i++) {
+		unsigned got;
+
+		while (!transfer(k, false, &i, sizeof(i), &got, sizeof(got)))
+			assert_true(kit_has_kills(k));
+		assert_int_equal(got, i);
+	}
 }
 
 static void test_bad_requests(struct kit *k)
@@ -261,6 +275,7 @@ static void test_bad_options(struct kit *k)
 static const struct kit_test tests[] = {
 	{ "configuration", test_config },
 	{ "loopback", test_loopback },
+	{ "kills", test_kills },
 	{ "bad requests", test_bad_requests, .skip = KIT_NO_KILL },
 	{ "no result", test_no_result, .skip = KIT_NO_KILL },
 	{ "flash", test_flash, .skip = KIT_NO_KILL },
@@ -272,5 +287,7 @@ static const struct kit_test tests[] = {
 
 int main(int argc, char **argv)
 {
+	if (argc > 2)
+		kills = (unsigned)g_ascii_strtoull(argv[2], NULL, 10);
 	return kit_main(tests, G_N_ELEMENTS(tests), argc, argv);
 }
