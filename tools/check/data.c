@@ -176,6 +176,8 @@ static const struct check_device devices[] = {
 		.in_len = { 1 },
 		.fill = fill_spi,
 		.verify = verify_spi },
+	/* Zeroes to the device are an EV_SYN. */
+	{ .id = VIRTIO_ID_INPUT, .queue = 1, .queues = 2, .out_len = 8 },
 	{ .id = VIRTIO_ID_CAN, .queues = 3, .out_len = 16, .in_len = { 1 }, .verify = verify_can },
 };
 
