@@ -29,6 +29,14 @@ static void update_watch(struct can_socket *s)
 		(s->is_full ? 0u : EPOLLIN) | (s->must_wait ? EPOLLOUT : 0u));
 }
 
+static void socket_resume(struct can *c)
+{
+	struct can_socket *s = c->link_data;
+
+	s->is_full = false;
+	update_watch(s);
+}
+
 static int socket_send(struct can *c, const struct canfd_frame *f)
 {
 	struct can_socket *s = c->link_data;
@@ -37,8 +45,12 @@ static int socket_send(struct can *c, const struct canfd_frame *f)
 
 	if (len == CAN_MTU)
 		copy.flags = 0;
-	if (can_host_send(s->watch.fd, &copy, len) == (ssize_t)len)
+	if (can_host_send(s->watch.fd, &copy, len) == (ssize_t)len) {
+		/* Its acknowledgement is behind what there is no room for. */
+		if (s->is_full)
+			socket_resume(c);
 		return 1;
+	}
 	if (errno == ENOBUFS) {
 		virtio_timer(c->d, NULL, &s->retry, g_get_monotonic_time() + RETRY_US);
 		return -EAGAIN;
@@ -103,7 +115,7 @@ static void socket_ready(
 	for (unsigned i = 0; i < BURST; i++) {
 		ssize_t n;
 
-		/* Acknowledgements come between frames: the guest loses these then. */
+		/* For acknowledgements in between the guest loses frames. */
 		s->is_full = !can_rx_has_room(c) && !c->n_pending;
 		if (s->is_full)
 			break;
@@ -127,14 +139,6 @@ static void socket_ready(
 static void socket_retry(struct virtio_device *d, struct vq *q, struct virtio_timer *t)
 {
 	can_tx_resume(d->data);
-}
-
-static void socket_resume(struct can *c)
-{
-	struct can_socket *s = c->link_data;
-
-	s->is_full = false;
-	update_watch(s);
 }
 
 static void socket_close(struct can *c)

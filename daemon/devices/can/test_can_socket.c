@@ -129,6 +129,23 @@ static void test_late(struct kit *k)
 	fd_close(&fake.bus);
 }
 
+/* A frame is acknowledged although the guest takes none of those before. */
+static void test_full(struct kit *k)
+{
+	struct kit_request *r;
+
+	start(k, "--interface=canfd0");
+	for (unsigned i = 0; i < CAN_FIFO + 2; i++) {
+		put(1, CAN_MTU, false);
+		kit_core_step(kit_core(k), 0);
+	}
+	r = can_send(k, 7, 0, 1, 8);
+	check_sent(7, CAN_MTU);
+	put(7, CAN_MTU, true);
+	assert_int_equal(can_result(k, r), OK);
+	fd_close(&fake.bus);
+}
+
 /* The queue's stop does not wait for ever. */
 static void test_late_pause(struct kit *k)
 {
@@ -215,6 +232,7 @@ static void test_features(struct kit *k)
 static const struct kit_test tests[] = {
 	{ "frames", test_frames, .skip = KIT_NO_PROCESS | KIT_NO_PAUSE | KIT_NO_HOSTILE },
 	{ "late", test_late, .skip = KIT_NO_PROCESS | KIT_NO_PAUSE | KIT_NO_HOSTILE },
+	{ "full", test_full, .skip = KIT_NO_PROCESS | KIT_NO_PAUSE | KIT_NO_HOSTILE },
 	{ "late, paused", test_late_pause, .skip = KIT_NO_PROCESS },
 	{ "many pending", test_many_pending,
 		.skip = KIT_NO_PROCESS | KIT_NO_PAUSE | KIT_NO_HOSTILE },
