@@ -152,6 +152,7 @@ static inline void run_bulk(struct kit *k, int fd, unsigned rx, unsigned tx)
 
 #define MAX_RECORD 8192
 #define PER_ROUND 6
+#define MAX_OUT 24 /* of a port, before the next round */
 
 /* A port to the host whose bytes must all arrive, while the device is killed again and again. */
 struct load_port {
@@ -190,29 +191,47 @@ static inline void load_read(struct kit *k, struct load_port *p, bool join_again
 	}
 }
 
+/* Waits for a request to a port, whose client reads meanwhile. */
+static inline void load_wait(struct kit *k, struct load_port *p, unsigned i)
+{
+	int64_t until = g_get_monotonic_time() + HOST_PATIENCE_S * G_USEC_PER_SEC;
+
+	while (!kit_is_done(k, p->requests->pdata[i])) {
+		load_read(k, p, false);
+		if (g_get_monotonic_time() > until)
+			fail_msg("%s: record %u is not taken", p->file, i);
+	}
+}
+
+/* Sends records to a port, when there is room in its ring. */
+static inline void load_send(struct kit *k, struct load_port *p, unsigned port)
+{
+	unsigned count = p->kind == LOAD_STUCK ? 1 : PER_ROUND;
+	uint8_t record[MAX_RECORD];
+
+	if (p->kind != LOAD_STUCK && p->requests->len > MAX_OUT)
+		load_wait(k, p, p->requests->len - MAX_OUT);
+	while (count--) {
+		size_t len = make_record(record, p->max, port, p->requests->len);
+
+		g_ptr_array_add(p->requests,
+			p->add ? p->add(k, port, record, len) : kit_add(k, p->tx, record, len, 0));
+	}
+}
+
 /* Sends records to each port, and lets the device complete some of the first one's. */
 static inline void load_round(struct kit *k, struct load_port *p, unsigned n, unsigned round)
 {
-	uint8_t record[MAX_RECORD];
 	unsigned wanted = g_random_int_range(0, PER_ROUND + 1);
-	struct load_port *first = p;
 
-	for (; p < first + n; p++) {
-		unsigned count = p->kind == LOAD_STUCK ? 1 : PER_ROUND;
-
-		for (unsigned i = 0; i < count; i++) {
-			size_t len = make_record(record, p->max, p - first, p->requests->len);
-
-			g_ptr_array_add(p->requests,
-				p->add ? p->add(k, p - first, record, len)
-				       : kit_add(k, p->tx, record, len, 0));
-		}
-		kit_kick(k, p->tx);
-	}
-	for (p = first; p < first + n; p++)
-		load_read(k, p, kit_has_kills(k));
+	for (unsigned i = 0; i < n; i++)
+		load_send(k, &p[i], i);
+	for (unsigned i = 0; i < n; i++)
+		kit_kick(k, p[i].tx);
+	for (unsigned i = 0; i < n; i++)
+		load_read(k, &p[i], kit_has_kills(k));
 	if (wanted)
-		kit_wait(k, first->requests->pdata[round * PER_ROUND + wanted - 1]);
+		load_wait(k, p, round * PER_ROUND + wanted - 1);
 }
 
 /* Requires that each record arrived in full, in order; some may have been repeated. */
@@ -234,7 +253,6 @@ static inline void load_check(struct load_port *p, unsigned port)
 
 static inline void load_finish(struct kit *k, struct load_port *p, unsigned port)
 {
-	int64_t until = g_get_monotonic_time() + HOST_PATIENCE_S * G_USEC_PER_SEC;
 	g_autofree char *text = NULL;
 	gsize len;
 
@@ -243,13 +261,8 @@ static inline void load_finish(struct kit *k, struct load_port *p, unsigned port
 			assert_false(kit_is_done(k, p->requests->pdata[i]));
 		p->fd = join(k, p->file);
 	}
-	for (unsigned i = 0; i < p->requests->len; i++) {
-		while (!kit_is_done(k, p->requests->pdata[i])) {
-			load_read(k, p, false);
-			if (g_get_monotonic_time() > until)
-				fail_msg("port %u: record %u is not taken", port, i);
-		}
-	}
+	for (unsigned i = 0; i < p->requests->len; i++)
+		load_wait(k, p, i);
 	load_read(k, p, false);
 	if (p->kind == LOAD_FILE) {
 		assert_true(g_file_get_contents(kit_path(k, p->file), &text, &len, NULL));
