@@ -308,9 +308,8 @@ static const struct virtio_method console_methods[] = {
 
 static const struct option_entry console_options[] = {
 	{ "backend", "KIND", .string = &options.backend,
-		.help = "What the console is connected to: stdio, pty, null, unix:PATH or "
-			"file:PATH "
-			"(default: pty)" },
+		.help = "What the console is connected to: stdio, pty, null, echo, "
+			"unix:PATH or file:PATH (default: pty)" },
 	{ "port", "KEY=VALUE,...", .paths = &options.ports, .excludes = { "backend" },
 		.help = "A port: backend=KIND, name=NAME, console=on; may be given up to 31 "
 			"times" },

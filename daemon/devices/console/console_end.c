@@ -22,6 +22,7 @@ static const struct {
 	bool has_path;
 } kinds[] = {
 	[CONSOLE_NULL] = { "null" },
+	[CONSOLE_ECHO] = { "echo", console_open_echo },
 	[CONSOLE_FILE] = { "file", console_open_file, .has_path = true },
 	[CONSOLE_UNIX] = { "unix", console_open_unix, .has_path = true },
 	[CONSOLE_PTY] = { "pty", console_open_pty },
@@ -168,7 +169,7 @@ static bool parse(struct console_end *e, const char *text, GError **error)
 		return true;
 	}
 	return error_set(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-		"invalid back-end: '%s' (stdio, pty, null, unix:PATH or file:PATH)", text);
+		"invalid back-end: '%s' (stdio, pty, null, echo, unix:PATH or file:PATH)", text);
 }
 
 bool console_end_open(
@@ -183,7 +184,8 @@ bool console_end_open(
 	if (!parse(e, text, error) || (kinds[e->kind].open && !kinds[e->kind].open(e, error)))
 		return false;
 	connect_end(e, e->connected || e->kind == CONSOLE_NULL);
-	if (e->in >= 0)
+	/* An echo is readable when something was written. */
+	if (e->in >= 0 && e->kind != CONSOLE_ECHO)
 		watch(e, &e->in_watch, e->in, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
 	if (e->out != e->in)
 		watch(e, &e->out_watch, e->out, EPOLLOUT);
@@ -280,6 +282,7 @@ size_t console_end_write(struct console_end *e, const struct iovec *iov, unsigne
 		write_failed(e, errno);
 	else
 		e->failing = false;
+	e->readable |= e->kind == CONSOLE_ECHO;
 	return MAX(got, 0);
 }
 

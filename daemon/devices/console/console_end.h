@@ -4,6 +4,7 @@
  * buffered: what was read is the caller's, what was written is the kernel's.
  *
  *	null		takes all, has nothing
+ *	echo		has what it took
  *	file:PATH	appends to a file, has nothing
  *	unix:PATH	listens; one client at a time, others wait in the backlog
  *	pty		a terminal; connected while any process has it open
@@ -15,7 +16,14 @@
 
 #include "daemon/device.h"
 
-enum console_kind { CONSOLE_NULL, CONSOLE_FILE, CONSOLE_UNIX, CONSOLE_PTY, CONSOLE_STDIO };
+enum console_kind {
+	CONSOLE_NULL,
+	CONSOLE_ECHO,
+	CONSOLE_FILE,
+	CONSOLE_UNIX,
+	CONSOLE_PTY,
+	CONSOLE_STDIO,
+};
 
 struct console_end {
 	/* Set by the owner: who it is ("port 1"), and what to call when there is work. */
@@ -32,7 +40,7 @@ struct console_end {
 
 	/* The end's own. */
 	struct virtio_device *d;
-	int in, out; /* the same but for stdio; -1: none */
+	int in, out; /* the same but for echo and stdio; -1: none */
 	bool failing; /* the last write failed, which was logged */
 	struct virtio_watch in_watch, out_watch;
 	struct virtio_watch arrival; /* the listening socket, or who opens the terminal */
@@ -61,6 +69,7 @@ size_t console_end_write(struct console_end *e, const struct iovec *iov, unsigne
 bool console_end_size(const struct console_end *e, uint16_t *cols, uint16_t *rows);
 
 /* console_open.c: opens one of each kind. */
+bool console_open_echo(struct console_end *e, GError **error);
 bool console_open_file(struct console_end *e, GError **error);
 bool console_open_unix(struct console_end *e, GError **error);
 bool console_open_pty(struct console_end *e, GError **error);

@@ -29,6 +29,27 @@ static void test_null(struct kit *k)
 	assert_false(kit_is_done(k, kit_send(k, 0, NULL, 0, 16)));
 }
 
+/* More than the pipe holds waits for the guest to read. */
+static void test_echo(struct kit *k)
+{
+	g_autofree uint8_t *bytes = pattern(BIG);
+	struct kit_request *out, *in;
+
+	kit_start(k, "--backend=echo", NULL);
+	in = kit_send(k, 0, NULL, 0, 16);
+	kit_wait(k, kit_send(k, 1, "Hello", 5, 0));
+	assert_int_equal(kit_wait(k, in), 5);
+	assert_memory_equal(in->in, "Hello", 5);
+	out = kit_send(k, 1, bytes, BIG, 0);
+	assert_false(kit_is_done(k, out));
+	for (size_t n = 0; n < BIG; n += in->used) {
+		in = kit_send(k, 0, NULL, 0, 10000);
+		kit_wait(k, in);
+		assert_memory_equal(in->in, bytes + n, in->used);
+	}
+	kit_wait(k, out);
+}
+
 static void test_unix(struct kit *k)
 {
 	struct kit_request *to_guest, *from_guest;
@@ -274,6 +295,7 @@ static void test_bad_options(struct kit *k)
 static const struct kit_test tests[] = {
 	{ "file", test_file },
 	{ "null", test_null },
+	{ "echo", test_echo, .skip = NO_STATE },
 	{ "unix", test_unix, .skip = NO_STATE },
 	{ "slow reader", test_slow_reader, .skip = NO_STATE },
 	{ "pty", test_pty, .skip = NO_STATE },

@@ -51,8 +51,8 @@ static void rproc_close(struct virtio_device *d)
 
 static const struct option_entry rproc_options[] = {
 	{ "backend", "KIND", .string = &options.backend,
-		.help = "What the port is connected to: stdio, pty, null, unix:PATH or file:PATH "
-			"(default: pty)" },
+		.help = "What the port is connected to: stdio, pty, null, echo, "
+			"unix:PATH or file:PATH (default: pty)" },
 	{ NULL },
 };
 
