@@ -10,7 +10,7 @@ import time
 
 from fake_blk import READ, FakeBlk
 from harness import (ABSENT, FAILED, LONG, MIB, SANITIZED, USAGE, VIRTIOCTL, LoopTest, main,
-                     pattern, sha256, sha256_file, wait_until)
+                     pattern, program, sha256, sha256_file, wait_until)
 
 LATENCY = ["min", "mean", "p50", "p90", "p99", "p999", "max"]
 
@@ -147,7 +147,7 @@ class Bench(LoopTest):
         self.stop(d)
 
     def test_no_block_device(self):
-        d = self.rng()
+        d = self.daemon(program("rtc"))
         self.assertIn("no block device", self.bench(d.path, expect=FAILED)[1])
         self.stop(d)
 

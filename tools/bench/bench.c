@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* virtioctl bench: how fast a block back-end is, and what that costs. */
+/* virtioctl bench: how fast a back-end is, and what that costs. */
 #include "base/sock.h"
+#include "tools/bench/bench_device.h"
 #include "tools/bench/bench_session.h"
 #include "tools/bench/bench_usage.h"
 #include "tools/block/cancel.h"
@@ -24,6 +25,33 @@ static int run(struct bench_session *s, GError **error)
 	return cancel_signal() ? CTL_SIGNALLED + cancel_signal() : CTL_OK;
 }
 
+/* Measures a disk; f is the session's, or freed. */
+static int run_disk(struct vu_front *f, const struct bench_options *o,
+	const struct connect_options *connect, GError **error)
+{
+	g_autoptr(bench_session) s = bench_session_new(f, o, connect, error);
+
+	return s ? run(s, error) : CTL_OK;
+}
+
+static int run_device(struct vu_front *f, const struct bench_options *o,
+	const struct bench_trip *trip, GError **error)
+{
+	g_autofree struct bench_result *r = g_new0(struct bench_result, 1);
+
+	if (o->verify || o->survive || o->rate)
+		return option_bad(error, "--%s is for disks",
+			o->verify	     ? "verify"
+				: o->survive ? "survive"
+					     : "rate");
+	if (o->echo && !trip->answer_len)
+		return option_bad(error, "--echo: such a device sends nothing back");
+	bench_device_run(f, o, trip, r, error);
+	if (r->requests)
+		bench_report_trips(o, trip->what, r);
+	return cancel_signal() ? CTL_SIGNALLED + cancel_signal() : CTL_OK;
+}
+
 /* Opens what tells of the back-end's memory. */
 static bool open_usage(void *opaque, int fd, GError **error)
 {
@@ -34,7 +62,7 @@ static bool open_usage(void *opaque, int fd, GError **error)
 static int connect_and_run(const struct bench_options *o, const struct connect_options *connect)
 {
 	g_autoptr(GError) error = NULL;
-	g_autoptr(bench_session) s = NULL;
+	const struct bench_trip *trip;
 	struct vu_front *f;
 	int status = CTL_OK;
 
@@ -42,9 +70,10 @@ static int connect_and_run(const struct bench_options *o, const struct connect_o
 	f = connect_socket(o->socket, connect, &status);
 	if (!f)
 		return status;
-	s = bench_session_new(f, o, connect, &error);
-	if (s)
-		status = run(s, &error);
+	trip = bench_trip(vu_front_properties(f)->probe.device_id);
+	status = trip ? run_device(f, o, trip, &error) : run_disk(f, o, connect, &error);
+	if (trip)
+		vu_front_free(f);
 	if (!error)
 		return status;
 	if (error->domain == CTL_ERROR)

@@ -34,6 +34,7 @@ struct bench_options {
 	bool survive; /* a back-end that has gone is waited for */
 	bool strict; /* a used length that is too large is an error */
 	bool json;
+	bool echo; /* of a device that is no disk: its host sends back what it gets */
 };
 
 bool bench_parse(
@@ -57,3 +58,6 @@ struct bench_result {
 
 /* On standard output. */
 void bench_report(const struct bench_options *o, const struct bench_result *r);
+/* Of a device that is no disk; what: the request (bench_trip.h). */
+void bench_report_trips(
+	const struct bench_options *o, const char *what, const struct bench_result *r);

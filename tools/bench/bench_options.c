@@ -117,6 +117,8 @@ static const struct option_entry feature_options[] = {
 		.help = "Give up when nothing completes for so long" },
 	{ "strict", .flag = &parsed.strict, .help = "A used length that is too large is an error" },
 	{ "json", .flag = &parsed.json, .help = "Print JSON" },
+	{ "echo", .flag = &parsed.echo,
+		.help = "Wait until what was sent comes back (of consoles and the like)" },
 	{ NULL },
 };
 
@@ -162,7 +164,8 @@ bool bench_parse(
 {
 	const struct option_syntax syntax = {
 		.summary = "Measures a block device's speed and what it costs. Writes only with an "
-			   "--rw that says so, or with --verify alone.",
+			   "--rw that says so, or with --verify alone. Of some other devices it "
+			   "measures round trips, one after the other.",
 		.arguments = "SOCKET",
 		.min_arguments = 1,
 		.max_arguments = 1,

@@ -65,11 +65,9 @@ static void print_memory(const struct bench_usage *u)
 			u->private_dirty_kib);
 }
 
-static void print_text(const struct bench_options *o, const struct bench_result *r)
+/* Prints what a request takes. */
+static void print_cost(const struct bench_result *r)
 {
-	print_head(o, r);
-	printf("  %-14s %.0f IOPS, %.1f MB/s\n", "throughput", per_second(r, (double)r->requests),
-		mb_per_s(o, r));
 	printf("  %-14s min %.1f, mean %.1f", "latency in µs", us((double)r->latency.min),
 		us(bench_hist_mean(&r->latency)));
 	for (size_t i = 0; i < G_N_ELEMENTS(percentiles); i++)
@@ -87,6 +85,14 @@ static void print_text(const struct bench_options *o, const struct bench_result 
 	print_memory(&r->backend);
 	printf("\n  %-14s CPU %.3f µs a request\n", "front-end",
 		us(per_request(r, (double)r->frontend.cpu_ns)));
+}
+
+static void print_text(const struct bench_options *o, const struct bench_result *r)
+{
+	print_head(o, r);
+	printf("  %-14s %.0f IOPS, %.1f MB/s\n", "throughput", per_second(r, (double)r->requests),
+		mb_per_s(o, r));
+	print_cost(r);
 	if (o->survive)
 		printf("  %-14s %u reconnects, longest stall %.1f ms\n", "survived", r->reconnects,
 			(double)r->stall_ns / 1e6);
@@ -134,6 +140,28 @@ static void json_backend(struct json *j, const struct bench_result *r)
 	json_close_object(j);
 }
 
+static void json_run(struct json *j, const struct bench_options *o, const struct bench_result *r)
+{
+	json_uint(j, "queue_size", r->queue_size);
+	json_bool(j, "packed", r->packed);
+	json_bool(j, "indirect", r->indirect);
+	json_bool(j, "event_idx", r->event_idx);
+	json_string(j, "mode", o->polling ? "polling" : "blocking");
+	json_double(j, "seconds", r->seconds);
+	json_uint(j, "requests", r->requests);
+}
+
+static void json_cost(struct json *j, const struct bench_result *r)
+{
+	json_latency(j, &r->latency);
+	json_double(j, "kicks_per_request", per_request(r, (double)r->kicks));
+	json_double(j, "calls_per_request", per_request(r, (double)r->calls));
+	json_backend(j, r);
+	json_open_object(j, "frontend");
+	json_double(j, "cpu_us_per_request", us(per_request(r, (double)r->frontend.cpu_ns)));
+	json_close_object(j);
+}
+
 static void print_json(const struct bench_options *o, const struct bench_result *r)
 {
 	g_autoptr(GString) out = g_string_new(NULL);
@@ -144,25 +172,13 @@ static void print_json(const struct bench_options *o, const struct bench_result 
 	json_uint(&j, "block_size", o->block_size);
 	json_uint(&j, "depth", o->depth);
 	json_uint(&j, "queues", o->queues);
-	json_uint(&j, "queue_size", r->queue_size);
 	json_uint(&j, "threads", o->threads);
-	json_bool(&j, "packed", r->packed);
-	json_bool(&j, "indirect", r->indirect);
-	json_bool(&j, "event_idx", r->event_idx);
 	json_bool(&j, "inflight", r->inflight);
-	json_string(&j, "mode", o->polling ? "polling" : "blocking");
-	json_double(&j, "seconds", r->seconds);
-	json_uint(&j, "requests", r->requests);
+	json_run(&j, o, r);
 	json_uint(&j, "errors", r->errors);
 	json_double(&j, "iops", per_second(r, (double)r->requests));
 	json_double(&j, "mb_per_s", mb_per_s(o, r));
-	json_latency(&j, &r->latency);
-	json_double(&j, "kicks_per_request", per_request(r, (double)r->kicks));
-	json_double(&j, "calls_per_request", per_request(r, (double)r->calls));
-	json_backend(&j, r);
-	json_open_object(&j, "frontend");
-	json_double(&j, "cpu_us_per_request", us(per_request(r, (double)r->frontend.cpu_ns)));
-	json_close_object(&j);
+	json_cost(&j, r);
 	if (o->verify)
 		json_bool(&j, "verified", r->verified);
 	else
@@ -184,4 +200,27 @@ void bench_report(const struct bench_options *o, const struct bench_result *r)
 		print_json(o, r);
 	else
 		print_text(o, r);
+}
+
+void bench_report_trips(
+	const struct bench_options *o, const char *what, const struct bench_result *r)
+{
+	g_autoptr(GString) out = g_string_new(NULL);
+	struct json j = { .out = out };
+
+	if (!o->json) {
+		printf("%s%s, queue of %u (%s%s%s), %s: %" PRIu64 " round trips in %.3f s\n", what,
+			o->echo ? " and back" : "", r->queue_size, r->packed ? "packed" : "split",
+			r->indirect ? ", indirect" : "", r->event_idx ? ", event idx" : "",
+			o->polling ? "polling" : "blocking", r->requests, r->seconds);
+		print_cost(r);
+		return;
+	}
+	json_open_object(&j, NULL);
+	json_string(&j, "request", what);
+	json_bool(&j, "echo", o->echo);
+	json_run(&j, o, r);
+	json_cost(&j, r);
+	json_close_object(&j);
+	puts(out->str);
 }

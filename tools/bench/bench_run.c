@@ -197,13 +197,6 @@ static void add_up(const struct bench_session *s, struct bench_result *r)
 		r->seconds = (double)(end - start) / NS_PER_S;
 }
 
-static int64_t cpu_since(int pid, int64_t before)
-{
-	int64_t now = bench_usage_cpu(pid);
-
-	return now < 0 || before < 0 ? BENCH_UNKNOWN : now - before;
-}
-
 static bool measure(struct run *run, struct bench_result *r, GError **error)
 {
 	const struct bench_options *o = run->s->options;
@@ -211,8 +204,9 @@ static bool measure(struct run *run, struct bench_result *r, GError **error)
 	bool ok = run_phase(run, BENCH_MEASURE, o->requests ? 1e9 : o->seconds, error);
 
 	/* Of several back-ends it is not known. */
-	r->backend.cpu_ns = run->s->reconnects ? BENCH_UNKNOWN : cpu_since(r->backend_pid, backend);
-	r->frontend.cpu_ns = cpu_since(getpid(), frontend);
+	r->backend.cpu_ns =
+		run->s->reconnects ? BENCH_UNKNOWN : bench_usage_since(r->backend_pid, backend);
+	r->frontend.cpu_ns = bench_usage_since(getpid(), frontend);
 	return ok;
 }
 

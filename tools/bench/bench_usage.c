@@ -24,6 +24,13 @@ int64_t bench_usage_cpu(int pid)
 	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
 }
 
+int64_t bench_usage_since(int pid, int64_t before)
+{
+	int64_t now = bench_usage_cpu(pid);
+
+	return now < 0 || before < 0 ? BENCH_UNKNOWN : now - before;
+}
+
 /* Returns the number behind "key:" at the beginning of a line. */
 static int64_t value_of(const char *text, const char *key)
 {

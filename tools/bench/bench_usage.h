@@ -17,5 +17,7 @@ struct bench_usage {
  */
 void bench_usage_keep(int pid);
 int64_t bench_usage_cpu(int pid);
+/* Returns what it has used since bench_usage_cpu() returned `before`. */
+int64_t bench_usage_since(int pid, int64_t before);
 /* All but the CPU. What cannot be read (a sandboxed or foreign process) is BENCH_UNKNOWN. */
 void bench_usage_memory(int pid, struct bench_usage *u);
