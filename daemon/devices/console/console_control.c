@@ -9,9 +9,8 @@
 #include "console.h"
 
 /*
- * As the specification has it. Linux read the rows first from 2.6.35 to 6.14 and in 6.17; later
- * kernels, and its stable ones since January 2026 (6.1.160 in Debian 12), read the columns first.
- * What a driver reads cannot be told from its features.
+ * As the specification has it. Linux read the rows first for years; Debian's kernels of 2026 (6.1,
+ * 7.3) read the columns first. What a driver reads cannot be told from its features.
  */
 struct console_resize {
 	uint16_t cols, rows;
