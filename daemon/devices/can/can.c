@@ -114,6 +114,7 @@ static void can_queue_start(struct virtio_device *d, struct vq *q)
 {
 	struct can *c = d->data;
 
+	c->features = d->driver_features;
 	/* A driver that another process served has most likely started it. */
 	if (!c->begun && vq_is_resumed(q) && !c->is_down)
 		can_set_state(c, CAN_STARTED);

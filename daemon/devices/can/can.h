@@ -75,6 +75,7 @@ struct can {
 	enum can_state state;
 	bool is_down; /* the link cannot carry frames: START fails */
 	bool begun; /* a driver has used this device */
+	uint64_t features; /* negotiated; also for frames that come while no queue runs */
 	unsigned n_connections; /* of a bus */
 	struct log_limit limit;
 

@@ -19,7 +19,7 @@ static bool is_negotiated(const struct can *c, const struct canfd_frame *f)
 
 	if (f->can_id & CAN_RTR_FLAG)
 		needs |= 1ull << CAN_F_RTR;
-	return (c->d->driver_features & needs) == needs;
+	return (c->features & needs) == needs;
 }
 
 void can_rx_take(struct can *c, const struct canfd_frame *f)

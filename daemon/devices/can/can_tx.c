@@ -14,7 +14,7 @@
 
 static bool has(const struct can *c, unsigned feature)
 {
-	return c->d->driver_features & 1ull << feature;
+	return c->features & 1ull << feature;
 }
 
 /* Fills in a frame from a request. Returns false if it is none that can be sent. */
