@@ -58,8 +58,14 @@ enum kit_skip {
 	KIT_NO_PROCESS = 1 << 3, /* looks into the test's process */
 };
 
-/* Runs the tests; argv[1], if given, is the device's program. Returns main()'s result. */
+/*
+ * Runs the tests; argv[1], if given, is the device's program, and argv[2] what kit_rounds() is to
+ * return. Returns main()'s result.
+ */
 int kit_main(const struct kit_test *tests, unsigned n, int argc, char **argv);
+
+/* Returns how often a test is to do what a long run does more often. */
+unsigned kit_rounds(const struct kit *k, unsigned usual);
 
 /* Opens the device with these options (NULL ends them) and starts its queues. */
 void kit_start(struct kit *k, ...) G_GNUC_NULL_TERMINATED;

@@ -53,6 +53,7 @@ struct kit {
 	enum kit_trouble trouble;
 	bool no_area; /* the queues have no in-flight area */
 	const char *program;
+	unsigned rounds; /* of a long run; 0: as usual */
 
 	struct driver_mem *mem;
 	struct driver_ring *ring[KIT_MAX_QUEUES];

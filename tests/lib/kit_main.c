@@ -42,6 +42,7 @@ struct kit_run {
 	const struct kit_test *test;
 	const struct kit_variant *variant;
 	const char *program;
+	unsigned rounds;
 	struct kit kit;
 };
 
@@ -58,6 +59,7 @@ static int setup(void **state)
 		.in_pieces = run->variant->in_pieces,
 		.trouble = run->variant->trouble,
 		.program = run->program,
+		.rounds = run->rounds,
 		.requests = g_ptr_array_new_with_free_func(g_free),
 		.paths = g_ptr_array_new_with_free_func(g_free),
 		.dir = g_dir_make_tmp("kit-XXXXXX", NULL),
@@ -107,8 +109,8 @@ static bool applies(const struct kit_test *test, const struct kit_variant *v, co
 	return program && !(test->skip & (v->skip | KIT_NO_PROCESS));
 }
 
-static void add(
-	GArray *to, const struct kit_test *test, const struct kit_variant *v, const char *program)
+static void add(GArray *to, const struct kit_test *test, const struct kit_variant *v,
+	const char *program, unsigned rounds)
 {
 	struct kit_run *run = g_new0(struct kit_run, 1);
 	struct CMUnitTest t = {
@@ -119,14 +121,20 @@ static void add(
 		.initial_state = run,
 	};
 
-	*run = (struct kit_run){ .test = test, .variant = v, .program = program };
+	*run = (struct kit_run){ .test = test, .variant = v, .program = program, .rounds = rounds };
 	g_array_append_val(to, t);
+}
+
+unsigned kit_rounds(const struct kit *k, unsigned usual)
+{
+	return k->rounds ? k->rounds : usual;
 }
 
 int kit_main(const struct kit_test *tests, unsigned n, int argc, char **argv)
 {
 	g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(struct CMUnitTest));
 	const char *program = NULL;
+	unsigned rounds = argc > 2 ? (unsigned)g_ascii_strtoull(argv[2], NULL, 10) : 0;
 	struct CMUnitTest *t;
 	int result;
 
@@ -136,7 +144,7 @@ int kit_main(const struct kit_test *tests, unsigned n, int argc, char **argv)
 	for (unsigned i = 0; i < n; i++) {
 		for (unsigned v = 0; v < G_N_ELEMENTS(variants); v++) {
 			if (applies(&tests[i], &variants[v], program))
-				add(all, &tests[i], &variants[v], program);
+				add(all, &tests[i], &variants[v], program, rounds);
 		}
 	}
 	t = (struct CMUnitTest *)(void *)all->data;

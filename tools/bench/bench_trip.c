@@ -25,26 +25,18 @@ static void fill_rpmsg(uint8_t *out)
 	memcpy(out, words, sizeof(words));
 }
 
+#define PORT                                                                           \
+	.what = "16 bytes", .queue = 1, .queues = 2, .out_len = 16, .fill = fill_port, \
+	.answer_len = 64
+
 static const struct bench_trip trips[] = {
 	{ .id = VIRTIO_ID_RNG,
 		.what = "16 random bytes",
 		.queues = 1,
 		.in_len = { 16 },
 		.verify = verify_any },
-	{ .id = VIRTIO_ID_CONSOLE,
-		.what = "16 bytes",
-		.queue = 1,
-		.queues = 2,
-		.out_len = 16,
-		.fill = fill_port,
-		.answer_len = 64 },
-	{ .id = VIRTIO_ID_RPROC_SERIAL,
-		.what = "16 bytes",
-		.queue = 1,
-		.queues = 2,
-		.out_len = 16,
-		.fill = fill_port,
-		.answer_len = 64 },
+	{ .id = VIRTIO_ID_CONSOLE, PORT },
+	{ .id = VIRTIO_ID_RPROC_SERIAL, PORT },
 	{ .id = VIRTIO_ID_RPMSG,
 		.what = "a message of 16 bytes",
 		.queue = 1,

@@ -17,8 +17,6 @@
 #define OK CAN_RESULT_OK
 #define NOT_OK CAN_RESULT_NOT_OK
 
-static unsigned kills = 10;
-
 static const char *bus(struct kit *k)
 {
 	static char text[256];
@@ -351,6 +349,7 @@ static void test_once(struct kit *k)
 {
 	g_autofree char *path = g_strdup(kit_path(k, "bus"));
 	autofd listener = sock_listen(path, 0600, (gid_t)-1, NULL);
+	unsigned kills = kit_rounds(k, 10);
 	g_autofree unsigned *seen = g_new0(unsigned, kills), *results = g_new0(unsigned, kills);
 
 	kit_start(k, bus(k), NULL);
@@ -393,7 +392,5 @@ static const struct kit_test tests[] = {
 
 int main(int argc, char **argv)
 {
-	if (argc > 2)
-		kills = (unsigned)g_ascii_strtoull(argv[2], NULL, 10);
 	return kit_main(tests, G_N_ELEMENTS(tests), argc, argv);
 }

@@ -2,8 +2,6 @@
 /* virtiod-console: many bytes both ways, and a load over kills. argv[2]: how many of these. */
 #include "test_ports.h"
 
-static unsigned kills = 4;
-
 static void start(struct kit *k)
 {
 	kit_start(k, spec(k, "--port=name=a,backend=unix:%s", "a"),
@@ -38,7 +36,7 @@ static void test_load(struct kit *k)
 	};
 
 	start(k);
-	run_load(k, ports, G_N_ELEMENTS(ports), kills);
+	run_load(k, ports, G_N_ELEMENTS(ports));
 }
 
 static const struct kit_test tests[] = {
@@ -48,7 +46,5 @@ static const struct kit_test tests[] = {
 
 int main(int argc, char **argv)
 {
-	if (argc > 2)
-		kills = g_ascii_strtoull(argv[2], NULL, 10);
 	return kit_main(tests, G_N_ELEMENTS(tests), argc, argv);
 }

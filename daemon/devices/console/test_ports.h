@@ -275,8 +275,10 @@ static inline void load_finish(struct kit *k, struct load_port *p, unsigned port
 }
 
 /* Kills the device so many times. A client reads what was sent to it, then joins again. */
-static inline void run_load(struct kit *k, struct load_port *p, unsigned n, unsigned kills)
+static inline void run_load(struct kit *k, struct load_port *p, unsigned n)
 {
+	unsigned kills = kit_rounds(k, 4);
+
 	for (unsigned i = 0; i < n; i++) {
 		p[i].fd = p[i].kind == LOAD_READ ? join(k, p[i].file) : -1;
 		p[i].arrived = g_byte_array_new();

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is remembered of lines, in this process and in the file of --state. */
 #include <errno.h>
-#include <fcntl.h>
-#include <sys/stat.h>
 
+#include "base/kept_file.h"
 #include "daemon/devices/gpio/gpio.h"
 
 #define SIZE sizeof(struct gpio_line_state)
@@ -48,19 +47,9 @@ static void read_all(struct gpio *g)
 
 bool gpio_state_open(struct gpio *g, const char *path, GError **error)
 {
-	struct stat st;
-
-	g->state_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
-	if (g->state_fd < 0 || fstat(g->state_fd, &st) < 0) {
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
-			"cannot use the file '%s': %s", path, g_strerror(errno));
+	g->state_fd = kept_file_open(path, NULL, error);
+	if (g->state_fd < 0)
 		return false;
-	}
-	if (!S_ISREG(st.st_mode)) {
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
-			"cannot use the file '%s': it is no regular file", path);
-		return false;
-	}
 	read_all(g);
 	for (unsigned i = 0; i < g->n_lines; i++)
 		gpio_state_store(&g->line[i]);

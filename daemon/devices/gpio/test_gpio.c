@@ -19,8 +19,6 @@
 #define VALID VIRTIO_GPIO_IRQ_STATUS_VALID
 #define INVALID VIRTIO_GPIO_IRQ_STATUS_INVALID
 
-static unsigned kills = 10;
-
 /* Returns the status; *value, if given, receives the value. */
 static uint8_t ask(struct kit *k, unsigned type, unsigned line, uint32_t to, uint8_t *value)
 {
@@ -126,6 +124,8 @@ static void test_values(struct kit *k)
 /* Keeps what it has acknowledged over many kills. */
 static void test_kills(struct kit *k)
 {
+	unsigned kills = kit_rounds(k, 10);
+
 	kit_start(k, "--sim=4", with_state(k), NULL);
 	set(k, VIRTIO_GPIO_MSG_SET_DIRECTION, 3, OUT);
 	for (unsigned i = 0; i < kills; i++) {
@@ -345,7 +345,5 @@ static const struct kit_test tests[] = {
 
 int main(int argc, char **argv)
 {
-	if (argc > 2)
-		kills = (unsigned)g_ascii_strtoull(argv[2], NULL, 10);
 	return kit_main(tests, G_N_ELEMENTS(tests), argc, argv);
 }

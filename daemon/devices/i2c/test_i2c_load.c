@@ -6,8 +6,6 @@
 
 #define EEPROM 0x50
 
-static unsigned kills = 10;
-
 /* Writes one byte of the EEPROM. Returns the status. */
 static uint8_t write_byte(struct kit *k, uint8_t at, uint8_t value)
 {
@@ -23,6 +21,7 @@ static uint8_t write_byte(struct kit *k, uint8_t at, uint8_t value)
 
 static void test_load(struct kit *k)
 {
+	unsigned kills = kit_rounds(k, 10);
 	g_autofree char *path = g_strdup(kit_path(k, "eeprom"));
 	g_autofree char *sim = g_strdup_printf("--sim=eeprom@0x50,file=%s", path);
 	g_autofree char *got = NULL;
@@ -43,7 +42,5 @@ static const struct kit_test tests[] = { { "load", test_load, .skip = KIT_NO_HOS
 
 int main(int argc, char **argv)
 {
-	if (argc > 2)
-		kills = (unsigned)g_ascii_strtoull(argv[2], NULL, 10);
 	return kit_main(tests, G_N_ELEMENTS(tests), argc, argv);
 }

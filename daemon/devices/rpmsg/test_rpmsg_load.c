@@ -6,8 +6,6 @@
 #define DEPTH 16
 #define PART 496
 
-static unsigned kills = 4;
-
 /* 1 MiB comes back in order. */
 static void test_bulk(struct kit *k)
 {
@@ -52,7 +50,7 @@ static void test_load(struct kit *k)
 	kit_start(k, spec(k, "--service=a,backend=file:%s", "a"),
 		spec(k, "--service=b,backend=unix:%s", "b"),
 		spec(k, "--service=c,backend=unix:%s", "c"), NULL);
-	run_load(k, ports, G_N_ELEMENTS(ports), kills);
+	run_load(k, ports, G_N_ELEMENTS(ports));
 }
 
 static const struct kit_test tests[] = {
@@ -62,7 +60,5 @@ static const struct kit_test tests[] = {
 
 int main(int argc, char **argv)
 {
-	if (argc > 2)
-		kills = g_ascii_strtoull(argv[2], NULL, 10);
 	return kit_main(tests, G_N_ELEMENTS(tests), argc, argv);
 }

@@ -2,8 +2,6 @@
 /* virtiod-rproc-serial: many bytes both ways, and a load over kills. argv[2]: how many of these. */
 #include "../console/test_ports.h"
 
-static unsigned kills = 4;
-
 static void test_bulk(struct kit *k)
 {
 	int fd;
@@ -19,7 +17,7 @@ static void test_file(struct kit *k)
 	struct load_port port = { "a", 1, LOAD_FILE };
 
 	kit_start(k, spec(k, "--backend=file:%s", "a"), NULL);
-	run_load(k, &port, 1, kills);
+	run_load(k, &port, 1);
 }
 
 static void test_client(struct kit *k)
@@ -27,7 +25,7 @@ static void test_client(struct kit *k)
 	struct load_port port = { "a", 1, LOAD_READ };
 
 	kit_start(k, spec(k, "--backend=unix:%s", "a"), NULL);
-	run_load(k, &port, 1, kills);
+	run_load(k, &port, 1);
 }
 
 static const struct kit_test tests[] = {
@@ -38,7 +36,5 @@ static const struct kit_test tests[] = {
 
 int main(int argc, char **argv)
 {
-	if (argc > 2)
-		kills = g_ascii_strtoull(argv[2], NULL, 10);
 	return kit_main(tests, G_N_ELEMENTS(tests), argc, argv);
 }

@@ -5,10 +5,9 @@
  * again.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <sys/timerfd.h>
 
+#include "base/kept_file.h"
 #include "daemon/devices/rtc/rtc.h"
 
 #define NS 1000000000ull
@@ -144,21 +143,6 @@ static void read_state(struct rtc_device *r)
 	}
 }
 
-static bool open_state(struct rtc_device *r, const char *path, GError **error)
-{
-	struct stat st;
-	const char *why = "it is no regular file";
-
-	r->state_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
-	if (r->state_fd < 0 || fstat(r->state_fd, &st) < 0)
-		why = g_strerror(errno);
-	else if (S_ISREG(st.st_mode))
-		return true;
-	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "cannot use the file '%s': %s", path,
-		why);
-	return false;
-}
-
 bool rtc_alarms_open(struct rtc_device *r, const char *state, GError **error)
 {
 	for (unsigned i = 0; i < r->n_clocks; i++) {
@@ -174,7 +158,8 @@ bool rtc_alarms_open(struct rtc_device *r, const char *state, GError **error)
 	}
 	if (!state)
 		return true;
-	if (!open_state(r, state, error))
+	r->state_fd = kept_file_open(state, NULL, error);
+	if (r->state_fd < 0)
 		return false;
 	read_state(r);
 	return true;

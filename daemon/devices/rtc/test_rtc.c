@@ -7,8 +7,6 @@
 #define NS 1000000000ull
 #define ENABLED RTC_FLAG_ALARM_ENABLED
 
-static unsigned kills = 10;
-
 /* Sends a request about a clock; returns the response, of which all of len bytes must be there. */
 static union rtc_response *ask(
 	struct kit *k, unsigned type, unsigned clock, unsigned byte, size_t len)
@@ -204,6 +202,7 @@ static void test_state(struct kit *k)
 /* Keeps alarms that it has acknowledged over many kills. */
 static void test_kills(struct kit *k)
 {
+	unsigned kills = kit_rounds(k, 10);
 	g_autofree char *option = g_strdup_printf("--state=%s", kit_path(k, "state"));
 
 	kit_start(k, "--clocks=utc,monotonic", option, NULL);
@@ -256,7 +255,5 @@ static const struct kit_test tests[] = {
 
 int main(int argc, char **argv)
 {
-	if (argc > 2)
-		kills = (unsigned)g_ascii_strtoull(argv[2], NULL, 10);
 	return kit_main(tests, G_N_ELEMENTS(tests), argc, argv);
 }

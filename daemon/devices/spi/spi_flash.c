@@ -11,8 +11,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 
+#include "base/error.h"
+#include "base/kept_file.h"
 #include "base/number.h"
 #include "base/option.h"
 #include "base/util.h"
@@ -277,26 +278,20 @@ static const struct spi_chip_ops flash_ops = {
 static bool open_file(struct flash *f, const char *path, GError **error)
 {
 	uint8_t erased[PAGE];
-	const char *why = NULL;
-	struct stat st;
+	off_t size;
 
 	memset(erased, 0xff, sizeof(erased));
-	f->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
-	if (f->fd < 0 || fstat(f->fd, &st) < 0)
-		why = g_strerror(errno);
-	else if (!S_ISREG(st.st_mode))
-		why = "it is no regular file";
-	while (!why && st.st_size < f->size) {
-		ssize_t n = MIN(PAGE, f->size - st.st_size);
+	f->fd = kept_file_open(path, &size, error);
+	if (f->fd < 0)
+		return false;
+	while (size < f->size) {
+		ssize_t n = MIN(PAGE, f->size - size);
 
-		if (pwrite(f->fd, erased, (size_t)n, st.st_size) != n)
-			why = g_strerror(errno);
-		st.st_size += n;
+		if (pwrite(f->fd, erased, (size_t)n, size) != n)
+			return error_errno(error, errno, "cannot use the file '%s'", path);
+		size += n;
 	}
-	if (why)
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
-			"cannot use the file '%s': %s", path, why);
-	return !why;
+	return true;
 }
 
 static bool open_memory(struct flash *f, GError **error)

@@ -8,8 +8,6 @@
 
 #define OK SPI_TRANS_OK
 
-static unsigned kills = 10;
-
 static const char *with_file(struct kit *k)
 {
 	static char text[256];
@@ -91,6 +89,8 @@ static void test_loopback(struct kit *k)
 /* Loses no answer, and gives no wrong one, over many kills. */
 static void test_kills(struct kit *k)
 {
+	unsigned kills = kit_rounds(k, 10);
+
 	kit_start(k, "--sim=loopback", NULL);
 	for (unsigned i = 0; i < kills; i++) {
 		unsigned got;
@@ -287,7 +287,5 @@ static const struct kit_test tests[] = {
 
 int main(int argc, char **argv)
 {
-	if (argc > 2)
-		kills = (unsigned)g_ascii_strtoull(argv[2], NULL, 10);
 	return kit_main(tests, G_N_ELEMENTS(tests), argc, argv);
 }
