@@ -150,7 +150,7 @@ static void test_transfers(struct kit *k)
 	kit_start(k, "--device-list=1:0x50:0x51:0x61", NULL);
 	r[0] = add(k, 0x50, MORE, "\1\2", 2);
 	r[1] = add(k, 0x51, MORE | READ, NULL, 3);
-	r[2] = add(k, 0x50, 0, NULL, 0);
+	r[2] = add(k, 0x50, 0, "", 0);
 	r[3] = add(k, 0x50, READ, NULL, 1);
 	kit_kick(k, 0);
 	for (unsigned i = 0; i < G_N_ELEMENTS(r); i++)

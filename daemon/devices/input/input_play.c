@@ -39,8 +39,10 @@ static int play_next(struct input *in, struct input_event *e)
 	if (p->sent_at < p->sent->len) {
 		*e = g_array_index(p->sent, struct input_event, p->sent_at++);
 	} else {
+		if (p->at == p->recorded->len)
+			return -EAGAIN;
 		r = &g_array_index(p->recorded, struct input_recorded, p->at);
-		if (p->at == p->recorded->len || p->start + r->at > g_get_monotonic_time())
+		if (p->start + r->at > g_get_monotonic_time())
 			return -EAGAIN;
 		*e = (struct input_event){ .type = r->type, .code = r->code, .value = r->value };
 		p->at++;
