@@ -68,6 +68,14 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(vq_chain, vq_push)
  */
 void vq_push_all(struct vq_chain *const *c, unsigned n);
 /*
+ * Publishes what was completed on this queue: gives memory back in one call, publishes all by one
+ * index store, calls at most once. The core does so by itself after a callback, queue by queue: so
+ * a device calls this before it pushes a request of *another* queue that tells the driver that
+ * these are done. Else the driver may see that one first, and if the back-end dies in between, the
+ * driver has the answer while these run again.
+ */
+void vq_publish(struct vq *q);
+/*
  * From queue_stop() on: hands back a request that can be neither completed nor failed now (an
  * interrupt that has not come). c becomes invalid. When the queue runs again, vq_pop() returns it
  * before any other request.

@@ -130,11 +130,6 @@ enum vq_more vq_burst_end(struct vq *q);
 enum vq_more vq_burst_pause(struct vq *q);
 /* Returns true if there is something new after a pause. Cheap: a load of shared memory. */
 bool vq_has_more(const struct vq *q);
-/*
- * Gives memory back in one call, publishes all that is completed by one index store, calls at
- * most once.
- */
-void vq_publish(struct vq *q);
 
 /*
  * Since the queue was made, for statistics. Other threads than the owner's load them, and

@@ -79,6 +79,7 @@ static int do_frame(struct contract *t, struct vq_chain *c, const struct contrac
 	frame.buffers = n;
 	iov_push(&head, &frame, sizeof(frame));
 	vq_push_all(buffer, n);
+	vq_publish(q); /* before the answer that says so */
 	t->frames++;
 	return n;
 }

@@ -9,15 +9,26 @@ static void give_buffers(struct kit *k, struct kit_request **buffer, unsigned n,
 		buffer[i] = kit_send(k, 1, NULL, 0, size);
 }
 
+/*
+ * Checks that a frame of n buffers was made. A device that died after the frame and before its
+ * answer finds no buffers when it runs the request again.
+ */
+static void check_frame(struct kit *k, unsigned n)
+{
+	struct contract_answer a = answer(k, ask(k, CONTRACT_FRAME, n));
+
+	if (!kit_has_kills(k) || !a.retry || a.result)
+		assert_int_equal(a.result, n);
+}
+
 static void test_frame(struct kit *k)
 {
-	struct kit_request *buffer[3], *r;
+	struct kit_request *buffer[3];
 	struct contract_frame frame;
 
 	kit_start(k, NULL);
 	give_buffers(k, buffer, 3, 64);
-	r = ask(k, CONTRACT_FRAME, 3);
-	assert_int_equal(result(k, r), 3);
+	check_frame(k, 3);
 	for (unsigned i = 0; i < 3; i++) {
 		assert_int_equal(kit_wait(k, buffer[i]), 64);
 		assert_int_equal(buffer[i]->order, buffer[0]->order + i);
@@ -35,7 +46,7 @@ static void test_many_frames(struct kit *k)
 	kit_start(k, NULL);
 	for (unsigned i = 0; i < 3; i++) {
 		give_buffers(k, buffer, N, 16);
-		assert_int_equal(result(k, ask(k, CONTRACT_FRAME, N)), N);
+		check_frame(k, N);
 		for (unsigned j = 0; j < N; j++)
 			assert_int_equal(kit_wait(k, buffer[j]), 16);
 	}
@@ -50,7 +61,7 @@ static void test_unpop(struct kit *k)
 	assert_int_equal(result(k, ask(k, CONTRACT_UNPOP, 2)), 2);
 	assert_int_equal(result(k, ask(k, CONTRACT_FRAME, 3)), 2);
 	assert_false(kit_is_done(k, buffer[0]));
-	assert_int_equal(result(k, ask(k, CONTRACT_FRAME, 2)), 2);
+	check_frame(k, 2);
 	assert_int_equal(kit_wait(k, buffer[0]), 16);
 	assert_int_equal(kit_wait(k, buffer[1]), 16);
 	assert_true(buffer[0]->order < buffer[1]->order);
