@@ -160,33 +160,6 @@ static void test_out_of_order(void **state)
 	fake_close(&f);
 }
 
-/* Inside a burst, one that was pushed is seen when the device says so, and not before. */
-static void test_publish(void **state)
-{
-	struct vq_chain *c[2];
-	uint32_t id, len;
-	struct fake f;
-
-	fake_start(&f, true, 256, 0);
-	fake_request(&f, 0);
-	fake_request(&f, 1);
-	vq_burst_begin(f.q);
-	pop(&f, c, 2);
-	iov_push(&c[0]->in, "x", 1);
-	vq_push(c[0]);
-	assert_false(fake_reap(&f, &id, &len));
-	vq_publish(f.q);
-	expect_used(&f, 0, 1);
-	assert_int_equal(f.calls, 1);
-	vq_publish(f.q);
-	assert_int_equal(f.calls, 1);
-	vq_push(c[1]);
-	assert_int_equal(vq_burst_end(f.q), VQ_IDLE);
-	expect_used(&f, 1, 0);
-	fake_vq_stop(&f);
-	fake_close(&f);
-}
-
 /* VIRTIO_F_IN_ORDER: used entries follow the available ring, and wait for it. */
 static void test_in_order(void **state)
 {
@@ -397,7 +370,6 @@ int main(void)
 		cmocka_unit_test(test_large_request),
 		cmocka_unit_test(test_written),
 		cmocka_unit_test(test_out_of_order),
-		cmocka_unit_test(test_publish),
 		cmocka_unit_test(test_in_order),
 		cmocka_unit_test(test_unpop),
 		cmocka_unit_test(test_drain_and_resume),

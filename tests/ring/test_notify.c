@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* When the driver kicks and when it is called, with EVENT_IDX and without. */
+/* When the driver kicks and is called, with EVENT_IDX and without; when it sees what is done. */
 #include "fake.h"
 
 #include "base/util.h"
@@ -224,6 +224,37 @@ static void test_long_run_packed(void **state)
 	fake_format = 0;
 }
 
+/* Inside a burst, one that was pushed is seen when the device says so, and not before. */
+static void test_publish(void **state)
+{
+	struct vq_chain *c[2];
+	uint32_t id, len;
+	struct fake f;
+
+	fake_start(&f, true, 256, 0);
+	fake_request(&f, 0);
+	fake_request(&f, 1);
+	vq_burst_begin(f.q);
+	c[0] = vq_pop(f.q);
+	c[1] = vq_pop(f.q);
+	iov_push(&c[0]->in, "x", 1);
+	vq_push(c[0]);
+	assert_false(fake_reap(&f, &id, &len));
+	vq_publish(f.q);
+	assert_true(fake_reap(&f, &id, &len));
+	assert_int_equal(id, 0);
+	assert_int_equal(len, 1);
+	assert_int_equal(f.calls, 1);
+	vq_publish(f.q);
+	assert_int_equal(f.calls, 1);
+	vq_push(c[1]);
+	assert_int_equal(vq_burst_end(f.q), VQ_IDLE);
+	assert_true(fake_reap(&f, &id, &len));
+	assert_int_equal(id, 1);
+	fake_vq_stop(&f);
+	fake_close(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -233,6 +264,7 @@ int main(void)
 		cmocka_unit_test(test_used_event),
 		cmocka_unit_test(test_long_run),
 		cmocka_unit_test(test_long_run_packed),
+		cmocka_unit_test(test_publish),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
