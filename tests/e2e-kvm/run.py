@@ -19,68 +19,15 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../lib"))
-import arm64  # noqa: E402
 import initrd  # noqa: E402
 import pvh  # noqa: E402
-from guest import Guest, check  # noqa: E402
+from guest import check  # noqa: E402
+from nested import Machine, Stuck  # noqa: E402
 
 GUEST_MODULES = ["virtio_mmio", "virtio_blk", "virtio-rng", "virtio_net", "virtiofs"]
-STUCK_SECONDS = 50  # the kernel reports a CPU from half of that on
 LIMIT = 200  # times as long as the machine takes to boot, for all that follows
 # Ports by which a guest restarts an x86 machine, and what it writes there.
 RESETS = {0x602: 1, 0x64: 0xfe, 0xcf9: 6}
-
-
-class Stuck(Exception):
-    """A CPU of the machine waits in its kernel for ever.
-
-    No program in it can cause that: it is the emulated machine, which presumably has lost an
-    interrupt from one CPU to the other. Nothing but a new machine goes on.
-    """
-
-
-class Console(Guest):
-    def line(self, deadline):
-        text = super().line(deadline)
-        found = re.search(r"soft lockup - CPU#\d+ stuck for (\d+)s", text or "")
-        if found and int(found.group(1)) >= STUCK_SECONDS:
-            raise Stuck
-        return text
-
-
-class Machine:
-    """What differs between architectures."""
-
-    def __init__(self, name):
-        self.name = name
-        if name == "x86_64":
-            self.kernel = initrd.cached("linux-cloud-amd64")
-            self.root = "/"
-            self.modules = ["kvm-amd", "fuse"]
-            self.bare = pvh.vmlinux
-            # A loaded machine's TCG may fail its test of the timer.
-            self.console = "ttyS0 no_timer_check"
-            # Two were in a soft lockup for good at times, also without a report of it.
-            self.cpus = "1"
-            self.qemu = ["qemu-system-x86_64", "-machine", "q35", "-cpu", "EPYC,+svm"]
-        else:
-            self.kernel = self.root = initrd.cached("arm64")
-            self.modules = ["fuse"]
-            self.bare = arm64.image
-            self.console = "ttyAMA0"
-            self.cpus = "2"
-            self.qemu = ["qemu-system-aarch64", "-machine",
-                         "virt,virtualization=on,gic-version=3", "-cpu", "cortex-a57"]
-
-    def initrd(self, folder):
-        return initrd.Initrd(folder, self.root, self.name)
-
-    def start(self, image, append=""):
-        return Console([
-            initrd.program(self.qemu[0]), *self.qemu[1:], "-accel", "tcg", "-smp", self.cpus,
-            "-m", "2G", "-nodefaults", "-nographic", "-serial", "stdio", "-no-reboot",
-            "-kernel", initrd.kernel_image(self.kernel), "-initrd", image,
-            "-append", f"console={self.console} quiet panic=-1 {append}"])
 
 
 def add_resets(content):

@@ -11,13 +11,14 @@ from unittest import mock
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import run  # noqa: E402
+import nested  # noqa: E402
 
 REPORT = "[   64.6] watchdog: BUG: soft lockup - CPU#0 stuck for {}s! [virtiod-kvm:136]"
 
 
 class Stuck(unittest.TestCase):
     def wait(self, *lines):
-        console = run.Console(["printf", "%s\n", *lines])
+        console = nested.Console(["printf", "%s\n", *lines])
         try:
             with contextlib.redirect_stdout(io.StringIO()):
                 return console.wait("done", 60)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds an initrd from busybox, programs, kernel modules and an init script."""
 
+import lzma
 import os
 import platform
 import re
@@ -53,6 +54,16 @@ def modules(kernel, names):
     return files
 
 
+def copy_modules(files, folder):
+    """Into the folder, unpacked, to be loaded in the order of their names there."""
+    os.makedirs(folder, exist_ok=True)
+    for i, path in enumerate(files):
+        name = os.path.basename(path).removesuffix(".xz")
+        opened = lzma.open(path) if path.endswith(".xz") else open(path, "rb")
+        with opened as source, open(os.path.join(folder, f"{i:02}-{name}"), "wb") as out:
+            shutil.copyfileobj(source, out)
+
+
 def libraries(file, root="/", machine=platform.machine()):
     """What a program of that machine loads, by the paths it has in its own system."""
     folders = [f"/{usr}lib{sub}" for sub in (f"/{machine}-linux-gnu", "64", "")
@@ -94,8 +105,7 @@ class Initrd:
 
     def add_modules(self, files):
         """They load in this order."""
-        for i, path in enumerate(files):
-            self.add(path, f"modules/{i:02}-{os.path.basename(path)}")
+        copy_modules(files, os.path.join(self.folder, "modules"))
 
     def add_program(self, name):
         """To /host, with its libraries; call it by path: busybox prefers its own."""
