@@ -69,41 +69,58 @@ DIAGNOSIS = """for file in /tmp/*.log /var/log/xen/console/*; do
 
 
 def guest_image(folder, load, stock):
-    """The initrd of the guests."""
+    """The initrd of the guests; stock: of Debian's own kernel."""
     arm64 = initrd.cached("arm64")
-    top = os.path.join(folder, "guest")
-    content = initrd.Initrd(top, arm64, "aarch64")
+    content = initrd.Initrd(os.path.join(folder, "guest"), arm64, "aarch64")
     content.add_init(os.path.join(HERE, "guest"))
     content.add_program("mke2fs")
     content.add(load, "host/load")
     if stock:
-        lab.stock_modules(["virtio_mmio", "virtio_blk", "virtio-rng", "ext4"],
-                          os.path.join(top, "stock"))
-        os.rmdir(os.path.join(top, "modules"))
-        os.rename(os.path.join(top, "stock"), os.path.join(top, "modules"))
+        content.add_modules(initrd.modules(initrd.cached("xen-lab-stock"),
+                                           ["virtio_mmio", "virtio_blk", "virtio-rng", "ext4"]))
     image = os.path.join(folder, "guest-initrd")
     content.pack(image)
     return image
 
 
-class Dom0:
-    """Boots with what meson installs; stock: Debian's own kernel (in guests, too: "all")."""
+def hostile_image(folder, binary):
+    """A guest's kernel. Its zeroes, and its stack, are not in the file."""
+    with open(binary, "rb") as file:
+        code = file.read().ljust(256 << 10, b"\0")
+    image = os.path.join(folder, "hostile")
+    with open(image, "wb") as file:
+        file.write(arm64.image(code))
+    return image
 
-    def __init__(self, folder, build, tools, stock=None, cpus=1):
+
+def scenario_files(folder, tools, stock):
+    """What dom0 has for the scenarios of run.py; tools: the folder with load, probe_fd, take_fd."""
+    files = {"payload/" + tool: os.path.join(tools, tool) for tool in ("probe_fd", "take_fd")}
+    files["boot/guest"] = guest_image(folder, os.path.join(tools, "load"), stock)
+    hostile = os.path.join(tools, "hostile.bin")
+    if os.path.exists(hostile):
+        files["boot/hostile"] = hostile_image(folder, hostile)
+    if stock:
+        files["boot/Image"] = initrd.kernel_image(initrd.cached("xen-lab-stock"))
+    return files
+
+
+class Dom0:
+    """
+    Boots with what meson installs in build, and with the files (the names they have there: their
+    paths). stock: with Debian's own kernel; cpus: that the machine has.
+    """
+
+    def __init__(self, folder, build, files, stock=False, cpus=1):
         self.commands = 0
         self.guests = {}
-        self.lab = lab.Lab(folder, stock is not None, cpus)
+        self.lab = lab.Lab(folder, stock, cpus)
         subprocess.run([initrd.program("meson"), "install", "--quiet", "--no-rebuild", "-C",
                         build], env=dict(os.environ, DESTDIR=self.lab.root), check=True,
                        stdout=subprocess.DEVNULL)
         self.add_libraries()
-        self.lab.add(guest_image(folder, os.path.join(tools, "load"), stock == "all"),
-                     "boot/guest")
-        for tool in "probe_fd", "take_fd":
-            self.lab.add(os.path.join(tools, tool), "payload/" + tool)
-        self.add_hostile(os.path.join(tools, "hostile.bin"))
-        if stock == "all":
-            self.lab.add(self.lab.kernel, "boot/Image")
+        for name, file in files.items():
+            self.lab.add(file, name)
         self.lab.command(AGENT)
         monitor = os.path.join(folder, "qmp")
         self.process = subprocess.Popen(
@@ -127,15 +144,6 @@ class Dom0:
             for path in initrd.libraries(program, root, "aarch64"):
                 if os.path.basename(path) not in there:
                     self.lab.add(root + path, "usr/lib/aarch64-linux-gnu/" + os.path.basename(path))
-
-    def add_hostile(self, binary):
-        """A guest's kernel. Its zeroes, and its stack, are not in the file."""
-        if not os.path.exists(binary):
-            return
-        with open(binary, "rb") as file:
-            code = file.read().ljust(256 << 10, b"\0")
-        with open(os.path.join(self.lab.root, "boot/hostile"), "wb") as file:
-            file.write(arm64.image(code))
 
     def next_line(self, deadline):
         """A machine that has stood still for good is woken up, or given up."""

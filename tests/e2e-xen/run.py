@@ -17,7 +17,7 @@ import tempfile
 import time
 
 from daemons import back_end, blk, device, disk, other, start_xen, worker
-from dom0 import PATIENCE, Dom0, Guest, LostTimer, initrd
+from dom0 import PATIENCE, Dom0, Guest, LostTimer, initrd, scenario_files
 from guest import check
 
 ATTACKS_LIMIT = 500  # times as long as dom0 takes to boot
@@ -341,7 +341,8 @@ def run(dom0, scenario, *arguments):
 
 def run_all(stock, build, tools, scenarios):
     with tempfile.TemporaryDirectory(prefix="e2e-") as folder:
-        dom0 = Dom0(folder, build, tools, stock, max(map(cpus, scenarios)))
+        dom0 = Dom0(folder, build, scenario_files(folder, tools, stock == "all"), bool(stock),
+                    max(map(cpus, scenarios)))
         try:
             while scenarios:
                 run(dom0, *scenarios[0].split("-"))

@@ -15,7 +15,6 @@ tree at 0x48000000. 2 GiB of RAM, since dom0's memory is mapped 1:1 and wants a 
 """
 
 import argparse
-import lzma
 import os
 import shutil
 import subprocess
@@ -40,16 +39,6 @@ def cpio(folder, output):
                        cwd=folder, input=names, stdout=out, check=True)
 
 
-def stock_modules(names, folder):
-    """Modules of Debian's own kernel and what they need, to be loaded in the order of the names."""
-    os.makedirs(folder)
-    for i, path in enumerate(initrd.modules(initrd.cached("xen-lab-stock"), names)):
-        with lzma.open(path) as source:
-            name = os.path.basename(path).removesuffix(".xz")
-            with open(os.path.join(folder, f"{i:02}-{name}"), "wb") as out:
-                shutil.copyfileobj(source, out)
-
-
 class Lab:
     """
     A folder whose content dom0 gets; qemu() is the machine. Beside other work a test takes a third
@@ -68,8 +57,10 @@ class Lab:
         os.makedirs(self.root)
         shutil.copy(os.path.join(HERE, "dom0-init"), os.path.join(self.root, "init"))
         if stock:
-            self.kernel = initrd.kernel_image(initrd.cached("xen-lab-stock"))
-            stock_modules(STOCK_MODULES, os.path.join(self.root, "modules"))
+            kernel = initrd.cached("xen-lab-stock")
+            self.kernel = initrd.kernel_image(kernel)
+            initrd.copy_modules(initrd.modules(kernel, STOCK_MODULES),
+                                os.path.join(self.root, "modules"))
 
     def add(self, file, name):
         target = os.path.join(self.root, name)
