@@ -25,15 +25,22 @@ class Qemu:
         print(text, flush=True)
         self.version = tuple(int(n) for n in re.search(r"version (\d+)\.(\d+)", text).groups())
 
-    def start(self, image, memory, monitor, *options, append=""):
-        """A guest of two vCPUs, with so many MiB of memory, and QMP at the path monitor."""
-        return Guest([
+    def command(self, image, memory, kernel, append=""):
+        """
+        To start a guest of two vCPUs, with so many MiB of memory and this folder's kernel, whose
+        console is the standard input and output.
+        """
+        return [
             self.program, "-accel", "tcg", "-machine", "q35,memory-backend=ram", "-cpu", "max",
             "-object", f"memory-backend-memfd,id=ram,size={memory}M,share=on", "-m", f"{memory}M",
             "-smp", "2", "-nodefaults", "-nographic", "-serial", "stdio",
-            "-qmp", f"unix:{monitor},server=on,wait=off",
-            "-kernel", initrd.kernel_image(initrd.cached(KERNEL)), "-initrd", image,
-            "-append", f"console=ttyS0 quiet panic=-1 {append}", *options])
+            "-kernel", initrd.kernel_image(kernel), "-initrd", image,
+            "-append", f"console=ttyS0 quiet panic=-1 {append}"]
+
+    def start(self, image, memory, monitor, *options, append=""):
+        """Starts it, with QMP at the path monitor."""
+        return Guest([*self.command(image, memory, initrd.cached(KERNEL), append),
+                      "-qmp", f"unix:{monitor},server=on,wait=off", *options])
 
 
 def make_initrd(folder, init, modules, *programs):
