@@ -88,7 +88,8 @@ previous()
 }
 
 # Another suite's or architecture's packages by an apt of our own: the system's lists and packages
-# stay as they are. private_apt SUITE ARCHITECTURE [SUITE], then private_packages.
+# stay as they are. private_apt SUITE ARCHITECTURE [SUITE], then private_packages. The first suite,
+# and the first of several architectures, is preferred.
 private_apt()
 {
 	deps_key=/usr/share/keyrings/debian-archive-keyring.gpg
@@ -102,8 +103,9 @@ private_apt()
 	done >apt/sources.list
 	cat >apt/apt.conf <<-CONF
 		APT::Sandbox::User "root";
-		APT::Architecture "$2";
-		APT::Architectures { "$2"; };
+		APT::Architecture "${2%% *}";
+		APT::Architectures { $(printf '"%s"; ' $2)};
+		APT::Default-Release "$1";
 		Acquire::Languages "none";
 		Dir::Etc::SourceList "$PWD/apt/sources.list";
 		Dir::Etc::SourceParts "$PWD/apt/none";
@@ -360,4 +362,17 @@ get_xen_lab_stock()
 xen_lab_stock()
 {
 	unpacked xen-lab-stock get_xen_lab_stock
+}
+
+# Debian's kernel of SUITE (bookworm, trixie-backports) for ARCHITECTURE, with the virtio drivers
+# that its configuration leaves out: boot/vmlinuz-*, lib/modules/* (with modules.dep).
+virtio_drivers()
+{
+	deps_suite=$1 deps_arch=$2
+	unpacked "linux-$1-$2" get_virtio_drivers "$(cat "$deps_top"/tests/drivers/* | cksum)"
+}
+
+get_virtio_drivers()
+{
+	"$deps_top/tests/drivers/build" "$deps_suite" "$deps_arch"
 }
