@@ -1,0 +1,45 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""QEMU with the device at the socket RUN/N.sock for each folder in DEVICES.
+
+Usage: start_qemu.py DEVICES RUN VIRTIOCTL QEMU...: a folder with a file "stub" gets QEMU's device
+of that name, the others the generic one, filled from what the back-end says of itself.
+"""
+
+import json
+import os
+import subprocess
+import sys
+
+GENERIC = "vhost-user-test-device-pci"
+
+
+def generic(virtioctl, socket):
+    """QEMU's device that knows nothing of its type but what is said here."""
+    text = subprocess.run([virtioctl, "probe", "--json", socket], check=True,
+                          stdout=subprocess.PIPE).stdout
+    properties = json.loads(text)
+    return (f"{GENERIC},virtio-id={properties['device_id']['value']},"
+            f"num_vqs={properties['max_queues']['value']},"
+            f"config_size={properties['config_size']['value']}")
+
+
+def options(devices, run, virtioctl):
+    for n, name in enumerate(sorted(os.listdir(devices))):
+        socket = os.path.join(run, f"{n}.sock")
+        stub = os.path.join(devices, name, "stub")
+        if os.path.exists(stub):
+            with open(stub, encoding="utf-8") as file:
+                device = file.read().strip()
+        else:
+            device = generic(virtioctl, socket)
+        yield from ("-chardev", f"socket,id=c{n},path={socket}",
+                    "-device", f"{device},chardev=c{n}")
+
+
+def main(devices, run, virtioctl, *qemu):
+    os.execv(qemu[0], [*qemu, *options(devices, run, virtioctl)])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
