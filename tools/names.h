@@ -5,8 +5,13 @@
  */
 #pragma once
 
+#include <linux/virtio_ids.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+#ifndef VIRTIO_ID_SPI
+#define VIRTIO_ID_SPI 45 /* Linux 6.18 */
+#endif
 
 /* "block" for 2; NULL for an id without a name. */
 const char *names_device(uint32_t id);

@@ -11,6 +11,9 @@ DEVICES = {
     "console": (["--backend=echo"], True),
     "rproc-serial": (["--backend=echo"], True),
     "rpmsg": ([], True),
+    "i2c": (["--sim=eeprom@0x50"], False),
+    "gpio": (["--sim=2"], False),
+    "spi": (["--sim=loopback"], False),
 }
 
 

@@ -11,14 +11,13 @@
 #include "base/util.h"
 #include "tools/check/session.h"
 #include "tools/check/wire.h"
+#include "tools/names.h"
 
 /* Where the buffers are in a slot. */
 #define OUT_AT 0
 #define IN_AT 512
 #define STATUS_AT 1536
 #define SLOT_BYTES 2048
-
-#define ID_SPI 45 /* VIRTIO_ID_SPI of Linux 6.18 */
 
 /* Reads the first sector. */
 static void fill_block(uint8_t *out)
@@ -170,7 +169,7 @@ static const struct check_device devices[] = {
 		.in_len = { 16 },
 		.fill = fill_rtc,
 		.verify = verify_rtc },
-	{ .id = ID_SPI,
+	{ .id = VIRTIO_ID_SPI,
 		.queues = 1,
 		.out_len = 32 + 1,
 		.in_len = { 1 },
