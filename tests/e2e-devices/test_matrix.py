@@ -32,9 +32,9 @@ class Matrix(unittest.TestCase):
         text = devices.expected([fake("one", {"qemu": "Too old"}), fake("two", {"qemu": "Too old"}),
                                  fake("three", {"xen-grants": "No grants"})])
         self.assertEqual(text.splitlines()[2:], [
-            "| one | (1) | yes | yes | not shown | not shown | not shown |",
-            "| two | (1) | yes | yes | not shown | not shown | not shown |",
-            "| three | yes | yes | yes | not shown | not shown | (2) |",
+            "| one | (1) | yes | yes | yes | yes | yes |",
+            "| two | (1) | yes | yes | yes | yes | yes |",
+            "| three | yes | yes | yes | yes | yes | (2) |",
             "", "(1) Too old.", "(2) No grants."])
 
     def test_results(self):
