@@ -74,7 +74,8 @@ static struct driver_buf make_buffer(struct trips *t, uint32_t len)
 
 static bool set_up(struct trips *t, GError **error)
 {
-	uint64_t features = vu_front_properties(t->f)->features & BLK_RING_FEATURES;
+	uint64_t features =
+		vu_front_properties(t->f)->features & (BLK_RING_FEATURES | t->trip->features);
 	struct bench_result *r = t->r;
 	uint8_t status;
 

@@ -96,6 +96,7 @@ static const struct bench_trip trips[] = {
 	{ .id = VIRTIO_ID_I2C_ADAPTER,
 		.what = "the read of a byte at address 0x50",
 		.queues = 1,
+		.features = 1 << VIRTIO_I2C_F_ZERO_LENGTH_REQUEST,
 		.out_len = sizeof(struct virtio_i2c_out_hdr),
 		.fill = fill_i2c,
 		.in_len = { 1, 1 },

@@ -12,6 +12,7 @@ struct bench_trip {
 	const char *what; /* "a line of text" */
 	unsigned queue; /* where requests go */
 	unsigned queues; /* virtqueues that are set up for it */
+	uint64_t features; /* the device's own that a driver must accept */
 	uint16_t out_len; /* bytes that the device reads; 0: no such buffer */
 	uint16_t in_len[2]; /* bytes of buffers that it writes, which follow each other; 0: none */
 	void (*fill)(uint8_t *out);
