@@ -212,6 +212,18 @@ def discovery(_):
     yield u8(2) + string('rng') + b'{"type": "rng", "binary": "x", "features": [{"a": 1.5e3}]}'
 
 
+@target('request')
+def request(_):
+    start = '{"jsonrpc":"2.0",'
+    for rest in ('"id":7,"method":"set","params":{"line":7,"name":"\\u00e9\\n","on":false}}',
+                 '"id":7,"method":"set","params":{"line":1,"level":-1}}',
+                 '"id":"a\\"b","method":"set","params":{"line":"3","level":"9223372036854775808"}}',
+                 '"id":null,"method":"set","params":[1.5e-3,{"a":[null,true]}]}',
+                 '"id":7,"method":"set","params":{"line":1,"line":2,"x":{}}}',
+                 '"method":"status"}', '"id":{}}'):
+        yield (start + rest).encode()
+
+
 @target('options')
 def options(_):
     lines = ['--flag', '--on-off=off', '--word', 'two', '-sx', '--path=/x', '-p', '/y', '--fd=3',
