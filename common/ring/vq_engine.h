@@ -99,7 +99,8 @@ bool vq_start(struct vq *q, const struct vq_setup *setup, GError **error);
 bool vq_is_started(const struct vq *q);
 /*
  * Returns true if this start was that of a freshly initialised driver: base and used index both at
- * their beginning.
+ * their beginning, and no trace in the vring (packed) of turns before. A split vring's indices are
+ * there again after each 65536 requests.
  */
 bool vq_is_fresh(const struct vq *q);
 /*

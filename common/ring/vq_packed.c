@@ -113,6 +113,25 @@ static void take_back_used(struct vq *q, uint16_t position, unsigned n)
 }
 
 /*
+ * Returns true if descriptors before the beginning were used: after each two turns the positions
+ * are those of a new vring, in which the last descriptor is zero, or was made available at once
+ * with all others.
+ */
+static bool has_turned(struct vq *q)
+{
+	const struct vring_packed_desc *d = desc_at(q, q->size - 1);
+	uint16_t flags = shm_load16(&d->flags);
+	const uint32_t *words = (const uint32_t *)d;
+	uint32_t any = 0;
+
+	if (vq_packed_is_available(flags, WRAP | (q->size - 1)))
+		return false;
+	for (unsigned i = 0; i < sizeof(*d) / sizeof(*words); i++)
+		any |= shm_load32(&words[i]);
+	return any;
+}
+
+/*
  * Sets the positions. What was taken before and never completed is as the in-flight area has it,
  * which then knows both positions better than a front-end can. Nothing in the vring says which
  * requests these are.
@@ -144,7 +163,7 @@ static bool packed_set_base(struct vq *q, const struct vq_setup *setup, GError *
 	if (recovered > 0)
 		take_back_used(q, p->used, recovered);
 	p->decided = p->used;
-	q->fresh = p->avail == WRAP && p->used == WRAP;
+	q->fresh = p->avail == WRAP && p->used == WRAP && !has_turned(q);
 	return true;
 }
 
