@@ -9,8 +9,10 @@ device.ini   section device:
                stub      QEMU's device of that type, with its properties (optional)
                xen       xl.cfg's type of the device (default: virtio,device)
              section without (optional): FRONT-END = why it cannot work there
+             section partly (optional): FRONT-END = what does not work there
 guest        a part of a shell script for the guest (the file "guest")
 host         functions for it, run beside the back-end (optional; the file "agent")
+tool.c       a program for both of them, $tool, linked statically (optional)
 """
 
 import configparser
@@ -44,7 +46,8 @@ class Device:
         self.without = dict(ini["without"]) if ini.has_section("without") else {}
         if not self.stub:
             self.without.setdefault("qemu", "QEMU has no device of this type that takes a socket")
-        unknown = set(self.without) - set(FRONT_ENDS)
+        self.partly = dict(ini["partly"]) if ini.has_section("partly") else {}
+        unknown = (set(self.without) | set(self.partly)) - set(FRONT_ENDS)
         if unknown:
             raise ValueError(f"{name}: no such front-end: {', '.join(sorted(unknown))}")
 
@@ -55,18 +58,21 @@ def all_devices():
 
 
 def table(devices, cell):
-    """Markdown: cell(device, front_end) is what stands there, or None: why not, below the table."""
+    """
+    Markdown: cell(device, front_end) is what stands there, or None. Below the table: why not, or
+    what not.
+    """
     lines = ["| device | " + " | ".join(FRONT_ENDS.values()) + " |", "|---" * 7 + "|"]
     reasons = []
     for device in devices:
         cells = []
         for front_end in FRONT_ENDS:
             text = cell(device, front_end)
-            if text is None:
-                reason = device.without[front_end]
+            reason = device.without[front_end] if text is None else device.partly.get(front_end)
+            if reason:
                 if reason not in reasons:
                     reasons.append(reason)
-                text = f"({reasons.index(reason) + 1})"
+                text = f"{text or ''} ({reasons.index(reason) + 1})".lstrip()
             cells.append(text)
         lines.append(f"| {device.name} | " + " | ".join(cells) + " |")
     notes = [f"({n}) {reason}." for n, reason in enumerate(reasons, 1)]

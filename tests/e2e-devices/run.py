@@ -61,23 +61,29 @@ def write(folder, name, text):
         file.write(text + "\n")
 
 
-def describe(devices, folder, with_stub=False):
+def describe(results, folder, build, with_stub=False):
     """What the agent, the front-end's script and the guest read."""
-    for one in devices:
+    for one in results.devices:
         target = os.path.join(folder, one.name)
         write(target, "options", one.options)
         write(target, "id", str(one.id))
         write(target, "xen", one.xen)
+        if results.front_end in one.partly:
+            write(target, "partly", one.partly[results.front_end])
         if with_stub:
             write(target, "stub", one.stub)
         for name in "guest", "host":
             if os.path.exists(os.path.join(one.folder, name)):
                 shutil.copy(os.path.join(one.folder, name), target)
+        tool = os.path.join(build, "tests/e2e-devices", one.name + "-tool")
+        if os.path.exists(tool):
+            shutil.copy(tool, os.path.join(target, "tool"))
     return folder
 
 
-def guest_image(folder, devices, kernel, transport, content):
+def guest_image(folder, results, build, kernel, transport, content):
     """The guest's initrd; kernel: has its modules, or None."""
+    devices = results.devices
     content.add_init(os.path.join(HERE, "guest"))
     if kernel:
         names = [transport] + [name for one in devices for name in one.modules]
@@ -85,7 +91,7 @@ def guest_image(folder, devices, kernel, transport, content):
     for one in devices:
         for program in one.programs:
             content.add_program(program)
-    describe(devices, os.path.join(content.folder, "devices"))
+    describe(results, os.path.join(content.folder, "devices"), build)
     image = os.path.join(folder, "guest-initrd")
     content.pack(image)
     return image
@@ -105,9 +111,9 @@ def run_qemu(results, folder, build, cached=None):
     qemu = stock.Qemu(cached)
     generic = results.front_end == "generic"
     kernel = initrd.cached("linux-trixie-backports-amd64" if generic else "linux-bookworm-amd64")
-    image = guest_image(folder, results.devices, kernel, "virtio_pci",
+    image = guest_image(folder, results, build, kernel, "virtio_pci",
                         initrd.Initrd(os.path.join(folder, "guest")))
-    devices = describe(results.devices, os.path.join(folder, "devices"), not generic)
+    devices = describe(results, os.path.join(folder, "devices"), build, not generic)
     run = os.path.join(folder, "run")
     programs = ":".join(os.path.join(build, place) for place in ("daemon", "tools"))
     os.mkdir(run)
@@ -127,14 +133,14 @@ def run_kvm(results, folder, build):
     name = results.front_end.removeprefix("kvm-")
     machine = Machine(name)
     kernel = initrd.cached("linux-trixie-backports-" + ("arm64" if name == "aarch64" else "amd64"))
-    image = guest_image(folder, results.devices, kernel, "virtio_mmio",
+    image = guest_image(folder, results, build, kernel, "virtio_mmio",
                         machine.initrd(os.path.join(folder, "guest")))
     content = machine.initrd(os.path.join(folder, "machine"))
     content.add_init(os.path.join(HERE, "machine"))
     content.add_modules(initrd.modules(machine.kernel, machine.modules))
     content.add(image, "guest/initrd")
     content.add(initrd.kernel_image(kernel), "guest/vmlinuz")
-    describe(results.devices, os.path.join(content.folder, "devices"))
+    describe(results, os.path.join(content.folder, "devices"), build)
     for program in ["kvm-stub/virtiod-kvm", "tools/virtioctl"] + [f"daemon/virtiod-{one.name}"
                                                for one in results.devices]:
         content.add_program(os.path.join(build, program))
@@ -150,15 +156,15 @@ def run_kvm(results, folder, build):
     return [results]
 
 
-def xen_files(folder, results):
+def xen_files(folder, results, build):
     """What dom0 gets for one guest: {its name there: the file}; the guest's name."""
     name = results.front_end.removeprefix("xen-")
     top = os.path.join(folder, name)
     os.mkdir(top)
     content = initrd.Initrd(os.path.join(top, "guest"), initrd.cached("arm64"), "aarch64")
     # Debian's kernels know no grants; the lab's own has its drivers built in, and boots faster.
-    files = {f"payload/{name}/initrd": guest_image(top, results.devices, None, None, content)}
-    devices = describe(results.devices, os.path.join(top, "devices"))
+    files = {f"payload/{name}/initrd": guest_image(top, results, build, None, None, content)}
+    devices = describe(results, os.path.join(top, "devices"), build)
     for place, _, names in os.walk(devices):
         for one in names:
             path = os.path.join(place, one)
@@ -171,7 +177,7 @@ def run_xen(_, folder, build):
     files = {f"payload/{script}": os.path.join(HERE, script) for script in ("agent", "start-xen")}
     names = []
     for results in both:
-        name, more = xen_files(folder, results)
+        name, more = xen_files(folder, results, build)
         names.append(name)
         files.update(more)
     dom0 = Dom0(folder, build, files)

@@ -14,8 +14,8 @@ import matrix
 PAGE = os.path.join(devices.HERE, "../../docs/devices.md")
 
 
-def fake(name, without):
-    return SimpleNamespace(name=name, without=without)
+def fake(name, without, partly=()):
+    return SimpleNamespace(name=name, without=without, partly=dict(partly))
 
 
 class Matrix(unittest.TestCase):
@@ -30,12 +30,12 @@ class Matrix(unittest.TestCase):
 
     def test_reasons(self):
         text = devices.expected([fake("one", {"qemu": "Too old"}), fake("two", {"qemu": "Too old"}),
-                                 fake("three", {"xen-grants": "No grants"})])
+                                 fake("three", {"xen-grants": "No grants"}, {"qemu": "Half"})])
         self.assertEqual(text.splitlines()[2:], [
             "| one | (1) | yes | yes | yes | yes | yes |",
             "| two | (1) | yes | yes | yes | yes | yes |",
-            "| three | yes | yes | yes | yes | yes | (2) |",
-            "", "(1) Too old.", "(2) No grants."])
+            "| three | yes (2) | yes | yes | yes | yes | (3) |",
+            "", "(1) Too old.", "(2) Half.", "(3) No grants."])
 
     def test_results(self):
         logs = [[json.dumps({"stdout": "cell qemu one: ok\nxcell qemu two: ok\n"}),
