@@ -48,9 +48,7 @@ static uint16_t ahead(const struct vq *q, uint16_t position, unsigned n)
 
 static uint16_t back(const struct vq *q, uint16_t position, unsigned n)
 {
-	if (n <= index_of(position))
-		return position - n;
-	return ((position & WRAP) ^ WRAP) | (index_of(position) + q->size - n);
+	return ahead(q, position, q->size - n) ^ WRAP;
 }
 
 /* Returns how far it is from one position to another. */
@@ -112,23 +110,14 @@ static void take_back_used(struct vq *q, uint16_t position, unsigned n)
 	}
 }
 
-/*
- * Returns true if descriptors before the beginning were used: after each two turns the positions
- * are those of a new vring, in which the last descriptor is zero, or was made available at once
- * with all others.
- */
+/* Returns true if a vring has turned twice, after which the positions are those of a new one. */
 static bool has_turned(struct vq *q)
 {
-	const struct vring_packed_desc *d = desc_at(q, q->size - 1);
-	uint16_t flags = shm_load16(&d->flags);
-	const uint32_t *words = (const uint32_t *)d;
-	uint32_t any = 0;
+	const struct vring_packed_desc *last = desc_at(q, q->size - 1);
 
-	if (vq_packed_is_available(flags, WRAP | (q->size - 1)))
-		return false;
-	for (unsigned i = 0; i < sizeof(*d) / sizeof(*words); i++)
-		any |= shm_load32(&words[i]);
-	return any;
+	/* In a new one it is zero, or was made available with all others at once. */
+	return !vq_packed_is_available(shm_load16(&last->flags), WRAP | (q->size - 1)) &&
+		(last->addr || last->len);
 }
 
 /*
