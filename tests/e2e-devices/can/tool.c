@@ -23,7 +23,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define WINDOW 100 /* frames without an answer, which sockets and the interface's queue can hold */
+#define WINDOW 20 /* frames without an answer; what does not fit its vring, Linux' driver drops */
 #define PATIENCE_MS 120000
 #define ANSWER 0x400 /* in the identifier */
 
