@@ -14,7 +14,9 @@ void backend_call(struct backend *b, struct backend_call *call)
 	g_assert(!b->call.pending);
 	call->ok = false;
 	call->error = NULL;
-	b->call = (struct pool_verb){ .run = run, .done = call->done, .opaque = call };
+	/* The front-end may just have started the queues: they are there for the method. */
+	b->call =
+		(struct pool_verb){ .run = run, .done = call->done, .opaque = call, .late = true };
 	pool_run(b->pool, &b->call);
 	if (!b->call.pending)
 		call->done(call);

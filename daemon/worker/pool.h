@@ -138,7 +138,7 @@ void pool_want_events(struct pool *pool, bool wanted);
 /* Returns how many were lost since the last call: they came faster than the main loop took them. */
 uint64_t pool_lost_events(struct pool *pool);
 
-/* Work on the device as a whole. Zeroed at first but for its first three members. */
+/* Work on the device as a whole. Zeroed at first but for its first four members. */
 struct pool_verb {
 	/*
 	 * A device verb: no queue verb runs meanwhile. What it completes is published afterwards.
@@ -147,6 +147,7 @@ struct pool_verb {
 	/* On the main loop, after run(), if the verb was pending; NULL: nothing. */
 	void (*done)(void *opaque);
 	void *opaque;
+	bool late; /* runs after queues that were run before, not ahead of them */
 	bool pending; /* from pool_run() until run() has returned, read-only to others */
 	struct pool_verb *next; /* the pool's */
 };

@@ -72,9 +72,9 @@ static void pause_for(struct pool *pool, struct pool_verb *verb)
 
 /* Runs, on worker 0, what was posted. */
 
-void verbs_run_posted(struct pool *pool)
+void verbs_run_posted(struct pool *pool, struct pool_verb **list)
 {
-	struct pool_verb *verb = take(&pool->posted), *next;
+	struct pool_verb *verb = take(list), *next;
 
 	for (; verb; verb = next) {
 		next = verb->next;
@@ -101,7 +101,7 @@ void pool_run(struct pool *pool, struct pool_verb *verb)
 	verb->pending = true;
 	pool->n_verbs++;
 	if (on_worker) {
-		push(&pool->posted, verb);
+		push(verb->late ? &pool->posted_late : &pool->posted, verb);
 		worker_command(&pool->workers[0], WORKER_COMMAND_VERBS);
 	} else {
 		pause_for(pool, verb);

@@ -37,11 +37,12 @@ static void obey(struct worker_thread *w)
 {
 	unsigned commands = __atomic_exchange_n(&w->sources.commands, 0, __ATOMIC_ACQUIRE);
 
-	/* A message that starts a queue is not waited for; one that runs a verb may follow it. */
+	if (commands & WORKER_COMMAND_VERBS)
+		verbs_run_posted(w->pool, &w->pool->posted);
 	if (commands & WORKER_COMMAND_QUEUES)
 		worker_obey_queues(w);
 	if (commands & WORKER_COMMAND_VERBS)
-		verbs_run_posted(w->pool);
+		verbs_run_posted(w->pool, &w->pool->posted_late);
 	if (commands & WORKER_COMMAND_WAKEUPS)
 		wakeup_deliver(&w->sources);
 	if (commands & WORKER_COMMAND_PAUSE)

@@ -40,7 +40,7 @@ enum queue_event {
 	QUEUE_EVENT_DRAINED = 1 << 2,
 };
 enum worker_command {
-	WORKER_COMMAND_VERBS = 1 << 0, /* run pool.posted */
+	WORKER_COMMAND_VERBS = 1 << 0, /* run pool.posted, and pool.posted_late after QUEUES */
 	WORKER_COMMAND_QUEUES = 1 << 1, /* queues have commands */
 	WORKER_COMMAND_WAKEUPS = 1 << 2, /* run sources.signalled */
 	WORKER_COMMAND_PAUSE = 1 << 3, /* pause until worker.go is posted */
@@ -150,7 +150,8 @@ struct pool {
 	/* Between the threads. */
 	int wakeup; /* an eventfd: there are events */
 	unsigned paused; /* atomic: workers that pause */
-	struct pool_verb *posted, *finished; /* atomic: for worker 0, by it; the last one first */
+	/* Atomic: for worker 0, and by it; the last one first. */
+	struct pool_verb *posted, *posted_late, *finished;
 	bool config_changed; /* atomic */
 	struct pool_event *events; /* atomic: for the control thread; the last one first */
 	unsigned n_events; /* atomic: of these, about */
@@ -181,8 +182,8 @@ void verbs_open(struct pool *pool);
 void verbs_close(struct pool *pool);
 /* The control thread: all workers pause, or worker 0 has finished verbs. */
 void verbs_continue(struct pool *pool);
-/* Worker 0: runs pool.posted. */
-void verbs_run_posted(struct pool *pool);
+/* Worker 0: runs a list of those that were posted. */
+void verbs_run_posted(struct pool *pool, struct pool_verb **list);
 /* The control thread: a timer of own_sources has changed. */
 void verbs_update_timer(struct pool *pool);
 

@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """All devices in one stock Linux guest: the devices' drivers do what their folders here describe.
 
-Usage: run.py FRONT-END BUILD [CACHED]: one that devices.py names, or "xen" for both of Xen's; what
-meson has built; the folder of the cache with another QEMU than this machine's.
+Usage: run.py FRONT-END BUILD [CACHED | long]: one that devices.py names, or "xen" for both of
+Xen's; what meson has built; the folder of the cache with another QEMU than this machine's. In the
+emulated machine that has KVM, devices move less data, as their guest's script has it, without
+"long".
 Prints a line "cell FRONT-END DEVICE: RESULT" for each device that can work with the front-end.
 Exits 77 (skipped) where QEMU, the kernel or the lab is missing.
 """
@@ -35,7 +37,7 @@ class Results:
         self.front_end = front_end
         self.devices = [one for one in all_devices() if front_end not in one.without]
         self.found = {one.name: "failed (the guest did not get there)" for one in self.devices}
-        self.done = False
+        self.done = self.short = False
 
     def line(self, text):
         report = REPORT.match(text)
@@ -70,6 +72,8 @@ def describe(results, folder, build, with_stub=False):
         write(target, "xen", one.xen)
         if results.front_end in one.partly:
             write(target, "partly", one.partly[results.front_end])
+        if results.short:
+            write(target, "short", "")
         if with_stub:
             write(target, "stub", one.stub)
         for name in "guest", "host":
@@ -129,7 +133,8 @@ def run_qemu(results, folder, build, cached=None):
     return [results]
 
 
-def run_kvm(results, folder, build):
+def run_kvm(results, folder, build, amount="short"):
+    results.short = amount != "long"
     name = results.front_end.removeprefix("kvm-")
     machine = Machine(name)
     kernel = initrd.cached("linux-trixie-backports-" + ("arm64" if name == "aarch64" else "amd64"))
