@@ -171,6 +171,13 @@ struct virtio_device_ops {
 	 * that what was in flight when a back-end died can be derived from its used index.
 	 */
 	bool any_order;
+	/*
+	 * Packed virtqueues are offered only if asked for (--packed=on). For drivers that add and
+	 * take requests without a lock, as those of Linux for SPI, I2C and GPIO do: Linux makes a
+	 * packed descriptor available before it stores whose it is, so an answer that comes in
+	 * between breaks the driver's queue ("id 0 is not a head"). A split one has no such gap.
+	 */
+	bool prefers_split;
 	unsigned stack; /* bytes of stack that a verb may need (a shader compiler); 0: 256 KiB */
 	const struct virtio_shm_region *shm; /* shared memory regions; NULL: none */
 	const struct virtio_device_wire *wire; /* device-specific messages; NULL: none */

@@ -81,6 +81,7 @@ static bool run(struct options *o, int fd, GError **error)
 	b = backend_new(&virtio_device_ops,
 		&(struct backend_options){
 			.probe = o->probe,
+			.split_only = !o->packed,
 			.xen = o->xen,
 			.workers = o->workers,
 			.cpus = o->cpus,

@@ -18,7 +18,7 @@
 
 /* Where the tables put values: a command line is parsed by one thread. */
 static struct options parsed;
-static enum choice parsed_xen;
+static enum choice parsed_xen, parsed_packed;
 static unsigned parsed_sandbox;
 
 static bool parse_group(const char *text, GError **error)
@@ -90,6 +90,9 @@ static const struct option_entry socket_options[] = {
 	{ "socket-group", "GROUP", .parse = parse_group, .help = "Group of the socket" },
 	{ "probe", .on_off = &parsed.probe, .initial = "on",
 		.help = "Tell front-ends which device this is" },
+	{ "packed", .word = &parsed_packed, .words = choice_words,
+		.help = "Offer packed virtqueues (default: auto, if the device's drivers cope with "
+			"them)" },
 	{ "xen", .word = &parsed_xen, .words = choice_words,
 		.help = "Also serve Xen guests (default: auto, on a Xen host)" },
 	{ "xen-copy", "PAGES", .number = &parsed.xen_copy, .max = MEM_GRANT_COPY_MAX,
@@ -158,9 +161,11 @@ bool options_parse(struct options *o, const struct virtio_device_ops *ops, int a
 		.print_capabilities = has_argument(argv, "--print-capabilities"),
 		.version = has_argument(argv, "--version"),
 	};
-	parsed_xen = CHOICE_AUTO;
+	parsed_xen = parsed_packed = CHOICE_AUTO;
 	ok = parsed.print_capabilities || parsed.version || option_parse(&syntax, &args, error);
 	parsed.xen = parsed_xen == CHOICE_ON || (parsed_xen == CHOICE_AUTO && is_xen_host());
+	parsed.packed =
+		parsed_packed == CHOICE_ON || (parsed_packed == CHOICE_AUTO && !ops->prefers_split);
 	parsed.privileges.sandbox = parsed_sandbox;
 	*o = parsed;
 	return ok;

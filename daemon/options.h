@@ -15,6 +15,7 @@ struct options {
 	mode_t socket_mode;
 	gid_t socket_group; /* (gid_t)-1: as created */
 	bool probe;
+	bool packed; /* offer packed vrings; with --packed=auto: if drivers cope with them */
 	bool xen; /* offer what Xen guests need; with --xen=auto: if this is a Xen host */
 	unsigned xen_copy; /* pages: mem_grant_set_copy_max() */
 	unsigned workers;

@@ -15,6 +15,7 @@ typedef struct backend backend; /* for g_autoptr */
 struct backend_options {
 	bool probe; /* offer PROBE */
 	bool xen; /* offer XEN_MMAP */
+	bool split_only; /* do not offer packed vrings */
 	unsigned workers; /* threads that run queues: at least 1 */
 	const unsigned *cpus; /* worker i runs on cpus[i % n_cpus]; outlives the back-end */
 	unsigned n_cpus; /* 0: anywhere */

@@ -10,7 +10,8 @@ static uint64_t backend_features(const struct backend *b)
 	return b->device.features | VU_BIT(VHOST_USER_F_PROTOCOL_FEATURES) |
 		VU_BIT(VHOST_F_LOG_ALL) | VU_BIT(VIRTIO_F_VERSION_1) |
 		VU_BIT(VIRTIO_RING_F_INDIRECT_DESC) | VU_BIT(VIRTIO_RING_F_EVENT_IDX) |
-		VU_BIT(VIRTIO_F_RING_PACKED) | VU_BIT(VIRTIO_F_RING_RESET);
+		(b->options.split_only ? 0 : VU_BIT(VIRTIO_F_RING_PACKED)) |
+		VU_BIT(VIRTIO_F_RING_RESET);
 }
 
 uint64_t backend_protocol_features(const struct backend *b)

@@ -37,7 +37,7 @@ class BenchDevice(LoopTest):
     def test_devices(self):
         for name, (how, measured) in DEVICES.items():
             for echo in measured:
-                d = self.daemon(program(name), *how)
+                d = self.daemon(program(name), "--packed=on", *how)
                 for options in ((), ("--packed=on",), ("--packed=off", "--event-idx=off"),
                                 ("--mode=polling",)):
                     with self.subTest(name=name, options=options):
@@ -53,6 +53,19 @@ class BenchDevice(LoopTest):
         self.assertTrue(text.startswith("16 random bytes, queue of 128 ("), text)
         self.assertIn(": 10 round trips in ", text)
         self.stop(d)
+
+    def test_packed(self):
+        """By default they are offered where Linux' driver copes with them."""
+        for name, options, offered in (("rng", [], True), ("rng", ["--packed=off"], False),
+                                       *((name, DEVICES[name][0], False)
+                                         for name in ("gpio", "i2c", "spi"))):
+            with self.subTest(name=name, options=options):
+                d = self.daemon(program(name), *options)
+                _, err = self.bench(d.path, "--packed=on", "--requests=10",
+                                    expect=0 if offered else FAILED)
+                self.assertEqual("--packed=on: the back-end does not offer that" in err,
+                                 not offered)
+                self.stop(d)
 
     def test_nothing_back(self):
         d = self.daemon(program("console"), "--backend=null")

@@ -56,6 +56,8 @@ void kit_process_options(struct kit *k, va_list options)
 	g_strv_builder_add(builder, k->program);
 	while ((arg = va_arg(options, const char *)))
 		g_strv_builder_add(builder, arg);
+	if (kit_is_packed(k))
+		g_strv_builder_add(builder, "--packed=on");
 	if (virtio_device_ops.methods) {
 		g_autofree char *option = NULL;
 

@@ -167,6 +167,7 @@ const struct virtio_device_ops virtio_device_ops = {
 		.max_queues = N_QUEUES,
 	},
 	.threads = VIRTIO_DEVICE_ONE,
+	.prefers_split = true,
 	.any_order = true,
 	.options = gpio_options,
 	.methods = gpio_methods,

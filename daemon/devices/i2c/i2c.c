@@ -275,6 +275,7 @@ const struct virtio_device_ops virtio_device_ops = {
 		.max_queues = 1,
 	},
 	.threads = VIRTIO_DEVICE_ONE,
+	.prefers_split = true,
 	.options = i2c_options,
 	.methods = i2c_methods,
 	.needs = &i2c_needs,

@@ -190,6 +190,7 @@ const struct virtio_device_ops virtio_device_ops = {
 		.max_queues = 1,
 	},
 	.threads = VIRTIO_DEVICE_ONE,
+	.prefers_split = true,
 	.options = spi_options,
 	.needs = &spi_needs,
 	.open = spi_open,
