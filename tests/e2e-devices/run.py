@@ -124,7 +124,7 @@ def run_qemu(results, folder, build, cached=None):
     start = [os.path.join(HERE, "start_qemu.py"), devices, run,
              os.path.join(build, "tools/virtioctl")]
     guest = Guest([os.path.join(HERE, "agent"), programs, devices, run, *start,
-                   *qemu.command(image, 512, kernel)])
+                   *qemu.command(image, "512M", kernel)])
     try:
         follow(guest, results)
     finally:

@@ -20,6 +20,9 @@ DISK = 16 * MIB
 BASE, PART = 8 * MIB, 2 * MIB  # as in init-migrate
 LOCKED = "is locked: the guest runs here"
 UNLOCKED = "is not locked any more"
+# Before 9.0 (its commit 03bfc2188f) QEMU loses what a guest of TCG writes while it is migrated, if
+# the size of its memory is a multiple of 256 KiB.
+MEMORY = f"{(256 << 10) + 8}K"
 RETURN_PATH = [{"capability": "return-path", "state": True}]
 
 
@@ -48,7 +51,7 @@ class Host:
                 world.folder, world.blk, "--blk-file=" + world.disk, "--num-queues=2",
                 *(["--incoming"] if incoming else []), socket_name=self.name, log=log)
         self.guest = world.qemu.start(
-            world.image, 256, f"{self.path}.qmp",
+            world.image, MEMORY, f"{self.path}.qmp",
             "-chardev", f"socket,id=blk,path={self.back_end.socket}",
             "-device", f"vhost-user-blk-pci,chardev=blk,num-queues={queues}"
                        + (",packed=on" if world.packed else ""),

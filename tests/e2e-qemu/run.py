@@ -44,7 +44,7 @@ def start_guest(folder, qemu, image, blk, rng, packed, kills, second):
     # Both names in one release: from 9.2 on, until 10.1.
     reconnect = "reconnect-ms=100" if qemu.version >= (9, 2) else "reconnect=1"
     guest = qemu.start(
-        image, 512, os.path.join(folder, "qmp"),
+        image, "512M", os.path.join(folder, "qmp"),
         "-chardev", f"socket,id=blk,path={blk.socket},{reconnect}",
         "-device", "vhost-user-blk-pci,chardev=blk,num-queues=2" + (",packed=on" if packed else ""),
         *others, append=f"hammer={HAMMER * (kills + 1):.0f}")

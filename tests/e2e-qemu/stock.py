@@ -27,12 +27,12 @@ class Qemu:
 
     def command(self, image, memory, kernel, append=""):
         """
-        To start a guest of two vCPUs, with so many MiB of memory and this folder's kernel, whose
+        To start a guest of two vCPUs, with so much memory ("256M") and this folder's kernel, whose
         console is the standard input and output.
         """
         return [
             self.program, "-accel", "tcg", "-machine", "q35,memory-backend=ram", "-cpu", "max",
-            "-object", f"memory-backend-memfd,id=ram,size={memory}M,share=on", "-m", f"{memory}M",
+            "-object", f"memory-backend-memfd,id=ram,size={memory},share=on", "-m", memory,
             "-smp", "2", "-nodefaults", "-nographic", "-serial", "stdio",
             "-kernel", initrd.kernel_image(kernel), "-initrd", image,
             # A loaded machine's TCG may fail the kernel's test of the timer.
