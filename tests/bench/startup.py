@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""How long virtiod-kvm takes to start a guest, next to QEMU's microvm: under the same nested KVM.
+"""How long virtiod-kvm takes to start a guest, with and without its sandbox, next to
+QEMU's microvm: under the same nested KVM.
 
 Usage: startup.py VIRTIOD_KVM [RUNS]. From exec to the guest's first instruction, and to /init of a
 Linux guest with Debian's cloud kernel; medians. Under QEMU TCG all is slow: the ratios count.
@@ -49,7 +50,7 @@ def main(virtiod_kvm, runs="5"):
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         qemu = machine.start(build_image(machine, folder, virtiod_kvm), f"runs={runs}")
         try:
-            for _ in range(3 * int(runs)):
+            for _ in range(4 * int(runs)):
                 name, first, init = qemu.wait("time", 120).split()
                 times.setdefault(name, []).append((int(first) / 1000, int(init) / 1000))
             qemu.wait("done")
