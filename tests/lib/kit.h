@@ -145,5 +145,7 @@ bool kit_has_pauses(const struct kit *k);
  */
 bool kit_has_kills(const struct kit *k);
 bool kit_is_packed(const struct kit *k);
+/* Returns the device's process, for signals. */
+pid_t kit_pid(struct kit *k);
 /* The core of a run in this process; NULL in the others. */
 struct kit_core *kit_core(struct kit *k);

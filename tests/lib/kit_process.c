@@ -38,6 +38,13 @@ int kit_process_spawn(struct kit_process *p)
 	return pair[0];
 }
 
+pid_t kit_pid(struct kit *k)
+{
+	const struct kit_process *p = k->data;
+
+	return kit_core(k) ? getpid() : p->pid;
+}
+
 int kit_process_reap(struct kit_process *p)
 {
 	int status = 0;
