@@ -236,6 +236,14 @@ size_t console_end_read(struct console_end *e, const struct iovec *iov, unsigned
 	return MAX(got, 0);
 }
 
+bool console_end_has_rest(const struct console_end *e)
+{
+	int bytes;
+
+	return !e->connected && e->readable && e->in >= 0 && ioctl(e->in, FIONREAD, &bytes) == 0 &&
+		bytes > 0;
+}
+
 /* Decides what becomes of a write that failed. */
 static void write_failed(struct console_end *e, int err)
 {

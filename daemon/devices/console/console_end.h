@@ -63,6 +63,8 @@ void console_end_look(struct console_end *e);
 const char *console_end_kind(const struct console_end *e);
 /* Returns how many bytes were read into the iovecs; 0: none for now, ready() comes then. */
 size_t console_end_read(struct console_end *e, const struct iovec *iov, unsigned n);
+/* Returns whether it is not connected any more, and there are bytes of it to read. */
+bool console_end_has_rest(const struct console_end *e);
 /* Returns how many bytes were written; 0: none for now, ready() comes. It is connected. */
 size_t console_end_write(struct console_end *e, const struct iovec *iov, unsigned n);
 /* Sets the size of the terminal of stdio; false: it is none. */

@@ -88,6 +88,9 @@ void console_port_run(struct console_port *p)
 	run_rx(p);
 	if (p->connections == p->end.connections)
 		return;
+	/* The guest reads all that came before it learns that the end has closed. */
+	if (p->guest_open && console_end_has_rest(&p->end))
+		return;
 	p->connections = p->end.connections;
 	if (p->changed)
 		p->changed(p);

@@ -193,6 +193,30 @@ static void test_control(struct kit *k)
 	kit_wait_log(k, "the guest names port 77 (there are 3)");
 }
 
+/* A guest that knows a port as closed may look for no more bytes of it. */
+static void test_last_bytes(struct kit *k)
+{
+	struct kit_request *r, *closed;
+	int fd;
+
+	start_ports(k);
+	kit_wait(k, tell(k, 0, VIRTIO_CONSOLE_PORT_READY, 1));
+	expect(k, 0, VIRTIO_CONSOLE_PORT_NAME, 1, "org.a", 5);
+	kit_wait(k, tell(k, 0, VIRTIO_CONSOLE_PORT_OPEN, 1));
+	fd = join(k, "a");
+	expect(k, 0, VIRTIO_CONSOLE_PORT_OPEN, 0, "", 0);
+	expect(k, 0, VIRTIO_CONSOLE_PORT_OPEN, 1, "", 0);
+	assert_int_equal(write(fd, "end", 3), 3);
+	close(fd);
+	closed = kit_send(k, 2, NULL, 0, 64);
+	assert_false(kit_is_done(k, closed));
+	r = kit_send(k, 0, NULL, 0, 16);
+	assert_int_equal(kit_wait(k, r), 3);
+	assert_memory_equal(r->in, "end", 3);
+	assert_int_equal(kit_wait(k, closed), sizeof(struct virtio_console_control));
+	assert_memory_equal(closed->in + 4, "\x06\0\0\0", 4);
+}
+
 static void test_short_control(struct kit *k)
 {
 	start_ports(k);
@@ -300,6 +324,7 @@ static const struct kit_test tests[] = {
 	{ "slow reader", test_slow_reader, .skip = NO_STATE },
 	{ "pty", test_pty, .skip = NO_STATE },
 	{ "control", test_control, .skip = NO_STATE },
+	{ "last bytes", test_last_bytes, .skip = NO_STATE },
 	{ "short control message", test_short_control, .skip = NO_STATE },
 	{ "ports", test_ports, .skip = NO_STATE },
 	{ "successor", test_successor },
