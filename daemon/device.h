@@ -136,6 +136,11 @@ struct virtio_method {
 struct virtio_device_needs {
 	const struct syscall_rule *calls; /* besides those of the core; NULL: none */
 	unsigned files; /* that it opens or receives later, at a time */
+	/*
+	 * Unix sockets that sock_connect_now() is to reach later: paths, set by open(); the list
+	 * ends in NULL.
+	 */
+	const char *const *sockets;
 	bool network; /* the host's network: for sockets that it makes later */
 	bool code; /* memory that is executable: for libraries that compile */
 };

@@ -106,7 +106,23 @@ static bool run(struct options *o, int fd, GError **error)
 	return ok;
 }
 
-/* Keeps the socket of all that was inherited. */
+/* Closes all files that were inherited but the socket and those that the device is to have. */
+static void close_others(char **argv, int fd)
+{
+	g_autoptr(GArray) keep = g_array_new(TRUE, FALSE, sizeof(int));
+	const struct option_entry *o = virtio_device_ops.options;
+	const int end = -1;
+
+	if (fd >= 0)
+		g_array_append_val(keep, fd);
+	for (; o && o->name; o++) {
+		for (const int *i = o->fds ? *o->fds : NULL; i && *i >= 0; i++)
+			g_array_append_val(keep, *i);
+	}
+	g_array_append_val(keep, end);
+	start_close_fds(argv, (const int *)(const void *)keep->data);
+}
+
 static bool start(struct options *o, char **argv, GError **error)
 {
 	unsigned activated = service_listen_fds();
@@ -115,7 +131,7 @@ static bool start(struct options *o, char **argv, GError **error)
 	log_set_level(o->log_level);
 	if (!daemon_socket_check(o, activated, &fd, error))
 		return false;
-	start_close_fds(argv, (const int[]){ fd, -1 });
+	close_others(argv, fd);
 	return run(o, fd, error);
 }
 

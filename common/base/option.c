@@ -119,6 +119,26 @@ static bool set_fd(const struct option_entry *o, const char *text, GError **erro
 	return true;
 }
 
+static bool set_fds(const struct option_entry *o, const char *text, GError **error)
+{
+	g_auto(GStrv) numbers = g_strsplit(text, ",", -1);
+	unsigned n = g_strv_length(numbers);
+	g_autofree int *fds = g_new(int, n + 1);
+	uint64_t fd;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (!number_parse(numbers[i], 0, G_MAXINT, &fd))
+			return option_bad(error, "numbers of open files such as 5,6");
+		fds[i] = (int)fd;
+	}
+	if (!n)
+		return option_bad(error, "numbers of open files such as 5,6");
+	fds[n] = -1;
+	g_free(*o->fds);
+	*o->fds = g_steal_pointer(&fds);
+	return true;
+}
+
 /* Returns whether the value stands for "not given", however its number is written. */
 static bool is_unset(const struct option_entry *o, const char *text)
 {
@@ -209,6 +229,7 @@ static const struct kind kinds[] = {
 	{ TARGET(path), set_path, "PATH" },
 	{ TARGET(paths), set_paths, "PATH" },
 	{ TARGET(fd), set_fd, "N" },
+	{ TARGET(fds), set_fds, "N,..." },
 	{ TARGET(number), set_number, "N" },
 	{ TARGET(number64), set_number64, "N" },
 	{ TARGET(bytes), set_bytes, "BYTES" },
@@ -255,6 +276,8 @@ void option_clear(const struct option_entry *entries)
 			g_clear_pointer(string, g_free);
 		if (o->paths)
 			g_clear_pointer(o->paths, g_strfreev);
+		if (o->fds)
+			g_clear_pointer(o->fds, g_free);
 	}
 }
 

@@ -37,6 +37,7 @@ struct option_entry {
 	char **path;
 	char ***paths; /* NULL-terminated; each time the option is given appends one */
 	int *fd; /* a number of an open file, not checked */
+	int **fds; /* several of them, as "5,6"; ends in -1; the program's to free */
 	unsigned *number; /* from min to max */
 	uint64_t *number64;
 	uint64_t *bytes; /* "4096", "64K", "2G" */

@@ -8,8 +8,10 @@
 #pragma once
 
 #include <glib.h>
+#include <linux/if_tun.h>
 #include <net/if.h>
 #include <stdbool.h>
+#include <sys/ioctl.h>
 
 #include "base/syscall_rule.h"
 
@@ -49,6 +51,5 @@ int net_tap_set_queue(int fd, bool used);
 /* Sets the interface's carrier, which the host sees. Returns 0 or -errno (Linux 5.0). */
 int net_tap_set_carrier(int fd, bool carrier);
 
-/* What all but opening and taking go on needing (base/syscall_rule.h). */
-#define NET_TAP_SYSCALLS \
-	SYSCALL_IOCTL(TUNSETOFFLOAD), SYSCALL_IOCTL(TUNSETQUEUE), SYSCALL_IOCTL(TUNSETCARRIER)
+/* What agreeing and using takes (base/syscall_rule.h). */
+#define NET_TAP_SYSCALLS SYSCALL_IOCTL(TUNSETOFFLOAD), SYSCALL_IOCTL(TUNSETQUEUE)

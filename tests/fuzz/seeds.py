@@ -393,6 +393,26 @@ def can(_):
         request(2, pack('H', 0x202), 1) + frame(0, 1, b'') + u8(5)
 
 
+@target('net')
+def net(_):
+    def frame(pair, length, flags=0):
+        return request(2 * pair + 1, pack('BBHHHHH', flags, 0, 54, 1448, 14, 6, 0) +
+                       bytes(length), 0)
+
+    def command(kind, number, data):
+        return request(4, u8(kind, number) + data, 1)
+
+    start = u8(0) + pack('Q', 0)
+    buffers = b''.join(request(2 * pair, b'', room) for pair in range(2)
+                       for room in (1526, 1526, 65000))
+    yield start + buffers + frame(0, 60) + frame(1, 500, 1) + u8(3, 4) + buffers + u8(5)
+    yield start + b''.join(command(0, mode, u8(1)) for mode in range(6)) + \
+        command(1, 0, pack('I6sI6s', 1, bytes(6), 1, u8(1, 0, 0, 0, 0, 1))) + \
+        command(1, 1, bytes(6)) + command(2, 0, pack('H', 5)) + command(2, 1, pack('H', 5)) + \
+        command(3, 0, b'') + command(4, 0, pack('H', 2)) + command(5, 0, bytes(8)) + \
+        u8(3) + buffers + u8(4)
+
+
 @target('input')
 def input_device(_):
     event = request(0, b'', 8)

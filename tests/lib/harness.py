@@ -33,6 +33,7 @@ DEVICES = {
     "gpio": [("--sim=16",)],
     "i2c": [("--sim=eeprom@0x50", "--sim=rtc@0x68", "--sim=tmp@0x48")],
     "input": [("--sim=keyboard",), ("--sim=tablet",)],
+    "net": [("--backend=null",), ("--backend=null", "--queue-pairs=2")],
     "rng": [()],
     "rpmsg": [(), ("--service=a,backend=null",)],
     "rproc-serial": [("--backend=null",)],

@@ -44,6 +44,7 @@ IOCTLS = {
     "EVIOCGKEY": of_any_size(0x4518), "EVIOCGLED": of_any_size(0x4519),
     "EVIOCGSW": of_any_size(0x451B), "EVIOCGMTSLOTS": of_any_size(0x450A),
     "EVIOCGABS": range(0x80184540, 0x80184580),
+    "TUNSETOFFLOAD": 0x400454D0, "TUNSETQUEUE": 0x400454D9,
     "DM_OP": 0x105005, "MMAP_BATCH": 0x205004, "EVTCHN_NOTIFY": 0x44504,
     "MAP_GRANTS": 0x184700, "UNMAP_GRANTS": 0x104701, "COPY_GRANTS": 0x104708,
     "KVM_CREATE_VM": 0xAE01, "KVM_CHECK_EXTENSION": 0xAE03, "KVM_GET_VCPU_MMAP_SIZE": 0xAE04,
@@ -128,6 +129,7 @@ LISTED = {
     "console": "TIOCGWINSZ TCGETS TCSETS",
     "rpmsg": "TIOCGWINSZ TCGETS TCSETS",
     "rproc-serial": "TIOCGWINSZ TCGETS TCSETS",
+    "net": "TUNSETOFFLOAD TUNSETQUEUE",
 }
 LISTED_TEXT = "; ".join(f"`virtiod-{device}`: {names.replace(' ', ', ')}"
                         for device, names in LISTED.items())
