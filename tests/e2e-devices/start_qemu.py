@@ -12,6 +12,7 @@ import subprocess
 import sys
 
 GENERIC = "vhost-user-test-device-pci"
+NETWORK = "virtio-net-"
 
 
 def generic(virtioctl, socket):
@@ -33,8 +34,12 @@ def options(devices, run, virtioctl):
                 device = file.read().strip()
         else:
             device = generic(virtioctl, socket)
-        yield from ("-chardev", f"socket,id=c{n},path={socket}",
-                    "-device", f"{device},chardev=c{n}")
+        yield from ("-chardev", f"socket,id=c{n},path={socket}")
+        if device.startswith(NETWORK):  # QEMU's own device, and the back-end as a network
+            yield from ("-netdev", f"vhost-user,id=n{n},chardev=c{n}",
+                        "-device", f"{device},netdev=n{n}")
+        else:
+            yield from ("-device", f"{device},chardev=c{n}")
 
 
 def main(devices, run, virtioctl, *qemu):
