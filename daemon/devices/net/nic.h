@@ -19,7 +19,7 @@
 #define NIC_MAC_TABLE 64 /* addresses of each kind; more: all pass */
 #define NIC_BATCH NET_STREAM_BATCH
 #define NIC_PIECES 960 /* of the frames of a batch; less than IOV_MAX */
-#define NIC_CHAINS 1024 /* the most buffers for one frame */
+#define NIC_CHAINS 192 /* the most buffers for one frame: fewer than a burst has */
 #define NIC_HEADER sizeof(struct virtio_net_hdr_v1)
 /* The longest that is received at a time: header and frame. */
 #define NIC_LONGEST (NIC_HEADER + NET_MAX_FRAME)
@@ -165,7 +165,7 @@ bool nic_rx_read(struct nic_pair *p, struct vq *q,
 /* nic_header.c: checks a header of the guest's; false: no frame can have it. */
 bool nic_header_check(const struct nic *n, struct virtio_net_hdr_v1 *h, size_t len);
 /* Checks a header of the host's: false, the guest has not agreed to such frames. */
-bool nic_header_accept(const struct nic *n, struct virtio_net_hdr_v1 *h);
+bool nic_header_accept(const struct nic *n, struct virtio_net_hdr_v1 *h, size_t len);
 
 /* nic_filter.c */
 void nic_filter_reset(struct nic *n);

@@ -37,6 +37,12 @@ static bool is_kind(const struct virtio_net_hdr_v1 *h, uint64_t features, bool f
 	return false;
 }
 
+/* Returns whether the checksum that is to be made has its place in the frame. */
+static bool is_inside(const struct virtio_net_hdr_v1 *h, size_t len)
+{
+	return (size_t)le16toh(h->csum_start) + le16toh(h->csum_offset) + 2 <= len;
+}
+
 bool nic_header_check(const struct nic *n, struct virtio_net_hdr_v1 *h, size_t len)
 {
 	uint64_t features = n->d->driver_features;
@@ -44,7 +50,7 @@ bool nic_header_check(const struct nic *n, struct virtio_net_hdr_v1 *h, size_t l
 	/* A driver may leave in it what it likes unless it has negotiated its use. */
 	h->flags &= has(features, VIRTIO_NET_F_CSUM) ? VIRTIO_NET_HDR_F_NEEDS_CSUM : 0;
 	h->num_buffers = 0;
-	if (h->flags && (size_t)le16toh(h->csum_start) + le16toh(h->csum_offset) + 2 > len)
+	if (h->flags && !is_inside(h, len))
 		return false;
 	if (h->gso_type == VIRTIO_NET_HDR_GSO_NONE)
 		return true;
@@ -52,11 +58,11 @@ bool nic_header_check(const struct nic *n, struct virtio_net_hdr_v1 *h, size_t l
 	return h->flags && h->gso_size && is_kind(h, features, true);
 }
 
-bool nic_header_accept(const struct nic *n, struct virtio_net_hdr_v1 *h)
+bool nic_header_accept(const struct nic *n, struct virtio_net_hdr_v1 *h, size_t len)
 {
 	bool checks = has(n->offloads, VIRTIO_NET_F_GUEST_CSUM);
 
-	if (h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM && !checks)
+	if (h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM && (!checks || !is_inside(h, len)))
 		return false;
 	h->flags &= checks ? VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID : 0;
 	return h->gso_type == VIRTIO_NET_HDR_GSO_NONE || is_kind(h, n->offloads, false);

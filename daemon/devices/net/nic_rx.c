@@ -5,7 +5,8 @@
  */
 #include "nic.h"
 
-#define FIRST_WINDOW 2048
+/* The least room to offer: an ordinary frame. */
+#define MIN_WINDOW (NIC_HEADER + 1514)
 /* What the filter looks at: addresses and VLAN. */
 #define LOOK (NET_MIN_FRAME + NET_VLAN_TAG)
 
@@ -90,7 +91,7 @@ bool nic_rx_put(struct nic_pair *p, struct vq *q, const struct virtio_net_hdr_v1
 
 	if (header)
 		h = *header;
-	if (len < NET_MIN_FRAME || !p->n->link_up || !nic_header_accept(p->n, &h)) {
+	if (len < NET_MIN_FRAME || !p->n->link_up || !nic_header_accept(p->n, &h, len)) {
 		p->stats.rx_dropped++;
 		return true;
 	}
@@ -154,7 +155,7 @@ static bool is_wanted(
 {
 	uint8_t start[LOOK];
 
-	if (len < NET_MIN_FRAME || !p->n->link_up || !nic_header_accept(p->n, h)) {
+	if (len < NET_MIN_FRAME || !p->n->link_up || !nic_header_accept(p->n, h, len)) {
 		p->stats.rx_dropped++;
 		return false;
 	}
@@ -204,7 +205,7 @@ static bool put_pending(struct nic_pair *p, struct vq *q)
 /* Takes buffers for a frame like those before. Returns false if there are none. */
 static bool take_window(struct nic_pair *p, struct vq *q, struct nic_room *r)
 {
-	take(p, q, r, MAX(p->window, FIRST_WINDOW));
+	take(p, q, r, MAX(p->window, MIN_WINDOW));
 	return r->n;
 }
 

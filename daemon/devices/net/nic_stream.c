@@ -145,6 +145,8 @@ static unsigned stream_send(struct nic_pair *p, struct nic_frame *f, unsigned n)
 			lose(s);
 		sent += (unsigned)MAX(done, 0);
 	}
+	/* The end of the last one may wait for room. */
+	p->full = !s->lost && s->fd >= 0 && net_stream_flush(&s->out, s->fd) == -EAGAIN;
 	return sent + nic_tx_drop(f + sent, n - sent);
 }
 

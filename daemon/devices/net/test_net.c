@@ -102,6 +102,43 @@ static void test_batch(struct kit *k)
 	peer_free(p);
 }
 
+/* What the socket took in part comes without another frame behind it. */
+static void test_rest(struct kit *k)
+{
+	struct net_peer *p = start(k);
+	uint8_t *out = g_malloc0(HEADER + LONG);
+	struct kit_request *r = NULL;
+
+	for (uint8_t n = 1; n < 7; n++) {
+		for (uint8_t i = 0; i < n; i++) {
+			make_frame(out + HEADER, LONG, i);
+			r = kit_send(k, TX, out, HEADER + LONG, 0);
+		}
+		for (uint8_t i = 0; i < n; i++) {
+			make_frame(out + HEADER, LONG, i);
+			peer_expect(k, p, r, out + HEADER, LONG);
+		}
+	}
+	g_free(out);
+	peer_free(p);
+}
+
+/* A frame that would take more of the guest's small buffers than are taken at a time. */
+static void test_small_buffers(struct kit *k)
+{
+	struct net_peer *p = start(k);
+	uint8_t frame[6000];
+	struct kit_request *r[120];
+
+	make_frame(frame, sizeof(frame), 1);
+	for (unsigned i = 0; i < G_N_ELEMENTS(r); i++)
+		r[i] = give_buffer(k, 40);
+	/* 116 of 52 bytes. */
+	assert_true(peer_send(p, frame, sizeof(frame)));
+	check_received(k, r, 116, frame, sizeof(frame));
+	peer_free(p);
+}
+
 static void test_full(struct kit *k)
 {
 	struct net_peer *p = start(k);
@@ -280,6 +317,8 @@ static const struct kit_test tests[] = {
 	{ "long", test_long, .skip = KIT_NO_KILL },
 	{ "no merge", test_no_merge, .features = BIT(STATUS), .skip = KIT_NO_KILL },
 	{ "batch", test_batch, .skip = KIT_NO_KILL },
+	{ "rest", test_rest, .skip = KIT_NO_KILL },
+	{ "small buffers", test_small_buffers, .skip = KIT_NO_KILL },
 	{ "full", test_full, .skip = KIT_NO_KILL },
 	{ "wrong frames", test_wrong_frames, .skip = KIT_NO_KILL },
 	{ "short buffer", test_short_buffer, .skip = KIT_NO_KILL },
