@@ -99,9 +99,9 @@ void net_stream_out_reset(struct net_stream_out *out)
 	out->start = out->end = 0;
 }
 
-static ssize_t send_some(int fd, struct iovec *iov, unsigned n)
+ssize_t net_stream_send(int fd, const struct iovec *iov, unsigned n)
 {
-	const struct msghdr msg = { .msg_iov = iov, .msg_iovlen = n };
+	const struct msghdr msg = { .msg_iov = (struct iovec *)iov, .msg_iovlen = n };
 	ssize_t sent;
 
 	do
@@ -114,7 +114,7 @@ int net_stream_flush(struct net_stream_out *out, int fd)
 {
 	while (out->start < out->end) {
 		struct iovec iov = { out->rest + out->start, out->end - out->start };
-		ssize_t sent = send_some(fd, &iov, 1);
+		ssize_t sent = net_stream_send(fd, &iov, 1);
 
 		if (sent < 0)
 			return (int)sent;
@@ -181,6 +181,6 @@ int net_stream_write(struct net_stream_out *out, int fd, const struct net_frame 
 		memcpy(iov + n_iov, f[count].iov, f[count].n * sizeof(*iov));
 		n_iov += f[count].n;
 	}
-	sent = count ? send_some(fd, iov, n_iov) : 0;
+	sent = count ? net_stream_send(fd, iov, n_iov) : 0;
 	return sent < 0 ? (int)sent : (int)account(out, f, count, (size_t)sent);
 }

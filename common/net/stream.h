@@ -71,3 +71,8 @@ void net_stream_out_reset(struct net_stream_out *out);
 int net_stream_write(struct net_stream_out *out, int fd, const struct net_frame *f, unsigned n);
 /* Sends what is kept here. Returns 0: nothing is any more; or -errno: -EAGAIN, no room. */
 int net_stream_flush(struct net_stream_out *out, int fd);
+/*
+ * Sends pieces of a stream as they are, for who has frames with their lengths, by one call. Returns
+ * the bytes sent, or -errno: -EAGAIN, no room.
+ */
+ssize_t net_stream_send(int fd, const struct iovec *iov, unsigned n);

@@ -199,14 +199,38 @@ static void test_peer_is_gone(void **state)
 	assert_int_equal(net_stream_write(&w->out, w->fds[1], &f, 1), -EPIPE);
 }
 
+/* Pieces go out as they are, and what there is no room for does not. */
+static void test_send(void **state)
+{
+	struct stream_test *w = *state;
+	static uint8_t bytes[1 << 20];
+	const struct iovec iov[] = { { bytes, 2 }, { bytes + 100, 3 } };
+	const struct iovec many = { bytes, sizeof(bytes) };
+	uint8_t got[6];
+	ssize_t n;
+
+	memcpy(bytes, "ab", 2);
+	memcpy(bytes + 100, "cde", 3);
+	assert_int_equal(net_stream_send(w->fds[1], iov, 2), 5);
+	assert_int_equal(read(w->fds[0], got, sizeof(got)), 5);
+	assert_memory_equal(got, "abcde", 5);
+	n = net_stream_send(w->fds[1], &many, 1);
+	assert_in_range(n, 1, sizeof(bytes) - 1);
+	while (n > 0)
+		n = net_stream_send(w->fds[1], &many, 1);
+	assert_int_equal(n, -EAGAIN);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+
 		TEST(test_batch),
 		TEST(test_byte_by_byte),
 		TEST(test_no_room),
 		TEST(test_wrong_length),
 		TEST(test_pieces),
+		TEST(test_send),
 		TEST(test_peer_is_gone),
 	};
 
