@@ -1,113 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Clients come, and methods of the device run one after the other. */
+/* Methods of the device run one after the other, and its events go to those who ask. */
 #include "daemon/control/control.h"
 
-#include <errno.h>
-#include <unistd.h>
-
-#include "base/log.h"
-#include "base/sock.h"
 #include "base/util.h"
 #include "daemon/control/control_impl.h"
-
-/* How long no client is accepted after fds or memory were short. */
-#define ACCEPT_PAUSE_MS 500
-
-static bool may_connect(const struct control *c, int fd)
-{
-	uid_t uid;
-	gid_t gid;
-
-	if (!sock_peer_user(fd, &uid, &gid))
-		return false;
-	return uid == 0 || uid == c->uid || uid == geteuid() || gid == c->gid || gid == getegid();
-}
-
-/* Returns the client that has been silent for longest, of those that wait for nothing. */
-static struct control_client *find_idle(const struct control *c)
-{
-	struct control_client *idle = NULL;
-
-	for (const GList *l = c->clients; l; l = l->next) {
-		struct control_client *client = l->data;
-
-		if (!client->job && !client->watches && (!idle || client->active < idle->active))
-			idle = client;
-	}
-	return idle;
-}
-
-/* Returns whether there is room for one more. */
-static bool make_room(struct control *c)
-{
-	struct control_client *idle;
-
-	if (g_list_length(c->clients) < CONTROL_MAX_CLIENTS)
-		return true;
-	idle = find_idle(c);
-	if (idle)
-		control_client_free(idle);
-	return idle;
-}
-
-static void on_client(void *opaque, uint32_t revents);
-
-static void listen_again(void *opaque)
-{
-	struct control *c = opaque;
-
-	g_clear_pointer(&c->pause, loop_watch_free);
-	c->watch = loop_watch_fd(c->fd, EPOLLIN, on_client, c);
-}
-
-static void on_client(void *opaque, uint32_t revents)
-{
-	struct control *c = opaque;
-	autofd fd = sock_accept(c->fd);
-	const char *why = NULL;
-
-	if (fd < 0) {
-		if (errno == EAGAIN || errno == ECONNABORTED)
-			return;
-		/* It stays in the backlog: the watch would call at once. */
-		g_clear_pointer(&c->watch, loop_watch_free);
-		c->pause = loop_watch_timer(ACCEPT_PAUSE_MS, listen_again, c);
-		return;
-	}
-	if (!may_connect(c, fd))
-		why = "its user and group are others";
-	else if (!make_room(c))
-		why = "there are too many";
-	if (why)
-		log_limited(&c->log_limit, LOG_LEVEL_WARNING, "control",
-			"a client was turned away: %s", why);
-	else
-		control_client_pump(control_client_new(c, fd_steal(&fd)));
-}
 
 /* Events. */
 
 static void on_event(void *opaque, const char *line, size_t len)
 {
 	struct control *c = opaque;
-	uint64_t lost = backend_lost_events(c->backend);
 
-	for (GList *l = c->clients, *next; l; l = next) {
-		struct control_client *client = l->data;
-
-		next = l->next;
-		if (!client->watches)
-			continue;
-		client->lost += lost;
-		control_client_event(client, line, len);
-	}
+	control_server_event(&c->server, line, len, backend_lost_events(c->backend));
 }
 
 void control_update_events(struct control *c)
 {
 	bool wanted = false;
 
-	for (const GList *l = c->clients; l; l = l->next)
+	for (const GList *l = c->server.clients; l; l = l->next)
 		wanted |= ((struct control_client *)l->data)->watches;
 	backend_watch_events(c->backend, wanted ? on_event : NULL, c);
 }
@@ -182,18 +93,33 @@ void control_add_job(struct control *c, struct control_job *job)
 
 /* Its life. */
 
+static void on_leave(struct control_client *client)
+{
+	struct control_job *job = client->job;
+
+	if (job)
+		job->client = NULL;
+	if (client->watches)
+		control_update_events(control_of(client));
+}
+
+static void on_quit(struct control_server *s)
+{
+	server_quit(container_of(s, struct control, server)->daemon);
+}
+
+static const struct control_ops ops = {
+	.serve = control_serve_line,
+	.leave = on_leave,
+	.quit = on_quit,
+};
+
 struct control *control_new(struct backend *b, struct server *s, int fd)
 {
 	struct control *c = g_new(struct control, 1);
 
-	*c = (struct control){
-		.backend = b,
-		.server = s,
-		.fd = fd,
-		.uid = geteuid(),
-		.gid = getegid(),
-	};
-	listen_again(c);
+	*c = (struct control){ .backend = b, .daemon = s };
+	control_server_start(&c->server, &ops, fd);
 	return c;
 }
 
@@ -201,13 +127,7 @@ void control_free(struct control *c)
 {
 	if (!c)
 		return;
-	loop_watch_free(c->watch);
-	loop_watch_free(c->pause);
-	for (GList *l = c->clients; l; l = l->next)
-		((struct control_client *)l->data)->watches = false;
-	while (c->clients)
-		control_client_free(c->clients->data);
+	control_server_stop(&c->server);
 	g_queue_clear_full(&c->jobs, (GDestroyNotify)free_job);
-	fd_close(&c->fd);
 	g_free(c);
 }

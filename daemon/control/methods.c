@@ -20,17 +20,17 @@ static void run_help(struct control_client *client, const struct virtio_arg *arg
 static void run_status(struct control_client *client, const struct virtio_arg *args, struct json *j,
 	GError **error)
 {
-	json_string(j, "device", backend_ops(client->control->backend)->name);
+	json_string(j, "device", backend_ops(control_of(client)->backend)->name);
 	json_string(j, "version", VIRTIOD_VERSION);
 	json_uint(j, "pid", getpid());
 	json_string(j, "log_level", log_level_name());
-	backend_json_status(client->control->backend, j);
+	backend_json_status(control_of(client)->backend, j);
 }
 
 static void run_stats(struct control_client *client, const struct virtio_arg *args, struct json *j,
 	GError **error)
 {
-	backend_json_stats(client->control->backend, j);
+	backend_json_stats(control_of(client)->backend, j);
 }
 
 static void run_log_level(struct control_client *client, const struct virtio_arg *args,
@@ -51,14 +51,14 @@ static void run_log_level(struct control_client *client, const struct virtio_arg
 static void run_quit(struct control_client *client, const struct virtio_arg *args, struct json *j,
 	GError **error)
 {
-	client->control->quit = true;
+	client->server->quit = true;
 }
 
 static void run_watch(struct control_client *client, const struct virtio_arg *args, struct json *j,
 	GError **error)
 {
 	client->watches = true;
-	control_update_events(client->control);
+	control_update_events(control_of(client));
 }
 
 static const struct core_method core_methods[] = {
@@ -74,35 +74,13 @@ static const struct core_method core_methods[] = {
 
 static void describe(struct json *j, const struct virtio_method *m)
 {
-	static const char *const types[] = {
-		[VIRTIO_PARAM_TEXT] = "text",
-		[VIRTIO_PARAM_NUMBER] = "number",
-		[VIRTIO_PARAM_FLAG] = "flag",
-	};
-
-	json_open_object(j, NULL);
-	json_string(j, "name", m->name);
-	json_string(j, "summary", m->summary);
-	json_open_array(j, "params");
-	for (const struct virtio_param *p = m->params; p->name; p++) {
-		json_open_object(j, NULL);
-		json_string(j, "name", p->name);
-		json_string(j, "type", types[p->type]);
-		if (p->type == VIRTIO_PARAM_NUMBER) {
-			json_int(j, "min", p->min);
-			json_int(j, "max", p->max);
-		}
-		json_bool(j, "optional", p->optional);
-		json_close_object(j);
-	}
-	json_close_array(j);
-	json_close_object(j);
+	control_describe(j, m->name, m->summary, m->params);
 }
 
 /* Returns the device's table; NULL: it has none. */
 static const struct virtio_method *of_device(const struct control_client *client)
 {
-	return backend_ops(client->control->backend)->methods;
+	return backend_ops(control_of(client)->backend)->methods;
 }
 
 static void run_help(struct control_client *client, const struct virtio_arg *args, struct json *j,
@@ -131,7 +109,7 @@ static void run(
 	g_autoptr(GError) error = NULL;
 	struct json j = { .out = out };
 
-	if (!control_request_match(r, &m->method, args, &error)) {
+	if (!control_request_match(r, m->method.params, args, &error)) {
 		fail(client, r, CONTROL_INVALID_PARAMS, error->message);
 		return;
 	}
@@ -152,10 +130,10 @@ static void add_job(
 	struct control_job *job = g_new0(struct control_job, 1);
 	g_autoptr(GError) error = NULL;
 
-	job->control = client->control;
+	job->control = control_of(client);
 	job->line = g_strndup(line, len);
 	control_request_read(&job->request, job->line, len);
-	if (!control_request_match(&job->request, m, job->call.args, &error)) {
+	if (!control_request_match(&job->request, m->params, job->call.args, &error)) {
 		fail(client, &job->request, CONTROL_INVALID_PARAMS, error->message);
 		g_free(job->line);
 		g_free(job);
@@ -167,7 +145,7 @@ static void add_job(
 	control_reply_begin(&job->json, &job->request);
 	job->call.method = m;
 	job->call.result = &job->json;
-	control_add_job(client->control, job);
+	control_add_job(control_of(client), job);
 }
 
 void control_serve_line(struct control_client *client, const char *line, size_t len)

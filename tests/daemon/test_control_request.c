@@ -2,7 +2,7 @@
 /* Requests to the control socket: JSON-RPC's rules, and the types of parameters. */
 #include "tests/lib/test.h"
 
-#include "daemon/control/request.h"
+#include "control/request.h"
 
 #define V "\"jsonrpc\":\"2.0\","
 
@@ -59,14 +59,12 @@ static void test_envelope(void **state)
 	}
 }
 
-static const struct virtio_method method = {
-	"set",
-	"Set",
-	{ { "line", VIRTIO_PARAM_NUMBER, .max = 7 },
-		{ "name", VIRTIO_PARAM_TEXT, .optional = true },
-		{ "on", VIRTIO_PARAM_FLAG, .optional = true },
-		{ "level", VIRTIO_PARAM_NUMBER, .min = INT64_MIN, .max = INT64_MAX,
-			.optional = true } },
+static const struct virtio_param params[] = {
+	{ "line", VIRTIO_PARAM_NUMBER, .max = 7 },
+	{ "name", VIRTIO_PARAM_TEXT, .optional = true },
+	{ "on", VIRTIO_PARAM_FLAG, .optional = true },
+	{ "level", VIRTIO_PARAM_NUMBER, .min = INT64_MIN, .max = INT64_MAX, .optional = true },
+	{ NULL },
 };
 
 static void test_params(void **state)
@@ -105,7 +103,7 @@ static void test_params(void **state)
 
 		read_line(&r, &line, text);
 		assert_int_equal(r.error, 0);
-		ok = control_request_match(&r, &method, args, &error);
+		ok = control_request_match(&r, params, args, &error);
 		if (ok == !!cases[i].error)
 			fail_msg("%s: %s", cases[i].params, ok ? "taken" : error->message);
 		if (!ok) {

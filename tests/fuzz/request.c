@@ -4,16 +4,14 @@
 
 #include <string.h>
 
-#include "daemon/control/request.h"
+#include "control/request.h"
 
-static const struct virtio_method method = {
-	"set",
-	"Set",
-	{ { "line", VIRTIO_PARAM_NUMBER, .max = 7 },
-		{ "name", VIRTIO_PARAM_TEXT, .optional = true },
-		{ "on", VIRTIO_PARAM_FLAG, .optional = true },
-		{ "level", VIRTIO_PARAM_NUMBER, .min = INT64_MIN, .max = INT64_MAX,
-			.optional = true } },
+static const struct virtio_param params[] = {
+	{ "line", VIRTIO_PARAM_NUMBER, .max = 7 },
+	{ "name", VIRTIO_PARAM_TEXT, .optional = true },
+	{ "on", VIRTIO_PARAM_FLAG, .optional = true },
+	{ "level", VIRTIO_PARAM_NUMBER, .min = INT64_MIN, .max = INT64_MAX, .optional = true },
+	{ NULL },
 };
 
 static bool ignore(void *opaque, const char *key, const struct json_value *v)
@@ -63,7 +61,7 @@ static void run(struct fuzz_input *in)
 	control_request_read(&r, line, len);
 	if (r.error)
 		refuse(&r, r.error, r.why);
-	else if (control_request_match(&r, &method, args, &error))
+	else if (control_request_match(&r, params, args, &error))
 		answer(&r, args);
 	else
 		refuse(&r, CONTROL_INVALID_PARAMS, error->message);

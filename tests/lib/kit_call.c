@@ -5,7 +5,7 @@
 #include <poll.h>
 
 #include "base/sock.h"
-#include "daemon/control/request.h"
+#include "control/request.h"
 #include "tests/lib/kit_process.h"
 
 const char *kit_call(struct kit *k, const char *method, const char *params)
@@ -43,7 +43,7 @@ char *kit_core_call(struct kit_core *c, char *line)
 	assert_int_equal(r.error, 0);
 	m = find(r.method);
 	control_reply_begin(&j, &r);
-	ok = control_request_match(&r, m, args, &error);
+	ok = control_request_match(&r, m->params, args, &error);
 	if (ok) {
 		kit_core_begin(c, NULL);
 		ok = m->call(&c->device, args, &j, &error);

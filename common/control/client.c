@@ -2,38 +2,38 @@
 /* One client: what it sends is read only while it takes its answers. */
 #include <errno.h>
 #include <string.h>
+#include <sys/epoll.h>
 
+#include "base/json.h"
 #include "base/log.h"
 #include "base/sock.h"
 #include "base/util.h"
-#include "daemon/control/control_impl.h"
+#include "control/server_impl.h"
 
 #define READ_BYTES 4096
 
-struct control_client *control_client_new(struct control *c, int fd)
+struct control_client *control_client_new(struct control_server *s, int fd)
 {
 	struct control_client *client = g_new(struct control_client, 1);
 
 	*client = (struct control_client){
-		.control = c,
+		.server = s,
 		.fd = fd,
 		.in = g_string_new(NULL),
 		.out = g_string_new(NULL),
 		.active = g_get_monotonic_time(),
 	};
-	c->clients = g_list_append(c->clients, client);
+	s->clients = g_list_append(s->clients, client);
 	return client;
 }
 
 void control_client_free(struct control_client *client)
 {
-	struct control *c = client->control;
+	struct control_server *s = client->server;
 
-	c->clients = g_list_remove(c->clients, client);
-	if (client->job)
-		client->job->client = NULL;
-	if (client->watches)
-		control_update_events(c);
+	s->clients = g_list_remove(s->clients, client);
+	if (s->ops->leave)
+		s->ops->leave(client);
 	loop_watch_free(client->watch);
 	fd_close(&client->fd);
 	g_string_free(client->in, TRUE);
@@ -52,7 +52,7 @@ static void serve(struct control_client *client)
 		(end = memchr(in->str + done, '\n', in->len - done))) {
 		size_t len = end - (in->str + done);
 
-		control_serve_line(client, in->str + done, len);
+		client->server->ops->serve(client, in->str + done, len);
 		done += len + 1;
 	}
 	g_string_erase(in, 0, done);
@@ -61,7 +61,7 @@ static void serve(struct control_client *client)
 	/* Without a line's end it is not worth more. */
 	client->ended = true;
 	g_string_truncate(in, 0);
-	log_limited(&client->control->log_limit, LOG_LEVEL_WARNING, "control",
+	log_limited(&client->server->log_limit, LOG_LEVEL_WARNING, "control",
 		"a client's request is longer than %u bytes: closing the connection",
 		CONTROL_MAX_LINE);
 }
@@ -114,7 +114,7 @@ static void wait_for(struct control_client *client, uint32_t events)
 
 void control_client_pump(struct control_client *client)
 {
-	struct control *c = client->control;
+	struct control_server *s = client->server;
 	uint32_t events = 0;
 	bool is_there;
 
@@ -131,9 +131,9 @@ void control_client_pump(struct control_client *client)
 		wait_for(client, events);
 	else
 		control_client_free(client);
-	if (c->quit) {
-		c->quit = false;
-		server_quit(c->server);
+	if (s->quit) {
+		s->quit = false;
+		s->ops->quit(s);
 	}
 }
 

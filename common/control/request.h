@@ -7,7 +7,7 @@
 
 #include "base/json.h"
 #include "base/json_read.h"
-#include "daemon/device.h"
+#include "control/param.h"
 
 /* Codes of errors in a reply. */
 enum control_error {
@@ -37,10 +37,10 @@ struct control_request {
 /* Reads a line, without its end; r points into it, and it is changed. */
 void control_request_read(struct control_request *r, char *line, size_t len);
 /*
- * Sets args, VIRTIO_MAX_PARAMS of them, by the method's table. On error the message names the
- * parameter.
+ * Sets args, VIRTIO_MAX_PARAMS of them, by the method's table, whose last one has no name. On error
+ * the message names the parameter.
  */
-bool control_request_match(const struct control_request *r, const struct virtio_method *m,
+bool control_request_match(const struct control_request *r, const struct virtio_param *params,
 	struct virtio_arg *args, GError **error);
 
 /* Begins a reply up to its result, which becomes an open object; control_reply_end() ends it. */
@@ -49,3 +49,6 @@ void control_reply_end(struct json *j);
 /* Writes a whole reply, line end included, that is an error. */
 void control_reply_error(GString *out, const struct control_request *r, enum control_error code,
 	const char *message);
+/* Adds an object that describes a method, for the method "help". */
+void control_describe(
+	struct json *j, const char *name, const char *summary, const struct virtio_param *params);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See request.h. */
-#include "daemon/control/request.h"
+#include "control/request.h"
 
 #include <errno.h>
 #include <string.h>
@@ -172,13 +172,13 @@ static const struct control_param *find(const struct control_request *r, const c
 	return NULL;
 }
 
-bool control_request_match(const struct control_request *r, const struct virtio_method *m,
+bool control_request_match(const struct control_request *r, const struct virtio_param *params,
 	struct virtio_arg *args, GError **error)
 {
 	unsigned n = 0;
 
 	memset(args, 0, VIRTIO_MAX_PARAMS * sizeof(*args));
-	for (const struct virtio_param *p = m->params; p->name; p++, args++) {
+	for (const struct virtio_param *p = params; p->name; p++, args++) {
 		const struct control_param *given = find(r, p->name);
 
 		args->text = "";
@@ -189,7 +189,7 @@ bool control_request_match(const struct control_request *r, const struct virtio_
 		n += given != NULL;
 	}
 	for (unsigned i = 0; n < r->n_params && i < r->n_params; i++) {
-		const struct virtio_param *p = m->params;
+		const struct virtio_param *p = params;
 
 		while (p->name && strcmp(p->name, r->params[i].name) != 0)
 			p++;
@@ -230,4 +230,32 @@ void control_reply_error(
 	json_int(&j, "code", code);
 	json_string(&j, "message", message);
 	control_reply_end(&j);
+}
+
+void control_describe(
+	struct json *j, const char *name, const char *summary, const struct virtio_param *params)
+{
+	static const char *const types[] = {
+		[VIRTIO_PARAM_TEXT] = "text",
+		[VIRTIO_PARAM_NUMBER] = "number",
+		[VIRTIO_PARAM_FLAG] = "flag",
+	};
+
+	json_open_object(j, NULL);
+	json_string(j, "name", name);
+	json_string(j, "summary", summary);
+	json_open_array(j, "params");
+	for (const struct virtio_param *p = params; p->name; p++) {
+		json_open_object(j, NULL);
+		json_string(j, "name", p->name);
+		json_string(j, "type", types[p->type]);
+		if (p->type == VIRTIO_PARAM_NUMBER) {
+			json_int(j, "min", p->min);
+			json_int(j, "max", p->max);
+		}
+		json_bool(j, "optional", p->optional);
+		json_close_object(j);
+	}
+	json_close_array(j);
+	json_close_object(j);
 }
