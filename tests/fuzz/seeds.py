@@ -286,6 +286,25 @@ def request(queue, out, room, kick=1):
             (u8(0) if room else b'') + out + u8(kick))
 
 
+@target('switching')
+def switching(_):
+    def stream(member, data):
+        return u8(0, member) + pack('H', len(data)) + data
+
+    def frame(to, source, rest, size=46):
+        data = bytes(5) + u8(to) + bytes(5) + u8(source) + rest + bytes(size)
+        return struct.pack('>I', len(data)) + data
+
+    plain, tag = b'\x88\xb5', b'\x81\0\0\x02'
+    tagged = u8(3, 1, 1, 0, 0x0e)  # member 1: native 1, and 1, 2, 3 with a tag
+    hello = [stream(n, frame(0xff, n + 1, plain)) for n in range(4)]
+    yield b''.join(hello) + stream(0, frame(2, 1, plain) * 3 + frame(3, 1, plain)[:20])
+    yield tagged + stream(1, frame(0xff, 1, tag + plain)) + stream(0, frame(1, 2, plain, 300))
+    yield u8(2, 0) + pack('H', 1486) + u8(3, 1) + tag + plain + u8(5, 3) + hello[1]
+    yield u8(4) + string('unix:/x,vlan=10,trunk=1:2-5,isolated=on,pcap=a,,b') + u8(1)
+    yield u8(4) + string('tap=x,name=y') + u8(0)
+
+
 @target('rng')
 def rng(_):
     yield u8(0) + pack('Q', 0) + request(0, b'', 64) + u8(3, 4, 5) + request(0, b'', 5000)
