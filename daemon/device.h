@@ -117,10 +117,11 @@ struct virtio_device_needs {
 	const struct syscall_rule *calls; /* besides those of the core; NULL: none */
 	unsigned files; /* that it opens or receives later, at a time */
 	/*
-	 * Unix sockets that sock_connect_now() is to reach later: paths, set by open(); the list
-	 * ends in NULL.
+	 * Unix sockets that sock_connect_now() is to reach later: paths; and for sock_maker_ask()
+	 * (base/sock_maker.h) paths but for a decimal number at the end. Lists that end in NULL and
+	 * that open() may fill; NULL: none.
 	 */
-	const char *const *sockets;
+	const char *const *sockets, *const *socket_stems;
 	bool network; /* the host's network: for sockets that it makes later */
 	bool code; /* memory that is executable: for libraries that compile */
 };

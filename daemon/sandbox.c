@@ -107,6 +107,7 @@ bool daemon_sandbox_enter(
 	p->keep_network = needs->network;
 	p->keep_code = needs->code;
 	p->sockets = needs->sockets && *needs->sockets ? needs->sockets : NULL;
+	p->socket_stems = needs->socket_stems && *needs->socket_stems ? needs->socket_stems : NULL;
 	p->paths = removal.paths;
 	p->limits = limits;
 	p->n_limits = G_N_ELEMENTS(limits);

@@ -144,13 +144,13 @@ int sock_listen(const char *path, mode_t mode, gid_t group, GError **error)
 }
 
 /* Connects. timeout_s: how long a full backlog may delay it; 0: not at all. fd, or -errno. */
-static int connect_to(const struct sockaddr_un *address, unsigned timeout_s)
+static int connect_to(int type, const struct sockaddr_un *address, unsigned timeout_s)
 {
 	struct timeval timeout = { .tv_sec = timeout_s }, none = { 0 };
 	autofd fd = -1;
 	int ret;
 
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | (timeout_s ? 0 : SOCK_NONBLOCK), 0);
+	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | (timeout_s ? 0 : SOCK_NONBLOCK), 0);
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0)
 		return -errno;
 	do {
@@ -181,7 +181,8 @@ static int dial(const char *path, unsigned timeout_s, GError **error)
 
 	if (!set_address(&address, path, error))
 		return -1;
-	fd = sock_maker_is_used() ? ask_for(path, timeout_s) : connect_to(&address, timeout_s);
+	fd = sock_maker_is_used() ? ask_for(path, timeout_s)
+				  : connect_to(SOCK_STREAM, &address, timeout_s);
 	if (fd >= 0)
 		return fd;
 	if (fd == -EAGAIN)
@@ -197,7 +198,15 @@ int sock_try(const char *path)
 {
 	struct sockaddr_un address;
 
-	return set_address(&address, path, NULL) ? connect_to(&address, 0) : -EINVAL;
+	return set_address(&address, path, NULL) ? connect_to(SOCK_STREAM, &address, 0) : -EINVAL;
+}
+
+int sock_try_records(const char *path)
+{
+	struct sockaddr_un address;
+
+	return set_address(&address, path, NULL) ? connect_to(SOCK_SEQPACKET, &address, 0)
+						 : -EINVAL;
 }
 
 int sock_connect(const char *path, GError **error)

@@ -25,6 +25,8 @@ int sock_connect(const char *path, GError **error);
 int sock_connect_now(const char *path, GError **error);
 /* Likewise, by this process itself whatever sock_maker.h has; -errno. */
 int sock_try(const char *path);
+/* The same to a socket of whole records (SOCK_SEQPACKET). */
+int sock_try_records(const char *path);
 /* The next connection, non-blocking; -1 with errno as accept4(). */
 int sock_accept(int fd);
 /* Two sockets connected to each other, blocking. False with errno as socketpair(). */

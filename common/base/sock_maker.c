@@ -23,6 +23,7 @@
 
 struct request {
 	uint32_t serial;
+	uint32_t records; /* of SOCK_SEQPACKET */
 	char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)]; /* empty: a pair */
 };
 
@@ -103,8 +104,8 @@ static void note_end(void)
 {
 	if (!has_ended)
 		log_error(NULL,
-			"the process that connects to back-ends ('connector') has ended: no "
-			"back-end is connected to again; restart this program");
+			"the process that connects to sockets ('connector') has ended: none is "
+			"connected to again; restart this program");
 	has_ended = true;
 }
 
@@ -179,14 +180,74 @@ int sock_maker_pair(int fds[2])
 	return ask("", fds, 2);
 }
 
-/* Makes what is asked for. Returns the number of sockets, or -errno. */
-static int make(const char *path, const char *const *paths, int fds[2])
+int sock_maker_fd(void)
 {
-	if (!*path)
+	return maker;
+}
+
+int sock_maker_ask(uint32_t serial, const char *path, bool records)
+{
+	struct request request = { .serial = serial, .records = records };
+	ssize_t n;
+
+	if (!*path || g_strlcpy(request.path, path, sizeof(request.path)) >= sizeof(request.path))
+		return -ENAMETOOLONG;
+	n = sock_send_some(maker, &request, sizeof(request));
+	if (n >= 0)
+		return 0;
+	if (errno == EPIPE || errno == ECONNRESET)
+		note_end();
+	return -errno;
+}
+
+bool sock_maker_take(uint32_t *serial, int *result)
+{
+	struct answer answer;
+	bool truncated = false;
+	unsigned n_fds = 0;
+	int fd = -1;
+	ssize_t n = sock_recv(maker, &answer, sizeof(answer), &fd, 1, &n_fds, &truncated);
+
+	if (n == 0 || n == -ECONNRESET)
+		note_end();
+	if (n != sizeof(answer)) {
+		fd_close(&fd);
+		return false;
+	}
+	*serial = answer.serial;
+	*result = n_fds ? fd : answer.error < 0 ? answer.error : -EMFILE;
+	return true;
+}
+
+/* Returns whether path is the stem and a decimal number as it is usually written. */
+static bool is_numbered(const char *path, const char *stem)
+{
+	const char *digits = path + strlen(stem);
+
+	if (!g_str_has_prefix(path, stem) || !*digits || (*digits == '0' && digits[1]))
+		return false;
+	return !digits[strspn(digits, "0123456789")];
+}
+
+static bool is_permitted(const char *path, const struct sock_maker_paths *paths)
+{
+	if (paths->exact && g_strv_contains(paths->exact, path))
+		return true;
+	for (const char *const *stem = paths->stems; stem && *stem; stem++) {
+		if (is_numbered(path, *stem))
+			return true;
+	}
+	return false;
+}
+
+/* Makes what is asked for. Returns the number of sockets, or -errno. */
+static int make(const struct request *request, const struct sock_maker_paths *paths, int fds[2])
+{
+	if (!*request->path)
 		return sock_pair(fds) ? 2 : -errno;
-	if (!g_strv_contains(paths, path))
+	if (!is_permitted(request->path, paths))
 		return -EACCES;
-	fds[0] = sock_try(path);
+	fds[0] = request->records ? sock_try_records(request->path) : sock_try(request->path);
 	return fds[0] < 0 ? fds[0] : 1;
 }
 
@@ -209,7 +270,7 @@ static bool send_answer(int fd, uint32_t serial, int result, const int fds[2])
 	return err != -EPIPE && err != -ECONNRESET;
 }
 
-void sock_maker_serve(int fd, const char *const *paths)
+void sock_maker_serve(int fd, const struct sock_maker_paths *paths)
 {
 	struct request request;
 	bool ok = true;
@@ -218,7 +279,7 @@ void sock_maker_serve(int fd, const char *const *paths)
 		int fds[2] = { -1, -1 };
 
 		request.path[sizeof(request.path) - 1] = '\0';
-		ok = send_answer(fd, request.serial, make(request.path, paths, fds), fds);
+		ok = send_answer(fd, request.serial, make(&request, paths, fds), fds);
 		fds_close(fds, 2);
 	}
 }

@@ -6,6 +6,13 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
+
+/* What may be connected to. */
+struct sock_maker_paths {
+	const char *const *exact; /* NULL-ended; NULL: none */
+	const char *const *stems; /* likewise: a decimal number follows, as in "/run/socket_1024" */
+};
 
 /*
  * From now on sock_connect(), sock_connect_now() and sock_pair() of this process ask the one at the
@@ -22,5 +29,22 @@ int sock_maker_connect(const char *path);
 /* Makes two connected sockets as sock_pair() does. 0 or -errno, likewise. Any thread. */
 int sock_maker_pair(int fds[2]);
 
-/* Answers requests that arrive at fd, until its other end is closed. paths: a NULL-ended list. */
-void sock_maker_serve(int fd, const char *const *paths);
+/*
+ * The same for one thread that waits for nothing. The process makes no other requests then.
+ */
+
+/* Returns what is readable when there is an answer; -1: no other process is used. */
+int sock_maker_fd(void);
+/*
+ * Asks for a socket connected to path, for whole records (SOCK_SEQPACKET) or a stream. 0, or
+ * -errno: -EAGAIN if too many requests are on their way.
+ */
+int sock_maker_ask(uint32_t serial, const char *path, bool records);
+/*
+ * Takes an answer: of the request with *serial, *result a socket, the caller's, or -errno. False:
+ * there is none (now, or ever again, which is logged).
+ */
+bool sock_maker_take(uint32_t *serial, int *result);
+
+/* Answers requests that arrive at fd, until its other end is closed. */
+void sock_maker_serve(int fd, const struct sock_maker_paths *paths);

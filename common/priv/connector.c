@@ -15,13 +15,13 @@
 
 #include "base/error.h"
 #include "base/sock.h"
-#include "base/sock_maker.h"
 #include "base/start.h"
 #include "base/util.h"
 #include "priv/capabilities.h"
 #include "priv/landlock.h"
 #include "priv/resource_limits.h"
 #include "priv/syscall_filter.h"
+#include "priv/user.h"
 
 static const struct syscall_rule own_calls[] = {
 	SYSCALL_IF(socket, 0, UINT32_MAX, AF_UNIX),
@@ -31,7 +31,7 @@ static const struct syscall_rule own_calls[] = {
 };
 
 /* Does what it can: what is missing here is missing in the process that reports it, too. */
-static bool confine(void)
+static bool confine(uid_t uid, gid_t gid)
 {
 	static const struct syscall_rule *const calls[] = { syscall_core, own_calls, NULL };
 
@@ -47,6 +47,8 @@ static bool confine(void)
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return false;
 	capabilities_unbind();
+	if (uid && user_become(uid, gid))
+		return false;
 	if (!capabilities_keep(CAP_DAC_OVERRIDE, NULL))
 		return false;
 	landlock_enter(NULL, 0);
@@ -65,15 +67,15 @@ static void leave_to_parent(int fd)
 	start_close_fds((char *[]){ NULL }, (const int[]){ fd, -1 });
 }
 
-static void run(int fd, const char *const *paths)
+static void run(int fd, const struct sock_maker_paths *paths, uid_t uid, gid_t gid)
 {
 	leave_to_parent(fd);
-	if (confine())
+	if (confine(uid, gid))
 		sock_maker_serve(fd, paths);
 	_exit(0);
 }
 
-bool connector_start(const char *const *paths, GError **error)
+bool connector_start(const struct sock_maker_paths *paths, uid_t uid, gid_t gid, GError **error)
 {
 	sigset_t all, before;
 	int sockets[2];
@@ -86,7 +88,7 @@ bool connector_start(const char *const *paths, GError **error)
 	sigprocmask(SIG_SETMASK, &all, &before);
 	pid = fork();
 	if (pid == 0)
-		run(sockets[1], paths);
+		run(sockets[1], paths, uid, gid);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	close(sockets[1]);
 	sock_maker_use(sockets[0]);

@@ -7,10 +7,14 @@
 
 #include <glib.h>
 #include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/sock_maker.h"
 
 /*
  * Starts it: from now on sock_connect() and sock_pair() of this process have it make the socket
- * (base/sock_maker.h). paths: a NULL-ended list, relative ones to the present working directory. To
- * be called while the process has one thread.
+ * (base/sock_maker.h). Relative paths are relative to the present working directory. It becomes
+ * user uid in group gid; uid 0: it stays who this process is. To be called while the process has
+ * one thread.
  */
-bool connector_start(const char *const *paths, GError **error);
+bool connector_start(const struct sock_maker_paths *paths, uid_t uid, gid_t gid, GError **error);

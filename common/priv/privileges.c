@@ -161,11 +161,18 @@ static void restrict_paths(struct privileges *p)
 		sandbox_report(&p->missing, "Landlock", -err);
 }
 
+static bool start_connector(const struct privileges *p, GError **error)
+{
+	const struct sock_maker_paths paths = { p->sockets, p->socket_stems };
+
+	return (!p->sockets && !p->socket_stems) || connector_start(&paths, p->uid, p->gid, error);
+}
+
 bool privileges_drop(struct privileges *p, GError **error)
 {
 	bool sandboxed = p->sandbox != SANDBOX_NONE;
 
-	if (sandboxed && p->sockets && !connector_start(p->sockets, error))
+	if (sandboxed && !start_connector(p, error))
 		return false;
 	if (sandboxed)
 		leave_host(p);

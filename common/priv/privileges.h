@@ -43,6 +43,7 @@ struct privileges {
 	 * none, and no pairs can be made, either.
 	 */
 	const char *const *sockets;
+	const char *const *socket_stems; /* likewise; to each a decimal number is added */
 	const struct resource_limit
 		*limits; /* RLIMIT_NPROC, which counts per user: only with uid */
 	size_t n_limits;

@@ -11,10 +11,12 @@
 #include <sys/wait.h>
 
 #include "base/sock.h"
+#include "base/sock_maker.h"
+#include "base/util.h"
 #include "priv/connector.h"
 
 static struct test test;
-static char *path, *other;
+static char *path, *other, *stem;
 static int listener, other_listener;
 
 static int setup(void **state)
@@ -22,6 +24,7 @@ static int setup(void **state)
 	test_begin(&test);
 	path = test_path(&test, "listed");
 	other = test_path(&test, "other");
+	stem = test_path(&test, "stem_");
 	listener = sock_listen(path, 0600, (gid_t)-1, NULL);
 	other_listener = sock_listen(other, 0600, (gid_t)-1, NULL);
 	return listener >= 0 && other_listener >= 0 ? 0 : -1;
@@ -173,6 +176,42 @@ static bool too_many_on_their_way(void)
 	return makes_pairs() && connects();
 }
 
+/* Asks without waiting, and returns what the answer says. */
+static int ask(const char *name, bool records)
+{
+	struct pollfd p = { .fd = sock_maker_fd(), .events = POLLIN };
+	static uint32_t last;
+	uint32_t serial;
+	int result;
+
+	if (sock_maker_ask(++last, name, records) ||
+		poll(&p, 1, TEST_WAIT_MS * test_patience()) != 1 ||
+		!sock_maker_take(&serial, &result) || serial != last)
+		return -EIO;
+	return result;
+}
+
+/* Returns whether it connects to numbered sockets of both types, and to nothing like them. */
+static bool connects_to_numbers(void)
+{
+	static const char *const others[] = { "", "01", "-1", "1x", "x", "1/../2", "*" };
+	g_autofree char *numbered = g_strconcat(stem, "4294967295", NULL);
+	autofd stream = sock_listen(numbered, 0600, (gid_t)-1, NULL), fd = ask(numbered, false);
+	uint32_t serial;
+	int result;
+
+	if (stream < 0 || fd < 0 || close(sock_accept(stream)) < 0 ||
+		ask(numbered, true) != -EPROTOTYPE || sock_maker_take(&serial, &result))
+		return false;
+	for (unsigned i = 0; i < G_N_ELEMENTS(others); i++) {
+		g_autofree char *name = g_strconcat(stem, others[i], NULL);
+
+		if (ask(name, false) != -EACCES)
+			return false;
+	}
+	return connects();
+}
+
 static bool leaves_signals(void)
 {
 	pid_t pid = find_connector();
@@ -184,12 +223,13 @@ static bool leaves_signals(void)
 static void run(void **state)
 {
 	bool (*check)(void) = *state;
-	const char *const paths[] = { path, NULL };
+	const char *const exact[] = { path, NULL }, *const stems[] = { stem, NULL };
+	const struct sock_maker_paths paths = { exact, stems };
 	pid_t pid = fork();
 	int status;
 
 	if (pid == 0)
-		_exit(connector_start(paths, NULL) && check() ? 0 : 1);
+		_exit(connector_start(&paths, 0, 0, NULL) && check() ? 0 : 1);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 }
@@ -206,6 +246,7 @@ int main(void)
 		CASE(refuses_others),
 		CASE(reports_absence),
 		CASE(makes_pairs),
+		CASE(connects_to_numbers),
 		CASE(serves_threads),
 		CASE(notes_its_end),
 		CASE(leaves_signals),
