@@ -15,6 +15,7 @@ DEVICES = {
     "i2c": (["--sim=eeprom@0x50"], [COMPLETED]),
     "gpio": (["--sim=2"], [COMPLETED]),
     "spi": (["--sim=loopback"], [COMPLETED]),
+    "vsock": (None, [COMPLETED, BACK]),
 }
 
 
@@ -37,7 +38,8 @@ class BenchDevice(LoopTest):
     def test_devices(self):
         for name, (how, measured) in DEVICES.items():
             for echo in measured:
-                d = self.daemon(program(name), "--packed=on", *how)
+                d = self.daemon(program(name), "--packed=on",
+                                *(how or ["--uds-path=" + self.file("v")]))
                 for options in ((), ("--packed=on",), ("--packed=off", "--event-idx=off"),
                                 ("--mode=polling",)):
                     with self.subTest(name=name, options=options):

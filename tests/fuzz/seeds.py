@@ -432,6 +432,22 @@ def net(_):
         u8(3) + buffers + u8(4)
 
 
+@target('vsock')
+def vsock(_):
+    def packet(op, data=b'', kind=1, port=1024, flags=0, size=None):
+        head = pack('QQIIIHHIII', 3, 2, 5000, port, len(data) if size is None else size, kind, op,
+                    flags, 4096, 0)
+        return request(1, head + data, 0)
+
+    buffers = request(0, b'', 4140) * 4 + request(2, b'', 4)
+    for way in range(2):
+        start = u8(way) + pack('Q', 7) + buffers
+        yield start + packet(1) + packet(5, b'data') + packet(4, flags=3) + packet(3)
+        yield start + packet(1, kind=2) + packet(5, b'message', 2, flags=1) + packet(7) + u8(4) + \
+            packet(6) + packet(2) + u8(5)
+        yield start + packet(5, b'short', size=6) + packet(99, kind=9)
+
+
 @target('input')
 def input_device(_):
     event = request(0, b'', 8)

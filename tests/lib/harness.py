@@ -4,7 +4,9 @@
 Programs come from the environment (meson sets it): VIRTIOCTL, VIRTIOD_BLK, VIRTIOD_RNG ...
 Only processes that a test started are ended, by their pid.
 """
+import atexit
 import hashlib
+import itertools
 import json
 import os
 import random
@@ -24,6 +26,22 @@ import initrd
 VIRTIOCTL = os.environ["VIRTIOCTL"]
 BLK = os.environ["VIRTIOD_BLK"]
 RNG = os.environ["VIRTIOD_RNG"]
+FOLDER = tempfile.mkdtemp(prefix="harness-")
+os.chmod(FOLDER, 0o777)
+atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
+
+
+class FreshPaths(list):
+    """Ways to run a device: each time one is looked at, "@" is a path that was not used before."""
+
+    numbers = itertools.count()
+
+    def __iter__(self):
+        for way in super().__iter__():
+            path = os.path.join(FOLDER, str(next(self.numbers)))
+            yield tuple(option.replace("@", path) for option in way)
+
+
 # Devices that need nothing of this machine when they have these options, of which each is a way to
 # run them. What every device must pass is tried with each.
 DEVICES = {
@@ -39,6 +57,8 @@ DEVICES = {
     "rproc-serial": [("--backend=null",)],
     "rtc": [()],
     "spi": [("--sim=loopback", "--sim=flash")],
+    "vsock": FreshPaths([("--uds-path=@",), ("--uds-path=@", "--guest-cid=9", "--forward-cid=3",
+                                             "--max-connections=8")]),
 }
 
 OK, FAILED, USAGE, BUSY, ABSENT = range(5)  # exit statuses of virtioctl

@@ -5,15 +5,18 @@
 #include <unistd.h>
 
 #include "base/option.h"
+#include "base/sock.h"
+#include "base/util.h"
 #include "daemon/device.h"
 #include "daemon/uring.h"
-#include "tests/sandbox/attempts.h"
+#include "tests/sandbox/attempts_impl.h"
 
 /* What the test writes behind a request's buffer, where no request points to. */
 #define UNNAMED "not named by requests"
 
 static unsigned victim;
 static bool carelessly;
+static const char *sockets[2]; /* the environment's STEM, to which a number is added */
 static struct virtio_uring *ring; /* of one file, to read from; NULL: not permitted here */
 
 static bool escape_open(struct virtio_device *d, GError **error)
@@ -24,6 +27,7 @@ static bool escape_open(struct virtio_device *d, GError **error)
 		.files = &file, .n_files = 1, .ops = ops, .max = 1
 	};
 
+	sockets[0] = getenv("STEM");
 	ring = virtio_uring_new(&setup, NULL);
 	close(file);
 	return true;
@@ -75,11 +79,31 @@ static void try_ring(void)
 	note_end("ring_other_file");
 }
 
+static void try_socket(const char *name, const char *path)
+{
+	g_autoptr(GError) error = NULL;
+	autofd fd = sock_connect_now(path, &error);
+
+	attempts_say(name, fd < 0 ? error->message : "works");
+}
+
+/* Has the connector connect to what the device has listed, and to something else. */
+static void try_sockets(void)
+{
+	g_autofree char *numbered = sockets[0] ? g_strconcat(sockets[0], "7", NULL) : NULL;
+
+	if (!numbered)
+		return;
+	try_socket("numbered_socket", numbered);
+	try_socket("other_socket", "/dev/null");
+}
+
 static void escape_reload(struct virtio_device *d)
 {
 	if (carelessly)
 		execl("/bin/true", "true", NULL);
 	try_ring();
+	try_sockets();
 	attempts_run((int)victim);
 	attempts_ioctls();
 	attempts_calls();
@@ -92,7 +116,7 @@ static const struct option_entry escape_options[] = {
 };
 
 static const struct syscall_rule calls[] = { VIRTIO_URING_SYSCALLS, SYSCALL_END };
-static const struct virtio_device_needs needs = { .calls = calls };
+static const struct virtio_device_needs needs = { .calls = calls, .sockets = sockets };
 
 const struct virtio_device_ops virtio_device_ops = {
 	.name = "escape",

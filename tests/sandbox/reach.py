@@ -142,7 +142,11 @@ BACK_END = {
          {"disk_image": "read, written", "read_only_image": "read"}),
         ("`--filename`", {"filename": "read"}),
         ("the files of `--state` and of simulated chips (for writing)",
-         {"eeprom_file": "read, written"})],
+         {"eeprom_file": "read, written"}),
+        ("with `virtiod-vsock` the sockets PATH_N of `--uds-path=PATH`, whatever the number: a "
+         "process of its own (\"connector\") connects to them", yes("numbered_socket")),
+        ("and to no other socket",
+         {"other_socket": "cannot connect to '/dev/null': Permission denied"})],
     "the front-end": [
         ("its socket", yes("peer")), ("and the eventfds of its vrings", yes("vring_eventfds")),
         ("the next front-end's, too", yes("next_front_end"))],

@@ -155,6 +155,25 @@ class Sandbox(EscapeTest):
             self.check_reach({name: files[path]})
             self.stop(d)
 
+    def test_sockets(self):
+        """Those that a device has listed, by a process that is confined, too."""
+        path = os.path.join(self.sockets, "stem_7")
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(path)
+            os.chmod(path, 0o777)
+            listener.listen()
+            for user, mode in self.modes():
+                d = self.start(ESCAPE, f"--sandbox={mode}", user=user,
+                               env={"STEM": path.removesuffix("7")})
+                results = self.attempts(d)
+                self.check_reach({name: results[name] for name in (
+                    "numbered_socket", "other_socket", "socket_unix", "connect", "pair")
+                    if name in results})
+                connector = int(source(f"/proc/{d.pid}/task/{d.pid}/children"))
+                found = status_of(f"/proc/{connector}/status")
+                self.assertEqual((found["Seccomp"], found["Uid"]), ("2", str(user)))
+                self.stop(d)
+
     def test_ioctls(self):
         """Those of the devices' own tables."""
         ways = {"blk": [["--blk-file=" + self.file("image", size=MIB)]], **DEVICES}

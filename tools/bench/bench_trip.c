@@ -7,6 +7,7 @@
 #include <linux/virtio_gpio.h>
 #include <linux/virtio_i2c.h>
 #include <linux/virtio_ids.h>
+#include <linux/virtio_vsock.h>
 #include <string.h>
 
 #include "tools/names.h"
@@ -78,6 +79,18 @@ static const char *verify_spi(const uint8_t *in, uint32_t len)
 	.what = "16 bytes", .queue = 1, .queues = 2, .out_len = 16, .fill = fill_port, \
 	.answer_len = 64
 
+/* Fills in a packet of a connection that there is not, which is answered. */
+static void fill_vsock(uint8_t *out)
+{
+	const struct virtio_vsock_hdr h = {
+		.dst_cid = htole64(2),
+		.type = htole16(VIRTIO_VSOCK_TYPE_STREAM),
+		.op = htole16(VIRTIO_VSOCK_OP_CREDIT_UPDATE),
+	};
+
+	memcpy(out, &h, sizeof(h));
+}
+
 static const struct bench_trip trips[] = {
 	{ .id = VIRTIO_ID_RNG,
 		.what = "16 random bytes",
@@ -108,6 +121,13 @@ static const struct bench_trip trips[] = {
 		.fill = fill_gpio,
 		.in_len = { sizeof(struct virtio_gpio_response) },
 		.verify = verify_gpio },
+	{ .id = VIRTIO_ID_VSOCK,
+		.what = "a packet of no connection",
+		.queue = 1,
+		.queues = 2,
+		.out_len = sizeof(struct virtio_vsock_hdr),
+		.fill = fill_vsock,
+		.answer_len = sizeof(struct virtio_vsock_hdr) },
 	{ .id = VIRTIO_ID_SPI,
 		.what = "a transfer of 16 bytes",
 		.queues = 1,

@@ -5,6 +5,7 @@
 #include <linux/virtio_gpio.h>
 #include <linux/virtio_i2c.h>
 #include <linux/virtio_ids.h>
+#include <linux/virtio_vsock.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 
@@ -133,6 +134,18 @@ static const char *verify_can(const uint8_t *in, uint32_t len)
 	return len == 1 && in[0] == 1 ? NULL : "the result is not NOT_OK";
 }
 
+/* Fills in the end of a connection that there is not. */
+static void fill_vsock(uint8_t *out)
+{
+	const struct virtio_vsock_hdr h = {
+		.dst_cid = htole64(2),
+		.type = htole16(VIRTIO_VSOCK_TYPE_STREAM),
+		.op = htole16(VIRTIO_VSOCK_OP_RST),
+	};
+
+	memcpy(out, &h, sizeof(h));
+}
+
 static const struct check_device devices[] = {
 	{ .id = VIRTIO_ID_BLOCK,
 		.queues = 1,
@@ -177,6 +190,11 @@ static const struct check_device devices[] = {
 		.verify = verify_spi },
 	/* Zeroes to the device are an EV_SYN. */
 	{ .id = VIRTIO_ID_INPUT, .queue = 1, .queues = 2, .out_len = 8 },
+	{ .id = VIRTIO_ID_VSOCK,
+		.queue = 1,
+		.queues = 2,
+		.out_len = sizeof(struct virtio_vsock_hdr),
+		.fill = fill_vsock },
 	{ .id = VIRTIO_ID_CAN, .queues = 3, .out_len = 16, .in_len = { 1 }, .verify = verify_can },
 };
 

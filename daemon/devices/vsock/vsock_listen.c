@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Connections of the host: a client at PATH sends "CONNECT PORT\n", and gets "OK PORT\n" with its
+ * own port once the guest has accepted. What follows the line is data, also if the client has not
+ * waited for the answer.
+ */
+#include "daemon/devices/vsock/vsock.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+#include "base/number.h"
+#include "base/sock.h"
+
+/* How long a client may take to say what it wants, and the guest to accept. */
+#define HELLO_US 4000000
+#define ASK_US 4000000
+#define AGAIN_US 100000
+#define BURST 64
+#define HELLO "CONNECT "
+#define MAX_HELLO 32
+/* The host's ports of these connections. */
+#define FIRST_PORT (1u << 30)
+
+static void on_arrival(
+	struct virtio_device *d, struct vq *q, struct virtio_watch *w, uint32_t revents)
+{
+	struct vsock *v = container_of(w, struct vsock, listener);
+
+	for (unsigned i = 0; i < BURST; i++) {
+		struct vsock_conn *c;
+		int fd = sock_accept(w->fd);
+
+		if (fd < 0 && errno != EAGAIN && errno != ECONNABORTED) {
+			/* There are too many open files: it would stay ready. */
+			virtio_watch(d, NULL, w, 0);
+			virtio_timer(d, NULL, &v->listen_again, g_get_monotonic_time() + AGAIN_US);
+		}
+		if (fd < 0)
+			return;
+		c = vsock_conn_new(v, VSOCK_HELLO);
+		if (!c) {
+			v->count.refused++;
+			close(fd);
+			continue;
+		}
+		vsock_host_attach(c, fd);
+		vsock_set_timer(c, HELLO_US);
+	}
+}
+
+static void listen_again(struct virtio_device *d, struct vq *q, struct virtio_timer *t)
+{
+	struct vsock *v = container_of(t, struct vsock, listen_again);
+
+	virtio_watch(d, NULL, &v->listener, EPOLLIN);
+}
+
+/* Chooses a port of the host's that is free. */
+static struct vsock_key make_key(struct vsock *v, uint32_t guest_port)
+{
+	struct vsock_key key = { VSOCK_HOST_CID, guest_port, 0 };
+
+	do
+		key.host_port = FIRST_PORT | (v->next_port++ & (FIRST_PORT - 1));
+	while (vsock_conn_find(v, &key));
+	return key;
+}
+
+/* Reads the number of a line "CONNECT PORT". */
+static bool parse(char *line, uint32_t *port)
+{
+	uint64_t number;
+
+	if (!g_str_has_prefix(line, HELLO) ||
+		!number_parse(line + strlen(HELLO), 0, UINT32_MAX - 1, &number))
+		return false;
+	*port = (uint32_t)number;
+	return true;
+}
+
+/* Takes a line out of the socket, and no more. False: it has not come whole (EAGAIN), or is bad. */
+static bool read_line(struct vsock_conn *c, char line[MAX_HELLO + 1])
+{
+	ssize_t n = recv(c->watch.fd, line, MAX_HELLO, MSG_PEEK | MSG_DONTWAIT);
+	const char *end = n > 0 ? memchr(line, '\n', (size_t)n) : NULL;
+
+	if (!end) {
+		if (n >= 0)
+			errno = n == 0 || n == MAX_HELLO ? EINVAL : EAGAIN;
+		return false;
+	}
+	n = recv(c->watch.fd, line, (size_t)(end - line) + 1, MSG_DONTWAIT);
+	if (n <= 0)
+		return false;
+	line[n - 1] = '\0';
+	return true;
+}
+
+void vsock_listen_hello(struct vsock_conn *c)
+{
+	char line[MAX_HELLO + 1];
+	struct vsock_key key;
+	uint32_t port;
+
+	if (!read_line(c, line)) {
+		if (errno != EAGAIN)
+			vsock_conn_free(c);
+		return;
+	}
+	if (!parse(line, &port)) {
+		c->v->count.refused++;
+		vsock_conn_free(c);
+		return;
+	}
+	key = make_key(c->v, port);
+	c->state = VSOCK_ASKED;
+	vsock_conn_name(c, &key, VIRTIO_VSOCK_TYPE_STREAM);
+	vsock_set_timer(c, ASK_US);
+	vsock_conn_tell(c, VSOCK_NEWS_REQUEST);
+}
+
+void vsock_listen_accepted(struct vsock_conn *c)
+{
+	char line[MAX_HELLO];
+	int n = snprintf(line, sizeof(line), "OK %u\n", c->key.host_port);
+
+	if (sock_send_some(c->watch.fd, line, (size_t)n) != n) {
+		vsock_conn_reset(c);
+		return;
+	}
+	vsock_set_timer(c, -1);
+	c->state = VSOCK_OPEN;
+	c->v->count.opened++;
+	vsock_conn_ready(c);
+}
+
+bool vsock_listen_open(struct vsock *v, GError **error)
+{
+	v->listen_again.expired = listen_again;
+	v->listener = (struct virtio_watch){ .ready = on_arrival };
+	v->listener.fd = sock_listen(v->path, 0600, (gid_t)-1, error);
+	if (v->listener.fd < 0)
+		return false;
+	virtio_watch(v->d, NULL, &v->listener, EPOLLIN);
+	return true;
+}
+
+void vsock_listen_close(struct vsock *v)
+{
+	virtio_timer(v->d, NULL, &v->listen_again, -1);
+	virtio_watch(v->d, NULL, &v->listener, 0);
+	fd_close(&v->listener.fd);
+}
