@@ -311,6 +311,26 @@ static void test_message_to_guest(struct kit *k)
 	guest_send(&g, OP(CREDIT_UPDATE), 0, NULL, 0);
 }
 
+/* A guest that is asked for room while it has none, and does not tell when it has. */
+static void test_asked_again(struct kit *k)
+{
+	struct vsock_guest g = guest_start(k, NULL);
+	autofd listener = host_listen(k, PORT, SOCK_SEQPACKET), fd = -1;
+
+	g.type = SEQPACKET;
+	g.buf_alloc = 10;
+	fd = guest_connect(&g, listener);
+	assert_int_equal(send(fd, "123456", 6, 0), 6);
+	assert_int_equal(send(fd, "abcdef", 6, 0), 6);
+	assert_memory_equal(guest_expect(&g, OP(RW))->data, "123456", 6);
+	guest_expect(&g, OP(CREDIT_REQUEST));
+	guest_send(&g, OP(CREDIT_UPDATE), 0, NULL, 0);
+	guest_expect(&g, OP(CREDIT_REQUEST));
+	g.fwd_cnt = 6;
+	guest_send(&g, OP(CREDIT_UPDATE), 0, NULL, 0);
+	assert_memory_equal(guest_expect(&g, OP(RW))->data, "abcdef", 6);
+}
+
 /* A message that the guest has no room for ends the connection. */
 static void test_message_too_long(struct kit *k)
 {
@@ -336,6 +356,7 @@ static const struct kit_test tests[] = {
 	{ "message from guest", test_message_from_guest, .skip = KIT_NO_KILL },
 	{ "messages kept", test_messages_kept, .skip = KIT_NO_KILL | KIT_NO_HOSTILE },
 	{ "message to guest", test_message_to_guest, .skip = KIT_NO_KILL },
+	{ "asked again", test_asked_again, .skip = KIT_NO_KILL },
 	{ "message too long", test_message_too_long, .skip = KIT_NO_KILL },
 };
 

@@ -38,11 +38,15 @@ void vsock_expired(struct virtio_device *d, struct vq *q, struct virtio_timer *t
 	struct vsock_conn *c = container_of(t, struct vsock_conn, timer);
 	struct vsock *v = c->v;
 
-	/* One in DIALLING is tried again; what the others wait for has not come. */
-	if (c->state == VSOCK_DIALLING)
+	/* To connect, and to ask for credit, is tried again; what else is awaited has not come. */
+	if (c->state == VSOCK_DIALLING) {
 		vsock_dial(c);
-	else
+	} else if (c->state == VSOCK_OPEN) {
+		c->asked_credit = false;
+		vsock_conn_ready(c);
+	} else {
 		vsock_conn_reset(c);
+	}
 	vsock_rx_run(v);
 }
 

@@ -102,6 +102,9 @@ struct vsock_conn {
 /* How long the guest may take to agree that a connection has ended. */
 #define VSOCK_CLOSE_US 8000000
 
+/* When a guest is asked again whether it has room for a message. */
+#define VSOCK_ASK_AGAIN_US 1000000
+
 /* Packets that get RST for an answer, and are no connection's. */
 #define VSOCK_MAX_RESETS 1024
 struct vsock_reset {

@@ -49,7 +49,7 @@ static ssize_t put(struct vsock_conn *c, struct iovec *iov, unsigned n)
 static bool put_failed(struct vsock_conn *c, int err)
 {
 	c->writable = false;
-	if (err == EAGAIN || err == ENOBUFS)
+	if (err == EAGAIN)
 		return true;
 	if (err == EPIPE || err == ECONNRESET) {
 		bool lingers = c->state == VSOCK_LINGERING;

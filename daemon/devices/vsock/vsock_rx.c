@@ -302,6 +302,9 @@ static void requeue(struct vsock_conn *c)
 	if (wants_data(c) && !has_credit(c) && !c->asked_credit) {
 		c->asked_credit = true;
 		c->news |= VSOCK_NEWS_CREDIT_REQUEST;
+		/* A guest that has some room left need not tell that there is more. */
+		if (c->wanted)
+			vsock_set_timer(c, VSOCK_ASK_AGAIN_US);
 	}
 	if (c->news || (wants_data(c) && has_credit(c)))
 		vsock_conn_ready(c);
