@@ -173,6 +173,7 @@ static void test_refused(struct kit *k)
 	g.port = PORT + 1; /* another type of socket */
 	guest_send(&g, OP(REQUEST), 0, NULL, 0);
 	guest_expect(&g, OP(RST));
+	assert_int_equal(sock_accept(listener), -1);
 	g.cid = 5; /* not the host */
 	guest_send(&g, OP(REQUEST), 0, NULL, 0);
 	guest_expect(&g, OP(RST));
@@ -227,6 +228,7 @@ static void test_no_seqpacket(struct kit *k)
 	g.type = SEQPACKET;
 	guest_send(&g, OP(REQUEST), 0, NULL, 0);
 	guest_expect(&g, OP(RST));
+	assert_int_equal(sock_accept(listener), -1);
 }
 
 static void test_no_stream(struct kit *k)
@@ -236,6 +238,7 @@ static void test_no_stream(struct kit *k)
 
 	guest_send(&g, OP(REQUEST), 0, NULL, 0);
 	guest_expect(&g, OP(RST));
+	assert_int_equal(sock_accept(listener), -1);
 }
 
 static void test_short_header(struct kit *k)
