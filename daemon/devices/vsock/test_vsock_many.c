@@ -33,7 +33,7 @@ static void test_many(struct kit *k)
 {
 	struct vsock_guest g = guest_start(k, NULL);
 	autofd listener = host_listen(k, PORT, SOCK_STREAM);
-	unsigned count = kit_has_pauses(k) ? 50 : MANY, got = 0;
+	unsigned count = kit_has_pauses(k) || test_under_valgrind() ? 50 : MANY, got = 0;
 	g_autofree int *fd = g_new(int, count);
 
 	allow_files();
