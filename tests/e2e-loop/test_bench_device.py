@@ -38,8 +38,8 @@ class BenchDevice(LoopTest):
     def test_devices(self):
         for name, (how, measured) in DEVICES.items():
             for echo in measured:
-                d = self.daemon(program(name), "--packed=on",
-                                *(how or ["--uds-path=" + self.file("v")]))
+                own = ["--uds-path=" + self.file("v")] if how is None else how
+                d = self.daemon(program(name), "--packed=on", *own)
                 for options in ((), ("--packed=on",), ("--packed=off", "--event-idx=off"),
                                 ("--mode=polling",)):
                     with self.subTest(name=name, options=options):

@@ -8,18 +8,18 @@
 #include <termios.h>
 
 /* The terminal's end for its user, and what the device has for standard input and output. */
-struct terminal {
+struct user_terminal {
 	int user, program;
 };
 
-static void set_size(const struct terminal *t, unsigned short cols, unsigned short rows)
+static void set_size(const struct user_terminal *t, unsigned short cols, unsigned short rows)
 {
 	const struct winsize size = { .ws_col = cols, .ws_row = rows };
 
 	assert_int_equal(ioctl(t->user, TIOCSWINSZ, &size), 0);
 }
 
-static void open_terminal(struct terminal *t)
+static void open_terminal(struct user_terminal *t)
 {
 	t->user = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 	assert_true(t->user >= 0);
@@ -30,7 +30,7 @@ static void open_terminal(struct terminal *t)
 }
 
 /* Starts the device at the terminal; the test's own output goes where it went. */
-static void start(struct kit *k, const struct terminal *t)
+static void start(struct kit *k, const struct user_terminal *t)
 {
 	int own[2];
 
@@ -45,7 +45,7 @@ static void start(struct kit *k, const struct terminal *t)
 	}
 }
 
-static void close_terminal(struct terminal *t)
+static void close_terminal(struct user_terminal *t)
 {
 	close(t->user);
 	close(t->program);
@@ -64,7 +64,7 @@ static void expect_size(struct kit *k, uint8_t cols, uint8_t rows)
 static void test_terminal(struct kit *k)
 {
 	struct kit_request *r;
-	struct terminal t;
+	struct user_terminal t;
 	struct termios mode;
 	char text[5];
 
