@@ -261,7 +261,9 @@ int main(int argc, char **argv)
 		rate = run(pid, &cpu);
 		printf("%s %5u B: %9.0f frames/s %7.0f MB/s", argv[1], size, rate,
 			rate * size / 1e6);
-		printf(pid ? ", %.0f ns CPU of the switch a frame\n" : "\n", cpu);
+		if (pid)
+			printf(", %.0f ns CPU of the switch a frame", cpu);
+		printf("\n");
 		if (pid) {
 			kill(pid, SIGTERM);
 			waitpid(pid, NULL, 0);
