@@ -151,6 +151,31 @@ static void test_offloads(struct kit *k)
 	assert_int_equal(counter(k, "tx_frames"), 1);
 }
 
+/* A frame of TCP that is larger than the network's: the host gets it as it is. */
+static void test_segments(struct kit *k)
+{
+	static const uint8_t ip_and_tcp[] = { 8, 0, 0x45, 0, 10000 >> 8, 10000 & 0xff, 0, 0, 0, 0,
+		64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0x50 };
+	const struct virtio_net_hdr_v1 h = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+		.gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
+		.gso_size = htole16(1448),
+		.hdr_len = htole16(54),
+		.csum_start = htole16(34),
+		.csum_offset = htole16(16) };
+	uint8_t frame[10014];
+	struct kit_request *r;
+	int fd;
+
+	kit_start(k, "--tap=tap0", NULL);
+	fd = open_host("tap0");
+	make_frame(frame, sizeof(frame), 0);
+	memcpy(frame + 12, ip_and_tcp, sizeof(ip_and_tcp));
+	r = send_frame(k, &h, frame, sizeof(frame));
+	WAIT_UNTIL(host_has(k, fd, r, frame, sizeof(frame)));
+	assert_int_equal(counter(k, "tx_dropped"), 0);
+	close(fd);
+}
+
 static void test_link(struct kit *k)
 {
 	kit_start(k, "--tap=tap0", NULL);
@@ -212,6 +237,7 @@ static const struct kit_test tests[] = {
 	{ "frames", test_frames, .skip = KIT_NO_KILL },
 	{ "large", test_large, .skip = KIT_NO_KILL },
 	{ "offloads", test_offloads, .skip = KIT_NO_KILL },
+	{ "segments", test_segments, .skip = KIT_NO_KILL },
 	{ "link", test_link, .skip = KIT_NO_KILL },
 	{ "pairs", test_pairs, .skip = KIT_NO_KILL },
 	{ "fd", test_fd, .skip = KIT_NO_KILL },
