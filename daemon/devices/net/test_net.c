@@ -123,7 +123,7 @@ static void test_rest(struct kit *k)
 	peer_free(p);
 }
 
-/* A frame that would take more of the guest's small buffers than are taken at a time. */
+/* A frame in many small buffers. */
 static void test_small_buffers(struct kit *k)
 {
 	struct net_peer *p = start(k);
