@@ -255,10 +255,15 @@ bool peer_is_closed(struct peer *p)
 	return p->sock < 0;
 }
 
+/* A reply may take several turns between the control thread and workers. */
 static void receive_reply(struct peer *p, uint32_t request)
 {
-	if (!peer_receive(p))
-		fail_msg("no reply to message %u\n%s", request, log_text());
+	int64_t deadline = test_deadline(TEST_WAIT_MS);
+
+	while (!peer_receive(p)) {
+		if (p->sock < 0 || g_get_monotonic_time() > deadline)
+			fail_msg("no reply to message %u\n%s", request, log_text());
+	}
 	assert_int_equal(p->msg.header.request, request);
 	assert_int_equal(p->msg.header.flags, VU_VERSION | VU_FLAG_REPLY);
 	assert_int_equal(p->msg.n_fds, 0);

@@ -16,7 +16,7 @@
 
 static unsigned victim;
 static bool carelessly;
-static const char *sockets[2]; /* the environment's STEM, to which a number is added */
+static const char *stems[2]; /* the environment's STEM, to which a number is added */
 static struct virtio_uring *ring; /* of one file, to read from; NULL: not permitted here */
 
 static bool escape_open(struct virtio_device *d, GError **error)
@@ -27,7 +27,7 @@ static bool escape_open(struct virtio_device *d, GError **error)
 		.files = &file, .n_files = 1, .ops = ops, .max = 1
 	};
 
-	sockets[0] = getenv("STEM");
+	stems[0] = getenv("STEM");
 	ring = virtio_uring_new(&setup, NULL);
 	close(file);
 	return true;
@@ -90,7 +90,7 @@ static void try_socket(const char *name, const char *path)
 /* Has the connector connect to what the device has listed, and to something else. */
 static void try_sockets(void)
 {
-	g_autofree char *numbered = sockets[0] ? g_strconcat(sockets[0], "7", NULL) : NULL;
+	g_autofree char *numbered = stems[0] ? g_strconcat(stems[0], "7", NULL) : NULL;
 
 	if (!numbered)
 		return;
@@ -116,7 +116,7 @@ static const struct option_entry escape_options[] = {
 };
 
 static const struct syscall_rule calls[] = { VIRTIO_URING_SYSCALLS, SYSCALL_END };
-static const struct virtio_device_needs needs = { .calls = calls, .sockets = sockets };
+static const struct virtio_device_needs needs = { .calls = calls, .socket_stems = stems };
 
 const struct virtio_device_ops virtio_device_ops = {
 	.name = "escape",
