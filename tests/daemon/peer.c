@@ -255,7 +255,7 @@ bool peer_is_closed(struct peer *p)
 	return p->sock < 0;
 }
 
-/* A reply may take several turns between the control thread and workers. */
+/* Waits for a reply, which may take several turns between the control thread and workers. */
 static void receive_reply(struct peer *p, uint32_t request)
 {
 	int64_t deadline = test_deadline(TEST_WAIT_MS);
