@@ -3,11 +3,14 @@
 #include "tools/sandbox.h"
 
 #include <asm/termbits.h>
+#include <errno.h>
 #include <malloc.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 
+#include "base/error.h"
 #include "base/fd_kind.h"
+#include "base/sock_maker.h"
 #include "priv/privileges.h"
 
 static const struct resource_limit limits[] = {
@@ -53,5 +56,8 @@ bool ctl_sandbox_enter(enum sandbox_mode mode, const char *socket, GError **erro
 
 	if (mode != SANDBOX_NONE)
 		prepare();
+	/* Nothing waits for the process that connects, unless it connects again. */
+	if (mode != SANDBOX_NONE && socket && !sock_maker_keep_pair())
+		return error_errno(error, errno, "cannot make a socket");
 	return privileges_drop(&p, error) && privileges_seal(&p, error);
 }

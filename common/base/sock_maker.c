@@ -35,7 +35,8 @@ struct answer {
 static int maker = -1;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t freed = PTHREAD_COND_INITIALIZER;
-static bool busy; /* under the lock; what is below belongs to the request on its way */
+static int kept[2] = { -1, -1 }; /* under the lock, as the next */
+static bool busy; /* what is below belongs to the request on its way */
 static uint32_t last_serial;
 static bool has_ended; /* which was logged */
 
@@ -175,9 +176,24 @@ int sock_maker_connect(const char *path)
 	return err ? err : fd;
 }
 
+bool sock_maker_keep_pair(void)
+{
+	return kept[0] >= 0 || sock_pair(kept);
+}
+
+/* Gives the kept sockets; false: there are none. */
+static bool take_kept(int fds[2])
+{
+	pthread_mutex_lock(&lock);
+	for (unsigned i = 0; i < 2; i++)
+		fds[i] = fd_steal(&kept[i]);
+	pthread_mutex_unlock(&lock);
+	return fds[0] >= 0;
+}
+
 int sock_maker_pair(int fds[2])
 {
-	return ask("", fds, 2);
+	return take_kept(fds) ? 0 : ask("", fds, 2);
 }
 
 int sock_maker_fd(void)

@@ -19,6 +19,11 @@ struct sock_maker_paths {
  * other end of fd (of sock_pair_records()), which is taken over.
  */
 void sock_maker_use(int fd);
+/*
+ * Makes two connected sockets now, for the first sock_pair() after sock_maker_use(): the other
+ * process need not be waited for then. False with errno.
+ */
+bool sock_maker_keep_pair(void);
 /* Returns whether sock_maker_use() was called. */
 bool sock_maker_is_used(void);
 /*
@@ -26,7 +31,7 @@ bool sock_maker_is_used(void);
  * other process does not answer for 3 s. Any thread.
  */
 int sock_maker_connect(const char *path);
-/* Makes two connected sockets as sock_pair() does. 0 or -errno, likewise. Any thread. */
+/* Makes two connected sockets as sock_pair() does, or gives the kept ones. Likewise. Any thread. */
 int sock_maker_pair(int fds[2]);
 
 /*

@@ -83,9 +83,16 @@ static void log_of_glib(const char *domain, GLogLevelFlags level, const char *te
 		log_warning(domain, "%s", text);
 }
 
+/* Has GLib take messages about errors as they are: it would load what converts them from ASCII. */
+static void take_messages_as_they_are(void)
+{
+	setenv("CHARSET", "UTF-8", 1);
+}
+
 void start_program(const char *name, const int *pending)
 {
 	fill_standard_fds();
+	take_messages_as_they_are();
 	core_dump_forbid();
 	set_signals(pending);
 	g_set_prgname(name);

@@ -77,6 +77,30 @@ static bool makes_pairs(void)
 		byte == 'y';
 }
 
+/* Returns the only child of this process. */
+static pid_t find_connector(void)
+{
+	g_autofree char *children =
+		g_strdup_printf("/proc/%d/task/%d/children", getpid(), getpid());
+	g_autofree char *text = NULL;
+
+	return g_file_get_contents(children, &text, NULL, NULL) ? atoi(text) : 0;
+}
+
+/* Returns whether kept sockets come without the process that connects, and no others. */
+static bool keeps_a_pair(void)
+{
+	pid_t pid;
+	int fds[2];
+
+	if (!sock_maker_keep_pair() || !sock_maker_keep_pair())
+		return false;
+	pid = find_connector();
+	if (!pid || kill(pid, SIGKILL) < 0 || waitpid(pid, NULL, 0) != pid)
+		return false;
+	return makes_pairs() && !sock_pair(fds);
+}
+
 static void *connect_often(void *unused)
 {
 	for (unsigned i = 0; i < 200; i++) {
@@ -117,16 +141,6 @@ static bool serves_threads(void)
 		n += ok != NULL;
 	}
 	return n == G_N_ELEMENTS(threads);
-}
-
-/* Returns the only child of this process. */
-static pid_t find_connector(void)
-{
-	g_autofree char *children =
-		g_strdup_printf("/proc/%d/task/%d/children", getpid(), getpid());
-	g_autofree char *text = NULL;
-
-	return g_file_get_contents(children, &text, NULL, NULL) ? atoi(text) : 0;
 }
 
 /* Returns whether each error names its own path, and one line of the log the cause. */
@@ -246,6 +260,7 @@ int main(void)
 		CASE(refuses_others),
 		CASE(reports_absence),
 		CASE(makes_pairs),
+		CASE(keeps_a_pair),
 		CASE(connects_to_numbers),
 		CASE(serves_threads),
 		CASE(notes_its_end),

@@ -164,8 +164,8 @@ void disk_free(struct disk *k)
 	if (counters.reconnects) {
 		g_autofree char *log = test_log();
 
-		fail_msg("%s: %" PRIu64 " reconnects: %s", vmm_dev_name(k->d), counters.reconnects,
-			log);
+		fputs(log, stderr); /* too long for a message of cmocka */
+		fail_msg("%s: %" PRIu64 " reconnects", vmm_dev_name(k->d), counters.reconnects);
 	}
 	vmm_dev_free(k->d);
 	assert_int_equal(kill(k->pid, SIGTERM), 0);
