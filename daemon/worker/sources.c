@@ -30,6 +30,8 @@ void sources_close(struct sources *s)
 {
 	fd_close(&s->epoll);
 	fd_close(&s->wakeup.fd);
+	g_clear_pointer(&s->by_fd, g_free);
+	s->n_fds = 0;
 }
 
 struct sources *sources_of(struct virtio_device *d, struct vq *q)

@@ -7,6 +7,8 @@
  * is -1. And an entry outlives its fd if the file is open elsewhere (a duplicate, another process):
  * there is no way to remove it then, and it goes on naming a watch that may be freed. So when an
  * entry cannot be removed, all watches move to a new epoll set before events are taken again.
+ *
+ * A table by fd tells whose entry that is: thousands of watches cost no more each than one does.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,16 +29,38 @@ static bool control(struct sources *s, int op, struct virtio_watch *w, uint32_t 
 	return control_set(s->epoll, op, w, events);
 }
 
+/* Forgets which entry is this watch's. */
+static void disown(struct sources *s, struct virtio_watch *w)
+{
+	if (w->core.fd >= 0)
+		s->by_fd[w->core.fd] = NULL;
+	w->core.fd = -1;
+}
+
+/* Notes that the entry of its fd is this watch's, and no other one's. */
+static void own(struct sources *s, struct virtio_watch *w)
+{
+	unsigned fd = (unsigned)w->fd, n = MAX(s->n_fds, 64);
+
+	while (n <= fd)
+		n *= 2;
+	if (n != s->n_fds) {
+		s->by_fd = g_renew(struct virtio_watch *, s->by_fd, n);
+		memset(s->by_fd + s->n_fds, 0, (n - s->n_fds) * sizeof(*s->by_fd));
+		s->n_fds = n;
+	}
+	if (s->by_fd[fd])
+		s->by_fd[fd]->core.fd = -1;
+	s->by_fd[fd] = w;
+}
+
 bool watch_add(struct sources *s, struct virtio_watch *w, uint32_t events)
 {
-	for (struct virtio_watch *other = s->watches; other; other = other->core.next) {
-		if (other->core.fd == w->fd)
-			other->core.fd = -1;
-	}
 	w->core.fd = w->fd;
 	if (!control(s, EPOLL_CTL_ADD, w, events) &&
 		(errno != EEXIST || !control(s, EPOLL_CTL_MOD, w, events)))
 		return false;
+	own(s, w);
 	w->core.owner = s;
 	w->core.events = events;
 	w->core.edge = false;
@@ -57,6 +81,7 @@ void watch_remove(struct virtio_watch *w)
 		return;
 	if (w->core.fd < 0 || !control(s, EPOLL_CTL_DEL, w, 0))
 		s->stale = true;
+	disown(s, w);
 	if (w->core.prev)
 		w->core.prev->core.next = w->core.next;
 	else
@@ -72,7 +97,7 @@ void watch_remove(struct virtio_watch *w)
 }
 
 /* Adds all watches to an empty set; false: there is no room, and the rest would be deaf. */
-static bool fill(const struct sources *s, int epoll)
+static bool fill(struct sources *s, int epoll)
 {
 	for (struct virtio_watch *w = s->watches; w; w = w->core.next) {
 		uint32_t events = w->core.events | (w->core.edge ? EPOLLET : 0);
@@ -81,7 +106,7 @@ static bool fill(const struct sources *s, int epoll)
 			continue;
 		if (errno == ENOSPC || errno == ENOMEM)
 			return false;
-		w->core.fd = -1;
+		disown(s, w);
 	}
 	return true;
 }

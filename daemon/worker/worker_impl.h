@@ -61,6 +61,8 @@ struct sources {
 
 	/* The thread's. */
 	struct virtio_watch *watches; /* all, the core's own included */
+	struct virtio_watch **by_fd; /* the one whose core.fd that is, or NULL */
+	unsigned n_fds; /* of by_fd */
 	unsigned n_watches; /* of the device */
 	bool stale; /* the epoll set may have fds that can't be removed one by one */
 	struct epoll_event event[SOURCES_EVENTS];

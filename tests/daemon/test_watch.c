@@ -231,6 +231,23 @@ static void test_file_outlives_fd(void **state)
 	in_modes(state, file_outlives_fd);
 }
 
+/* Does the same with a number that is far from the others. */
+static void far_number(struct peer *p)
+{
+	int fd = seen[0].watch.fd;
+
+	seen[0].watch.fd = fcntl(fd, F_DUPFD_CLOEXEC, 900);
+	assert_true(seen[0].watch.fd >= 900);
+	close(fd);
+	agent_do(p, 0, watch_all);
+	number_reused(p);
+}
+
+static void test_far_number(void **state)
+{
+	in_modes(state, far_number);
+}
+
 /* Uses one struct, whose fd is closed, the watch removed, and set anew with the same number. */
 static void same_struct(struct peer *p)
 {
@@ -345,6 +362,7 @@ int main(void)
 		TEST_WITH(peer, test_removed_when_seen),
 		TEST_WITH(peer, test_removes_itself),
 		TEST_WITH(peer, test_number_reused),
+		TEST_WITH(peer, test_far_number),
 		TEST_WITH(peer, test_file_outlives_fd),
 		TEST_WITH(peer, test_same_struct),
 		TEST_WITH(peer, test_broken),
