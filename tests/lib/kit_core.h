@@ -92,6 +92,8 @@ void kit_core_kick(struct kit_core *c, unsigned i);
  * false if there was none.
  */
 bool kit_core_step(struct kit_core *c, int timeout_ms);
+/* Lets the timer that is the next one expire now; the clock does not change. */
+void kit_core_hurry(struct kit_core *c);
 /* The next completed request of queue i, in order of completion; false: none. */
 bool kit_core_reap(struct kit_core *c, unsigned i, void **token, uint32_t *len);
 /* Requests that the device has taken and not completed, in all queues. */

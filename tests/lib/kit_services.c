@@ -135,6 +135,14 @@ static struct virtio_timer *first_timer(const struct kit_core *c)
 	return first;
 }
 
+void kit_core_hurry(struct kit_core *c)
+{
+	struct virtio_timer *t = first_timer(c);
+
+	assert_non_null(t);
+	t->core.at = 0;
+}
+
 static bool run_timer(struct kit_core *c)
 {
 	struct virtio_timer *t = first_timer(c);

@@ -216,8 +216,8 @@ bool vsock_listen_open(struct vsock *v, GError **error);
 void vsock_listen_close(struct vsock *v);
 /* The guest has accepted the client's connection. */
 void vsock_listen_accepted(struct vsock_conn *c);
-/* There is data of a client that is in HELLO. */
-void vsock_listen_hello(struct vsock_conn *c);
+/* There is data of a client that is in HELLO; hung_up: and no more to come. */
+void vsock_listen_hello(struct vsock_conn *c, bool hung_up);
 
 /* vsock.c: a connection's timer. */
 void vsock_expired(struct virtio_device *d, struct vq *q, struct virtio_timer *t);

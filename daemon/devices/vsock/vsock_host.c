@@ -255,7 +255,7 @@ static void on_event(
 	struct vsock *v = c->v;
 
 	if (c->state == VSOCK_HELLO)
-		vsock_listen_hello(c);
+		vsock_listen_hello(c, revents & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
 	else if (take_events(c, revents))
 		vsock_conn_ready(c);
 	vsock_rx_run(v);

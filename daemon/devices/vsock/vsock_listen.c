@@ -98,14 +98,14 @@ static bool read_line(struct vsock_conn *c, char line[MAX_HELLO + 1])
 	return true;
 }
 
-void vsock_listen_hello(struct vsock_conn *c)
+void vsock_listen_hello(struct vsock_conn *c, bool hung_up)
 {
 	char line[MAX_HELLO + 1];
 	struct vsock_key key;
 	uint32_t port;
 
 	if (!read_line(c, line)) {
-		if (errno != EAGAIN)
+		if (errno != EAGAIN || hung_up)
 			vsock_conn_free(c);
 		return;
 	}
