@@ -35,24 +35,29 @@ static bool is_kicked(const struct backend_vring *v)
 	return v->kick < 0 || poll(&pfd, 1, 0) > 0;
 }
 
-/* Tells, of a vring that runs, whether the driver's first request is still to come. */
+/*
+ * Tells, of a vring that runs, whether the driver's first request is still to come. One that has
+ * had requests may well wait for the next: a reconnecting front-end hands on kicks that were
+ * answered.
+ */
 static bool index_has_not_moved(const struct backend_vring *v)
 {
 	struct backend *b = v->backend;
 	bool packed = b->features & VU_BIT(VIRTIO_F_RING_PACKED);
-	uint64_t at = packed ? v->addr.desc + (v->base & 0x7fff) * (uint64_t)VIRTIO_DESC_BYTES + 14
-			     : v->addr.avail + 2;
-	uint16_t flags = (v->base & 0x8000) ? 1u << VRING_PACKED_DESC_F_AVAIL : 0;
+	/* The first descriptor's flags follow its 14 other bytes, the index 2 bytes of flags. */
+	uint64_t at = packed ? v->addr.desc + 14 : v->addr.avail + 2;
 	struct mem_ring_map map = { 0 };
 	uint16_t now;
 
+	if ((uint16_t)v->base != (packed ? 0x8000 : 0))
+		return false;
 	/* Foreign and granted pages are never copies. */
 	if (!vq_can_pin(pool_queue_vq(b->pool, v->index)) ||
 		!guest_mem_map_ring(b->mem, at & ~UINT64_C(3), 4, 4, "index", &map, NULL))
 		return false;
 	now = shm_load16((const char *)map.host + (at & 3));
 	guest_mem_unmap_ring(b->mem, &map);
-	return packed ? (now & 1u << VRING_PACKED_DESC_F_AVAIL) != flags : now == (uint16_t)v->base;
+	return packed ? !(now & 1u << VRING_PACKED_DESC_F_AVAIL) : now == 0;
 }
 
 static bool has_served(const struct backend_vring *v)

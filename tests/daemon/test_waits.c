@@ -177,6 +177,22 @@ static void test_waits_unsaid_index_that_does_not_move(void **state)
 		index_that_does_not_move(*state, i & 1 ? VU_BIT(VIRTIO_F_RING_PACKED) : 0, i & 2);
 }
 
+/* A front-end that connects again hands on kicks of requests that were answered. */
+static void test_resumed_ring_is_not_named(void **state)
+{
+	struct peer *p = *state;
+
+	quick(p);
+	peer_start(p);
+	driver_round_trip(p, 0);
+	peer_setup_ring(p, 0, peer_get_base(p, 0));
+	peer_enable(p, 0, true);
+	driver_kick(p, 0);
+	WAIT_IN_LOOP(pool_queue_kicks(p->backend->pool, 0) == 1);
+	rounds(p);
+	assert_false(log_has(NOT_SHARED));
+}
+
 static void test_served_ring_is_not_named(void **state)
 {
 	struct peer *p = *state;
@@ -240,6 +256,7 @@ int main(void)
 		TEST_WITH(peer, test_waits_unsaid_set_that_cannot_be_renewed),
 		TEST_WITH(peer, test_waits_unsaid_no_memory),
 		TEST_WITH(peer, test_waits_unsaid_index_that_does_not_move),
+		TEST_WITH(peer, test_resumed_ring_is_not_named),
 		TEST_WITH(peer, test_served_ring_is_not_named),
 		TEST_WITH(peer, test_too_few_queues_is_said_once),
 	};
