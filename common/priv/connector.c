@@ -70,6 +70,7 @@ static void leave_to_parent(int fd)
 static void run(int fd, const struct sock_maker_paths *paths, uid_t uid, gid_t gid)
 {
 	leave_to_parent(fd);
+	send(fd, "", 1, MSG_NOSIGNAL);
 	if (confine(uid, gid))
 		sock_maker_serve(fd, paths);
 	_exit(0);
@@ -93,4 +94,12 @@ bool connector_start(const struct sock_maker_paths *paths, uid_t uid, gid_t gid,
 	close(sockets[1]);
 	sock_maker_use(sockets[0]);
 	return pid > 0 || error_errno(error, errno, "cannot start the process that connects");
+}
+
+void connector_wait(void)
+{
+	char byte;
+
+	while (recv(sock_maker_fd(), &byte, 1, 0) < 0 && errno == EINTR)
+		;
 }

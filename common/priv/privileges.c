@@ -161,11 +161,16 @@ static void restrict_paths(struct privileges *p)
 		sandbox_report(&p->missing, "Landlock", -err);
 }
 
+static bool needs_connector(const struct privileges *p)
+{
+	return p->sockets || p->socket_stems;
+}
+
 static bool start_connector(const struct privileges *p, GError **error)
 {
 	const struct sock_maker_paths paths = { p->sockets, p->socket_stems };
 
-	return (!p->sockets && !p->socket_stems) || connector_start(&paths, p->uid, p->gid, error);
+	return !needs_connector(p) || connector_start(&paths, p->uid, p->gid, error);
 }
 
 bool privileges_drop(struct privileges *p, GError **error)
@@ -190,7 +195,11 @@ bool privileges_drop(struct privileges *p, GError **error)
 		return true;
 	restrict_paths(p);
 	forbid_code(p);
-	return capabilities_drop(error) && lower_limits(p, error);
+	if (!capabilities_drop(error) || !lower_limits(p, error))
+		return false;
+	if (needs_connector(p))
+		connector_wait();
+	return true;
 }
 
 bool privileges_seal(struct privileges *p, GError **error)

@@ -143,6 +143,27 @@ static bool serves_threads(void)
 	return n == G_N_ELEMENTS(threads);
 }
 
+/* Returns whether it holds none of the listening sockets: its parent may be killed now. */
+static bool leaves_files(void)
+{
+	g_autofree char *own = g_strdup_printf("/proc/self/fd/%d", listener);
+	g_autofree char *socket = g_file_read_link(own, NULL);
+	g_autofree char *its = g_strdup_printf("/proc/%d/fd", find_connector());
+	g_autoptr(GDir) dir = g_dir_open(its, 0, NULL);
+	const char *name;
+	unsigned n = 0;
+
+	while (dir && (name = g_dir_read_name(dir))) {
+		g_autofree char *file = g_build_filename(its, name, NULL);
+		g_autofree char *target = g_file_read_link(file, NULL);
+
+		if (g_strcmp0(target, socket) == 0)
+			return false;
+		n++;
+	}
+	return socket && n;
+}
+
 /* Returns whether each error names its own path, and one line of the log the cause. */
 static bool notes_its_end(void)
 {
@@ -233,6 +254,14 @@ static bool leaves_signals(void)
 	return pid && kill(pid, SIGINT) == 0 && kill(pid, SIGTERM) == 0 && connects();
 }
 
+static void run_with_connector(const struct sock_maker_paths *paths, bool (*check)(void))
+{
+	if (!connector_start(paths, 0, 0, NULL))
+		_exit(1);
+	connector_wait();
+	_exit(check() ? 0 : 1);
+}
+
 /* Runs it in a process of its own. */
 static void run(void **state)
 {
@@ -243,7 +272,7 @@ static void run(void **state)
 	int status;
 
 	if (pid == 0)
-		_exit(connector_start(&paths, 0, 0, NULL) && check() ? 0 : 1);
+		run_with_connector(&paths, check);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 }
@@ -256,6 +285,7 @@ static void run(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		CASE(leaves_files),
 		CASE(connects),
 		CASE(refuses_others),
 		CASE(reports_absence),
