@@ -69,7 +69,8 @@ static void connect_front(struct kit *k)
 	g_autoptr(GError) error = NULL;
 
 	p->front = vu_front_new(kit_process_spawn(p), "the device", &options, &error);
-	check(p->front, error);
+	if (!p->front)
+		fail_msg("%s\n%s", error->message, kit_process_log(k));
 	ack_messages(p);
 	CALL(vu_front_set_status, p->front, DRIVER & ~VIRTIO_CONFIG_S_FEATURES_OK);
 }
