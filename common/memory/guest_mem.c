@@ -214,8 +214,21 @@ bool guest_mem_set(struct guest_mem *m, const struct mem_region_desc *desc, cons
 	return true;
 }
 
+/* Returns whether exactly this region is there: QEMU 7.2 adds all for each pair of net's queues. */
+static bool is_there(const struct mem_table *table, const struct mem_region_desc *desc)
+{
+	unsigned at = mem_table_find(table, desc->guest_addr);
+	const struct mem_region_desc *found = at < table->n ? &table->region[at]->desc : NULL;
+
+	return found && found->guest_addr == desc->guest_addr && found->size == desc->size &&
+		found->user_addr == desc->user_addr && found->mmap_offset == desc->mmap_offset &&
+		found->xen_flags == desc->xen_flags && found->xen_domid == desc->xen_domid;
+}
+
 bool guest_mem_add(struct guest_mem *m, const struct mem_region_desc *desc, int fd, GError **error)
 {
+	if (is_there(&m->table, desc))
+		return true;
 	if (!table_insert(m, &m->table, desc, fd, error))
 		return false;
 	table_changed(m);

@@ -217,6 +217,24 @@ static void test_full(void **state)
 	}
 }
 
+/* A region that is there may be added again, and is the same one then. */
+static void test_again(void **state)
+{
+	g_autoptr(guest_mem) m = guest_mem_new();
+	autofd fd = test_file(PAGE + plain.size);
+	struct mem_region_desc desc = plain, moved = plain;
+	GError *error = NULL;
+
+	assert_true(guest_mem_add(m, &desc, fd, &error));
+	assert_true(guest_mem_add(m, &desc, fd, &error));
+	assert_int_equal(guest_mem_regions(m), 1);
+	moved.mmap_offset += PAGE;
+	assert_false(guest_mem_add(m, &moved, fd, &error));
+	assert_error_has(&error, "overlap");
+	assert_true(guest_mem_remove(m, &desc, &error));
+	assert_int_equal(guest_mem_regions(m), 0);
+}
+
 static void test_remove(void **state)
 {
 	g_autoptr(guest_mem) m = guest_mem_new();
@@ -360,6 +378,7 @@ int main(void)
 		TEST_WITH(leak, test_touching),
 		TEST_WITH(leak, test_bad_file),
 		TEST_WITH(leak, test_full),
+		TEST_WITH(leak, test_again),
 		TEST_WITH(leak, test_remove),
 		TEST_WITH(leak, test_stale_hint),
 		TEST_WITH(leak, test_window),
