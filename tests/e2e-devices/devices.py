@@ -4,8 +4,11 @@
 device.ini   section device:
                id        the virtio device id
                options   of virtiod-NAME; it runs in a folder of its own (optional)
+               program   the NAME there, if it is another device's folder, and its tool (optional)
                modules   the guest's, those first that the others need not name (optional)
                programs  of the guest, for /host (optional)
+               foreign   a program of Debian 13 for the host; where there is none, neither is the
+                         file "foreign", which has the command (optional)
                stub      QEMU's device of that type, with its properties (optional)
                xen       xl.cfg's type of the device (default: virtio,device)
              section without (optional): FRONT-END = why it cannot work there
@@ -13,6 +16,7 @@ device.ini   section device:
 guest        a part of a shell script for the guest (the file "guest")
 host         functions for it, run beside the back-end (optional; the file "agent")
 tool.c       a program for both of them, $tool, linked statically (optional)
+Devices of one type are found by their order.
 """
 
 import configparser
@@ -39,6 +43,8 @@ class Device:
         section = ini["device"]
         self.id = section.getint("id")
         self.options = section.get("options", "")
+        self.program = section.get("program", name)
+        self.foreign = section.get("foreign")
         self.modules = section.get("modules", "").split()
         self.programs = section.get("programs", "").split()
         self.stub = section.get("stub")

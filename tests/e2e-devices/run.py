@@ -63,23 +63,33 @@ def write(folder, name, text):
         file.write(text + "\n")
 
 
-def describe(results, folder, build, with_stub=False):
-    """What the agent, the front-end's script and the guest read."""
+def describe(results, folder, build, with_stub=False, foreign=None):
+    """
+    What the agent, the front-end's script and the guest read; foreign: where the host has programs
+    of another release.
+    """
+    ids = []
     for one in results.devices:
         target = os.path.join(folder, one.name)
         write(target, "options", one.options)
+        write(target, "program", one.program)
         write(target, "id", str(one.id))
+        write(target, "before", str(ids.count(one.id)))
+        ids.append(one.id)
         write(target, "xen", one.xen)
         if results.front_end in one.partly:
             write(target, "partly", one.partly[results.front_end])
         if results.short:
             write(target, "short", "")
+        if foreign and one.foreign:
+            write(target, "foreign", f"{foreign}/lib64/ld-linux-x86-64.so.2 --library-path "
+                  f"{foreign}/lib/x86_64-linux-gnu {foreign}/{one.foreign}")
         if with_stub:
             write(target, "stub", one.stub)
         for name in "guest", "host":
             if os.path.exists(os.path.join(one.folder, name)):
                 shutil.copy(os.path.join(one.folder, name), target)
-        tool = os.path.join(build, "tests/e2e-devices", one.name + "-tool")
+        tool = os.path.join(build, "tests/e2e-devices", one.program + "-tool")
         if os.path.exists(tool):
             shutil.copy(tool, os.path.join(target, "tool"))
     return folder
@@ -111,13 +121,22 @@ def follow(guest, results):
         results.line(text)
 
 
+def others():
+    """The folder of programs of another release, or None."""
+    try:
+        return initrd.cached("others")
+    except initrd.Missing as missing:
+        print(f"SKIPPED: programs for devices' other ends: {missing}", flush=True)
+        return None
+
+
 def run_qemu(results, folder, build, cached=None):
     qemu = stock.Qemu(cached)
     generic = results.front_end == "generic"
     kernel = initrd.cached("linux-trixie-backports-amd64" if generic else "linux-bookworm-amd64")
     image = guest_image(folder, results, build, kernel, "virtio_pci",
                         initrd.Initrd(os.path.join(folder, "guest")))
-    devices = describe(results, os.path.join(folder, "devices"), build, not generic)
+    devices = describe(results, os.path.join(folder, "devices"), build, not generic, others())
     run = os.path.join(folder, "run")
     programs = ":".join(os.path.join(build, place) for place in ("daemon", "tools"))
     os.mkdir(run)
@@ -142,12 +161,12 @@ def run_kvm(results, folder, build, amount="short"):
                         machine.initrd(os.path.join(folder, "guest")))
     content = machine.initrd(os.path.join(folder, "machine"))
     content.add_init(os.path.join(HERE, "machine"))
-    content.add_modules(initrd.modules(machine.kernel, machine.modules))
+    content.add_modules(initrd.modules(machine.kernel, machine.modules + ["tun"]))
     content.add(image, "guest/initrd")
     content.add(initrd.kernel_image(kernel), "guest/vmlinuz")
     describe(results, os.path.join(content.folder, "devices"), build)
-    for program in ["kvm-stub/virtiod-kvm", "tools/virtioctl"] + [f"daemon/virtiod-{one.name}"
-                                               for one in results.devices]:
+    for program in ["kvm-stub/virtiod-kvm", "tools/virtioctl"] + sorted(
+            {f"daemon/virtiod-{one.program}" for one in results.devices}):
         content.add_program(os.path.join(build, program))
     for script in "agent", "start-kvm":
         content.add(os.path.join(HERE, script), "host/" + script)

@@ -15,14 +15,18 @@ GENERIC = "vhost-user-test-device-pci"
 NETWORK = "virtio-net-"
 
 
-def generic(virtioctl, socket):
-    """QEMU's device that knows nothing of its type but what is said here."""
+def probe(virtioctl, socket):
+    """What the back-end says of itself."""
     text = subprocess.run([virtioctl, "probe", "--json", socket], check=True,
                           stdout=subprocess.PIPE).stdout
     properties = json.loads(text)
-    return (f"{GENERIC},virtio-id={properties['device_id']['value']},"
-            f"num_vqs={properties['max_queues']['value']},"
-            f"config_size={properties['config_size']['value']}")
+    return {name: properties[name]["value"] for name in ("device_id", "max_queues", "config_size")}
+
+
+def generic(properties):
+    """QEMU's device that knows nothing of its type but what is said here."""
+    return (f"{GENERIC},virtio-id={properties['device_id']},"
+            f"num_vqs={properties['max_queues']},config_size={properties['config_size']}")
 
 
 def options(devices, run, virtioctl):
@@ -33,10 +37,11 @@ def options(devices, run, virtioctl):
             with open(stub, encoding="utf-8") as file:
                 device = file.read().strip()
         else:
-            device = generic(virtioctl, socket)
+            device = generic(probe(virtioctl, socket))
         yield from ("-chardev", f"socket,id=c{n},path={socket}")
         if device.startswith(NETWORK):  # QEMU's own device, and the back-end as a network
-            yield from ("-netdev", f"vhost-user,id=n{n},chardev=c{n}",
+            pairs = probe(virtioctl, socket)["max_queues"] // 2
+            yield from ("-netdev", f"vhost-user,id=n{n},chardev=c{n},queues={pairs}",
                         "-device", f"{device},netdev=n{n}")
         else:
             yield from ("-device", f"{device},chardev=c{n}")

@@ -3,10 +3,19 @@
  * Both ends of a network.
  *
  *	tool peer SOCKET	answers, at that stream socket, for 10.0.0.2: ARP, pings, and UDP
- *				datagrams to port 7; in the background, until the other end leaves.
+ *				datagrams to port 7; until the other end leaves.
  *				Each echo of a ping comes after a copy for another address.
  *	tool talk ADDRESS N	sends N datagrams of all sizes to port 7, and checks the answers
+ *	tool serve PORT		TCP, in the background
+ *	tool transfer ADDRESS PORT MIB	with such a server, each way
+ *	tool be-called ADDRESS PORT OWN-ADDRESS OWN-PORT MIB	the same, the server connects
+ *	tool alone|tap PROGRAM ARGUMENT...	runs the program in a network namespace with such a
+ *				server; tap: with a tap of two queues, 10.1.0.1, that it serves
+ *	tool show INTERFACE	its offloads and counters
+ *	tool channels INTERFACE N	sets how many pairs of queues it uses
  */
+#include "tool.h"
+
 #include <arpa/inet.h>
 #include <err.h>
 #include <netinet/if_ether.h>
@@ -14,8 +23,6 @@
 #include <netinet/ip_icmp.h>
 #include <netinet/udp.h>
 #include <poll.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,8 +33,6 @@
 #define LONGEST 65536
 #define LARGEST 8972 /* data of a datagram in a frame of 9000 bytes */
 #define WINDOW 8
-#define PATIENCE_MS 60000
-#define LIFETIME_S 3600
 #define OTHER "\x52\x54\0\x99\x99\x99"
 
 static const uint8_t own_mac[ETH_ALEN] = { 0x52, 0x54, 0, 0, 0, 2 };
@@ -80,7 +85,7 @@ static bool answer_ip(struct ip *ip, bool *ping)
 		icmp->checksum = htons((uint16_t)(sum + (sum >> 16)));
 		return true;
 	}
-	if (ip->ip_p != IPPROTO_UDP || udp->dest != htons(7))
+	if (ip->ip_p != IPPROTO_UDP || udp->dest != htons(PORT_ECHO))
 		return false;
 	swap(&udp->source, &udp->dest, 2);
 	return true;
@@ -120,8 +125,6 @@ static void peer(const char *path)
 	if (listener < 0 || bind(listener, (struct sockaddr *)&a, sizeof(a)) < 0 ||
 		listen(listener, 1) < 0)
 		err(1, "%s", path);
-	if (daemon(1, 0) < 0)
-		err(1, "daemon");
 	alarm(LIFETIME_S);
 	s = accept(listener, NULL, NULL);
 	while (recv(s, &len, sizeof(len), MSG_WAITALL) == sizeof(len)) {
@@ -145,7 +148,7 @@ static size_t make(uint32_t i, uint8_t *data)
 
 static void talk(const char *address, uint32_t count)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(7) };
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(PORT_ECHO) };
 	static uint8_t data[LARGEST], got[LARGEST + 1];
 	int s = socket(AF_INET, SOCK_DGRAM, 0);
 	struct pollfd p = { .fd = s, .events = POLLIN };
@@ -172,13 +175,39 @@ static void talk(const char *address, uint32_t count)
 	}
 }
 
+static uint32_t number(const char *text)
+{
+	return (uint32_t)strtoul(text, NULL, 10);
+}
+
+static bool is(const char *command, const char *name, int argc, int least)
+{
+	return strcmp(command, name) == 0 && argc >= least;
+}
+
 int main(int argc, char **argv)
 {
-	if (argc == 3 && strcmp(argv[1], "peer") == 0)
+	const char *what = argc > 1 ? argv[1] : "";
+
+	if (is(what, "peer", argc, 3))
 		peer(argv[2]);
-	else if (argc == 4 && strcmp(argv[1], "talk") == 0)
-		talk(argv[2], (uint32_t)strtoul(argv[3], NULL, 10));
+	else if (is(what, "talk", argc, 4))
+		talk(argv[2], number(argv[3]));
+	else if (is(what, "serve", argc, 3))
+		serve((uint16_t)number(argv[2]), false);
+	else if (is(what, "transfer", argc, 5))
+		transfer(argv[2], (uint16_t)number(argv[3]), number(argv[4]));
+	else if (is(what, "be-called", argc, 7))
+		be_called(argv + 2);
+	else if (is(what, "alone", argc, 3))
+		run_alone(argv + 2);
+	else if (is(what, "tap", argc, 3))
+		run_at_tap(argv + 2);
+	else if (is(what, "show", argc, 3))
+		show_interface(argv[2]);
+	else if (is(what, "channels", argc, 4))
+		set_channels(argv[2], number(argv[3]));
 	else
-		errx(2, "usage: tool peer SOCKET | tool talk ADDRESS N");
+		errx(2, "see tool.c");
 	return 0;
 }
