@@ -158,6 +158,11 @@ struct virtio_device_ops {
 	 */
 	bool any_order;
 	/*
+	 * So many requests are made visible to the driver together, while there are more: for those
+	 * that take less than a microsecond each. At most 32; 0: 8.
+	 */
+	unsigned batch;
+	/*
 	 * Packed virtqueues are offered only if asked for (--packed=on). For drivers that add and
 	 * take requests without a lock, as those of Linux for SPI, I2C and GPIO do: Linux makes a
 	 * packed descriptor available before it stores whose it is, so an answer that comes in

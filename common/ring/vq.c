@@ -67,6 +67,7 @@ static bool start(struct vq *q, const struct vq_setup *setup, GError **error)
 	q->features = setup->features;
 	q->event_idx = negotiated(setup, VIRTIO_RING_F_EVENT_IDX);
 	q->indirect = negotiated(setup, VIRTIO_RING_F_INDIRECT_DESC);
+	q->publish_reqs = setup->batch ? MIN(setup->batch, VQ_BATCH) : VQ_PUBLISH_REQS;
 	vq_log_start(q, setup);
 	vq_track_start(q, setup);
 	/* Then the used index tells what is missing, if it is a split vring's. */

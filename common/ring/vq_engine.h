@@ -60,6 +60,8 @@ struct vq_setup {
 	 * not for each other. What was in flight there when a back-end died remains unanswered.
 	 */
 	bool any_order;
+	/* Requests that are published together, at most VQ_BATCH; 0: VQ_PUBLISH_REQS. */
+	unsigned batch;
 	/*
 	 * This queue's part of the in-flight area (virtio/inflight.h): all zeroes, or as a previous
 	 * owner left it, and as hostile as the vring. Accessible until vq_stop(). Where to go on is

@@ -8,6 +8,8 @@
 
 #include "ring/vq_req_impl.h"
 
+#define CACHE_LINE 64
+
 /*
  * Borrows mappings of requests; those that need more iovecs than they have get them, within reason:
  * a table of regions of one byte each would make thousands of iovecs out of every buffer.
@@ -165,6 +167,23 @@ static inline void *mapped(struct vq *q, const struct mem_range *range)
 	return mem_window_host(&q->window, range->addr, range->len);
 }
 
+/*
+ * Begins to bring a request's header, and what follows it, to this CPU: where requests are small,
+ * waiting for that is most of the work.
+ */
+static void prefetch(const struct vq_req *r)
+{
+	const char *at = r->mapping.iov->iov_base;
+
+	if (r->sum.n_out) {
+		__builtin_prefetch(at, 0);
+		__builtin_prefetch(at + CACHE_LINE, 0);
+	} else if (r->sum.n) {
+		__builtin_prefetch(at, 1);
+		__builtin_prefetch(at + CACHE_LINE, 1);
+	}
+}
+
 /* Maps all tables, or all data, of a batch; false: they must be borrowed. */
 
 static bool map_tables(struct vq *q, struct vq_req *const *batch, unsigned n)
@@ -201,6 +220,7 @@ static bool map_data(struct vq *q, struct vq_req *const *batch, unsigned n)
 			iov->iov_base = host;
 			iov->iov_len = range->len;
 		}
+		prefetch(r);
 		mapping->n_range = 0;
 		mapping->n_iov = r->sum.n;
 		mapping->n_iov_out = r->sum.n_out;

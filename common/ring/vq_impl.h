@@ -155,6 +155,7 @@ struct vq {
 	uint32_t size;
 	uint64_t features;
 	bool event_idx, indirect, in_order;
+	unsigned publish_reqs; /* VQ_PUBLISH_REQS, or as the device has it */
 	bool started, fresh, broken;
 	bool taking; /* started, not broken, not draining: vq_pop() may give something */
 	bool drained; /* the last look of vq_pop() found the vring empty */

@@ -82,8 +82,10 @@ static void complete(struct vq *q, struct vq_req *r)
 
 static void publish_if_due(struct vq *q)
 {
-	if (q->n_done >= (q->borrower.mapped ? VQ_PUBLISH_MAPPED : VQ_PUBLISH_REQS) ||
-		q->done_bytes >= VQ_PUBLISH_BYTES)
+	unsigned reqs =
+		q->borrower.mapped ? MAX(VQ_PUBLISH_MAPPED, q->publish_reqs) : q->publish_reqs;
+
+	if (q->n_done >= reqs || q->done_bytes >= VQ_PUBLISH_BYTES)
 		vq_publish(q);
 }
 

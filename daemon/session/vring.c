@@ -97,6 +97,7 @@ bool vring_start(struct backend_vring *v, GError **error)
 		.logs_ring = v->addr.flags & VU_VRING_LOG,
 		.log_addr = v->addr.log,
 		.any_order = b->device.ops->any_order,
+		.batch = b->device.ops->batch,
 	};
 
 	if (pool_queue_state(b->pool, v->index) != QUEUE_STOPPED || v->dead || !is_complete(v))

@@ -339,6 +339,21 @@ static void test_burst_ends_by_time(void **state)
 	}
 }
 
+static void test_batch(void **state)
+{
+	struct fake f;
+
+	fake_open(&f, false);
+	fake_layout(&f, 64, 0);
+	f.setup.batch = 20;
+	fake_vq_start(&f);
+	vq_burst_begin(f.q);
+	for (unsigned i = 0; i < 39; vq_push(vq_pop(f.q)))
+		fake_request(&f, i++);
+	assert_int_equal(fake_reap_all(&f), 20);
+	fake_close(&f);
+}
+
 static void test_accessors(void **state)
 {
 	int data;
@@ -375,6 +390,7 @@ int main(void)
 		cmocka_unit_test(test_drain_and_resume),
 		cmocka_unit_test(test_budget),
 		cmocka_unit_test(test_burst_ends_by_time),
+		cmocka_unit_test(test_batch),
 		cmocka_unit_test(test_accessors),
 	};
 

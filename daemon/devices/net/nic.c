@@ -336,6 +336,7 @@ const struct virtio_device_ops virtio_device_ops = {
 		.max_queues = 2 * NIC_MAX_PAIRS + 1,
 	},
 	.threads = VIRTIO_DEVICE_PER_PAIR,
+	.batch = 32,
 	.wire = &nic_wire,
 	.options = nic_option_table,
 	.methods = nic_methods,

@@ -50,6 +50,8 @@ struct nic_host {
 	const char *option; /* that names it */
 	bool header; /* frames have one: offloads are possible; open() may find otherwise */
 	bool multi_queue;
+	/* What nic_rx_put() is given stays until receive() returns, or nic_rx_flush(). */
+	bool stable;
 	bool (*open)(struct nic *n, GError **error);
 	void (*close)(struct nic *n);
 	/* One of the pair's queues runs, and may be served. NULL: nothing to do. */
@@ -69,6 +71,16 @@ struct nic_host {
 	void (*use)(struct nic_pair *p, bool used);
 	/* Agrees on what the guest takes: feature bits. NULL: there are no offloads. */
 	void (*set_offloads)(struct nic *n, uint64_t features);
+};
+
+#define NIC_PLAIN 32
+
+/* A frame that goes into a buffer of the guest as it is. */
+struct nic_plain {
+	struct vq_chain *c;
+	uint8_t *to; /* the buffer */
+	const uint8_t *frame;
+	size_t len;
 };
 
 /* One pair's counters; each is written by the pair's thread alone. */
@@ -91,6 +103,8 @@ struct nic_pair {
 	struct nic_frame tx[NIC_BATCH];
 	struct iovec iov[NIC_PIECES];
 	struct vq_chain *rx[NIC_CHAINS];
+	struct nic_plain plain[NIC_PLAIN];
+	unsigned n_plain;
 	uint8_t *tx_linear; /* a frame of the guest's that is in too many pieces */
 	uint8_t *
 		linear; /* NIC_LONGEST bytes, for what is received beyond the guest's buffers ... */
@@ -155,6 +169,8 @@ void nic_rx_run(struct nic_pair *p);
  */
 bool nic_rx_put(struct nic_pair *p, struct vq *q, const struct virtio_net_hdr_v1 *h,
 	const uint8_t *frame, size_t len);
+/* Completes the frames that nic_rx_put() was given. */
+void nic_rx_flush(struct nic_pair *p);
 /*
  * Has a frame, with its header, read right into the guest's buffers: read(p, iov, n) returns its
  * bytes. Returns false if there was none, or no buffers.

@@ -39,6 +39,7 @@ static void null_receive(struct nic_pair *p, struct vq *q)
 const struct nic_host nic_host_null = {
 	.option = "backend",
 	.multi_queue = true,
+	.stable = true,
 	.open = null_open,
 	.close = null_close,
 	.send = null_send,

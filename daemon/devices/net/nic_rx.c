@@ -78,7 +78,65 @@ static void capture(struct nic_pair *p, const uint8_t *frame, size_t len)
 {
 	const struct iovec iov = { (void *)frame, len };
 
-	net_pcap_put(p->n->pcap, &iov, 1, (uint32_t)len);
+	if (p->n->pcap)
+		net_pcap_put(p->n->pcap, &iov, 1, (uint32_t)len);
+}
+
+/*
+ * Completes the plain frames: without offloads, and in a buffer of one piece each. All are written
+ * in a row, as each waits for memory that the guest's CPU has: other work in between would fill the
+ * CPU's store buffer, and it waited for one after the other.
+ */
+void nic_rx_flush(struct nic_pair *p)
+{
+	/* Nobody has just written it piece by piece, which a load of all of it would wait for. */
+	static const struct virtio_net_hdr_v1 header = {
+		.gso_type = VIRTIO_NET_HDR_GSO_NONE,
+		.num_buffers = GUINT16_TO_LE(1),
+	};
+
+	for (unsigned i = 0; i < p->n_plain; i++) {
+		const struct nic_plain *f = &p->plain[i];
+
+		if (memcmp(f->to, &header, sizeof(header)) != 0)
+			memcpy(f->to, &header, sizeof(header));
+		memcpy(f->to + NIC_HEADER, f->frame, f->len);
+	}
+	for (unsigned i = 0; i < p->n_plain; i++) {
+		struct nic_plain *f = &p->plain[i];
+
+		iov_skip(&f->c->in, NIC_HEADER + f->len);
+		p->stats.rx_frames++;
+		p->stats.rx_bytes += f->len;
+		vq_push(f->c);
+	}
+	p->n_plain = 0;
+}
+
+/* Notes one for nic_rx_flush(); false: the buffer is in pieces, or the frame may go away. */
+static bool add_plain(struct nic_pair *p, const uint8_t *frame, size_t len)
+{
+	uint8_t *to = p->n->host->stable ? iov_whole(&p->rx[0]->in) : NULL;
+
+	if (!to)
+		return false;
+	if (p->n_plain == NIC_PLAIN)
+		nic_rx_flush(p);
+	p->plain[p->n_plain++] =
+		(struct nic_plain){ .c = p->rx[0], .to = to, .frame = frame, .len = len };
+	return true;
+}
+
+/* Writes a frame and its header into the buffers that were taken. */
+static void put(struct nic_pair *p, struct nic_room *room, const struct virtio_net_hdr_v1 *h,
+	const uint8_t *frame, size_t len)
+{
+	struct iov_cursor head = p->rx[0]->in;
+	unsigned i = 0;
+
+	iov_skip(&p->rx[0]->in, NIC_HEADER);
+	fill(p, &i, frame, len);
+	finish(p, room, &head, *h, len);
 }
 
 bool nic_rx_put(struct nic_pair *p, struct vq *q, const struct virtio_net_hdr_v1 *header,
@@ -86,12 +144,11 @@ bool nic_rx_put(struct nic_pair *p, struct vq *q, const struct virtio_net_hdr_v1
 {
 	struct virtio_net_hdr_v1 h = { .gso_type = VIRTIO_NET_HDR_GSO_NONE };
 	struct nic_room room = { 0 };
-	struct iov_cursor head;
-	unsigned i = 0;
 
 	if (header)
 		h = *header;
-	if (len < NET_MIN_FRAME || !p->n->link_up || !nic_header_accept(p->n, &h, len)) {
+	if (len < NET_MIN_FRAME || !p->n->link_up ||
+		(header && !nic_header_accept(p->n, &h, len))) {
 		p->stats.rx_dropped++;
 		return true;
 	}
@@ -106,11 +163,11 @@ bool nic_rx_put(struct nic_pair *p, struct vq *q, const struct virtio_net_hdr_v1
 		give_back(p, &room);
 		return hopeless;
 	}
-	head = p->rx[0]->in;
-	iov_skip(&p->rx[0]->in, NIC_HEADER);
-	fill(p, &i, frame, len);
 	capture(p, frame, len);
-	finish(p, &room, &head, h, len);
+	if (!header && room.n == 1 && add_plain(p, frame, len))
+		return true;
+	nic_rx_flush(p);
+	put(p, &room, &h, frame, len);
 	return true;
 }
 
@@ -247,4 +304,5 @@ void nic_rx_run(struct nic_pair *p)
 	/* Not before it is known which frames the driver takes. */
 	if (q && p->n->seen_features == p->n->d->driver_features)
 		p->n->host->receive(p, q);
+	nic_rx_flush(p);
 }

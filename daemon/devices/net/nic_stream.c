@@ -97,8 +97,10 @@ static void stream_receive(struct nic_pair *p, struct vq *q)
 	struct nic_stream *s = stream_of(p->n);
 
 	while (!s->lost && s->fd >= 0 && put_frames(p, q, s) && p->readable) {
-		ssize_t n = net_stream_read(&s->in, s->fd);
+		ssize_t n;
 
+		nic_rx_flush(p);
+		n = net_stream_read(&s->in, s->fd);
 		if (n > 0)
 			continue;
 		p->readable = false;
@@ -345,6 +347,7 @@ static void stream_close(struct nic *n)
 
 const struct nic_host nic_host_stream = {
 	.option = "stream",
+	.stable = true,
 	.open = stream_open,
 	.close = stream_close,
 	.start = stream_start,
@@ -354,6 +357,7 @@ const struct nic_host nic_host_stream = {
 
 const struct nic_host nic_host_wire = {
 	.option = "vhost-pair",
+	.stable = true,
 	.header = true,
 	.open = wire_open,
 	.close = stream_close,
