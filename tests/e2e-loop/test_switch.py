@@ -429,6 +429,18 @@ class Taps(SwitchTest):
         self.exchange(s, a, "vsw0")
         self.stop(s)
 
+    def test_tap_comes_back(self):
+        """With a switch that is started again after it was killed."""
+        path = self.file("l")
+        for _ in range(5):
+            s = Running(self, f"--listen=unix:{path}", "--port=tap=vsw2,vlan=1")
+            s.wait_up(1)
+            a = self.connect(path)
+            s.wait_up(2)
+            self.exchange(s, a, "vsw2")
+            a.send(mac(1), mac(2), bytes(1000))
+            s.kill()
+
     def test_tap_with_header(self):
         fd = os.open("/dev/net/tun", os.O_RDWR)
         self.addCleanup(os.close, fd)
