@@ -2,7 +2,6 @@
 /* Options, by the conventions for back-end programs of vhost-user.rst. */
 #include "daemon/options.h"
 
-#include <grp.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -20,22 +19,6 @@
 static struct options parsed;
 static enum choice parsed_xen, parsed_packed;
 static unsigned parsed_sandbox;
-
-static bool parse_group(const char *text, GError **error)
-{
-	const struct group *group;
-	uint64_t gid;
-
-	if (number_parse(text, 0, G_MAXINT32, &gid)) {
-		parsed.socket_group = gid;
-		return true;
-	}
-	group = getgrnam(text);
-	if (!group)
-		return option_bad(error, "there is no such group");
-	parsed.socket_group = group->gr_gid;
-	return true;
-}
 
 static bool parse_poll_us(const char *text, GError **error)
 {
@@ -87,7 +70,7 @@ static const struct option_entry socket_options[] = {
 	{ "one-off", .flag = &parsed.one_off, .help = "Exit when the front-end disconnects" },
 	{ "socket-mode", .mode = &parsed.socket_mode, .initial = "0600",
 		.help = "Permissions of the socket" },
-	{ "socket-group", "GROUP", .parse = parse_group, .help = "Group of the socket" },
+	{ "socket-group", .group = &parsed.socket_group, .help = "Group of the socket" },
 	{ "probe", .on_off = &parsed.probe, .initial = "on",
 		.help = "Tell front-ends which device this is" },
 	{ "packed", .word = &parsed_packed, .words = choice_words,

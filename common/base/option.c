@@ -2,6 +2,7 @@
 /* See option.h. Sets targets from text, by kind; the command line is option_parse.c's. */
 #include "base/option_impl.h"
 
+#include <grp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -212,6 +213,22 @@ static bool set_mode(const struct option_entry *o, const char *text, GError **er
 	return true;
 }
 
+static bool set_group(const struct option_entry *o, const char *text, GError **error)
+{
+	const struct group *group;
+	uint64_t gid;
+
+	if (number_parse(text, 0, G_MAXINT32, &gid)) {
+		*o->group = (gid_t)gid;
+		return true;
+	}
+	group = getgrnam(text);
+	if (!group)
+		return option_bad(error, "there is no such group");
+	*o->group = group->gr_gid;
+	return true;
+}
+
 static bool set_parse(const struct option_entry *o, const char *text, GError **error)
 {
 	return o->parse(text, error);
@@ -235,6 +252,7 @@ static const struct kind kinds[] = {
 	{ TARGET(bytes), set_bytes, "BYTES" },
 	{ TARGET(real), set_real, "N" },
 	{ TARGET(mode), set_mode, "MODE" },
+	{ TARGET(group), set_group, "GROUP" },
 	{ .offset = offsetof(struct option_entry, parse), .set = set_parse, .argument = "VALUE" },
 };
 

@@ -43,6 +43,7 @@ struct option_entry {
 	uint64_t *bytes; /* "4096", "64K", "2G" */
 	double *real; /* not negative */
 	mode_t *mode; /* octal, up to 0777 */
+	gid_t *group; /* by name or number */
 	/* Anything else: sets what it likes; or returns false, with the error "what is right". */
 	bool (*parse)(const char *text, GError **error);
 

@@ -13,6 +13,7 @@ static struct {
 	uint64_t number64, bytes, mib;
 	double real;
 	mode_t mode;
+	gid_t group;
 	char custom[16];
 	bool extra;
 } v;
@@ -48,6 +49,7 @@ static const struct option_entry more[] = {
 	{ "real", .real = &v.real, .help = "Real" },
 	{ "mode", .mode = &v.mode, .help = "Mode" },
 	{ "custom", .parse = parse_custom, .help = "Custom" },
+	{ "group", .group = &v.group, .help = "Group" },
 	OPTION_LOG_LEVEL(&v.level),
 	{ NULL },
 };
@@ -128,6 +130,10 @@ static void test_more_kinds(void **state)
 	assert_int_equal(v.mode, 0640);
 	assert_string_equal(v.custom, "x");
 	assert_int_equal(v.level, LOG_LEVEL_DEBUG);
+	good("--group=2147483647");
+	assert_int_equal(v.group, 2147483647);
+	good("--group=root");
+	assert_int_equal(v.group, 0);
 	good("-m 1G --size=0 --old-number=0");
 	assert_int_equal(v.mib, 1 << 30);
 	assert_int_equal(v.size, 0);
@@ -203,6 +209,10 @@ static void test_refused(void **state)
 		{ "--real=-1", "invalid --real=-1: a number such as 5 or 0.5" },
 		{ "--real=inf", "invalid --real=inf: a number such as 5 or 0.5" },
 		{ "--mode=888", "invalid --mode=888: an octal mode up to 777" },
+		{ "--group=no-such-group",
+			"invalid --group=no-such-group: there is no such group" },
+		{ "--group=-1", "invalid --group=-1: there is no such group" },
+		{ "--group=4294967295", "invalid --group=4294967295: there is no such group" },
 		{ "--custom=0123456789abcdef",
 			"invalid --custom=0123456789abcdef: at most 15 bytes" },
 		{ "--log-level=%s%n", "invalid --log-level=%s%n: error, warning, info or debug" },

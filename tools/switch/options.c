@@ -2,10 +2,8 @@
 /* See options.h. */
 #include "tools/switch/options.h"
 
-#include <grp.h>
 #include <string.h>
 
-#include "base/number.h"
 #include "base/option.h"
 #include "tools/switch/bridge.h"
 
@@ -15,22 +13,6 @@
 static struct switch_options parsed;
 static char **parsed_listeners, **parsed_ports;
 static unsigned parsed_sandbox;
-
-static bool parse_group(const char *text, GError **error)
-{
-	const struct group *group;
-	uint64_t gid;
-
-	if (number_parse(text, 0, G_MAXINT32, &gid)) {
-		parsed.socket_group = gid;
-		return true;
-	}
-	group = getgrnam(text);
-	if (!group)
-		return option_bad(error, "there is no such group");
-	parsed.socket_group = group->gr_gid;
-	return true;
-}
 
 static const struct option_entry entries[] = {
 	{ "listen", "ADDRESS,KEYS", .paths = &parsed_listeners,
@@ -47,7 +29,7 @@ static const struct option_entry entries[] = {
 		.initial = "300", .help = "Forget an address that sent nothing for so long" },
 	{ "socket-mode", .mode = &parsed.socket_mode, .initial = "0600",
 		.help = "Permissions of the sockets of --listen" },
-	{ "socket-group", "GROUP", .parse = parse_group,
+	{ "socket-group", .group = &parsed.socket_group,
 		.help = "Group of the sockets of --listen" },
 	{ "control", .path = &parsed.control,
 		.help = "Take requests at this socket, from virtioctl call for example" },
