@@ -97,9 +97,12 @@ static bool clear_path(const struct sockaddr_un *address, GError **error)
 	return true;
 }
 
-/* Binds and listens. The umask sets the file's mode; no client can connect before listen(). */
-static bool bind_and_listen(
-	int fd, const struct sockaddr_un *address, mode_t mode, gid_t group, GError **error)
+/*
+ * Binds and, but for datagrams, listens. The umask sets the file's mode; no client can connect
+ * before listen().
+ */
+static bool bind_and_listen(int fd, int type, const struct sockaddr_un *address, mode_t mode,
+	gid_t group, GError **error)
 {
 	const char *path = address->sun_path;
 	mode_t saved = umask(~mode & 0777);
@@ -117,7 +120,7 @@ static bool bind_and_listen(
 		unlink(path);
 		return false;
 	}
-	if (listen(fd, SOMAXCONN) < 0) {
+	if (type != SOCK_DGRAM && listen(fd, SOMAXCONN) < 0) {
 		set_error(error, errno, "cannot listen at", path);
 		unlink(path);
 		return false;
@@ -125,22 +128,33 @@ static bool bind_and_listen(
 	return true;
 }
 
-int sock_listen(const char *path, mode_t mode, gid_t group, GError **error)
+static int serve(int type, const char *path, mode_t mode, gid_t group, GError **error)
 {
 	autofd fd = -1, lock = -1;
 	struct sockaddr_un address;
 
 	if (!set_address(&address, path, error))
 		return -1;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0) {
 		set_error(error, errno, "no socket for", path);
 		return -1;
 	}
 	lock = lock_directory(path);
-	if (!clear_path(&address, error) || !bind_and_listen(fd, &address, mode, group, error))
+	if (!clear_path(&address, error) ||
+		!bind_and_listen(fd, type, &address, mode, group, error))
 		return -1;
 	return fd_steal(&fd);
+}
+
+int sock_listen(const char *path, mode_t mode, gid_t group, GError **error)
+{
+	return serve(SOCK_STREAM, path, mode, group, error);
+}
+
+int sock_bind_datagram(const char *path, mode_t mode, GError **error)
+{
+	return serve(SOCK_DGRAM, path, mode, (gid_t)-1, error);
 }
 
 /* Connects. timeout_s: how long a full backlog may delay it; 0: not at all. fd, or -errno. */
@@ -289,6 +303,12 @@ int sock_connect_datagram(const char *path)
 			*path == '@' ? address_len : sizeof(address)) < 0)
 		return -errno;
 	return fd_steal(&fd);
+}
+
+int sock_reach_datagram(const char *path)
+{
+	return sock_maker_is_used() ? sock_maker_connect_datagram(path)
+				    : sock_connect_datagram(path);
 }
 
 /* Compares names, which alone tell who is connected to whom: one made for fd is no other's. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Unix stream sockets, and file descriptors sent over them. Every fd made here is CLOEXEC. */
+/* Unix sockets, and file descriptors sent over them. Every fd made here is CLOEXEC. */
 #pragma once
 
 #include <glib.h>
@@ -42,6 +42,10 @@ bool sock_peer_user(int fd, uid_t *uid, gid_t *gid);
 
 /* For datagrams to the socket at path ("@name": an abstract one); blocking. -errno on error. */
 int sock_connect_datagram(const char *path);
+/* Likewise, also in a sandbox (sock_maker.h). */
+int sock_reach_datagram(const char *path);
+/* A non-blocking socket at path that datagrams can be sent to; -1 as sock_listen(). */
+int sock_bind_datagram(const char *path, mode_t mode, GError **error);
 
 /*
  * Sends all len bytes, the fds with the first one; waits (poll) while a non-blocking socket is

@@ -21,9 +21,11 @@
 #define ANSWER_US (3 * G_TIME_SPAN_SECOND) /* how long a request may take, with those before it */
 #define SEND_MS 100
 
+enum sock_kind { STREAM, RECORDS, DATAGRAMS }; /* SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM */
+
 struct request {
 	uint32_t serial;
-	uint32_t records; /* of SOCK_SEQPACKET */
+	uint32_t kind; /* of enum sock_kind */
 	char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)]; /* empty: a pair */
 };
 
@@ -153,10 +155,10 @@ static void finish(void)
 	pthread_mutex_unlock(&lock);
 }
 
-static int ask(const char *path, int *fds, unsigned wanted)
+static int ask(enum sock_kind kind, const char *path, int *fds, unsigned wanted)
 {
 	gint64 end = g_get_monotonic_time() + ANSWER_US;
-	struct request request = { 0 };
+	struct request request = { .kind = kind };
 	int err;
 
 	g_strlcpy(request.path, path, sizeof(request.path));
@@ -171,7 +173,15 @@ static int ask(const char *path, int *fds, unsigned wanted)
 int sock_maker_connect(const char *path)
 {
 	int fd = -1;
-	int err = ask(path, &fd, 1);
+	int err = ask(STREAM, path, &fd, 1);
+
+	return err ? err : fd;
+}
+
+int sock_maker_connect_datagram(const char *path)
+{
+	int fd = -1;
+	int err = ask(DATAGRAMS, path, &fd, 1);
 
 	return err ? err : fd;
 }
@@ -193,7 +203,7 @@ static bool take_kept(int fds[2])
 
 int sock_maker_pair(int fds[2])
 {
-	return take_kept(fds) ? 0 : ask("", fds, 2);
+	return take_kept(fds) ? 0 : ask(STREAM, "", fds, 2);
 }
 
 int sock_maker_fd(void)
@@ -203,7 +213,7 @@ int sock_maker_fd(void)
 
 int sock_maker_ask(uint32_t serial, const char *path, bool records)
 {
-	struct request request = { .serial = serial, .records = records };
+	struct request request = { .serial = serial, .kind = records ? RECORDS : STREAM };
 	ssize_t n;
 
 	if (!*path || g_strlcpy(request.path, path, sizeof(request.path)) >= sizeof(request.path))
@@ -263,7 +273,12 @@ static int make(const struct request *request, const struct sock_maker_paths *pa
 		return sock_pair(fds) ? 2 : -errno;
 	if (!is_permitted(request->path, paths))
 		return -EACCES;
-	fds[0] = request->records ? sock_try_records(request->path) : sock_try(request->path);
+	if (request->kind == DATAGRAMS)
+		fds[0] = sock_connect_datagram(request->path);
+	else if (request->kind == RECORDS)
+		fds[0] = sock_try_records(request->path);
+	else
+		fds[0] = sock_try(request->path);
 	return fds[0] < 0 ? fds[0] : 1;
 }
 

@@ -15,8 +15,8 @@ struct sock_maker_paths {
 };
 
 /*
- * From now on sock_connect(), sock_connect_now() and sock_pair() of this process ask the one at the
- * other end of fd (of sock_pair_records()), which is taken over.
+ * From now on sock_connect(), sock_connect_now(), sock_reach_datagram() and sock_pair() of this
+ * process ask the one at the other end of fd (of sock_pair_records()), which is taken over.
  */
 void sock_maker_use(int fd);
 /*
@@ -31,6 +31,8 @@ bool sock_maker_is_used(void);
  * other process does not answer for 3 s. Any thread.
  */
 int sock_maker_connect(const char *path);
+/* Likewise, for datagrams. */
+int sock_maker_connect_datagram(const char *path);
 /* Makes two connected sockets as sock_pair() does, or gives the kept ones. Likewise. Any thread. */
 int sock_maker_pair(int fds[2]);
 

@@ -158,6 +158,8 @@ static const struct nic_host *find_host(GError **error)
 		{ &nic_host_tap, nic_options.tap },
 		{ &nic_host_tap_fd, nic_options.tap_fds },
 		{ &nic_host_stream, nic_options.stream },
+		{ &nic_host_switch, nic_options.to_switch },
+		{ &nic_host_dgram, nic_options.dgram },
 		{ &nic_host_wire, nic_options.vhost_pair },
 		{ &nic_host_null, nic_options.backend },
 	};
@@ -175,8 +177,8 @@ static const struct nic_host *find_host(GError **error)
 	}
 	if (!found)
 		option_bad(error,
-			"--tap, --tap-fd, --stream, --vhost-pair or --backend is missing: "
-			"nothing is at the other end");
+			"--tap, --tap-fd, --stream, --switch, --dgram, --vhost-pair or --backend "
+			"is missing: nothing is at the other end");
 	return found;
 }
 
@@ -298,7 +300,11 @@ static const struct option_entry nic_option_table[] = {
 	{ "tap-fd", .fds = &nic_options.tap_fds,
 		.help = "A tap as inherited files, one for each pair of queues" },
 	{ "stream", "unix:PATH", .string = &nic_options.stream,
-		.help = "Connect to passt, QEMU or a switch at this socket" },
+		.help = "Connect to passt or QEMU at this socket" },
+	{ "switch", "unix:PATH", .string = &nic_options.to_switch,
+		.help = "Connect to virtiod-switch at this socket" },
+	{ "dgram", "unix:LOCAL,unix:REMOTE", .string = &nic_options.dgram,
+		.help = "Receive datagrams at one socket, and send them to another" },
 	{ "vhost-pair", "unix:PATH", .string = &nic_options.vhost_pair,
 		.help = "A wire to the guest of another virtiod-net with the same path" },
 	{ "backend", "null", .string = &nic_options.backend,
@@ -316,7 +322,8 @@ static const struct option_entry nic_option_table[] = {
 	{ NULL },
 };
 
-static const struct syscall_rule nic_calls[] = { NET_TAP_SYSCALLS, SYSCALL_END };
+static const struct syscall_rule nic_calls[] = { NET_TAP_SYSCALLS, SYSCALL(recvmmsg),
+	SYSCALL(sendmmsg), SYSCALL_END };
 static const struct virtio_device_needs nic_needs = {
 	.calls = nic_calls,
 	.files = 2,

@@ -204,14 +204,14 @@ bool nic_announce(struct virtio_device *d, const uint8_t mac[6], GError **error)
 
 /* As users write them. */
 struct nic_options {
-	char *tap, *stream, *vhost_pair, *backend; /* one of these, or tap_fds */
+	char *tap, *stream, *to_switch, *dgram, *vhost_pair, *backend; /* one, or tap_fds */
 	int *tap_fds;
 	char *mac, *pcap;
 	unsigned queue_pairs, mtu; /* 0: not given */
 	unsigned generate;
 };
 extern struct nic_options nic_options;
-extern const struct nic_host nic_host_null, nic_host_stream, nic_host_tap, nic_host_tap_fd,
-	nic_host_wire;
-/* Unix sockets that nic_stream.c connects to later; NULL-ended. */
+extern const struct nic_host nic_host_dgram, nic_host_null, nic_host_stream, nic_host_switch,
+	nic_host_tap, nic_host_tap_fd, nic_host_wire;
+/* Unix sockets that are connected to later; NULL-ended. */
 extern const char *nic_sockets[2];

@@ -303,11 +303,21 @@ static bool connect_or_wait(struct nic_stream *s, GError **error)
 	return true;
 }
 
-static bool stream_open(struct nic *n, GError **error)
+static bool open_at(struct nic *n, const char *value, GError **error)
 {
-	struct nic_stream *s = new_stream(n, nic_options.stream, error);
+	struct nic_stream *s = new_stream(n, value, error);
 
 	return s && connect_or_wait(s, error);
+}
+
+static bool stream_open(struct nic *n, GError **error)
+{
+	return open_at(n, nic_options.stream, error);
+}
+
+static bool switch_open(struct nic *n, GError **error)
+{
+	return open_at(n, nic_options.to_switch, error);
 }
 
 /* Connects to the other end, or is the first one, and listens. */
@@ -349,6 +359,15 @@ const struct nic_host nic_host_stream = {
 	.option = "stream",
 	.stable = true,
 	.open = stream_open,
+	.close = stream_close,
+	.start = stream_start,
+	.send = stream_send,
+	.receive = stream_receive,
+};
+
+const struct nic_host nic_host_switch = {
+	.option = "switch",
+	.open = switch_open,
 	.close = stream_close,
 	.start = stream_start,
 	.send = stream_send,

@@ -230,10 +230,10 @@ static void test_reconnect(struct kit *k)
 	peer_free(p);
 }
 
-/* The peer may come after the guest. */
+/* A switch may come after the guest. */
 static void test_late_peer(struct kit *k)
 {
-	g_autofree char *option = g_strconcat("--stream=unix:", kit_path(k, "peer"), NULL);
+	g_autofree char *option = g_strconcat("--switch=unix:", kit_path(k, "peer"), NULL);
 	struct kit_request *r;
 	struct net_peer *p;
 	uint8_t frame[SMALL];
