@@ -262,7 +262,7 @@ static bool nic_open(struct virtio_device *d, GError **error)
 		if (!n->pcap)
 			return false;
 	}
-	if (!open_host(n, error) || !describe(n, error))
+	if (!nic_rate_open(n, error) || !open_host(n, error) || !describe(n, error))
 		return false;
 	n->is_open = true;
 	return true;
@@ -318,6 +318,10 @@ static const struct option_entry nic_option_table[] = {
 		.help = "The guest's address (default: the guest chooses)" },
 	{ "mtu", .number = &nic_options.mtu, .min = MIN_MTU, .max = MAX_MTU,
 		.help = "The largest packet that the guest is to send (default: not told)" },
+	{ "rate", "rx=BYTES,tx=BYTES,rx-packets=N,tx-packets=N", .string = &nic_options.rate,
+		.help = "What may pass in a second, any of these (default: all)" },
+	{ "burst", "rx=BYTES,...", .string = &nic_options.burst,
+		.help = "What may pass at once after a pause (default: a tenth of the rate)" },
 	{ "pcap", .path = &nic_options.pcap, .help = "Write all frames to this capture file" },
 	{ NULL },
 };

@@ -89,6 +89,15 @@ struct nic_stats {
 	uint64_t tx_frames, tx_bytes, tx_dropped;
 };
 
+/* What may pass, per second, in one direction of the interface; all pairs share it (nic_rate.c). */
+struct nic_rate {
+	struct nic_bucket {
+		uint64_t rate; /* 0: no limit */
+		uint64_t burst_ns; /* that it fills in */
+		uint64_t full_at; /* when it will be full, in ns; atomic */
+	} bytes, packets;
+};
+
 struct nic_pair {
 	struct nic *n;
 	unsigned index;
@@ -97,6 +106,7 @@ struct nic_pair {
 	bool full; /* the host has no room for frames of the guest */
 	bool ready; /* the guest has given buffers: it receives here */
 	bool used; /* the host may put frames here */
+	struct virtio_timer rx_later, tx_later; /* more may pass */
 	struct nic_stats stats;
 	size_t window; /* room to offer for the next frame, by the sizes of recent ones */
 
@@ -135,6 +145,7 @@ struct nic {
 	uint64_t seen_features; /* that were negotiated when this was last looked at */
 	uint64_t offloads; /* feature bits of what the guest takes now */
 	struct nic_filter filter;
+	struct nic_rate rx_rate, tx_rate;
 	uint8_t mac[NET_MAC_SIZE]; /* of the option; zero: none */
 
 	bool host_up, wanted_up; /* the link is up if both are */
@@ -178,6 +189,37 @@ void nic_rx_flush(struct nic_pair *p);
 bool nic_rx_read(struct nic_pair *p, struct vq *q,
 	ssize_t (*read)(struct nic_pair *p, const struct iovec *iov, unsigned n));
 
+/*
+ * nic_rate.c: limits. Reads the options; a pair may take a frame from the guest, or give it one, or
+ * is served again when it may; counts it, or does not after all.
+ */
+bool nic_rate_open(struct nic *n, GError **error);
+bool nic_rate_ask_receive(struct nic_pair *p);
+bool nic_rate_ask_send(struct nic_pair *p);
+void nic_rate_count(struct nic_rate *r, size_t len);
+void nic_rate_give_back(struct nic_rate *r, size_t len);
+
+static inline bool nic_is_limited(const struct nic_rate *r)
+{
+	return r->bytes.rate || r->packets.rate;
+}
+
+static inline bool nic_rate_may_receive(struct nic_pair *p)
+{
+	return !nic_is_limited(&p->n->rx_rate) || nic_rate_ask_receive(p);
+}
+
+static inline bool nic_rate_may_send(struct nic_pair *p)
+{
+	return !nic_is_limited(&p->n->tx_rate) || nic_rate_ask_send(p);
+}
+
+static inline void nic_rate_take(struct nic_rate *r, size_t len)
+{
+	if (nic_is_limited(r))
+		nic_rate_count(r, len);
+}
+
 /* nic_header.c: checks a header of the guest's; false: no frame can have it. */
 bool nic_header_check(const struct nic *n, struct virtio_net_hdr_v1 *h, size_t len);
 /* Checks a header of the host's: false, the guest has not agreed to such frames. */
@@ -206,7 +248,7 @@ bool nic_announce(struct virtio_device *d, const uint8_t mac[6], GError **error)
 struct nic_options {
 	char *tap, *stream, *to_switch, *dgram, *vhost_pair, *backend; /* one, or tap_fds */
 	int *tap_fds;
-	char *mac, *pcap;
+	char *mac, *pcap, *rate, *burst;
 	unsigned queue_pairs, mtu; /* 0: not given */
 	unsigned generate;
 };

@@ -74,6 +74,7 @@ static bool fetch(struct nic_pair *p, struct nic_dgram *s)
 		return true;
 	if (!p->readable)
 		return false;
+	nic_rx_flush(p);
 	do
 		n = recvmmsg(p->watch.fd, s->at, RECEIVED, MSG_DONTWAIT, NULL);
 	while (n < 0 && errno == EINTR);
@@ -253,6 +254,7 @@ static void dgram_close(struct nic *n)
 
 const struct nic_host nic_host_dgram = {
 	.option = "dgram",
+	.stable = true,
 	.open = dgram_open,
 	.close = dgram_close,
 	.start = dgram_start,

@@ -58,6 +58,7 @@ static void finish(struct nic_pair *p, struct nic_room *r, struct iov_cursor *he
 	iov_push(head, &h, sizeof(h));
 	p->stats.rx_frames++;
 	p->stats.rx_bytes += len;
+	nic_rate_take(&p->n->rx_rate, len);
 	vq_push_all(p->rx, r->n);
 }
 
@@ -122,6 +123,7 @@ static bool add_plain(struct nic_pair *p, const uint8_t *frame, size_t len)
 		return false;
 	if (p->n_plain == NIC_PLAIN)
 		nic_rx_flush(p);
+	nic_rate_take(&p->n->rx_rate, len);
 	p->plain[p->n_plain++] =
 		(struct nic_plain){ .c = p->rx[0], .to = to, .frame = frame, .len = len };
 	return true;
@@ -156,6 +158,8 @@ bool nic_rx_put(struct nic_pair *p, struct vq *q, const struct virtio_net_hdr_v1
 		p->stats.rx_filtered++;
 		return true;
 	}
+	if (!nic_rate_may_receive(p))
+		return false;
 	if (!take(p, q, &room, NIC_HEADER + len)) {
 		bool hopeless = is_hopeless(p, &room);
 
@@ -274,7 +278,7 @@ bool nic_rx_read(struct nic_pair *p, struct vq *q,
 	size_t len;
 	ssize_t n;
 
-	if (!put_pending(p, q) || !take_window(p, q, &room))
+	if (!put_pending(p, q) || !nic_rate_may_receive(p) || !take_window(p, q, &room))
 		return false;
 	room.n_pieces = describe(p, &room, &h);
 	n = read(p, p->iov, room.n_pieces);

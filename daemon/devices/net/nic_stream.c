@@ -367,6 +367,7 @@ const struct nic_host nic_host_stream = {
 
 const struct nic_host nic_host_switch = {
 	.option = "switch",
+	.stable = true,
 	.open = switch_open,
 	.close = stream_close,
 	.start = stream_start,

@@ -46,7 +46,7 @@ static bool collect(struct nic_pair *p, struct vq *q, unsigned *n)
 	for (*n = 0; *n < NIC_BATCH;) {
 		struct nic_frame *f = &p->tx[*n];
 
-		f->c = vq_pop(q);
+		f->c = nic_rate_may_send(p) ? vq_pop(q) : NULL;
 		f->dropped = false;
 		if (!f->c)
 			return false;
@@ -64,6 +64,7 @@ static bool collect(struct nic_pair *p, struct vq *q, unsigned *n)
 			return true;
 		}
 		used += f->data.n;
+		nic_rate_take(&p->n->tx_rate, f->data.len);
 		++*n;
 	}
 	return true;
@@ -106,7 +107,9 @@ void nic_tx_run(struct nic_pair *p)
 		sent = n ? send(p, n) : 0;
 		for (unsigned i = 0; i < sent; i++)
 			complete(p, &p->tx[i]);
-		for (unsigned i = n; i-- > sent;)
+		for (unsigned i = n; i-- > sent;) {
+			nic_rate_give_back(&p->n->tx_rate, p->tx[i].data.len);
 			vq_unpop(p->tx[i].c);
+		}
 	}
 }
