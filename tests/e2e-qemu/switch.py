@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Three stock Linux guests under unmodified QEMU at virtiod-switch: two of one VLAN, one of another.
+"""Three stock Linux guests under unmodified QEMU at virtiod-switch: two in one VLAN, one not.
 
 Usage: switch.py VIRTIOD_NET VIRTIOD_SWITCH MIB: how much the two send each other, during which the
 switch is killed and started again. Exits 77 (skipped) where QEMU or the kernel is missing.
