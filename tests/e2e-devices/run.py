@@ -164,7 +164,11 @@ def run_kvm(results, folder, build, amount="short"):
     content.add_modules(initrd.modules(machine.kernel, machine.modules + ["tun"]))
     content.add(image, "guest/initrd")
     content.add(initrd.kernel_image(kernel), "guest/vmlinuz")
-    describe(results, os.path.join(content.folder, "devices"), build)
+    root = others() if name == "x86_64" else None
+    for one in results.devices:
+        if root and one.foreign:
+            content.add_foreign(one.foreign, root)
+    describe(results, os.path.join(content.folder, "devices"), build, foreign=root and "/foreign")
     for program in ["kvm-stub/virtiod-kvm", "tools/virtioctl"] + sorted(
             {f"daemon/virtiod-{one.program}" for one in results.devices}):
         content.add_program(os.path.join(build, program))

@@ -31,5 +31,21 @@ load_modules()
 		[ ! -e "$module" ] || insmod "$module" || fail insmod "$module"
 	done
 }
+# For passt, which exchanges its root, as an initrd's cannot be: where there is /foreign, goes on
+# with /init in a file system of its own.
+leave_initrd()
+{
+	[ -e /foreign ] && [ ! -e /moved ] || return 0
+	mkdir /new && mount -t tmpfs new /new && touch /new/moved || fail mount
+	for file in /*; do
+		case $file in
+		/dev | /mnt | /new | /proc | /sys | /tmp) mkdir -p "/new$file" ;;
+		*) cp -a "$file" /new || fail cp ;;
+		esac
+	done
+	umount /dev /proc /sys /tmp
+	cd /new || fail cd
+	exec switch_root /new /init
+}
 
 echo # the firmware left the cursor somewhere
