@@ -159,7 +159,8 @@ struct virtio_device_ops {
 	bool any_order;
 	/*
 	 * So many requests are made visible to the driver together, while there are more: for those
-	 * that take less than a microsecond each. At most 32; 0: 8.
+	 * that take less than a microsecond each, and whose completion nobody waits for: where they
+	 * come densely the thread naps instead of polling (worker/pace.h). At most 32; 0: 8.
 	 */
 	unsigned batch;
 	/*

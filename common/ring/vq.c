@@ -111,6 +111,11 @@ bool vq_is_started(const struct vq *q)
 	return q->started;
 }
 
+unsigned vq_size(const struct vq *q)
+{
+	return q->size;
+}
+
 bool vq_is_fresh(const struct vq *q)
 {
 	return q->fresh;

@@ -99,6 +99,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(vq, vq_free)
  */
 bool vq_start(struct vq *q, const struct vq_setup *setup, GError **error);
 bool vq_is_started(const struct vq *q);
+/* Returns the descriptors of a vring that is started. */
+unsigned vq_size(const struct vq *q);
 /*
  * Returns true if this start was that of a freshly initialised driver: base and used index both at
  * their beginning, and no trace in the vring (packed) of turns before. A split vring's indices are

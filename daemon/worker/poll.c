@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A worker that has nothing to do: looks, asks for kicks, sleeps (poll_window.h: when which). */
 #include <sched.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "daemon/worker/worker_impl.h"
@@ -66,6 +67,38 @@ static bool look_at_fds(struct worker_thread *w)
 	return true;
 }
 
+static uint64_t popped_by(const struct queue *q)
+{
+	return vq_stats(q->vq)->popped;
+}
+
+/* Returns the descriptors of the smallest vring, but for those that are hardly used. */
+static unsigned room_of(const struct worker_thread *w, uint64_t popped)
+{
+	unsigned room = VQ_MAX_SIZE;
+
+	for (unsigned i = 0; i < w->n_active; i++) {
+		if (popped_by(w->active[i]) >= popped / 16)
+			room = MIN(room, vq_size(w->active[i]->vq));
+	}
+	return room;
+}
+
+/* Sleeps for a moment if that is better than looking; returns whether there is more then. */
+static bool nap(struct worker_thread *w)
+{
+	uint64_t popped = 0;
+	uint32_t ns;
+
+	for (unsigned i = 0; i < w->n_active; i++)
+		popped += popped_by(w->active[i]);
+	ns = pace_nap(&w->pace, clock_now_ns(), popped, room_of(w, popped));
+	if (!ns)
+		return false;
+	nanosleep(&(struct timespec){ .tv_nsec = ns }, NULL);
+	return worker_look(w);
+}
+
 bool worker_poll(struct worker_thread *w)
 {
 	uint64_t window, start;
@@ -74,6 +107,8 @@ bool worker_poll(struct worker_thread *w)
 	if (!w->n_active || is_busy(w))
 		return false;
 	window = poll_window_next(&w->window);
+	if (window && w->pool->ops->batch && nap(w))
+		return true;
 	if (window && look_for_a_while(w)) {
 		poll_window_hit(&w->window, 0);
 		return true;

@@ -21,6 +21,7 @@
 
 #include "base/log.h"
 #include "base/loop.h"
+#include "daemon/worker/pace.h"
 #include "daemon/worker/poll_window.h"
 #include "daemon/worker/pool.h"
 
@@ -122,6 +123,7 @@ struct worker_thread {
 	struct queue **active; /* not stopped */
 	unsigned n_active;
 	struct poll_window window;
+	struct pace pace;
 	uint64_t idle_since; /* asleep since then for want of requests; 0: not */
 };
 

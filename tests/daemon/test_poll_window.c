@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "daemon/worker/pace.h"
 #include "daemon/worker/poll_window.h"
 
 #define US 1000
@@ -119,9 +120,30 @@ static void test_descheduled(void **state)
 	assert_int_equal(poll_window_next(&p), 0);
 }
 
+/* Naps are for many requests, but not so many that the vring would be full of them. */
+static void test_pace(void **state)
+{
+	static const struct {
+		uint64_t popped, passed_us;
+		unsigned room;
+		uint32_t nap_us;
+	} looks[] = { { 0, 200, 1024, 0 }, { 200, 200, 1024, 128 }, { 900, 10, 1024, 128 },
+		{ 242, 200, 1024, 150 }, { 260, 200, 1024, 0 }, { 1000, 100, 1024, 0 },
+		{ 1100, 100, 256, 32 }, { 1300, 100, 256, 0 }, { 0, 100, 1024, 0 } };
+	struct pace p = { 0 };
+	uint64_t now = 0;
+
+	for (unsigned i = 0; i < sizeof(looks) / sizeof(*looks); i++) {
+		now += looks[i].passed_us * US;
+		assert_int_equal(
+			pace_nap(&p, now, looks[i].popped, looks[i].room), looks[i].nap_us * US);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_pace),
 		cmocka_unit_test(test_never),
 		cmocka_unit_test(test_polled_driver),
 		cmocka_unit_test(test_blocking_driver),
