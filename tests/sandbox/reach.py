@@ -246,6 +246,16 @@ VIRTIOCTL = {
     "resources": resources("4096"),
 }
 
+SWITCH = {
+    "the ports": [
+        ("all frames", yes("peer")), ("capture files (for writing)", {"capture": "written"}),
+        ("the sockets of `--port`, later as well: a process of its own (\"connector\") connects to "
+         "them", yes("connector"))],
+    **as_back_ends([(PAIRS, yes("connector"))]),
+    "ioctls": [("FIONREAD", yes("FIONREAD"))],
+    "resources": resources("1024 descriptors and one for each port"),
+}
+
 WORKER = {
     **as_back_ends([], peer=BAD_FD),
     "ioctls": [
@@ -262,6 +272,7 @@ PROGRAMS = {
     "Back-ends: `virtiod-DEVICE`": BACK_END,
     "`virtiod-xen`": WORKER,
     "`virtiod-kvm`": KVM_STUB,
+    "`virtiod-switch`": SWITCH,
     "`virtioctl`": VIRTIOCTL,
 }
 
