@@ -34,7 +34,7 @@
 	(1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_RING_F_EVENT_IDX | \
 		1ull << VIRTIO_RING_F_INDIRECT_DESC | 1ull << VIRTIO_NET_F_MRG_RXBUF)
 
-struct load {
+struct frames {
 	bool rx;
 	uint32_t size;
 	uint64_t rate, burst;
@@ -74,7 +74,7 @@ static pid_t backend_of(const struct vu_front *f)
 	return peer.pid;
 }
 
-static void start_ring(struct load *l, unsigned i, uint64_t features)
+static void start_ring(struct frames *l, unsigned i, uint64_t features)
 {
 	g_autoptr(GError) error = NULL;
 	struct vu_ring_setup setup = { .size = RING, .err = -1 };
@@ -92,7 +92,7 @@ static void start_ring(struct load *l, unsigned i, uint64_t features)
 }
 
 /* Fills the buffers with frames of an EtherType for experiments. */
-static void make_frames(struct load *l)
+static void make_frames(struct frames *l)
 {
 	static const uint8_t head[] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 0x88,
 		0xb5 };
@@ -107,7 +107,7 @@ static void make_frames(struct load *l)
 	}
 }
 
-static void connect_to(struct load *l, const char *socket)
+static void connect_to(struct frames *l, const char *socket)
 {
 	const struct vu_front_options options = { .packed = CHOICE_OFF };
 	g_autoptr(GError) error = NULL;
@@ -135,7 +135,7 @@ static void connect_to(struct load *l, const char *socket)
 }
 
 /* Gives the back-end up to n buffers, with frames or for them. */
-static void give(struct load *l, uint64_t n)
+static void give(struct frames *l, uint64_t n)
 {
 	struct driver_ring *r = l->ring[!l->rx];
 	uint64_t one = 1;
@@ -155,7 +155,7 @@ static void give(struct load *l, uint64_t n)
 	l->kicks++;
 }
 
-static void take(struct load *l)
+static void take(struct frames *l)
 {
 	uint32_t len;
 	void *token;
@@ -169,7 +169,7 @@ static void take(struct load *l)
 }
 
 /* Goes on until a time, or for ever. */
-static void run(struct load *l, uint64_t end)
+static void run(struct frames *l, uint64_t end)
 {
 	uint64_t interval = l->rate ? l->burst * SECOND / l->rate : 0, now, next = clock_now_ns();
 
@@ -184,7 +184,7 @@ static void run(struct load *l, uint64_t end)
 
 int main(int argc, char **argv)
 {
-	struct load l = { 0 };
+	struct frames l = { 0 };
 	uint64_t start;
 	double cpu;
 	pid_t pid;
