@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """virtiod-net and virtiod-switch, next to what others have for that (run --net)."""
+import json
 import os
 import re
 import subprocess
@@ -15,10 +16,11 @@ PROGRAMS = ("daemon/virtiod-net", "tools/switch/virtiod-switch", "tests/bench/ne
 PACED = 0.1  # of what net_vhost takes at most
 BURST = 32  # frames, as testpmd has it
 SIZES = (64, 1514, 9014)
+GUEST_TCP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "guest_tcp.py")
 
 
-def output(argv, cpus=None):
-    done = subprocess.run(argv, capture_output=True, stdin=subprocess.DEVNULL, timeout=PATIENCE,
+def output(argv, cpus=None, patience=PATIENCE):
+    done = subprocess.run(argv, capture_output=True, stdin=subprocess.DEVNULL, timeout=patience,
                           check=False, preexec_fn=pin(cpus))
     if done.returncode != 0:
         raise Failed(f"{argv[0]}: {done.stderr.decode(errors='replace').strip()}")
@@ -127,4 +129,27 @@ def switch(net, n, errors):
     return section
 
 
-PARTS = {"frames": frames, "switch": switch}
+def tcp(way, theirs):
+    """A part: one TCP stream of a guest, from it and to it."""
+    def part(net, n, errors):
+        section = Section(f"TCP by {way}, guest by TCG", "virtiod-net", theirs)
+        try:
+            text = output(["unshare", "-n", sys.executable, GUEST_TCP, net.daemon, way, str(n),
+                           f"{net.seconds:g}"], patience=PATIENCE * (2 + n))
+            sides = json.loads(text.splitlines()[-1])
+        except FAILURES as e:
+            errors.append(f"{way}: {describe(e)}")
+            return section
+        for direction, title in enumerate(("from the guest", "to the guest")):
+            ours, others = ([sample[direction] for sample in side] for side in sides)
+            cpu = column(others, 1) if any(column(others, 1)) else ()
+            section.lines += [
+                Line(title, "MB/s", column(ours, 0), column(others, 0), (">=", 1)),
+                Line("", "CPU s/GB", column(ours, 1), cpu)]
+        print(way, file=sys.stderr)
+        return section
+    return part
+
+
+PARTS = {"frames": frames, "switch": switch, "tap": tcp("tap", "QEMU, vhost=off"),
+         "passt": tcp("passt", "passt --vhost-user")}
