@@ -10,9 +10,11 @@ Prints a line "cell FRONT-END DEVICE: RESULT" for each device that can work with
 Exits 77 (skipped) where QEMU, the kernel or the lab is missing.
 """
 
+import ctypes
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -26,6 +28,7 @@ from dom0 import Dom0  # noqa: E402
 from guest import Guest  # noqa: E402
 from nested import Machine  # noqa: E402
 
+PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 PATIENCE = 1500  # seconds; a loaded machine takes its time
 REPORT = re.compile(r"@ (ok|fail|done)\b ?(\S*) ?(.*)")
 
@@ -130,6 +133,24 @@ def others():
         return None
 
 
+def adopt_children():
+    """Makes this process the parent of what its children leave behind."""
+    if ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError("prctl(PR_SET_CHILD_SUBREAPER) failed")
+
+
+def end_children():
+    """Ends the other ends of devices, which have left the agent that started them."""
+    while True:
+        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
+            children = [int(pid) for pid in file.read().split()]
+        if not children:
+            return
+        for pid in children:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
 def run_qemu(results, folder, build, cached=None):
     qemu = stock.Qemu(cached)
     generic = results.front_end == "generic"
@@ -140,6 +161,7 @@ def run_qemu(results, folder, build, cached=None):
     run = os.path.join(folder, "run")
     programs = ":".join(os.path.join(build, place) for place in ("daemon", "tools"))
     os.mkdir(run)
+    adopt_children()
     start = [os.path.join(HERE, "start_qemu.py"), devices, run,
              os.path.join(build, "tools/virtioctl")]
     guest = Guest([os.path.join(HERE, "agent"), programs, devices, run, *start,
@@ -149,6 +171,7 @@ def run_qemu(results, folder, build, cached=None):
     finally:
         guest.process.terminate()  # it ends what it has started
         guest.process.wait()
+        end_children()
     return [results]
 
 
