@@ -144,7 +144,6 @@ static void load_messages(void)
 /* Leaves namespaces: with a user to become there are capabilities for it, or none that help. */
 static void leave_host(struct privileges *p)
 {
-	load_messages();
 	namespaces_enter(p->keep_network, !p->uid, &p->missing);
 	if (p->root < 0 && !p->keep_files && !root_leave())
 		sandbox_report(&p->missing, "empty root directory", errno);
@@ -177,6 +176,9 @@ bool privileges_drop(struct privileges *p, GError **error)
 {
 	bool sandboxed = p->sandbox != SANDBOX_NONE;
 
+	/* Before fork(), after which each page that is written is copied. */
+	if (sandboxed)
+		load_messages();
 	if (sandboxed && !start_connector(p, error))
 		return false;
 	if (sandboxed)
