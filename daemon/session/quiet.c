@@ -67,6 +67,16 @@ static bool has_served(const struct backend_vring *v)
 	return __atomic_load_n(&s->popped, __ATOMIC_RELAXED) != v->popped;
 }
 
+/* Then the guest's memory is shared, and a queue that the driver does not use is no wonder. */
+static bool any_has_served(const struct backend *b)
+{
+	for (unsigned i = 0; i < b->device.num_queues; i++) {
+		if (has_served(&b->vrings[i]))
+			return true;
+	}
+	return false;
+}
+
 /* Says what is wrong with the vring; false: nothing is. */
 static bool name_cause(const struct backend_vring *v)
 {
@@ -78,7 +88,7 @@ static bool name_cause(const struct backend_vring *v)
 			")");
 		return true;
 	}
-	if (v->dead || pool_queue_state(b->pool, v->index) != QUEUE_RUNNING || has_served(v) ||
+	if (v->dead || pool_queue_state(b->pool, v->index) != QUEUE_RUNNING || any_has_served(b) ||
 		!index_has_not_moved(v))
 		return false;
 	log_warning(vring_name(v),

@@ -193,6 +193,20 @@ static void test_resumed_ring_is_not_named(void **state)
 	assert_false(log_has(NOT_SHARED));
 }
 
+/* A driver may leave a queue alone, whose vring its front-end kicks all the same. */
+static void test_unused_ring_is_not_named(void **state)
+{
+	struct peer *p = *state;
+
+	quick(p);
+	peer_start(p);
+	driver_round_trip(p, 1);
+	driver_kick(p, 0);
+	WAIT_IN_LOOP(pool_queue_kicks(p->backend->pool, 0) == 1);
+	rounds(p);
+	assert_false(log_has(NOT_SHARED));
+}
+
 static void test_served_ring_is_not_named(void **state)
 {
 	struct peer *p = *state;
@@ -257,6 +271,7 @@ int main(void)
 		TEST_WITH(peer, test_waits_unsaid_no_memory),
 		TEST_WITH(peer, test_waits_unsaid_index_that_does_not_move),
 		TEST_WITH(peer, test_resumed_ring_is_not_named),
+		TEST_WITH(peer, test_unused_ring_is_not_named),
 		TEST_WITH(peer, test_served_ring_is_not_named),
 		TEST_WITH(peer, test_too_few_queues_is_said_once),
 	};
