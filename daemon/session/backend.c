@@ -339,7 +339,6 @@ void backend_serve(
 	b->fd = fd;
 	b->heard = false;
 	b->last = 0;
-	b->probed = false;
 	b->left_told = false;
 	b->silent_since = g_get_monotonic_time();
 	b->closed = closed;

@@ -110,7 +110,6 @@ struct backend {
 	struct vu_reader reader;
 	bool heard; /* a message, or what was to be one */
 	uint32_t last; /* message that came; 0: none did */
-	bool probed; /* a message of PROBE came */
 	struct loop_watch *quiet; /* a timer; NULL: nothing is expected of any vring */
 	bool quiet_told; /* why no request comes */
 	struct loop_watch *unfinished; /* a timer: a message has begun; NULL: none has */

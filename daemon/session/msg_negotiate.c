@@ -95,7 +95,6 @@ bool on_probe(struct backend *b, struct backend_request *rq, GError **error)
 	/* The bit may be offered for SHARED_OBJECT alone. */
 	if (!b->options.probe)
 		return refuse(error, EOPNOTSUPP, "PROBE is not offered");
-	b->probed = true;
 	switch (rq->in.header.request) {
 	case VU_GET_DEVICE_ID:
 		rq->out.payload.u32 = probe->device_id;

@@ -6,8 +6,7 @@
  * vring that something is expected of is looked at a while later, and one line names the cause,
  * once for each connection.
  *
- * Front-ends that use PROBE are virtiod's, which kick each ring that they start: there the second
- * kick counts.
+ * Front-ends kick each vring that they start, QEMU and virtiod's do: the second kick counts.
  */
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
@@ -145,9 +144,7 @@ void quiet_started(struct backend_vring *v)
 
 void quiet_kicked(struct backend_vring *v)
 {
-	const struct backend *b = v->backend;
-
-	if (pool_queue_kicks(b->pool, v->index) >= (b->probed ? 2 : 1))
+	if (pool_queue_kicks(v->backend->pool, v->index) >= 2)
 		expect(v);
 }
 

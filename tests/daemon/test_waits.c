@@ -144,24 +144,20 @@ static void test_waits_unsaid_no_memory(void **state)
 	assert_false(log_has(NOT_SHARED));
 }
 
-static void index_that_does_not_move(struct peer *p, uint64_t features, bool probes)
+static void index_that_does_not_move(struct peer *p, uint64_t features)
 {
 	quick(p);
 	peer_negotiate(p);
-	if (probes)
-		peer_ask(p, VU_GET_DEVICE_ID, NULL, 0);
 	assert_int_equal(peer_ack_u64(p, VU_SET_FEATURES, DRIVER_FEATURES | features), 0);
 	peer_share_memory(p);
 	peer_setup_ring(p, 0, features ? 0x80008000 : 0);
 	peer_enable(p, 0, true);
 	driver_kick(p, 0);
 	WAIT_IN_LOOP(pool_queue_kicks(p->backend->pool, 0) == 1);
-	if (probes) {
-		/* virtiod's own: it kicks whatever it starts. */
-		rounds(p);
-		assert_false(log_has(NOT_SHARED));
-		driver_kick(p, 0);
-	}
+	/* The front-end's, that of all which it starts. */
+	rounds(p);
+	assert_false(log_has(NOT_SHARED));
+	driver_kick(p, 0);
 	WAIT_IN_LOOP(log_has(NOT_SHARED));
 	assert_logged("queue 0: was kicked, but its available index does not move");
 	peer_disconnect(p);
@@ -173,8 +169,8 @@ static void index_that_does_not_move(struct peer *p, uint64_t features, bool pro
 
 static void test_waits_unsaid_index_that_does_not_move(void **state)
 {
-	for (unsigned i = 0; i < 4; i++)
-		index_that_does_not_move(*state, i & 1 ? VU_BIT(VIRTIO_F_RING_PACKED) : 0, i & 2);
+	index_that_does_not_move(*state, 0);
+	index_that_does_not_move(*state, VU_BIT(VIRTIO_F_RING_PACKED));
 }
 
 /* A front-end that connects again hands on kicks of requests that were answered. */
@@ -187,8 +183,10 @@ static void test_resumed_ring_is_not_named(void **state)
 	driver_round_trip(p, 0);
 	peer_setup_ring(p, 0, peer_get_base(p, 0));
 	peer_enable(p, 0, true);
-	driver_kick(p, 0);
-	WAIT_IN_LOOP(pool_queue_kicks(p->backend->pool, 0) == 1);
+	for (unsigned i = 1; i <= 2; i++) {
+		driver_kick(p, 0);
+		WAIT_IN_LOOP(pool_queue_kicks(p->backend->pool, 0) == i);
+	}
 	rounds(p);
 	assert_false(log_has(NOT_SHARED));
 }
@@ -201,8 +199,10 @@ static void test_unused_ring_is_not_named(void **state)
 	quick(p);
 	peer_start(p);
 	driver_round_trip(p, 1);
-	driver_kick(p, 0);
-	WAIT_IN_LOOP(pool_queue_kicks(p->backend->pool, 0) == 1);
+	for (unsigned i = 1; i <= 2; i++) {
+		driver_kick(p, 0);
+		WAIT_IN_LOOP(pool_queue_kicks(p->backend->pool, 0) == i);
+	}
 	rounds(p);
 	assert_false(log_has(NOT_SHARED));
 }
