@@ -143,8 +143,9 @@ BACK_END = {
         ("`--filename`", {"filename": "read"}),
         ("the files of `--state` and of simulated chips (for writing)",
          {"eeprom_file": "read, written"}),
-        ("with `virtiod-vsock` the sockets PATH_N of `--uds-path=PATH`, whatever the number: a "
-         "process of its own (\"connector\") connects to them", yes("numbered_socket")),
+        ("with `virtiod-vsock` the sockets PATH_N of `--uds-path=PATH` and `--group=PATH`, "
+         "whatever the number: a process of its own (\"connector\") connects to them",
+         yes("numbered_socket")),
         ("and to no other socket",
          {"other_socket": "cannot connect to '/dev/null': Permission denied"})],
     "the front-end": [

@@ -14,6 +14,8 @@
  *	by the guest	REQUEST: DIALLING until the socket is connected (vsock_dial.c), then OPEN
  *	by the host	a client of PATH (vsock_listen.c): HELLO until it has said which port it
  *			wants, ASKED until the guest answers, then OPEN
+ *	of a sibling	the same at the group's socket; to one: GREETING between DIALLING and OPEN,
+ *			until the sibling has accepted (vsock_group.c)
  *	the end		by either side, in each direction; then CLOSING until the guest confirms, or
  *			LINGERING until the host has taken what the guest sent
  */
@@ -44,6 +46,7 @@ enum vsock_state {
 	VSOCK_HELLO,
 	VSOCK_DIALLING,
 	VSOCK_ASKED,
+	VSOCK_GREETING,
 	VSOCK_OPEN,
 	VSOCK_CLOSING,
 	VSOCK_LINGERING,
@@ -74,6 +77,7 @@ struct vsock_conn {
 	uint32_t serial; /* of a request to the process that connects */
 	int64_t dial_end; /* when the host is given up */
 
+	bool by_sibling; /* it came to the group's socket */
 	bool readable, writable; /* the socket: to try is not known to be in vain */
 	bool hung_up; /* its peer sends no more: it is read to its end */
 	bool closed; /* nor does it take any more */
@@ -119,6 +123,7 @@ struct vsock {
 	uint64_t forward[VSOCK_MAX_FORWARD];
 	unsigned n_forward;
 	char *path; /* of the host's sockets */
+	char *group; /* of the group's; NULL: none */
 	bool begun; /* a driver has used this device, and this process knows its connections */
 	bool must_reset; /* the driver is to be told that they are gone */
 	uint64_t features; /* negotiated */
@@ -136,7 +141,7 @@ struct vsock {
 	struct vsock_conn *ready_first, *ready_last;
 
 	/* vsock_listen.c */
-	struct virtio_watch listener;
+	struct virtio_watch listener, group_listener;
 	struct virtio_timer listen_again;
 	uint32_t next_port; /* of the host */
 
@@ -208,6 +213,8 @@ void vsock_host_linger(struct vsock_conn *c);
 
 /* vsock_dial.c: connects a connection to its socket of the host. */
 void vsock_dial(struct vsock_conn *c);
+/* The other end has accepted. */
+void vsock_dial_open_now(struct vsock_conn *c);
 void vsock_dial_open(struct vsock *v);
 void vsock_dial_close(struct vsock *v);
 
@@ -222,6 +229,19 @@ void vsock_listen_hello(struct vsock_conn *c, bool hung_up);
 /* vsock.c: a connection's timer. */
 void vsock_expired(struct virtio_device *d, struct vq *q, struct virtio_timer *t);
 void vsock_set_timer(struct vsock_conn *c, int64_t us);
+
+/* Takes a line out of a socket; false: it has not come whole (EAGAIN), or is bad. */
+#define VSOCK_MAX_LINE 64
+bool vsock_listen_read_line(struct vsock_conn *c, char line[VSOCK_MAX_LINE + 1]);
+
+/* vsock_group.c: tells whether this is the address of another guest of the group. */
+bool vsock_is_sibling(const struct vsock *v, uint64_t cid);
+/* A socket is connected to a sibling's daemon: tells it what is wanted. */
+void vsock_group_greet(struct vsock_conn *c);
+/* There may be its answer; hung_up: and no more to come. */
+void vsock_group_answered(struct vsock_conn *c, bool hung_up);
+/* Reads what a sibling's daemon wants. */
+bool vsock_group_parse(struct vsock *v, const char *line, struct vsock_key *key);
 
 /* vsock_control.c */
 extern const struct virtio_method vsock_methods[];

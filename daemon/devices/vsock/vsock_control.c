@@ -9,6 +9,7 @@ static const char *const states[] = {
 	[VSOCK_HELLO] = "hello",
 	[VSOCK_DIALLING] = "dialling",
 	[VSOCK_ASKED] = "asked",
+	[VSOCK_GREETING] = "greeting",
 	[VSOCK_OPEN] = "open",
 	[VSOCK_CLOSING] = "closing",
 	[VSOCK_LINGERING] = "lingering",

@@ -37,10 +37,18 @@ static void dialled(struct vsock_conn *c, int result)
 		refuse(c);
 		return;
 	}
+	vsock_host_attach(c, result);
+	if (vsock_is_sibling(c->v, c->key.cid))
+		vsock_group_greet(c);
+	else
+		vsock_dial_open_now(c);
+}
+
+void vsock_dial_open_now(struct vsock_conn *c)
+{
 	vsock_set_timer(c, -1);
 	c->state = VSOCK_OPEN;
 	c->v->count.opened++;
-	vsock_host_attach(c, result);
 	vsock_conn_tell(c, VSOCK_NEWS_RESPONSE);
 }
 
@@ -87,11 +95,15 @@ void vsock_dial(struct vsock_conn *c)
 {
 	char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
 	int64_t now = g_get_monotonic_time();
-	int n = snprintf(path, sizeof(path), "%s_%u", c->v->path, c->key.host_port);
+	bool is_sibling = vsock_is_sibling(c->v, c->key.cid);
+	int n = snprintf(path, sizeof(path), "%s_%u", is_sibling ? c->v->group : c->v->path,
+		is_sibling ? (uint32_t)c->key.cid : c->key.host_port);
 
 	if (!c->dial_end)
 		c->dial_end = now + PATIENCE_US;
-	if (n >= (int)sizeof(path) || now >= c->dial_end)
+	/* Lines are of streams. */
+	if (n >= (int)sizeof(path) || now >= c->dial_end ||
+		(is_sibling && c->type != VIRTIO_VSOCK_TYPE_STREAM))
 		refuse(c);
 	else if (sock_maker_is_used())
 		ask(c, path);

@@ -256,6 +256,8 @@ static void on_event(
 
 	if (c->state == VSOCK_HELLO)
 		vsock_listen_hello(c, revents & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
+	else if (c->state == VSOCK_GREETING)
+		vsock_group_answered(c, revents & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
 	else if (take_events(c, revents))
 		vsock_conn_ready(c);
 	vsock_rx_run(v);

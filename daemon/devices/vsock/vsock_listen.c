@@ -19,14 +19,14 @@
 #define AGAIN_US 100000
 #define BURST 64
 #define HELLO "CONNECT "
-#define MAX_HELLO 32
+#define MAX_HELLO 31
 /* The host's ports of these connections. */
 #define FIRST_PORT (1u << 30)
 
 static void on_arrival(
 	struct virtio_device *d, struct vq *q, struct virtio_watch *w, uint32_t revents)
 {
-	struct vsock *v = container_of(w, struct vsock, listener);
+	struct vsock *v = d->data;
 
 	for (unsigned i = 0; i < BURST; i++) {
 		struct vsock_conn *c;
@@ -45,6 +45,7 @@ static void on_arrival(
 			close(fd);
 			continue;
 		}
+		c->by_sibling = w == &v->group_listener;
 		vsock_host_attach(c, fd);
 		vsock_set_timer(c, HELLO_US);
 	}
@@ -55,6 +56,8 @@ static void listen_again(struct virtio_device *d, struct vq *q, struct virtio_ti
 	struct vsock *v = container_of(t, struct vsock, listen_again);
 
 	virtio_watch(d, NULL, &v->listener, EPOLLIN);
+	if (v->group)
+		virtio_watch(d, NULL, &v->group_listener, EPOLLIN);
 }
 
 /* Chooses a port of the host's that is free. */
@@ -69,26 +72,25 @@ static struct vsock_key make_key(struct vsock *v, uint32_t guest_port)
 }
 
 /* Reads the number of a line "CONNECT PORT". */
-static bool parse(char *line, uint32_t *port)
+static bool parse(struct vsock *v, const char *line, struct vsock_key *key)
 {
 	uint64_t number;
 
-	if (!g_str_has_prefix(line, HELLO) ||
+	if (strlen(line) > MAX_HELLO || !g_str_has_prefix(line, HELLO) ||
 		!number_parse(line + strlen(HELLO), 0, UINT32_MAX - 1, &number))
 		return false;
-	*port = (uint32_t)number;
+	*key = make_key(v, (uint32_t)number);
 	return true;
 }
 
-/* Takes a line out of the socket, and no more. False: it has not come whole (EAGAIN), or is bad. */
-static bool read_line(struct vsock_conn *c, char line[MAX_HELLO + 1])
+bool vsock_listen_read_line(struct vsock_conn *c, char line[VSOCK_MAX_LINE + 1])
 {
-	ssize_t n = recv(c->watch.fd, line, MAX_HELLO, MSG_PEEK | MSG_DONTWAIT);
+	ssize_t n = recv(c->watch.fd, line, VSOCK_MAX_LINE, MSG_PEEK | MSG_DONTWAIT);
 	const char *end = n > 0 ? memchr(line, '\n', (size_t)n) : NULL;
 
 	if (!end) {
 		if (n >= 0)
-			errno = n == 0 || n == MAX_HELLO ? EINVAL : EAGAIN;
+			errno = n == 0 || n == VSOCK_MAX_LINE ? EINVAL : EAGAIN;
 		return false;
 	}
 	n = recv(c->watch.fd, line, (size_t)(end - line) + 1, MSG_DONTWAIT);
@@ -100,21 +102,19 @@ static bool read_line(struct vsock_conn *c, char line[MAX_HELLO + 1])
 
 void vsock_listen_hello(struct vsock_conn *c, bool hung_up)
 {
-	char line[MAX_HELLO + 1];
+	char line[VSOCK_MAX_LINE + 1];
 	struct vsock_key key;
-	uint32_t port;
 
-	if (!read_line(c, line)) {
+	if (!vsock_listen_read_line(c, line)) {
 		if (errno != EAGAIN || hung_up)
 			vsock_conn_free(c);
 		return;
 	}
-	if (!parse(line, &port)) {
+	if (c->by_sibling ? !vsock_group_parse(c->v, line, &key) : !parse(c->v, line, &key)) {
 		c->v->count.refused++;
 		vsock_conn_free(c);
 		return;
 	}
-	key = make_key(c->v, port);
 	c->state = VSOCK_ASKED;
 	vsock_conn_name(c, &key, VIRTIO_VSOCK_TYPE_STREAM);
 	vsock_set_timer(c, ASK_US);
@@ -123,7 +123,7 @@ void vsock_listen_hello(struct vsock_conn *c, bool hung_up)
 
 void vsock_listen_accepted(struct vsock_conn *c)
 {
-	char line[MAX_HELLO];
+	char line[VSOCK_MAX_LINE];
 	int n = snprintf(line, sizeof(line), "OK %u\n", c->key.host_port);
 
 	if (sock_send_some(c->watch.fd, line, (size_t)n) != n) {
@@ -136,14 +136,29 @@ void vsock_listen_accepted(struct vsock_conn *c)
 	vsock_conn_ready(c);
 }
 
+static bool listen_at(struct vsock *v, struct virtio_watch *w, const char *path, GError **error)
+{
+	w->ready = on_arrival;
+	w->fd = sock_listen(path, 0600, (gid_t)-1, error);
+	if (w->fd < 0)
+		return false;
+	virtio_watch(v->d, NULL, w, EPOLLIN);
+	return true;
+}
+
 bool vsock_listen_open(struct vsock *v, GError **error)
 {
+	g_autofree char *own = v->group ? g_strdup_printf("%s_%u", v->group, v->guest_cid) : NULL;
+
 	v->listen_again.expired = listen_again;
-	v->listener = (struct virtio_watch){ .ready = on_arrival };
-	v->listener.fd = sock_listen(v->path, 0600, (gid_t)-1, error);
-	if (v->listener.fd < 0)
+	if (!listen_at(v, &v->listener, v->path, error)) {
+		g_prefix_error(error, "--uds-path=%s: ", v->path);
 		return false;
-	virtio_watch(v->d, NULL, &v->listener, EPOLLIN);
+	}
+	if (own && !listen_at(v, &v->group_listener, own, error)) {
+		g_prefix_error(error, "--group=%s: ", v->group);
+		return false;
+	}
 	return true;
 }
 
@@ -151,5 +166,7 @@ void vsock_listen_close(struct vsock *v)
 {
 	virtio_timer(v->d, NULL, &v->listen_again, -1);
 	virtio_watch(v->d, NULL, &v->listener, 0);
+	virtio_watch(v->d, NULL, &v->group_listener, 0);
 	fd_close(&v->listener.fd);
+	fd_close(&v->group_listener.fd);
 }

@@ -69,7 +69,7 @@ static bool is_ours(const struct vsock *v, uint64_t cid)
 
 	while (i < v->n_forward && v->forward[i] != cid)
 		i++;
-	return cid == VSOCK_HOST_CID || i < v->n_forward;
+	return cid == VSOCK_HOST_CID || i < v->n_forward || vsock_is_sibling(v, cid);
 }
 
 static void take_credit(struct vsock_conn *c, const struct vsock_in *p)
