@@ -66,7 +66,7 @@ static bool has_served(const struct backend_vring *v)
 	return __atomic_load_n(&s->popped, __ATOMIC_RELAXED) != v->popped;
 }
 
-/* Then the guest's memory is shared, and a queue that the driver does not use is no wonder. */
+/* Returns whether the guest's memory is shared for sure: a queue may be one that is not used. */
 static bool any_has_served(const struct backend *b)
 {
 	for (unsigned i = 0; i < b->device.num_queues; i++) {
