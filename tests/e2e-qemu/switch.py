@@ -70,8 +70,9 @@ class Trunk(threading.Thread):
 
 
 def start_guest(folder, qemu, image, n, back_end, mib):
+    # Half of its memory is for files: those that it sends and gets.
     return qemu.start(
-        image, "128M", os.path.join(folder, f"qmp{n}"),
+        image, f"{128 + 5 * int(mib)}M", os.path.join(folder, f"qmp{n}"),
         "-chardev", f"socket,id=net,path={back_end.socket}",
         "-netdev", "vhost-user,id=net,chardev=net",
         # With MSI-X QEMU 7.2 crashes by TCG as soon as the back-end of a network is used.
