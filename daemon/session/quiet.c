@@ -136,10 +136,18 @@ void quiet_described(struct backend_vring *v)
 		expect(v);
 }
 
+/* Forgets what was served before, and what is expected. */
+static void reset(struct backend_vring *v)
+{
+	const struct vq_stats *s = vq_stats(pool_queue_vq(v->backend->pool, v->index));
+
+	v->popped = __atomic_load_n(&s->popped, __ATOMIC_RELAXED);
+	v->quiet = 0;
+}
+
 void quiet_started(struct backend_vring *v)
 {
-	v->popped = vq_stats(pool_queue_vq(v->backend->pool, v->index))->popped;
-	v->quiet = 0;
+	reset(v);
 }
 
 void quiet_kicked(struct backend_vring *v)
@@ -153,5 +161,5 @@ void quiet_forget(struct backend *b)
 	g_clear_pointer(&b->quiet, loop_watch_free);
 	b->quiet_told = false;
 	for (unsigned i = 0; i < b->device.num_queues; i++)
-		b->vrings[i].quiet = 0;
+		reset(&b->vrings[i]);
 }

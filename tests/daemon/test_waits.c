@@ -146,7 +146,6 @@ static void test_waits_unsaid_no_memory(void **state)
 
 static void index_that_does_not_move(struct peer *p, uint64_t features)
 {
-	quick(p);
 	peer_negotiate(p);
 	assert_int_equal(peer_ack_u64(p, VU_SET_FEATURES, DRIVER_FEATURES | features), 0);
 	peer_share_memory(p);
@@ -169,6 +168,7 @@ static void index_that_does_not_move(struct peer *p, uint64_t features)
 
 static void test_waits_unsaid_index_that_does_not_move(void **state)
 {
+	quick(*state);
 	index_that_does_not_move(*state, 0);
 	index_that_does_not_move(*state, VU_BIT(VIRTIO_F_RING_PACKED));
 }
@@ -205,6 +205,11 @@ static void test_unused_ring_is_not_named(void **state)
 	}
 	rounds(p);
 	assert_false(log_has(NOT_SHARED));
+	/* What the last front-end's guest did says nothing of the next one's memory. */
+	peer_disconnect(p);
+	eventfd_take(p->kick[0]);
+	peer_connect(p);
+	index_that_does_not_move(p, 0);
 }
 
 static void test_served_ring_is_not_named(void **state)
@@ -214,9 +219,12 @@ static void test_served_ring_is_not_named(void **state)
 	quick(p);
 	peer_start(p);
 	driver_round_trip(p, 0);
-	driver_kick(p, 0);
-	driver_kick(p, 0);
-	WAIT_IN_LOOP(pool_queue_kicks(p->backend->pool, 0) == 2);
+	/* One after the other: two at once may be seen as one, or as two. */
+	for (unsigned i = 1; i <= 2; i++) {
+		driver_kick(p, 0);
+		WAIT_IN_LOOP(pool_queue_kicks(p->backend->pool, 0) == i);
+	}
+	peer_run();
 	rounds(p);
 	assert_null(p->backend->quiet);
 	/* One that has a request, which the device does not take. */
