@@ -19,7 +19,7 @@ import time
 import stock  # finds the others
 import initrd
 from guest import check
-from qemu import Daemon, Monitor
+from qemu import Daemon, Monitor, end_all
 
 MIB = 1 << 20
 DISK = 256 * MIB
@@ -174,10 +174,7 @@ def main(blk_program, rng_program, rings, kills, cached_qemu=None):
                 if back_end:
                     back_end.stop()
         finally:
-            for process in (one.process for one in started):
-                if process.poll() is None:
-                    process.kill()
-                    process.wait()
+            end_all(started)
         check_disk(folder, disk, written)
 
 

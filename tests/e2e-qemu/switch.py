@@ -16,7 +16,7 @@ import time
 
 import stock  # finds the others
 from guest import check
-from qemu import Daemon, check_running
+from qemu import Daemon, check_running, end_all
 
 VLANS = {1: 10, 2: 10, 3: 20}  # of guests, by number
 MAC = "52:54:00:00:00:0"
@@ -117,10 +117,7 @@ def main(net_program, switch_program, mib):
             for back_end in back_ends:
                 back_end.stop()
         finally:
-            for process in (one.process for one in started):
-                if process.poll() is None:
-                    process.kill()
-                    process.wait()
+            end_all(started)
 
 
 if __name__ == "__main__":

@@ -49,6 +49,14 @@ def check_running(process, name):
         raise AssertionError(f"{name} ended with status {process.returncode}")
 
 
+def end_all(started):
+    """Ends what of these (each has a .process) still runs."""
+    for process in (one.process for one in started):
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
 class Monitor:
     """QMP, as much as is needed."""
 
