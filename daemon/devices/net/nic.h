@@ -11,6 +11,7 @@
 
 #include <linux/virtio_net.h>
 
+#include "base/bucket.h"
 #include "net/ethernet.h"
 #include "net/pcap.h"
 #include "net/stream.h"
@@ -91,11 +92,7 @@ struct nic_stats {
 
 /* What may pass, per second, in one direction of the interface; all pairs share it (nic_rate.c). */
 struct nic_rate {
-	struct nic_bucket {
-		uint64_t rate; /* 0: no limit */
-		uint64_t burst_ns; /* that it fills in */
-		uint64_t full_at; /* when it will be full, in ns; atomic */
-	} bytes, packets;
+	struct bucket bytes, packets;
 };
 
 struct nic_pair {
