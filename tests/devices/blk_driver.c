@@ -98,3 +98,10 @@ void blk_raw(struct kit_core *c, const struct driver_buf *buf, unsigned n_out, u
 	kit_core_kick(c, 0);
 	await(c, r);
 }
+
+void blk_hurry(struct kit_core *c)
+{
+	kit_core_hurry(c);
+	assert_true(kit_core_step(c, KIT_PATIENCE_MS));
+	blk_reap(c);
+}

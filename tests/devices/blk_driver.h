@@ -29,3 +29,5 @@ uint64_t blk_header(struct kit_core *c, uint32_t type, uint64_t sector);
 /* Reaps what is complete; blk_await_all(): waits until all that was taken is. */
 void blk_reap(struct kit_core *c);
 void blk_await_all(struct kit_core *c);
+/* Lets the next timer expire, and reaps what is complete then. */
+void blk_hurry(struct kit_core *c);

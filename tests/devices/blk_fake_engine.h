@@ -4,6 +4,7 @@
 
 #include "blk_driver.h"
 #include "daemon/devices/blk/blk_request.h"
+#include "daemon/devices/blk/blk_serve.h"
 
 #define F(bit) (1ull << VIRTIO_BLK_F_##bit)
 
@@ -21,7 +22,7 @@ extern struct blk_fake_engine image;
 /* cmocka's fixture. */
 int setup(void **state);
 int teardown(void **state);
-/* Opens the device and starts a driver with these features, and this in wce. */
+/* Opens the device unless it is, and starts a driver with these features, and this in wce. */
 void begin(struct kit_core *c, uint64_t features, uint8_t wce);
 
 struct blk_driver_request *add_write(struct kit_core *c);

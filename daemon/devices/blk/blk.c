@@ -11,7 +11,9 @@
 #include <linux/virtio_ids.h>
 
 #include "base/option.h"
-#include "daemon/devices/blk/blk_request.h"
+#include "daemon/devices/blk/blk_hold.h"
+#include "daemon/devices/blk/blk_limit.h"
+#include "daemon/devices/blk/blk_serve.h"
 #include "daemon/uring.h"
 
 #define MAX_BLOCK_SIZE 65536
@@ -29,12 +31,20 @@ static const char *const engine_words[] = {
 	NULL,
 };
 
+static const char *const werror_words[] = {
+	[BLK_REPORT] = "report",
+	[BLK_STOP] = "stop",
+	[BLK_ENOSPC] = "enospc",
+	NULL,
+};
+static const char *const rerror_words[] = { [BLK_REPORT] = "report", [BLK_STOP] = "stop", NULL };
+
 #define F(bit) (1ull << VIRTIO_BLK_F_##bit)
 
 static struct {
 	char *file, *serial;
 	bool read_only, direct, force, incoming;
-	unsigned num_queues, block_size, format, engine;
+	unsigned num_queues, block_size, format, engine, werror, rerror;
 } options;
 
 static struct virtio_blk_config *blk_config(struct virtio_device *d)
@@ -113,8 +123,10 @@ static bool blk_open(struct virtio_device *d, GError **error)
 
 	b->d = d;
 	b->file.fd = b->file.lock = -1;
-	if (!blk_check_options(error))
+	if (!blk_check_options(error) || !blk_limit_open(b, error))
 		return false;
+	b->policy[0] = options.rerror;
+	b->policy[1] = options.werror;
 	d->num_queues = options.num_queues;
 	if (!d->num_queues)
 		d->num_queues = MIN(d->workers, BLK_MAX_QUEUES);
@@ -189,8 +201,8 @@ static void blk_queue_start(struct virtio_device *d, struct vq *q)
 		blk_set_wce(d, false);
 	bq->q = q;
 	bq->can_pin = vq_can_pin(q);
-	bq->stopping = false;
 	vq_set_data(q, bq);
+	blk_serve_start(bq);
 	if (bq->engine->queue_start)
 		bq->engine->queue_start(bq);
 	bq->begun = true;
@@ -198,12 +210,7 @@ static void blk_queue_start(struct virtio_device *d, struct vq *q)
 
 static void blk_queue_stop(struct virtio_device *d, struct vq *q)
 {
-	struct blk_queue *bq = vq_data(q);
-
-	bq->stopping = true;
-	blk_serve(bq);
-	if (!bq->used)
-		blk_bounce_trim(&bq->bounce);
+	blk_serve_stop(vq_data(q));
 }
 
 static void blk_kick(struct virtio_device *d, struct vq *q)
@@ -246,6 +253,7 @@ static void blk_reload(struct virtio_device *d)
 	struct blk *b = d->data;
 	uint64_t before = b->sectors, capacity;
 
+	blk_hold_wake(b);
 	if (!blk_file_update_size(&b->file, &error) ||
 		(b->engine->resize && !b->engine->resize(b, &error))) {
 		log_error(NULL, "%s", error->message);
@@ -282,6 +290,42 @@ static const struct option_entry blk_options[] = {
 	{ "block-size", "BYTES", .number = &options.block_size, .min = BLK_SECTOR,
 		.max = MAX_BLOCK_SIZE, .power_of_two = true, .units = true, .unset = "0",
 		.help = "Logical block size (default: 512, or the block device's)" },
+	{ "werror", "report|stop|enospc", .word = &options.werror, .words = werror_words,
+		.initial = "enospc",
+		.help = "Failed writes fail in the guest, too, or wait until they succeed, or "
+			"wait if there is no space" },
+	{ "rerror", "report|stop", .word = &options.rerror, .words = rerror_words,
+		.initial = "report",
+		.help = "Failed reads fail in the guest, too, or wait until they succeed" },
+	BLK_LIMIT_OPTIONS,
+	{ NULL },
+};
+
+static bool blk_call_resume(
+	struct virtio_device *d, const struct virtio_arg *args, struct json *result, GError **error)
+{
+	struct blk *b = d->data;
+
+	json_uint(result, "held", __atomic_load_n(&b->held, __ATOMIC_RELAXED));
+	blk_hold_wake(b);
+	return true;
+}
+
+static bool blk_call_set_limits(
+	struct virtio_device *d, const struct virtio_arg *args, struct json *result, GError **error)
+{
+	struct blk *b = d->data;
+
+	blk_limit_set(b, args);
+	blk_limit_show(b, result);
+	blk_hold_wake(b);
+	return true;
+}
+
+static const struct virtio_method blk_methods[] = {
+	{ "resume", "try again now what is held because of an error", .call = blk_call_resume },
+	{ "set-limits", "change the limits that are given, and show all; 0: no limit",
+		{ BLK_LIMIT_PARAMS }, .call = blk_call_set_limits },
 	{ NULL },
 };
 
@@ -325,6 +369,7 @@ const struct virtio_device_ops virtio_device_ops = {
 	.threads = VIRTIO_DEVICE_PER_QUEUE,
 	.config_writable = blk_config_writable,
 	.options = blk_options,
+	.methods = blk_methods,
 	.needs = &blk_needs,
 	.capabilities = blk_capabilities,
 	.open = blk_open,

@@ -13,6 +13,7 @@
 #include "daemon/device.h"
 #include "daemon/devices/blk/blk_bounce.h"
 #include "daemon/devices/blk/blk_file.h"
+#include "daemon/devices/blk/blk_limit.h"
 
 #define BLK_SECTOR 512u
 #define BLK_MAX_QUEUES 64
@@ -33,6 +34,7 @@
 enum {
 	BLK_PENDING = 1, /* blk_done(), blk_sync_done() will tell */
 	BLK_FULL = 2, /* nothing was begun, and cannot before something has ended */
+	BLK_REFUSED = 3, /* the driver must not ask for it, which was logged */
 };
 
 /* A stretch of the file, to be discarded or zeroed. */
@@ -44,22 +46,53 @@ struct blk_range {
 struct blk_req {
 	struct vq_chain *c; /* header and status are cut off: only data is left in the cursors */
 	uint8_t *status;
-	struct blk_req *next; /* free, or waiting for a sync */
+	struct blk_req *next; /* free, or waiting */
 	uint32_t type;
-	int result; /* 0 or -errno */
+	bool held; /* it was put into bq->held, and counts in blk->held */
+	uint8_t stage; /* the engine's */
 	uint64_t sector;
 	uint64_t start, offset; /* in the file: where it begins, and what is left of the data */
+	struct blk_range range; /* zeroes: what is left; the engine may update it */
 
 	/* The engine's. */
 	void *bounce; /* NULL: none */
-	struct blk_range range; /* zeroes: what is left */
+	int result; /* 0 or -errno */
 	unsigned ops; /* in flight */
-	unsigned stage;
 };
 
 struct blk_requests {
 	struct blk_req *first, **last;
 	unsigned n;
+};
+
+/* Appends it. */
+static inline void blk_requests_add(struct blk_requests *list, struct blk_req *r)
+{
+	if (!list->first)
+		list->last = &list->first;
+	r->next = NULL;
+	*list->last = r;
+	list->last = &r->next;
+	list->n++;
+}
+
+/* Takes the first one off; NULL: there is none. */
+static inline struct blk_req *blk_requests_take(struct blk_requests *list)
+{
+	struct blk_req *r = list->first;
+
+	if (r) {
+		list->first = r->next;
+		list->n--;
+	}
+	return r;
+}
+
+/* What happens to a request that the host failed to carry out: the words of --werror, --rerror. */
+enum blk_policy {
+	BLK_REPORT, /* it fails */
+	BLK_STOP, /* it is held until it succeeds */
+	BLK_ENOSPC, /* held if there is no space, else it fails */
 };
 
 /* Used by one thread while its queue runs. */
@@ -82,6 +115,10 @@ struct blk_queue {
 	struct blk_requests
 		unsynced; /* done, but complete only after a sync that is yet to begin */
 	struct blk_requests syncing; /* complete when the sync in flight ends */
+	struct blk_requests limited[2]; /* reads, others: for the limits to allow them */
+	struct blk_requests held; /* for the cause of an error to go; tried again */
+	struct virtio_timer limit_timer, retry_timer;
+	struct virtio_wakeup wakeup; /* limits have changed, and held requests are to be tried */
 	struct blk_bounce bounce;
 	struct log_limit limit;
 	struct virtio_watch events; /* the io_uring engines' */
@@ -96,6 +133,9 @@ struct blk {
 	bool wce; /* atomic */
 	bool warns_of_format; /* the next start may refuse what the guest writes */
 	int sync_error; /* atomic: the first failed sync's -errno; 0: none failed */
+	struct blk_limits limits;
+	enum blk_policy policy[2]; /* on errors of reads; of writes */
+	unsigned held; /* atomic: requests that are held, of all queues */
 	char serial[VIRTIO_BLK_ID_BYTES]; /* padded with NUL, which may be missing */
 	void *map; /* the mmap engine's; NULL: nothing is mapped */
 	uint64_t map_size;

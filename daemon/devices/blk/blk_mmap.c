@@ -5,6 +5,7 @@
  * not there.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <sys/mman.h>
 
@@ -60,9 +61,19 @@ static void copy(void *arg)
 }
 
 /*
- * Transfers by copying. EIO: the file ends there now, or the file system has no room for what
- * was a hole.
+ * Returns why a copy faulted: the file ends there now, or the file system has no room for what was
+ * a hole, which it says when asked for that room.
  */
+static int why(const struct blk_queue *bq, struct blk_req *r)
+{
+	if (blk_is_write(r) &&
+		fallocate(bq->fd, FALLOC_FL_KEEP_SIZE, r->offset, iov_left(blk_data(r))) < 0 &&
+		(errno == ENOSPC || errno == EDQUOT))
+		return -errno;
+	return -EIO;
+}
+
+/* Transfers by copying. */
 static int mmap_transfer(struct blk_queue *bq, struct blk_req *r)
 {
 	const struct blk *b = bq->blk;
@@ -74,7 +85,7 @@ static int mmap_transfer(struct blk_queue *bq, struct blk_req *r)
 		return 0;
 	/* It was left on the way, ahead of what was copied. */
 	*c = before;
-	return -EIO;
+	return why(bq, r);
 }
 
 /* fdatasync() writes what was changed by a mapping, too. */

@@ -14,6 +14,7 @@
 #include "daemon/devices/blk/blk_request.h"
 
 #include "daemon/devices/blk/blk_guard.h"
+#include "daemon/devices/blk/blk_hold.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -21,27 +22,6 @@
 
 /* Requests that wait for one sync, while none is in flight. */
 #define MAX_UNSYNCED 64
-
-static struct blk_req *request_new(struct blk_queue *bq)
-{
-	struct blk_req *r = bq->free;
-
-	if (r) {
-		bq->free = r->next;
-	} else {
-		r = &bq->requests[bq->made++];
-		*r = (struct blk_req){ 0 };
-	}
-	bq->used++;
-	return r;
-}
-
-static void request_free(struct blk_queue *bq, struct blk_req *r)
-{
-	r->next = bq->free;
-	bq->free = r;
-	bq->used--;
-}
 
 static uint8_t status_of(int result)
 {
@@ -60,10 +40,22 @@ static void complete(struct blk_queue *bq, struct blk_req *r, int result)
 	if (iov_left(&c->in) > 0)
 		iov_push_zeroes(&c->in, iov_left(&c->in));
 	iov_put_last(&c->in, r->status, status_of(result));
-	request_free(bq, r);
+	if (r->held)
+		blk_hold_end(bq, r);
+	blk_request_free(bq, r);
 	if (bq->stopping && !bq->used)
 		blk_bounce_trim(&bq->bounce);
 	vq_push(c);
+}
+
+void blk_request_leave(struct blk_queue *bq, struct blk_req *r)
+{
+	struct vq_chain *c = r->c;
+
+	if (r->held)
+		blk_hold_end(bq, r);
+	blk_request_free(bq, r);
+	vq_keep(c);
 }
 
 /* Answers a request that a driver must not make, and logs it. */
@@ -72,7 +64,7 @@ static int refuse(struct blk_queue *bq, const struct blk_req *r, const char *why
 	log_limited(&bq->limit, LOG_LEVEL_WARNING, vq_name(bq->q),
 		"request of type %" PRIu32 " at sector %" PRIu64 " refused: %s", r->type, r->sector,
 		why);
-	return -EINVAL;
+	return BLK_REFUSED;
 }
 
 static const char *verb_of(const struct blk_req *r)
@@ -88,13 +80,14 @@ static const char *verb_of(const struct blk_req *r)
 	return "write zeroes to";
 }
 
-/* Logs what the host refused to do. */
-static void report(struct blk_queue *bq, const struct blk_req *r, int result)
+void blk_report(struct blk_queue *bq, const struct blk_req *r, int result, const char *consequence)
 {
-	if (result < 0 && result != -EOPNOTSUPP)
+	if (result != -EOPNOTSUPP)
 		log_limited(&bq->limit, LOG_LEVEL_ERROR, vq_name(bq->q),
-			"cannot %s '%s' at offset %" PRIu64 ": %s", verb_of(r), bq->blk->file.path,
-			r->start, result == -ENODATA ? "the file ends there" : g_strerror(-result));
+			"cannot %s '%s' at offset %" PRIu64 ": %s%s", verb_of(r),
+			bq->blk->file.path, r->start,
+			result == -ENODATA ? "the file ends there" : g_strerror(-result),
+			consequence);
 }
 
 static bool in_range(const struct blk *b, uint64_t sector, uint64_t sectors)
@@ -119,7 +112,6 @@ static void check_format(struct blk_queue *bq, struct blk_req *r)
 static int transfer(struct blk_queue *bq, struct blk_req *r)
 {
 	size_t left = iov_left(blk_data(r));
-	int result;
 
 	if (blk_is_write(r) && bq->blk->file.read_only)
 		return refuse(bq, r, "the disk is read-only");
@@ -133,10 +125,7 @@ static int transfer(struct blk_queue *bq, struct blk_req *r)
 	r->start = r->offset = r->sector * BLK_SECTOR;
 	if (!r->sector && blk_is_write(r) && bq->blk->warns_of_format)
 		check_format(bq, r);
-	result = bq->engine->transfer(bq, r);
-	if (result < 0)
-		report(bq, r, result);
-	return result;
+	return bq->engine->transfer(bq, r);
 }
 
 /*
@@ -157,7 +146,7 @@ static int check_segment(struct blk_queue *bq, const struct blk_req *r,
 	return 0;
 }
 
-/* Takes a list of segments, all of them checked: *n of them are not empty. 0 or -errno. */
+/* Takes a list of segments, all of them checked: *n of them are not empty. 0, or a result. */
 static int take_segments(
 	struct blk_queue *bq, struct blk_req *r, struct blk_range *range, unsigned *n)
 {
@@ -176,7 +165,7 @@ static int take_segments(
 	for (size_t i = 0; i < count; i++) {
 		iov_pull(&r->c->out, &s, sizeof(s));
 		result = check_segment(bq, r, &s);
-		if (result < 0)
+		if (result != 0)
 			return result;
 		range[*n] = (struct blk_range){
 			.offset = le64toh(s.sector) * BLK_SECTOR,
@@ -194,16 +183,16 @@ static int segments(struct blk_queue *bq, struct blk_req *r)
 	unsigned n;
 	int result = take_segments(bq, r, range, &n);
 
-	if (result < 0 || n == 0)
+	if (result != 0 || n == 0)
 		return result;
 	r->start = range[0].offset;
-	result = r->type == VIRTIO_BLK_T_DISCARD ? bq->engine->discard(bq, r, range, n)
-						 : bq->engine->write_zeroes(bq, r, range);
-	report(bq, r, result);
-	return result;
+	if (r->type == VIRTIO_BLK_T_DISCARD)
+		return bq->engine->discard(bq, r, range, n);
+	r->range = range[0];
+	return bq->engine->write_zeroes(bq, r, &r->range);
 }
 
-static int begin(struct blk_queue *bq, struct blk_req *r)
+int blk_request_begin(struct blk_queue *bq, struct blk_req *r)
 {
 	switch (r->type) {
 	case VIRTIO_BLK_T_IN:
@@ -247,7 +236,14 @@ static bool wants_sync(const struct blk_queue *bq, const struct blk_req *r)
 	return false;
 }
 
-static void begin_sync(struct blk_queue *bq)
+int blk_request_again(struct blk_queue *bq, struct blk_req *r)
+{
+	if (r->type == VIRTIO_BLK_T_WRITE_ZEROES)
+		return bq->engine->write_zeroes(bq, r, &r->range);
+	return bq->engine->transfer(bq, r);
+}
+
+void blk_begin_sync(struct blk_queue *bq)
 {
 	int result;
 
@@ -285,33 +281,24 @@ void blk_sync_done(struct blk_queue *bq, int result)
 
 static void add_unsynced(struct blk_queue *bq, struct blk_req *r)
 {
-	struct blk_requests *list = &bq->unsynced;
-
-	if (!list->first)
-		list->last = &list->first;
-	r->next = NULL;
-	*list->last = r;
-	list->last = &r->next;
-	if (++list->n >= MAX_UNSYNCED)
-		begin_sync(bq);
+	blk_requests_add(&bq->unsynced, r);
+	if (bq->unsynced.n >= MAX_UNSYNCED)
+		blk_begin_sync(bq);
 }
 
-static void finish(struct blk_queue *bq, struct blk_req *r, int result)
+void blk_done(struct blk_queue *bq, struct blk_req *r, int result)
 {
+	if (result < 0 && blk_hold(bq, r, result))
+		return;
+	if (result < 0)
+		blk_report(bq, r, result, "");
 	if (result == 0 && r->type != VIRTIO_BLK_T_IN && wants_sync(bq, r))
 		add_unsynced(bq, r);
 	else
 		complete(bq, r, result);
 }
 
-void blk_done(struct blk_queue *bq, struct blk_req *r, int result)
-{
-	report(bq, r, result);
-	finish(bq, r, result);
-}
-
-/* Parses the request; false: it broke the queue. */
-static bool parse(struct blk_req *r)
+bool blk_request_parse(struct blk_req *r)
 {
 	struct vq_chain *c = r->c;
 	struct virtio_blk_outhdr header;
@@ -330,49 +317,4 @@ static bool parse(struct blk_req *r)
 	r->type = le32toh(header.type);
 	r->sector = le64toh(header.sector);
 	return true;
-}
-
-/* Begins one request; false: no more for now. */
-static bool take(struct blk_queue *bq)
-{
-	struct vq_chain *c = vq_pop(bq->q);
-	struct blk_req *r;
-	int result;
-
-	if (!c)
-		return false;
-	r = request_new(bq);
-	r->c = c;
-	if (!parse(r)) {
-		request_free(bq, r);
-		vq_push(c);
-		return false;
-	}
-	result = begin(bq, r);
-	if (result == BLK_PENDING)
-		return true;
-	if (result == BLK_FULL) {
-		request_free(bq, r);
-		vq_unpop(c);
-		return false;
-	}
-	finish(bq, r, result);
-	return true;
-}
-
-/* Tells whether there is room: what is left in the ring is taken when something has ended. */
-static bool has_room(const struct blk_queue *bq)
-{
-	return bq->used < BLK_MAX_REQUESTS && bq->ops < BLK_MAX_OPS;
-}
-
-void blk_serve(struct blk_queue *bq)
-{
-	if (bq->engine->reap)
-		bq->engine->reap(bq);
-	do {
-		while (has_room(bq) && take(bq))
-			continue;
-		begin_sync(bq);
-	} while (bq->engine->flush && bq->engine->flush(bq));
 }

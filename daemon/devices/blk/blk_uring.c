@@ -11,6 +11,7 @@
 #include "daemon/device.h"
 #include "daemon/devices/blk/blk_io.h"
 #include "daemon/devices/blk/blk_request.h"
+#include "daemon/devices/blk/blk_serve.h"
 #include "daemon/uring.h"
 
 /* The ring's files. */

@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""virtiod-blk: what it does when the host fails (--werror), and how much it lets pass (limits)."""
+import ctypes
+import json
+import os
+import subprocess
+import unittest
+
+from harness import (FAILED, MIB, PATIENCE, VIRTIOCTL, LoopTest, main, pattern, sha256,
+                     sha256_file, wait_until)
+
+CLONE_NEWNS = 0x20000
+WAITS = "the guest waits"
+SIZE = 4 * MIB
+
+
+def has_own_mounts():
+    """Only this process sees what it mounts, from now on."""
+    if ctypes.CDLL(None).unshare(CLONE_NEWNS) != 0:
+        return False
+    return subprocess.run(["mount", "--make-rprivate", "/"], check=False).returncode == 0
+
+
+class Space(LoopTest):
+    def setUp(self):
+        super().setUp()
+        self.folder = self.file("small")
+        os.mkdir(self.folder)
+        self.mount(f"size={SIZE // 2}")
+        self.addCleanup(subprocess.run, ["umount", self.folder], check=True)
+        self.image = os.path.join(self.folder, "image")
+        with open(self.image, "wb") as f:
+            f.truncate(SIZE)
+        self.contents = pattern(SIZE)
+
+    def mount(self, options):
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", self.folder], check=True)
+
+    def write(self, d):
+        process = subprocess.Popen(
+            [VIRTIOCTL, "write", "--depth=8", f"--timeout={PATIENCE}", d.path,
+             self.file("source", self.contents)])
+        self.addCleanup(process.wait, PATIENCE)
+        self.addCleanup(process.kill)
+        return process
+
+    def test_enlarged(self):
+        """A file system without space is enlarged: the guest has waited, and all is written."""
+        for engine in "auto", "uring", "mmap":
+            with self.subTest(engine=engine):
+                d = self.blk(self.image, "--engine=" + engine)
+                writer = self.write(d)
+                wait_until(lambda d=d: WAITS in d.log(), WAITS)
+                self.assertIsNone(writer.poll())
+                self.mount(f"remount,size={2 * SIZE}")
+                self.assertEqual(writer.wait(PATIENCE), 0)
+                self.assertEqual(sha256_file(self.image), sha256(self.contents))
+                wait_until(lambda d=d: "has succeeded" in d.log(), "success")
+                self.assertEqual(d.log().count(WAITS), 1, d.log())
+                self.stop(d)
+                os.truncate(self.image, 0)
+                os.truncate(self.image, SIZE)
+                self.mount(f"remount,size={SIZE // 2}")
+
+    def test_killed(self):
+        """A back-end that is killed while a request waits leaves it to the next one."""
+        d = self.blk(self.image)
+        loader = subprocess.Popen(
+            [VIRTIOCTL, "bench", "--rw=write", "--verify", "--survive", "--requests=1024",
+             "--warmup=0", f"--timeout={PATIENCE}", d.path], stdout=subprocess.DEVNULL)
+        self.addCleanup(loader.wait, PATIENCE)
+        self.addCleanup(loader.kill)
+        wait_until(lambda: WAITS in d.log(), WAITS)
+        d.kill()
+        self.mount(f"remount,size={2 * SIZE}")
+        again = self.file("s-again")
+        os.unlink(d.path)
+        argv = [os.environ["VIRTIOD_BLK"], f"--socket-path={d.path}", f"--blk-file={self.image}"]
+        with open(again, "wb") as log:
+            process = subprocess.Popen(argv, stdout=log, stderr=log)
+        self.addCleanup(process.wait, PATIENCE)
+        self.addCleanup(process.terminate)
+        self.assertEqual(loader.wait(PATIENCE), 0)
+
+    def test_report(self):
+        d = self.blk(self.image, "--werror=report")
+        self.ctl("write", d.path, self.file("source", self.contents), expect=FAILED)
+        self.assertIn("No space left on device", d.log())
+        self.assertNotIn(WAITS, d.log())
+
+    def test_resume(self):
+        control = self.file("control")
+        d = self.blk(self.image, f"--control={control}")
+        writer = self.write(d)
+        wait_until(lambda: WAITS in d.log(), WAITS)
+        held = json.loads(self.ctl("call", control, "resume")[0])["held"]
+        self.assertGreater(held, 0)
+        self.mount(f"remount,size={2 * SIZE}")
+        self.ctl("call", control, "resume")
+        self.assertEqual(writer.wait(PATIENCE), 0)
+
+
+class Limits(LoopTest):
+    """With a full bucket of a second, N requests take (N - rate) / rate seconds."""
+
+    def bench(self, d, *options):
+        out, _ = self.ctl("bench", "--json", "--warmup=0", f"--timeout={PATIENCE}", *options,
+                          d.path)
+        return json.loads(out)
+
+    def assert_seconds(self, what, result, want):
+        print(f"{what}: {result['seconds']:.3f} s, by its rate {want:.3f}")
+        self.assertGreater(result["seconds"], want * 0.98)
+        # A machine with other work may be late.
+        self.assertLess(result["seconds"], want * 1.5 + 1)
+
+    def test_rates(self):
+        image = self.file("image", size=MIB)
+        for option, rw, number, want in (
+                ("--iops-total=1000", "mixed", 2000, 1), ("--iops-read=1000", "randread", 2000, 1),
+                ("--iops-write=500", "randwrite", 1000, 1),
+                ("--bps-total=4M", "mixed", 2048, 1), ("--bps-write=4M", "write", 2048, 1)):
+            d = self.blk(image, option, "--limit-burst=1")
+            result = self.bench(d, f"--rw={rw}", f"--requests={number}")
+            self.assert_seconds(f"{option}, {rw}", result, want)
+            self.stop(d)
+
+    def test_set(self):
+        control = self.file("control")
+        d = self.blk(self.file("image", size=MIB), f"--control={control}", "--iops-total=1")
+        loader = subprocess.Popen([VIRTIOCTL, "bench", "--requests=1000", "--warmup=0",
+                                   f"--timeout={PATIENCE}", d.path], stdout=subprocess.DEVNULL)
+        self.addCleanup(loader.wait, PATIENCE)
+        self.addCleanup(loader.kill)
+        wait_until(lambda: "connected" in d.log(), "a front-end")
+        limits = json.loads(self.ctl("call", control, "set-limits", "iops-total=0")[0])
+        self.assertEqual(limits["iops-total"], 0)
+        self.assertEqual(limits["limit-burst-ms"], 100)
+        self.assertEqual(loader.wait(PATIENCE), 0)
+
+
+if not has_own_mounts():
+    print("SKIPPED: file systems without space: mounting takes root")
+    Space = unittest.skip("mounting takes root")(Space)
+
+if __name__ == "__main__":
+    main()
