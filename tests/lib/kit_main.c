@@ -20,6 +20,7 @@ struct kit_variant {
 };
 
 static const struct kit_variant variants[] = {
+#ifndef __SANITIZE_THREAD__ /* there is one thread */
 	{ "split", &kit_world_core, 0 },
 	{ "packed", &kit_world_core, PACKED },
 	{ "split, in pieces", &kit_world_core, EVENT_IDX | INDIRECT, true },
@@ -28,6 +29,7 @@ static const struct kit_variant variants[] = {
 	{ "packed, pauses", &kit_world_core, PACKED, false, KIT_PAUSES, KIT_NO_PAUSE },
 	{ "split, hostile", &kit_world_core, 0, false, KIT_HOSTILE, KIT_NO_HOSTILE },
 	{ "packed, hostile", &kit_world_core, PACKED, false, KIT_HOSTILE, KIT_NO_HOSTILE },
+#endif
 	{ "process, split", &kit_world_process, EVENT_IDX },
 	{ "process, packed, pauses", &kit_world_process, PACKED, false, KIT_PAUSES, KIT_NO_PAUSE },
 	{ "process, split, killed", &kit_world_process, 0, false, KIT_KILLS, KIT_NO_KILL },
