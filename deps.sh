@@ -218,6 +218,16 @@ get_dpdk()
 	ls usr/lib/x86_64-linux-gnu/dpdk/pmds-25.0/librte_net_vhost.so*
 }
 
+# Debian's other back-end for virtio sockets, which no release has yet.
+get_vhost_device_vsock()
+{
+	private_apt sid amd64
+	private_packages vhost-device-vsock
+	rm -r apt usr/share
+	private_program usr/bin/vhost-device-vsock
+	bin/vhost-device-vsock --version
+}
+
 # QEMU's sample of a back-end, which its packages lack, by its own files and the headers that its
 # build would include.
 get_qemu_sample()
@@ -309,6 +319,12 @@ others()
 dpdk()
 {
 	unpacked dpdk get_dpdk
+}
+
+# bin/vhost-device-vsock, for tests/bench/run --vsock alone.
+vhost_device_vsock()
+{
+	unpacked vhost-device-vsock get_vhost_device_vsock
 }
 
 # Debian for arm64: boot/, lib/, usr/ with its cloud kernel, and what virtiod is built from and

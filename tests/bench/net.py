@@ -74,15 +74,16 @@ class Net:
 
 
 def rounds_of(n, sides, measure, what, errors):
-    """Samples of two sides, in turn; what fails is not tried again."""
-    samples = [], []
+    """Samples of each side, in turn; what fails is not tried again."""
+    samples = [[] for _ in sides]
+    order = list(range(len(sides)))
     try:
         for i in range(n):
-            for side in (0, 1) if i % 2 else (1, 0):
+            for side in order if i % 2 else reversed(order):
                 samples[side].append(measure(sides[side]))
     except FAILURES as e:
         errors.append(f"{what}: {describe(e)}")
-        return [], []
+        return [[] for _ in sides]
     print(what, file=sys.stderr)
     return samples
 

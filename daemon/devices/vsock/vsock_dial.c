@@ -38,10 +38,12 @@ static void dialled(struct vsock_conn *c, int result)
 		return;
 	}
 	vsock_host_attach(c, result);
-	if (vsock_is_sibling(c->v, c->key.cid))
+	if (vsock_is_sibling(c->v, c->key.cid)) {
 		vsock_group_greet(c);
-	else
-		vsock_dial_open_now(c);
+		return;
+	}
+	c->readable = false; /* the watch tells what is there already */
+	vsock_dial_open_now(c);
 }
 
 void vsock_dial_open_now(struct vsock_conn *c)
