@@ -152,6 +152,11 @@ int sock_listen(const char *path, mode_t mode, gid_t group, GError **error)
 	return serve(SOCK_STREAM, path, mode, group, error);
 }
 
+int sock_listen_records(const char *path, mode_t mode, GError **error)
+{
+	return serve(SOCK_SEQPACKET, path, mode, (gid_t)-1, error);
+}
+
 int sock_bind_datagram(const char *path, mode_t mode, GError **error)
 {
 	return serve(SOCK_DGRAM, path, mode, (gid_t)-1, error);

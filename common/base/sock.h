@@ -16,6 +16,8 @@
  * somebody serves, or any other kind of file, is an error that names it. -1 on error.
  */
 int sock_listen(const char *path, mode_t mode, gid_t group, GError **error);
+/* Likewise, for whole records (SOCK_SEQPACKET). */
+int sock_listen_records(const char *path, mode_t mode, GError **error);
 /*
  * A connected socket, blocking; -1 on error (G_FILE_ERROR, e.g. NOENT; refused:
  * G_FILE_ERROR_FAILED; a server that accepts nothing for 3 s: G_FILE_ERROR_AGAIN).

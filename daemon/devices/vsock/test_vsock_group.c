@@ -13,19 +13,20 @@ static struct vsock_guest start(struct kit *k)
 }
 
 /* Listens as the program of another guest. */
-static int listen_other(struct kit *k)
+static int listen_other(struct kit *k, uint16_t type)
 {
-	g_autofree char *name = g_strdup_printf("g_%u", OTHER);
-	int fd = sock_listen(kit_path(k, name), 0600, (gid_t)-1, NULL);
+	int fd = type == STREAM ? sock_listen(kit_path(k, "g_4"), 0600, (gid_t)-1, NULL)
+				: sock_listen_records(kit_path(k, "g_seqpacket_4"), 0600, NULL);
 
 	assert_true(fd >= 0);
 	return fd;
 }
 
 /* Returns a connection of the other guest's program, which has said this. */
-static int call(struct kit *k, const char *line)
+static int call(struct kit *k, uint16_t type, const char *line)
 {
-	int fd = sock_connect(kit_path(k, "g_77"), NULL);
+	int fd = type == STREAM ? sock_connect(kit_path(k, "g_77"), NULL)
+				: sock_try_records(kit_path(k, "g_seqpacket_77"));
 
 	assert_true(fd >= 0);
 	host_say(fd, line);
@@ -48,7 +49,7 @@ static int request(struct vsock_guest *g, int listener)
 static void test_to_sibling(struct kit *k)
 {
 	struct vsock_guest g = start(k);
-	autofd listener = listen_other(k), fd = request(&g, listener);
+	autofd listener = listen_other(k, STREAM), fd = request(&g, listener);
 
 	assert_false(guest_has_packet(&g));
 	host_say(fd, "OK ");
@@ -84,7 +85,7 @@ static void test_refused(struct kit *k)
 	g.cid = CID;
 	guest_send(&g, OP(REQUEST), 0, NULL, 0);
 	guest_expect(&g, OP(RST));
-	listener = listen_other(k);
+	listener = listen_other(k, STREAM);
 	for (unsigned i = 0; i < G_N_ELEMENTS(answers); i++) {
 		autofd fd = request(&g, listener);
 
@@ -100,15 +101,95 @@ static void test_refused(struct kit *k)
 		guest_expect(&g, OP(RST));
 		host_expect_end(k, fd);
 	}
+	/* The sibling listens for streams alone. */
 	g.type = SEQPACKET;
 	guest_send(&g, OP(REQUEST), 0, NULL, 0);
 	guest_expect(&g, OP(RST));
 }
 
+static void expect_message(struct vsock_guest *g, const char *text)
+{
+	const struct vsock_packet *s = guest_expect(g, OP(RW));
+
+	assert_int_equal(s->len, strlen(text));
+	assert_memory_equal(s->data, text, s->len);
+	assert_int_equal(le32toh(s->h.flags), VSOCK_SEQ_EOM);
+	g->fwd_cnt += s->len;
+}
+
+/* Requires that the next message of the guest is this. */
+static void hear_message(struct kit *k, int fd, const char *text)
+{
+	char got[64];
+
+	host_wait(k, fd, POLLIN);
+	assert_int_equal(recv(fd, got, sizeof(got), 0), strlen(text));
+	assert_memory_equal(got, text, strlen(text));
+}
+
+static void check_messages(struct vsock_guest *g, int fd)
+{
+	host_say(fd, "one");
+	host_say(fd, "two\n");
+	expect_message(g, "one");
+	expect_message(g, "two\n");
+	guest_say(g, "three");
+	guest_say(g, "four");
+	hear_message(g->k, fd, "three");
+	hear_message(g->k, fd, "four");
+}
+
+static void test_messages_to(struct kit *k)
+{
+	struct vsock_guest g = start(k);
+	autofd listener = listen_other(k, SEQPACKET), fd = -1;
+
+	g.type = SEQPACKET;
+	fd = request(&g, listener);
+	host_say(fd, "OK 52\n");
+	guest_expect(&g, OP(RESPONSE));
+	check_messages(&g, fd);
+	fd_close(&fd);
+	guest_expect_shutdown(&g, VSOCK_NEITHER);
+}
+
+/* An answer is a message of its own, and whole. */
+static void test_bad_messages_to(struct kit *k)
+{
+	static const char *const answers[] = { "OK 52", "OK 52\nmore", "NO 52\n" };
+	struct vsock_guest g = start(k);
+	autofd listener = listen_other(k, SEQPACKET);
+
+	g.type = SEQPACKET;
+	for (unsigned i = 0; i < G_N_ELEMENTS(answers); i++) {
+		autofd fd = request(&g, listener);
+
+		host_say(fd, answers[i]);
+		guest_expect(&g, OP(RST));
+	}
+}
+
+static void test_messages_from(struct kit *k)
+{
+	struct vsock_guest g = start(k);
+	autofd fd = call(k, SEQPACKET, "CONNECT 5000 FROM 4 52\n");
+
+	g.type = SEQPACKET;
+	g.cid = OTHER;
+	g.port = OTHER_PORT;
+	guest_expect(&g, OP(REQUEST));
+	guest_send(&g, OP(RESPONSE), 0, NULL, 0);
+	hear_message(k, fd, "OK 52\n");
+	check_messages(&g, fd);
+	guest_send(&g, OP(SHUTDOWN), VSOCK_NEITHER, NULL, 0);
+	guest_expect(&g, OP(RST));
+	host_expect_end(k, fd);
+}
+
 static void test_from_sibling(struct kit *k)
 {
 	struct vsock_guest g = start(k);
-	autofd fd = call(k, "CONNECT 5000 FROM 4 52\nhello"), again = -1;
+	autofd fd = call(k, STREAM, "CONNECT 5000 FROM 4 52\nhello"), again = -1;
 
 	g.cid = OTHER;
 	g.port = OTHER_PORT;
@@ -119,7 +200,7 @@ static void test_from_sibling(struct kit *k)
 	guest_say(&g, "answer");
 	host_hear(k, fd, "answer");
 	/* The same once more. */
-	again = call(k, "CONNECT 5000 FROM 4 52\n");
+	again = call(k, STREAM, "CONNECT 5000 FROM 4 52\n");
 	host_expect_end(k, again);
 }
 
@@ -129,13 +210,31 @@ static void test_bad_lines(struct kit *k)
 		"CONNECT 1 FROM 77 52\n", "CONNECT 1 FROM 4\n", "CONNECT 1 FROM 4 5 6\n",
 		"CONNECT 1 AS 4 5\n", "CONNECT -1 FROM 4 5\n", "CONNECT 1 FROM 4294967296 5\n",
 		"CONNECT 1 FROM 4 4294967295\n", "\n" };
+	static const char *const messages[] = { "CONNECT 5000 FROM 4 52",
+		"CONNECT 5000 FROM 4 52\nhello", "" };
 	struct vsock_guest g = start(k);
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(lines); i++) {
-		autofd fd = call(k, lines[i]);
+		autofd fd = call(k, STREAM, lines[i]), fd2 = call(k, SEQPACKET, lines[i]);
+
+		host_expect_end(k, fd);
+		host_expect_end(k, fd2);
+	}
+	for (unsigned i = 0; i < G_N_ELEMENTS(messages); i++) {
+		autofd fd = call(k, SEQPACKET, messages[i]);
 
 		host_expect_end(k, fd);
 	}
+	assert_false(guest_has_packet(&g));
+}
+
+/* A driver that knows no messages is not asked for them. */
+static void test_no_messages(struct kit *k)
+{
+	struct vsock_guest g = start(k);
+	autofd fd = call(k, SEQPACKET, "CONNECT 5000 FROM 4 52\n");
+
+	host_expect_end(k, fd);
 	assert_false(guest_has_packet(&g));
 }
 
@@ -143,7 +242,7 @@ static void test_bad_lines(struct kit *k)
 static void test_no_group(struct kit *k)
 {
 	struct vsock_guest g = guest_start(k, NULL);
-	autofd listener = listen_other(k);
+	autofd listener = listen_other(k, STREAM);
 
 	g.cid = OTHER;
 	guest_send(&g, OP(REQUEST), 0, NULL, 0);
@@ -156,6 +255,10 @@ static const struct kit_test tests[] = {
 	{ "refused", test_refused, .skip = KIT_NO_KILL },
 	{ "from a sibling", test_from_sibling, .skip = KIT_NO_KILL },
 	{ "bad lines", test_bad_lines, .skip = KIT_NO_KILL },
+	{ "messages to a sibling", test_messages_to, .skip = KIT_NO_KILL },
+	{ "bad messages to it", test_bad_messages_to, .skip = KIT_NO_KILL },
+	{ "messages from a sibling", test_messages_from, .skip = KIT_NO_KILL },
+	{ "no messages", test_no_messages, .features = 1 << VSOCK_F_STREAM, .skip = KIT_NO_KILL },
 	{ "no group", test_no_group, .skip = KIT_NO_KILL },
 };
 

@@ -24,9 +24,9 @@ static struct {
 } options;
 
 /* What is needed once it is open: by number, and the sockets of the host. */
-static const char *socket_stems[3];
+static const char *socket_stems[4];
 static struct virtio_device_needs needs = { .socket_stems = socket_stems };
-static char *stem, *group_stem;
+static char *stem;
 
 void vsock_set_timer(struct vsock_conn *c, int64_t us)
 {
@@ -128,19 +128,20 @@ static bool vsock_open(struct virtio_device *d, GError **error)
 	const uint64_t cid = htole64(options.cid);
 
 	v->d = d;
-	v->listener.fd = v->group_listener.fd = v->maker.fd = -1;
+	v->listener.fd = v->group_listener.fd = v->group_records_listener.fd = v->maker.fd = -1;
 	v->guest_cid = options.cid;
 	v->n_forward = options.n_forward;
 	memcpy(v->forward, options.forward, sizeof(v->forward));
 	if (!options.path)
 		return option_bad(error, "--uds-path=PATH is missing: no sockets to connect to");
 	v->path = g_strdup(options.path);
-	v->group = g_strdup(options.group);
+	if (options.group) {
+		socket_stems[1] = v->group = g_strconcat(options.group, "_", NULL);
+		socket_stems[2] = v->group_records = g_strconcat(v->group, "seqpacket_", NULL);
+	}
 	v->stage = g_malloc(VSOCK_STAGE);
 	memcpy(d->config, &cid, sizeof(cid));
 	socket_stems[0] = stem = g_strconcat(v->path, "_", NULL);
-	if (v->group)
-		socket_stems[1] = group_stem = g_strconcat(v->group, "_", NULL);
 	needs.files = options.max_connections;
 	raise_limit();
 	vsock_dial_open(v);
@@ -157,10 +158,10 @@ static void vsock_close(struct virtio_device *d)
 	g_free(v->stage);
 	g_free(v->path);
 	g_free(v->group);
+	g_free(v->group_records);
 	g_free(v);
-	socket_stems[0] = socket_stems[1] = NULL;
+	memset(socket_stems, 0, sizeof(socket_stems));
 	g_clear_pointer(&stem, g_free);
-	g_clear_pointer(&group_stem, g_free);
 	g_clear_pointer(&options.path, g_free);
 	g_clear_pointer(&options.group, g_free);
 	options.n_forward = 0;
@@ -186,7 +187,7 @@ static const struct option_entry vsock_options[] = {
 		.help = "Serve the guest's connections to this address, too, as the host's" },
 	{ "group", "PATH", .path = &options.group,
 		.help = "Connect the guest to those whose programs have the same group: sockets "
-			"PATH_CID" },
+			"PATH_CID and PATH_seqpacket_CID" },
 	{ "max-connections", .number = &options.max_connections, .min = 1, .max = MAX_CONNECTIONS,
 		.initial = "4096", .help = "How many there can be at a time" },
 	{ NULL },

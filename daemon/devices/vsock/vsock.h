@@ -123,7 +123,7 @@ struct vsock {
 	uint64_t forward[VSOCK_MAX_FORWARD];
 	unsigned n_forward;
 	char *path; /* of the host's sockets */
-	char *group; /* of the group's; NULL: none */
+	char *group, *group_records; /* of the group's, up to the address; NULL: none */
 	bool begun; /* a driver has used this device, and this process knows its connections */
 	bool must_reset; /* the driver is to be told that they are gone */
 	uint64_t features; /* negotiated */
@@ -141,7 +141,7 @@ struct vsock {
 	struct vsock_conn *ready_first, *ready_last;
 
 	/* vsock_listen.c */
-	struct virtio_watch listener, group_listener;
+	struct virtio_watch listener, group_listener, group_records_listener;
 	struct virtio_timer listen_again;
 	uint32_t next_port; /* of the host */
 
@@ -183,6 +183,8 @@ void vsock_conn_tell(struct vsock_conn *c, unsigned news);
 
 /* vsock_tx.c: takes all that the guest has sent. */
 void vsock_tx_run(struct vsock *v, struct vq *q);
+/* Returns whether the driver may use this type of connection. */
+bool vsock_is_type(const struct vsock *v, unsigned type);
 
 /* vsock_rx.c: gives the guest what its buffers have room for. */
 void vsock_rx_run(struct vsock *v);
@@ -230,7 +232,7 @@ void vsock_listen_hello(struct vsock_conn *c, bool hung_up);
 void vsock_expired(struct virtio_device *d, struct vq *q, struct virtio_timer *t);
 void vsock_set_timer(struct vsock_conn *c, int64_t us);
 
-/* Takes a line out of a socket; false: it has not come whole (EAGAIN), or is bad. */
+/* Takes a line, or a message that is one; false: it has not come whole (EAGAIN), or is bad. */
 #define VSOCK_MAX_LINE 64
 bool vsock_listen_read_line(struct vsock_conn *c, char line[VSOCK_MAX_LINE + 1]);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Connections of the guest: to PATH_PORT. In the sandbox another process makes them, which this one
- * does not wait for. A server whose backlog is full is tried again as long as Linux' connect()
- * waits by default.
+ * Connections of the guest: to PATH_PORT, or to another guest's program. In the sandbox another
+ * process makes them, which this one does not wait for. A server whose backlog is full is tried
+ * again as long as Linux' connect() waits by default.
  */
 #include "daemon/devices/vsock/vsock.h"
 
@@ -97,22 +97,22 @@ void vsock_dial(struct vsock_conn *c)
 {
 	char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
 	int64_t now = g_get_monotonic_time();
-	bool is_sibling = vsock_is_sibling(c->v, c->key.cid);
-	int n = snprintf(path, sizeof(path), "%s_%u", is_sibling ? c->v->group : c->v->path,
-		is_sibling ? (uint32_t)c->key.cid : c->key.host_port);
+	bool is_stream = c->type == VIRTIO_VSOCK_TYPE_STREAM;
+	int n;
 
+	if (vsock_is_sibling(c->v, c->key.cid))
+		n = snprintf(path, sizeof(path), "%s%u",
+			is_stream ? c->v->group : c->v->group_records, (uint32_t)c->key.cid);
+	else
+		n = snprintf(path, sizeof(path), "%s_%u", c->v->path, c->key.host_port);
 	if (!c->dial_end)
 		c->dial_end = now + PATIENCE_US;
-	/* Lines are of streams. */
-	if (n >= (int)sizeof(path) || now >= c->dial_end ||
-		(is_sibling && c->type != VIRTIO_VSOCK_TYPE_STREAM))
+	if (n >= (int)sizeof(path) || now >= c->dial_end)
 		refuse(c);
 	else if (sock_maker_is_used())
 		ask(c, path);
 	else
-		dialled(c,
-			c->type == VIRTIO_VSOCK_TYPE_SEQPACKET ? sock_try_records(path)
-							       : sock_try(path));
+		dialled(c, is_stream ? sock_try(path) : sock_try_records(path));
 }
 
 void vsock_dial_open(struct vsock *v)

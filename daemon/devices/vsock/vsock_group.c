@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Connections between guests of a group. Each guest's program listens at GROUP_CID, by the guest's
- * address. One that connects there says "CONNECT PORT FROM CID PORT\n" - to which port of that
- * guest, and by whom - and gets "OK PORT\n" once the guest has accepted. What follows is data.
+ * address, and for SOCK_SEQPACKET at GROUP_seqpacket_CID. One that connects there says "CONNECT
+ * PORT FROM CID PORT\n" - to which port of that guest, and by whom - and gets "OK PORT\n" once the
+ * guest has accepted. What follows is data.
  */
 #include "daemon/devices/vsock/vsock.h"
 

@@ -45,7 +45,9 @@ static void on_arrival(
 			close(fd);
 			continue;
 		}
-		c->by_sibling = w == &v->group_listener;
+		c->by_sibling = w != &v->listener;
+		c->type = w == &v->group_records_listener ? VIRTIO_VSOCK_TYPE_SEQPACKET
+							  : VIRTIO_VSOCK_TYPE_STREAM;
 		vsock_host_attach(c, fd);
 		vsock_set_timer(c, HELLO_US);
 	}
@@ -56,8 +58,10 @@ static void listen_again(struct virtio_device *d, struct vq *q, struct virtio_ti
 	struct vsock *v = container_of(t, struct vsock, listen_again);
 
 	virtio_watch(d, NULL, &v->listener, EPOLLIN);
-	if (v->group)
-		virtio_watch(d, NULL, &v->group_listener, EPOLLIN);
+	if (!v->group)
+		return;
+	virtio_watch(d, NULL, &v->group_listener, EPOLLIN);
+	virtio_watch(d, NULL, &v->group_records_listener, EPOLLIN);
 }
 
 /* Chooses a port of the host's that is free. */
@@ -87,12 +91,15 @@ bool vsock_listen_read_line(struct vsock_conn *c, char line[VSOCK_MAX_LINE + 1])
 {
 	ssize_t n = recv(c->watch.fd, line, VSOCK_MAX_LINE, MSG_PEEK | MSG_DONTWAIT);
 	const char *end = n > 0 ? memchr(line, '\n', (size_t)n) : NULL;
+	bool is_message = c->type == VIRTIO_VSOCK_TYPE_SEQPACKET;
 
-	if (!end) {
-		if (n >= 0)
-			errno = n == 0 || n == VSOCK_MAX_LINE ? EINVAL : EAGAIN;
+	/* Of a message the rest would be lost, or does not come. */
+	if (n >= 0 && (is_message ? end != line + n - 1 : !end)) {
+		errno = is_message || n == 0 || n == VSOCK_MAX_LINE ? EINVAL : EAGAIN;
 		return false;
 	}
+	if (n < 0)
+		return false;
 	n = recv(c->watch.fd, line, (size_t)(end - line) + 1, MSG_DONTWAIT);
 	if (n <= 0)
 		return false;
@@ -110,13 +117,14 @@ void vsock_listen_hello(struct vsock_conn *c, bool hung_up)
 			vsock_conn_free(c);
 		return;
 	}
-	if (c->by_sibling ? !vsock_group_parse(c->v, line, &key) : !parse(c->v, line, &key)) {
+	if (!vsock_is_type(c->v, c->type) ||
+		(c->by_sibling ? !vsock_group_parse(c->v, line, &key) : !parse(c->v, line, &key))) {
 		c->v->count.refused++;
 		vsock_conn_free(c);
 		return;
 	}
 	c->state = VSOCK_ASKED;
-	vsock_conn_name(c, &key, VIRTIO_VSOCK_TYPE_STREAM);
+	vsock_conn_name(c, &key, c->type);
 	vsock_set_timer(c, ASK_US);
 	vsock_conn_tell(c, VSOCK_NEWS_REQUEST);
 }
@@ -136,27 +144,34 @@ void vsock_listen_accepted(struct vsock_conn *c)
 	vsock_conn_ready(c);
 }
 
-static bool listen_at(struct vsock *v, struct virtio_watch *w, const char *path, GError **error)
+/* Takes the socket, unless there is none. */
+static bool serve(struct vsock *v, struct virtio_watch *w, int fd)
 {
-	w->ready = on_arrival;
-	w->fd = sock_listen(path, 0600, (gid_t)-1, error);
-	if (w->fd < 0)
+	if (fd < 0)
 		return false;
+	w->ready = on_arrival;
+	w->fd = fd;
 	virtio_watch(v->d, NULL, w, EPOLLIN);
 	return true;
 }
 
 bool vsock_listen_open(struct vsock *v, GError **error)
 {
-	g_autofree char *own = v->group ? g_strdup_printf("%s_%u", v->group, v->guest_cid) : NULL;
+	g_autofree char *own = NULL, *own_records = NULL;
 
 	v->listen_again.expired = listen_again;
-	if (!listen_at(v, &v->listener, v->path, error)) {
+	if (!serve(v, &v->listener, sock_listen(v->path, 0600, (gid_t)-1, error))) {
 		g_prefix_error(error, "--uds-path=%s: ", v->path);
 		return false;
 	}
-	if (own && !listen_at(v, &v->group_listener, own, error)) {
-		g_prefix_error(error, "--group=%s: ", v->group);
+	if (!v->group)
+		return true;
+	own = g_strdup_printf("%s%u", v->group, v->guest_cid);
+	own_records = g_strdup_printf("%s%u", v->group_records, v->guest_cid);
+	if (!serve(v, &v->group_listener, sock_listen(own, 0600, (gid_t)-1, error)) ||
+		!serve(v, &v->group_records_listener,
+			sock_listen_records(own_records, 0600, error))) {
+		g_prefix_error(error, "--group: ");
 		return false;
 	}
 	return true;
@@ -167,6 +182,8 @@ void vsock_listen_close(struct vsock *v)
 	virtio_timer(v->d, NULL, &v->listen_again, -1);
 	virtio_watch(v->d, NULL, &v->listener, 0);
 	virtio_watch(v->d, NULL, &v->group_listener, 0);
+	virtio_watch(v->d, NULL, &v->group_records_listener, 0);
 	fd_close(&v->listener.fd);
 	fd_close(&v->group_listener.fd);
+	fd_close(&v->group_records_listener.fd);
 }

@@ -54,8 +54,7 @@ static bool has_feature(const struct vsock *v, unsigned feature)
 	return v->features >> feature & 1;
 }
 
-/* Returns whether the driver may use this type of connection. */
-static bool is_type(const struct vsock *v, unsigned type)
+bool vsock_is_type(const struct vsock *v, unsigned type)
 {
 	if (type == VIRTIO_VSOCK_TYPE_SEQPACKET)
 		return has_feature(v, VIRTIO_VSOCK_F_SEQPACKET);
@@ -163,7 +162,7 @@ static void serve(struct vsock *v, struct vq_chain *r)
 
 	if (!parse(r, &p))
 		return;
-	if (vq_is_retry(r) || p.src_cid != v->guest_cid || !is_type(v, p.type)) {
+	if (vq_is_retry(r) || p.src_cid != v->guest_cid || !vsock_is_type(v, p.type)) {
 		refuse(v, &p);
 		return;
 	}
