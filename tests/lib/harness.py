@@ -57,8 +57,8 @@ DEVICES = {
     "rproc-serial": [("--backend=null",)],
     "rtc": [()],
     "spi": [("--sim=loopback", "--sim=flash")],
-    "vsock": FreshPaths([("--uds-path=@",), ("--uds-path=@", "--guest-cid=9", "--forward-cid=3",
-                                             "--max-connections=8")]),
+    "vsock": FreshPaths([("--uds-path=@",), ("--native", "--guest-cid=9", "--forward-cid=3",
+                                             "--max-connections=8", "--group=@")]),
 }
 
 OK, FAILED, USAGE, BUSY, ABSENT = range(5)  # exit statuses of virtioctl

@@ -16,6 +16,7 @@ static void test_options(struct kit *k)
 	kit_start_fails(k, "--uds-path=PATH is missing", NULL);
 	kit_start_fails(k, "guest-cid", uds(k), "--guest-cid=2", NULL);
 	kit_start_fails(k, "forward-cid", uds(k), "--forward-cid=x", NULL);
+	kit_start_fails(k, "native-port", uds(k), "--native-port=4294967295", NULL);
 	kit_start_fails(k, "max-connections", uds(k), "--max-connections=0", NULL);
 	assert_true(g_file_set_contents(kit_path(k, "v"), "x", 1, NULL));
 	kit_start_fails(k, "is not a socket", uds(k), NULL);

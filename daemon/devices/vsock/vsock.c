@@ -19,6 +19,9 @@
 static struct {
 	unsigned cid, max_connections;
 	char *path, *group;
+	bool native;
+	uint32_t native_port[VSOCK_MAX_NATIVE_PORTS];
+	unsigned n_native_ports;
 	uint64_t forward[VSOCK_MAX_FORWARD];
 	unsigned n_forward;
 } options;
@@ -122,27 +125,43 @@ static void raise_limit(void)
 	setrlimit(RLIMIT_NOFILE, &files);
 }
 
+/* Fills in the beginnings of the paths that are connected to later. */
+static void name_sockets(struct vsock *v)
+{
+	const char **to = socket_stems;
+
+	if (options.path) {
+		v->path = g_strdup(options.path);
+		*to++ = stem = g_strconcat(v->path, "_", NULL);
+	}
+	if (options.group) {
+		*to++ = v->group = g_strconcat(options.group, "_", NULL);
+		*to++ = v->group_records = g_strconcat(v->group, "seqpacket_", NULL);
+	}
+}
+
 static bool vsock_open(struct virtio_device *d, GError **error)
 {
 	struct vsock *v = d->data = g_new0(struct vsock, 1);
 	const uint64_t cid = htole64(options.cid);
 
 	v->d = d;
-	v->listener.fd = v->group_listener.fd = v->group_records_listener.fd = v->maker.fd = -1;
+	v->maker.fd = -1;
+	for (unsigned i = 0; i < VSOCK_LISTENERS; i++)
+		v->listener[i].fd = -1;
 	v->guest_cid = options.cid;
 	v->n_forward = options.n_forward;
 	memcpy(v->forward, options.forward, sizeof(v->forward));
-	if (!options.path)
+	v->native = options.native;
+	v->n_native_ports = options.n_native_ports;
+	memcpy(v->native_port, options.native_port, sizeof(v->native_port));
+	if (!options.path && !v->native)
 		return option_bad(error, "--uds-path=PATH is missing: no sockets to connect to");
-	v->path = g_strdup(options.path);
-	if (options.group) {
-		socket_stems[1] = v->group = g_strconcat(options.group, "_", NULL);
-		socket_stems[2] = v->group_records = g_strconcat(v->group, "seqpacket_", NULL);
-	}
+	name_sockets(v);
 	v->stage = g_malloc(VSOCK_STAGE);
 	memcpy(d->config, &cid, sizeof(cid));
-	socket_stems[0] = stem = g_strconcat(v->path, "_", NULL);
-	needs.files = options.max_connections;
+	needs.files = options.max_connections + VSOCK_LISTENERS;
+	needs.calls = v->native ? vsock_native_calls : NULL;
 	raise_limit();
 	vsock_dial_open(v);
 	return vsock_conns_open(v, options.max_connections, error) && vsock_listen_open(v, error);
@@ -164,7 +183,7 @@ static void vsock_close(struct virtio_device *d)
 	g_clear_pointer(&stem, g_free);
 	g_clear_pointer(&options.path, g_free);
 	g_clear_pointer(&options.group, g_free);
-	options.n_forward = 0;
+	options.n_forward = options.n_native_ports = 0;
 }
 
 static bool parse_forward(const char *text, GError **error)
@@ -178,6 +197,18 @@ static bool parse_forward(const char *text, GError **error)
 	return true;
 }
 
+static bool parse_native_port(const char *text, GError **error)
+{
+	uint64_t port;
+
+	if (!number_parse(text, 0, UINT32_MAX - 1, &port) ||
+		options.n_native_ports == VSOCK_MAX_NATIVE_PORTS)
+		return option_bad(error, "a number up to %u, at most %d times", UINT32_MAX - 1,
+			VSOCK_MAX_NATIVE_PORTS);
+	options.native_port[options.n_native_ports++] = (uint32_t)port;
+	return true;
+}
+
 static const struct option_entry vsock_options[] = {
 	{ "guest-cid", .number = &options.cid, .min = 3, .max = MAX_CID, .initial = "3",
 		.help = "The guest's address" },
@@ -188,6 +219,12 @@ static const struct option_entry vsock_options[] = {
 	{ "group", "PATH", .path = &options.group,
 		.help = "Connect the guest to those whose programs have the same group: sockets "
 			"PATH_CID and PATH_seqpacket_CID" },
+	{ "native", .flag = &options.native,
+		.help = "Connect the guest's streams to sockets of the host's kernel (AF_VSOCK): "
+			"its "
+			"own, and those of --forward-cid" },
+	{ "native-port", "PORT", .parse = parse_native_port,
+		.help = "Forward such streams of the host's processes to this port to the guest" },
 	{ "max-connections", .number = &options.max_connections, .min = 1, .max = MAX_CONNECTIONS,
 		.initial = "4096", .help = "How many there can be at a time" },
 	{ NULL },

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * virtiod-vsock from the inside (virtio 1.3 §5.10). A connection has two ends, a port of the guest
- * and a Unix socket of the host:
+ * and a socket of the host, a Unix socket as a rule:
  *
  *	guest --> host	vsock_tx.c takes a packet from the guest's memory and writes its data to the
  *			socket. What the socket does not take is kept in the connection's buffer,
@@ -14,6 +14,7 @@
  *	by the guest	REQUEST: DIALLING until the socket is connected (vsock_dial.c), then OPEN
  *	by the host	a client of PATH (vsock_listen.c): HELLO until it has said which port it
  *			wants, ASKED until the guest answers, then OPEN
+ *			at a port of the host's kernel it is ASKED at once (vsock_native.c)
  *	of a sibling	the same at the group's socket; to one: GREETING between DIALLING and OPEN,
  *			until the sibling has accepted (vsock_group.c)
  *	the end		by either side, in each direction; then CLOSING until the guest confirms, or
@@ -35,8 +36,18 @@
 
 #define VSOCK_HOST_CID 2
 #define VSOCK_MAX_FORWARD 16
+#define VSOCK_MAX_NATIVE_PORTS 16
 
 enum vsock_queue { VSOCK_RX, VSOCK_TX, VSOCK_EVENT, VSOCK_QUEUES };
+
+/* Where the program listens: at its path, in its group, at ports of the host's kernel. */
+enum vsock_listener {
+	VSOCK_AT_PATH,
+	VSOCK_AT_GROUP,
+	VSOCK_AT_GROUP_RECORDS,
+	VSOCK_AT_NATIVE,
+	VSOCK_LISTENERS = VSOCK_AT_NATIVE + VSOCK_MAX_NATIVE_PORTS,
+};
 
 /* Directions of a connection that have ended, as in SHUTDOWN: seen from who says it. */
 enum { VSOCK_NO_RECEIVE = 1, VSOCK_NO_SEND = 2, VSOCK_NEITHER = 3 };
@@ -77,7 +88,8 @@ struct vsock_conn {
 	uint32_t serial; /* of a request to the process that connects */
 	int64_t dial_end; /* when the host is given up */
 
-	bool by_sibling; /* it came to the group's socket */
+	bool by_kernel; /* its socket is one of AF_VSOCK */
+	enum vsock_listener came_to; /* if the guest has not made it */
 	bool readable, writable; /* the socket: to try is not known to be in vain */
 	bool hung_up; /* its peer sends no more: it is read to its end */
 	bool closed; /* nor does it take any more */
@@ -122,8 +134,11 @@ struct vsock {
 	uint32_t guest_cid;
 	uint64_t forward[VSOCK_MAX_FORWARD];
 	unsigned n_forward;
-	char *path; /* of the host's sockets */
+	char *path; /* of the host's sockets; NULL: none */
 	char *group, *group_records; /* of the group's, up to the address; NULL: none */
+	bool native; /* the guest's connections go to sockets of the host's kernel */
+	uint32_t native_port[VSOCK_MAX_NATIVE_PORTS];
+	unsigned n_native_ports;
 	bool begun; /* a driver has used this device, and this process knows its connections */
 	bool must_reset; /* the driver is to be told that they are gone */
 	uint64_t features; /* negotiated */
@@ -141,7 +156,7 @@ struct vsock {
 	struct vsock_conn *ready_first, *ready_last;
 
 	/* vsock_listen.c */
-	struct virtio_watch listener, group_listener, group_records_listener;
+	struct virtio_watch listener[VSOCK_LISTENERS];
 	struct virtio_timer listen_again;
 	uint32_t next_port; /* of the host */
 
@@ -215,12 +230,21 @@ void vsock_host_linger(struct vsock_conn *c);
 
 /* vsock_dial.c: connects a connection to its socket of the host. */
 void vsock_dial(struct vsock_conn *c);
+/* Goes on with a socket, or -errno. */
+void vsock_dialled(struct vsock_conn *c, int result);
 /* The other end has accepted. */
 void vsock_dial_open_now(struct vsock_conn *c);
 void vsock_dial_open(struct vsock *v);
 void vsock_dial_close(struct vsock *v);
 
-/* vsock_listen.c: serves clients at v->path. */
+/* vsock_native.c: connects a connection to a socket of the host's kernel. */
+void vsock_native_dial(struct vsock_conn *c);
+/* Listens at a port of the host, for its own processes. -1 on error. */
+int vsock_native_listen(uint32_t port, GError **error);
+/* What vsock_native_dial() takes. */
+extern const struct syscall_rule vsock_native_calls[];
+
+/* vsock_listen.c: serves clients of all kinds. */
 bool vsock_listen_open(struct vsock *v, GError **error);
 void vsock_listen_close(struct vsock *v);
 /* The guest has accepted the client's connection. */

@@ -26,8 +26,7 @@ static void refuse(struct vsock_conn *c)
 	vsock_conn_reset(c);
 }
 
-/* Goes on with a socket, or -errno. */
-static void dialled(struct vsock_conn *c, int result)
+void vsock_dialled(struct vsock_conn *c, int result)
 {
 	if (result == -EAGAIN && g_get_monotonic_time() < c->dial_end) {
 		vsock_set_timer(c, RETRY_US);
@@ -66,7 +65,7 @@ static void on_answer(
 		struct vsock_conn *c = &v->conn[(serial & ((1u << INDEX_BITS) - 1)) % v->max_conns];
 
 		if (c->state == VSOCK_DIALLING && c->serial == serial)
-			dialled(c, result);
+			vsock_dialled(c, result);
 		else
 			fd_close(&result);
 	}
@@ -88,7 +87,7 @@ static void ask(struct vsock_conn *c, const char *path)
 	c->serial = ++v->last_serial << INDEX_BITS | (uint32_t)(c - v->conn);
 	err = sock_maker_ask(c->serial, path, c->type == VIRTIO_VSOCK_TYPE_SEQPACKET);
 	if (err)
-		dialled(c, err);
+		vsock_dialled(c, err);
 	else
 		vsock_set_timer(c, ANSWER_US);
 }
@@ -100,6 +99,10 @@ void vsock_dial(struct vsock_conn *c)
 	bool is_stream = c->type == VIRTIO_VSOCK_TYPE_STREAM;
 	int n;
 
+	if (c->v->native && !vsock_is_sibling(c->v, c->key.cid)) {
+		vsock_native_dial(c);
+		return;
+	}
 	if (vsock_is_sibling(c->v, c->key.cid))
 		n = snprintf(path, sizeof(path), "%s%u",
 			is_stream ? c->v->group : c->v->group_records, (uint32_t)c->key.cid);
@@ -112,7 +115,7 @@ void vsock_dial(struct vsock_conn *c)
 	else if (sock_maker_is_used())
 		ask(c, path);
 	else
-		dialled(c, is_stream ? sock_try(path) : sock_try_records(path));
+		vsock_dialled(c, is_stream ? sock_try(path) : sock_try_records(path));
 }
 
 void vsock_dial_open(struct vsock *v)

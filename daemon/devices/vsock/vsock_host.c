@@ -206,6 +206,15 @@ static bool is_end(const struct vsock_conn *c)
 	return !is_seqpacket(c) || c->hung_up || poll(&p, 1, 0) > 0;
 }
 
+/* Returns whether a socket whose peer sends no more takes no more, either. */
+static bool is_closed(const struct vsock_conn *c)
+{
+	if (c->closed || !c->by_kernel || c->guest_ended & VSOCK_NO_SEND)
+		return c->closed;
+	/* AF_VSOCK has no event for it; nothing is sent. */
+	return send(c->watch.fd, NULL, 0, MSG_DONTWAIT | MSG_NOSIGNAL) < 0;
+}
+
 ssize_t vsock_host_read(
 	struct vsock_conn *c, const struct iovec *iov, unsigned n, size_t len, bool *cut)
 {
@@ -221,7 +230,7 @@ ssize_t vsock_host_read(
 	if (got < 0)
 		c->readable = false;
 	else if (got == 0 && is_end(c))
-		vsock_host_ended(c, c->closed ? VSOCK_NEITHER : VSOCK_NO_SEND);
+		vsock_host_ended(c, is_closed(c) ? VSOCK_NEITHER : VSOCK_NO_SEND);
 	else if ((size_t)got < len && !is_seqpacket(c) && !c->hung_up)
 		c->readable = false; /* more is a new event */
 	return MAX(got, 0);

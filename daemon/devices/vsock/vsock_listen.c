@@ -23,6 +23,48 @@
 /* The host's ports of these connections. */
 #define FIRST_PORT (1u << 30)
 
+/* Chooses a port of the host's that is free. */
+static struct vsock_key make_key(struct vsock *v, uint32_t guest_port)
+{
+	struct vsock_key key = { VSOCK_HOST_CID, guest_port, 0 };
+
+	do
+		key.host_port = FIRST_PORT | (v->next_port++ & (FIRST_PORT - 1));
+	while (vsock_conn_find(v, &key));
+	return key;
+}
+
+/* Asks the guest to accept. */
+static void ask_guest(struct vsock_conn *c, const struct vsock_key *key)
+{
+	c->state = VSOCK_ASKED;
+	vsock_conn_name(c, key, c->type);
+	vsock_set_timer(c, ASK_US);
+	vsock_conn_tell(c, VSOCK_NEWS_REQUEST);
+}
+
+/* Begins a connection with a client's socket. */
+static void begin(struct vsock_conn *c, enum vsock_listener where, int fd)
+{
+	struct vsock *v = c->v;
+	struct vsock_key key;
+
+	c->came_to = where;
+	c->type = where == VSOCK_AT_GROUP_RECORDS ? VIRTIO_VSOCK_TYPE_SEQPACKET
+						  : VIRTIO_VSOCK_TYPE_STREAM;
+	vsock_host_attach(c, fd);
+	if (where < VSOCK_AT_NATIVE) {
+		vsock_set_timer(c, HELLO_US);
+		return;
+	}
+	c->by_kernel = true;
+	key = make_key(v, v->native_port[where - VSOCK_AT_NATIVE]);
+	if (vsock_is_type(v, c->type))
+		ask_guest(c, &key);
+	else
+		vsock_conn_free(c);
+}
+
 static void on_arrival(
 	struct virtio_device *d, struct vq *q, struct virtio_watch *w, uint32_t revents)
 {
@@ -45,11 +87,7 @@ static void on_arrival(
 			close(fd);
 			continue;
 		}
-		c->by_sibling = w != &v->listener;
-		c->type = w == &v->group_records_listener ? VIRTIO_VSOCK_TYPE_SEQPACKET
-							  : VIRTIO_VSOCK_TYPE_STREAM;
-		vsock_host_attach(c, fd);
-		vsock_set_timer(c, HELLO_US);
+		begin(c, (enum vsock_listener)(w - v->listener), fd);
 	}
 }
 
@@ -57,22 +95,10 @@ static void listen_again(struct virtio_device *d, struct vq *q, struct virtio_ti
 {
 	struct vsock *v = container_of(t, struct vsock, listen_again);
 
-	virtio_watch(d, NULL, &v->listener, EPOLLIN);
-	if (!v->group)
-		return;
-	virtio_watch(d, NULL, &v->group_listener, EPOLLIN);
-	virtio_watch(d, NULL, &v->group_records_listener, EPOLLIN);
-}
-
-/* Chooses a port of the host's that is free. */
-static struct vsock_key make_key(struct vsock *v, uint32_t guest_port)
-{
-	struct vsock_key key = { VSOCK_HOST_CID, guest_port, 0 };
-
-	do
-		key.host_port = FIRST_PORT | (v->next_port++ & (FIRST_PORT - 1));
-	while (vsock_conn_find(v, &key));
-	return key;
+	for (unsigned i = 0; i < VSOCK_LISTENERS; i++) {
+		if (v->listener[i].fd >= 0)
+			virtio_watch(d, NULL, &v->listener[i], EPOLLIN);
+	}
 }
 
 /* Reads the number of a line "CONNECT PORT". */
@@ -118,15 +144,13 @@ void vsock_listen_hello(struct vsock_conn *c, bool hung_up)
 		return;
 	}
 	if (!vsock_is_type(c->v, c->type) ||
-		(c->by_sibling ? !vsock_group_parse(c->v, line, &key) : !parse(c->v, line, &key))) {
+		(c->came_to != VSOCK_AT_PATH ? !vsock_group_parse(c->v, line, &key)
+					     : !parse(c->v, line, &key))) {
 		c->v->count.refused++;
 		vsock_conn_free(c);
 		return;
 	}
-	c->state = VSOCK_ASKED;
-	vsock_conn_name(c, &key, c->type);
-	vsock_set_timer(c, ASK_US);
-	vsock_conn_tell(c, VSOCK_NEWS_REQUEST);
+	ask_guest(c, &key);
 }
 
 void vsock_listen_accepted(struct vsock_conn *c)
@@ -134,7 +158,7 @@ void vsock_listen_accepted(struct vsock_conn *c)
 	char line[VSOCK_MAX_LINE];
 	int n = snprintf(line, sizeof(line), "OK %u\n", c->key.host_port);
 
-	if (sock_send_some(c->watch.fd, line, (size_t)n) != n) {
+	if (c->came_to < VSOCK_AT_NATIVE && sock_send_some(c->watch.fd, line, (size_t)n) != n) {
 		vsock_conn_reset(c);
 		return;
 	}
@@ -145,45 +169,48 @@ void vsock_listen_accepted(struct vsock_conn *c)
 }
 
 /* Takes the socket, unless there is none. */
-static bool serve(struct vsock *v, struct virtio_watch *w, int fd)
+static bool serve(struct vsock *v, enum vsock_listener where, int fd)
 {
-	if (fd < 0)
-		return false;
-	w->ready = on_arrival;
+	struct virtio_watch *w = &v->listener[where];
+
 	w->fd = fd;
-	virtio_watch(v->d, NULL, w, EPOLLIN);
-	return true;
+	w->ready = on_arrival;
+	if (fd >= 0)
+		virtio_watch(v->d, NULL, w, EPOLLIN);
+	return fd >= 0;
+}
+
+static bool serve_group(struct vsock *v, GError **error)
+{
+	g_autofree char *streams = g_strdup_printf("%s%u", v->group, v->guest_cid);
+	g_autofree char *records = g_strdup_printf("%s%u", v->group_records, v->guest_cid);
+
+	if (serve(v, VSOCK_AT_GROUP, sock_listen(streams, 0600, (gid_t)-1, error)) &&
+		serve(v, VSOCK_AT_GROUP_RECORDS, sock_listen_records(records, 0600, error)))
+		return true;
+	g_prefix_error(error, "--group: ");
+	return false;
 }
 
 bool vsock_listen_open(struct vsock *v, GError **error)
 {
-	g_autofree char *own = NULL, *own_records = NULL;
-
 	v->listen_again.expired = listen_again;
-	if (!serve(v, &v->listener, sock_listen(v->path, 0600, (gid_t)-1, error))) {
+	if (v->path && !serve(v, VSOCK_AT_PATH, sock_listen(v->path, 0600, (gid_t)-1, error))) {
 		g_prefix_error(error, "--uds-path=%s: ", v->path);
 		return false;
 	}
-	if (!v->group)
-		return true;
-	own = g_strdup_printf("%s%u", v->group, v->guest_cid);
-	own_records = g_strdup_printf("%s%u", v->group_records, v->guest_cid);
-	if (!serve(v, &v->group_listener, sock_listen(own, 0600, (gid_t)-1, error)) ||
-		!serve(v, &v->group_records_listener,
-			sock_listen_records(own_records, 0600, error))) {
-		g_prefix_error(error, "--group: ");
-		return false;
+	for (unsigned i = 0; i < v->n_native_ports; i++) {
+		if (!serve(v, VSOCK_AT_NATIVE + i, vsock_native_listen(v->native_port[i], error)))
+			return false;
 	}
-	return true;
+	return !v->group || serve_group(v, error);
 }
 
 void vsock_listen_close(struct vsock *v)
 {
 	virtio_timer(v->d, NULL, &v->listen_again, -1);
-	virtio_watch(v->d, NULL, &v->listener, 0);
-	virtio_watch(v->d, NULL, &v->group_listener, 0);
-	virtio_watch(v->d, NULL, &v->group_records_listener, 0);
-	fd_close(&v->listener.fd);
-	fd_close(&v->group_listener.fd);
-	fd_close(&v->group_records_listener.fd);
+	for (unsigned i = 0; i < VSOCK_LISTENERS; i++) {
+		virtio_watch(v->d, NULL, &v->listener[i], 0);
+		fd_close(&v->listener[i].fd);
+	}
 }
