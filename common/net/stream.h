@@ -34,6 +34,12 @@ void net_stream_in_reset(struct net_stream_in *in);
  * is taken by frames that are to be taken first.
  */
 ssize_t net_stream_read(struct net_stream_in *in, int fd);
+/* Returns whether that took all that was there: to read once more before the next event is vain. */
+static inline bool net_stream_is_drained(const struct net_stream_in *in)
+{
+	return in->end < in->size;
+}
+
 /*
  * Takes the next whole frame out of what was read. Returns its length, 0 if there is none yet, or
  * -EPROTO: the peer announces one of 0 or more than max bytes, and nothing that follows can be

@@ -15,7 +15,7 @@
 #include "base/util.h"
 
 #define PREFIX "unix:"
-#define RECEIVED 16 /* at a time; by default the kernel keeps 11 */
+#define RECEIVED 16 /* at a time; by default the kernel keeps 11, with systemd 512 */
 /* Between attempts to reach the peer: more and more. */
 #define FIRST_RETRY_US 50000
 #define MAX_RETRY_US 1000000
@@ -48,6 +48,15 @@ static void lose(struct nic_dgram *s)
 	virtio_wakeup_signal(&s->leave);
 }
 
+/* Waits for room, if there is none: each datagram that the peer takes would wake us otherwise. */
+static void watch_room(struct nic_dgram *s, struct vq *q)
+{
+	if (s->fd < 0 || !q)
+		return;
+	s->room.fd = s->fd;
+	virtio_watch(s->n->d, q, &s->room, s->n->pair[0]->full ? EPOLLOUT | EPOLLET : 0u);
+}
+
 static void on_ready(
 	struct virtio_device *d, struct vq *q, struct virtio_watch *w, uint32_t revents)
 {
@@ -63,6 +72,7 @@ static void on_room(struct virtio_device *d, struct vq *q, struct virtio_watch *
 
 	p->full = false;
 	nic_tx_run(p);
+	watch_room(dgram_of(p->n), q);
 }
 
 /* Receives what is there, if all that came before is taken. Returns whether there is something. */
@@ -124,6 +134,7 @@ static unsigned dgram_send(struct nic_pair *p, struct nic_frame *f, unsigned n)
 
 		if (sent == -EAGAIN) {
 			p->full = true;
+			watch_room(s, nic_tx_queue(p));
 			return done;
 		}
 		if (sent > 0)
@@ -137,14 +148,6 @@ static unsigned dgram_send(struct nic_pair *p, struct nic_frame *f, unsigned n)
 }
 
 /* Reaching the peer: device verbs. */
-
-static void watch_room(struct nic_dgram *s, struct vq *q)
-{
-	if (s->fd < 0 || s->room.core.owner)
-		return;
-	s->room.fd = s->fd;
-	virtio_watch(s->n->d, q, &s->room, EPOLLOUT | EPOLLET);
-}
 
 static void dgram_start(struct nic_pair *p, struct vq *q)
 {
@@ -167,8 +170,7 @@ static void reach(struct nic_dgram *s)
 	}
 	s->lost = false;
 	s->retry_us = FIRST_RETRY_US;
-	if (q)
-		watch_room(s, q);
+	watch_room(s, q);
 }
 
 static void on_retry(struct virtio_device *d, struct vq *q, struct virtio_timer *t)

@@ -48,6 +48,16 @@ static void lose(struct nic_stream *s)
 	virtio_wakeup_signal(&s->leave);
 }
 
+/*
+ * Watches the socket, for room only if there was none: the kernel tells of that whenever the peer
+ * reads, which would wake us once more for each time that we send.
+ */
+static void watch(struct nic_pair *p, struct vq *q)
+{
+	virtio_watch(
+		p->n->d, q, &p->watch, EPOLLIN | EPOLLRDHUP | EPOLLET | (p->full ? EPOLLOUT : 0u));
+}
+
 static void on_ready(
 	struct virtio_device *d, struct vq *q, struct virtio_watch *w, uint32_t revents)
 {
@@ -59,6 +69,7 @@ static void on_ready(
 		(s->lost || net_stream_flush(&s->out, s->fd) != -EAGAIN)) {
 		p->full = false;
 		nic_tx_run(p);
+		watch(p, q);
 	}
 	nic_rx_run(p);
 }
@@ -101,10 +112,8 @@ static void stream_receive(struct nic_pair *p, struct vq *q)
 
 		nic_rx_flush(p);
 		n = net_stream_read(&s->in, s->fd);
-		if (n > 0)
-			continue;
-		p->readable = false;
-		if (n != -EAGAIN)
+		p->readable = n > 0 && !net_stream_is_drained(&s->in);
+		if (n <= 0 && n != -EAGAIN)
 			lose(s);
 	}
 }
@@ -131,6 +140,15 @@ static int write_frames(
 	return net_stream_write(&s->out, s->fd, frames, n);
 }
 
+static void wait_for_room(struct nic_pair *p)
+{
+	struct vq *q = nic_tx_queue(p);
+
+	p->full = true;
+	if (q)
+		watch(p, q);
+}
+
 static unsigned stream_send(struct nic_pair *p, struct nic_frame *f, unsigned n)
 {
 	struct nic_stream *s = stream_of(p->n);
@@ -140,7 +158,7 @@ static unsigned stream_send(struct nic_pair *p, struct nic_frame *f, unsigned n)
 		int done = write_frames(p, s, f + sent, n - sent);
 
 		if (done == -EAGAIN) {
-			p->full = true;
+			wait_for_room(p);
 			return sent;
 		}
 		if (done < 0)
@@ -148,7 +166,8 @@ static unsigned stream_send(struct nic_pair *p, struct nic_frame *f, unsigned n)
 		sent += (unsigned)MAX(done, 0);
 	}
 	/* The end of the last one may wait for room. */
-	p->full = !s->lost && s->fd >= 0 && net_stream_flush(&s->out, s->fd) == -EAGAIN;
+	if (!s->lost && s->fd >= 0 && net_stream_flush(&s->out, s->fd) == -EAGAIN)
+		wait_for_room(p);
 	return sent + nic_tx_drop(f + sent, n - sent);
 }
 
@@ -158,10 +177,10 @@ static void stream_start(struct nic_pair *p, struct vq *q)
 {
 	struct nic_stream *s = stream_of(p->n);
 
-	if (s->fd < 0 || p->watch.core.owner)
+	if (s->fd < 0)
 		return;
 	p->watch.fd = s->fd;
-	virtio_watch(p->n->d, q, &p->watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+	watch(p, q);
 }
 
 static void connected(struct nic_stream *s, int fd)
@@ -355,33 +374,17 @@ static void stream_close(struct nic *n)
 	g_free(s);
 }
 
-const struct nic_host nic_host_stream = {
-	.option = "stream",
-	.stable = true,
-	.open = stream_open,
-	.close = stream_close,
-	.start = stream_start,
-	.send = stream_send,
-	.receive = stream_receive,
-};
+#define STREAM_HOST                                                                        \
+	.stable = true, .close = stream_close, .start = stream_start, .send = stream_send, \
+	.receive = stream_receive
 
-const struct nic_host nic_host_switch = {
-	.option = "switch",
-	.stable = true,
-	.open = switch_open,
-	.close = stream_close,
-	.start = stream_start,
-	.send = stream_send,
-	.receive = stream_receive,
-};
+const struct nic_host nic_host_stream = { .option = "stream", .open = stream_open, STREAM_HOST };
+
+const struct nic_host nic_host_switch = { .option = "switch", .open = switch_open, STREAM_HOST };
 
 const struct nic_host nic_host_wire = {
 	.option = "vhost-pair",
-	.stable = true,
 	.header = true,
 	.open = wire_open,
-	.close = stream_close,
-	.start = stream_start,
-	.send = stream_send,
-	.receive = stream_receive,
+	STREAM_HOST,
 };
