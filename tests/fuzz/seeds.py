@@ -431,6 +431,28 @@ def net(_):
         command(3, 0, b'') + command(4, 0, pack('H', 2)) + command(5, 0, bytes(8)) + \
         u8(3) + buffers + u8(4)
 
+    def peer(data):
+        return u8(8) + pack('H', len(data)) + data
+
+    def framed(length, head=b''):
+        return struct.pack('>I', len(head) + length) + head + b'\xff' * 12 + bytes(length - 12)
+
+    leave, later, link = u8(9), u8(10), u8(11, 0, 1)
+    head = pack('BBHHHHH', 0, 0, 0, 0, 0, 0, 0)
+    for way, header in ((1, b''), (2, head), (4, b'')):
+        start = u8(way) + pack('Q', 0)
+        yield start + buffers + peer(framed(60, header) * 3 + framed(900, header)[:500]) + \
+            peer(framed(900, header)[500:]) + frame(0, 60) * 12 + peer(b'') + later + u8(4) + \
+            frame(0, 1000, 1) + peer(framed(1700, header)) * 12 + later + buffers + u8(3)
+        yield start + peer(bytes(4)) + u8(3) + frame(0, 60) + later + peer(framed(60, header)) + \
+            buffers + leave + frame(0, 60) + later + later + peer(framed(60)) + u8(5) + buffers
+        yield start + buffers + link + string('down') + peer(framed(60, header)) + frame(0, 60) + \
+            link + string('up') + link + string('no') + u8(11, 1) + peer(framed(60, header))
+    start = u8(3) + pack('Q', 0)
+    yield start + buffers + peer(framed(60)[4:]) + peer(b'') + frame(0, 60) * 20 + peer(b'x') + \
+        u8(3) + frame(0, 900) + leave + frame(0, 60) + later + leave + later + frame(0, 60) + \
+        peer(framed(60)[4:]) + u8(4) + peer(framed(1700)[4:]) + u8(5)
+
 
 @target('vsock')
 def vsock(_):
