@@ -16,6 +16,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "base/error.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/sock.h"
@@ -31,7 +32,8 @@
 #define SOCKET_FD 3
 
 struct child {
-	char *binary, *name; /* name: the path's last part, for messages */
+	char *binary, *name; /* name: the path's last part */
+	char *label; /* for messages */
 	struct reaper process; /* no fd: its end is dealt with */
 	bool stopped; /* by us */
 	bool told; /* how it ended */
@@ -66,7 +68,7 @@ static void end_line(struct child *c)
 	else if (skip_word(&line, "warning"))
 		level = LOG_LEVEL_WARNING;
 	if (*line) {
-		log_msg(level, c->name, "%s", line);
+		log_msg(level, c->label, "%s", line);
 		g_queue_push_tail(&c->kept, g_strdup(line));
 	}
 	if (c->kept.length > KEPT_LINES)
@@ -135,7 +137,7 @@ static void on_process(void *opaque, uint32_t revents)
 	drain_last(c);
 	end = reaper_describe(&c->process);
 	if (!c->told)
-		log_msg(c->stopped ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING, c->name, "%s", end);
+		log_msg(c->stopped ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING, c->label, "%s", end);
 	if (c->on_end)
 		c->on_end(c->opaque); /* which may free c */
 }
@@ -143,7 +145,7 @@ static void on_process(void *opaque, uint32_t revents)
 /* Runs in the new process, before exec: nothing but async-signal-safe calls. */
 static void set_up_process(void *opaque)
 {
-	const pid_t *parent = opaque;
+	const pid_t *parent = opaque; /* 0: it may outlive us */
 	sigset_t none;
 
 	sigemptyset(&none);
@@ -151,37 +153,47 @@ static void set_up_process(void *opaque)
 	signal(SIGPIPE, SIG_DFL);
 	/* ^C at the terminal is for the front-end: the back-end serves until the guest is done. */
 	setpgid(0, 0);
+	if (!*parent)
+		return;
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	/* It may have died before that. */
 	if (getppid() != *parent)
 		_exit(EXIT_FAILURE);
 }
 
-static bool spawn(const struct child *c, const char *const *options, int fd, int output, GPid *pid,
-	GError **error)
+/* Returns its environment: the service manager that it tells may be us, never the one we have. */
+static char **make_environment(const char *notify)
 {
-	/* Neither ready nor stopping is to be reported to the service manager by a back-end. */
-	g_auto(GStrv) env = g_environ_unsetenv(g_get_environ(), "NOTIFY_SOCKET");
+	char **env = g_environ_unsetenv(g_get_environ(), "NOTIFY_SOCKET");
+
+	return notify ? g_environ_setenv(env, "NOTIFY_SOCKET", notify, TRUE) : env;
+}
+
+static bool spawn(
+	const struct child *c, const struct child_setup *s, int output, GPid *pid, GError **error)
+{
+	g_auto(GStrv) env = make_environment(s->notify);
 	g_autoptr(GPtrArray) argv = g_ptr_array_new();
-	pid_t self = getpid();
+	pid_t parent = s->outlives ? 0 : getpid();
 
 	g_ptr_array_add(argv, c->binary);
-	for (; *options; options++)
-		g_ptr_array_add(argv, (char *)*options);
+	for (const char *const *o = s->options; *o; o++)
+		g_ptr_array_add(argv, (char *)*o);
 	g_ptr_array_add(argv, (char *)"--fd=" G_STRINGIFY(SOCKET_FD));
 	g_ptr_array_add(argv, NULL);
 	/* Its standard input is /dev/null; it inherits no fd but these. */
 	return g_spawn_async_with_pipes_and_fds(NULL, (const char *const *)argv->pdata,
-		(const char *const *)env, G_SPAWN_DO_NOT_REAP_CHILD, set_up_process, &self, -1,
-		output, output, &fd, &(int){ SOCKET_FD }, 1, pid, NULL, NULL, NULL, error);
+		(const char *const *)env, G_SPAWN_DO_NOT_REAP_CHILD, set_up_process, &parent, -1,
+		output, output, &s->fd, &(int){ SOCKET_FD }, 1, pid, NULL, NULL, NULL, error);
 }
 
-static struct child *child_new(const char *binary)
+static struct child *child_new(const char *binary, const char *label)
 {
 	struct child *c = g_new0(struct child, 1);
 
 	c->binary = g_strdup(binary);
 	c->name = g_path_get_basename(binary);
+	c->label = g_strdup(label ? label : c->name);
 	c->process = REAPER_NONE;
 	c->output = -1;
 	c->line = g_string_new(NULL);
@@ -189,35 +201,80 @@ static struct child *child_new(const char *binary)
 	return c;
 }
 
-struct child *child_start(const char *binary, const char *const *options, int *fd, GError **error)
+/* Watches its process and its output. */
+static bool watch(struct child *c, pid_t pid, GError **error)
 {
-	g_autoptr(child) c = child_new(binary);
-	int sockets[2] = { -1, -1 }, pipe[2] = { -1, -1 };
-	bool have_fds = sock_pair(sockets) && pipe2(pipe, O_CLOEXEC) == 0;
-	autofd ours = sockets[0], theirs = sockets[1], output = pipe[1];
-	GPid pid;
-
-	c->output = pipe[0];
-	if (!have_fds) {
-		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
-			"%s: cannot make its fds: %s", binary, g_strerror(errno));
-		return NULL;
-	}
-	if (!spawn(c, options, theirs, output, &pid, error)) {
-		g_prefix_error(error, "%s: ", binary);
-		return NULL;
-	}
-	if (!reaper_init(&c->process, pid)) {
-		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
-			"%s: cannot watch its process: %s", binary, g_strerror(errno));
-		return NULL;
-	}
+	if (!reaper_init(&c->process, pid))
+		return error_errno(error, errno, "%s: cannot watch its process", c->binary);
 	fcntl(c->output, F_SETFL, O_NONBLOCK);
 	c->output_watch = loop_watch_fd(c->output, EPOLLIN, on_output, c);
 	c->process_watch = loop_watch_fd(c->process.fd, EPOLLIN, on_process, c);
-	log_debug(c->name, "started, process %d", (int)pid);
-	*fd = fd_steal(&ours);
+	return true;
+}
+
+struct child *child_run(const struct child_setup *s, GError **error)
+{
+	g_autoptr(child) c = child_new(s->binary, s->label);
+	int pipe[2] = { -1, -1 };
+	bool have_pipe = pipe2(pipe, O_CLOEXEC) == 0;
+	autofd output = pipe[1];
+	GPid pid;
+
+	c->output = pipe[0];
+	if (!have_pipe) {
+		error_errno(error, errno, "%s: cannot make its fds", s->binary);
+		return NULL;
+	}
+	if (!spawn(c, s, output, &pid, error)) {
+		g_prefix_error(error, "%s: ", s->binary);
+		return NULL;
+	}
+	if (!watch(c, pid, error))
+		return NULL;
+	log_debug(c->label, "started, process %d", (int)pid);
 	return g_steal_pointer(&c);
+}
+
+struct child *child_start(const char *binary, const char *const *options, int *fd, GError **error)
+{
+	int sockets[2] = { -1, -1 };
+	bool have_fds = sock_pair(sockets);
+	autofd ours = sockets[0], theirs = sockets[1];
+	const struct child_setup setup = { .binary = binary, .options = options, .fd = theirs };
+	struct child *c;
+
+	if (!have_fds) {
+		error_errno(error, errno, "%s: cannot make its fds", binary);
+		return NULL;
+	}
+	c = child_run(&setup, error);
+	if (c)
+		*fd = fd_steal(&ours);
+	return c;
+}
+
+struct child *child_adopt(
+	const char *binary, const char *label, pid_t pid, int output, GError **error)
+{
+	g_autoptr(child) c = child_new(binary, label);
+
+	c->output = output;
+	return watch(c, pid, error) ? g_steal_pointer(&c) : NULL;
+}
+
+pid_t child_pid(const struct child *c)
+{
+	return c->process.pid;
+}
+
+int child_output(const struct child *c)
+{
+	return c->output;
+}
+
+int child_status(const struct child *c)
+{
+	return c->process.ended ? c->process.status : -1;
 }
 
 void child_on_end(struct child *c, void (*cb)(void *opaque), void *opaque)
@@ -288,7 +345,7 @@ void child_free(struct child *c)
 		return;
 	child_stop(c);
 	if (!wait_for_end(c, TERM_MS)) {
-		log_warning(c->name, "did not end within %d ms, is killed", TERM_MS);
+		log_warning(c->label, "did not end within %d ms, is killed", TERM_MS);
 		reaper_kill(&c->process, SIGKILL);
 		wait_for_end(c, TERM_MS);
 	}
@@ -296,6 +353,7 @@ void child_free(struct child *c)
 	close_output(c);
 	g_queue_clear_full(&c->kept, g_free);
 	g_string_free(c->line, TRUE);
+	g_free(c->label);
 	g_free(c->name);
 	g_free(c->binary);
 	g_free(c);

@@ -5,7 +5,7 @@
 #include "tests/lib/test.h"
 #include "tests/xen/fake_xenstore.h"
 #include "xen/supervisor/backend_rules.h"
-#include "xen/supervisor/rule_text.h"
+#include "launch/rule_text.h"
 
 static char *config, *defaults, *folder;
 

@@ -13,7 +13,7 @@
 #include "base/option.h"
 #include "launch/backend_keys.h"
 #include "launch/discovery.h"
-#include "xen/supervisor/rule_text.h"
+#include "launch/rule_text.h"
 
 #define MAX_WAIT_S 3600
 #define ANY UINT_MAX

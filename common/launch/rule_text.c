@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See rule_text.h. */
-#include "xen/supervisor/rule_text.h"
+#include "launch/rule_text.h"
 
 #include <stdbool.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 /* Values of rule files: bytes and escapes, as GKeyFile reads them where they are UTF-8. */
 #include "tests/lib/test.h"
 
-#include "xen/supervisor/rule_text.h"
+#include "launch/rule_text.h"
 
 static const char *const good[] = { "", "/srv/a.img", "/d\xc3\xbcsk", "a\\sb\\n\\t\\r", "\\\\",
 	"\\\\;a", "a;b", ";", ";;", "a;;b", ";a", "a;", "a; b ;" };
