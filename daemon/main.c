@@ -151,7 +151,7 @@ int main(int argc, char **argv)
 		fputs(capabilities, stdout);
 	else if (ok && o.version)
 		printf("%s %s\n", name, VIRTIOD_VERSION);
-	else if (ok)
+	else if (ok && !o.check)
 		ok = start(&o, argv, &error);
 	if (!ok)
 		log_error(NULL, "%s", error->message);

@@ -104,6 +104,8 @@ static const struct option_entry service_options[] = {
 	{ "stats", "SECONDS", .number = &parsed.stats, .min = 1, .max = MAX_STATS_S,
 		.help = "Log statistics every so many seconds, as on SIGUSR1" },
 	OPTION_LOG_LEVEL(&parsed.log_level),
+	{ "check-options", .flag = &parsed.check,
+		.help = "Tell whether names and values of the options are right, and exit" },
 	{ "print-capabilities", .flag = &parsed.print_capabilities,
 		.help = "Print the capabilities for management software as JSON and exit" },
 	{ "version", .flag = &parsed.version, .help = "Print the version and exit" },

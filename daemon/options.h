@@ -26,7 +26,7 @@ struct options {
 	char *control; /* NULL: not given */
 	unsigned stats; /* log them every so many seconds; 0: when asked */
 	enum log_level log_level;
-	bool print_capabilities, version;
+	bool check, print_capabilities, version;
 };
 
 /*

@@ -101,6 +101,17 @@ class Start(LoopTest):
         self.assertEqual(status, 0)
         self.assertLessEqual({"read-only", "blk-file"}, set(json.loads(out)["features"]))
 
+    def test_check_options(self):
+        """Names and values, and nothing else: no socket, no image."""
+        for options, said in (
+                (("--blk-file=/nowhere/img", "--workers=2"), None),
+                (("--workers=0",), "invalid --workers=0: a number from 1 to 64"),
+                (("--no-such=1",), "Unknown option --no-such=1"),
+                (("--fd=3", "--socket-path=x"), "--fd and --socket-path exclude each other")):
+            status, out, err = self.run_to_end(BLK, *options, "--check-options")
+            self.assertEqual((status, out), (2 if said else 0, ""), err)
+            self.assertIn(said or "", err)
+
     def test_help_and_version(self):
         for program in (BLK, RNG):
             status, out, _ = self.run_to_end(program, "--help")
