@@ -6,12 +6,14 @@ _virtioctl()
 	_init_completion -s || return
 
 	if [[ $cword -eq 1 ]]; then
-		COMPREPLY=($(compgen -W 'probe read write bench check call help --help --version' \
+		COMPREPLY=($(compgen -W 'probe read write bench check call list add remove \
+			reload restart help --help --version' \
 			-- "$cur"))
 		return
 	fi
 	if [[ ${words[1]} == help ]]; then
-		COMPREPLY=($(compgen -W 'probe read write bench check call' -- "$cur"))
+		COMPREPLY=($(compgen -W 'probe read write bench check call list add remove \
+			reload restart' -- "$cur"))
 		return
 	fi
 	if [[ $prev == --probe ]]; then
@@ -24,6 +26,10 @@ _virtioctl()
 	fi
 	if [[ $prev == --packed ]]; then
 		COMPREPLY=($(compgen -W 'auto on off' -- "$cur"))
+		return
+	fi
+	if [[ $prev == --run-dir ]]; then
+		_filedir -d
 		return
 	fi
 	if [[ ${words[1]} == bench ]]; then
@@ -43,6 +49,10 @@ _virtioctl()
 	if [[ ${words[1]} == call && $cur != -* && $cword -eq 3 && -S ${words[2]} ]]; then
 		COMPREPLY=($(compgen -W '$("$1" call "${words[2]}" help 2>/dev/null |
 			grep -o "{\"name\":\"[a-z-]*\",\"summary" | cut -d\" -f4)' -- "$cur"))
+		return
+	fi
+	if [[ ${words[1]} =~ ^(remove|restart)$ && $cur != -* ]]; then
+		COMPREPLY=($(compgen -W '$("$1" list 2>/dev/null | sed "1d; s/ .*//")' -- "$cur"))
 		return
 	fi
 	$split && return

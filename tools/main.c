@@ -14,6 +14,11 @@ static const struct subcommand subcommands[] = {
 	{ "bench", "Measure the speed and the cost of a block device", bench_run },
 	{ "check", "Check whether a back-end keeps to the protocol", check_run },
 	{ "call", "Call a method of a daemon's control socket", call_run },
+	{ "list", "Show the devices of a running virtiod", list_run },
+	{ "add", "Add a device to it", add_run },
+	{ "remove", "Remove one", remove_run },
+	{ "reload", "Have it read its configuration files again", reload_run },
+	{ "restart", "Have it restart a device", restart_run },
 };
 
 static void print_help(FILE *to)
@@ -21,7 +26,7 @@ static void print_help(FILE *to)
 	fprintf(to,
 		"Usage:\n"
 		"  virtioctl SUBCOMMAND [OPTION...] SOCKET ...\n\n"
-		"Talks to a vhost-user back-end without a guest.\n\n"
+		"Talks to a vhost-user back-end without a guest, and to virtiod.\n\n"
 		"Subcommands:\n");
 	for (size_t i = 0; i < G_N_ELEMENTS(subcommands); i++)
 		fprintf(to, "  %-10s %s\n", subcommands[i].name, subcommands[i].summary);

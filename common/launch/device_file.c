@@ -20,7 +20,6 @@
 #define MAX_LINE_BYTES 4096
 #define MAX_WAIT_S 3600
 #define WAIT_S 10
-#define MAX_TYPE_BYTES 32
 #define LETTERS "abcdefghijklmnopqrstuvwxyz"
 #define KEY_CHARACTERS LETTERS "0123456789-"
 #define NAME_BEGINNINGS LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
@@ -169,7 +168,7 @@ static void add_option(struct file_parsing *p, const char *key, const char *valu
 
 static bool set_type(struct file_parsing *p, const char *value, GError **error)
 {
-	if (strlen(value) > MAX_TYPE_BYTES || strspn(value, KEY_CHARACTERS) != strlen(value))
+	if (strlen(value) > DEVICE_TYPE_MAX || strspn(value, KEY_CHARACTERS) != strlen(value))
 		return option_bad(error, "the last part of a program's name, virtiod-TYPE");
 	p->entry->type = g_strdup(value);
 	return true;

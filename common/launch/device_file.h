@@ -30,6 +30,7 @@
 /* Of the names, so that the path of a socket has room for both. */
 #define DEVICE_GUEST_MAX 48
 #define DEVICE_NAME_MAX 32
+#define DEVICE_TYPE_MAX 32 /* of device= */
 
 /* A group of a file. */
 struct device_entry {

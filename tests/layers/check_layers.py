@@ -56,6 +56,7 @@ LAYERS = {
     'tools': WIRE + ('common/vhost-user/front', 'common/driver', 'common/launch', 'common/priv',
                      'tools/block', 'tools/bench', 'tools/probe'),
     'tools/switch': BASE + ('common/control', 'common/net', 'common/priv'),
+    'tools/supervisor': BASE + ('common/control', 'common/launch'),
     'tools/block': FRONT + ('common/driver', 'tools'),
     'tools/bench': FRONT + ('common/driver', 'tools', 'tools/block'),
     'tools/check': WIRE + ('common/driver', 'tools', 'tools/block'),

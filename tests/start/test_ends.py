@@ -8,8 +8,8 @@ import subprocess
 from harness import BLK, MIB, PATIENCE, RNG, VIRTIOCTL, LoopTest, main
 
 KVM, XEN = os.environ.get("VIRTIOD_KVM"), os.environ.get("VIRTIOD_XEN")
-SWITCH = os.environ["VIRTIOD_SWITCH"]
-PROGRAMS = [p for p in (BLK, RNG, VIRTIOCTL, SWITCH, KVM, XEN) if p]
+SWITCH, SUPERVISOR = os.environ["VIRTIOD_SWITCH"], os.environ["VIRTIOD"]
+PROGRAMS = [p for p in (BLK, RNG, VIRTIOCTL, SWITCH, SUPERVISOR, KVM, XEN) if p]
 
 
 def ignored(pid, signum):

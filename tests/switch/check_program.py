@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""check_program.py PROGRAM PAGE COMPLETION: both agree with what virtiod-switch --help shows."""
+"""check_program.py PROGRAM PAGE COMPLETION: both agree with what PROGRAM --help shows."""
+import os
 import re
 import shutil
 import subprocess
@@ -15,12 +16,12 @@ _init_completion() { cur=$word prev=$option split=false; }
 for pair in "${@:3}"; do
 	COMPREPLY=()
 	option=${pair%% *} word=${pair#* }
-	_virtiod_switch "$2"
+	_%s "$2"
 	echo "$pair: ${COMPREPLY[*]}"
 done
 '''
 
-EXPECTED = {
+EXPECTED = {'virtiod-switch': {
     '--log-level w': 'warning',
     '--sandbox ': 'auto strict none',
     '--control ': 'file',
@@ -31,12 +32,20 @@ EXPECTED = {
     '--port t': 'tap= tap-fd=',
     '--port stream=unix:/': 'file',
     '--port tap=x,vlan=1,is': 'tap=x,vlan=1,isolated=',
-}
+}, 'virtiod': {
+    '--log-level w': 'warning',
+    '--run-dir ': 'file',
+    '--config-dir /': 'file',
+    '--check-config ': '',
+}}
 
 program, page, completion = sys.argv[1:]
-completed = subprocess.run(['bash', '-c', COMPLETE, 'bash', completion, program, *EXPECTED],
+name = os.path.basename(program)
+expected = EXPECTED[name]
+completed = subprocess.run(['bash', '-c', COMPLETE % name.replace('-', '_'), 'bash', completion,
+                            program, *expected],
                            check=True, stdout=subprocess.PIPE, text=True).stdout
-assert completed.splitlines() == [f'{pair}: {words}' for pair, words in EXPECTED.items()], completed
+assert completed.splitlines() == [f'{pair}: {words}' for pair, words in expected.items()], completed
 
 with open(page, encoding='utf-8') as f:
     text = f.read()
@@ -45,7 +54,7 @@ described = {name.replace('\\', '')
 shown = set(re.findall(r'^ +(?:-\w, )?(--[a-z-]+)',
                        subprocess.run([program, '--help'], check=True, stdout=subprocess.PIPE,
                                       text=True).stdout, re.M)) - {'--help'}
-assert described == shown, sorted(described ^ shown)
+assert described - {'--help'} == shown, sorted(described ^ shown)
 if shutil.which('groff'):
     warnings = subprocess.run(['groff', '-man', '-ww', '-z', '-Tutf8', page], check=True,
                               stderr=subprocess.PIPE, text=True).stderr
