@@ -9,16 +9,20 @@ from harness import LONG, MIB, SANITIZED, Client, main, wait_until
 from virtiod import Virtiod, VirtiodTest, is_alive
 
 DEVICES = 32
-SECONDS = 60 if LONG else 3
+SECONDS = 60 if LONG else 1
 KIB_RSS = 3072
 
 
 class Supervisor(VirtiodTest):
+    def disk(self, i):
+        return self.file(f"a disk {i}")
+
     def write_devices(self, n=DEVICES, disks=2):
         for i in range(n):
             kind = "device=rng\n"
             if i < disks:
-                kind = f"device=blk\nblk-file={self.file(f'a disk {i}', size=MIB)}\n"
+                self.file(f"a disk {i}", size=MIB)
+                kind = f"device=blk\nblk-file={self.disk(i)}\n"
             self.write(f"vm{i}", f"[vm{i}/d]\n{kind}")
 
     def test_many(self):
@@ -63,7 +67,7 @@ class Supervisor(VirtiodTest):
         """Processes of disks are killed again and again: nothing is lost."""
         self.write_devices(n=3)
         v = self.start()
-        loads = [self.bench(f"vm{i}/d", SECONDS) for i in range(2)]
+        loads = [self.bench(f"vm{i}/d", self.disk(i), SECONDS) for i in range(2)]
         end = time.monotonic() + SECONDS / 2
         kills = 0
         while time.monotonic() < end or not kills:
@@ -82,7 +86,7 @@ class Supervisor(VirtiodTest):
         """SIGUSR2: the program is another one, and no device notices."""
         self.write_devices(n=2)
         v = self.start()
-        load = self.bench("vm0/d", 1)
+        load = self.bench("vm0/d", self.disk(0), 1)
         before = v.pids()
         for n in range(1, 4):
             v.process.send_signal(signal.SIGUSR2)
@@ -120,7 +124,7 @@ class Supervisor(VirtiodTest):
         """Its devices go on; the next one ends them and starts its own: nothing is lost."""
         self.write_devices(n=3)
         v = self.start()
-        load = self.bench("vm0/d", SECONDS)
+        load = self.bench("vm0/d", self.disk(0), SECONDS)
         before = v.pids()
         v.kill()
         self.assertTrue(all(map(is_alive, before.values())))

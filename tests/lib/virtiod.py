@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 
-from harness import BLK, OK, PATIENCE, RNG, VIRTIOCTL, Daemon, LoopTest, wait_until
+from harness import BLK, MIB, OK, PATIENCE, RNG, VIRTIOCTL, Daemon, LoopTest, wait_until
 
 VIRTIOD = os.environ["VIRTIOD"]
 
@@ -56,14 +56,15 @@ class VirtiodTest(LoopTest):
         self.assertEqual(done.returncode, expect, done.stderr)
         return done.stdout + done.stderr
 
-    def bench(self, name, seconds):
-        """Verifies what a disk holds, for so long."""
+    def bench(self, name, image, seconds):
+        """Verifies what a disk of a MiB, unwritten so far, holds, for so long: from now on."""
         argv = [VIRTIOCTL, "bench", "--json", "--verify", "--survive", "--rw=mixed", "--warmup=0",
                 f"--seconds={seconds}", self.socket(name)]
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True)
         self.addCleanup(process.communicate)
         self.addCleanup(process.kill)
+        wait_until(lambda: os.stat(image).st_blocks * 512 >= MIB, "all blocks written")
         return process
 
     def verified(self, process, reconnects):
