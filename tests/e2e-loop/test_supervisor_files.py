@@ -6,7 +6,7 @@ import pwd
 import stat
 import unittest
 
-from harness import ABSENT, FAILED, USAGE, MIB, main, wait_until
+from harness import ABSENT, FAILED, MIB, SANITIZED, USAGE, main, wait_until
 from virtiod import Virtiod, VirtiodTest, is_alive
 
 
@@ -55,7 +55,8 @@ class Files(VirtiodTest):
         run = f"--run-dir={self.run_dir}"
         v = self.start()
         out, _ = self.ctl("add", run, "vm/disk", "device=blk", f"blk-file={image}",
-                          "read-only=true", "--sandbox=none")
+                          "read-only=true",
+                          f"--sandbox={'none' if SANITIZED else 'strict'}")
         self.assertEqual(out, b"started 1, stopped 0, restarted 0, unchanged 0\n")
         self.assertEqual(self.contents(os.path.join(self.conf, "vm+disk.conf")).decode(),
                          f"[vm/disk]\ndevice=blk\nblk-file={image}\nread-only=true\n")

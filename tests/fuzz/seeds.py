@@ -212,6 +212,15 @@ def discovery(_):
     yield u8(2) + string('rng') + b'{"type": "rng", "binary": "x", "features": [{"a": 1.5e3}]}'
 
 
+@target('device_file')
+def device_file(_):
+    first = b'# x\n[a/b]\ndevice=blk\nf=a b\\s\nuser=x:y\nafter=c\nafter=d/e\nwait=5\n'
+    second = b'[a/c]\ndevice=rng\nsocket-mode=0660\nsocket-group=0\n[d/e]\ndevice=x\nafter=a/c\n'
+    yield pack('H', len(first)) + first + second
+    yield pack('H', 9) + second
+    yield pack('H', 999) + second + b'[x/y]\ndevice=x\nafter=z\n[x/z]\ndevice=x\nafter=y\n'
+
+
 @target('request')
 def request(_):
     start = '{"jsonrpc":"2.0",'

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "base/error.h"
@@ -79,6 +80,17 @@ static int listen_for_control(const char *run, GError **error)
 	return sock_listen(path, 0600, (gid_t)-1, error);
 }
 
+/* Takes as many files as may be open: each device has four. Programs have limits of their own. */
+static void raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static bool run(
 	struct virtiod *v, GPtrArray *devices, const struct past_state *past, GError **error)
 {
@@ -93,6 +105,7 @@ static bool run(
 			return false;
 		past_end_processes(options.run);
 	}
+	raise_limit();
 	virtiod_run(v, g_ptr_array_ref(devices), control, past);
 	unlink(control_path);
 	return true;
