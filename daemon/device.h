@@ -175,6 +175,11 @@ struct virtio_device_ops {
 	const struct virtio_device_wire *wire; /* device-specific messages; NULL: none */
 	const struct option_entry *options; /* a table (base/option.h); NULL: none */
 	const struct virtio_method *methods; /* of the control socket; NULL: only the core's */
+	/*
+	 * Names for the statistics (ring/vq.h: vq_set_type()), at most 8, the first one for
+	 * requests of which the device says nothing; ends with a NULL; NULL: one type.
+	 */
+	const struct vq_type *request_types;
 	const struct virtio_device_needs *needs; /* once it is open; NULL: nothing */
 	const char *const *capabilities; /* for --print-capabilities; NULL-terminated; NULL: none */
 

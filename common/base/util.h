@@ -35,6 +35,9 @@ static inline int fd_steal(int *fd)
 	return stolen;
 }
 
+/* Members that different threads write are so far apart. */
+#define CACHE_LINE 64
+
 /* The struct of which *ptr is the member named. */
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 

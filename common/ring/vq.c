@@ -9,12 +9,13 @@
 #include <time.h>
 
 #include "ring/vq_req_impl.h"
+#include "ring/vq_stats_impl.h"
 
 G_STATIC_ASSERT(offsetof(struct vq_req, chain) == 0);
 
 struct vq *vq_new(unsigned index, struct guest_mem *mem, const struct vq_hooks *hooks, void *opaque)
 {
-	struct vq *q = g_new0(struct vq, 1);
+	struct vq *q = g_aligned_alloc0(1, sizeof(*q), CACHE_LINE);
 
 	q->index = index;
 	snprintf(q->name, sizeof(q->name), "queue %u", index);
@@ -46,7 +47,7 @@ void vq_free(struct vq *q)
 		return;
 	g_assert(!q->started);
 	vq_retry_clear(q);
-	g_free(q);
+	g_aligned_free(q);
 }
 
 static bool negotiated(const struct vq_setup *setup, unsigned bit)
@@ -101,6 +102,7 @@ bool vq_start(struct vq *q, const struct vq_setup *setup, GError **error)
 	q->order = 0;
 	q->window = (struct mem_window){ .host = NULL };
 	q->done = g_new(struct vq_req *, q->size);
+	vq_stats_start(q);
 	if (q->log)
 		vq_log_ring(q);
 	return true;
@@ -170,6 +172,8 @@ static bool refill(struct vq *q)
 	int n = vq_fetch(q);
 
 	if (n > 0) {
+		if (!q->clocked)
+			vq_read_clock(q);
 		q->drained = false;
 		if (q->notify != VQ_NOTIFY_OFF) {
 			q->ops->disarm(q);
@@ -240,6 +244,7 @@ struct vq_chain *vq_pop(struct vq *q)
 		if (q->track && !r->retry)
 			q->track->take(q, r);
 	}
+	vq_stats_popped(q, r);
 	vq_count(q->in_flight, 1);
 	q->budget--;
 	q->unclocked += r->sum.len;
@@ -254,6 +259,7 @@ void vq_unpop(struct vq_chain *c)
 
 	vq_count(q->in_flight, -1);
 	vq_count(q->stats.popped, -1);
+	vq_stats_gone(q, r);
 	if (r->order == q->order - 1 && !r->detached) {
 		q->order--;
 		if (q->in_order)
@@ -294,6 +300,7 @@ uint32_t vq_stop(struct vq *q)
 	vq_track_stop(q);
 	vq_pool_clear(q);
 	g_clear_pointer(&q->done, g_free);
+	g_clear_pointer(&q->since, g_free);
 	q->started = false;
 	return base;
 }
@@ -331,9 +338,4 @@ void vq_set_data(struct vq *q, void *data)
 void *vq_data(const struct vq *q)
 {
 	return q->data;
-}
-
-const struct vq_stats *vq_stats(const struct vq *q)
-{
-	return &q->stats;
 }

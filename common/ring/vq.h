@@ -91,6 +91,17 @@ bool vq_is_retry(const struct vq_chain *c);
  * process); false if it has just set the device up. Valid from queue_start() on.
  */
 bool vq_is_resumed(const struct vq *q);
+/* A type of requests, for statistics. */
+struct vq_type {
+	const char *name; /* NULL ends a table */
+	unsigned overhead; /* bytes of each request that are no data: header, status */
+};
+/*
+ * Say of which type a request is (device.h: request_types; without this of the first), and that it
+ * has failed. For statistics, and before the request is completed.
+ */
+void vq_set_type(struct vq_chain *c, unsigned type);
+void vq_set_failed(struct vq_chain *c);
 /* Returns the memory of a request's device-writable buffers to the host (free page reporting). */
 void vq_discard(struct vq_chain *c);
 

@@ -15,6 +15,7 @@ void vq_burst_begin(struct vq *q)
 	q->burst_over = false;
 	q->unclocked = 0;
 	q->burst_start = 0;
+	q->clocked = false;
 }
 
 void vq_announce(struct vq *q)

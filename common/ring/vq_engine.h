@@ -138,9 +138,42 @@ bool vq_has_more(const struct vq *q);
 
 /*
  * Since the queue was made, for statistics. Other threads than the owner's load them, and
- * vq_in_flight(), one by one, atomically (relaxed), to see what is about right.
+ * vq_in_flight(), one by one, atomically (relaxed), to see what is about right. The owner alone
+ * writes, and only after the driver can see what is counted.
  */
+#define VQ_MAX_TYPES 8
+#define VQ_LATENCIES 28
+struct vq_type_stats {
+	uint64_t requests; /* those that were published, as all that follows */
+	uint64_t bytes; /* moved either way, without vq_type.overhead, by those that did not fail */
+	uint64_t errors; /* vq_set_failed() */
+	/*
+	 * From when a request was taken until it was published. latency[i] counts those that took
+	 * less than 2^(i + VQ_LATENCY_SHIFT) ns and no less than half of that, the first one also
+	 * all shorter ones, and the last one all longer ones. The clock is read when a burst takes
+	 * its first request, and at each publication: a request begins at the last reading.
+	 */
+	uint64_t latency_ns; /* the sum */
+	uint64_t latency[VQ_LATENCIES];
+};
+#define VQ_LATENCY_SHIFT 9
 struct vq_stats {
 	uint64_t popped, published, publications, calls, breaks;
+	struct vq_type_stats type[VQ_MAX_TYPES];
 };
 const struct vq_stats *vq_stats(const struct vq *q);
+
+/* Before the first start: the types of requests, at most VQ_MAX_TYPES; NULL: there is one. */
+void vq_set_types(struct vq *q, const struct vq_type *types);
+
+/* A request in flight, as another thread than the owner's sees it. */
+struct vq_flight {
+	uint64_t since; /* when it was taken: monotonic ns */
+	unsigned type;
+	unsigned id; /* what the driver knows it by */
+};
+/*
+ * Copies the oldest requests in flight, at most max, the oldest one first; returns how many. For
+ * the thread that starts and stops the queue, while another one may own it.
+ */
+unsigned vq_oldest(const struct vq *q, struct vq_flight *to, unsigned max);

@@ -8,8 +8,6 @@
 
 #include "ring/vq_req_impl.h"
 
-#define CACHE_LINE 64
-
 /*
  * Borrows mappings of requests; those that need more iovecs than they have get them, within reason:
  * a table of regions of one byte each would make thousands of iovecs out of every buffer.

@@ -74,6 +74,7 @@ struct vq_req {
 	struct vq_req *next; /* ready or free */
 	TAILQ_ENTRY(vq_req) link; /* flight */
 	uint64_t order; /* of the pop */
+	uint64_t since; /* when it was popped: vq.now */
 	uint16_t id; /* what the driver knows it by; split: head */
 	uint16_t head; /* index of the first descriptor */
 	uint16_t n_desc; /* descriptors of the vring itself that it takes up */
@@ -82,6 +83,8 @@ struct vq_req {
 	bool detached; /* put back after a later one was popped: the vring has moved on */
 	bool done; /* pushed */
 	bool joined; /* published together with the one that was pushed before it */
+	bool failed; /* as type, for statistics */
+	uint8_t type;
 
 	struct mem_range table; /* the indirect table; len 0: none */
 	uint16_t table_desc; /* the descriptor that names it */
@@ -142,7 +145,7 @@ struct vq {
 	const struct vq_hooks *hooks;
 	void *opaque;
 	void *data;
-	struct vq_stats stats;
+	unsigned overhead[VQ_MAX_TYPES]; /* vq_type.overhead */
 	struct log_limit log_limit;
 	int64_t burst_us; /* VQ_BURST_US, but in tests */
 	struct mem_borrower borrower;
@@ -168,6 +171,8 @@ struct vq {
 	size_t unclocked; /* bytes of the requests popped since the clock was looked at */
 	int64_t burst_start; /* monotonic µs, at the first look; 0: not yet */
 	unsigned in_flight;
+	bool clocked; /* now was read in this burst */
+	uint64_t now; /* monotonic ns, as last read */
 	uint64_t order;
 	struct mem_window window; /* where memory was found last, if it needs no borrowing */
 
@@ -199,11 +204,21 @@ struct vq {
 	unsigned desc_used; /* sum of their n_desc: at most size, or the driver cheats */
 	size_t pool_bytes; /* of memory->bytes, this queue's */
 
+	/*
+	 * For other threads to see: when the request of each id was popped, and in the lowest
+	 * bits its type; 0: it is not in flight. As many as a mask of ids needs.
+	 */
+	uint64_t *since;
+	unsigned since_mask;
+
 	char bad[160]; /* why the last fetch failed */
 	union {
 		struct vq_split split;
 		struct vq_packed packed;
 	};
+
+	/* Its own cache lines: other threads read them. */
+	struct vq_stats stats __attribute__((aligned(CACHE_LINE)));
 };
 
 /* A vring format. All but start and read_table are called on started queues only. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Completed requests: in order if need be, their memory given back, published by the batch. */
 #include "ring/vq_req_impl.h"
+#include "ring/vq_stats_impl.h"
 
 G_STATIC_ASSERT(VQ_PUBLISH_REQS <= VQ_PUBLISH_MAPPED && VQ_PUBLISH_MAPPED <= VQ_BATCH);
 
@@ -56,9 +57,12 @@ void vq_publish(struct vq *q)
 			vq_log_used(q, q->done, n);
 		vq_count(q->stats.publications, 1);
 		vq_count(q->stats.published, n);
+		vq_stats_published(q, q->done, n);
 	}
-	for (unsigned i = 0; i < q->n_done; i++)
+	for (unsigned i = 0; i < q->n_done; i++) {
+		vq_stats_gone(q, q->done[i]);
 		vq_req_free(q, q->done[i]);
+	}
 	q->n_done = 0;
 	q->done_bytes = 0;
 	if (live && q->ops->wants_call(q)) {

@@ -65,7 +65,8 @@ static inline struct vq_req *vq_req_next(struct vq *q)
 		vq_req_alloc(q);
 	r = q->free;
 	r->table.len = 0;
-	r->retry = r->detached = r->done = r->joined = false;
+	r->retry = r->detached = r->done = r->joined = r->failed = false;
+	r->type = 0;
 	r->mapping.status = 0;
 	return r;
 }

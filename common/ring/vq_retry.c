@@ -13,6 +13,7 @@
 #include <inttypes.h>
 
 #include "ring/vq_req_impl.h"
+#include "ring/vq_stats_impl.h"
 
 void vq_retry_clear(struct vq *q)
 {
@@ -154,6 +155,7 @@ void vq_keep(struct vq_chain *c)
 	g_assert(!q->taking);
 	vq_count(q->in_flight, -1);
 	vq_count(q->stats.popped, -1);
+	vq_stats_gone(q, vq_req_of(c));
 	vq_retry_leave(q, vq_req_of(c));
 }
 

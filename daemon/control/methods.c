@@ -33,6 +33,12 @@ static void run_stats(struct control_client *client, const struct virtio_arg *ar
 	backend_json_stats(control_of(client)->backend, j);
 }
 
+static void run_inflight(struct control_client *client, const struct virtio_arg *args,
+	struct json *j, GError **error)
+{
+	backend_json_inflight(control_of(client)->backend, j);
+}
+
 static void run_log_level(struct control_client *client, const struct virtio_arg *args,
 	struct json *j, GError **error)
 {
@@ -65,6 +71,7 @@ static const struct core_method core_methods[] = {
 	{ { "help", "List the methods" }, run_help },
 	{ { "status", "Show the device, its queues and its front-end" }, run_status },
 	{ { "stats", "Show what was served until now" }, run_stats },
+	{ { "inflight", "Show the requests in flight, and since when" }, run_inflight },
 	{ { "log-level", "Show or change the least severe messages to log",
 		  { { "level", VIRTIO_PARAM_TEXT, .optional = true } } },
 		run_log_level },

@@ -85,6 +85,7 @@ struct backend *backend_new(
 	struct virtio_device *d = &b->device;
 
 	b->options = *options;
+	b->started_at = g_get_monotonic_time();
 	b->fd = -1;
 	b->channel = -1;
 	b->log_call = -1;
@@ -302,6 +303,7 @@ static void on_message(void *opaque, uint32_t revents)
 	case VU_READ_AGAIN:
 		return;
 	case VU_READ_DONE:
+		b->connections += !b->heard;
 		b->heard = true;
 		b->last = b->request.in.header.request;
 		dispatch(b);
@@ -340,7 +342,7 @@ void backend_serve(
 	b->heard = false;
 	b->last = 0;
 	b->left_told = false;
-	b->silent_since = g_get_monotonic_time();
+	b->silent_since = b->connected_at = g_get_monotonic_time();
 	b->closed = closed;
 	b->opaque = opaque;
 	b->config_change_told = false;

@@ -64,6 +64,8 @@ void backend_reload(struct backend *b);
 void backend_log_stats(const struct backend *b);
 /* The same, and what is connected, as members of an open JSON object. */
 void backend_json_stats(const struct backend *b, struct json *j);
+/* What is in flight, and since when, likewise. */
+void backend_json_inflight(const struct backend *b, struct json *j);
 void backend_json_status(const struct backend *b, struct json *j);
 
 /* method.c: the device's methods of the control socket. */

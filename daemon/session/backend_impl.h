@@ -99,6 +99,8 @@ struct backend {
 	void *event_opaque;
 	struct log_limit refusals, visits;
 	bool queues_hinted;
+	int64_t started_at; /* monotonic µs */
+	uint64_t connections; /* on which something came, since then */
 	bool claimed; /* ops->claim() came, and not ops->release() since */
 
 	/* The connection. */
@@ -108,6 +110,7 @@ struct backend {
 	void (*closed)(void *opaque, bool heard);
 	void *opaque;
 	struct vu_reader reader;
+	int64_t connected_at; /* monotonic µs */
 	bool heard; /* a message, or what was to be one */
 	uint32_t last; /* message that came; 0: none did */
 	struct loop_watch *quiet; /* a timer; NULL: nothing is expected of any vring */

@@ -114,6 +114,11 @@ unsigned pool_queue_kicks(const struct pool *pool, unsigned i)
 	return __atomic_load_n(&pool->queues[i].kicks, __ATOMIC_RELAXED);
 }
 
+uint64_t pool_queue_total_kicks(const struct pool *pool, unsigned i)
+{
+	return __atomic_load_n(&pool->queues[i].run.kicks, __ATOMIC_RELAXED);
+}
+
 enum queue_state pool_queue_state(const struct pool *pool, unsigned i)
 {
 	return pool->queues[i].state;
@@ -209,6 +214,7 @@ static void make_queues(struct pool *pool)
 		*q = (struct queue){ .pool = pool, .kick = -1, .call = -1 };
 		q->vq = vq_new(i, pool->mem, &hooks, q);
 		vq_share_memory(q->vq, &pool->memory);
+		vq_set_types(q->vq, pool->ops->request_types);
 	}
 }
 

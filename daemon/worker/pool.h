@@ -34,7 +34,7 @@
  * commands after it has served what had been kicked before they were given.
  *
  * Two things cross without this: the call fd (pool_queue_set_call(); call.c), and statistics
- * (vq_stats, vq_in_flight() and pool_queue_kicks(), relaxed loads).
+ * (vq_stats, vq_in_flight(), vq_oldest() and numbers of kicks, relaxed loads).
  */
 #pragma once
 
@@ -116,6 +116,8 @@ void pool_queue_run(struct pool *pool, unsigned i, int kick);
 void pool_queue_drain(struct pool *pool, unsigned i);
 /* Returns how many kicks have come since the queue was run, up to two. */
 unsigned pool_queue_kicks(const struct pool *pool, unsigned i);
+/* Returns how many have been noticed in all: those that come together are one. */
+uint64_t pool_queue_total_kicks(const struct pool *pool, unsigned i);
 enum queue_state pool_queue_state(const struct pool *pool, unsigned i);
 /* Returns whether any queue is in this state. */
 bool pool_any(const struct pool *pool, enum queue_state state);

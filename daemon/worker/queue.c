@@ -130,6 +130,7 @@ static void count_kick(struct queue *q)
 {
 	unsigned kicks = __atomic_load_n(&q->kicks, __ATOMIC_RELAXED);
 
+	__atomic_store_n(&q->run.kicks, q->run.kicks + 1, __ATOMIC_RELAXED);
 	if (kicks == MAX_KICKS)
 		return;
 	__atomic_store_n(&q->kicks, kicks + 1, __ATOMIC_RELAXED);

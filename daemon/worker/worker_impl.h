@@ -25,9 +25,6 @@
 #include "daemon/worker/poll_window.h"
 #include "daemon/worker/pool.h"
 
-/* Struct members that different threads write are so far apart. */
-#define CACHE_LINE 64
-
 /* Atomic bits, in the order in which they are obeyed. */
 enum queue_command {
 	QUEUE_COMMAND_RUN = 1 << 0,
@@ -102,6 +99,7 @@ struct queue {
 		enum queue_state state;
 		bool ready; /* a burst is due */
 		bool call_due; /* call the driver after the pause */
+		uint64_t kicks; /* that came, until now; other threads load it */
 		unsigned n_shm; /* virtio_shm_map's that are not done: the queue does not stop */
 		struct virtio_watch kick;
 	} run __attribute__((aligned(CACHE_LINE)));

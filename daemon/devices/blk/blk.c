@@ -370,6 +370,7 @@ const struct virtio_device_ops virtio_device_ops = {
 	.config_writable = blk_config_writable,
 	.options = blk_options,
 	.methods = blk_methods,
+	.request_types = blk_request_types,
 	.needs = &blk_needs,
 	.capabilities = blk_capabilities,
 	.open = blk_open,

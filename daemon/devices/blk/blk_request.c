@@ -34,6 +34,8 @@ static void complete(struct blk_queue *bq, struct blk_req *r, int result)
 {
 	struct vq_chain *c = r->c;
 
+	if (result != 0)
+		vq_set_failed(c);
 	/*
 	 * What a failed read left open: the status is to follow an unbroken run of written bytes.
 	 */
@@ -316,5 +318,6 @@ bool blk_request_parse(struct blk_req *r)
 	}
 	r->type = le32toh(header.type);
 	r->sector = le64toh(header.sector);
+	vq_set_type(c, blk_request_type(r->type));
 	return true;
 }

@@ -4,6 +4,10 @@
 
 #include "daemon/devices/blk/blk_engine.h"
 
+/* blk_type.c: the types that statistics tell apart. */
+extern const struct vq_type blk_request_types[];
+unsigned blk_request_type(uint32_t type);
+
 /* For engines: a request that was BLK_PENDING has ended. */
 void blk_done(struct blk_queue *bq, struct blk_req *r, int result);
 /* For engines: a sync that was BLK_PENDING has ended. */
