@@ -3,17 +3,16 @@
 _virtioctl()
 {
 	local cur prev words cword split
+	local verbs='probe read write bench check call stats inflight metrics list add remove reload
+		restart'
 	_init_completion -s || return
 
 	if [[ $cword -eq 1 ]]; then
-		COMPREPLY=($(compgen -W 'probe read write bench check call list add remove \
-			reload restart help --help --version' \
-			-- "$cur"))
+		COMPREPLY=($(compgen -W "$verbs help --help --version" -- "$cur"))
 		return
 	fi
 	if [[ ${words[1]} == help ]]; then
-		COMPREPLY=($(compgen -W 'probe read write bench check call list add remove \
-			reload restart' -- "$cur"))
+		COMPREPLY=($(compgen -W "$verbs" -- "$cur"))
 		return
 	fi
 	if [[ $prev == --probe ]]; then

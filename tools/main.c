@@ -19,6 +19,9 @@ static const struct subcommand subcommands[] = {
 	{ "remove", "Remove one", remove_run },
 	{ "reload", "Have it read its configuration files again", reload_run },
 	{ "restart", "Have it restart a device", restart_run },
+	{ "stats", "Show what daemons have served", stats_run },
+	{ "inflight", "Show the requests that daemons are at work on", inflight_run },
+	{ "metrics", "Print what daemons have served as OpenMetrics text", metrics_run },
 };
 
 static void print_help(FILE *to)

@@ -28,12 +28,15 @@ int add_run(int argc, char **argv);
 int bench_run(int argc, char **argv);
 int call_run(int argc, char **argv);
 int check_run(int argc, char **argv);
+int inflight_run(int argc, char **argv);
 int list_run(int argc, char **argv);
+int metrics_run(int argc, char **argv);
 int probe_run(int argc, char **argv);
 int read_run(int argc, char **argv);
 int reload_run(int argc, char **argv);
 int remove_run(int argc, char **argv);
 int restart_run(int argc, char **argv);
+int stats_run(int argc, char **argv);
 int write_run(int argc, char **argv);
 
 #define CTL_ERROR ctl_error_quark()

@@ -226,3 +226,21 @@ bool json_read_object(char *text, size_t len,
 	skip_blanks(&c);
 	return c.at == c.end;
 }
+
+bool json_read_array(char *text, size_t len,
+	bool (*element)(void *opaque, const struct json_value *v), void *opaque)
+{
+	struct cursor c = { .at = text, .end = text + len };
+	struct json_value v;
+
+	skip_blanks(&c);
+	if (!take(&c, '['))
+		return false;
+	skip_blanks(&c);
+	for (bool first = true; !take(&c, ']'); first = false) {
+		if ((!first && !take(&c, ',')) || !skip_value(&c, &v, true) || !element(opaque, &v))
+			return false;
+	}
+	skip_blanks(&c);
+	return c.at == c.end;
+}

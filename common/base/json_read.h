@@ -14,7 +14,7 @@ struct json_value {
 	enum json_type type;
 	/*
 	 * The bytes of the value. A string is decoded, without its quotes, and ends in NUL; an
-	 * array or object is as it came, for json_read_object().
+	 * array or object is as it came, for json_read_object() or json_read_array(), once.
 	 */
 	char *text;
 	size_t len;
@@ -27,3 +27,6 @@ struct json_value {
  */
 bool json_read_object(char *text, size_t len,
 	bool (*member)(void *opaque, const char *key, const struct json_value *v), void *opaque);
+/* Reads an array likewise, element by element. */
+bool json_read_array(char *text, size_t len,
+	bool (*element)(void *opaque, const struct json_value *v), void *opaque);

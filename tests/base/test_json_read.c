@@ -70,6 +70,43 @@ static void test_refused(void **state)
 	}
 }
 
+static bool note_element(void *opaque, const struct json_value *v)
+{
+	return note(opaque, "", v) && v->type != JSON_NULL;
+}
+
+static void test_array(void **state)
+{
+	static const struct {
+		const char *text, *elements; /* NULL: refused */
+	} cases[] = {
+		{ "[]", "" },
+		{ " [ ] ", "" },
+		{ "[1, \"\\u0041\" ,[2,[3]],{\"a\":\"\\n\"}]", ":1;=A;:[2,[3]];:{\"a\":\"\\n\"};" },
+		{ "", NULL },
+		{ "{}", NULL },
+		{ "[1 2]", NULL },
+		{ "[1,]", NULL },
+		{ "[,1]", NULL },
+		{ "[1", NULL },
+		{ "[1]x", NULL },
+		{ "[1]]", NULL },
+		{ "[[1]", NULL },
+		{ "[null]", NULL },
+	};
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autofree char *copy = g_strdup(cases[i].text);
+		g_autoptr(GString) out = g_string_new(NULL);
+		bool taken = json_read_array(copy, strlen(copy), note_element, out);
+
+		if (taken != !!cases[i].elements)
+			fail_msg("'%s' is %s", cases[i].text, taken ? "taken" : "refused");
+		if (taken)
+			assert_string_equal(out->str, cases[i].elements);
+	}
+}
+
 /* Every beginning of an object is refused, and nothing behind it is read. */
 static void test_cut(void **state)
 {
@@ -87,6 +124,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_accepted),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_array),
 		cmocka_unit_test(test_cut),
 	};
 

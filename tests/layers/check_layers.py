@@ -60,6 +60,7 @@ LAYERS = {
     'tools/block': FRONT + ('common/driver', 'tools'),
     'tools/bench': FRONT + ('common/driver', 'tools', 'tools/block'),
     'tools/check': WIRE + ('common/driver', 'tools', 'tools/block'),
+    'tools/control': PURE + ('tools',),
     'tools/probe': WIRE + ('common/vhost-user/front', 'tools', 'tools/block'),
 }
 CODE_FOLDERS = ('common', 'daemon', 'xen', 'kvm-stub', 'tools')

@@ -1,62 +1,82 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See rpc.h. */
-#include "tools/rpc.h"
+/* See client.h. */
+#include "tools/control/client.h"
 
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/json_read.h"
-#include "base/log.h"
 #include "base/sock.h"
 #include "base/util.h"
-#include "tools/sandbox.h"
 #include "tools/virtioctl.h"
 
 #define READ_BYTES 65536
 #define MAX_LINE (4u << 20)
 
-/* Appends what comes next. */
-static bool read_more(struct rpc *s, GError **error)
+void daemon_client_init(struct daemon_client *c, int fd)
 {
-	struct pollfd pfd = { .fd = s->fd, .events = POLLIN };
-	int64_t left_us = s->until - g_get_monotonic_time();
+	*c = (struct daemon_client){ .fd = fd, .until = -1, .in = g_string_new(NULL) };
+}
+
+void daemon_client_clear(struct daemon_client *c)
+{
+	fd_close(&c->fd);
+	if (c->in)
+		g_string_free(g_steal_pointer(&c->in), TRUE);
+}
+
+bool daemon_client_send(struct daemon_client *c, const char *request, size_t len,
+	unsigned timeout_s, GError **error)
+{
+	int sent = sock_send(c->fd, request, len, NULL, 0, timeout_s * 1000);
+
+	c->until = g_get_monotonic_time() + (int64_t)timeout_s * G_USEC_PER_SEC;
+	if (sent < 0)
+		g_set_error(error, CTL_ERROR, CTL_ERROR_FAILED, "%s", g_strerror(-sent));
+	return sent == 0;
+}
+
+/* Appends what comes next. */
+static bool read_more(struct daemon_client *c, GError **error)
+{
+	struct pollfd pfd = { .fd = c->fd, .events = POLLIN };
+	int64_t left_us = c->until - g_get_monotonic_time();
 	g_autofree char *bytes = g_malloc(READ_BYTES);
 	ssize_t n;
 
-	if (s->in->len >= MAX_LINE) {
+	if (c->in->len >= MAX_LINE) {
 		g_set_error(error, CTL_ERROR, CTL_ERROR_FAILED,
 			"the answer is longer than %u bytes", MAX_LINE);
 		return false;
 	}
-	if (s->until >= 0 && poll(&pfd, 1, MAX(left_us, 0) / 1000) == 0) {
+	if (c->until >= 0 && poll(&pfd, 1, MAX(left_us, 0) / 1000) == 0) {
 		g_set_error(error, CTL_ERROR, CTL_ERROR_FAILED, "no answer came in time");
 		return false;
 	}
-	n = read(s->fd, bytes, READ_BYTES);
+	n = read(c->fd, bytes, READ_BYTES);
 	if (n <= 0) {
 		g_set_error(error, CTL_ERROR, CTL_ERROR_FAILED, "the daemon closed the connection");
 		return false;
 	}
-	g_string_append_len(s->in, bytes, n);
+	g_string_append_len(c->in, bytes, n);
 	return true;
 }
 
-char *rpc_next_line(struct rpc *s, GError **error)
+char *daemon_client_line(struct daemon_client *c, GError **error)
 {
 	const char *end;
 	char *line;
 
-	while (!(end = memchr(s->in->str, '\n', s->in->len))) {
-		if (!read_more(s, error))
+	while (!(end = memchr(c->in->str, '\n', c->in->len))) {
+		if (!read_more(c, error))
 			return NULL;
 	}
-	line = g_strndup(s->in->str, end - s->in->str);
-	g_string_erase(s->in, 0, end + 1 - s->in->str);
+	line = g_strndup(c->in->str, end - c->in->str);
+	g_string_erase(c->in, 0, end + 1 - c->in->str);
 	return line;
 }
 
-struct reply {
+struct daemon_reply {
 	struct json_value result, error;
 	char *message;
 	bool is_reply;
@@ -64,7 +84,7 @@ struct reply {
 
 static bool read_message(void *opaque, const char *key, const struct json_value *v)
 {
-	struct reply *r = opaque;
+	struct daemon_reply *r = opaque;
 
 	if (!strcmp(key, "message") && v->type == JSON_STRING)
 		r->message = v->text;
@@ -73,7 +93,7 @@ static bool read_message(void *opaque, const char *key, const struct json_value 
 
 static bool read_member(void *opaque, const char *key, const struct json_value *v)
 {
-	struct reply *r = opaque;
+	struct daemon_reply *r = opaque;
 
 	if (!strcmp(key, "id"))
 		r->is_reply = true;
@@ -84,7 +104,7 @@ static bool read_member(void *opaque, const char *key, const struct json_value *
 	return true;
 }
 
-static bool is_valid(char *line, struct reply *r)
+static bool is_valid(char *line, struct daemon_reply *r)
 {
 	size_t len = strlen(line);
 
@@ -94,7 +114,7 @@ static bool is_valid(char *line, struct reply *r)
 		json_read_object(r->error.text, r->error.len, read_message, r);
 }
 
-char *rpc_printable(const char *text, size_t len)
+char *daemon_client_text(const char *text, size_t len)
 {
 	GString *out = g_string_new(NULL);
 
@@ -112,10 +132,10 @@ char *rpc_printable(const char *text, size_t len)
 	return g_string_free(out, FALSE);
 }
 
-char *rpc_result(struct rpc *s, GError **error)
+char *daemon_client_answer(struct daemon_client *c, struct json_value *result, GError **error)
 {
-	g_autofree char *line = rpc_next_line(s, error), *text = NULL;
-	struct reply r = { 0 };
+	g_autofree char *line = daemon_client_line(c, error), *text = NULL;
+	struct daemon_reply r = { 0 };
 
 	if (!line)
 		return NULL;
@@ -124,37 +144,21 @@ char *rpc_result(struct rpc *s, GError **error)
 		return NULL;
 	}
 	if (r.message) {
-		text = rpc_printable(r.message, strlen(r.message));
+		text = daemon_client_text(r.message, strlen(r.message));
 		g_set_error(error, CTL_ERROR, CTL_ERROR_FAILED, "%s", text);
 		return NULL;
 	}
-	return g_strndup(r.result.text, r.result.len);
+	*result = r.result;
+	return g_steal_pointer(&line);
 }
 
-int rpc_open(struct rpc *s, const char *path, const GString *request, unsigned sandbox,
-	unsigned timeout_s)
+char *daemon_client_ask(struct daemon_client *c, const char *method, unsigned timeout_s,
+	struct json_value *result, GError **error)
 {
-	g_autoptr(GError) error = NULL;
-	int sent;
+	g_autofree char *request = g_strdup_printf(
+		"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":{}}\n", method);
 
-	*s = (struct rpc){ .in = g_string_new(NULL), .fd = sock_connect(path, &error) };
-	if (s->fd < 0) {
-		ctl_report(error);
-		return CTL_ABSENT;
-	}
-	if (!ctl_sandbox_enter(sandbox, NULL, &error))
-		return ctl_report(error);
-	s->until = g_get_monotonic_time() + (int64_t)timeout_s * G_USEC_PER_SEC;
-	sent = sock_send(s->fd, request->str, request->len, NULL, 0, timeout_s * 1000);
-	if (sent < 0) {
-		log_print("virtioctl: %s: %s\n", path, g_strerror(-sent));
-		return CTL_FAILED;
-	}
-	return CTL_OK;
-}
-
-void rpc_close(struct rpc *s)
-{
-	fd_close(&s->fd);
-	g_string_free(s->in, TRUE);
+	if (!daemon_client_send(c, request, strlen(request), timeout_s, error))
+		return NULL;
+	return daemon_client_answer(c, result, error);
 }

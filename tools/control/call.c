@@ -4,8 +4,9 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "priv/sandbox.h"
-#include "tools/rpc.h"
+#include "base/sock.h"
+#include "tools/control/client.h"
+#include "tools/sandbox.h"
 #include "tools/virtioctl.h"
 
 /* Returns whether text is a number as JSON has it, without a fraction. */
@@ -57,15 +58,29 @@ static GString *make_request(char **args, GError **error)
 	return g_steal_pointer(&out);
 }
 
+/* Prints the result of the reply. */
+static bool print_reply(struct daemon_client *c, GError **error)
+{
+	g_autofree char *text = NULL, *line = NULL;
+	struct json_value result;
+
+	line = daemon_client_answer(c, &result, error);
+	if (!line)
+		return false;
+	text = daemon_client_text(result.text, result.len);
+	printf("%s\n", text);
+	return true;
+}
+
 /* Prints events, until the daemon ends. */
-static void print_events(struct rpc *s)
+static void print_events(struct daemon_client *c)
 {
 	for (;;) {
-		g_autofree char *line = rpc_next_line(s, NULL), *text = NULL;
+		g_autofree char *line = daemon_client_line(c, NULL), *text = NULL;
 
 		if (!line || !g_utf8_validate(line, -1, NULL))
 			return;
-		text = rpc_printable(line, strlen(line));
+		text = daemon_client_text(line, strlen(line));
 		printf("%s\n", text);
 		fflush(stdout);
 	}
@@ -74,27 +89,27 @@ static void print_events(struct rpc *s)
 static int call(char **args, unsigned sandbox, unsigned timeout_s, GError **error)
 {
 	g_autoptr(GString) request = make_request(args + 2, error);
-	g_autofree char *result = NULL, *text = NULL;
-	struct rpc s;
-	int status;
+	__attribute__((cleanup(daemon_client_clear))) struct daemon_client client = { .fd = -1 };
+	int fd;
 
 	if (!request)
 		return ctl_report(*error);
-	status = rpc_open(&s, args[1], request, sandbox, timeout_s);
-	if (status == CTL_OK) {
-		result = rpc_result(&s, error);
-		status = result ? CTL_OK : ctl_report(*error);
+	fd = sock_connect(args[1], error);
+	if (fd < 0) {
+		ctl_report(*error);
+		return CTL_ABSENT;
 	}
-	if (result) {
-		text = rpc_printable(result, strlen(result));
-		printf("%s\n", text);
-		fflush(stdout);
-		s.until = -1;
-		if (!strcmp(args[2], "watch"))
-			print_events(&s);
-	}
-	rpc_close(&s);
-	return status;
+	daemon_client_init(&client, fd);
+	if (!ctl_sandbox_enter(sandbox, NULL, error))
+		return ctl_report(*error);
+	if (!daemon_client_send(&client, request->str, request->len, timeout_s, error) ||
+		!print_reply(&client, error))
+		return ctl_report(*error);
+	fflush(stdout);
+	client.until = -1;
+	if (!strcmp(args[2], "watch"))
+		print_events(&client);
+	return CTL_OK;
 }
 
 int call_run(int argc, char **argv)

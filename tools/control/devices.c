@@ -5,8 +5,10 @@
 
 #include "base/json.h"
 #include "base/json_read.h"
+#include "base/sock.h"
 #include "priv/sandbox.h"
-#include "tools/rpc.h"
+#include "tools/control/client.h"
+#include "tools/sandbox.h"
 #include "tools/virtioctl.h"
 
 /* A subcommand: a method, and how what it says is shown. */
@@ -50,7 +52,7 @@ static bool read_property(void *opaque, const char *key, const struct json_value
 /* Prints a value in a column; a number is followed by what stands behind it in JSON. */
 static void print_cell(int width, const char *text)
 {
-	g_autofree char *printable = rpc_printable(text, strcspn(text, ",}"));
+	g_autofree char *printable = daemon_client_text(text, strcspn(text, ",}"));
 
 	printf("%-*s  ", width, printable);
 }
@@ -67,7 +69,7 @@ static bool print_device(void *opaque, const char *key, const struct json_value 
 	print_cell(8, line.state);
 	print_cell(7, line.pid);
 	print_cell(8, line.restarts);
-	socket = rpc_printable(line.socket, strlen(line.socket));
+	socket = daemon_client_text(line.socket, strlen(line.socket));
 	printf("%s\n", socket);
 	return true;
 }
@@ -89,7 +91,7 @@ static bool print_list(char *result, GError **error)
 static bool print_count(void *opaque, const char *key, const struct json_value *v)
 {
 	bool *follows = opaque;
-	g_autofree char *name = rpc_printable(key, strlen(key));
+	g_autofree char *name = daemon_client_text(key, strlen(key));
 
 	if (v->type != JSON_NUMBER)
 		return false;
@@ -151,25 +153,40 @@ static GString *make_request(const struct device_command *c, char **args, GError
 	return g_steal_pointer(&out);
 }
 
+/* Returns the result, which the caller frees; NULL: an error. */
+static char *get_result(struct daemon_client *client, const GString *request, unsigned timeout_s,
+	GError **error)
+{
+	g_autofree char *line = NULL;
+	struct json_value result;
+
+	if (!daemon_client_send(client, request->str, request->len, timeout_s, error))
+		return NULL;
+	line = daemon_client_answer(client, &result, error);
+	return line ? g_strndup(result.text, result.len) : NULL;
+}
+
 static int ask(const struct device_command *c, const char *run, char **args, unsigned sandbox,
 	unsigned timeout_s)
 {
 	g_autofree char *path = g_build_filename(run, ".control", NULL), *result = NULL;
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GString) request = make_request(c, args, &error);
-	struct rpc s;
-	int status;
+	__attribute__((cleanup(daemon_client_clear))) struct daemon_client client = { .fd = -1 };
+	int fd;
 
 	if (!request)
 		return ctl_report(error);
-	status = rpc_open(&s, path, request, sandbox, timeout_s);
-	if (status == CTL_OK) {
-		result = rpc_result(&s, &error);
-		if (!result || !c->print(result, &error))
-			status = ctl_report(error);
+	fd = sock_connect(path, &error);
+	if (fd < 0) {
+		ctl_report(error);
+		return CTL_ABSENT;
 	}
-	rpc_close(&s);
-	return status;
+	daemon_client_init(&client, fd);
+	if (!ctl_sandbox_enter(sandbox, NULL, &error))
+		return ctl_report(error);
+	result = get_result(&client, request, timeout_s, &error);
+	return result && c->print(result, &error) ? CTL_OK : ctl_report(error);
 }
 
 static int run_command(const struct device_command *c, int argc, char **argv)
