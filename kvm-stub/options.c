@@ -29,6 +29,23 @@ static bool parse_devices(GPtrArray *devices, char **texts, GError **error)
 			devices->len, MAX_SLOTS);
 }
 
+/* Requires what devices in spare slots need. */
+static bool check_slots(struct kvm_options *o, GError **error)
+{
+	if (!o->n_spare)
+		return true;
+	if (o->devices->len + o->n_spare > MAX_SLOTS)
+		return option_bad(error,
+			"--slots=%u and %u --device options: this machine has %u slots", o->n_spare,
+			o->devices->len, MAX_SLOTS);
+	if (!o->control || !o->plug_dir)
+		return option_bad(error,
+			"--slots=%u needs --control=PATH, to fill them by, and --plug-dir=DIR, "
+			"where the sockets are",
+			o->n_spare);
+	return true;
+}
+
 /* Requires either a kernel or the built-in guest. */
 static bool check_guest(const struct kvm_options *o, GError **error)
 {
@@ -57,6 +74,12 @@ static bool parse(struct kvm_options *o, struct kvm_texts *texts, char ***argv, 
 		{ "device", "KEYS",
 			"a device, by its back-end: socket=PATH,... or type=NAME,OPTION=VALUE,...",
 			.paths = &texts->devices },
+		{ "slots", "N", "slots for devices that are added while the guest runs", "0",
+			.number = &o->n_spare, .max = MAX_SLOTS },
+		{ "plug-dir", "DIR", "the folder where the sockets of these are",
+			.path = &o->plug_dir },
+		{ "control", "PATH", "a socket for the machine's operator (virtioctl call)",
+			.path = &o->control },
 		{ "discovery-dir", "DIR",
 			"look for back-ends' discovery files here only; may be repeated",
 			.paths = &o->folders },
@@ -93,7 +116,8 @@ bool kvm_options_parse(struct kvm_options *o, int argc, char **argv, GError **er
 	o->sandbox = texts.sandbox;
 	o->selftest = texts.guest == GUEST_SELFTEST;
 	if (ok && !o->version)
-		ok = check_guest(o, error) && parse_devices(o->devices, texts.devices, error);
+		ok = check_guest(o, error) && parse_devices(o->devices, texts.devices, error) &&
+			check_slots(o, error);
 	g_strfreev(texts.devices);
 	return ok;
 }
@@ -105,5 +129,7 @@ void kvm_options_clear(struct kvm_options *o)
 	g_clear_pointer(&o->append, g_free);
 	g_clear_pointer(&o->devices, g_ptr_array_unref);
 	g_clear_pointer(&o->folders, g_strfreev);
+	g_clear_pointer(&o->control, g_free);
+	g_clear_pointer(&o->plug_dir, g_free);
 	g_clear_pointer(&o->terminal_file, g_free);
 }

@@ -18,6 +18,9 @@ struct kvm_options {
 	GPtrArray *devices; /* of struct device_spec *, owned */
 	char **folders; /* of discovery files; NULL: the conventional ones */
 	bool no_reboot; /* end when the guest restarts */
+	unsigned n_spare; /* slots for devices that are added later */
+	char *control; /* path of the control socket; NULL: none */
+	char *plug_dir; /* folder of those devices' sockets; NULL: none */
 	char *terminal_file; /* NULL: standard input and output */
 	enum sandbox_mode sandbox;
 	enum log_level log_level;

@@ -3,6 +3,7 @@
 #include "kvm-stub/sandbox.h"
 
 #include "base/fd_kind.h"
+#include "kvm-stub/machine/control.h"
 #include "kvm-stub/machine/device_spec.h"
 #include "kvm-stub/machine/terminal.h"
 #include "kvm-stub/vm/vm.h"
@@ -40,11 +41,13 @@ bool kvm_sandbox_enter(
 	g_autofree const char **sockets = list_sockets(o);
 	/* KVM's first: of calls with conditions the first are the fastest. */
 	const struct syscall_rule *const calls[] = { vm_calls, vm_arch_calls, syscall_core,
-		terminal_calls, boot_calls, rules, NULL };
+		terminal_calls, boot_calls, machine_control_calls, rules, NULL };
+	const char *const folders[] = { o->plug_dir, NULL };
 	struct privileges p = {
 		.root = -1,
 		.sandbox = o->sandbox,
 		.sockets = sockets,
+		.socket_folders = o->n_spare ? folders : NULL,
 		.keep_signals = rules->number >= 0,
 		.limits = limits,
 		.n_limits = G_N_ELEMENTS(limits),

@@ -255,12 +255,27 @@ static bool is_numbered(const char *path, const char *stem)
 	return !digits[strspn(digits, "0123456789")];
 }
 
+/* Returns whether path is the folder and the name of something in it. */
+static bool is_in(const char *path, const char *folder)
+{
+	const char *name;
+
+	if (!g_str_has_prefix(path, folder) || path[strlen(folder)] != '/')
+		return false;
+	name = path + strlen(folder) + 1;
+	return *name && !strchr(name, '/') && strcmp(name, "..") != 0;
+}
+
 static bool is_permitted(const char *path, const struct sock_maker_paths *paths)
 {
 	if (paths->exact && g_strv_contains(paths->exact, path))
 		return true;
 	for (const char *const *stem = paths->stems; stem && *stem; stem++) {
 		if (is_numbered(path, *stem))
+			return true;
+	}
+	for (const char *const *folder = paths->folders; folder && *folder; folder++) {
+		if (is_in(path, *folder))
 			return true;
 	}
 	return false;

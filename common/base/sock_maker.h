@@ -12,6 +12,7 @@
 struct sock_maker_paths {
 	const char *const *exact; /* NULL-ended; NULL: none */
 	const char *const *stems; /* likewise: a decimal number follows, as in "/run/socket_1024" */
+	const char *const *folders; /* likewise: all directly in them, by paths that begin so */
 };
 
 /*

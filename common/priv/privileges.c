@@ -162,12 +162,12 @@ static void restrict_paths(struct privileges *p)
 
 static bool needs_connector(const struct privileges *p)
 {
-	return p->sockets || p->socket_stems;
+	return p->sockets || p->socket_stems || p->socket_folders;
 }
 
 static bool start_connector(const struct privileges *p, GError **error)
 {
-	const struct sock_maker_paths paths = { p->sockets, p->socket_stems };
+	const struct sock_maker_paths paths = { p->sockets, p->socket_stems, p->socket_folders };
 
 	return !needs_connector(p) || connector_start(&paths, p->uid, p->gid, error);
 }

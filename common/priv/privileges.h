@@ -44,6 +44,7 @@ struct privileges {
 	 */
 	const char *const *sockets;
 	const char *const *socket_stems; /* likewise; to each a decimal number is added */
+	const char *const *socket_folders; /* likewise; those directly in them */
 	const struct resource_limit
 		*limits; /* RLIMIT_NPROC, which counts per user: only with uid */
 	size_t n_limits;

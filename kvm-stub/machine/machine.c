@@ -6,8 +6,11 @@
 #include <sys/epoll.h>
 
 #include "base/loop.h"
+#include "base/sock.h"
+#include "base/util.h"
 #include "kvm-stub/boot/boot.h"
 #include "kvm-stub/layout.h"
+#include "kvm-stub/machine/control.h"
 #include "kvm-stub/machine/power.h"
 #include "kvm-stub/machine/rtc.h"
 #include "kvm-stub/machine/serial.h"
@@ -28,6 +31,8 @@ struct machine {
 	struct serial *serial;
 	struct terminal *terminal;
 	struct slots *slots;
+	int control_fd; /* the control socket, until it is served; -1: none */
+	struct machine_control control;
 	GMainLoop *loop;
 	bool leave; /* the user ends the machine: a reset is an end, too */
 	enum exit_status status;
@@ -165,9 +170,13 @@ static bool open_files(struct machine *m, GError **error)
 		.append = o->append,
 		.selftest = o->selftest,
 		.cpus = o->cpus,
-		.n_slots = o->devices->len,
+		.n_slots = o->devices->len + o->n_spare,
 	};
 	if (!boot_keep(&m->boot, error))
+		return false;
+	if (o->control)
+		m->control_fd = sock_listen(o->control, 0600, (gid_t)-1, error);
+	if (o->control && m->control_fd < 0)
 		return false;
 	m->terminal = terminal_new(o->terminal_file, &terminal_ops, m, error);
 	return m->terminal != NULL;
@@ -213,6 +222,8 @@ static bool add_slots(struct machine *m, GError **error)
 	const struct slots_config config = {
 		.specs = (struct device_spec *const *)m->options->devices->pdata,
 		.n_specs = m->options->devices->len,
+		.n_spare = m->options->n_spare,
+		.plug_dir = m->options->plug_dir,
 		.folders = (const char *const *)m->options->folders,
 		.wait_ms = BACK_END_MS,
 		.go_on = go_on,
@@ -241,7 +252,10 @@ static enum exit_status run(struct machine *m, GError **error)
 		return EXIT_STATUS_FAILED;
 	m->loop = g_main_loop_new(NULL, FALSE);
 	end = loop_watch_fd(vm_end_fd(m->vm), EPOLLIN, on_end, m);
+	if (m->control_fd >= 0)
+		machine_control_start(&m->control, fd_steal(&m->control_fd), m->slots, on_leave, m);
 	g_main_loop_run(m->loop);
+	machine_control_stop(&m->control);
 	loop_watch_free(end);
 	g_main_loop_unref(m->loop);
 	if (m->error)
@@ -253,6 +267,7 @@ static enum exit_status run(struct machine *m, GError **error)
 static void take_apart(struct machine *m)
 {
 	g_clear_pointer(&m->terminal, terminal_free);
+	fd_close(&m->control_fd);
 	boot_drop(&m->boot);
 	g_clear_pointer(&m->slots, slots_free);
 	g_clear_pointer(&m->vm, vm_free);
@@ -265,7 +280,7 @@ enum exit_status machine_run(const struct kvm_options *o, GError **error)
 {
 	static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
 	struct loop_watch *watch[G_N_ELEMENTS(signals)];
-	struct machine m = { .options = o };
+	struct machine m = { .options = o, .control_fd = -1 };
 	enum exit_status status = build(&m, error);
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(signals); i++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See slots.h. A slot is found by its number: window, interrupt and name follow from it. */
-#include "kvm-stub/machine/slots.h"
+#include "kvm-stub/machine/slots_impl.h"
 
 #include <linux/virtio_mmio.h>
 
@@ -9,28 +9,10 @@
 #include "launch/discovery.h"
 #include "kvm-stub/layout.h"
 #include "kvm-stub/machine/shm.h"
-#include "vmm/vmm_dev.h"
 
 /* How long a back-end that closed its socket may take to end, and so to say why. */
 #define END_MS 500
 #define STEP_MS 20
-
-struct slot {
-	struct slots *all;
-	unsigned index;
-	struct vmm_dev *d;
-	int fd; /* of its socket, until d has it; -1: dialled by d */
-	struct child *child; /* NULL: the back-end was not started here */
-};
-
-struct slots {
-	struct vm *vm;
-	struct bus *bus;
-	const struct ram *ram;
-	struct shm *shm;
-	unsigned n;
-	struct slot slot[MAX_SLOTS];
-};
 
 static unsigned memory(void *opaque, struct vmm_dev *d, const struct virtio_mmio_queue *ready,
 	unsigned n_ready, bool packed, const struct mem_region_desc **desc, const int **fds)
@@ -104,12 +86,40 @@ static const struct vmm_ops ops = {
 	.access_done = access_done,
 };
 
+/* Shared memory regions keep their guest addresses for good, so slots that change have none. */
+static const struct vmm_ops spare_ops = {
+	.memory = memory,
+	.interrupt = interrupt,
+	.irqfd = irqfd,
+	.ioeventfd = ioeventfd,
+	.access_done = access_done,
+};
+
+/* Returns what an empty slot shows: what it is (§4.2.3.1.1), and no device. */
+static uint64_t read_empty(uint64_t offset)
+{
+	switch (offset) {
+	case VIRTIO_MMIO_MAGIC_VALUE:
+		return 0x74726976;
+	case VIRTIO_MMIO_VERSION:
+		return 2;
+	}
+	return 0;
+}
+
 static bool slot_access(
 	void *opaque, uint64_t offset, unsigned size, bool write, uint64_t *value, void *token)
 {
-	const struct slot *s = opaque;
+	struct slot *s = opaque;
+	bool done = true;
 
-	return vmm_dev_access(s->d, offset, size, write, value, token) == VIRTIO_MMIO_DONE;
+	pthread_rwlock_rdlock(&s->lock);
+	if (s->d)
+		done = vmm_dev_access(s->d, offset, size, write, value, token) == VIRTIO_MMIO_DONE;
+	else if (!write)
+		*value = read_empty(offset);
+	pthread_rwlock_unlock(&s->lock);
+	return done;
 }
 
 /* Starts a back-end. fd: our end of the socket to it. */
@@ -147,8 +157,9 @@ static bool start_slot(
 	return false;
 }
 
-static bool make_slot(struct slot *s, const struct device_spec *spec, GError **error)
+struct vmm_dev *slot_make(struct slot *s, const struct device_spec *spec, GError **error)
 {
+	bool spare = s->index >= s->all->n_fixed;
 	g_autofree char *name = name_slot(s, spec);
 	const struct vmm_dev_config config = {
 		.name = name,
@@ -161,11 +172,13 @@ static bool make_slot(struct slot *s, const struct device_spec *spec, GError **e
 		.needs = "its kernel needs CONFIG_VIRTIO_MMIO",
 	};
 
-	s->d = vmm_dev_new(&config, &ops, s, error);
-	if (!s->d)
-		return false;
-	bus_add(s->all->bus, BUS_MMIO, config.base, VIRTIO_STRIDE, slot_access, s);
-	return true;
+	return vmm_dev_new(&config, spare ? &spare_ops : &ops, s, error);
+}
+
+static void put_on_bus(struct slot *s)
+{
+	pthread_rwlock_init(&s->lock, NULL);
+	bus_add(s->all->bus, BUS_MMIO, virtio_addr(s->index), VIRTIO_STRIDE, slot_access, s);
 }
 
 static bool wait_for_slot(struct slot *s, const struct slots_config *config, GError **error)
@@ -198,13 +211,14 @@ static void stop_children(struct slots *all, unsigned from)
 
 static bool start_all(struct slots *all, const struct slots_config *config, GError **error)
 {
-	while (all->n < config->n_specs) {
+	while (all->n < config->n_specs + config->n_spare) {
 		struct slot *s = &all->slot[all->n];
 
 		s->all = all;
 		s->fd = -1;
 		s->index = all->n++;
-		if (!start_slot(s, config->specs[s->index], config->folders, error))
+		if (s->index < all->n_fixed &&
+			!start_slot(s, config->specs[s->index], config->folders, error))
 			return false;
 	}
 	return true;
@@ -226,9 +240,16 @@ static bool confine(const struct slots *all, const struct slots_config *config, 
 
 static bool make_all(struct slots *all, const struct slots_config *config, GError **error)
 {
-	for (unsigned i = 0; i < all->n; i++)
-		if (!make_slot(&all->slot[i], config->specs[i], error))
+	for (unsigned i = 0; i < all->n; i++) {
+		struct slot *s = &all->slot[i];
+
+		put_on_bus(s);
+		if (i >= all->n_fixed)
+			continue;
+		s->d = slot_make(s, config->specs[i], error);
+		if (!s->d)
 			return false;
+	}
 	return true;
 }
 
@@ -240,16 +261,19 @@ struct slots *slots_new(const struct slots_config *config, GError **error)
 	all->bus = config->bus;
 	all->ram = config->ram;
 	all->shm = shm_new(config->vm, config->ram);
-	if (config->n_specs > MAX_SLOTS) {
+	all->n_fixed = config->n_specs;
+	all->folder = g_strdup(config->plug_dir);
+	if (config->n_specs + config->n_spare > MAX_SLOTS) {
 		g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-			"%u devices: this machine has %u slots", config->n_specs, MAX_SLOTS);
+			"%u devices: this machine has %u slots", config->n_specs + config->n_spare,
+			MAX_SLOTS);
 		return NULL;
 	}
 	/* All start at once, then each is waited for. */
 	if (!start_all(all, config, error) || !confine(all, config, error) ||
 		!make_all(all, config, error))
 		return NULL;
-	for (unsigned i = 0; i < all->n; i++)
+	for (unsigned i = 0; i < all->n_fixed; i++)
 		if (!wait_for_slot(&all->slot[i], config, error)) {
 			/* So that no device waits for their answers. */
 			stop_children(all, i);
@@ -276,15 +300,18 @@ void slots_free(struct slots *all)
 {
 	if (!all)
 		return;
-	for (unsigned i = 0; i < all->n && all->slot[i].d; i++)
-		vmm_dev_end(all->slot[i].d);
+	slots_end_plugging(all);
 	for (unsigned i = 0; i < all->n; i++)
-		vmm_dev_free(all->slot[i].d);
+		if (all->slot[i].d)
+			vmm_dev_end(all->slot[i].d);
+	for (unsigned i = 0; i < all->n; i++)
+		g_clear_pointer(&all->slot[i].d, vmm_dev_free);
 	stop_children(all, 0);
 	for (unsigned i = 0; i < all->n; i++) {
 		child_free(all->slot[i].child);
 		fd_close(&all->slot[i].fd);
 	}
 	shm_free(all->shm);
+	g_free(all->folder);
 	g_free(all);
 }

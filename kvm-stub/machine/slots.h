@@ -4,6 +4,7 @@
 
 #include <glib.h>
 
+#include "base/json.h"
 #include "kvm-stub/bus.h"
 #include "kvm-stub/ram.h"
 #include "kvm-stub/machine/device_spec.h"
@@ -15,6 +16,8 @@ typedef struct slots slots; /* for g_autoptr */
 struct slots_config {
 	struct device_spec *const *specs; /* one for each slot, from 0 on */
 	unsigned n_specs;
+	unsigned n_spare; /* slots that are empty at first, after those */
+	const char *plug_dir; /* where the sockets for them are; NULL: nowhere */
 	const char *const *folders; /* as for discovery_find() */
 	unsigned wait_ms; /* for a back-end to be there and to answer its probe */
 	/* Called now and then meanwhile; false: no more of that, slots_new() fails. */
@@ -41,3 +44,22 @@ void slots_free(struct slots *s);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(slots, slots_free)
 /* A reboot: every device as after power-on. The vCPUs have stopped. */
 void slots_reset(struct slots *s);
+
+/*
+ * Spare slots. What follows is for the main thread; the guest's driver looks at a slot when the
+ * guest tells it to ("bind").
+ */
+
+/*
+ * Begins to connect an empty slot (wanted; -1: the first) to spec->socket, which is directly in
+ * plug_dir. The guest sees the device once it has answered, which has to be soon; the log tells.
+ * Returns the slot, or -1 with an error.
+ */
+int slots_add(struct slots *s, const struct device_spec *spec, int wanted, GError **error);
+/*
+ * Empties a slot. False: there is nothing to empty, or the guest's driver uses the device and force
+ * is not set.
+ */
+bool slots_remove(struct slots *s, unsigned slot, bool force, GError **error);
+/* Appends an array of the slots to an open object: number, state, device. */
+void slots_list(struct slots *s, struct json *to);

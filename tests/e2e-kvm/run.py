@@ -5,7 +5,8 @@
 Usage: run.py [--JOB=N] MACHINE PROGRAM...; MACHINE: x86_64 or aarch64, which the programs are built
 for: virtiod-kvm, virtiod-blk, virtiod-rng, virtiod-shm, hostile-back-end and the code of guests
 (NAME.bin). With a JOB nothing else is tested: storm, what becomes of the guest while its back-ends
-are killed N times, in any order; attacks, what a hostile guest and N hostile back-ends can do.
+are killed N times, in any order; plug, a disk that comes and goes N times; attacks, what a hostile
+guest and N hostile back-ends can do.
 Exits 77 (skipped) where QEMU or the kernel is missing.
 """
 
@@ -122,7 +123,7 @@ def main(job, count, name, *programs):
 
 if __name__ == "__main__":
     argv = sys.argv[1:]
-    found = re.match("--(storm|attacks)=([0-9]+)$", argv[0])
+    found = re.match("--(storm|plug|attacks)=([0-9]+)$", argv[0])
     if found:
         argv.pop(0)
     try:

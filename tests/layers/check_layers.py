@@ -50,8 +50,8 @@ LAYERS = {
                          'kvm-stub/machine', 'kvm-stub/vm'),
     'kvm-stub/boot': BASE + ('common/memory', 'kvm-stub'),
     'kvm-stub/vm': BASE + ('common/memory', 'kvm-stub'),
-    'kvm-stub/machine': FRONT + ('common/launch', 'common/vmm', 'kvm-stub', 'kvm-stub/boot',
-                                 'kvm-stub/vm'),
+    'kvm-stub/machine': FRONT + ('common/control', 'common/launch', 'common/vmm', 'kvm-stub',
+                                 'kvm-stub/boot', 'kvm-stub/vm'),
     'kvm-stub/guest': ('kvm-stub',),  # a driver that runs in the guest: it knows devices
     'tools': WIRE + ('common/vhost-user/front', 'common/driver', 'common/launch', 'common/priv',
                      'tools/block', 'tools/bench', 'tools/probe'),

@@ -101,6 +101,23 @@ static bool keeps_a_pair(void)
 	return makes_pairs() && !sock_pair(fds);
 }
 
+/* Connects to what is directly in it, and only to that. */
+static bool connects_in_folder(void)
+{
+	g_autofree char *folder = g_path_get_dirname(path), *name = g_path_get_basename(path);
+	g_autofree char *above = g_build_filename(folder, "..", name, NULL);
+	g_autofree char *around =
+		g_strdup_printf("%s/../%s/%s", folder, strrchr(folder, '/') + 1, name);
+	g_autofree char *none = g_strconcat(folder, "/", NULL),
+			*like = g_strconcat(folder, "x", NULL);
+	const char *const others[] = { above, around, none, like, folder, "/dev/log" };
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(others); i++)
+		if (sock_maker_connect(others[i]) != -EACCES)
+			return false;
+	return connects();
+}
+
 static void *connect_often(void *unused)
 {
 	for (unsigned i = 0; i < 200; i++) {
@@ -267,7 +284,10 @@ static void run(void **state)
 {
 	bool (*check)(void) = *state;
 	const char *const exact[] = { path, NULL }, *const stems[] = { stem, NULL };
-	const struct sock_maker_paths paths = { exact, stems };
+	g_autofree char *folder = g_path_get_dirname(path);
+	const char *const folders[] = { check == connects_in_folder ? folder : "/", NULL };
+	const struct sock_maker_paths paths = { check == connects_in_folder ? NULL : exact, stems,
+		folders };
 	pid_t pid = fork();
 	int status;
 
@@ -292,6 +312,7 @@ int main(void)
 		CASE(makes_pairs),
 		CASE(keeps_a_pair),
 		CASE(connects_to_numbers),
+		CASE(connects_in_folder),
 		CASE(serves_threads),
 		CASE(notes_its_end),
 		CASE(leaves_signals),
