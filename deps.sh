@@ -4,8 +4,8 @@
 deps_top=$(cd "$(dirname "${BASH_SOURCE:-$0}")" && pwd)
 deps_cache=${VIRTIOD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/virtiod}
 
-deps_build='gcc libc6-dev pkg-config meson ninja-build libglib2.0-dev libjson-glib-dev liburing-dev
-	libevdev-dev python3'
+deps_build='gcc libc6-dev pkg-config meson ninja-build libglib2.0-dev liburing-dev libevdev-dev
+	python3'
 [ "$(uname -m)" != aarch64 ] || deps_build="$deps_build libfdt-dev"
 deps_quickstart='e2fsprogs'
 deps_check="clang clang-format libclang-rt-dev libcmocka-dev valgrind e2fsprogs qemu-system-x86
@@ -255,8 +255,8 @@ get_qemu_sample()
 }
 
 # What virtiod is built from and tested with there.
-deps_arm64='libc6-dev libglib2.0-dev libjson-glib-dev libfdt-dev libcmocka-dev libxen-dev
-	libseccomp-dev liburing-dev libevdev-dev busybox-static e2fsprogs'
+deps_arm64='libc6-dev libglib2.0-dev libfdt-dev libcmocka-dev libxen-dev liburing-dev
+	libevdev-dev busybox-static e2fsprogs'
 
 get_arm64()
 {

@@ -4,17 +4,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <json-glib/json-glib.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/json_read.h"
 #include "base/log.h"
 #include "base/util.h"
 
 #define MAX_FILE_BYTES 65536
-/* json-glib's parser recurses without a limit. */
-#define MAX_BRACKETS 256
+
+/* What counts of a file. A value that is no string is as if it were missing. */
+struct description {
+	const char *type, *binary; /* in the file's text */
+};
 
 /* Returns the folders: NULL-terminated, most specific first; to be freed by g_strfreev(). */
 static char **conventional_folders(void)
@@ -83,38 +86,30 @@ static char *read_file(const char *path, size_t *len, const char **why)
 	return *why ? NULL : g_steal_pointer(&text);
 }
 
-/* Returns the root object, or NULL and an error. */
-static JsonObject *parse(JsonParser *parser, const char *text, size_t len, GError **error)
+/* Notes a member; of two of one name the last one counts. */
+static bool note_member(void *opaque, const char *key, const struct json_value *v)
 {
-	unsigned brackets = 0;
-	JsonNode *root;
+	const char *string = v->type == JSON_STRING ? v->text : NULL;
+	struct description *d = opaque;
 
-	for (size_t i = 0; i < len; i++)
-		brackets += text[i] == '[' || text[i] == '{';
-	if (brackets > MAX_BRACKETS || !g_utf8_validate(text, len, NULL)) {
-		g_set_error(error, JSON_PARSER_ERROR, JSON_PARSER_ERROR_INVALID_DATA,
-			brackets > MAX_BRACKETS ? "too many brackets" : "not UTF-8");
-		return NULL;
-	}
-	if (!json_parser_load_from_data(parser, text, len, error))
-		return NULL;
-	root = json_parser_get_root(parser);
-	if (!root || !JSON_NODE_HOLDS_OBJECT(root)) {
-		g_set_error(
-			error, JSON_PARSER_ERROR, JSON_PARSER_ERROR_INVALID_DATA, "not an object");
-		return NULL;
-	}
-	return json_node_get_object(root);
+	if (strcmp(key, "type") == 0)
+		d->type = string;
+	else if (strcmp(key, "binary") == 0)
+		d->binary = string;
+	return true;
 }
 
-/* Returns the string; NULL if there is no such member, or it is no string. */
-static const char *string_member(JsonObject *object, const char *name)
+/* Returns why the text describes no back-end, or NULL. */
+static const char *parse(char *text, size_t len, struct description *d)
 {
-	JsonNode *node = json_object_get_member(object, name);
-
-	if (!node || json_node_get_value_type(node) != G_TYPE_STRING)
-		return NULL;
-	return json_node_get_string(node);
+	*d = (struct description){ 0 };
+	if (!g_utf8_validate(text, len, NULL))
+		return "not UTF-8";
+	if (!json_read_object(text, len, note_member, d))
+		return "not a JSON object";
+	if (!d->type || !d->binary)
+		return d->type ? "it has no string \"binary\"" : "it has no string \"type\"";
+	return NULL;
 }
 
 /* Returns why binary cannot be run, or NULL. */
@@ -143,44 +138,31 @@ static void note_type(GPtrArray *types, const char *type)
  */
 static char *match_file(const char *path, const char *type, GPtrArray *others)
 {
-	g_autoptr(JsonParser) parser = json_parser_new();
-	g_autoptr(GError) error = NULL;
 	g_autofree char *text = NULL;
-	const char *why, *its_type, *binary;
-	JsonObject *object;
+	struct description d;
+	const char *why;
 	size_t len;
 
 	text = read_file(path, &len, &why);
-	if (!text) {
-		if (why)
-			log_warning(NULL, "%s is skipped: %s", path, why);
+	if (text)
+		why = parse(text, len, &d);
+	if (why)
+		log_warning(NULL, "%s is skipped: %s", path, why);
+	if (!text || why)
+		return NULL;
+	if (strcmp(d.type, type) != 0) {
+		log_debug(NULL, "%s is of type %s", path, d.type);
+		if (!binary_fault(d.binary))
+			note_type(others, d.type);
 		return NULL;
 	}
-	object = parse(parser, text, len, &error);
-	if (!object) {
-		log_warning(NULL, "%s is skipped: %s", path, error->message);
-		return NULL;
-	}
-	its_type = string_member(object, "type");
-	binary = string_member(object, "binary");
-	if (!its_type || !binary) {
-		log_warning(NULL, "%s is skipped: it has no string \"%s\"", path,
-			its_type ? "binary" : "type");
-		return NULL;
-	}
-	if (strcmp(its_type, type) != 0) {
-		log_debug(NULL, "%s is of type %s", path, its_type);
-		if (!binary_fault(binary))
-			note_type(others, its_type);
-		return NULL;
-	}
-	why = binary_fault(binary);
+	why = binary_fault(d.binary);
 	if (why) {
-		log_warning(NULL, "%s is skipped: its binary %s %s", path, binary, why);
+		log_warning(NULL, "%s is skipped: its binary %s %s", path, d.binary, why);
 		return NULL;
 	}
-	log_debug(NULL, "%s: type %s is served by %s", path, type, binary);
-	return g_strdup(binary);
+	log_debug(NULL, "%s: type %s is served by %s", path, type, d.binary);
+	return g_strdup(d.binary);
 }
 
 static int compare_names(const void *a, const void *b)
