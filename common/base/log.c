@@ -7,9 +7,11 @@
 
 #include <errno.h>
 #include <glib.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -30,7 +32,13 @@ const char *const log_level_words[] = {
 	NULL,
 };
 
-static const char *program = "virtiod";
+/* What lines begin with, by level. */
+static char prefixes[][128] = {
+	[LOG_LEVEL_ERROR] = "error: ",
+	[LOG_LEVEL_WARNING] = "warning: ",
+	[LOG_LEVEL_INFO] = "",
+	[LOG_LEVEL_DEBUG] = "debug: ",
+};
 static int max_level = LOG_LEVEL_INFO; /* atomic: other threads log, too */
 static void (*line_sink)(enum log_level level, const char *line, void *opaque);
 static void *line_sink_opaque;
@@ -46,9 +54,44 @@ static struct {
 	unsigned in_window, excess; /* lines; the latter dropped, not yet reported */
 } err = { .lock = PTHREAD_MUTEX_INITIALIZER, .output = { .fd = STDERR_FILENO, .own = -1 } };
 
+static void set_prefix(enum log_level level, const char *start)
+{
+	bool has_word = level != LOG_LEVEL_INFO;
+
+	g_snprintf(prefixes[level], sizeof(prefixes[level]), "%s%s%s", start,
+		has_word ? log_level_words[level] : "", has_word ? ": " : "");
+}
+
 void log_set_program(const char *name)
 {
-	program = name;
+	g_autofree char *start = g_strconcat(name, ": ", NULL);
+
+	for (int level = LOG_LEVEL_ERROR; level <= LOG_LEVEL_DEBUG; level++)
+		set_prefix(level, start);
+}
+
+bool log_find_journal(void)
+{
+	/* As syslog(3) counts. */
+	static const char *const priorities[] = {
+		[LOG_LEVEL_ERROR] = "<3>",
+		[LOG_LEVEL_WARNING] = "<4>",
+		[LOG_LEVEL_INFO] = "<6>",
+		[LOG_LEVEL_DEBUG] = "<7>",
+	};
+	const char *stream = g_getenv("JOURNAL_STREAM");
+	char ours[64];
+	struct stat st;
+
+	if (!stream || fstat(STDERR_FILENO, &st) < 0)
+		return false;
+	g_snprintf(ours, sizeof(ours), "%" PRIuMAX ":%" PRIuMAX, (uintmax_t)st.st_dev,
+		(uintmax_t)st.st_ino);
+	if (strcmp(stream, ours) != 0)
+		return false;
+	for (int level = LOG_LEVEL_ERROR; level <= LOG_LEVEL_DEBUG; level++)
+		set_prefix(level, priorities[level]);
+	return true;
 }
 
 void log_set_level(enum log_level level)
@@ -116,12 +159,12 @@ static bool put(const char *text, size_t len)
 /* Returns whether *dropped is 0 or could be reported, and so is 0. Under the lock. */
 static bool report(unsigned *dropped, const char *why)
 {
-	char line[128];
+	char line[256];
 
 	if (!*dropped)
 		return true;
-	g_snprintf(line, sizeof(line), "%s: warning: %u log lines were dropped: %s\n", program,
-		*dropped, why);
+	g_snprintf(line, sizeof(line), "%s%u log lines were dropped: %s\n",
+		prefixes[LOG_LEVEL_WARNING], *dropped, why);
 	if (!put(line, strlen(line)))
 		return false;
 	*dropped = 0;
@@ -187,8 +230,7 @@ void log_error_in_handler(const char *text)
 {
 	char line[LINE_MAX_BYTES];
 
-	g_strlcpy(line, program, sizeof(line));
-	g_strlcat(line, ": error: ", sizeof(line));
+	g_strlcpy(line, prefixes[LOG_LEVEL_ERROR], sizeof(line));
 	g_strlcat(line, text, sizeof(line) - 1);
 	g_strlcat(line, "\n", sizeof(line));
 	output_write(&err.output, line, strlen(line));
@@ -215,14 +257,12 @@ void log_flush(void)
 static void log_va(
 	enum log_level level, const char *who, unsigned dropped, const char *format, va_list args)
 {
-	bool has_word = level != LOG_LEVEL_INFO;
 	char line[LINE_MAX_BYTES + 1]; /* the newline takes the place of the NUL */
 	int saved_errno = errno;
 	size_t len;
 
-	g_snprintf(line, LINE_MAX_BYTES, "%s: %s%s%s%s", program,
-		has_word ? log_level_words[level] : "", has_word ? ": " : "", who ? who : "",
-		who ? ": " : "");
+	g_snprintf(
+		line, LINE_MAX_BYTES, "%s%s%s", prefixes[level], who ? who : "", who ? ": " : "");
 	len = strlen(line);
 	errno = saved_errno; /* for %m */
 	g_vsnprintf(line + len, LINE_MAX_BYTES - len, format, args);

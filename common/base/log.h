@@ -12,8 +12,13 @@
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 extern const char *const log_level_words[]; /* "error" … "debug", NULL */
 
-/* The program's name, before every line; the caller keeps the string alive. */
+/* The program's name, before every line. */
 void log_set_program(const char *name);
+/*
+ * If $JOURNAL_STREAM says that stderr is systemd's journal, which names the program itself, lines
+ * begin with their priority instead ("<3>error: ..."). Returns whether they do.
+ */
+bool log_find_journal(void);
 /* Lines above this level are dropped. INFO at the start. */
 void log_set_level(enum log_level level);
 /* "error", "warning", "info" or "debug"; false for any other name. */

@@ -97,6 +97,7 @@ void start_program(const char *name, const int *pending)
 	set_signals(pending);
 	g_set_prgname(name);
 	log_set_program(name);
+	log_find_journal();
 	log_limit_process();
 	g_log_set_default_handler(log_of_glib, NULL);
 	atexit(check_stdout);

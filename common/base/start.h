@@ -15,7 +15,8 @@
  * file. From now on exit() checks standard output, and the status is 1 if it could not be written
  * (a full disk).
  *
- * name: log lines begin with it, and so does --help; the caller keeps it.
+ * name: log lines begin with it (in the journal: with their priority), and so does --help; the
+ * caller keeps it.
  */
 void start_program(const char *name, const int *pending);
 /*

@@ -210,6 +210,46 @@ static void test_stderr(void **state)
 	assert_string_equal(with_stderr(write_one), "virtiod-test: warning: queue 0: text\n");
 }
 
+/* Writes lines while $JOURNAL_STREAM has the device of stderr, and its inode + off. */
+static void write_to_journal(int off)
+{
+	g_autofree char *stream = NULL;
+	struct stat st;
+
+	assert_int_equal(fstat(STDERR_FILENO, &st), 0);
+	stream = g_strdup_printf("%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino + off);
+	g_setenv("JOURNAL_STREAM", stream, TRUE);
+	assert_int_equal(log_find_journal(), off == 0);
+	g_unsetenv("JOURNAL_STREAM");
+	for (int level = LOG_LEVEL_ERROR; level <= LOG_LEVEL_INFO; level++)
+		log_msg(level, level ? "queue 0" : NULL, "text");
+}
+
+static void write_to_ours(void)
+{
+	write_to_journal(0);
+	log_error_in_handler("handler");
+}
+
+static void write_to_other(void)
+{
+	write_to_journal(1);
+}
+
+static void test_journal(void **state)
+{
+	assert_false(log_find_journal());
+	assert_string_equal(with_stderr(write_to_other),
+		"virtiod-test: error: text\n"
+		"virtiod-test: warning: queue 0: text\n"
+		"virtiod-test: queue 0: text\n");
+	assert_string_equal(with_stderr(write_to_ours),
+		"<3>error: text\n"
+		"<4>warning: queue 0: text\n"
+		"<6>queue 0: text\n"
+		"<3>error: handler\n");
+}
+
 static gpointer write_many(gpointer who)
 {
 	for (unsigned i = 0; i < 100; i++)
@@ -251,6 +291,7 @@ int main(void)
 		TEST(test_limit),
 		TEST(test_limit_and_level),
 		TEST(test_stderr),
+		TEST(test_journal),
 		TEST(test_threads),
 	};
 
