@@ -40,7 +40,7 @@ int main(int argc, char **argv)
 	} else {
 		start_close_fds(argv, NULL);
 		if (!run(&o, &error))
-			status = EXIT_FAILURE; /* also for an option in a file of rules */
+			status = option_exit_status(error);
 	}
 	if (error)
 		log_error(NULL, "%s", error->message);

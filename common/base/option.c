@@ -30,7 +30,8 @@ int option_exit_status(const GError *error)
 {
 	if (!error)
 		return EXIT_SUCCESS;
-	return error->domain == G_OPTION_ERROR ? EXIT_USAGE : EXIT_FAILURE;
+	return error->domain == G_OPTION_ERROR || error->domain == G_KEY_FILE_ERROR ? EXIT_USAGE
+										    : EXIT_FAILURE;
 }
 
 static bool parse_on_off(const char *text, bool *on, GError **error)

@@ -98,7 +98,10 @@ void option_clear(const struct option_entry *entries);
 /* Returns the target of an option and its size; NULL: it has none (parse). */
 void *option_target(const struct option_entry *o, size_t *size);
 
-/* The exit status of every program for a wrong command line; of other failures: EXIT_FAILURE. */
+/*
+ * The exit status of every program for a wrong command line or configuration file, with which a
+ * service manager need not try again (RestartPreventExitStatus=); of other failures: EXIT_FAILURE.
+ */
 #define EXIT_USAGE 2
 /* Returns the exit status that fits an error; NULL: EXIT_SUCCESS. */
 int option_exit_status(const GError *error);

@@ -251,13 +251,15 @@ static void test_options_help_is_ascii(void **state)
 
 static void test_options_exit_status(void **state)
 {
-	g_autoptr(GError) option = NULL, file = NULL;
+	g_autoptr(GError) option = NULL, file = NULL, key = NULL;
 
 	option_bad(&option, "no");
+	g_set_error_literal(&key, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE, "no");
 	error_errno(&file, ENOENT, "no");
 	assert_int_equal(option_exit_status(NULL), 0);
 	assert_int_equal(option_exit_status(file), 1);
 	assert_int_equal(option_exit_status(option), 2);
+	assert_int_equal(option_exit_status(key), 2);
 }
 
 int main(void)

@@ -81,7 +81,9 @@ bool vu_front_wait_for_input(
 	if (left <= 0)
 		return vu_front_fail(f, error, VU_FRONT_ERROR_GONE,
 			"no answer to %s within %u ms%s", what, timeout_ms,
-			f->answered ? "" : ": does the back-end serve another front-end?");
+			f->answered ? ""
+				    : ": the back-end serves another front-end, or its service "
+				      "does not start (see its log)");
 	left = until_rest(f, until_late(f, left));
 	n = epoll_wait(f->arrivals, events, G_N_ELEMENTS(events), (left + 999) / 1000);
 	if (n < 0 && errno != EINTR)
