@@ -30,7 +30,8 @@ const char *user_become(uid_t uid, gid_t gid)
 		return "cannot change the group";
 	if (setresuid(uid, uid, uid) < 0)
 		return "cannot change the user";
-	if (is_only(uid, gid) && !capabilities_left() && setuid(0) < 0)
+	/* Those of a user who is not root outlive the change. */
+	if (capabilities_drop(NULL) && is_only(uid, gid) && setuid(0) < 0)
 		return NULL;
 	errno = 0;
 	return "privileges are left";

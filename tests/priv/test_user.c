@@ -6,6 +6,7 @@
 #include "tests/lib/test.h"
 
 #include <grp.h>
+#include <linux/capability.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -170,11 +171,38 @@ static bool keep_capabilities(const struct attempt *a)
 	return prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == 0;
 }
 
-static void test_capabilities_stay(void **state)
+/* Becomes a user with capabilities, as AmbientCapabilities= has it; they outlive another change. */
+static bool give_capabilities(const struct attempt *a)
 {
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	const uint32_t caps = 1u << CAP_SETUID | 1u << CAP_SETGID | 1u << CAP_DAC_OVERRIDE;
+	const struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {
+		{ .effective = caps, .permitted = caps, .inheritable = caps }
+	};
+
+	return keep_capabilities(a) && setresuid(1, 1, 1) == 0 &&
+		syscall(SYS_capset, &header, data) == 0 &&
+		prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_SETUID, 0, 0) == 0;
+}
+
+static void test_capabilities_go(void **state)
+{
+	const struct attempt attempts[] = {
+		{ keep_capabilities, .uid = USER, .gid = GROUP },
+		{ give_capabilities, .uid = USER, .gid = GROUP },
+		{ give_capabilities, .uid = 1, .gid = GROUP },
+	};
+
 	need_root();
-	attempt(&(struct attempt){ keep_capabilities, .uid = USER, .gid = GROUP });
-	assert_left();
+	for (unsigned i = 0; i < G_N_ELEMENTS(attempts); i++) {
+		attempt(&attempts[i]);
+		assert_true(outcome->ready);
+		assert_null(outcome->what);
+		assert_has(outcome->status[0], "\nCapInh:\t0000000000000000\n");
+		assert_has(outcome->status[0], "\nCapPrm:\t0000000000000000\n");
+		assert_has(outcome->status[0], "\nCapEff:\t0000000000000000\n");
+		assert_has(outcome->status[0], "\nCapAmb:\t0000000000000000\n");
+	}
 }
 
 /* Root is no other user, and "no change" no user at all. */
@@ -247,6 +275,7 @@ static void test_found_out(void **state)
 		{ SYS_getresgid, EPERM },
 		{ SYS_getresuid, EPERM },
 		{ SYS_capget, EPERM },
+		{ SYS_capset, EPERM },
 	};
 
 	need_root();
@@ -293,7 +322,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_root),
 		cmocka_unit_test(test_not_root),
-		cmocka_unit_test(test_capabilities_stay),
+		cmocka_unit_test(test_capabilities_go),
 		cmocka_unit_test(test_not_another),
 		cmocka_unit_test(test_failures),
 		cmocka_unit_test(test_found_out),
