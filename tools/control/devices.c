@@ -6,7 +6,6 @@
 #include "base/json.h"
 #include "base/json_read.h"
 #include "base/sock.h"
-#include "priv/sandbox.h"
 #include "tools/control/client.h"
 #include "tools/sandbox.h"
 #include "tools/virtioctl.h"
@@ -154,8 +153,8 @@ static GString *make_request(const struct device_command *c, char **args, GError
 }
 
 /* Returns the result, which the caller frees; NULL: an error. */
-static char *get_result(struct daemon_client *client, const GString *request, unsigned timeout_s,
-	GError **error)
+static char *get_result(
+	struct daemon_client *client, const GString *request, unsigned timeout_s, GError **error)
 {
 	g_autofree char *line = NULL;
 	struct json_value result;
