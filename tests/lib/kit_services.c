@@ -12,6 +12,9 @@
 
 #include "memory/guest_pages.h"
 
+/* So many timers, wake-ups and answers are due at a time. */
+#define MAX_DUE 64
+
 static struct kit_core *core_of(struct virtio_device *d)
 {
 	return container_of(d, struct kit_core, device);
@@ -243,6 +246,14 @@ static int time_left_ms(const struct kit_core *c, int64_t end)
 	return us > 0 ? (int)((us + 999) / 1000) : 0;
 }
 
+/* Runs one of each kind that is due. */
+static bool run_each(struct kit_core *c)
+{
+	bool timer = run_timer(c), wakeup = run_wakeup(c), answer = kit_core_shm_answer(c);
+
+	return timer || wakeup || answer;
+}
+
 static bool run_due(struct kit_core *c, int timeout_ms)
 {
 	struct epoll_event event[8];
@@ -256,7 +267,8 @@ static bool run_due(struct kit_core *c, int timeout_ms)
 		else
 			eventfd_read(c->wake, &count);
 	}
-	while (run_timer(c) || run_wakeup(c) || kit_core_shm_answer(c))
+	/* A timer may be armed for now each time it expires: others have their turn. */
+	for (n = 0; n < MAX_DUE && run_each(c); n++)
 		any = true;
 	return any;
 }

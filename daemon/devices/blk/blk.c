@@ -13,6 +13,7 @@
 #include "base/option.h"
 #include "daemon/devices/blk/blk_hold.h"
 #include "daemon/devices/blk/blk_limit.h"
+#include "daemon/devices/blk/blk_request.h"
 #include "daemon/devices/blk/blk_serve.h"
 #include "daemon/uring.h"
 

@@ -75,6 +75,8 @@ struct nic_host {
 };
 
 #define NIC_PLAIN 32
+/* Frames from the host in one callback. */
+#define NIC_TURN 256
 
 /* A frame that goes into a buffer of the guest as it is. */
 struct nic_plain {
@@ -104,6 +106,7 @@ struct nic_pair {
 	bool ready; /* the guest has given buffers: it receives here */
 	bool used; /* the host may put frames here */
 	struct virtio_timer rx_later, tx_later; /* more may pass */
+	unsigned turn; /* frames from the host that are looked at before other work has its turn */
 	struct nic_stats stats;
 	size_t window; /* room to offer for the next frame, by the sizes of recent ones */
 

@@ -32,7 +32,7 @@ static void null_receive(struct nic_pair *p, struct vq *q)
 	if (!nic_options.generate)
 		return;
 	memcpy(p->linear, head, sizeof(head));
-	while (nic_rx_put(p, q, NULL, p->linear, nic_options.generate))
+	while (p->n->link_up && nic_rx_put(p, q, NULL, p->linear, nic_options.generate))
 		;
 }
 

@@ -141,12 +141,29 @@ static void put(struct nic_pair *p, struct nic_room *room, const struct virtio_n
 	finish(p, room, &head, *h, len);
 }
 
+/*
+ * Returns whether one more frame may be looked at in this callback; if not, the next one comes
+ * soon. Frames that are discarded take no buffers of the guest, which bound all others.
+ */
+static bool has_turn(struct nic_pair *p)
+{
+	if (p->turn) {
+		p->turn--;
+		return true;
+	}
+	if (!p->rx_later.core.owner)
+		virtio_timer(p->n->d, nic_rx_queue(p), &p->rx_later, g_get_monotonic_time());
+	return false;
+}
+
 bool nic_rx_put(struct nic_pair *p, struct vq *q, const struct virtio_net_hdr_v1 *header,
 	const uint8_t *frame, size_t len)
 {
 	struct virtio_net_hdr_v1 h = { .gso_type = VIRTIO_NET_HDR_GSO_NONE };
 	struct nic_room room = { 0 };
 
+	if (!has_turn(p))
+		return false;
 	if (header)
 		h = *header;
 	if (len < NET_MIN_FRAME || !p->n->link_up ||
@@ -278,7 +295,8 @@ bool nic_rx_read(struct nic_pair *p, struct vq *q,
 	size_t len;
 	ssize_t n;
 
-	if (!put_pending(p, q) || !nic_rate_may_receive(p) || !take_window(p, q, &room))
+	if (!put_pending(p, q) || !has_turn(p) || !nic_rate_may_receive(p) ||
+		!take_window(p, q, &room))
 		return false;
 	room.n_pieces = describe(p, &room, &h);
 	n = read(p, p->iov, room.n_pieces);
@@ -305,6 +323,7 @@ void nic_rx_run(struct nic_pair *p)
 {
 	struct vq *q = nic_rx_queue(p);
 
+	p->turn = NIC_TURN;
 	/* Not before it is known which frames the driver takes. */
 	if (q && p->n->seen_features == p->n->d->driver_features)
 		p->n->host->receive(p, q);

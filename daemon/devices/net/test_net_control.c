@@ -143,6 +143,21 @@ static void test_filter(struct kit *k)
 	peer_free(p);
 }
 
+/* However much comes that the driver does not take, its commands have their turn. */
+static void test_unwanted(struct kit *k)
+{
+	struct kit_request *r;
+
+	kit_start(k, "--backend=null", "--generate=100", NULL);
+	assert_int_equal(set_mode(k, VIRTIO_NET_CTRL_RX_PROMISC, 0), OK);
+	assert_int_equal(set_mode(k, VIRTIO_NET_CTRL_RX_NOBCAST, 1), OK);
+	r = give_buffer(k, 100);
+	WAIT_UNTIL(kit_is_done(k, r) || counter(k, "rx_filtered") > 5000);
+	assert_int_equal(counter(k, "rx_frames"), 0);
+	assert_int_equal(set_mode(k, VIRTIO_NET_CTRL_RX_NOBCAST, 0), OK);
+	assert_int_equal(kit_wait(k, r), HEADER + 100);
+}
+
 static void test_link(struct kit *k)
 {
 	uint8_t frame[LEN];
@@ -255,6 +270,7 @@ static const struct kit_test tests[] = {
 	{ "malformed command", test_malformed, .skip = KIT_NO_KILL },
 	{ "no room for a result", test_no_result, .skip = KIT_NO_KILL },
 	{ "filter", test_filter, .skip = KIT_NO_KILL },
+	{ "unwanted", test_unwanted, .skip = KIT_NO_KILL },
 	{ "link", test_link, .skip = KIT_NO_KILL },
 	{ "announcement", test_announce, .skip = KIT_NO_KILL },
 	{ "mtu", test_mtu, .skip = KIT_NO_KILL },
