@@ -3,8 +3,8 @@
 _virtioctl()
 {
 	local cur prev words cword split
-	local verbs='probe read write bench check call stats inflight metrics list add remove reload
-		restart'
+	local verbs='probe read write bench check call stats inflight metrics top list add remove
+		reload restart'
 	_init_completion -s || return
 
 	if [[ $cword -eq 1 ]]; then

@@ -21,6 +21,7 @@ static const struct subcommand subcommands[] = {
 	{ "restart", "Have it restart a device", restart_run },
 	{ "stats", "Show what daemons have served", stats_run },
 	{ "inflight", "Show the requests that daemons are at work on", inflight_run },
+	{ "top", "Show what daemons do now", top_run },
 	{ "metrics", "Print what daemons have served as OpenMetrics text", metrics_run },
 };
 

@@ -23,6 +23,8 @@ static const struct syscall_rule own_calls[] = {
 	SYSCALL_IOCTL(TCGETS),
 	SYSCALL_IOCTL(TCGETS2),
 	SYSCALL_IOCTL(TIOCGWINSZ),
+	/* top: its modes */
+	SYSCALL_IOCTL(TCSETS),
 	/* bench: the CPU time of the back-end, punctual threads */
 	SYSCALL(clock_getres),
 	SYSCALL_IF(prctl, 0, UINT32_MAX, PR_SET_TIMERSLACK),
@@ -42,13 +44,13 @@ static void prepare(void)
 	fd_kind_keep_proc();
 }
 
-bool ctl_sandbox_enter(enum sandbox_mode mode, const char *socket, GError **error)
+bool ctl_sandbox_enter_many(enum sandbox_mode mode, const char *const *sockets, GError **error)
 {
-	const char *const sockets[] = { socket, NULL };
+	bool any = *sockets;
 	struct privileges p = {
 		.root = -1,
 		.sandbox = mode,
-		.sockets = socket ? sockets : NULL,
+		.sockets = any ? sockets : NULL,
 		.limits = limits,
 		.n_limits = G_N_ELEMENTS(limits),
 		.calls = calls,
@@ -57,7 +59,14 @@ bool ctl_sandbox_enter(enum sandbox_mode mode, const char *socket, GError **erro
 	if (mode != SANDBOX_NONE)
 		prepare();
 	/* Nothing waits for the process that connects, unless it connects again. */
-	if (mode != SANDBOX_NONE && socket && !sock_maker_keep_pair())
+	if (mode != SANDBOX_NONE && any && !sock_maker_keep_pair())
 		return error_errno(error, errno, "cannot make a socket");
 	return privileges_drop(&p, error) && privileges_seal(&p, error);
+}
+
+bool ctl_sandbox_enter(enum sandbox_mode mode, const char *socket, GError **error)
+{
+	const char *const sockets[] = { socket, NULL };
+
+	return ctl_sandbox_enter_many(mode, sockets, error);
 }

@@ -12,3 +12,5 @@
  * connected to, later as well; NULL: none.
  */
 bool ctl_sandbox_enter(enum sandbox_mode mode, const char *socket, GError **error);
+/* Likewise with several sockets; the list ends in NULL, and may be empty. */
+bool ctl_sandbox_enter_many(enum sandbox_mode mode, const char *const *sockets, GError **error);

@@ -37,6 +37,7 @@ int reload_run(int argc, char **argv);
 int remove_run(int argc, char **argv);
 int restart_run(int argc, char **argv);
 int stats_run(int argc, char **argv);
+int top_run(int argc, char **argv);
 int write_run(int argc, char **argv);
 
 #define CTL_ERROR ctl_error_quark()

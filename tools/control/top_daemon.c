@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Daemons as "virtioctl top" asks them: rates are by their own clocks. */
+#include <string.h>
+
+#include "base/sock.h"
+#include "tools/control/top.h"
+
+#define PATIENCE_S 1
+
+static void lose(struct top_daemon *d, const char *state)
+{
+	daemon_client_clear(&d->client);
+	d->asked = false;
+	d->last.uptime_us = 0;
+	d->state = state;
+	memset(d->value, 0, sizeof(d->value));
+}
+
+static void ask(struct top_daemon *d)
+{
+	static const char request[] =
+		"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"stats\",\"params\":{}}\n";
+	int fd;
+
+	if (d->client.fd < 0) {
+		fd = sock_connect_now(d->path, NULL);
+		if (fd < 0) {
+			lose(d, "gone");
+			return;
+		}
+		daemon_client_init(&d->client, fd);
+	}
+	d->asked = daemon_client_send(&d->client, request, strlen(request), PATIENCE_S, NULL);
+	if (!d->asked)
+		lose(d, "silent");
+}
+
+/* Returns what happened since the last sample. */
+static struct counters_type difference(
+	const struct counters_type *now, const struct counters_type *last)
+{
+	struct counters_type d = *now;
+
+	d.requests -= last->requests;
+	d.bytes -= last->bytes;
+	for (unsigned i = 0; i < COUNTERS_LATENCIES; i++)
+		d.latency[i] -= last->latency[i];
+	return d;
+}
+
+/* Sets what is shown: nothing has happened if there is no sample to compare with. */
+static void show(struct top_daemon *d, const struct top_sample *now)
+{
+	struct counters_type t = difference(&now->sum, &d->last.sum);
+	double us = (double)(now->uptime_us - d->last.uptime_us);
+
+	if (!d->last.uptime_us || now->uptime_us <= d->last.uptime_us) {
+		for (unsigned i = TOP_IOPS; i < TOP_IN_FLIGHT; i++)
+			d->value[i] = 0;
+		d->value[TOP_CPU] = 0;
+		return;
+	}
+	d->value[TOP_IOPS] = (double)t.requests / us * 1e6;
+	d->value[TOP_MB] = (double)t.bytes / us;
+	d->value[TOP_P50] = counters_percentile(&t, 0.5) / 1e3;
+	d->value[TOP_P99] = counters_percentile(&t, 0.99) / 1e3;
+	d->value[TOP_CPU] = (double)(now->cpu_us - d->last.cpu_us) / us * 100;
+}
+
+static const char *state_of(const struct counters *c, uint64_t *in_flight)
+{
+	static const char *const states[] = { "connected", "absent", "leaving" };
+	bool broken = false;
+
+	*in_flight = 0;
+	for (unsigned i = 0; i < c->queues->len; i++) {
+		const struct counters_queue *q =
+			&g_array_index(c->queues, struct counters_queue, i);
+
+		*in_flight += q->in_flight;
+		broken |= !strcmp(q->state, "broken");
+	}
+	if (broken)
+		return "broken";
+	for (unsigned i = 0; i < G_N_ELEMENTS(states); i++) {
+		if (!strcmp(c->front_end, states[i]))
+			return states[i];
+	}
+	return "unknown";
+}
+
+static void take(struct top_daemon *d, const struct counters *c)
+{
+	struct top_sample now = { .uptime_us = c->uptime_us, .cpu_us = c->cpu_us };
+	struct counters_type sum[COUNTERS_TYPES];
+	unsigned n = counters_by_type(c, sum);
+	uint64_t in_flight;
+
+	for (unsigned i = 0; i < n; i++)
+		counters_add(&now.sum, &sum[i]);
+	memcpy(d->device, c->device, sizeof(d->device));
+	d->state = state_of(c, &in_flight);
+	d->value[TOP_IN_FLIGHT] = (double)in_flight;
+	show(d, &now);
+	d->last = now;
+}
+
+static void answer(struct top_daemon *d)
+{
+	struct json_value result;
+	g_autofree char *line = daemon_client_answer(&d->client, &result, NULL);
+	struct counters c;
+
+	if (!line) {
+		lose(d, "silent");
+		return;
+	}
+	if (counters_read(&c, &result))
+		take(d, &c);
+	else
+		lose(d, "no device");
+	counters_clear(&c);
+	d->asked = false;
+}
+
+void top_update(struct top_daemon *daemons, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		ask(&daemons[i]);
+	for (unsigned i = 0; i < n; i++) {
+		if (daemons[i].asked)
+			answer(&daemons[i]);
+	}
+}
