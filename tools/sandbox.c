@@ -23,15 +23,11 @@ static const struct syscall_rule own_calls[] = {
 	SYSCALL_IOCTL(TCGETS),
 	SYSCALL_IOCTL(TCGETS2),
 	SYSCALL_IOCTL(TIOCGWINSZ),
-	/* top: its modes */
-	SYSCALL_IOCTL(TCSETS),
 	/* bench: the CPU time of the back-end, punctual threads */
 	SYSCALL(clock_getres),
 	SYSCALL_IF(prctl, 0, UINT32_MAX, PR_SET_TIMERSLACK),
 	SYSCALL_END,
 };
-
-static const struct syscall_rule *const calls[] = { syscall_core, own_calls, NULL };
 
 /* Has libraries open now what they open when something is first used. */
 static void prepare(void)
@@ -44,8 +40,10 @@ static void prepare(void)
 	fd_kind_keep_proc();
 }
 
-bool ctl_sandbox_enter_many(enum sandbox_mode mode, const char *const *sockets, GError **error)
+bool ctl_sandbox_enter_many(enum sandbox_mode mode, const char *const *sockets,
+	const struct syscall_rule *more, GError **error)
 {
+	const struct syscall_rule *const calls[] = { syscall_core, own_calls, more, NULL };
 	bool any = *sockets;
 	struct privileges p = {
 		.root = -1,
@@ -68,5 +66,5 @@ bool ctl_sandbox_enter(enum sandbox_mode mode, const char *socket, GError **erro
 {
 	const char *const sockets[] = { socket, NULL };
 
-	return ctl_sandbox_enter_many(mode, sockets, error);
+	return ctl_sandbox_enter_many(mode, sockets, NULL, error);
 }

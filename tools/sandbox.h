@@ -5,6 +5,7 @@
 #include <glib.h>
 #include <stdbool.h>
 
+#include "base/syscall_rule.h"
 #include "priv/sandbox.h"
 
 /*
@@ -12,5 +13,9 @@
  * connected to, later as well; NULL: none.
  */
 bool ctl_sandbox_enter(enum sandbox_mode mode, const char *socket, GError **error);
-/* Likewise with several sockets; the list ends in NULL, and may be empty. */
-bool ctl_sandbox_enter_many(enum sandbox_mode mode, const char *const *sockets, GError **error);
+/*
+ * Likewise with several sockets, a list that ends in NULL and may be empty, and further system
+ * calls; NULL: none.
+ */
+bool ctl_sandbox_enter_many(enum sandbox_mode mode, const char *const *sockets,
+	const struct syscall_rule *more, GError **error);

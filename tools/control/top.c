@@ -190,6 +190,7 @@ static int run(struct top *t, double interval, GError **error)
 
 static int top(char *const *paths, unsigned sandbox, double interval, GError **error)
 {
+	static const struct syscall_rule calls[] = { SYSCALL_IOCTL(TCSETS), SYSCALL_END };
 	unsigned n = g_strv_length((GStrv)paths);
 	g_autofree struct top_daemon *daemons = g_new0(struct top_daemon, n);
 	g_autofree struct top_daemon **order = g_new(struct top_daemon *, n);
@@ -201,7 +202,7 @@ static int top(char *const *paths, unsigned sandbox, double interval, GError **e
 		daemons[i] = (struct top_daemon){ .path = paths[i], .client.fd = -1, .state = "" };
 		order[i] = &daemons[i];
 	}
-	if (!ctl_sandbox_enter_many(sandbox, (const char *const *)paths, error))
+	if (!ctl_sandbox_enter_many(sandbox, (const char *const *)paths, calls, error))
 		return ctl_report(*error);
 	status = run(&t, interval, error);
 	for (unsigned i = 0; i < n; i++)
