@@ -107,7 +107,8 @@ class Files(VirtiodTest):
         self.stop(v)
         log = v.log()
         places = [log.index(f"vm/{i}: started") for i in (1, 2, 3)]
-        places += [log.index(f"vm/{i}: ended") for i in (3, 2, 1)]
+        if "is killed" not in log:  # on a very slow machine
+            places += [log.index(f"vm/{i}: ended") for i in (3, 2, 1)]
         self.assertEqual(places, sorted(places), log)
 
     def test_waits_no_longer(self):
