@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import testpmd
 from backend import FAILURES, PATIENCE, Failed, Running, describe, pin
+from flood import flood
 from report import Line, Section
 
 PROGRAMS = ("daemon/virtiod-net", "tools/switch/virtiod-switch", "tests/bench/net_load",
@@ -152,5 +153,5 @@ def tcp(way, theirs):
     return part
 
 
-PARTS = {"frames": frames, "switch": switch, "tap": tcp("tap", "QEMU, vhost=off"),
+PARTS = {"frames": frames, "switch": switch, "flood": flood, "tap": tcp("tap", "QEMU, vhost=off"),
          "passt": tcp("passt", "passt --vhost-user")}
