@@ -94,6 +94,11 @@ static bool tap_write(struct nic_pair *p, struct nic_frame *f)
 	return true;
 }
 
+/*
+ * Makes a call for each frame. By io_uring, 32 of 1514 bytes took 0.4 us of CPU time each, and so
+ * 1.9, where a system call alone takes 1.2. But a ring keeps the tap open for 22 to 32 ms after its
+ * process was killed: the next one is refused the queue meanwhile (EBUSY).
+ */
 static unsigned tap_send(struct nic_pair *p, struct nic_frame *f, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
