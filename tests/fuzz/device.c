@@ -57,8 +57,9 @@ static unsigned cut(struct fuzz_input *in, uint64_t addr, uint32_t len, struct d
 	unsigned n = 0, pieces = len ? 1 + fuzz_u8(in) % 3 : 0;
 
 	while (pieces--) {
-		uint32_t part = pieces ? MIN(fuzz_u8(in), len) : len;
+		uint32_t part = pieces ? fuzz_u8(in) : len;
 
+		part = MIN(part, len);
 		if (!part)
 			continue;
 		to[n++] = (struct driver_buf){ addr, part };

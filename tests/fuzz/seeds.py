@@ -465,18 +465,25 @@ def net(_):
 
 @target('vsock')
 def vsock(_):
-    def packet(op, data=b'', kind=1, port=1024, flags=0, size=None):
-        head = pack('QQIIIHHIII', 3, 2, 5000, port, len(data) if size is None else size, kind, op,
+    def packet(op, data=b'', kind=1, port=1024, flags=0, size=None, cid=2):
+        head = pack('QQIIIHHIII', 3, cid, 5000, port, len(data) if size is None else size, kind, op,
                     flags, 4096, 0)
         return request(1, head + data, 0)
 
     buffers = request(0, b'', 4140) * 4 + request(2, b'', 4)
-    for way in range(2):
+    for way in range(5):
         start = u8(way) + pack('Q', 7) + buffers
         yield start + packet(1) + packet(5, b'data') + packet(4, flags=3) + packet(3)
         yield start + packet(1, kind=2) + packet(5, b'message', 2, flags=1) + packet(7) + u8(4) + \
             packet(6) + packet(2) + u8(5)
         yield start + packet(5, b'short', size=6) + packet(99, kind=9)
+        # A sibling, from both of its ends, and one that there is not.
+        for kind in (1, 2):
+            yield start + packet(1, kind=kind, port=3) + u8(3) + \
+                packet(5, b'CONNECT 5000 FROM 4 52\n', kind, 3, 1) + u8(3) * 3 + buffers + \
+                packet(2, kind=kind, port=52, cid=4) + u8(3) * 2 + \
+                packet(5, b'data', kind, 52, 1, cid=4) + u8(3) * 3 + packet(4, flags=3, port=3)
+            yield start + packet(1, kind=kind, port=52, cid=4) + u8(3) * 4 + buffers
 
 
 @target('input')
