@@ -137,8 +137,7 @@ static bool start(struct options *o, char **argv, GError **error)
 
 int main(int argc, char **argv)
 {
-	/* For good: a worker that could not be waited for may log until the very end. */
-	char *name = g_strconcat("virtiod-", virtio_device_ops.name, NULL);
+	g_autofree char *name = g_strconcat("virtiod-", virtio_device_ops.name, NULL);
 	g_autofree char *capabilities = NULL;
 	g_autoptr(GError) error = NULL;
 	struct options o;

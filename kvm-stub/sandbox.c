@@ -41,7 +41,8 @@ bool kvm_sandbox_enter(
 	g_autofree const char **sockets = list_sockets(o);
 	/* KVM's first: of calls with conditions the first are the fastest. */
 	const struct syscall_rule *const calls[] = { vm_calls, vm_arch_calls, syscall_core,
-		terminal_calls, boot_calls, machine_control_calls, rules, NULL };
+		terminal_calls, boot_calls, rules, o->control ? machine_control_calls : NULL,
+		NULL };
 	const char *const folders[] = { o->plug_dir, NULL };
 	struct privileges p = {
 		.root = -1,

@@ -64,7 +64,7 @@ class Completion(unittest.TestCase):
         self.assertEqual(self.fish("virtiod-blk --poll-us "), ["auto"])
         self.assertEqual(self.fish("virtioctl bench --read"), ["--read-percent"])
         self.assertEqual(self.fish("virtioctl probe --read"), [])
-        self.assertEqual(self.fish("virtioctl ")[:2], ["bench", "call"])
+        self.assertEqual(self.fish("virtioctl ")[:2], ["add", "bench"])
         self.assertNotIn("virtioctl", self.fish("virtioctl "))
 
     def test_fish_offers_all_options(self):

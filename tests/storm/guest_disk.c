@@ -162,9 +162,11 @@ void disk_free(struct disk *k)
 
 	vmm_dev_counters(k->d, &counters);
 	if (counters.reconnects) {
-		g_autofree char *log = test_log();
+		g_autofree char *log = test_log(), *theirs = NULL;
 
-		fputs(log, stderr); /* too long for a message of cmocka */
+		/* Too long for a message of cmocka. */
+		g_file_get_contents(k->log, &theirs, NULL, NULL);
+		fprintf(stderr, "%sThe back-end:\n%s", log, theirs);
 		fail_msg("%s: %" PRIu64 " reconnects", vmm_dev_name(k->d), counters.reconnects);
 	}
 	vmm_dev_free(k->d);
