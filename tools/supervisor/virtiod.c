@@ -167,7 +167,8 @@ static void remove_unit(struct unit *u)
 
 void virtiod_apply(struct virtiod *v, GPtrArray *entries, struct virtiod_changes *changes)
 {
-	g_autoptr(GPtrArray) before = v->units, old_entries = v->entries;
+	g_autoptr(GPtrArray) before = v->units;
+	GPtrArray *old_entries = v->entries; /* units look at theirs until they have new ones */
 
 	*changes = (struct virtiod_changes){ 0 };
 	v->units = g_ptr_array_new_with_free_func((GDestroyNotify)unit_free);
@@ -206,6 +207,7 @@ void virtiod_apply(struct virtiod *v, GPtrArray *entries, struct virtiod_changes
 		}
 	}
 	changed(v);
+	g_clear_pointer(&old_entries, g_ptr_array_unref);
 }
 
 bool virtiod_reload(struct virtiod *v, struct virtiod_changes *changes, GError **error)
