@@ -70,6 +70,7 @@ static void test_label_and_environment(void **state)
 	autofd fd = start(w, "echo back-end: warning: hello $1 $NOTIFY_SOCKET; exit 3",
 		(struct child_setup){ .label = "vm/d", .notify = "/some/where" });
 
+	assert_true(fd >= 0);
 	assert_int_equal(child_status(w->c), -1);
 	WAIT_IN_LOOP(w->n_ends > 0);
 	assert_true(test_logged("warning: vm/d: hello --fd=3 /some/where"));

@@ -68,7 +68,7 @@ static void test_folder(void **state)
 	struct test *t = *state;
 	const char *template = test_path(t, "virtiod-blk@.socket");
 	g_autoptr(GPtrArray) entries = parse();
-	g_autofree char *link = NULL, *path = NULL, *written = NULL, *expected = NULL;
+	g_autofree char *link = NULL, *written = NULL, *expected = NULL;
 	GError *error = NULL;
 
 	assert_false(units_write(entries, t->dir, t->dir, "/r", "/b", &error));
