@@ -54,30 +54,22 @@ static bool is_read(const struct blk_req *r)
 	return r->type == VIRTIO_BLK_T_IN;
 }
 
-/* Returns 0 if the buckets allow one, or when to ask again, in ns. */
-static uint64_t wait_for(const struct blk_limits *l, bool read, uint64_t now)
-{
-	uint64_t at = bucket_wait(&l->bucket[BLK_IOPS_TOTAL], now);
+/* What a request takes tokens of, and how many. */
+struct blk_share {
+	struct bucket *bucket;
+	uint64_t tokens;
+};
+#define SHARES 4
 
-	at = MAX(at, bucket_wait(&l->bucket[read ? BLK_IOPS_READ : BLK_IOPS_WRITE], now));
-	at = MAX(at, bucket_wait(&l->bucket[BLK_BPS_TOTAL], now));
-	return MAX(at, bucket_wait(&l->bucket[read ? BLK_BPS_READ : BLK_BPS_WRITE], now));
-}
-
-static uint64_t bytes_of(struct blk_req *r)
-{
-	return is_read(r) || blk_is_write(r) ? iov_left(blk_data(r)) : 0;
-}
-
-static void count(struct blk_limits *l, struct blk_req *r, uint64_t now)
+static void share_out(struct blk_limits *l, struct blk_req *r, struct blk_share share[SHARES])
 {
 	bool read = is_read(r);
-	uint64_t bytes = bytes_of(r);
+	uint64_t bytes = read || blk_is_write(r) ? iov_left(blk_data(r)) : 0;
 
-	bucket_take(&l->bucket[BLK_IOPS_TOTAL], 1, now);
-	bucket_take(&l->bucket[read ? BLK_IOPS_READ : BLK_IOPS_WRITE], 1, now);
-	bucket_take(&l->bucket[BLK_BPS_TOTAL], bytes, now);
-	bucket_take(&l->bucket[read ? BLK_BPS_READ : BLK_BPS_WRITE], bytes, now);
+	share[0] = (struct blk_share){ &l->bucket[BLK_IOPS_TOTAL], 1 };
+	share[1] = (struct blk_share){ &l->bucket[read ? BLK_IOPS_READ : BLK_IOPS_WRITE], 1 };
+	share[2] = (struct blk_share){ &l->bucket[BLK_BPS_TOTAL], bytes };
+	share[3] = (struct blk_share){ &l->bucket[read ? BLK_BPS_READ : BLK_BPS_WRITE], bytes };
 }
 
 /* Arms the timer, which serves the queue, unless it comes earlier for others. */
@@ -92,14 +84,18 @@ static void ask_again(struct blk_queue *bq, uint64_t at)
 /* Counts the request if the limits allow it. */
 static bool allow(struct blk_queue *bq, struct blk_req *r)
 {
-	struct blk_limits *l = &bq->blk->limits;
-	uint64_t now = bucket_now(), at = wait_for(l, is_read(r), now);
+	struct blk_share share[SHARES];
+	uint64_t now = bucket_now(), at = 0;
 
+	share_out(&bq->blk->limits, r, share);
+	for (unsigned i = 0; i < SHARES; i++)
+		at = MAX(at, bucket_wait(share[i].bucket, now));
 	if (at) {
 		ask_again(bq, at);
 		return false;
 	}
-	count(l, r, now);
+	for (unsigned i = 0; i < SHARES; i++)
+		bucket_take(share[i].bucket, share[i].tokens, now);
 	return true;
 }
 
@@ -128,16 +124,11 @@ struct blk_req *blk_limit_next(struct blk_queue *bq)
 
 void blk_limit_undo(struct blk_queue *bq, struct blk_req *r)
 {
-	struct blk_limits *l = &bq->blk->limits;
-	bool read = is_read(r);
-	uint64_t bytes = bytes_of(r);
+	struct blk_share share[SHARES];
 
-	if (!l->any)
-		return;
-	bucket_give_back(&l->bucket[BLK_IOPS_TOTAL], 1);
-	bucket_give_back(&l->bucket[read ? BLK_IOPS_READ : BLK_IOPS_WRITE], 1);
-	bucket_give_back(&l->bucket[BLK_BPS_TOTAL], bytes);
-	bucket_give_back(&l->bucket[read ? BLK_BPS_READ : BLK_BPS_WRITE], bytes);
+	share_out(&bq->blk->limits, r, share);
+	for (unsigned i = 0; i < SHARES; i++)
+		bucket_give_back(share[i].bucket, share[i].tokens);
 }
 
 void blk_limit_put_back(struct blk_queue *bq, struct blk_req *r)
