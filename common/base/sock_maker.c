@@ -255,8 +255,7 @@ static bool is_numbered(const char *path, const char *stem)
 	return !digits[strspn(digits, "0123456789")];
 }
 
-/* Returns whether path is the folder and the name of something in it. */
-static bool is_in(const char *path, const char *folder)
+bool sock_maker_is_in(const char *path, const char *folder)
 {
 	const char *name;
 
@@ -275,7 +274,7 @@ static bool is_permitted(const char *path, const struct sock_maker_paths *paths)
 			return true;
 	}
 	for (const char *const *folder = paths->folders; folder && *folder; folder++) {
-		if (is_in(path, *folder))
+		if (sock_maker_is_in(path, *folder))
 			return true;
 	}
 	return false;

@@ -15,6 +15,8 @@ struct sock_maker_paths {
 	const char *const *folders; /* likewise: all directly in them, by paths that begin so */
 };
 
+/* Returns whether path is that of a folder, as it stands there, and the name of something in it. */
+bool sock_maker_is_in(const char *path, const char *folder);
 /*
  * From now on sock_connect(), sock_connect_now(), sock_reach_datagram() and sock_pair() of this
  * process ask the one at the other end of fd (of sock_pair_records()), which is taken over.

@@ -3,10 +3,10 @@
 #include <inttypes.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
-#include <string.h>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/sock_maker.h"
 #include "kvm-stub/machine/slots_impl.h"
 
 /* How long a back-end may take to be there and to answer. */
@@ -88,14 +88,10 @@ static struct slot *choose(struct slots *all, int wanted, GError **error)
 	return NULL;
 }
 
-/* Checks the path, as the process that connects does (base/sock_maker.h). */
+/* Checks the path, as the process that connects does. */
 static bool is_in_folder(const struct slots *all, const struct device_spec *spec, GError **error)
 {
-	size_t len = strlen(all->folder);
-	const char *path = spec->socket;
-
-	if (path && g_str_has_prefix(path, all->folder) && path[len] == '/' && path[len + 1] &&
-		!strchr(path + len + 1, '/'))
+	if (spec->socket && sock_maker_is_in(spec->socket, all->folder))
 		return true;
 	return error_set(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
 		"device \"%s\": it needs socket=PATH, directly in '%s' (--plug-dir)", spec->text,
