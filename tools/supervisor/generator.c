@@ -56,7 +56,5 @@ int main(int argc, char **argv)
 	if (error)
 		log_error(NULL, "%s", error->message);
 	option_clear(entries);
-	if (error && error->domain == G_KEY_FILE_ERROR)
-		return EXIT_USAGE;
 	return option_exit_status(error);
 }
