@@ -185,7 +185,7 @@ static void test_resumed_ring_is_not_named(void **state)
 	peer_enable(p, 0, true);
 	for (unsigned i = 1; i <= 2; i++) {
 		driver_kick(p, 0);
-		WAIT_IN_LOOP(pool_queue_kicks(p->backend->pool, 0) == i);
+		WAIT_IN_LOOP(pool_queue_kicks(p->backend->pool, 0) >= i);
 	}
 	rounds(p);
 	assert_false(log_has(NOT_SHARED));
@@ -201,7 +201,7 @@ static void test_unused_ring_is_not_named(void **state)
 	driver_round_trip(p, 1);
 	for (unsigned i = 1; i <= 2; i++) {
 		driver_kick(p, 0);
-		WAIT_IN_LOOP(pool_queue_kicks(p->backend->pool, 0) == i);
+		WAIT_IN_LOOP(pool_queue_kicks(p->backend->pool, 0) >= i);
 	}
 	rounds(p);
 	assert_false(log_has(NOT_SHARED));
@@ -222,7 +222,7 @@ static void test_served_ring_is_not_named(void **state)
 	/* One after the other: two at once may be seen as one, or as two. */
 	for (unsigned i = 1; i <= 2; i++) {
 		driver_kick(p, 0);
-		WAIT_IN_LOOP(pool_queue_kicks(p->backend->pool, 0) == i);
+		WAIT_IN_LOOP(pool_queue_kicks(p->backend->pool, 0) >= i);
 	}
 	peer_run();
 	rounds(p);

@@ -149,7 +149,7 @@ class Start(LoopTest):
         image = f"--blk-file={self.file('img', size=MIB)}"
         for argv in ([RNG], [RNG, sock, "--fd=3"], [RNG, sock, "--nonsense"],
                      [RNG, sock, "surplus"], [RNG, "--fd=99"], [RNG, "--fd=-5"],
-                     [RNG, "--socket-path=/nonexistent/s"],
+                     [RNG, "--socket-path=" + self.file("none/s")],
                      [RNG, "--socket-path=" + self.file("x" * 120)],
                      [RNG, sock, "--socket-mode=9"], [RNG, sock, "--socket-mode=10000"],
                      [RNG, sock, "--socket-group=no-such-group"],
@@ -174,7 +174,7 @@ class Start(LoopTest):
                      [VIRTIOCTL, "bench", "--seconds=1", "--requests=1", "/s"]):
             self.assertEqual(self.run_to_end(*argv)[0], USAGE, argv)
         for argv in ([RNG, "--fd=99"], [BLK, sock, "--blk-file=/nonexistent/image"],
-                     [RNG, "--socket-path=/nonexistent/s"]):
+                     [RNG, "--socket-path=" + self.file("none/s")]):
             self.assertEqual(self.run_to_end(*argv)[0], FAILED, argv)
 
     def test_options_switched_off(self):

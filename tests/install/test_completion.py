@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import unittest
 
 SOURCE, BUILT = sys.argv[1:3]
@@ -48,9 +49,10 @@ class Completion(unittest.TestCase):
     def fish(self, line):
         """The words that fish offers at the end of this line."""
         path = os.pathsep.join(map(os.path.dirname, PROGRAMS.values()))
-        done = run("fish", "--no-config", "-c",
-                   f"set fish_complete_path '{BUILT}'; complete -C '{line}'",
-                   PATH=f"{path}:{os.environ['PATH']}", HOME="/nonexistent")
+        with tempfile.TemporaryDirectory() as home:  # fish makes folders there
+            done = run("fish", "--no-config", "-c",
+                       f"set fish_complete_path '{BUILT}'; complete -C '{line}'",
+                       PATH=f"{path}:{os.environ['PATH']}", HOME=home)
         self.assertEqual(done.stderr, "")
         return [offer.split("\t")[0] for offer in done.stdout.splitlines()]
 
