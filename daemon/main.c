@@ -33,7 +33,7 @@ static bool serve(
 		server_start(s, fd);
 		if (o->socket_path)
 			log_info(NULL, "listening at %s", o->socket_path);
-		service_notify("READY=1");
+		service_ready();
 		footprint_trim();
 		*idle = server_run(s);
 	} else {

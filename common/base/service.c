@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sd_notify(3) and sd_listen_fds(3), which are a datagram and three environment variables. */
+/* sd_notify(3) and sd_listen_fds(3), which are datagrams and a few environment variables. */
 #include "base/service.h"
 
 #include <glib.h>
@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/loop.h"
 #include "base/sock.h"
 #include "base/util.h"
 
@@ -15,6 +16,7 @@
 
 static int kept = -1; /* connected to $NOTIFY_SOCKET */
 static bool is_kept; /* it is that, or nothing: no other can be made any more */
+static struct loop_watch *watchdog;
 
 /* Connects; -1 without such a variable. */
 static int dial(void)
@@ -55,6 +57,36 @@ static bool getenv_number(const char *name, guint64 max, guint64 *number)
 	const char *value = g_getenv(name);
 
 	return value && g_ascii_string_to_unsigned(value, 10, 0, max, number, NULL);
+}
+
+static void feed(void *opaque)
+{
+	service_notify("WATCHDOG=1");
+}
+
+/* Starts it if it is for us, as sd_watchdog_enabled(3) says. The variables stay, for exec(). */
+static void start_watchdog(void)
+{
+	guint64 pid = 0, us = 0;
+	bool ours = !g_getenv("WATCHDOG_PID") ||
+		(getenv_number("WATCHDOG_PID", G_MAXINT, &pid) && pid == (guint64)getpid());
+
+	if (watchdog || !ours || !getenv_number("WATCHDOG_USEC", G_MAXUINT64, &us) || !us)
+		return;
+	/* Half of it, as that manual advises. */
+	watchdog = loop_watch_timer(CLAMP(us / 2000, 1, G_MAXINT), feed, NULL);
+}
+
+void service_ready(void)
+{
+	service_notify("READY=1");
+	start_watchdog();
+}
+
+void service_stopping(void)
+{
+	service_notify("STOPPING=1");
+	g_clear_pointer(&watchdog, loop_watch_free);
 }
 
 unsigned service_listen_fds(void)

@@ -163,7 +163,7 @@ static void on_stop(void *opaque)
 	const struct itimerspec wait = { .it_value.tv_sec = STOP_TIMEOUT_S };
 	struct server *s = opaque;
 
-	service_notify("STOPPING=1");
+	service_stopping();
 	if (s->stopping || backend_state(s->backend) == BACKEND_IDLE) {
 		g_main_loop_quit(s->loop);
 		return;

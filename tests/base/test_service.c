@@ -27,6 +27,7 @@ static int setup(void **state)
 {
 	struct service_test *w = g_new0(struct service_test, 1);
 
+	test_run_loop(); /* makes its fds */
 	w->n_fds = count_fds();
 	w->dir = g_dir_make_tmp("virtiod-service-XXXXXX", NULL);
 	w->path = g_build_filename(w->dir, "notify", NULL);
@@ -40,6 +41,8 @@ static int teardown(void **state)
 	struct service_test *w = *state;
 
 	g_unsetenv("NOTIFY_SOCKET");
+	g_unsetenv("WATCHDOG_USEC");
+	g_unsetenv("WATCHDOG_PID");
 	log_set_sink(NULL, NULL);
 	g_unlink(w->path);
 	assert_int_equal(g_rmdir(w->dir), 0);
@@ -139,6 +142,76 @@ static void test_notify_fails(void **state)
 	assert_int_equal(w->n_lines, 2);
 }
 
+/* Runs the main loop until the manager has got n datagrams, which must be these. */
+static void receive(int fd, const char *state, unsigned n)
+{
+	char got[64];
+
+	while (n) {
+		ssize_t len = recv(fd, got, sizeof(got), 0);
+
+		if (len < 0) {
+			g_main_context_iteration(NULL, TRUE);
+			continue;
+		}
+		assert_int_equal(len, strlen(state));
+		assert_memory_equal(got, state, len);
+		n--;
+	}
+}
+
+static void set_watchdog(const char *us, const char *pid)
+{
+	g_setenv("WATCHDOG_USEC", us, TRUE);
+	if (pid)
+		g_setenv("WATCHDOG_PID", pid, TRUE);
+	else
+		g_unsetenv("WATCHDOG_PID");
+}
+
+static void test_watchdog(void **state)
+{
+	struct service_test *w = *state;
+	g_autofree char *own = g_strdup_printf("%d", (int)getpid());
+	const char *const pids[] = { own, NULL };
+	autofd fd = make_notify_socket(w->path);
+	char got[64];
+
+	g_setenv("NOTIFY_SOCKET", w->path, TRUE);
+	for (unsigned i = 0; i < G_N_ELEMENTS(pids); i++) {
+		set_watchdog("2000", pids[i]);
+		service_ready();
+		receive(fd, "READY=1", 1);
+		/* A loop that does not run says nothing. */
+		test_pause(10000);
+		assert_int_equal(recv(fd, got, sizeof(got), 0), -1);
+		receive(fd, "WATCHDOG=1", 3);
+		service_stopping();
+		receive(fd, "STOPPING=1", 1);
+		assert_false(g_main_context_pending(NULL));
+	}
+	assert_int_equal(w->n_lines, 0);
+}
+
+static void test_no_watchdog(void **state)
+{
+	static const struct {
+		const char *us, *pid;
+	} cases[] = { { "0", NULL }, { "", NULL }, { "2000x", NULL }, { "-1", NULL },
+		{ "2000", "1" }, { "2000", "" } };
+	struct service_test *w = *state;
+	autofd fd = make_notify_socket(w->path);
+
+	g_setenv("NOTIFY_SOCKET", w->path, TRUE);
+	for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+		set_watchdog(cases[i].us, cases[i].pid);
+		service_ready();
+		receive(fd, "READY=1", 1);
+		test_pause(10000);
+		assert_false(g_main_context_pending(NULL));
+	}
+}
+
 /* Sets LISTEN_PID to value; NULL: our own. */
 static unsigned listen_fds(const char *pid, const char *fds)
 {
@@ -200,6 +273,8 @@ int main(void)
 		TEST(test_notify),
 		TEST(test_notify_abstract),
 		TEST(test_notify_without),
+		TEST(test_watchdog),
+		TEST(test_no_watchdog),
 		TEST(test_notify_fails),
 		TEST(test_listen_fds),
 		TEST(test_log_never_blocks_on_manager),

@@ -114,16 +114,18 @@ class Session(LoopTest):
         self.assertTrue(os.path.exists(path))
 
     def test_says_ready(self):
-        """READY=1 comes when the socket listens, not before."""
+        """READY=1 comes when the socket listens, not before; then that the loop still runs."""
         name = self.file("notify")
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.bind(name)
             notify.settimeout(PATIENCE)
             path = self.file("sock")
             d = Daemon(self, [RNG, f"--socket-path={path}"], path,
-                       env={**os.environ, "NOTIFY_SOCKET": name})
+                       env={**os.environ, "NOTIFY_SOCKET": name, "WATCHDOG_USEC": "20000"})
             self.assertIn(b"READY=1", notify.recv(4096).split(b"\n"))
             self.ctl("probe", path)
+            for _ in range(3):
+                self.assertEqual(notify.recv(4096), b"WATCHDOG=1")
             self.stop(d)
 
     def test_client_killed_while_writing(self):

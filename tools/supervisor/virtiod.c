@@ -117,7 +117,7 @@ static void poke_all(struct virtiod *v)
 	}
 	drop_stopped(v);
 	if (!v->told)
-		service_notify("READY=1");
+		service_ready();
 	v->told = true;
 }
 
@@ -246,7 +246,7 @@ void virtiod_end(struct virtiod *v)
 	if (v->ending)
 		return;
 	v->ending = true;
-	service_notify("STOPPING=1");
+	service_stopping();
 	v->end_timer = loop_watch_timer(END_MS, on_end_timer, v);
 	changed(v);
 }

@@ -72,7 +72,7 @@ static bool serve(struct switcher *sw, struct switch_options *o, int control, GE
 		switcher_start(sw);
 		if (fd >= 0)
 			switch_control_start(&c, sw, loop, fd_steal(&fd));
-		service_notify("READY=1");
+		service_ready();
 		footprint_trim();
 		g_main_loop_run(loop);
 		control_server_stop(&c.server);

@@ -201,7 +201,7 @@ static bool run(struct supervisor *s, GError **error)
 	s->store = xenstore_open(nodes_changed, s, error);
 	if (!s->store || !nodes_watch(s, error))
 		return false;
-	service_notify("READY=1");
+	service_ready();
 	log_info(NULL, "waiting for guests");
 	supervisor_loop(s);
 	return true;
