@@ -313,6 +313,12 @@ void virtio_wakeup_signal(struct virtio_wakeup *w);
 void virtio_config_set(struct virtio_device *d, uint32_t offset, const void *from, uint32_t size);
 
 /*
+ * Counts n more requests, or -n fewer, that wait for the host to be able to carry them out, for who
+ * operates it (stats: "held"). Returns how many there were before. From any callback.
+ */
+unsigned virtio_count_held(struct virtio_device *d, int n);
+
+/*
  * An event for the clients of the control socket that asked for them (method "watch"), such as
  * {"method":"edge","params":{"line":3,"value":1}}: params is the open object that the first of the
  * two returns, for the device to add members to; NULL: no client has asked. From any callback.

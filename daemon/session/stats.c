@@ -144,7 +144,8 @@ static uint64_t cpu_us(void)
 
 void backend_json_stats(const struct backend *b, struct json *j)
 {
-	int64_t now = g_get_monotonic_time();
+	int64_t now = g_get_monotonic_time(), held_since;
+	unsigned held = pool_held(b->pool, &held_since);
 
 	json_string(j, "device", b->device.ops->name);
 	json_uint(j, "uptime_us", now - b->started_at);
@@ -152,6 +153,8 @@ void backend_json_stats(const struct backend *b, struct json *j)
 	json_string(j, "front_end", front_end_state(b));
 	json_uint(j, "connections", b->connections);
 	json_uint(j, "connected_us", b->state == BACKEND_IDLE ? 0 : now - b->connected_at);
+	json_uint(j, "held", held);
+	json_uint(j, "held_us", held ? MAX(now - held_since, 0) : 0);
 	json_open_array(j, "queues");
 	for (unsigned i = 0; i < b->device.num_queues; i++)
 		json_queue(j, b, i);

@@ -114,6 +114,8 @@ bool pool_queue_map(struct pool *pool, unsigned i, const struct vq_setup *setup,
 void pool_queue_run(struct pool *pool, unsigned i, int kick);
 /* Begins to stop a queue that runs; drained() follows. Nothing in any other state. */
 void pool_queue_drain(struct pool *pool, unsigned i);
+/* Returns how many requests the device holds; since when: monotonic µs, valid if there are any. */
+unsigned pool_held(const struct pool *pool, int64_t *since);
 /* Returns how many kicks have come since the queue was run, up to two. */
 unsigned pool_queue_kicks(const struct pool *pool, unsigned i);
 /* Returns how many have been noticed in all: those that come together are one. */

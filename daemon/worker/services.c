@@ -33,3 +33,19 @@ void virtio_config_set(struct virtio_device *d, uint32_t offset, const void *fro
 	__atomic_store_n(&d->pool->config_changed, true, __ATOMIC_RELEASE);
 	pool_wake(d->pool);
 }
+
+unsigned virtio_count_held(struct virtio_device *d, int n)
+{
+	struct pool *pool = d->pool;
+	unsigned before = __atomic_fetch_add(&pool->held, n, __ATOMIC_RELAXED);
+
+	if (!before)
+		__atomic_store_n(&pool->held_since, g_get_monotonic_time(), __ATOMIC_RELAXED);
+	return before;
+}
+
+unsigned pool_held(const struct pool *pool, int64_t *since)
+{
+	*since = __atomic_load_n(&pool->held_since, __ATOMIC_RELAXED);
+	return __atomic_load_n(&pool->held, __ATOMIC_RELAXED);
+}

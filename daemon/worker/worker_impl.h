@@ -159,6 +159,8 @@ struct pool {
 	unsigned n_events; /* atomic: of these, about */
 	bool events_wanted; /* atomic */
 	uint64_t events_lost; /* atomic */
+	unsigned held; /* atomic: requests, by virtio_count_held() */
+	int64_t held_since; /* atomic: when it became more than 0 */
 	struct virtio_shm_map *shm_maps; /* atomic: for the control thread; the last one first */
 	pthread_mutex_t config_lock; /* for bytes of device->config */
 	/* Written by workers only when requests become larger. */

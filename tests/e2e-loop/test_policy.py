@@ -4,6 +4,7 @@
 import ctypes
 import json
 import os
+import re
 import subprocess
 import unittest
 
@@ -44,6 +45,12 @@ class Space(LoopTest):
         self.addCleanup(process.wait, PATIENCE)
         self.addCleanup(process.kill)
         return process
+
+    def held(self, control):
+        """How many requests, and for how many seconds, as the metrics say."""
+        text = self.ctl("metrics", control)[0].decode()
+        return tuple(float(re.search(rf"(?m)^virtiod_held_{name}{{.*}} (\S+)$", text)[1])
+                     for name in ("requests", "seconds"))
 
     def test_enlarged(self):
         """A file system without space is enlarged: the guest has waited, and all is written."""
@@ -92,13 +99,19 @@ class Space(LoopTest):
     def test_resume(self):
         control = self.file("control")
         d = self.blk(self.image, f"--control={control}")
+        self.assertEqual(self.held(control), (0, 0))
         writer = self.write(d)
         wait_until(lambda: WAITS in d.log(), WAITS)
         held = json.loads(self.ctl("call", control, "resume")[0])["held"]
         self.assertGreater(held, 0)
+        number, seconds = self.held(control)
+        self.assertGreaterEqual(number, held)
+        wait_until(lambda: self.held(control)[1] > seconds, "time to pass")
+        self.assertRegex(self.ctl("stats", control)[0].decode(), r"(?m)^  held: \d+ request")
         self.mount(f"remount,size={2 * SIZE}")
         self.ctl("call", control, "resume")
         self.assertEqual(writer.wait(PATIENCE), 0)
+        wait_until(lambda: self.held(control) == (0, 0), "none to be held")
 
 
 class Limits(LoopTest):

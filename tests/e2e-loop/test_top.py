@@ -87,8 +87,10 @@ class Screen:
 class Fake:
     """A daemon that has served so much more at each answer, by its own clock: one second."""
 
-    def __init__(self, path, device, requests, in_flight=0, front_end="connected", state="running"):
+    def __init__(self, path, device, requests, in_flight=0, front_end="connected", state="running",
+                 held=0):
         self.args = (device, requests, in_flight, front_end, state)
+        self.held = held
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(path)
         self.listener.listen()
@@ -103,7 +105,7 @@ class Fake:
                   "latency_ns": n, "latency": [0, 0, n // 2, n // 2]}]
         return json.dumps({"jsonrpc": "2.0", "id": 1, "result": {
             "device": device, "front_end": front_end, "uptime_us": self.n * 1000000,
-            "cpu_us": self.n * 250000,
+            "cpu_us": self.n * 250000, "held": self.held, "held_us": self.held,
             "queues": [{"queue": 0, "state": state, "in_flight": in_flight, "types": types}],
         }}).encode() + b"\n"
 
@@ -202,6 +204,14 @@ class Top(LoopTest):
     def shows(self, by, *lines):
         wanted = [f"3 daemons, 6000 IOPS, 24.6 MB/s, by {by} (h: help)", self.TITLE, *lines]
         self.until(lambda screen: screen == wanted + [""] * (len(screen) - len(wanted)))
+
+    def test_held(self):
+        """What the guest waits for is seen, unless it is worse."""
+        self.fakes()[0].held = 2
+        self.start(".")
+        self.shows("IOPS", self.B, self.A.replace("connected", "held     "), self.C)
+        self.keys("q")
+        self.finish()
 
     def test_screen(self):
         self.fakes()

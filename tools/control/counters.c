@@ -35,6 +35,8 @@ static const struct field device_fields[] = {
 	FIELD_NUMBER(counters, cpu_us),
 	FIELD_NUMBER(counters, connections),
 	FIELD_NUMBER(counters, connected_us),
+	FIELD_NUMBER(counters, held),
+	FIELD_NUMBER(counters, held_us),
 	{ NULL },
 };
 

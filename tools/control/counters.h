@@ -27,6 +27,7 @@ struct counters_queue {
 struct counters {
 	char device[24], front_end[12];
 	uint64_t uptime_us, cpu_us, connections, connected_us;
+	uint64_t held, held_us; /* requests that wait for the host; for how long */
 	GArray *queues; /* of struct counters_queue */
 	/* Of Xen guests' memory. */
 	uint64_t pages_mapped, pages, maps, unmaps, copies, failures, system_calls;

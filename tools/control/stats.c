@@ -19,6 +19,15 @@ static void print_device(const char *path, const struct counters *c)
 		(double)c->cpu_us / G_USEC_PER_SEC);
 }
 
+static void print_held(const struct counters *c)
+{
+	if (c->held)
+		printf("  held: %" PRIu64 " request%s, for %.1f s, until the host can carry %s "
+		       "out\n",
+			c->held, c->held == 1 ? "" : "s", (double)c->held_us / G_USEC_PER_SEC,
+			c->held == 1 ? "it" : "them");
+}
+
 static void print_queues(const struct counters *c)
 {
 	printf("  %5s %-8s %12s %10s %10s %10s %9s %6s\n", "QUEUE", "STATE", "REQUESTS", "KICKS",
@@ -72,6 +81,7 @@ static bool answered(const char *path, const struct json_value *result)
 	ok = counters_read(&c, result);
 	if (ok) {
 		print_device(path, &c);
+		print_held(&c);
 		print_queues(&c);
 		print_types(&c);
 		print_xen(&c);

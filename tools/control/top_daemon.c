@@ -82,6 +82,8 @@ static const char *state_of(const struct counters *c, uint64_t *in_flight)
 	}
 	if (broken)
 		return "broken";
+	if (c->held)
+		return "held";
 	for (unsigned i = 0; i < G_N_ELEMENTS(states); i++) {
 		if (!strcmp(c->front_end, states[i]))
 			return states[i];

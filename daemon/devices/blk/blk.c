@@ -307,7 +307,7 @@ static bool blk_call_resume(
 {
 	struct blk *b = d->data;
 
-	json_uint(result, "held", __atomic_load_n(&b->held, __ATOMIC_RELAXED));
+	json_uint(result, "held", virtio_count_held(d, 0));
 	blk_hold_wake(b);
 	return true;
 }

@@ -48,7 +48,7 @@ struct blk_req {
 	uint8_t *status;
 	struct blk_req *next; /* free, or waiting */
 	uint32_t type;
-	bool held; /* it was put into bq->held, and counts in blk->held */
+	bool held; /* it was put into bq->held, and is counted */
 	uint8_t stage; /* the engine's */
 	uint64_t sector;
 	uint64_t start, offset; /* in the file: where it begins, and what is left of the data */
@@ -135,7 +135,6 @@ struct blk {
 	int sync_error; /* atomic: the first failed sync's -errno; 0: none failed */
 	struct blk_limits limits;
 	enum blk_policy policy[2]; /* on errors of reads; of writes */
-	unsigned held; /* atomic: requests that are held, of all queues */
 	char serial[VIRTIO_BLK_ID_BYTES]; /* padded with NUL, which may be missing */
 	void *map; /* the mmap engine's; NULL: nothing is mapped */
 	uint64_t map_size;

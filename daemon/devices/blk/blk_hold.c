@@ -51,7 +51,7 @@ bool blk_hold(struct blk_queue *bq, struct blk_req *r, int result)
 		return false;
 	if (!r->held) {
 		r->held = true;
-		if (__atomic_fetch_add(&b->held, 1, __ATOMIC_RELAXED) == 0)
+		if (virtio_count_held(b->d, 1) == 0)
 			announce(bq, r, result);
 	}
 	blk_hold_more(bq, r);
@@ -76,7 +76,7 @@ void blk_hold_end(struct blk_queue *bq, struct blk_req *r)
 	struct json *event;
 
 	r->held = false;
-	if (__atomic_sub_fetch(&b->held, 1, __ATOMIC_RELAXED) > 0 || bq->stopping)
+	if (virtio_count_held(b->d, -1) > 1 || bq->stopping)
 		return;
 	log_limited(&bq->limit, LOG_LEVEL_INFO, vq_name(bq->q),
 		"'%s': what the guest waited for has succeeded", b->file.path);
