@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "base/trace.h"
 #include "ring/vq_req_impl.h"
 #include "ring/vq_stats_impl.h"
 
@@ -249,6 +250,7 @@ struct vq_chain *vq_pop(struct vq *q)
 	q->budget--;
 	q->unclocked += r->sum.len;
 	vq_count(q->stats.popped, 1);
+	TRACE3(pop, q->index, r, r->sum.len);
 	return &r->chain;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Completed requests: in order if need be, their memory given back, published by the batch. */
+#include "base/trace.h"
 #include "ring/vq_req_impl.h"
 #include "ring/vq_stats_impl.h"
 
@@ -76,6 +77,7 @@ void vq_publish(struct vq *q)
 
 static void complete(struct vq *q, struct vq_req *r)
 {
+	TRACE3(push, q->index, r, r->chain.in.done);
 	if (q->in_order)
 		TAILQ_REMOVE(&q->flight, r, link);
 	if (r->mapping.n_range)

@@ -24,6 +24,7 @@
 #include <stdarg.h>
 
 #include "base/error.h"
+#include "base/trace.h"
 #include "base/util.h"
 #include "daemon/session/backend_impl.h"
 
@@ -114,6 +115,7 @@ static bool classify(struct backend *b, struct backend_request *rq, GError **err
 	}
 	if (!rq->shape)
 		return refuse(error, EOPNOTSUPP, "message %" PRIu32 " is not known", number);
+	TRACE3(message, number, rq->in.header.size, rq->shape->name);
 	if (!vu_msg_check(&rq->in, rq->shape, error) || !is_offered(b, rq->shape, error))
 		return false;
 	if (!rq->handler->handle)

@@ -20,6 +20,7 @@
 
 #include "base/eventfd.h"
 #include "base/fd_kind.h"
+#include "base/trace.h"
 #include "base/util.h"
 #include "daemon/worker/worker_impl.h"
 #include "memory/shm.h"
@@ -42,6 +43,7 @@ void queue_on_call(void *opaque)
 	q->run.call_due = w->paused;
 	if (fd < 0 || w->paused)
 		return;
+	TRACE1(call, q - q->pool->queues);
 	__atomic_store_n(&w->calling, true, __ATOMIC_RELAXED);
 	if (__atomic_load_n(&q->call_may_block, __ATOMIC_RELAXED))
 		eventfd_signal(fd);

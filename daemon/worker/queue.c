@@ -12,6 +12,7 @@
 #include <sys/uio.h>
 
 #include "base/fd_kind.h"
+#include "base/trace.h"
 #include "daemon/worker/worker_impl.h"
 
 static const struct virtio_device_ops *ops_of(const struct queue *q)
@@ -130,6 +131,7 @@ static void count_kick(struct queue *q)
 {
 	unsigned kicks = __atomic_load_n(&q->kicks, __ATOMIC_RELAXED);
 
+	TRACE1(kick, q - q->pool->queues);
 	__atomic_store_n(&q->run.kicks, q->run.kicks + 1, __ATOMIC_RELAXED);
 	if (kicks == MAX_KICKS)
 		return;
