@@ -31,8 +31,8 @@ def wait_until(condition, what):
         time.sleep(0.01)
 
 
-def read(path):
-    with open(path, encoding="utf-8") as f:
+def read(*path):
+    with open(os.path.join(*path), encoding="utf-8") as f:
         return f.read()
 
 
@@ -61,47 +61,65 @@ class Probes(unittest.TestCase):
             self.assertEqual({name: len(arguments.split()) for name, arguments in found}, PROBES,
                              program)
 
-    def bpftrace(self, name, text):
-        """Starts a script, and returns it once it looks; None: it may not, here."""
-        script = self.file(name)
-        with open(script, "w", encoding="utf-8") as f:
+    def bpftrace(self, name):
+        """Starts a script; it also prints what it has counted ten times a second."""
+        text = re.sub(r"usdt:\S*/virtiod-\*:", f"usdt:{self.file('blk')}:", read(BUILT, name))
+        self.assertIn(f"usdt:{self.file('blk')}:", text)
+        if "@n[" in text:
+            text += "interval:ms:100 { print(@n); print(@us); printf(\"so far\\n\"); }\n"
+        with open(self.file(name), "w", encoding="utf-8") as f:
             f.write(text)
-        process = self.start(name + ".out", "bpftrace", "-B", "line", script)
-        # What it says last before it looks; then it runs its BEGIN.
-        wait_until(lambda: process.poll() is not None or "looks" in read(script + ".out"), name)
-        if process.poll() is not None:
-            return None
-        return process
+        return self.start(name + ".out", "bpftrace", "-B", "line", self.file(name))
+
+    def bench(self, requests):
+        subprocess.run([VIRTIOCTL, "bench", f"--requests={requests}", "--warmup=0",
+                        self.file("s")], check=True, stdout=subprocess.DEVNULL)
+
+    def said(self):
+        return [read(self.folder, name + ".out") for name in SCRIPTS]
+
+    def look(self, tracers):
+        """Has the daemon serve until all probes are seen: they are set one by one. False: none."""
+        end = time.monotonic() + PATIENCE
+        while any(tracer.poll() is None for tracer in tracers):
+            self.assertLess(time.monotonic(), end, self.said())
+            self.bench(1)
+            latency, messages = self.said()
+            if all(word in latency for word in ("@us[", "requests]", "kicks]", "calls]")) \
+                    and "GET_FEATURES" in messages:
+                return True
+        return False
+
+    def counted(self):
+        """How many requests were taken, and how many have a latency, now that nothing is served."""
+        n = self.said()[0].count("so far")
+        wait_until(lambda: self.said()[0].count("so far") >= n + 2, "what was counted")
+        last = self.said()[0].split("so far")[-2]
+        return (int(re.search(r"(?m)^@n\[.*, requests\]: (\d+)", last)[1]),
+                sum(map(int, re.findall(r"(?m)\)\s+(\d+) \|", last.partition("@us[")[2]))))
 
     def test_scripts(self):
         if not shutil.which("bpftrace"):
             print("SKIPPED: scripts for bpftrace: it is not installed")
             self.skipTest("bpftrace")
-        socket, image = self.file("s"), self.file("image")
+        image = self.file("image")
         with open(image, "wb") as f:
             f.truncate(1 << 20)
-        self.start("log", BLK, f"--socket-path={socket}", f"--blk-file={image}")
-        wait_until(lambda: "listening" in read(self.file("log")), "the daemon")
-        tracers = []
-        for name in SCRIPTS:
-            text = re.sub(r"usdt:\S*/virtiod-\*:", f"usdt:{BLK}:", read(os.path.join(BUILT, name)))
-            self.assertIn(f"usdt:{BLK}:", text)
-            text += "\ninterval:ms:100 { printf(\"looks\\n\"); }\n"
-            tracers.append(self.bpftrace(name, text))
-            if not tracers[-1]:
-                print(f"SKIPPED: {name}:", " ".join(read(self.file(name + ".out")).split()))
-                self.skipTest("bpftrace")
-        subprocess.run([VIRTIOCTL, "bench", f"--requests={REQUESTS}", "--warmup=0", socket],
-                       check=True, stdout=subprocess.DEVNULL)
-        for process in tracers:
-            process.send_signal(signal.SIGINT)
-            self.assertEqual(process.wait(PATIENCE), 0)
-        latency, messages = (read(self.file(name + ".out")) for name in SCRIPTS)
-        self.assertEqual(int(re.search(r"@n\[.*, requests\]: (\d+)", latency)[1]), REQUESTS)
-        for name in "kicks", "calls":
-            self.assertGreater(int(re.search(rf"@n\[.*, {name}\]: (\d+)", latency)[1]), 0)
-        shown = next(part for part in re.split(r"(?m)^@", latency) if part.startswith("us["))
-        self.assertEqual(sum(map(int, re.findall(r"\)\s+(\d+) \|", shown))), REQUESTS, latency)
+        shutil.copy(BLK, self.file("blk"))  # others' processes run the other file
+        self.start("log", self.file("blk"), f"--socket-path={self.file('s')}", f"--blk-file={image}")
+        wait_until(lambda: "listening" in read(self.folder, "log"), "the daemon")
+        self.bench(1)  # it has started
+        tracers = [self.bpftrace(name) for name in SCRIPTS]
+        if not self.look(tracers):
+            print("SKIPPED: scripts for bpftrace:", " ".join(self.said()[0].split()))
+            self.skipTest("bpftrace")
+        before = self.counted()
+        self.bench(REQUESTS)
+        self.assertEqual(self.counted(), tuple(n + REQUESTS for n in before))
+        # The other one may not notice while no message comes.
+        tracers[0].send_signal(signal.SIGINT)
+        self.assertEqual(tracers[0].wait(PATIENCE), 0)
+        messages = self.said()[1]
         for name in "GET_FEATURES", "SET_VRING_KICK", "GET_VRING_BASE":
             self.assertRegex(messages, rf"(?m)^ *\d+ \S+ +\d+ +\d+ {name}$")
 
