@@ -10,7 +10,8 @@ deps_build='gcc libc6-dev pkg-config meson ninja-build libglib2.0-dev liburing-d
 deps_quickstart='e2fsprogs'
 deps_check="clang clang-format libclang-rt-dev libcmocka-dev valgrind e2fsprogs qemu-system-x86
 	qemu-utils busybox-static cpio kmod util-linux man-db binutils acpica-tools libfdt-dev
-	device-tree-compiler lz4 libxen-dev systemtap-sdt-dev bpftrace"
+	device-tree-compiler lz4 libxen-dev systemtap-sdt-dev bpftrace
+	make python3-kconfiglib"
 deps_check_long='debhelper dpkg-dev git lintian'
 deps_check_arm64='gcc-aarch64-linux-gnu qemu-system-arm xz-utils'
 # To compile Xen and Linux.
