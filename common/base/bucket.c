@@ -7,7 +7,7 @@
 
 #define NS_PER_S UINT64_C(1000000000)
 #define DEFAULT_BURST_NS (NS_PER_S / 10)
-/* An empty bucket is given so much time to fill, or half of its own: a timer for many tokens. */
+/* An empty bucket is given so much time to fill: a timer for many tokens. */
 #define PAUSE_NS UINT64_C(5000000)
 
 uint64_t bucket_now(void)
@@ -41,7 +41,8 @@ uint64_t bucket_wait(const struct bucket *b, uint64_t now)
 	full_at = __atomic_load_n(&b->full_at, __ATOMIC_RELAXED) + cost_ns(b, 1);
 	if (full_at <= now + b->burst_ns)
 		return 0;
-	return full_at - b->burst_ns + MIN(b->burst_ns / 2, PAUSE_NS);
+	/* A bucket that is full by then loses what comes meanwhile. */
+	return full_at - b->burst_ns + MIN((b->burst_ns - cost_ns(b, 1)) / 2, PAUSE_NS);
 }
 
 void bucket_take(struct bucket *b, uint64_t tokens, uint64_t now)
