@@ -91,7 +91,7 @@ class Probes(unittest.TestCase):
         return False
 
     def counted(self):
-        """How many requests were taken, and how many have a latency, now that nothing is served."""
+        """How many requests were taken, and how many have a latency; nothing is served now."""
         n = self.said()[0].count("so far")
         wait_until(lambda: self.said()[0].count("so far") >= n + 2, "what was counted")
         last = self.said()[0].split("so far")[-2]
@@ -106,7 +106,8 @@ class Probes(unittest.TestCase):
         with open(image, "wb") as f:
             f.truncate(1 << 20)
         shutil.copy(BLK, self.file("blk"))  # others' processes run the other file
-        self.start("log", self.file("blk"), f"--socket-path={self.file('s')}", f"--blk-file={image}")
+        self.start("log", self.file("blk"), f"--socket-path={self.file('s')}",
+                   f"--blk-file={image}")
         wait_until(lambda: "listening" in read(self.folder, "log"), "the daemon")
         self.bench(1)  # it has started
         tracers = [self.bpftrace(name) for name in SCRIPTS]

@@ -162,8 +162,8 @@ class Built(unittest.TestCase):
             output("meson", "setup", "--werror", folder, SOURCE, *options,
                    *itertools.chain.from_iterable(("--cross-file", f) for f in files))
             output("nice", "ninja", "-C", folder)
-            for program in ("daemon/virtiod-blk", "tools/supervisor/virtiod", "kvm-stub/virtiod-kvm",
-                            "xen/virtiod-xen"):
+            for program in ("daemon/virtiod-blk", "tools/supervisor/virtiod",
+                            "kvm-stub/virtiod-kvm", "xen/virtiod-xen"):
                 self.assertTrue(os.path.exists(os.path.join(folder, program)), program)
 
     def test_all(self):
