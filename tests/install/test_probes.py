@@ -80,11 +80,15 @@ class Probes(unittest.TestCase):
 
     def look(self, tracers):
         """Has the daemon serve until all probes are seen: they are set one by one. False: none."""
-        end = time.monotonic() + PATIENCE
+        begin, seen = time.monotonic(), False
         while any(tracer.poll() is None for tracer in tracers):
-            self.assertLess(time.monotonic(), end, self.said())
+            late = time.monotonic() > begin + PATIENCE / 10
+            self.assertFalse(late and seen, self.said())
+            if late:  # a kernel that lets it look, and shows nothing
+                break
             self.bench(1)
             latency, messages = self.said()
+            seen = "@n[" in latency or "GET_" in messages
             if all(word in latency for word in ("@us[", "requests]", "kicks]", "calls]")) \
                     and "GET_FEATURES" in messages:
                 return True
