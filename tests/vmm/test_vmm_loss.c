@@ -235,8 +235,10 @@ static void test_give_up(void **state)
 	/* For good, although the back-end is there now. */
 	fake_up(g->backend);
 	assert_false(vmm_dev_wait(g->d, 0, NULL));
+	assert_int_equal(rd32(g, VIRTIO_MMIO_DEVICE_ID), 0);
 	g_clear_pointer(&g->d, vmm_dev_free);
-	assert_int_equal(locked(g, &g->backend->connections), 0);
+	/* But for an attempt that was under way, which is dropped. */
+	assert_in_range(locked(g, &g->backend->connections), 0, 1);
 }
 
 static void test_give_up_running(void **state)
