@@ -148,7 +148,8 @@ static void test_tx(struct kit *k)
 static void test_rx(struct kit *k)
 {
 	struct kit_request *r[4];
-	autofd peer = -1;
+	autofd peer = -1, other = -1;
+	struct canfd_frame f;
 
 	start(k);
 	peer = join(k, 1);
@@ -169,8 +170,11 @@ static void test_rx(struct kit *k)
 	/* Nothing comes while it is stopped, also not later. */
 	r[0] = can_listen(k);
 	assert_int_equal(can_control(k, CAN_MSG_STOP), OK);
-	put(peer, 1, 0, "a", 1);
-	put(peer, 1, 0, "b", 1);
+	other = join(k, 2);
+	for (unsigned i = 0; i < 2; i++) {
+		put(peer, 1, 0, &"ab"[i], 1);
+		assert_true(get(k, other, &f)); /* the bus has carried it */
+	}
 	assert_false(kit_is_done(k, r[0]));
 	assert_non_null(strstr(kit_call(k, "state", ""), "stopped"));
 	assert_int_equal(can_control(k, CAN_MSG_START), OK);
