@@ -22,7 +22,8 @@ text { font: 14px ui-monospace, Menlo, Consolas, monospace; fill: #d7dce2 }
 
 def masked(line):
     """A line without what differs from one run to the next."""
-    return re.sub(r"[0-9]+(\.[0-9]+)?", "0", re.sub(r"\b[0-9a-f]{16}\b", "x", line.rstrip()))
+    line = re.sub(r"\b[0-9a-f]{16}\b", "x", line.rstrip())
+    return re.sub(r"\b[KMGT]iB/s", "B/s", re.sub(r"[0-9]+(\.[0-9]+)?", "0", line))
 
 
 def kind(line):

@@ -11,7 +11,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import screen  # noqa: E402
 
-SAID = ["$ a <b> & c", "  64 MiB in 0.5 s", "", "  sum 0123456789abcdef..."]
+SAID = ["$ a <b> & c", "  64 MiB in 0.5 s, 128 MiB/s", "", "  sum 0123456789abcdef..."]
 
 
 class Screen(unittest.TestCase):
@@ -25,10 +25,10 @@ class Screen(unittest.TestCase):
         for output, missing in (
                 (SAID, None),
                 (["before", *SAID, "after"], None),
-                (["$ a <b> & c", "  7 MiB in 11.25 s", "more", "  sum fedcba9876543210..."], None),
+                ([SAID[0], "  7 MiB in 11.25 s, 2 GiB/s", "-", "  sum fedcba9876543210..."], None),
                 (SAID[1:], SAID[0]),
                 ([SAID[1], SAID[0], *SAID[2:]], SAID[1]),
-                (["$ a <b> & c", "  64 KiB in 0.5 s", SAID[3]], SAID[1]),
+                (["$ a <b> & c", "  64 KiB in 0.5 s, 128 MiB/s", SAID[3]], SAID[1]),
                 ([], SAID[0])):
             with self.subTest(output):
                 self.assertEqual(screen.missing([line for line in SAID if line], output), missing)
