@@ -162,6 +162,7 @@ class Running(KvmTest):
         attributes[3] &= ~termios.ECHO  # so that only the guest echoes
         termios.tcsetattr(self.slave, termios.TCSANOW, attributes)
         self.before = termios.tcgetattr(self.slave)
+        self.starts = 0
 
     def start(self, *devices):
         self.log = self.file("messages")
@@ -170,8 +171,10 @@ class Running(KvmTest):
                                        stdin=self.slave, stdout=self.slave, stderr=log,
                                        preexec_fn=heed_quit)
         self.addCleanup(self.end, self.vm)
-        # Bytes from before the guest's start may be lost.
-        wait_until(lambda: self.vm.poll() is not None or self.echoes(b"?"), "echo")
+        # Bytes from before the guest's start may be lost, and an earlier guest's may still come.
+        self.starts += 1
+        mark = b"<%d>" % self.starts
+        wait_until(lambda: self.vm.poll() is not None or self.echoes(mark), "echo")
         self.assertIsNone(self.vm.poll(), self.contents(self.log))
 
     def end(self, vm):
