@@ -5,16 +5,18 @@
  * What takes tokens passes while there is one, and may take more than there are, so that any size
  * passes; what comes next waits for them.
  *
- * Any number of threads may ask, take and give back at a time; the rate changes while none does.
+ * Any number of threads may ask, take, give back and set at a time, also of processes that share
+ * the bucket's memory: whatever it holds is only a limit, if a wrong one.
  */
 #pragma once
 
 #include <stdint.h>
 
+/* All atomic. */
 struct bucket {
 	uint64_t rate; /* tokens per second; 0: no limit */
 	uint64_t burst_ns; /* that it fills in */
-	uint64_t full_at; /* when it will be full, in ns; atomic */
+	uint64_t full_at; /* when it will be full, in ns */
 };
 
 #define BUCKET_MAX_RATE (UINT64_C(1) << 50)
@@ -27,6 +29,7 @@ uint64_t bucket_now(void);
  * most BUCKET_MAX_BURST_S seconds of the rate; 0: a tenth of a second's, and at least one.
  */
 void bucket_set(struct bucket *b, uint64_t rate, uint64_t burst);
+uint64_t bucket_rate(const struct bucket *b);
 /* Returns the tokens that a full bucket holds. */
 uint64_t bucket_burst(const struct bucket *b);
 /*

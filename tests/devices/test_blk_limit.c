@@ -2,6 +2,10 @@
 /* virtiod-blk: limits. The clock is the real one: rates are low, bursts are what is counted. */
 #include "tests/lib/test.h"
 
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
 #include "blk_fake_engine.h"
 
 static void open_with(struct kit_core *c, const char *a, const char *b)
@@ -98,6 +102,49 @@ static void test_set(void **state)
 	set(c, "", "\"iops-total\":0");
 }
 
+/* Is another disk of the group: sets the limits, and takes of them. */
+static void other_disk(struct kit_core *c, const char *option, const char *file, uint64_t taken)
+{
+	autofd fd = -1;
+	struct blk_limit_state *l;
+	struct stat st;
+
+	assert_true(kit_core_open(
+		c, NULL, "--blk-file=fake", option, "--iops-total=1", "--limit-burst=7", NULL));
+	kit_core_close(c);
+	fd = open(file, O_RDWR | O_CLOEXEC);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	l = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_ptr_not_equal(l, MAP_FAILED);
+	bucket_take(&l->bucket[BLK_IOPS_TOTAL], taken, bucket_now());
+	munmap(l, (size_t)st.st_size);
+}
+
+static void test_group(void **state)
+{
+	struct kit_core *c = *state;
+	g_autofree char *dir = g_dir_make_tmp("limitXXXXXX", NULL);
+	g_autofree char *file = g_build_filename(dir, "group", NULL);
+	g_autofree char *option = g_strconcat("--limit-group=", file, NULL);
+
+	assert_true(g_file_set_contents(file, "no group", -1, NULL));
+	kit_core_open_fails(c, "no group of limits", "--blk-file=fake", option, NULL);
+	assert_int_equal(unlink(file), 0);
+	kit_core_open_fails(c, "cannot use the file", "--blk-file=fake", "--limit-group=/", NULL);
+
+	other_disk(c, option, file, 4);
+	open_with(c, option, NULL);
+	assert_int_equal(ended_of(c, VIRTIO_BLK_T_IN, 20, 512), 3);
+	set(c, "\"iops-total\":0", "\"limit-burst-ms\":7000");
+	while (kit_core_in_flight(c)) {
+		assert_true(kit_core_step(c, KIT_PATIENCE_MS));
+		blk_reap(c);
+	}
+	assert_int_equal(unlink(file), 0);
+	assert_int_equal(rmdir(dir), 0);
+}
+
 static void test_left(void **state)
 {
 	struct kit_core *c = *state;
@@ -145,6 +192,7 @@ int main(void)
 		TEST(test_write_alone),
 		TEST(test_bytes),
 		TEST(test_set),
+		TEST(test_group),
 		TEST(test_left),
 		TEST(test_full),
 		TEST(test_options),

@@ -152,6 +152,48 @@ class Limits(LoopTest):
         self.assertEqual(limits["limit-burst-ms"], 100)
         self.assertEqual(loader.wait(PATIENCE), 0)
 
+    def group(self):
+        """Two disks that share a limit, which the first one sets."""
+        path = self.file("group")
+        disks = []
+        for name, options in ("first", ["--iops-total=2000", "--limit-burst=0.01"]), ("second", []):
+            disks.append(self.blk(self.file(name, size=MIB), f"--limit-group={path}", *options,
+                                  f"--control={self.file(name + '-control')}"))
+        return disks
+
+    def start_bench(self, d, *options):
+        process = subprocess.Popen([VIRTIOCTL, "bench", "--json", *options,
+                                    f"--timeout={PATIENCE}", d.path], stdout=subprocess.PIPE)
+        self.addCleanup(process.wait, PATIENCE)
+        self.addCleanup(process.kill)
+        return process
+
+    def test_group(self):
+        benches = [self.start_bench(d, "--seconds=3") for d in self.group()]
+        each = [json.loads(bench.communicate()[0])["iops"] for bench in benches]
+        print(f"a group with 2000 requests a second: {each[0]:.1f} + {each[1]:.1f}")
+        self.assertLess(sum(each), 2000 * 1.02)
+        # A machine with other work may be late.
+        self.assertGreater(sum(each), 1000)
+        for iops in each:
+            self.assertGreater(iops, sum(each) / 5)
+
+    def test_group_left(self):
+        """A disk that is killed takes nothing along; what any other process writes is survived."""
+        first, second = self.group()
+        bench = self.start_bench(first, "--survive", "--seconds=1")
+        first.kill()
+        with open(self.file("group"), "r+b") as f:
+            f.seek(16)
+            f.write(b"\xff" * 144)
+        result = self.bench(second, "--requests=100")
+        self.assertEqual(result["requests"], 100)
+        control = self.file("second-control")
+        self.ctl("call", control, "set-limits", "iops-total=1000", "limit-burst-ms=1")
+        result = self.bench(second, "--requests=1000")
+        self.assert_seconds("a group of which one is left", result, 1)
+        bench.kill()
+
 
 if not has_own_mounts():
     print("SKIPPED: file systems without space: mounting takes root")

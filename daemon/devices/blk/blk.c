@@ -154,6 +154,7 @@ static void blk_close(struct virtio_device *d)
 
 	blk_engine_close(b);
 	blk_file_close(&b->file);
+	blk_limit_close(b);
 	g_free(b);
 	g_clear_pointer(&options.file, g_free);
 	g_clear_pointer(&options.serial, g_free);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Limits of a disk (--iops-total and others): a request that they do not allow yet is put aside,
- * reads apart from the others, in the order in which they came. All queues share them.
+ * reads apart from the others, in the order in which they came. All queues share them, and with
+ * --limit-group all disks that name the same file, whatever process serves them: it is mapped.
  */
 #pragma once
 
@@ -25,16 +26,23 @@ enum blk_limited {
 	BLK_LIMITED
 };
 
-struct blk_limits {
-	bool any;
-	double burst_s; /* a full bucket holds what so many seconds bring */
+/* What disks share. All atomic, and of a group as hostile as its worst member. */
+struct blk_limit_state {
+	uint64_t magic;
+	uint64_t burst_us; /* a full bucket holds what so many microseconds bring */
 	struct bucket bucket[BLK_LIMITED];
+};
+
+struct blk_limits {
+	bool any; /* there may be some */
+	struct blk_limit_state own, *state; /* that of the group, or &own */
 };
 
 /* Their options, for the table, and where these put the values: all in seconds or per second. */
 struct blk_limit_options {
 	uint64_t rate[BLK_LIMITED];
 	double burst_s;
+	char *group;
 };
 extern struct blk_limit_options blk_limit_options;
 #define BLK_LIMIT_OPTION(option, unit, limited, what)                                    \
@@ -43,21 +51,24 @@ extern struct blk_limit_options blk_limit_options;
 			      .max = BUCKET_MAX_RATE, .units = limited >= BLK_BPS_TOTAL, \
 			      .help = "The most " what " a second; 0: no limit"          \
 	}
-#define BLK_LIMIT_OPTIONS                                                                   \
-	BLK_LIMIT_OPTION("iops-total", "N", BLK_IOPS_TOTAL, "requests"),                    \
-		BLK_LIMIT_OPTION("iops-read", "N", BLK_IOPS_READ, "reads"),                 \
-		BLK_LIMIT_OPTION("iops-write", "N", BLK_IOPS_WRITE, "writes and discards"), \
-		BLK_LIMIT_OPTION("bps-total", "BYTES", BLK_BPS_TOTAL, "bytes"),             \
-		BLK_LIMIT_OPTION("bps-read", "BYTES", BLK_BPS_READ, "bytes read"),          \
-		BLK_LIMIT_OPTION("bps-write", "BYTES", BLK_BPS_WRITE, "bytes written"),     \
-	{                                                                                   \
-		"limit-burst", "SECONDS",                                                   \
-			.real = &blk_limit_options.burst_s, .initial = "0.1",               \
-			.help = "What may come at once after a pause: of so many seconds"   \
+#define BLK_LIMIT_OPTIONS                                                                         \
+	BLK_LIMIT_OPTION("iops-total", "N", BLK_IOPS_TOTAL, "requests"),                          \
+		BLK_LIMIT_OPTION("iops-read", "N", BLK_IOPS_READ, "reads"),                       \
+		BLK_LIMIT_OPTION("iops-write", "N", BLK_IOPS_WRITE, "writes and discards"),       \
+		BLK_LIMIT_OPTION("bps-total", "BYTES", BLK_BPS_TOTAL, "bytes"),                   \
+		BLK_LIMIT_OPTION("bps-read", "BYTES", BLK_BPS_READ, "bytes read"),                \
+		BLK_LIMIT_OPTION("bps-write", "BYTES", BLK_BPS_WRITE, "bytes written"),           \
+		{ "limit-burst", "SECONDS", .real = &blk_limit_options.burst_s, .initial = "0.1", \
+			.help = "What may come at once after a pause: of so many seconds" },      \
+	{                                                                                         \
+		"limit-group", "FILE",                                                            \
+			.path = &blk_limit_options.group,                                         \
+			.help = "Share the limits with all disks that name this file"             \
 	}
 
-/* Sets the limits as the options say. */
+/* Joins the group, sets the limits that the options give. */
 bool blk_limit_open(struct blk *b, GError **error);
+void blk_limit_close(struct blk *b);
 /*
  * Method "set-limits": what is not given stays. While no queue runs; blk_hold_wake() follows. The
  * parameters are as the options, but for the burst in milliseconds.
