@@ -116,6 +116,89 @@ static void test_stop_reads(void **state)
 	assert_fails(c, VIRTIO_BLK_T_OUT, -EIO);
 }
 
+/* Begins with a block device, past the page cache: it alone may flush later what it could not. */
+static struct blk *begin_device(struct kit_core *c, const char *option, uint64_t features)
+{
+	struct blk *b;
+
+	assert_true(kit_core_open(c, NULL, "--blk-file=fake", option, NULL));
+	b = c->device.data;
+	b->file.is_device = b->file.direct = true;
+	begin(c, features, 1);
+	return b;
+}
+
+static struct blk_driver_request *flush(struct kit_core *c)
+{
+	struct blk_driver_request *r = blk_add(c, VIRTIO_BLK_T_FLUSH, 0, NULL, 0);
+
+	kit_core_kick(c, 0);
+	blk_reap(c);
+	return r;
+}
+
+static void test_flush(void **state)
+{
+	struct kit_core *c = *state;
+	struct blk *b = begin_device(c, "--werror=stop", F(FLUSH));
+	struct blk_driver_request *r[3];
+
+	image.sync_result = -EIO;
+	for (unsigned i = 0; i < G_N_ELEMENTS(r); i++)
+		r[i] = flush(c);
+	blk_hurry(c);
+	for (unsigned i = 0; i < G_N_ELEMENTS(r); i++)
+		assert_int_equal(blk_status_of(c, r[i]), NO_STATUS);
+	assert_int_equal(count(c->log, "cannot flush 'fake' at offset 0: Input/output error"), 1);
+	image.sync_result = 0;
+	blk_hurry(c);
+	for (unsigned i = 0; i < G_N_ELEMENTS(r); i++)
+		assert_int_equal(blk_status_of(c, r[i]), VIRTIO_BLK_S_OK);
+	/* Three, and the three as one, twice. */
+	assert_done("SSSSS");
+
+	/* What the page cache held may be lost. */
+	b->wrote_cached = true;
+	image.sync_result = -EIO;
+	assert_int_equal(blk_status_of(c, flush(c)), VIRTIO_BLK_S_IOERR);
+	image.sync_result = 0;
+	assert_int_equal(blk_status_of(c, flush(c)), VIRTIO_BLK_S_IOERR);
+}
+
+static void test_flush_reported(void **state)
+{
+	struct kit_core *c = *state;
+
+	begin_device(c, "--werror=report", F(FLUSH));
+	image.sync_result = -EIO;
+	assert_int_equal(blk_status_of(c, flush(c)), VIRTIO_BLK_S_IOERR);
+	image.sync_result = 0;
+	assert_int_equal(blk_status_of(c, flush(c)), VIRTIO_BLK_S_OK);
+}
+
+/* A write whose flush has failed is not written again. */
+static void test_writethrough(void **state)
+{
+	struct kit_core *c = *state;
+	struct blk_driver_request *r;
+
+	begin_device(c, "--werror=stop", 0);
+	image.sync_result = -EIO;
+	r = try(c, VIRTIO_BLK_T_OUT);
+	assert_int_equal(blk_status_of(c, r), NO_STATUS);
+	image.sync_result = 0;
+	blk_hurry(c);
+	assert_int_equal(blk_status_of(c, r), VIRTIO_BLK_S_OK);
+	assert_done("WSS");
+	/* The next one, in the same place, is. */
+	image.result = -EIO;
+	r = try(c, VIRTIO_BLK_T_OUT);
+	image.result = 0;
+	blk_hurry(c);
+	assert_int_equal(blk_status_of(c, r), VIRTIO_BLK_S_OK);
+	assert_done("WWS");
+}
+
 /* What is malformed, or cannot be had at all, does not wait. */
 static void test_refused(void **state)
 {
@@ -245,6 +328,9 @@ int main(void)
 		TEST(test_enospc),
 		TEST(test_stop),
 		TEST(test_stop_reads),
+		TEST(test_flush),
+		TEST(test_flush_reported),
+		TEST(test_writethrough),
 		TEST(test_refused),
 		TEST(test_one_line),
 		TEST(test_resume),

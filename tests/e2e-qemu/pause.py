@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A guest's ext4 under fio --verify sees a pause, and no error, when the host cannot write.
 
-Usage: pause.py VIRTIOD_BLK VIRTIOCTL: the image's tmpfs fills, and is enlarged.
+Usage: pause.py CAUSE VIRTIOD_BLK VIRTIOCTL
+full: the image's tmpfs fills, and is enlarged; failing: the disk is a loop device that fails, while
+fio writes and while it reads, and comes back.
 Exits 77 (skipped) where something is missing.
 """
 
@@ -20,7 +22,9 @@ from qemu import Daemon, end_all
 
 MIB = 1 << 20
 CLONE_NEWNS = 0x20000
+DISK = 128 * MIB
 PAUSE = 3  # seconds, at least
+ENOUGH = 200
 PATIENCE = 120
 
 
@@ -35,13 +39,84 @@ def own_mounts():
     run("mount", "--make-rprivate", "/")
 
 
-def make_image(folder):
-    """Returns an ext4 of 128 MiB in a tmpfs that has no space for what the guest writes."""
-    os.mkdir(folder)
-    run("mount", "-t", "tmpfs", "-o", "size=40M", "none", folder)
-    path = stock.make_disk(folder, "image", 128 * MIB)
+def make_ext4(path):
     run(initrd.program("mkfs.ext4"), "-q", "-F", "-E", "nodiscard", path)
     return path
+
+
+def wait_until(condition, what):
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"no {what} in {PATIENCE} s")
+        time.sleep(0.05)
+
+
+class Full:
+    """A tmpfs that has no space for what the guest writes."""
+
+    options = ()
+    pauses = (None,)
+
+    def __init__(self, folder):
+        self.folder = os.path.join(folder, "small")
+
+    def disk(self):
+        os.mkdir(self.folder)
+        run("mount", "-t", "tmpfs", "-o", "size=40M", "none", self.folder)
+        return make_ext4(stock.make_disk(self.folder, "image", DISK))
+
+    def begin(self):
+        pass
+
+    def end(self):
+        run("mount", "-t", "tmpfs", "-o", "remount,size=256M", "none", self.folder)
+
+    def close(self):
+        run("umount", "-l", self.folder)
+
+
+class Failing:
+    """A loop device on a file that nbdfuse gets from nbdkit, whose filter fails while asked to."""
+
+    options = ("--direct",)
+    pauses = ("write", "read")
+
+    def __init__(self, folder):
+        self.folder, self.flag = folder, os.path.join(folder, "fail")
+        self.mount, self.device, self.servers = os.path.join(folder, "nbd"), None, []
+        if not os.path.exists("/dev/fuse") or not os.path.exists("/dev/loop-control"):
+            raise initrd.Missing("this kernel has no FUSE or no loop devices")
+
+    def serve(self, path, *argv):
+        self.servers.append(subprocess.Popen(argv))
+        wait_until(lambda: os.path.exists(path), path)
+
+    def disk(self):
+        programs = [initrd.program(name) for name in ("nbdkit", "nbdfuse", "losetup")]
+        socket, file = os.path.join(self.folder, "nbd.sock"), os.path.join(self.mount, "disk")
+        image = make_ext4(stock.make_disk(self.folder, "image", DISK))
+        os.mkdir(self.mount)
+        self.serve(socket, programs[0], "-f", "-U", socket, "--filter=error", "file", image,
+                   "error=EIO", "error-rate=100%", "error-file=" + self.flag)
+        self.serve(file, programs[1], file, "--unix", socket)
+        self.device = run(programs[2], "-f", "--show", file).strip()
+        return self.device
+
+    def begin(self):
+        with open(self.flag, "wb"):
+            pass
+
+    def end(self):
+        os.unlink(self.flag)
+
+    def close(self):
+        if self.device:
+            run("losetup", "-d", self.device)
+        subprocess.run(["umount", "-l", self.mount], check=False)
+        for server in reversed(self.servers):
+            server.terminate()
+            server.wait()
 
 
 def pause_initrd(folder):
@@ -58,27 +133,28 @@ def pause_initrd(folder):
     return path
 
 
+def metric(virtioctl, control, name, labels=""):
+    text = run(virtioctl, "metrics", control)
+    return float(re.search(rf"(?m)^virtiod_{name}{{.*{labels}}} (\S+)$", text)[1])
+
+
 def held(virtioctl, control):
     """How many requests, and for how many seconds."""
-    text = run(virtioctl, "metrics", control)
-    return tuple(float(re.search(rf"(?m)^virtiod_held_{name}{{.*}} (\S+)$", text)[1])
-                 for name in ("requests", "seconds"))
+    return tuple(metric(virtioctl, control, "held_" + name) for name in ("requests", "seconds"))
 
 
-def wait_until(condition, what):
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"no {what} in {PATIENCE} s")
-        time.sleep(0.05)
-
-
-def pause(virtioctl, control, small):
-    """Waits until requests are held, and have been for a while; makes space; waits for the end."""
+def pause(cause, kind, virtioctl, control):
+    """Begins the cause, ends it when requests have been held for a while; waits for their end."""
+    def done():
+        return metric(virtioctl, control, "request_duration_seconds_count", f'type="{kind}"')
+    if kind:
+        before = done()
+        wait_until(lambda: done() >= before + ENOUGH, f"{ENOUGH} requests to {kind}")
+    cause.begin()
     wait_until(lambda: held(virtioctl, control)[1] >= PAUSE, "held request")
     number, _ = held(virtioctl, control)
     check(number > 0, f"{number:.0f} requests are held")
-    run("mount", "-t", "tmpfs", "-o", "remount,size=256M", "none", small)
+    cause.end()
     begin = time.monotonic()
     wait_until(lambda: held(virtioctl, control) == (0, 0), "end of the pause")
     print(f"pause: {PAUSE} s, and {time.monotonic() - begin:.1f} s after the cause had gone")
@@ -95,17 +171,17 @@ def verified(guest):
     check(guest.process.wait(60) == 0, "QEMU ends with status 0")
 
 
-def main(blk_program, virtioctl):
+def main(cause, blk_program, virtioctl):
     qemu = stock.Qemu()
     own_mounts()
     with tempfile.TemporaryDirectory(prefix="e2e-") as folder:
-        image = pause_initrd(folder)
-        small, control = os.path.join(folder, "small"), os.path.join(folder, "control")
-        disk = make_image(small)
+        image, control = pause_initrd(folder), os.path.join(folder, "control")
+        cause = {"full": Full, "failing": Failing}[cause](folder)
         started = []
         try:
-            blk = Daemon(folder, blk_program, "--blk-file=" + disk, "--werror=stop",
-                         "--rerror=stop", "--control=" + control)
+            disk = cause.disk()
+            blk = Daemon(folder, blk_program, "--blk-file=" + disk, *cause.options,
+                         "--werror=stop", "--rerror=stop", "--control=" + control)
             started.append(blk)
             guest = qemu.start(
                 image, "1G", os.path.join(folder, "qmp"),
@@ -113,13 +189,14 @@ def main(blk_program, virtioctl):
                 "-device", "vhost-user-blk-pci,chardev=blk,num-queues=1")
             started.append(guest)
             guest.wait("fio", PATIENCE)
-            pause(virtioctl, control, small)
+            for kind in cause.pauses:
+                pause(cause, kind, virtioctl, control)
             verified(guest)
             blk.stop()
             run(initrd.program("e2fsck"), "-fn", disk)
         finally:
             end_all(started)
-            run("umount", "-l", small)
+            cause.close()
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ struct blk_req {
 	struct blk_req *next; /* free, or waiting */
 	uint32_t type;
 	bool held; /* it was put into bq->held, and is counted */
+	bool unsynced; /* done, but for a sync */
 	uint8_t stage; /* the engine's */
 	uint64_t sector;
 	uint64_t start, offset; /* in the file: where it begins, and what is left of the data */
@@ -133,6 +134,7 @@ struct blk {
 	bool wce; /* atomic */
 	bool warns_of_format; /* the next start may refuse what the guest writes */
 	int sync_error; /* atomic: the first failed sync's -errno; 0: none failed */
+	bool wrote_cached; /* atomic: some of what was written went through the page cache */
 	struct blk_limits limits;
 	enum blk_policy policy[2]; /* on errors of reads; of writes */
 	char serial[VIRTIO_BLK_ID_BYTES]; /* padded with NUL, which may be missing */

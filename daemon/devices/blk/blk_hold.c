@@ -13,8 +13,9 @@ static bool is_wanted(const struct blk *b, const struct blk_req *r, int result)
 	case VIRTIO_BLK_T_IN:
 	case VIRTIO_BLK_T_OUT:
 	case VIRTIO_BLK_T_WRITE_ZEROES:
+	case VIRTIO_BLK_T_FLUSH:
 		break;
-	default: /* a discard is a hint; a failed sync has lost data, which no second one finds */
+	default: /* a discard is a hint */
 		return false;
 	}
 	if (result == -EOPNOTSUPP)

@@ -37,6 +37,14 @@ static bool is_aligned(const struct blk_file *f, const struct iov_cursor *c)
 	return !bits;
 }
 
+/* Chooses the page cache: the disk could not do it directly. */
+static void take_cache(struct blk_queue *bq, struct blk_step *step, bool is_write)
+{
+	step->cached = true;
+	if (is_write)
+		__atomic_store_n(&bq->blk->wrote_cached, true, __ATOMIC_RELAXED);
+}
+
 int blk_io_step(struct blk_queue *bq, struct blk_req *r, struct iovec *iov, struct blk_step *step)
 {
 	const struct blk_file *f = &bq->blk->file;
@@ -46,7 +54,7 @@ int blk_io_step(struct blk_queue *bq, struct blk_req *r, struct iovec *iov, stru
 
 	*step = (struct blk_step){ .iov = iov };
 	if (f->direct && ((r->offset | iov_left(c)) & (f->offset_align - 1)))
-		step->cached = true;
+		take_cache(bq, step, blk_is_write(r));
 	if (!r->bounce && (!f->direct || step->cached || (bq->can_pin && is_aligned(f, c)))) {
 		iov_peek(c, SIZE_MAX, iov, BLK_STEP_IOV, &step->n);
 		return 0;
@@ -149,7 +157,7 @@ int blk_io_discard(
 	return result;
 }
 
-unsigned blk_io_zeroes(const struct blk_queue *bq, const struct blk_range *range, struct iovec *iov,
+unsigned blk_io_zeroes(struct blk_queue *bq, const struct blk_range *range, struct iovec *iov,
 	struct blk_step *step)
 {
 	const struct blk_file *f = &bq->blk->file;
@@ -161,11 +169,12 @@ unsigned blk_io_zeroes(const struct blk_queue *bq, const struct blk_range *range
 		left -= iov[n].iov_len;
 	}
 	*step = (struct blk_step){ .iov = iov, .n = n };
-	step->cached = f->direct && ((range->offset | range->len) & (f->offset_align - 1));
+	if (f->direct && ((range->offset | range->len) & (f->offset_align - 1)))
+		take_cache(bq, step, true);
 	return n;
 }
 
-static int write_zeroes(const struct blk_queue *bq, struct blk_range range)
+static int write_zeroes(struct blk_queue *bq, struct blk_range range)
 {
 	struct iovec iov[BLK_STEP_IOV];
 	struct blk_step step;

@@ -62,5 +62,5 @@ int blk_io_unsupported(int result);
  * Zeroes to be written at the range's beginning, at most BLK_STEP_IOV iovecs of them; how many
  * iovecs.
  */
-unsigned blk_io_zeroes(const struct blk_queue *bq, const struct blk_range *range, struct iovec *iov,
+unsigned blk_io_zeroes(struct blk_queue *bq, const struct blk_range *range, struct iovec *iov,
 	struct blk_step *step);

@@ -78,6 +78,8 @@ static const char *verb_of(const struct blk_req *r)
 		return "write";
 	case VIRTIO_BLK_T_DISCARD:
 		return "discard from";
+	case VIRTIO_BLK_T_FLUSH:
+		return "flush";
 	}
 	return "write zeroes to";
 }
@@ -240,6 +242,8 @@ static bool wants_sync(const struct blk_queue *bq, const struct blk_req *r)
 
 int blk_request_again(struct blk_queue *bq, struct blk_req *r)
 {
+	if (r->unsynced)
+		return 0;
 	if (r->type == VIRTIO_BLK_T_WRITE_ZEROES)
 		return bq->engine->write_zeroes(bq, r, &r->range);
 	return bq->engine->transfer(bq, r);
@@ -259,12 +263,21 @@ void blk_begin_sync(struct blk_queue *bq)
 }
 
 /*
- * Completes it. After a failure every sync fails, on all queues: the kernel forgets what it
- * could not write, and a later fdatasync() would claim success for lost data.
+ * Returns true if a sync that has failed may succeed later: if the kernel, which forgets what it
+ * could not write, held nothing of ours, and the disk itself tells.
  */
-void blk_sync_done(struct blk_queue *bq, int result)
+static bool may_sync_again(const struct blk *b)
 {
-	struct blk_req *r = bq->syncing.first, *next;
+	return b->file.is_device && b->file.direct &&
+		!__atomic_load_n(&b->wrote_cached, __ATOMIC_RELAXED);
+}
+
+/*
+ * Returns the result of all that waits for it. After a failure every sync fails, on all queues: a
+ * later fdatasync() would claim success for lost data.
+ */
+static int sync_result(struct blk_queue *bq, int result)
+{
 	int none = 0;
 
 	if (result < 0)
@@ -274,15 +287,31 @@ void blk_sync_done(struct blk_queue *bq, int result)
 	if (result < 0)
 		log_limited(&bq->limit, LOG_LEVEL_ERROR, vq_name(bq->q), "cannot flush '%s': %s",
 			bq->blk->file.path, g_strerror(-result));
+	return result;
+}
+
+/* Completes what waits for the sync, or holds it. */
+void blk_sync_done(struct blk_queue *bq, int result)
+{
+	struct blk_req *r = bq->syncing.first, *next;
+	bool again = result < 0 && may_sync_again(bq->blk);
+
+	if (!again)
+		result = sync_result(bq, result);
 	bq->syncing = (struct blk_requests){ 0 };
 	for (; r; r = next) {
 		next = r->next;
+		if (again && blk_hold(bq, r, result))
+			continue;
+		if (again)
+			blk_report(bq, r, result, "");
 		complete(bq, r, result);
 	}
 }
 
 static void add_unsynced(struct blk_queue *bq, struct blk_req *r)
 {
+	r->unsynced = true;
 	blk_requests_add(&bq->unsynced, r);
 	if (bq->unsynced.n >= MAX_UNSYNCED)
 		blk_begin_sync(bq);

@@ -30,6 +30,7 @@ static inline struct blk_req *blk_request_new(struct blk_queue *bq, struct vq_ch
 		*r = (struct blk_req){ 0 };
 	}
 	r->c = c;
+	r->unsynced = false;
 	bq->used++;
 	return r;
 }
