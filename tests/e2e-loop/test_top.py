@@ -280,6 +280,25 @@ class Top(LoopTest):
             self.top.send_signal(signal.SIGINT)
             self.finish(128 + signal.SIGINT)
 
+    def test_stopped(self):
+        """One that is stopped delays no other."""
+        fake, control = self.fakes()[0], self.file("f/d.control")
+        stopped = self.blk(self.file("img", pattern(MIB)), f"--control={control}", STRICT)
+        self.start(".")
+        self.until(lambda screen: "absent" in str(screen) and "./d.control" in str(screen)
+                   and "6000 IOPS" in screen[0])
+        stopped.process.send_signal(signal.SIGSTOP)
+        self.until(lambda screen: " silent " in str(screen))
+        before, start = fake.n, time.monotonic()
+        self.until(lambda screen: fake.n >= before + 20)
+        self.assertLess(time.monotonic() - start, 10)  # two, and 22 if each waited for it
+        self.assertIn("6000 IOPS", self.screen.lines()[0])
+        self.assertIn(" silent ", str(self.screen.lines()))
+        stopped.process.send_signal(signal.SIGCONT)
+        self.until(lambda screen: " silent " not in str(screen))
+        self.keys("q")
+        self.finish()
+
     def test_real(self):
         control = self.file("control")
         d = self.blk(self.file("img", pattern(4 * MIB)), f"--control={control}", STRICT)

@@ -2,6 +2,7 @@
 /* See client.h. */
 #include "tools/control/client.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
@@ -60,6 +61,20 @@ static bool read_more(struct daemon_client *c, GError **error)
 	}
 	g_string_append_len(c->in, bytes, n);
 	return true;
+}
+
+int daemon_client_receive(struct daemon_client *c)
+{
+	g_autofree char *bytes = g_malloc(READ_BYTES);
+	unsigned n_fds = 0;
+	bool truncated = false;
+	ssize_t n = sock_recv(c->fd, bytes, READ_BYTES, NULL, 0, &n_fds, &truncated);
+
+	if (n > 0)
+		g_string_append_len(c->in, bytes, n);
+	if (memchr(c->in->str, '\n', c->in->len))
+		return 1;
+	return (n <= 0 && n != -EAGAIN) || c->in->len >= MAX_LINE ? -1 : 0;
 }
 
 char *daemon_client_line(struct daemon_client *c, GError **error)

@@ -23,6 +23,11 @@ bool daemon_client_send(struct daemon_client *c, const char *request, size_t len
 /* Returns the next line without its end, which the caller frees; NULL: there is none. */
 char *daemon_client_line(struct daemon_client *c, GError **error);
 /*
+ * Takes what has come, without waiting. 1: there is a line; 0: not yet; -1: the daemon closed the
+ * connection, or has sent too long a line.
+ */
+int daemon_client_receive(struct daemon_client *c);
+/*
  * Returns the next line, which the caller frees and *result points into: it is an answer. NULL: it
  * is none, or one that is an error, of which error has the message.
  */

@@ -16,6 +16,8 @@
 #define MAX_SOCKETS 1000
 #define MIN_INTERVAL 0.1
 #define MAX_INTERVAL 3600
+/* Answers that come together are drawn together. */
+#define GRACE_NS (100 * 1000000)
 /* The alternate screen, without a cursor; and back. */
 #define ENTER "\033[?1049h\033[?25l"
 #define LEAVE "\033[?25h\033[?1049l"
@@ -26,6 +28,7 @@ enum key_state { KEY_NONE, KEY_ESCAPE, KEY_ARROW };
 struct top {
 	struct top_view view;
 	struct top_daemon *daemons;
+	struct pollfd *pfds; /* the keyboard, and the daemons */
 	struct termios modes; /* as they were */
 	enum key_state key;
 	bool quit;
@@ -153,21 +156,43 @@ static void read_keys(struct top *t)
 		on_key(t, keys[i]);
 }
 
-/* Draws, and obeys keys and signals, until it is time to ask again. */
+/* Obeys keys, and takes answers, as they come until end_ns or a signal. */
+static void wait_for_events(struct top *t, uint64_t end_ns, const sigset_t *waiting)
+{
+	uint64_t now = clock_now_ns(), left = end_ns > now ? end_ns - now : 0;
+	struct timespec limit = { left / 1000000000, left % 1000000000 };
+
+	t->pfds[0] = (struct pollfd){ .fd = STDIN_FILENO, .events = POLLIN };
+	for (unsigned i = 0; i < t->view.n; i++) {
+		const struct round_daemon *d = &t->daemons[i].round;
+
+		t->pfds[i + 1] =
+			(struct pollfd){ .fd = d->asked ? d->client.fd : -1, .events = POLLIN };
+	}
+	if (ppoll(t->pfds, t->view.n + 1, &limit, waiting) <= 0)
+		return;
+	if (t->pfds[0].revents)
+		read_keys(t);
+	for (unsigned i = 0; i < t->view.n; i++) {
+		if (t->pfds[i + 1].revents)
+			top_take(&t->daemons[i]);
+	}
+}
+
+/* Draws what has come, until it is time to ask again. */
 static void wait_until(struct top *t, uint64_t end_ns, const sigset_t *waiting)
 {
-	while (!t->quit && !signalled) {
-		struct pollfd pfd = { .fd = STDIN_FILENO, .events = POLLIN };
-		uint64_t now = clock_now_ns(), left = end_ns > now ? end_ns - now : 0;
-		struct timespec limit = { left / 1000000000, left % 1000000000 };
-		int n;
+	uint64_t draw_ns = MIN(clock_now_ns() + GRACE_NS, end_ns);
 
-		draw(t);
-		n = ppoll(&pfd, 1, &limit, waiting);
-		if (n > 0)
-			read_keys(t);
-		else if (n == 0)
+	while (!t->quit && !signalled) {
+		uint64_t now = clock_now_ns();
+		bool complete = now >= draw_ns || !top_expects(t->daemons, t->view.n);
+
+		if (complete)
+			draw(t);
+		if (now >= end_ns)
 			return;
+		wait_for_events(t, complete ? end_ns : draw_ns, waiting);
 	}
 }
 
@@ -181,7 +206,7 @@ static int run(struct top *t, double interval, GError **error)
 	while (!t->quit && !signalled) {
 		uint64_t end_ns = clock_now_ns() + (uint64_t)(interval * 1e9);
 
-		top_update(t->daemons, t->view.n);
+		top_ask(t->daemons, t->view.n);
 		wait_until(t, end_ns, &waiting);
 	}
 	leave_terminal(t);
@@ -194,19 +219,21 @@ static int top(char *const *paths, unsigned sandbox, double interval, GError **e
 	unsigned n = g_strv_length((GStrv)paths);
 	g_autofree struct top_daemon *daemons = g_new0(struct top_daemon, n);
 	g_autofree struct top_daemon **order = g_new(struct top_daemon *, n);
-	struct top t = { .daemons = daemons };
+	g_autofree struct pollfd *pfds = g_new(struct pollfd, n + 1);
+	struct top t = { .daemons = daemons, .pfds = pfds };
 	int status;
 
 	t.view = (struct top_view){ .daemons = order, .n = n, .sort = TOP_IOPS };
 	for (unsigned i = 0; i < n; i++) {
-		daemons[i] = (struct top_daemon){ .path = paths[i], .client.fd = -1, .state = "" };
+		daemons[i] = (struct top_daemon){ .round = { .path = paths[i], .client.fd = -1 },
+			.state = "" };
 		order[i] = &daemons[i];
 	}
 	if (!ctl_sandbox_enter_many(sandbox, (const char *const *)paths, calls, error))
 		return ctl_report(*error);
 	status = run(&t, interval, error);
 	for (unsigned i = 0; i < n; i++)
-		daemon_client_clear(&daemons[i].client);
+		round_leave(&daemons[i].round);
 	return status;
 }
 

@@ -5,8 +5,8 @@
 #include <glib.h>
 #include <stdbool.h>
 
-#include "tools/control/client.h"
 #include "tools/control/counters.h"
+#include "tools/control/round.h"
 
 enum top_column {
 	TOP_SOCKET,
@@ -28,9 +28,9 @@ struct top_sample {
 };
 
 struct top_daemon {
-	const char *path;
-	struct daemon_client client; /* fd -1: not connected */
-	bool asked; /* an answer is to come */
+	struct round_daemon round;
+	uint64_t asked_ns; /* when: if round.asked */
+	bool silent; /* no answer came for a second */
 	struct top_sample last; /* uptime_us 0: there is none */
 
 	/* What is shown, of the time between the last two answers. */
@@ -39,8 +39,14 @@ struct top_daemon {
 	double value[TOP_COLUMNS]; /* from TOP_IOPS on */
 };
 
-/* top_daemon.c: asks all, and waits for their answers for at most a second. */
-void top_update(struct top_daemon *daemons, unsigned n);
+/* top_daemon.c */
+
+/* Asks all, and waits for none. One whose answer is late stays asked. */
+void top_ask(struct top_daemon *daemons, unsigned n);
+/* Takes what has come from one that is asked. */
+void top_take(struct top_daemon *d);
+/* Returns whether answers are to come soon. */
+bool top_expects(const struct top_daemon *daemons, unsigned n);
 
 struct top_view {
 	struct top_daemon **daemons; /* in the order in which they are shown */

@@ -2,15 +2,13 @@
 /* Daemons as "virtioctl top" asks them: rates are by their own clocks. */
 #include <string.h>
 
-#include "base/sock.h"
+#include "base/clock.h"
 #include "tools/control/top.h"
 
-#define PATIENCE_S 1
+#define PATIENCE_NS UINT64_C(1000000000)
 
 static void lose(struct top_daemon *d, const char *state)
 {
-	daemon_client_clear(&d->client);
-	d->asked = false;
 	d->last.uptime_us = 0;
 	d->state = state;
 	memset(d->value, 0, sizeof(d->value));
@@ -18,21 +16,16 @@ static void lose(struct top_daemon *d, const char *state)
 
 static void ask(struct top_daemon *d)
 {
-	static const char request[] =
-		"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"stats\",\"params\":{}}\n";
-	int fd;
+	uint64_t now = clock_now_ns();
 
-	if (d->client.fd < 0) {
-		fd = sock_connect_now(d->path, NULL);
-		if (fd < 0) {
+	if (!d->round.asked) {
+		d->asked_ns = now;
+		if (!round_ask(&d->round))
 			lose(d, "gone");
-			return;
-		}
-		daemon_client_init(&d->client, fd);
-	}
-	d->asked = daemon_client_send(&d->client, request, strlen(request), PATIENCE_S, NULL);
-	if (!d->asked)
+	} else if (!d->silent && now - d->asked_ns >= PATIENCE_NS) {
+		d->silent = true;
 		lose(d, "silent");
+	}
 }
 
 /* Returns what happened since the last sample. */
@@ -91,7 +84,7 @@ static const char *state_of(const struct counters *c, uint64_t *in_flight)
 	return "unknown";
 }
 
-static void take(struct top_daemon *d, const struct counters *c)
+static void show_counters(struct top_daemon *d, const struct counters *c)
 {
 	struct top_sample now = { .uptime_us = c->uptime_us, .cpu_us = c->cpu_us };
 	struct counters_type sum[COUNTERS_TYPES];
@@ -107,30 +100,40 @@ static void take(struct top_daemon *d, const struct counters *c)
 	d->last = now;
 }
 
-static void answer(struct top_daemon *d)
+void top_take(struct top_daemon *d)
 {
+	g_autofree char *line = NULL;
 	struct json_value result;
-	g_autofree char *line = daemon_client_answer(&d->client, &result, NULL);
+	enum round_result got = round_take(&d->round, &line, &result);
 	struct counters c;
 
-	if (!line) {
-		lose(d, "silent");
+	if (got == ROUND_WAIT)
+		return;
+	d->silent = false;
+	if (got == ROUND_LOST) {
+		lose(d, "gone");
 		return;
 	}
-	if (counters_read(&c, &result))
-		take(d, &c);
-	else
+	if (counters_read(&c, &result)) {
+		show_counters(d, &c);
+	} else {
+		round_leave(&d->round);
 		lose(d, "no device");
+	}
 	counters_clear(&c);
-	d->asked = false;
 }
 
-void top_update(struct top_daemon *daemons, unsigned n)
+void top_ask(struct top_daemon *daemons, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
 		ask(&daemons[i]);
+}
+
+bool top_expects(const struct top_daemon *daemons, unsigned n)
+{
 	for (unsigned i = 0; i < n; i++) {
-		if (daemons[i].asked)
-			answer(&daemons[i]);
+		if (daemons[i].round.asked && !daemons[i].silent)
+			return true;
 	}
+	return false;
 }

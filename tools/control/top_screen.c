@@ -46,7 +46,7 @@ static enum top_column sorted_by;
 
 static const char *text_of(const struct top_daemon *d, enum top_column column)
 {
-	return column == TOP_SOCKET ? d->path : column == TOP_DEVICE ? d->device : d->state;
+	return column == TOP_SOCKET ? d->round.path : column == TOP_DEVICE ? d->device : d->state;
 }
 
 static int compare(const void *a, const void *b)
@@ -62,7 +62,7 @@ static int compare(const void *a, const void *b)
 		difference = y->value[sorted_by] - x->value[sorted_by];
 		order = difference > 0 ? 1 : difference < 0 ? -1 : 0;
 	}
-	return order ? order : strcmp(x->path, y->path);
+	return order ? order : strcmp(x->round.path, y->round.path);
 }
 
 void top_sort(struct top_view *v)
@@ -108,7 +108,7 @@ static void add_title(GString *to, const struct top_view *v)
 
 static void add_daemon(GString *to, const struct top_view *v, const struct top_daemon *d)
 {
-	g_autofree char *path = g_str_to_ascii(d->path, "C");
+	g_autofree char *path = g_str_to_ascii(d->round.path, "C");
 	g_autoptr(GString) line = g_string_new(NULL);
 	size_t width = (size_t)socket_width(v), len = strlen(path);
 
