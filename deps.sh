@@ -10,9 +10,9 @@ deps_build='gcc libc6-dev pkg-config meson ninja-build libglib2.0-dev liburing-d
 deps_quickstart='e2fsprogs'
 deps_check="clang clang-format libclang-rt-dev libcmocka-dev valgrind e2fsprogs qemu-system-x86
 	qemu-utils busybox-static cpio kmod util-linux man-db binutils acpica-tools libfdt-dev
-	device-tree-compiler lz4 libxen-dev systemtap-sdt-dev bpftrace
+	device-tree-compiler lz4 apparmor libxen-dev systemtap-sdt-dev bpftrace
 	make python3-kconfiglib"
-deps_check_long='debhelper dpkg-dev fio fuse3 git libnbd-bin lintian nbdkit'
+deps_check_long='debhelper dh-apparmor dpkg-dev fio fuse3 git libnbd-bin lintian nbdkit'
 deps_check_arm64='gcc-aarch64-linux-gnu qemu-system-arm xz-utils'
 # To compile Xen and Linux.
 deps_xen_lab='gcc libc6-dev make flex bison bc cpio patch python3 xz-utils gcc-aarch64-linux-gnu'
