@@ -322,6 +322,9 @@ class CheckLayers(unittest.TestCase):
                 self.write(path, before + long + '\n')
                 self.assert_only(f'{path}:{before.count(chr(10)) + 1}: ', 'columns')
                 self.write(path, before)
+        self.write('data/x.json', '{\n  "a": [\n    %s\n  ]\n}\n' % ('1, ' * 40 + '1'))
+        self.assert_only('data/x.json:3: ', 'columns')
+        self.write('data/x.json', '{\n  "a": "%s"\n}\n' % ('x' * 100))
         self.write('README.md', '| %s |\nhttps://%s\n' % ('x' * 100, 'x' * 100))
         self.assert_clean()
 
