@@ -11,7 +11,7 @@ deps_quickstart='e2fsprogs'
 deps_check="clang clang-format libclang-rt-dev libcmocka-dev valgrind e2fsprogs qemu-system-x86
 	qemu-utils busybox-static cpio kmod util-linux man-db binutils acpica-tools libfdt-dev
 	device-tree-compiler lz4 apparmor libxen-dev systemtap-sdt-dev bpftrace
-	make python3-kconfiglib"
+	libmicrohttpd-dev make python3-kconfiglib"
 deps_check_long='debhelper dh-apparmor dpkg-dev fio fuse3 git libnbd-bin lintian nbdkit'
 deps_check_arm64='gcc-aarch64-linux-gnu qemu-system-arm xz-utils'
 # To compile Xen and Linux.
@@ -258,7 +258,7 @@ get_qemu_sample()
 
 # What virtiod is built from and tested with there.
 deps_arm64='libc6-dev libglib2.0-dev libfdt-dev libcmocka-dev libxen-dev liburing-dev
-	libevdev-dev busybox-static e2fsprogs'
+	libevdev-dev libmicrohttpd-dev busybox-static e2fsprogs'
 
 get_arm64()
 {

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -236,6 +237,20 @@ int sock_connect(const char *path, GError **error)
 int sock_connect_now(const char *path, GError **error)
 {
 	return dial(path, 0, error);
+}
+
+int sock_listen_ip(const struct sockaddr *address, socklen_t len)
+{
+	bool is_v6 = address->sa_family == AF_INET6;
+	const int on = 1;
+	autofd fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	/* IPv4 is another address, and connections that have ended do not keep this one. */
+	if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
+		(!is_v6 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) == 0) &&
+		bind(fd, address, len) == 0 && listen(fd, SOMAXCONN) == 0)
+		return fd_steal(&fd);
+	return -errno;
 }
 
 int sock_accept(int fd)

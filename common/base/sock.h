@@ -5,6 +5,7 @@
 #include <glib.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 /* Largest number of fds in one message: SCM_MAX_FD of Linux. */
@@ -29,6 +30,8 @@ int sock_connect_now(const char *path, GError **error);
 int sock_try(const char *path);
 /* The same to a socket of whole records (SOCK_SEQPACKET). */
 int sock_try_records(const char *path);
+/* Returns a listening, non-blocking socket at an address of IP, or -errno. */
+int sock_listen_ip(const struct sockaddr *address, socklen_t len);
 /* The next connection, non-blocking; -1 with errno as accept4(). */
 int sock_accept(int fd);
 /* Two sockets connected to each other, blocking. False with errno as socketpair(). */

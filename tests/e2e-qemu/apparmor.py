@@ -75,7 +75,7 @@ def make_initrd(folder, profiles, virtioctl, programs):
     write(content, "etc/group", "root:x:0:\nnogroup:x:65534:\n")
     write(content, profiles.configuration() + "/vm.conf",
           "[vm/disk]\ndevice=blk\nblk-file=/images/disk.img\nformat=raw\nuser=nobody\n"
-          "sandbox=strict\n")
+          "sandbox=strict\ncontrol=/run/virtiod/disk.control\n")
     image = os.path.join(folder, "initrd")
     content.pack(image)
     return image, os.path.dirname(paths["virtiod"])
@@ -86,7 +86,7 @@ def confined(guest, programs):
     check(guest.wait("profiles", PATIENCE) == str(len(programs)),
           f"{len(programs)} profiles are enforced")
     names = sorted(name for name in (os.path.basename(p)[len("virtiod-"):] for p in programs)
-                   if name not in ("", "kvm", "switch"))
+                   if name not in ("", "kvm", "metrics", "switch"))
     for name in sorted(names + ["net"]):  # with a tap, too
         check(guest.wait("device", PATIENCE) == f"{name} virtiod-{name} (enforce)",
               f"virtiod-{name} is confined, and serves")
@@ -96,6 +96,10 @@ def confined(guest, programs):
     check(guest.wait("switch", PATIENCE) == "virtiod-switch (enforce)", "virtiod-switch serves")
     check(guest.wait("virtiod", PATIENCE) == "virtiod (enforce), virtiod-blk (enforce)",
           "virtiod starts, adds, restarts and replaces")
+    if any(p.endswith("metrics") for p in programs):
+        check(guest.wait("metrics", PATIENCE) == "virtiod-metrics (enforce)", "and is asked")
+    else:
+        guest.wait("metrics", PATIENCE)
     check(guest.wait("refused", PATIENCE) == "0", "nothing of that is refused")
 
 

@@ -22,6 +22,7 @@ RECIPE = os.path.join(SOURCE, "packaging/yocto/recipes-virtiod/virtiod/virtiod.b
 # What meson looks for -> what Buildroot and Yocto call it. None: part of every system there.
 NAMES = {"glib-2.0": ("libglib2", "glib-2.0"), "liburing": ("liburing", "liburing"),
          "libevdev": ("libevdev", "libevdev"), "threads": None, "cmocka": None, "systemd": None,
+         "libmicrohttpd": ("libmicrohttpd", "libmicrohttpd"),
          "xenstore": ("xen", "xen-tools")}
 
 
@@ -95,16 +96,18 @@ class Recipes(unittest.TestCase):
         self.assertEqual(dependencies() | {"xenstore"}, set(NAMES))
 
     def test_buildroot(self):
-        symbols = ["BR2_PACKAGE_VIRTIOD_KVM", "BR2_PACKAGE_VIRTIOD_XEN", "BR2_aarch64"]
-        for on in itertools.product((False, True), repeat=3):
+        symbols = ["BR2_PACKAGE_VIRTIOD_KVM", "BR2_PACKAGE_VIRTIOD_XEN",
+                   "BR2_PACKAGE_VIRTIOD_METRICS", "BR2_aarch64"]
+        for on in itertools.product((False, True), repeat=4):
             with self.subTest(on):
                 got = buildroot(*itertools.compress(symbols, on))
                 options, needs = decided(got["options"].split()), set(got["needs"].split())
                 self.assertEqual(set(options), meson_options())
-                for i, name in enumerate(("kvm", "xen")):
+                for i, name in enumerate(("kvm", "xen", "metrics")):
                     self.assertEqual(options[name], "enabled" if on[i] else "disabled")
                 self.assertEqual("xen" in needs, on[1])
-                self.assertEqual("dtc" in needs, on[0] and on[2])
+                self.assertEqual("libmicrohttpd" in needs, on[2])
+                self.assertEqual("dtc" in needs, on[0] and on[3])
                 for name in ("glib-2.0", "liburing", "libevdev"):
                     self.assertIn(NAMES[name][0], needs)
                 self.assertTrue(os.path.exists(got["licence"]))
@@ -170,7 +173,8 @@ class Built(unittest.TestCase):
         recipe = Recipe()
         yocto = (recipe.set["EXTRA_OEMESON"].split()
                  + [on for on, _, _ in recipe.configurations().values()])
-        made = buildroot("BR2_PACKAGE_VIRTIOD_KVM", "BR2_PACKAGE_VIRTIOD_XEN", "BR2_aarch64")
+        made = buildroot("BR2_PACKAGE_VIRTIOD_KVM", "BR2_PACKAGE_VIRTIOD_XEN",
+                         "BR2_PACKAGE_VIRTIOD_METRICS", "BR2_aarch64")
         # Mostly they are the same.
         for options in {frozenset(yocto), frozenset(made["options"].split())}:
             self.build(sorted(options))

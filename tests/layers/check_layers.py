@@ -61,6 +61,7 @@ LAYERS = {
     'tools/bench': FRONT + ('common/driver', 'tools', 'tools/block'),
     'tools/check': WIRE + ('common/driver', 'tools', 'tools/block'),
     'tools/control': PURE + ('tools',),
+    'tools/metrics': PURE + ('tools', 'tools/control'),
     'tools/probe': WIRE + ('common/vhost-user/front', 'tools', 'tools/block'),
 }
 CODE_FOLDERS = ('common', 'daemon', 'xen', 'kvm-stub', 'tools')

@@ -32,6 +32,11 @@ EXPECTED = {'virtiod-switch': {
     '--port t': 'tap= tap-fd=',
     '--port stream=unix:/': 'file',
     '--port tap=x,vlan=1,is': 'tap=x,vlan=1,isolated=',
+}, 'virtiod-metrics': {
+    '--log-level w': 'warning',
+    '--sandbox ': 'auto strict none',
+    '--listen ': '',
+    'x /run': 'file',
 }, 'virtiod': {
     '--log-level w': 'warning',
     '--run-dir ': 'file',

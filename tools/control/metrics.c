@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * virtioctl metrics: OpenMetrics text. node_exporter's textfile collector reads it as well: it takes
- * what it does not know for comments.
+ * virtioctl metrics: OpenMetrics text. node_exporter's textfile collector reads it as well: it
+ * takes what it does not know for comments.
  */
 #include <stdio.h>
 

@@ -25,6 +25,14 @@ static struct {
 	enum log_level log_level;
 	int adopt;
 } options = { .adopt = -1 };
+static struct metrics_process metrics;
+
+static bool parse_metrics(const char *text, GError **error)
+{
+	g_free(metrics.text);
+	metrics.text = g_strdup(text);
+	return tcp_address_parse(text, &metrics.address, error);
+}
 
 static const struct option_entry entries[] = {
 	{ "config-dir", "DIR", .path = &options.folder,
@@ -34,6 +42,9 @@ static const struct option_entry entries[] = {
 		.help = "Make the sockets in this folder: DIR/GUEST/DEVICE.sock" },
 	{ "programs", "DIR", .path = &options.programs, .initial = VIRTIOD_BINDIR,
 		.help = "Find the devices' programs, virtiod-TYPE, in this folder" },
+	{ "metrics", "ADDRESS:PORT", .parse = parse_metrics,
+		.help = "Serve what the devices count at this address of this host, by HTTP: "
+			"127.0.0.1:9464, [::1]:9464" },
 	{ "check-config", .flag = &options.check,
 		.help = "Tell whether the files are right, and exit" },
 	OPTION_LOG_LEVEL(&options.log_level),
@@ -91,11 +102,28 @@ static void raise_limit(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* Makes the socket of --metrics. A virtiod that takes devices over goes on without. */
+static bool listen_for_metrics(bool takes_over, GError **error)
+{
+	g_autoptr(GError) why = NULL;
+
+	if (metrics_process_listen(&metrics, options.programs, &why))
+		return true;
+	if (!takes_over) {
+		g_propagate_error(error, g_steal_pointer(&why));
+		return false;
+	}
+	log_error(NULL, "%s", why->message);
+	return true;
+}
+
 static bool run(
 	struct virtiod *v, GPtrArray *devices, const struct past_state *past, GError **error)
 {
 	g_autofree char *control_path = g_build_filename(options.run, SUPERVISOR_CONTROL, NULL);
 	int control = past ? past->control : -1;
+
+	bool ok;
 
 	if (!past) {
 		if (!make_run(options.run, error))
@@ -103,12 +131,16 @@ static bool run(
 		control = listen_for_control(options.run, error);
 		if (control < 0)
 			return false;
-		past_end_processes(options.run);
 	}
-	raise_limit();
-	virtiod_run(v, g_ptr_array_ref(devices), control, past);
+	ok = listen_for_metrics(past, error);
+	if (ok) {
+		if (!past)
+			past_end_processes(options.run);
+		raise_limit();
+		virtiod_run(v, g_ptr_array_ref(devices), control, past);
+	}
 	unlink(control_path);
-	return true;
+	return ok;
 }
 
 /* Does all that needs the files. */
@@ -121,6 +153,7 @@ static bool start(char **argv, GError **error)
 	struct virtiod v = { .folder = options.folder,
 		.argv = argv,
 		.self = self,
+		.metrics = &metrics,
 		.place = { .run = options.run, .programs = options.programs } };
 
 	service_listen_fds(); /* it takes none */

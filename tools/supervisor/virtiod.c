@@ -207,6 +207,7 @@ void virtiod_apply(struct virtiod *v, GPtrArray *entries, struct virtiod_changes
 		}
 	}
 	changed(v);
+	metrics_process_set(v->metrics, entries);
 	g_clear_pointer(&old_entries, g_ptr_array_unref);
 }
 
@@ -274,8 +275,10 @@ bool virtiod_reexec(struct virtiod *v, GError **error)
 	g_ptr_array_add(argv, adopt);
 	g_ptr_array_add(argv, NULL);
 	log_info(NULL, "starting '%s' anew; all devices go on", v->self);
+	metrics_process_stop(v->metrics);
 	execv(v->self, (char **)argv->pdata);
 	error_errno(error, errno, "cannot start '%s'", v->self);
+	metrics_process_set(v->metrics, v->entries);
 	past_set_inherited(&p, false);
 	return false;
 }
@@ -334,6 +337,7 @@ void virtiod_run(struct virtiod *v, GPtrArray *entries, int control, const struc
 	supervisor_control_start(v, control);
 	log_info(NULL, "%u devices of '%s'", entries->len, v->folder);
 	g_main_loop_run(v->loop);
+	metrics_process_stop(v->metrics);
 	control_server_stop(&v->control);
 	past_remove(v->place.run);
 	for (unsigned i = 0; i < G_N_ELEMENTS(watches); i++)

@@ -7,6 +7,7 @@
 
 #include "base/loop.h"
 #include "control/server.h"
+#include "tools/supervisor/metrics.h"
 #include "tools/supervisor/past.h"
 #include "tools/supervisor/unit.h"
 
@@ -18,6 +19,7 @@ struct virtiod {
 	GPtrArray *entries; /* struct device_entry, sorted */
 	GPtrArray *units; /* struct unit: those of entries in their order, then removed ones */
 	struct control_server control;
+	struct metrics_process *metrics; /* NULL: none */
 	GMainLoop *loop;
 	struct loop_watch *soon; /* NULL: nothing has changed */
 	struct loop_watch *end_timer;

@@ -22,6 +22,13 @@ else
 VIRTIOD_CONF_OPTS += -Dkvm=disabled
 endif
 
+ifeq ($(BR2_PACKAGE_VIRTIOD_METRICS),y)
+VIRTIOD_CONF_OPTS += -Dmetrics=enabled
+VIRTIOD_DEPENDENCIES += libmicrohttpd
+else
+VIRTIOD_CONF_OPTS += -Dmetrics=disabled
+endif
+
 ifeq ($(BR2_PACKAGE_VIRTIOD_XEN),y)
 VIRTIOD_CONF_OPTS += -Dxen=enabled
 VIRTIOD_DEPENDENCIES += xen

@@ -19,6 +19,7 @@ DEPENDS:append:aarch64 = " dtc"
 
 PACKAGECONFIG ??= "kvm"
 PACKAGECONFIG[kvm] = "-Dkvm=enabled,-Dkvm=disabled"
+PACKAGECONFIG[metrics] = "-Dmetrics=enabled,-Dmetrics=disabled,libmicrohttpd"
 PACKAGECONFIG[xen] = "-Dxen=enabled,-Dxen=disabled,xen-tools"
 
 PACKAGES =+ "${PN}-kvm ${PN}-xen"
