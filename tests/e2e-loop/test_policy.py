@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import time
 import unittest
 
 from harness import (FAILED, MIB, PATIENCE, VIRTIOCTL, LoopTest, main, pattern, sha256,
@@ -116,28 +117,39 @@ class Space(LoopTest):
 
 
 class Limits(LoopTest):
-    """With a full bucket of a second, N requests take (N - rate) / rate seconds."""
-
-    def bench(self, d, *options):
-        out, _ = self.ctl("bench", "--json", "--warmup=0", f"--timeout={PATIENCE}", *options,
-                          d.path)
+    def bench(self, d, *options, warmup=0):
+        out, _ = self.ctl("bench", "--json", f"--warmup={warmup}", f"--timeout={PATIENCE}",
+                          *options, d.path)
         return json.loads(out)
 
-    def assert_seconds(self, what, result, want):
-        print(f"{what}: {result['seconds']:.3f} s, by its rate {want:.3f}")
-        self.assertGreater(result["seconds"], want * 0.98)
-        # A machine with other work may be late.
-        self.assertLess(result["seconds"], want * 1.5 + 1)
+    def assert_accurate(self, what, run, want, tries=5):
+        """What run() returns is never 2 % more, and not 2 % less each time it is tried."""
+        for _ in range(tries):
+            figure = run()
+            print(f"{what}: {figure:.1f} of {want}")
+            self.assertLess(figure, want * 1.02)
+            if figure > want * 0.98:
+                return
+        # A machine with other work may be late; not always.
+        self.fail(f"{what}: less than 98 % of {want}, {tries} times")
+
+    def rate(self, d, number, *options):
+        """With a full bucket of a second, N requests take (N - rate) / rate seconds."""
+        result = self.bench(d, f"--requests={2 * number}", *options)
+        return number / result["seconds"]
 
     def test_rates(self):
         image = self.file("image", size=MIB)
-        for option, rw, number, want in (
-                ("--iops-total=1000", "mixed", 2000, 1), ("--iops-read=1000", "randread", 2000, 1),
-                ("--iops-write=500", "randwrite", 1000, 1),
-                ("--bps-total=4M", "mixed", 2048, 1), ("--bps-write=4M", "write", 2048, 1)):
+        for option, rw, number in (
+                ("--iops-total=1000", "mixed", 1000), ("--iops-read=1000", "randread", 1000),
+                ("--iops-write=500", "randwrite", 500), ("--bps-total=4M", "mixed", 1024),
+                ("--bps-write=4M", "write", 1024)):
             d = self.blk(image, option, "--limit-burst=1")
-            result = self.bench(d, f"--rw={rw}", f"--requests={number}")
-            self.assert_seconds(f"{option}, {rw}", result, want)
+
+            def run(d=d, rw=rw, number=number):
+                time.sleep(1)  # the bucket fills
+                return self.rate(d, number, f"--rw={rw}")
+            self.assert_accurate(f"{option}, {rw}, requests a second", run, number)
             self.stop(d)
 
     def test_set(self):
@@ -170,19 +182,22 @@ class Limits(LoopTest):
         return process
 
     def test_group(self):
-        benches = [self.start_bench(d, "--seconds=3") for d in self.group()]
-        each = [json.loads(bench.communicate()[0])["iops"] for bench in benches]
-        print(f"a group with 2000 requests a second: {each[0]:.1f} + {each[1]:.1f}")
-        self.assertLess(sum(each), 2000 * 1.02)
-        # A machine with other work may be late.
-        self.assertGreater(sum(each), 1000)
-        for iops in each:
-            self.assertGreater(iops, sum(each) / 5)
+        disks = self.group()
+
+        def run():
+            benches = [self.start_bench(d, "--seconds=2") for d in disks]
+            each = [json.loads(bench.communicate()[0])["iops"] for bench in benches]
+            print(f"a group: {each[0]:.1f} + {each[1]:.1f}")
+            for iops in each:
+                self.assertGreater(iops, sum(each) / 5)
+            return sum(each)
+        self.assert_accurate("a group, requests a second", run, 2000)
 
     def test_group_left(self):
         """A disk that is killed takes nothing along; what any other process writes is survived."""
         first, second = self.group()
         bench = self.start_bench(first, "--survive", "--seconds=1")
+        wait_until(lambda: "connected" in first.log(), "a front-end")
         first.kill()
         with open(self.file("group"), "r+b") as f:
             f.seek(16)
@@ -190,9 +205,9 @@ class Limits(LoopTest):
         result = self.bench(second, "--requests=100")
         self.assertEqual(result["requests"], 100)
         control = self.file("second-control")
-        self.ctl("call", control, "set-limits", "iops-total=1000", "limit-burst-ms=1")
-        result = self.bench(second, "--requests=1000")
-        self.assert_seconds("a group of which one is left", result, 1)
+        self.ctl("call", control, "set-limits", "iops-total=1000", "limit-burst-ms=20")
+        self.assert_accurate("a group of which one is left",
+                             lambda: self.bench(second, "--seconds=1", warmup=1)["iops"], 1000)
         bench.kill()
 
 
