@@ -301,3 +301,18 @@ const struct row mmio_rows[VIRTIO_MMIO_CONFIG_SPACE / 4] = {
 	AT(QUEUE_RESET) = { .read = read_zero, .write = write_queue_reset, .needs_queue = true },
 	AT(CONFIG_GENERATION) = { .read = read_generation },
 };
+
+uint64_t virtio_mmio_read_empty(uint64_t offset, unsigned size)
+{
+	if (size != 4)
+		return 0;
+	switch (offset) {
+	case VIRTIO_MMIO_MAGIC_VALUE:
+		return MAGIC;
+	case VIRTIO_MMIO_VERSION:
+		return VERSION;
+	case VIRTIO_MMIO_VENDOR_ID:
+		return VENDOR;
+	}
+	return 0;
+}

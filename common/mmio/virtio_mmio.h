@@ -119,6 +119,12 @@ void virtio_mmio_set_shm(struct virtio_mmio *m, const struct virtio_mmio_shm *sh
 enum virtio_mmio_result virtio_mmio_access(
 	struct virtio_mmio *m, uint64_t offset, unsigned size, bool write, uint64_t *value);
 
+/*
+ * Returns what a driver reads from a slot that is known to be empty, for owners that have no
+ * virtio_mmio for it: what it is (§4.2.3.1.1), and no device.
+ */
+uint64_t virtio_mmio_read_empty(uint64_t offset, unsigned size);
+
 /* What the driver made of it. */
 uint8_t virtio_mmio_status(const struct virtio_mmio *m);
 uint64_t virtio_mmio_driver_features(const struct virtio_mmio *m);

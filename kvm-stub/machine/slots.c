@@ -95,18 +95,6 @@ static const struct vmm_ops spare_ops = {
 	.access_done = access_done,
 };
 
-/* Returns what an empty slot shows: what it is (§4.2.3.1.1), and no device. */
-static uint64_t read_empty(uint64_t offset)
-{
-	switch (offset) {
-	case VIRTIO_MMIO_MAGIC_VALUE:
-		return 0x74726976;
-	case VIRTIO_MMIO_VERSION:
-		return 2;
-	}
-	return 0;
-}
-
 static bool slot_access(
 	void *opaque, uint64_t offset, unsigned size, bool write, uint64_t *value, void *token)
 {
@@ -117,7 +105,7 @@ static bool slot_access(
 	if (s->d)
 		done = vmm_dev_access(s->d, offset, size, write, value, token) == VIRTIO_MMIO_DONE;
 	else if (!write)
-		*value = read_empty(offset);
+		*value = virtio_mmio_read_empty(offset, size);
 	pthread_rwlock_unlock(&s->lock);
 	return done;
 }
