@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Runs a guest: traps, devices and the supervisor's commands, in one loop. */
+/* Runs a guest: its events, devices and the supervisor's commands, in one loop. */
 #include "xen/worker/worker.h"
 
 #include <errno.h>
@@ -15,75 +15,6 @@
 #include "xen/worker/worker_impl.h"
 #include "xen/worker/worker_sandbox.h"
 
-/* --- ioreq servers --- */
-
-static void *find(void *opaque, uint64_t addr, uint64_t *offset)
-{
-	struct xen_worker *w = ((struct worker_server *)opaque)->w;
-
-	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++) {
-		struct worker_device *d = w->device[i];
-
-		if (d && !d->leaving && addr >= d->info.base &&
-			addr - d->info.base < d->info.window) {
-			*offset = addr - d->info.base;
-			return d;
-		}
-	}
-	return NULL;
-}
-
-static enum virtio_mmio_result access_device(void *opaque, void *device, uint64_t offset,
-	unsigned size, bool write, uint64_t *value, void *token)
-{
-	return worker_device_access(device, offset, size, write, value, token);
-}
-
-/*
- * Back-ends that map on demand may hold pages of foreign memory; the guest itself revokes grants.
- * Xen informs all servers, and the vCPU waits for all; handling it once is enough.
- */
-static unsigned invalidate(void *opaque, void *token)
-{
-	struct worker_server *s = opaque;
-	struct xen_worker *w = s->w;
-	unsigned later = 0;
-
-	if (s != &w->server[IPC_REGISTERS])
-		return 0;
-	for (unsigned i = 0; i < IPC_MAX_DEVICES; i++) {
-		struct worker_device *d = w->device[i];
-
-		if (d && !d->leaving && !d->info.grants &&
-			vmm_dev_invalidate(d->vmm, token) == VIRTIO_MMIO_LATER)
-			later++;
-	}
-	return later;
-}
-
-static bool kernel_has(void *opaque, void *device, uint64_t offset, uint32_t queue)
-{
-	struct worker_server *s = opaque;
-
-	/* A kick at the other server was on its way when the eventfd was assigned. */
-	return s == &s->w->server[IPC_KICKS] && worker_device_kernel_has(device, queue);
-}
-
-static void notify(void *opaque, unsigned vcpu)
-{
-	struct worker_server *s = opaque;
-
-	evtchn_notify(s->w->evtchn, s->server->port[vcpu]);
-}
-
-static const struct ioreq_ops server_ops = {
-	.find = find,
-	.access = access_device,
-	.invalidate = invalidate,
-	.kernel_has = kernel_has,
-	.notify = notify,
-};
-
 /* --- commands --- */
 
 static void send_event(struct xen_worker *w, enum ipc_event_type type, uint32_t device)
@@ -92,22 +23,6 @@ static void send_event(struct xen_worker *w, enum ipc_event_type type, uint32_t 
 
 	if (!ipc_send(w->commands, &event, sizeof(event), NULL, 0) && errno != EPIPE)
 		log_warning(NULL, "cannot send an event to the supervisor: %s", g_strerror(errno));
-}
-
-static bool open_server(struct xen_worker *w, unsigned i, GError **error)
-{
-	struct worker_server *s = &w->server[i];
-	void *page;
-
-	s->w = w;
-	s->server = &w->guest.server[i];
-	s->foreign = foreign_memory_open(w->guest.domid, error);
-	if (!s->foreign || !foreign_memory_restrict(s->foreign, error))
-		return false;
-	page = foreign_memory_map_ioreq(s->foreign, s->server->id, error);
-	if (page)
-		s->ioreq = ioreq_new(page, w->guest.vcpus, &w->journal[i], &server_ops, s);
-	return page;
 }
 
 /* Opens what only root may open. Of the fds, those that it takes over are -1 then. */
@@ -135,7 +50,7 @@ static bool open_guest(struct xen_worker *w, int fds[IPC_MAX_FDS], unsigned n_fd
 	if (!w->evtchn)
 		return false;
 	for (unsigned i = 0; i < g->servers; i++)
-		if (!open_server(w, i, error))
+		if (!worker_server_open(w, i, error))
 			return false;
 	return true;
 }
@@ -385,10 +300,8 @@ int worker_run(int commands, int requests)
 		log_error(NULL, "eventfd: %s", g_strerror(errno));
 	else
 		status = loop(&w);
-	for (unsigned i = 0; i < IPC_MAX_SERVERS; i++) {
-		ioreq_free(w.server[i].ioreq);
-		foreign_memory_free(w.server[i].foreign);
-	}
+	for (unsigned i = 0; i < IPC_MAX_SERVERS; i++)
+		worker_server_close(&w.server[i]);
 	evtchn_free(w.evtchn);
 	if (w.journal)
 		munmap(w.journal, IPC_MAX_SERVERS * sizeof(*w.journal));

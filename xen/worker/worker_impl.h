@@ -2,7 +2,8 @@
 /*
  * Shared by the worker's files:
  *
- *	worker.c	the guest and the loop: commands, event channels, ioreq servers
+ *	worker.c	the guest and the loop: commands, event channels
+ *	worker_server.c	the ioreq servers: the devices' windows
  *	worker_device.c	one device: implements vmm_ops
  *
  * The loop's thread owns all of this; devices' control threads enter by vmm_ops and ioreq_done(). A
@@ -70,6 +71,11 @@ struct worker_device {
 	bool joinable;
 	pthread_t leaver;
 };
+
+/* Maps the page of the guest's server i and answers its accesses from now on. */
+bool worker_server_open(struct xen_worker *w, unsigned i, GError **error);
+/* Also for one that was not opened. */
+void worker_server_close(struct worker_server *s);
 
 /*
  * fds: the state's and, for grants, gntdev's; what it takes over is -1 then. Returns NULL with an
