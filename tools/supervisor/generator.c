@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* virtiod-generator: systemd runs it at boot and at each daemon-reload (systemd.generator(7)). */
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/option.h"
 #include "base/start.h"
+#include "base/util.h"
 #include "launch/device_set.h"
 #include "tools/supervisor/units.h"
 
@@ -38,12 +43,29 @@ static bool generate(const char *to, GError **error)
 	return devices && units_write(devices, to, templates, run, programs, error);
 }
 
+/*
+ * Makes errors known: systemd gives its generators /dev/null as standard error, but the journal has
+ * what the kernel's log has (systemd.generator(7)).
+ */
+static void log_to_kernel(void)
+{
+	autofd fd = -1;
+	struct stat st;
+
+	if (fstat(STDERR_FILENO, &st) < 0 || !S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3))
+		return;
+	fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd >= 0 && dup2(fd, STDERR_FILENO) == STDERR_FILENO)
+		log_set_program("<3>virtiod-generator");
+}
+
 int main(int argc, char **argv)
 {
 	g_auto(GStrv) args = g_strdupv(argv);
 	g_autoptr(GError) error = NULL;
 
 	start_program("virtiod-generator", NULL);
+	log_to_kernel();
 	start_close_fds(argv, NULL);
 	if (option_parse(&syntax, &args, &error)) {
 		if (version)
