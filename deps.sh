@@ -292,10 +292,50 @@ get_arm64()
 	CROSS
 }
 
+# To boot, to install packages, and what those of debian/ depend on.
+deps_debian_vm='systemd-sysv udev dbus util-linux mount bash dash coreutils sed grep mawk findutils
+	procps hostname login passwd libpam-modules dpkg tar perl-base init-system-helpers diffutils
+	debianutils libc-bin base-files base-passwd python3-minimal apparmor libglib2.0-0
+	liburing2 libevdev2'
+
+# Unpacked packages are not installed: users, the cache of libraries, and what dpkg knows.
+get_debian_vm()
+{
+	private_apt bookworm amd64
+	private_packages $deps_debian_vm
+	mkdir -p root var/lib/dpkg/info var/lib/dpkg/updates tmp run proc sys dev
+	for deps_p in apt/cache/archives/*.deb; do
+		dpkg-deb -f "$deps_p" | sed 's/^Package:.*/&\nStatus: install ok installed/'
+		echo
+		deps_name=$(dpkg-deb -f "$deps_p" Package)
+		[ "$(dpkg-deb -f "$deps_p" Multi-Arch)" != same ] || deps_name=$deps_name:amd64
+		dpkg-deb --fsys-tarfile "$deps_p" | tar -t | sed 's,^\.,,; s,/$,,; s,^$,/.,' \
+			>"var/lib/dpkg/info/$deps_name.list"
+	done >var/lib/dpkg/status
+	rm -r apt usr/share/doc usr/share/locale usr/share/man
+	# As on any Debian 12.
+	for deps_p in bin sbin lib lib64; do
+		cp -a "$deps_p/." "usr/$deps_p/"
+		rm -r "$deps_p"
+		ln -s "usr/$deps_p" "$deps_p"
+	done
+	for deps_p in passwd group; do
+		cp "usr/share/base-passwd/$deps_p.master" "etc/$deps_p"
+	done
+	ln -sf dash bin/sh
+	ldconfig -r .
+}
+
 # Debian's cloud kernel: boot/vmlinuz-* and lib/modules/* (with modules.dep), not installed.
 debian_kernel()
 {
 	unpacked linux-cloud-amd64 get_kernel
+}
+
+# Debian 12 for a virtual machine: the root file system, with systemd. For the long tests.
+debian_vm()
+{
+	unpacked debian-vm get_debian_vm "$deps_debian_vm"
 }
 
 # The QEMU of the backports to Debian 13: bin/qemu-system-x86_64, with the libraries it needs.

@@ -14,18 +14,11 @@ import sys
 import tempfile
 import unittest
 
+from packages import build, run
+
 SOURCE = os.path.abspath(sys.argv[1])
 PACKAGES = {"virtiod", "virtiod-kvm", "virtiod-xen"}
 SKIPPED = 77
-
-
-def run(*argv, **how):
-    """A command that must succeed; returns what it printed."""
-    done = subprocess.run(argv, check=False, text=True, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **how)
-    if done.returncode:
-        raise AssertionError(f"{' '.join(argv)}: {done.returncode}\n{done.stdout[-4000:]}")
-    return done.stdout
 
 
 def missing():
@@ -43,20 +36,10 @@ class Debian(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = tempfile.mkdtemp(prefix="debian-")
         cls.addClassCleanup(shutil.rmtree, cls.folder)
-        source = os.path.join(cls.folder, "virtiod")
-        files = run("git", "-C", SOURCE, "ls-files", "--cached", "--others", "--exclude-standard")
-        for name in files.splitlines():
-            path = os.path.join(source, name)
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            shutil.copy2(os.path.join(SOURCE, name), path)
-        run("dpkg-buildpackage", "-us", "-uc", "-b", cwd=source)
         cls.root = os.path.join(cls.folder, "root")
-        cls.packages = {}
-        for path in glob.glob(os.path.join(cls.folder, "*.deb")):
-            name = os.path.basename(path).split("_")[0]
-            if not name.endswith("-dbgsym"):
-                cls.packages[name] = path
-                run("dpkg-deb", "-x", path, cls.root)
+        cls.packages = build(SOURCE, cls.folder)
+        for path in cls.packages.values():
+            run("dpkg-deb", "-x", path, cls.root)
 
     def test_packages(self):
         self.assertEqual(set(self.packages), PACKAGES)
