@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Three stock Linux guests under unmodified QEMU at virtiod-switch: two in one VLAN, one not.
 
-Usage: switch.py VIRTIOD_NET VIRTIOD_SWITCH MIB: how much the two send each other, during which the
-switch is killed and started again. Exits 77 (skipped) where QEMU or the kernel is missing.
+Usage: switch.py VIRTIOD_NET VIRTIOD_SWITCH MIB [CACHED]: how much the two send each other, during
+which the switch is killed and started again; the folder of the cache with another QEMU. Exits 77
+(skipped) where QEMU or the kernel is missing.
 """
 
 import os
@@ -98,8 +99,8 @@ def use(guests, switch, trunk):
         check(guest.process.wait(60) == 0, f"QEMU {n} ends with status 0")
 
 
-def main(net_program, switch_program, mib):
-    qemu = stock.Qemu()
+def main(net_program, switch_program, mib, cached=None):
+    qemu = stock.Qemu(cached)
     with tempfile.TemporaryDirectory(prefix="e2e-") as folder:
         image = stock.make_initrd(folder, "init-switch", ["virtio_pci", "virtio_net"])
         started, guests = [], {}
