@@ -296,7 +296,7 @@ get_arm64()
 deps_debian_vm='systemd-sysv udev dbus util-linux mount bash dash coreutils sed grep mawk findutils
 	procps hostname login passwd libpam-modules dpkg tar perl-base init-system-helpers diffutils
 	debianutils libc-bin base-files base-passwd python3-minimal apparmor libglib2.0-0
-	liburing2 libevdev2'
+	liburing2 libevdev2 libmicrohttpd12'
 
 # Unpacked packages are not installed: users, the cache of libraries, and what dpkg knows.
 get_debian_vm()
